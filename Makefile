@@ -1,0 +1,96 @@
+# The book's commands.  `make` alone lists them.
+#   VENV     where the environment is made        PYTHON   the Python that makes it (3.11 or newer)
+#   CHAPTERS the notebooks that `execute` runs    PORT     where `serve` listens
+VENV     ?= .venv
+PYTHON   ?= python3
+PORT     ?= 8000
+CHAPTERS ?= $(wildcard chapters/*.ipynb)
+LIMIT    ?= 60
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# A recipe that fails leaves no half-made stamp behind.
+.DELETE_ON_ERROR:
+
+# One thread for linear algebra: two of them on a busy machine make run times jump tenfold.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+# The kernel `python3` must be this environment's, whatever else the user has installed.
+export JUPYTER_PREFER_ENV_PATH := 1
+# Hashes of strings seed the order of sets, and with it what SymPy prints on rare occasions.
+export PYTHONHASHSEED := 0
+
+BIN       := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PEERS     := $(VENV)/.peers
+BUILT     := _build/.built
+SITE      := _build/html/index.html
+# On a terminal pip shows its own progress; in a log one line a step is enough.
+PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI),--quiet --progress-bar off)
+# chapters/ itself is listed so that a removed file counts as a change.
+SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
+               -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml
+
+.PHONY: help book test serve peers execute run-times lint constraints clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+book: $(BUILT)  ## make the environment, execute every notebook, build the site
+	@echo "The book is up to date: $(CURDIR)/$(SITE)"
+	@echo "Open that file, or run 'make serve' and go to http://localhost:$(PORT)/"
+
+test: $(INSTALLED)  ## make the environment, run all tests, doctests and notebooks
+	$(BIN)/python -m pytest tests lib chapters --doctest-modules --nbval --nbval-cell-timeout=$(LIMIT) \
+	  --notebook-limit=$(LIMIT) -n 2 --dist loadfile --durations=10 -rs
+
+serve: book  ## build the book and serve it on this machine only
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+peers: $(PEERS)  ## install the independent implementations that the tests compare with
+	@echo "The peers are installed; 'make test' uses them."
+
+execute: $(INSTALLED)  ## run the notebooks and write their outputs in place (CHAPTERS=... for some)
+	$(BIN)/python tools/execute.py --limit $(LIMIT) $(CHAPTERS)
+
+run-times: $(INSTALLED)  ## measure every notebook and write chapters/run_times.md
+	$(BIN)/python tools/run_times.py --limit $(LIMIT) $(CHAPTERS)
+
+lint: $(INSTALLED)  ## check the Python sources' style
+	$(BIN)/ruff check lib tests tools
+
+constraints:  ## pin again what the requirements bring in (fresh environment; a few minutes)
+	rm -rf _build/pins
+	$(PYTHON) -m venv _build/pins
+	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt) setuptools wheel
+	_build/pins/bin/python -m pip check
+	{ grep '^#' constraints.txt; \
+	  _build/pins/bin/python -m pip freeze --all --exclude pip | sed 's/+cpu$$//' | sort -f; } > _build/constraints.txt
+	mv _build/constraints.txt constraints.txt
+	rm -rf _build/pins
+
+clean:  ## remove what was built and the environment
+	rm -rf _build .pytest_cache .hypothesis .ruff_cache "$(VENV)"
+
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@echo "Making the environment in $(VENV) (about a minute, 600 MB) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) -r requirements.txt
+	@$(BIN)/python -m pip check
+	@touch $@
+
+$(PEERS): $(INSTALLED) requirements-peers.txt
+	@echo "Installing the peers (torch, jax, optax) ..."
+	@$(PIP) -r requirements-peers.txt
+	@$(BIN)/python -m pip check
+	@touch $@
+
+# --all, because otherwise only changed pages are executed again, and a change in lib/ changes them all.
+$(BUILT): $(INSTALLED) $(SOURCES)
+	@echo "Executing and building the book ..."
+	$(BIN)/jupyter-book build . --all -W -n --keep-going
+	@touch $@

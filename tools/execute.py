@@ -1,0 +1,80 @@
+"""Run notebooks and write their outputs in place, the same bytes for the same results.
+
+    python tools/execute.py [--limit SECONDS] chapters/01_gradient_descent.ipynb ...
+
+A notebook whose cells are named in another order, or run at another time, would differ in ways that
+mean nothing; `normalize` removes those, so that a diff shows what changed.
+"""
+
+import argparse
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+def execute(path, limit):
+    """Run the notebook at `path` in its own folder; return it with the seconds that took.
+
+    The seconds include the kernel's start.  A cell that fails or runs longer than `limit` seconds
+    raises.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=limit,
+        kernel_name=KERNELSPEC["name"],
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        coalesce_streams=True,
+    )
+    start = time.perf_counter()
+    client.execute()
+    return notebook, time.perf_counter() - start
+
+
+def normalize(notebook):
+    """Fix in place what depends on the machine, the moment or the editor, and return the notebook."""
+    notebook.metadata["kernelspec"] = dict(KERNELSPEC)
+    notebook.metadata.get("language_info", {}).pop("version", None)
+    seen = {}
+    for cell in notebook.cells:
+        for key in ("execution", "collapsed", "scrolled", "ExecuteTime"):
+            cell.metadata.pop(key, None)
+        # An id that follows from the text stays the same until the cell itself is edited.
+        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+        seen[digest] = seen.get(digest, 0) + 1
+        cell["id"] = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    nbformat.validate(notebook)
+    return notebook
+
+
+def write(notebook, path):
+    """Write through a neighbour file, so that an interrupted run leaves the old notebook whole."""
+    neighbour = path.with_name(f".{path.name}.new")
+    neighbour.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    os.replace(neighbour, path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="+", type=Path)
+    parser.add_argument("--limit", type=float, default=60, help="seconds, for a cell and for the whole")
+    arguments = parser.parse_args()
+    for path in arguments.notebooks:
+        print(f"{path} ...", end=" ", flush=True)
+        notebook, seconds = execute(path, arguments.limit)
+        if seconds > arguments.limit:
+            raise SystemExit(f"took {seconds:.0f} s; the limit is {arguments.limit:.0f} s")
+        write(normalize(notebook), path)
+        print(f"{seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Run every notebook once and write the page chapters/run_times.md.
+
+    python tools/run_times.py [--limit SECONDS] chapters/*.ipynb
+"""
+
+import argparse
+import datetime
+import os
+import platform
+from pathlib import Path
+
+from execute import execute
+
+PAGE = Path(__file__).resolve().parent.parent / "chapters" / "run_times.md"
+
+TEXT = """\
+# Run times
+
+Every chapter is executed from its first cell to its last whenever the book is tested, and the tests fail if one takes longer than {limit:.0f} seconds, kernel start included.
+The times below were measured on {date} with Python {python} on a machine with {cores} processor cores ({machine}, {system}), one chapter after the other, with one thread for linear algebra.
+`make run-times` measures them again and rewrites this page.
+
+| chapter | seconds | limit |
+|---|---:|---:|
+{rows}
+| **all** | **{total:.1f}** | |
+"""
+
+
+def title_of(notebook):
+    for cell in notebook.cells:
+        for line in cell.source.splitlines():
+            if cell.cell_type == "markdown" and line.startswith("# "):
+                return line[2:].strip()
+    raise SystemExit("a notebook has no title: its first heading must start with '# '")
+
+
+def page(times, limit, date):
+    """The page's text; `times` lists (file name without its ending, title, seconds)."""
+    return TEXT.format(
+        rows="\n".join(f"| [{title}]({name}.ipynb) | {s:.1f} | {limit:.0f} |" for name, title, s in times),
+        total=sum(seconds for _, _, seconds in times),
+        limit=limit,
+        date=date,
+        python=platform.python_version(),
+        cores=os.cpu_count(),
+        machine=platform.machine(),
+        system=platform.system(),
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="+", type=Path)
+    parser.add_argument("--limit", type=float, default=60)
+    arguments = parser.parse_args()
+    times = []
+    for path in sorted(arguments.notebooks):
+        print(f"{path} ...", end=" ", flush=True)
+        notebook, seconds = execute(path, arguments.limit)
+        times.append((path.stem, title_of(notebook), seconds))
+        print(f"{seconds:.1f} s")
+    PAGE.write_text(page(times, arguments.limit, datetime.date.today().isoformat()), encoding="utf-8")
+    print(f"wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    main()
