@@ -19,6 +19,8 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 # The kernel `python3` must be this environment's, whatever else the user has installed.
 export JUPYTER_PREFER_ENV_PATH := 1
+# Nor may a reader's own IPython settings and start-up files reach the kernels.
+export IPYTHONDIR := $(abspath $(VENV))/ipython
 # Hashes of strings seed the order of sets, and with it what SymPy prints on rare occasions.
 export PYTHONHASHSEED := 0
 
@@ -81,6 +83,9 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) -r requirements.txt
 	@$(BIN)/python -m pip check
+	@# ipykernel warns at every start that it talks over loopback; errors are still shown.
+	@mkdir -p $(IPYTHONDIR)/profile_default
+	@echo 'c.IPKernelApp.log_level = "ERROR"' > $(IPYTHONDIR)/profile_default/ipython_kernel_config.py
 	@touch $@
 
 $(PEERS): $(INSTALLED) requirements-peers.txt
