@@ -1,0 +1,122 @@
+r"""Exponential averages: the memory of an optimizer, and its three meanings.
+
+.. math:: m^{(n)} = \beta\, m^{(n-1)} + (1-\beta)\, a^{(n)}, \qquad a^{(n)} = a(\nabla E(\theta^{(n)}))
+
+is a *running state* when the optimizer runs, a *finite weighted sum* of all that it has seen since it started, and,
+long after the start, a *resolvent* that acts on the smooth curve through the iterates.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from bea.series import Series
+
+__all__ = ["Average", "identity", "lag", "moments", "square"]
+
+
+def identity(gradient):
+    """a(g) = g, for a mean gradient."""
+    return gradient
+
+
+def square(gradient):
+    """a(g) = g * g, coordinate by coordinate, for a mean squared gradient."""
+    return gradient * gradient
+
+
+@dataclass(frozen=True)
+class Average:
+    r"""The exponential average of a function of the gradient.
+
+    Parameters
+    ----------
+    of : function of the gradient, coordinate by coordinate
+    decay : number in [0, 1), array of them, or SymPy expression
+        The weight :math:`\beta` of the past.  With decay 0 the average is the present value: no memory.
+
+    Examples
+    --------
+    >>> mean = Average(identity, 0.5)
+    >>> mean.advance(state=4.0, value=2.0)
+    3.0
+    >>> mean.weights(3, bias_correction=True).round(4).tolist()
+    [0.1429, 0.2857, 0.5714]
+    """
+
+    of: Callable
+    decay: object
+
+    def advance(self, state, value):
+        """The running state: decay * state + (1 - decay) * value."""
+        return self.decay * state + (1 - self.decay) * value
+
+    def correction(self, n):
+        r"""The weight :math:`1 - \beta^{n+1}` that the average has gathered after step ``n`` = 0, 1, ...; bias correction divides by it."""
+        return 1 - self.decay ** (n + 1)
+
+    def weights(self, count, bias_correction):
+        r"""The finite sum: the weights of :math:`a^{(0)}, \dots, a^{(\mathrm{count}-1)}` in the last average.
+
+        :math:`(1-\beta)\beta^{n-k}`, divided by :math:`1-\beta^{n+1}` under bias correction, with n = count - 1.
+        Array of shape (count, \\*decay.shape); of dtype object if the decay is symbolic.
+        """
+        weights = np.array([(1 - self.decay) * self.decay**age for age in reversed(range(count))])
+        return weights / self.correction(count - 1) if bias_correction else weights
+
+    def along(self, values):
+        r"""The resolvent: the steady-state average :math:`(1-\beta)\sum_i \beta^i a(\theta(t - ih))` of a Series ``values``.
+
+        On a power of the scaled time, :math:`s^j \mapsto \sum_i \binom{j}{i} s^{j-i} (-1)^i \mu_i`, with the
+        :func:`moments` of the age.
+        """
+        length = len(values)
+        age = moments(self.decay, length)
+        source = (values + 0 * age[0]).coefficients
+        result = np.zeros(source.shape, dtype=np.result_type(source, np.asarray(age[-1])))
+        for j in range(length):
+            for i in range(j + 1):
+                result[:, j - i] += (-1) ** i * comb(j, i) * age[i] * source[:, j]
+        return Series(result)
+
+
+def moments(decay, count):
+    r"""The first moments of the age i under the weights :math:`(1-\beta)\beta^i`, i = 0, 1, 2, ...
+
+    .. math:: \mu_r = (1-\beta)\sum_{i\ge 0} i^r \beta^i = \frac{\beta}{1-\beta}\sum_{l<r}\binom{r}{l}\mu_l, \qquad \mu_0 = 1.
+
+    (The numerators are Eulerian polynomials in the decay.)
+
+    Examples
+    --------
+    >>> import sympy as sp
+    >>> [sp.factor(mu) for mu in moments(sp.Symbol("beta"), 3)]
+    [1, -beta/(beta - 1), beta*(beta + 1)/(beta - 1)**2]
+    """
+    ratio = decay / (1 - decay)
+    found = [1 + 0 * ratio]
+    for r in range(1, count):
+        found.append(ratio * sum(comb(r, l) * found[l] for l in range(r)))
+    return found
+
+
+def lag(decay, n=None):
+    r"""How many steps behind an average sees, to first order: the mean age of what it remembers.
+
+    .. math:: \mathrm{lag} = \frac{\beta}{1-\beta} - \frac{(n+1)\beta^{n+1}}{1-\beta^{n+1}}
+
+    after step n = 0, 1, ... with bias correction; without ``n``, in steady state, the second term is absent.
+    The constants of the Adam paper's theorem are :math:`C_\beta(n) = 1 + 2\,\mathrm{lag}`.
+
+    Examples
+    --------
+    >>> round(lag(0.9), 12)
+    9.0
+    >>> lag(0.9, n=0)
+    0.0
+    """
+    if n is None:
+        return decay / (1 - decay)
+    return decay / (1 - decay) - (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))

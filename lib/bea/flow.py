@@ -1,0 +1,238 @@
+"""Runs of an optimizer, and flows of its modified equation at the same times t_n = n h."""
+
+import numpy as np
+import sympy as sp
+from scipy.integrate import DOP853, solve_ivp
+
+from bea.losses import batch_losses
+from bea.modified import ModifiedEquation, TransientEquation, batch_sequence, step_size, with_settings
+from bea.optimizers import Optimizer
+
+__all__ = ["Divergence", "flow", "run"]
+
+TOLERANCE = 1e-12  # of SciPy's DOP853: far below any error that the book measures
+
+
+class Divergence(ArithmeticError):
+    """A run or a flow left the finite numbers.
+
+    ``step`` is the first step whose result is not finite, ``path`` all iterates up to there (later ones are not kept), and
+    ``settings`` the indices of the settings that diverged at that step, empty if there is only one.
+    """
+
+    def __init__(self, message, step, path, settings=()):
+        super().__init__(message)
+        self.step, self.path, self.settings = step, path, settings
+
+
+def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
+    r"""The iterates :math:`\theta^{(0)}, \dots, \theta^{(\mathrm{steps})}` of an optimizer.
+
+    Parameters
+    ----------
+    optimizer : Optimizer; hyper-parameters that are arrays (batch,) run as many settings at once
+    loss : a loss, or a list of mini-batch losses
+    theta0 : shape (d,) or (batch, d)
+    h : step size, or one per setting, shape (batch,)
+    steps : number of steps, 0 or more
+    batches : for several losses, the index of the mini-batch of each step
+    memory : the averages before the first step, as :meth:`bea.ModifiedEquation.memory` gives them
+        Without it they are zero.  With it there is no bias correction: memory that is there already has no start to correct.
+
+    Returns
+    -------
+    array of shape (steps + 1, d), or (steps + 1, batch, d)
+
+    Raises
+    ------
+    Divergence
+        If an iterate is not finite: it says at which step, and holds the iterates before.
+    TypeError or ValueError
+        If an argument is of the wrong kind or out of its range.
+
+    Examples
+    --------
+    >>> from bea.losses import quadratic
+    >>> from bea.optimizers import gradient_descent
+    >>> run(gradient_descent(), quadratic([1]), theta0=(1.0,), h=0.5, steps=3).ravel().tolist()
+    [1.0, 0.5, 0.25, 0.125]
+    """
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}")
+    if optimizer.symbols:
+        raise ValueError(f"{optimizer} holds the symbols {', '.join(sorted(map(str, optimizer.symbols)))}; give them numbers to run it")
+    losses, h, steps = batch_losses(loss), step_size(h), _steps(steps)
+    if batches is None:
+        if len(losses) > 1:
+            raise ValueError(f"{len(losses)} mini-batch losses were given without batches; give the index of the loss that each step uses")
+    else:
+        batches = batch_sequence(batches, len(losses))
+        if len(batches) < steps:
+            raise ValueError(f"batches names the mini-batches of {len(batches)} steps, but {steps} steps were asked for")
+    theta = with_settings(losses[0].components(theta0), np.broadcast_shapes(optimizer.settings, np.shape(h)))
+    state = _initial_memory(optimizer, losses[0], theta, memory)
+    correct = optimizer.bias_correction and memory is None
+    compiled = theta.ndim == 1 and len(losses) == 1 and hasattr(losses[0], "gradient_expressions")
+    with np.errstate(all="ignore"):  # what is not finite is reported below, with its step
+        if compiled:
+            path = _run_compiled(optimizer, losses[0], theta, h, steps, state, correct)
+        else:
+            path = _run_arrays(optimizer, losses, theta, h, steps, batches, state, correct)
+    _check_finite(path, "the run", f"h = {h}")
+    return path
+
+
+def flow(equation, theta0, h, steps):
+    r"""The solution of a modified equation at the times :math:`t_n = nh`, by SciPy's DOP853 at a relative tolerance of 1e-12.
+
+    Parameters
+    ----------
+    equation : made by :func:`bea.modified_equation` or :func:`bea.transient_equation`; any object with a method
+        ``field(h)`` that returns a function of theta serves as well (a control with a wrong coefficient, for instance)
+    theta0, h, steps : as for :func:`run`
+
+    Returns
+    -------
+    array of shape (steps + 1, d), or (steps + 1, batch, d)
+
+    Raises
+    ------
+    Divergence
+        If the solution does not exist that long.
+    TypeError or ValueError
+        If an argument is of the wrong kind or out of its range.
+
+    Examples
+    --------
+    >>> from bea.losses import quadratic
+    >>> from bea.modified import modified_equation
+    >>> from bea.optimizers import gradient_descent
+    >>> flow(modified_equation(gradient_descent(), quadratic([1]), order=1), (1.0,), h=0.5, steps=2).ravel().round(6).tolist()
+    [1.0, 0.606531, 0.367879]
+    """
+    h, steps = step_size(h), _steps(steps)
+    if np.ndim(h):
+        raise ValueError(f"a flow takes one step size, not {h!r}: its times n h are common to all points")
+    if not hasattr(equation, "field"):
+        raise TypeError(f"a modified equation is needed (or an object with a method field(h)), not {equation!r}")
+    start = np.array(theta0, dtype=float)
+    if hasattr(equation, "optimizer"):
+        loss = equation.losses[0] if isinstance(equation, TransientEquation) else equation.loss
+        start = np.moveaxis(with_settings(loss.components(theta0), equation.optimizer.settings), 0, -1)
+    if isinstance(equation, TransientEquation):
+        path = _flow_in_pieces(equation, start, h, steps)
+    else:
+        path = _flow_smooth(equation.field(h), start, h, steps)
+    _check_finite(path, "the flow", f"h = {h}")
+    return path
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+def _run_arrays(optimizer, losses, theta, h, steps, batches, state, correct):
+    """Many settings, many coordinates, or mini-batches: one NumPy operation per operation of the formula."""
+    path = np.empty((steps + 1, *theta.shape))
+    path[0] = theta
+    corrections = [[1 / average.correction(n) for average in optimizer.averages] for n in range(steps)] if correct else None
+    for n in range(steps):
+        gradient = losses[batches[n] if batches else 0].gradient_code(theta)
+        state = [average.advance(m, average.of(gradient)) for average, m in zip(optimizer.averages, state)]
+        seen = [m * c for m, c in zip(state, corrections[n])] if correct else state
+        theta = theta - h * optimizer.update(*seen)
+        path[n + 1] = theta
+    return np.moveaxis(path, 1, -1)
+
+
+def _run_compiled(optimizer, loss, theta, h, steps, state, correct):
+    """One setting of a symbolic loss: the optimizer's own formula, written out once as straight-line code on floats."""
+    advance = _compiled_step(optimizer, loss)
+    d = len(theta)
+    variables = (*theta.tolist(), *(x for m in state for x in np.broadcast_to(m, d).tolist()))
+    path = [variables[:d]]
+    try:
+        for n in range(steps):
+            corrections = [1 / average.correction(n) for average in optimizer.averages] if correct else [1.0] * len(state)
+            variables = advance(h, *corrections, *variables)
+            path.append(variables[:d])
+    except (OverflowError, ZeroDivisionError, ValueError):  # what float arithmetic raises where arrays give inf or nan
+        path.append((np.nan,) * d)
+    return np.array(path)
+
+
+def _compiled_step(optimizer, loss):
+    """(h, corrections, theta, averages) to (theta, averages) after one step."""
+    h = sp.Symbol("h")
+    corrections = sp.symbols(f"c:{len(optimizer.averages)}")
+    averages = [sp.symbols(f"m_{a}_:{loss.dimension}") for a in range(len(optimizer.averages))]
+    rename = {s: sp.Dummy() for s in loss.symbols}
+    theta = list(rename.values())
+    advanced, moved = [], []
+    for j, gradient in enumerate(loss.gradient_expressions):
+        gradient = gradient.xreplace(rename)
+        now = [average.advance(m[j], average.of(gradient)) for average, m in zip(optimizer.averages, averages)]
+        moved.append(theta[j] - h * optimizer.update(*(m * c for m, c in zip(now, corrections))))
+        advanced.append(now)
+    results = moved + [advanced[j][a] for a in range(len(averages)) for j in range(loss.dimension)]
+    arguments = [h, *corrections, *theta, *(m for average in averages for m in average)]
+    return sp.lambdify(arguments, results, modules="math", cse=True)
+
+
+def _initial_memory(optimizer, loss, theta, memory):
+    if memory is None:
+        return [np.zeros_like(theta) for _ in optimizer.averages]
+    memory = tuple(memory)
+    if len(memory) != len(optimizer.averages):
+        raise ValueError(f"{optimizer.name} keeps {len(optimizer.averages)} averages, but memory holds {len(memory)}")
+    return [with_settings(loss.components(m), theta.shape[1:]) for m in memory]
+
+
+# --- flows -----------------------------------------------------------------------------------------------------------
+
+
+def _flow_smooth(field, start, h, steps):
+    if steps == 0:
+        return start[None]
+    with np.errstate(all="ignore"):
+        solution = solve_ivp(lambda t, y: field(y.reshape(start.shape)).ravel(), (0, steps * h), start.ravel(), method="DOP853",
+                             t_eval=h * np.arange(steps + 1), rtol=TOLERANCE, atol=TOLERANCE)
+    path = solution.y.T.reshape(-1, *start.shape)
+    if not solution.success:
+        raise Divergence(f"the flow stops at t = {solution.t[-1]:.6g}, before step {len(path)} of {steps}: {solution.message}", len(path), path)
+    return path
+
+
+def _flow_in_pieces(equation, start, h, steps):
+    path = np.empty((steps + 1, *start.shape))
+    path[0] = start
+    for n, field in enumerate(equation.pieces(h, steps)):
+        piece = DOP853(lambda t, y: field(y.reshape(start.shape)).ravel(), 0, path[n].ravel(), h, first_step=h, rtol=TOLERANCE, atol=TOLERANCE)
+        while piece.status == "running":
+            piece.step()
+        if piece.status == "failed":
+            raise Divergence(f"the flow stops in step {n} of {steps}", n, path[: n + 1])
+        path[n + 1] = piece.y.reshape(start.shape)
+    return path
+
+
+# --- shared small parts ------------------------------------------------------------------------------------------------
+
+
+def _steps(steps):
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
+        raise TypeError(f"the number of steps {steps!r} must be a whole number")
+    if steps < 0:
+        raise ValueError(f"the number of steps {steps} must not be negative")
+    return int(steps)
+
+
+def _check_finite(path, what, where):
+    finite = np.isfinite(path).all(axis=-1)
+    if finite.all():
+        return
+    of_step = finite.reshape(len(path), -1)
+    step = int(np.argmin(of_step.all(axis=1)))
+    settings = tuple(np.flatnonzero(~of_step[step]).tolist()) if path.ndim == 3 else ()
+    which = f" (settings {list(settings)})" if settings else ""
+    raise Divergence(f"{what} diverged at step {step}{which}: the last finite iterate is step {step - 1}; take a smaller step than {where}",
+                     step, path[:step], settings)

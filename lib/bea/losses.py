@@ -1,0 +1,340 @@
+r"""Losses: what an optimizer sees of a problem is its gradient.
+
+Parameters are points :math:`\theta` of shape (d,), or many points at once of shape (batch, d).  Inside the library the
+coordinate axis comes first, (d, ...), because then one coordinate of all points lies together in memory; functions
+called ``..._code`` use that layout and run on arrays and on :class:`bea.series.Series` alike.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import sympy as sp
+
+from bea.series import Series, taylor
+
+__all__ = ["Loss", "NumericLoss", "VectorField", "bilinear", "logistic_regression", "mean", "quadratic", "rosenbrock"]
+
+
+class _Problem:
+    """What every kind of loss offers, from ``dimension``, ``gradient_code`` and (but for vector fields) ``value_code``."""
+
+    def value(self, theta):
+        r"""The loss :math:`E(\theta)`: a number, or shape (batch,)."""
+        return self.value_code(self.components(theta))
+
+    def gradient(self, theta):
+        r"""The gradient :math:`\nabla E(\theta)`: shape (d,) or (batch, d), as ``theta``."""
+        return np.moveaxis(self.gradient_code(self.components(theta)), 0, -1)
+
+    def hessian_vector(self, theta, v):
+        r"""The product :math:`\nabla^2 E(\theta)\,v`, exact to round-off, by one complex step in the direction ``v``.
+
+        For code that is analytic, :math:`\mathrm{Im}\,\nabla E(\theta + i\eta v)/\eta` has no cancellation, so :math:`\eta` can be tiny.
+        """
+        step = 1e-20
+        moved = self.components(theta) + 1j * step * np.moveaxis(np.asarray(v, dtype=float), -1, 0)
+        return np.moveaxis(np.imag(self.gradient_code(moved)) / step, 0, -1)
+
+    def hessian(self, theta):
+        r"""The matrix of second derivatives: shape (d, d) or (batch, d, d).  (For a vector field, minus its Jacobian.)"""
+        columns = [self.hessian_vector(theta, np.broadcast_to(unit, np.shape(theta))) for unit in np.eye(self.dimension)]
+        return np.stack(columns, axis=-1)
+
+    def components(self, theta):
+        """``theta`` checked, as floats, with the coordinate axis first."""
+        try:
+            array = np.asarray(theta, dtype=float)
+        except (TypeError, ValueError) as problem:
+            raise TypeError(f"a point must hold numbers in an array of shape ({self.dimension},) or (batch, {self.dimension}), not {theta!r}") from problem
+        if array.ndim not in (1, 2) or array.shape[-1] != self.dimension or array.size == 0:
+            raise ValueError(f"a point of shape {array.shape} was given; allowed are ({self.dimension},) and (batch, {self.dimension})")
+        if not np.all(np.isfinite(array)):
+            raise ValueError(f"a point must be finite, not {theta!r}")
+        return np.moveaxis(array, -1, 0)
+
+
+class _SymbolicProblem(_Problem):
+    """A problem given by SymPy expressions: ``gradient_expressions`` in ``symbols``."""
+
+    @property
+    def dimension(self):
+        return len(self.symbols)
+
+    @cached_property
+    def _compiled_gradient(self):
+        if self.parameters:
+            raise ValueError(f"give numbers to the parameters {', '.join(map(str, self.parameters))} before computing with this loss")
+        unknown = set().union(*(g.atoms(sp.core.function.AppliedUndef) for g in self.gradient_expressions))
+        if unknown:
+            raise ValueError(f"the abstract function {unknown.pop()} has no numbers; only symbolic terms can be had of it")
+        return sp.lambdify(self.symbols, self.gradient_expressions, modules="numpy", cse=True)
+
+    def gradient_code(self, theta):
+        """The gradient with the coordinate axis first, on arrays (d, ...) or on a Series (exact if its coefficients are)."""
+        if isinstance(theta, Series):
+            if theta.coefficients.dtype == object:
+                return Series.stack([taylor(g, self.symbols, theta) for g in self.gradient_expressions])
+            return Series.stack(self._compiled_gradient(*(theta[i] for i in range(self.dimension))))
+        if theta.dtype == object:
+            return self.gradient_code(Series.from_polynomials([theta[None]])).leading
+        gradient = np.empty_like(theta)
+        for i, component in enumerate(self._compiled_gradient(*theta)):
+            gradient[i] = component
+        return gradient
+
+
+@dataclass(frozen=True, eq=False)
+class Loss(_SymbolicProblem):
+    r"""A loss :math:`E(\theta)` given by a SymPy expression.
+
+    Parameters
+    ----------
+    expression : SymPy expression; an abstract function such as ``Function("E")(a, b)`` is allowed where only symbols are computed
+    symbols : the coordinates of theta, in order
+    parameters : further symbols that stay symbols in the expression, such as the curvature of a quadratic
+
+    Raises
+    ------
+    TypeError
+        If ``expression`` is not a SymPy expression or ``symbols`` are not SymPy symbols.
+    ValueError
+        If the expression holds symbols that are neither in ``symbols`` nor in ``parameters``.
+
+    Examples
+    --------
+    >>> a, b = sp.symbols("a b")
+    >>> loss = Loss((sp.Rational(3, 2) - 2*a*b)**2 / 2, (a, b))
+    >>> loss.value([1.0, 1.0]).item(), loss.gradient([1.0, 1.0]).tolist()
+    (0.125, [1.0, 1.0])
+    >>> loss.hessian([1.0, 1.0]).tolist()
+    [[4.0, 5.0], [5.0, 4.0]]
+    """
+
+    expression: sp.Expr
+    symbols: tuple
+    parameters: tuple = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "symbols", _symbols(self.symbols, "symbols"))
+        object.__setattr__(self, "parameters", _symbols(self.parameters, "parameters"))
+        _check_expression(self.expression, self.symbols, self.parameters)
+
+    @cached_property
+    def gradient_expressions(self):
+        """The partial derivatives, as SymPy expressions."""
+        return tuple(sp.diff(self.expression, symbol) for symbol in self.symbols)
+
+    @cached_property
+    def hessian_expressions(self):
+        """The matrix of second derivatives, a SymPy matrix."""
+        return sp.Matrix(self.dimension, self.dimension, lambda i, j: sp.diff(self.gradient_expressions[i], self.symbols[j]))
+
+    @cached_property
+    def _compiled_value(self):
+        self._compiled_gradient  # the same complaints about parameters and abstract functions
+        return sp.lambdify(self.symbols, self.expression, modules="numpy")
+
+    def value_code(self, theta):
+        """The loss from coordinates that come first: shape (d, ...) to (...)."""
+        return np.broadcast_to(self._compiled_value(*theta), theta.shape[1:]).astype(float)
+
+
+@dataclass(frozen=True, eq=False)
+class VectorField(_SymbolicProblem):
+    r"""A differential equation :math:`\dot y = f(y)` in the place of a loss: the optimizer sees :math:`-f` as its gradient.
+
+    Gradient descent on it is explicit Euler's method, whether or not :math:`f` is the gradient of anything.
+
+    Parameters and errors as for :class:`Loss`, with one expression per coordinate.
+
+    Examples
+    --------
+    Lotka and Volterra's equations, as in Hairer, Lubich and Wanner, Example IX.1.2:
+
+    >>> q, p = sp.symbols("q p")
+    >>> VectorField((q*(p - 1), p*(2 - q)), (q, p)).gradient([2.0, 2.0]).tolist()
+    [-2.0, 0.0]
+    """
+
+    components_of_field: tuple
+    symbols: tuple
+    parameters: tuple = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "components_of_field", tuple(self.components_of_field))
+        object.__setattr__(self, "symbols", _symbols(self.symbols, "symbols"))
+        object.__setattr__(self, "parameters", _symbols(self.parameters, "parameters"))
+        if len(self.components_of_field) != len(self.symbols):
+            raise ValueError(f"{len(self.components_of_field)} components were given for {len(self.symbols)} symbols; there must be one for each")
+        for component in self.components_of_field:
+            _check_expression(component, self.symbols, self.parameters)
+
+    @cached_property
+    def gradient_expressions(self):
+        """Minus the components of the field."""
+        return tuple(-component for component in self.components_of_field)
+
+    def value_code(self, theta):
+        """A vector field has no loss; raises TypeError."""
+        raise TypeError("a VectorField is the gradient of no loss, so it has no value; use bea.Loss for a loss")
+
+
+@dataclass(frozen=True, eq=False)
+class NumericLoss(_Problem):
+    r"""A loss given by code.
+
+    Parameters
+    ----------
+    dimension : d
+    value_code : function of theta, shape (d, ...), that returns E, shape (...)
+    gradient_code : function of theta, shape (d, ...), that returns the gradient, shape (d, ...)
+        Written with sums, products, powers, ``matrix @ theta`` and NumPy's elementary functions it runs on a Series
+        too, which is all that the engine needs.
+
+    Examples
+    --------
+    >>> bowl = NumericLoss(2, lambda t: (t * t).sum(axis=0) / 2, lambda t: t)
+    >>> bowl.gradient([[1.0, 2.0], [3.0, 4.0]]).tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
+
+    dimension: int
+    value_code: Callable
+    gradient_code: Callable
+
+
+def quadratic(curvature):
+    r"""The quadratic :math:`E = \tfrac12\theta^T A\theta`, with :math:`A` a symmetric matrix or the list of its eigenvalues.
+
+    Entries may be numbers or SymPy expressions.  Raises ValueError if the matrix is not square and symmetric.
+
+    Examples
+    --------
+    >>> quadratic([1, 9]).expression
+    theta_1**2/2 + 9*theta_2**2/2
+    """
+    entries = sp.Matrix(curvature)
+    matrix = sp.diag(*entries) if entries.shape[1] == 1 else entries
+    if not matrix.is_symmetric():
+        raise ValueError(f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}")
+    symbols = sp.symbols(f"theta_1:{matrix.shape[0] + 1}", real=True)
+    theta = sp.Matrix(symbols)
+    return Loss(sp.expand((theta.T * matrix * theta)[0] / 2), symbols, tuple(sorted(matrix.free_symbols, key=str)))
+
+
+def bilinear(c=sp.Rational(3, 2), k=2):
+    r"""The bilinear model :math:`E(a, b) = \tfrac12(c - k\,a b)^2`, whose minimizers are the whole curve :math:`ab = c/k`.
+
+    ``c`` and ``k`` may be numbers or symbols.  Source: Barrett and Dherin (2021), there with one training point.
+
+    Examples
+    --------
+    >>> bilinear().expression
+    (3/2 - 2*a*b)**2/2
+    """
+    a, b = sp.symbols("a b", real=True)
+    c, k = sp.nsimplify(c), sp.nsimplify(k)
+    return Loss((c - k * a * b) ** 2 / 2, (a, b), tuple(sorted(c.free_symbols | k.free_symbols, key=str)))
+
+
+def rosenbrock(steepness=100):
+    r"""Rosenbrock's valley :math:`E = (1 - x)^2 + s\,(y - x^2)^2` with steepness s.
+
+    Examples
+    --------
+    >>> rosenbrock().value([1.0, 1.0]).item()
+    0.0
+    """
+    x, y = sp.symbols("x y", real=True)
+    return Loss((1 - x) ** 2 + sp.nsimplify(steepness) * (y - x**2) ** 2, (x, y))
+
+
+def logistic_regression(columns=(0, 1), rows=slice(None)):
+    r"""Logistic regression on scikit-learn's breast-cancer data, without intercept.
+
+    .. math:: E(\theta) = \frac1n\sum_{i} \ln\bigl(1 + e^{-y_i\,x_i\cdot\theta}\bigr), \qquad y_i = \pm 1,
+
+    with features standardized over all 569 rows (Wolberg, Mangasarian, Street and Street, 1995).
+
+    Parameters
+    ----------
+    columns : which of the 30 features; their number is d
+    rows : slice or index array of the rows to average over: give disjoint ones for mini-batches
+
+    Examples
+    --------
+    >>> round(logistic_regression().value([0.0, 0.0]).item(), 6)    # ln 2
+    0.693147
+    """
+    from sklearn.datasets import load_breast_cancer  # here, because importing it takes longer than all the rest
+
+    data = load_breast_cancer()
+    features = data.data[:, list(columns)]
+    features = (features - features.mean(axis=0)) / features.std(axis=0)
+    signed = (features * np.where(data.target == 1, 1.0, -1.0)[:, None])[rows]
+    if len(signed) == 0:
+        raise ValueError(f"rows = {rows!r} selects none of the {len(data.data)} rows")
+
+    def value(theta):
+        return np.logaddexp(0, -(signed @ theta)).mean(axis=0)
+
+    def gradient(theta):
+        # 1/(1 + e^z) = (1 - tanh(z/2))/2, which neither overflows nor needs a case distinction
+        return signed.T @ ((np.tanh(0.5 * (signed @ theta)) - 1) * (0.5 / len(signed)))
+
+    return NumericLoss(signed.shape[1], value, gradient)
+
+
+def mean(losses):
+    """The average of losses in the same coordinates: the full-batch loss of a list of mini-batch losses.
+
+    Raises ValueError if the list is empty or the losses differ in their coordinates.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x")
+    >>> mean([Loss(x**2, (x,)), Loss(3*x**2, (x,))]).expression
+    2*x**2
+    """
+    losses = batch_losses(losses)
+    if all(isinstance(loss, Loss) for loss in losses):
+        parameters = sorted(set().union(*(loss.parameters for loss in losses)), key=str)
+        return Loss(sp.Add(*(loss.expression for loss in losses)) / len(losses), losses[0].symbols, tuple(parameters))
+    return NumericLoss(losses[0].dimension,
+                       lambda theta: sum(loss.value_code(theta) for loss in losses) / len(losses),
+                       lambda theta: sum(loss.gradient_code(theta) for loss in losses) * (1 / len(losses)))
+
+
+def batch_losses(loss_or_losses):
+    """A tuple of losses in the same coordinates, from one loss or a sequence of mini-batch losses."""
+    losses = (loss_or_losses,) if isinstance(loss_or_losses, _Problem) else loss_or_losses
+    if not isinstance(losses, (list, tuple)) or not all(isinstance(loss, _Problem) for loss in losses):
+        raise TypeError(f"a loss (bea.Loss, bea.NumericLoss or bea.VectorField) or a list of them is needed, not {loss_or_losses!r}")
+    if not losses:
+        raise ValueError("the list of mini-batch losses is empty; give at least one")
+    kinds = {getattr(loss, "symbols", loss.dimension) for loss in losses}
+    if len(kinds) > 1:
+        raise ValueError(f"mini-batch losses must share their coordinates; these have {kinds}")
+    return tuple(losses)
+
+
+def _symbols(symbols, name):
+    symbols = tuple(symbols) if isinstance(symbols, (list, tuple, sp.Tuple)) else (symbols,)
+    if not all(isinstance(s, sp.Symbol) for s in symbols):
+        raise TypeError(f"{name} must be SymPy symbols, not {symbols!r}")
+    if len(set(symbols)) != len(symbols) or (name == "symbols" and not symbols):
+        raise ValueError(f"{name} must be distinct and at least one, not {symbols!r}")
+    return symbols
+
+
+def _check_expression(expression, symbols, parameters):
+    if not isinstance(expression, sp.Expr):
+        raise TypeError(f"a SymPy expression is needed, not {expression!r} of type {type(expression).__name__}")
+    stray = expression.free_symbols - set(symbols) - set(parameters)
+    if stray:
+        raise ValueError(f"the expression {expression} holds {', '.join(sorted(map(str, stray)))}, which is not among the coordinates "
+                         f"{symbols} or the parameters {parameters}")
+    if expression.has(sp.nan, sp.zoo, sp.oo):
+        raise ValueError(f"the expression {expression} is not finite")

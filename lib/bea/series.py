@@ -1,0 +1,346 @@
+r"""Truncated power series in the step size, along the curve that an optimizer follows.
+
+Near its present point an optimizer's smooth curve is
+
+.. math:: \theta(t + s h) = \sum_{k \ge 0} h^k P_k(s), \qquad P_0 = \theta,
+
+where each :math:`P_k` is a polynomial in the scaled time :math:`s` of degree at most :math:`k`.
+Whatever an optimizer computes along the curve has the same form, so the arithmetic of such series is all that
+deriving a modified equation needs.  The coefficients may be floats, or arrays of them (many points at once), or
+exact numbers and SymPy expressions in an array of dtype ``object``: the same lines of code serve all three.
+"""
+
+from fractions import Fraction
+from functools import lru_cache
+from math import comb, factorial
+
+import numpy as np
+import sympy as sp
+
+__all__ = ["Series", "antidifference", "taylor"]
+
+
+class Series:
+    r"""The series :math:`\sum_{k<K} h^k \sum_{j\le k} c_{kj} s^j`, cut off at :math:`h^K`.
+
+    Parameters
+    ----------
+    coefficients : array of shape (K, K, \*shape)
+        ``coefficients[k, j]`` belongs to :math:`h^k s^j`; it is zero for ``j > k``.
+        ``shape`` is the shape of the value that is expanded: ``()``, ``(d,)`` or ``(d, points)``.
+
+    Sums, products, quotients, powers, ``A @ series``, indexing, ``sum`` and NumPy's ``sqrt``, ``exp``, ``log``, ``tanh``,
+    ``sin``, ``cos`` and ``square`` run on a Series as they do on an array, so most code that was written for arrays does.
+
+    Raises
+    ------
+    ValueError
+        If two series of different length meet, or a power needs a leading coefficient that is zero.
+
+    Examples
+    --------
+    The gradient of :math:`E = \theta^4/4` at :math:`\theta = 2`, on the line :math:`\theta(t + sh) = 2 - 3 s h`:
+
+    >>> theta = Series.from_polynomials([[2.0], [0.0, -3.0]])
+    >>> (theta**3).coefficients[:, :2].tolist()
+    [[8.0, 0.0], [0.0, -36.0]]
+    """
+
+    __slots__ = ("coefficients",)
+
+    def __init__(self, coefficients):
+        self.coefficients = coefficients
+
+    @classmethod
+    def from_polynomials(cls, polynomials):
+        """The series whose coefficient of h^k is ``polynomials[k]``, itself a list of coefficients of 1, s, s^2, ..."""
+        leading = np.asarray(polynomials[0][0])
+        length = len(polynomials)
+        coefficients = np.zeros((length, length, *leading.shape), dtype=leading.dtype)
+        for k, polynomial in enumerate(polynomials):
+            for j, coefficient in enumerate(polynomial):
+                coefficients[k, j] = coefficient
+        return cls(coefficients)
+
+    @classmethod
+    def stack(cls, components):
+        """One series with a new first axis, from series (or constants) of equal length."""
+        like = next(c for c in components if isinstance(c, Series))
+        components = [c if isinstance(c, Series) else like * 0 + c for c in components]
+        return cls(np.stack(np.broadcast_arrays(*(c.coefficients for c in components)), axis=2))
+
+    def __len__(self):
+        return len(self.coefficients)
+
+    @property
+    def leading(self):
+        """The coefficient of h^0: the value at the present point."""
+        return np.asarray(self.coefficients[0, 0])
+
+    def at(self, s, h):
+        """The value of the series at scaled time ``s`` and step size ``h``."""
+        value = self.leading * 0
+        for polynomial in self.coefficients[::-1]:
+            inner = self.leading * 0
+            for coefficient in polynomial[::-1]:
+                inner = inner * s + coefficient
+            value = value * h + inner
+        return value
+
+    # --- ring operations -------------------------------------------------------------------------------------------
+
+    def _partner(self, other):
+        if len(other) != len(self):
+            raise ValueError(f"series of {len(self)} and of {len(other)} terms in h do not combine; cut both to one length")
+        return other.coefficients
+
+    def __add__(self, other):
+        if isinstance(other, Series):
+            left, right = _aligned(self.coefficients, self._partner(other))
+            return Series(left + right)
+        other = np.asarray(other)
+        shape = _broadcast(self.coefficients.shape[2:], other.shape)
+        total = np.empty((len(self), len(self), *shape), dtype=np.result_type(self.coefficients, other))
+        total[...] = _widened(self.coefficients, len(shape))
+        total[0, 0] += other
+        return Series(total)
+
+    __radd__ = __add__
+
+    def __neg__(self):
+        return Series(-self.coefficients)
+
+    def __sub__(self, other):
+        return self + (-other)
+
+    def __rsub__(self, other):
+        return (-self) + other
+
+    def __mul__(self, other):
+        if not isinstance(other, Series):
+            return Series(_widened(self.coefficients, np.ndim(other)) * np.asarray(other))
+        length = len(self)
+        left, right = _aligned(self.coefficients, self._partner(other))
+        product = np.zeros(_broadcast(left.shape, right.shape), dtype=np.result_type(left, right))
+        for k in range(length):
+            for j in range(k + 1):
+                product[k:, j : j + length - k] += left[k : k + 1, j : j + 1] * right[: length - k, : length - k]
+        return Series(product)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other):
+        return self * other**-1 if isinstance(other, Series) else self * (1 / np.asarray(other))
+
+    def __rtruediv__(self, other):
+        return self**-1 * other
+
+    def __pow__(self, exponent):
+        r"""``self ** exponent`` for a constant exponent, by :math:`v\,\partial_h w = \alpha\,w\,\partial_h v` for :math:`w = v^\alpha`."""
+        if exponent == 2:
+            return self * self
+        if exponent == int(exponent) and exponent >= 0:
+            half = self ** (int(exponent) // 2) if exponent > 1 else self * 0 + 1
+            return half * half * self if exponent % 2 else half * half
+        exact = self.coefficients.dtype == object
+        exponent = sp.nsimplify(exponent) if exact else float(exponent)
+        v = self.coefficients
+        if np.any(self.leading == 0):
+            raise ValueError(f"the power {exponent} of a series needs a leading coefficient other than 0")
+        w = np.zeros_like(v)
+        w[0, 0] = self.leading**exponent
+        inverse = self.leading ** (-1 if exact else -1.0)
+        for k in range(1, len(self)):
+            i = _column(np.arange(1, k + 1), v.ndim - 1)
+            weighted = (exponent * i - (k - i)) * v[1 : k + 1]
+            w[k] = _convolve(weighted, w[k - 1 :: -1]) * inverse * _one_over(k, exact)
+        return Series(w)
+
+    def __rmatmul__(self, matrix):
+        """A constant matrix times the series, on the value's first axis."""
+        return Series(np.moveaxis(np.tensordot(matrix, self.coefficients, axes=(1, 2)), 0, 2))
+
+    def __getitem__(self, index):
+        return Series(self.coefficients[(slice(None), slice(None), *(index if isinstance(index, tuple) else (index,)))])
+
+    def sum(self, axis=0):
+        """The sum over one of the value's axes."""
+        return Series(self.coefficients.sum(axis=axis + 2 if axis >= 0 else axis))
+
+    # --- analytic functions ----------------------------------------------------------------------------------------
+
+    def compose(self, value, derivative):
+        r"""The series :math:`w` of a function of this one, :math:`v`, from :math:`\partial_h w = F\,\partial_h v`.
+
+        ``value`` is the function at the leading coefficient; ``derivative(w)`` gives :math:`F` from the terms of ``w``
+        known so far: ``lambda w: w`` for the exponential, ``lambda w: 1 - w * w`` for the hyperbolic tangent.
+        """
+        v = self.coefficients
+        shape = _broadcast(v.shape[2:], np.shape(value))
+        w = np.zeros((len(self), len(self), *shape), dtype=np.result_type(v, value))
+        w[0, 0] = value
+        v = _widened(v, len(shape))
+        for k in range(1, len(self)):
+            f = derivative(Series(w[:k, :k])).coefficients
+            f = np.concatenate([f, np.zeros((k, 1, *f.shape[2:]), dtype=f.dtype)], axis=1)
+            i = _column(np.arange(1, k + 1), v.ndim - 1)
+            w[k, : k + 1] = _convolve(i * v[1 : k + 1, : k + 1], f[k - 1 :: -1]) * _one_over(k, w.dtype == object)
+        return Series(w)
+
+    def _cut(self, length):
+        return Series(self.coefficients[:length, :length])
+
+    def _function(self, ufunc):
+        """Apply one of NumPy's functions: what lets code that was written for arrays run on a Series."""
+        def at_leading(f):
+            return _apply(f, self.leading)
+        if ufunc is np.sqrt:
+            return self ** Fraction(1, 2)
+        if ufunc is np.exp:
+            return self.compose(at_leading(np.exp), lambda w: w)
+        if ufunc is np.log:
+            reciprocal = self**-1
+            return self.compose(at_leading(np.log), lambda w: reciprocal._cut(len(w)))
+        if ufunc is np.tanh:
+            return self.compose(at_leading(np.tanh), lambda w: 1 - w * w)
+        if ufunc in (np.sin, np.cos):
+            both = np.stack([at_leading(np.sin), at_leading(np.cos)])
+            pair = self.compose(both, lambda w: Series.stack([w[1], -w[0]]))
+            return pair[0 if ufunc is np.sin else 1]
+        return NotImplemented
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        if method != "__call__" or options:
+            return NotImplemented
+        if len(inputs) == 1:
+            plain = {np.negative: Series.__neg__, np.square: lambda v: v * v, np.positive: lambda v: v, np.reciprocal: lambda v: v**-1}
+            return plain[ufunc](self) if ufunc in plain else self._function(ufunc)
+        left, right = inputs
+        on_left = {np.add: "__add__", np.subtract: "__sub__", np.multiply: "__mul__", np.true_divide: "__truediv__", np.power: "__pow__"}
+        on_right = {np.add: "__radd__", np.subtract: "__rsub__", np.multiply: "__rmul__", np.true_divide: "__rtruediv__",
+                    np.matmul: "__rmatmul__"}
+        if isinstance(left, Series) and ufunc in on_left:
+            return getattr(left, on_left[ufunc])(right)
+        if isinstance(right, Series) and ufunc in on_right:
+            return getattr(right, on_right[ufunc])(left)
+        return NotImplemented
+
+    def __repr__(self):
+        return f"Series(terms in h: {len(self)}, value shape: {self.leading.shape})"
+
+
+def antidifference(polynomial):
+    r"""The polynomial :math:`P` with :math:`P(s+1) - P(s) = q(s)` and :math:`P(0) = 0`.
+
+    ``polynomial[j]`` is the coefficient of :math:`s^j` in :math:`q`; the result is one longer.
+    By Faulhaber, :math:`s^j` comes from :math:`(B_{j+1}(s) - B_{j+1}(0))/(j+1)` with Bernoulli's polynomials.
+
+    Examples
+    --------
+    The sum of the first integers, :math:`0 + 1 + \dots + (s-1) = s^2/2 - s/2`:
+
+    >>> antidifference(np.array([0.0, 1.0])).tolist()
+    [0.0, -0.5, 0.5]
+    """
+    matrix = _faulhaber(len(polynomial), polynomial.dtype == object)
+    return np.tensordot(matrix, polynomial, axes=(1, 0))
+
+
+def taylor(expression, symbols, curve):
+    r"""The Series of a SymPy expression along an exact ``curve``, by Taylor's formula around the curve's present point.
+
+    Parameters
+    ----------
+    expression : SymPy expression, abstract functions such as ``Function("E")(a, b)`` included
+    symbols : sequence of d SymPy symbols
+    curve : Series of shape (d,) and dtype object, whose leading coefficient is ``symbols`` itself or exact numbers
+
+    Examples
+    --------
+    >>> x, v = sp.symbols("x v")
+    >>> line = Series.from_polynomials([[np.array([x])], [np.array([0]), np.array([v])]])
+    >>> taylor(sp.exp(x), [x], line).coefficients[1, 1]
+    v*exp(x)
+    """
+    length = len(curve)
+    departure = curve + (-curve.leading)
+    here = dict(zip(symbols, curve.leading))
+    total = curve[0] * 0 + expression.xreplace(here)
+
+    def extend(derivative, product, first, multiplicities):
+        nonlocal total
+        if sum(multiplicities) == length - 1:
+            return
+        for i in range(first, len(symbols)):
+            slope = sp.diff(derivative, symbols[i])
+            if slope == 0:
+                continue
+            counts = list(multiplicities)
+            counts[i] += 1
+            monomial = departure[i] if product is None else product * departure[i]
+            weight = sp.Mul(*(sp.Rational(1, factorial(c)) for c in counts))
+            total = total + monomial * (weight * slope.xreplace(here))
+            extend(slope, monomial, i, counts)
+
+    extend(expression, None, 0, [0] * len(symbols))
+    return total
+
+
+# --- small parts ---------------------------------------------------------------------------------------------------
+
+
+def _convolve(left, right):
+    """sum over i of the polynomial products left[i](s) * right[i](s), cut to the given length in s."""
+    length = left.shape[1]
+    total = np.zeros(_broadcast(left.shape[1:], right.shape[1:]), dtype=np.result_type(left, right))
+    for j in range(min(len(left) + 1, length)):
+        total[j:] += (left[:, j : j + 1] * right[:, : length - j]).sum(axis=0)
+    return total
+
+
+def _widened(coefficients, value_dimensions):
+    """Insert axes of length one behind the two series axes, so that values align from the right as NumPy's do."""
+    missing = value_dimensions - (coefficients.ndim - 2)
+    return coefficients if missing <= 0 else coefficients.reshape(coefficients.shape[:2] + (1,) * missing + coefficients.shape[2:])
+
+
+def _broadcast(left, right):
+    return left if left == right else np.broadcast_shapes(left, right)
+
+
+def _aligned(left, right):
+    if left.ndim == right.ndim:
+        return left, right
+    dimensions = max(left.ndim, right.ndim) - 2
+    return _widened(left, dimensions), _widened(right, dimensions)
+
+
+def _column(numbers, dimensions):
+    return numbers.reshape((-1,) + (1,) * dimensions)
+
+
+def _one_over(k, exact):
+    return sp.Rational(1, k) if exact else 1.0 / k
+
+
+def _apply(ufunc, value):
+    """A NumPy function of numbers, or SymPy's function of the same name of SymPy objects."""
+    if value.dtype != object:
+        return ufunc(value)
+    symbolic = getattr(sp, ufunc.__name__)
+    result = np.empty(value.shape, dtype=object)
+    for index in np.ndindex(value.shape):
+        result[index] = symbolic(value[index])
+    return result
+
+
+@lru_cache(maxsize=None)
+def _faulhaber(length, exact):
+    matrix = np.zeros((length + 1, length), dtype=object)
+    for j in range(length):
+        for i in range(1, j + 2):
+            bernoulli = sp.bernoulli(j + 1 - i)
+            if j + 1 - i == 1:
+                bernoulli = sp.Rational(-1, 2)  # B_1 = -1/2: the convention that goes with B_n(0)
+            matrix[i, j] = bernoulli * comb(j + 1, i) / (j + 1)
+    return matrix if exact else matrix.astype(float)
