@@ -2,8 +2,8 @@
 
     python tools/execute.py [--limit SECONDS] chapters/01_gradient_descent.ipynb ...
 
-A notebook whose cells are named in another order, or run at another time, would differ in ways that
-mean nothing; `normalize` removes those, so that a diff shows what changed.
+Editors and kernels write cell names, versions and times into a notebook that mean nothing to its
+reader; `normalize` removes or fixes those, so that a diff shows what changed.
 """
 
 import argparse
@@ -41,6 +41,7 @@ def execute(path, limit):
 def normalize(notebook):
     """Fix in place what depends on the machine, the moment or the editor, and return the notebook."""
     notebook.metadata["kernelspec"] = dict(KERNELSPEC)
+    notebook.metadata.pop("jupytext", None)
     notebook.metadata.get("language_info", {}).pop("version", None)
     seen = {}
     for cell in notebook.cells:

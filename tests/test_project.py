@@ -1,0 +1,225 @@
+"""What must agree between the files of the project."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def project_files():
+    """Every file of the project as git sees it, new ones included, ignored ones not."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in sorted(set(names.split("\0"))) if name and (ROOT / name).is_file()]
+
+
+def lines_of(path):
+    """(number, line) of a text file; encoded pictures in notebooks are no text."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return []
+    return [(k, line) for k, line in enumerate(text.splitlines(), 1) if '"image/' not in line]
+
+
+def places_of(pattern, files):
+    """`file:line` of every match of the regular expression."""
+    return [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in files
+        for number, line in lines_of(path)
+        if re.search(pattern, line)
+    ]
+
+
+def pins_of(name):
+    """{package: version} of the lines `package==version`."""
+    pairs = re.findall(r"^([\w.-]+)==(\S+)$", read(name), re.M)
+    return {canonicalize_name(package): version for package, version in pairs}
+
+
+# --- versions ----------------------------------------------------------------------------------
+
+
+def test_binder_has_the_books_versions():
+    book, binder = pins_of("requirements.txt"), pins_of("binder/requirements.txt")
+    only_binder = {"jupyterlab-myst"}
+    assert {k: v for k, v in binder.items() if k not in only_binder} == {
+        k: book[k] for k in binder if k not in only_binder
+    }
+    needed = tomllib.loads(read("pyproject.toml"))["project"]["dependencies"]
+    assert {canonicalize_name(Requirement(line).name) for line in needed} <= set(binder)
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-peers.txt"])
+def test_constraints_hold_every_pin(name):
+    pins, constraints = pins_of(name), pins_of("constraints.txt")
+    assert pins
+    assert {k: constraints.get(k) for k in pins} == pins
+
+
+def test_constraints_are_names_and_versions_only():
+    lines = [line for line in read("constraints.txt").splitlines() if not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!]+", line)] == []
+
+
+def test_requirements_are_all_pinned():
+    for name in ("requirements.txt", "requirements-peers.txt", "binder/requirements.txt"):
+        lines = [line for line in read(name).splitlines() if line and not line.startswith(("#", "-"))]
+        assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!]+", line)] == [], name
+
+
+def test_pins_are_within_the_librarys_bounds():
+    pins = pins_of("requirements.txt")
+    for line in tomllib.loads(read("pyproject.toml"))["project"]["dependencies"]:
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), line
+
+
+def test_one_version():
+    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    assert yaml.safe_load(read("CITATION.cff"))["version"] == version
+    assert re.search(r"^## (\S+)", read("CHANGELOG.md"), re.M)[1] == version
+
+
+# --- the book ----------------------------------------------------------------------------------
+
+
+def pages_of_toc():
+    def walk(node):
+        if isinstance(node, list):
+            return [page for item in node for page in walk(item)]
+        if isinstance(node, dict):
+            own = [node[key] for key in ("root", "file") if key in node]
+            return own + [page for value in node.values() if isinstance(value, list) for page in walk(value)]
+        return []
+
+    return walk(yaml.safe_load(read("_toc.yml")))
+
+
+def test_toc_and_chapters_agree():
+    pages = pages_of_toc()
+    assert len(pages) == len(set(pages))
+    written = [path for path in (ROOT / "chapters").rglob("*") if path.suffix in (".ipynb", ".md")]
+    written = [path for path in written if not any(part.startswith(".") for part in path.parts[len(ROOT.parts) :])]
+    assert sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in written) == sorted(pages)
+
+
+def test_run_times_are_of_these_chapters():
+    page = read("chapters/run_times.md")
+    rows = re.findall(r"^\| \[.*\]\((\w+)\.ipynb\) \| ([\d.]+) \| (\d+) \|$", page, re.M)
+    assert sorted(name for name, _, _ in rows) == sorted(p.stem for p in (ROOT / "chapters").glob("*.ipynb"))
+    assert all(float(seconds) <= float(limit) for _, seconds, limit in rows)
+
+
+def test_named_commands_exist():
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.M))
+    assert {"book", "test"} <= targets
+    for name in ("README.md", "CONTRIBUTING.md", ".ci/run", ".github/workflows/pages.yml"):
+        named = set(re.findall(r"(?:^\s*(?:- run: )?|`)make ([a-z-]+)", read(name), re.M))
+        assert named, name
+        assert named <= targets, name
+
+
+def test_ci_runs_what_the_readme_says():
+    commands = re.findall(r"^make .*$", read(".ci/run"), re.M)
+    assert commands == ["make peers", "make test", "make book"]
+
+
+# --- what may stand nowhere --------------------------------------------------------------------
+
+
+def test_import_path_is_left_alone():
+    # Installation makes `import bea` work everywhere.
+    assert places_of(r"\bsys\.path\b", project_files()) == []
+
+
+def test_no_paths_of_one_machine():
+    assert places_of(r"(?<![\w.<>/-])/(?:home|root|work|Users)/\w", project_files()) == []
+
+
+def test_public_address_has_one_place():
+    address = yaml.safe_load(read("_config.yml"))["repository"]["url"].split("//")[-1]
+    assert places_of(re.escape(address.split("/", 1)[1]), [ROOT / "_config.yml"])
+    elsewhere = [path for path in project_files() if path.name != "_config.yml"]
+    assert places_of(re.escape(address.split("/", 1)[1]), elsewhere) == []
+
+
+# --- the library -------------------------------------------------------------------------------
+
+# A module may import from its own row and from the rows before it.
+LAYERS = [
+    {"series", "averages", "losses", "trees"},
+    {"optimizers"},
+    {"modified"},
+    {"flow"},
+    {"orders"},
+    {"plot", "explore"},
+    {"equations", "ledger"},
+]
+LAYER = {name: k for k, names in enumerate(LAYERS) for name in names}
+
+
+def imports_of(source):
+    """The modules of bea that a source imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level or module == "bea":  # from . import flow, from .flow import run, from bea import flow
+                found |= {module.split(".")[0]} if node.level and module else {a.name for a in node.names}
+            elif module.startswith("bea."):
+                found.add(module.split(".")[1])
+        if isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] if "." in a.name else "bea" for a in node.names if a.name.split(".")[0] == "bea"}
+    return found
+
+
+def problems_of_imports(graph):
+    """What is wrong in {module: modules it imports}."""
+    problems = [f"{name} has no layer: give it one in LAYERS" for name in graph if name not in LAYER]
+    for name, imported in graph.items():
+        for other in sorted(imported):
+            if other not in LAYER:
+                problems.append(f"{name} imports {other}, which is no module of a layer")
+            elif LAYER[other] > LAYER.get(name, len(LAYERS)):
+                problems.append(f"{name} imports {other}, which stands above it")
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        problems.append(f"imports run in a circle: {' -> '.join(error.args[1])}")
+    return problems
+
+
+def test_imports_run_one_way():
+    modules = [path for path in (ROOT / "lib" / "bea").glob("*.py") if path.stem != "__init__"]
+    assert modules
+    assert problems_of_imports({path.stem: imports_of(path.read_text()) for path in modules}) == []
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        {"optimizers": imports_of("from bea.flow import run")},
+        {"optimizers": imports_of("from . import flow")},
+        {"optimizers": imports_of("def f():\n    import bea.flow")},
+        {"modified": imports_of("import bea")},
+        {"series": imports_of("from .losses import Loss"), "losses": imports_of("from bea import series")},
+        {"something_new": set()},
+    ],
+)
+def test_wrong_imports_are_caught(graph):
+    assert problems_of_imports(graph)
