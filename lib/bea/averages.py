@@ -72,6 +72,8 @@ class Average:
         On a power of the scaled time, :math:`s^j \mapsto \sum_i \binom{j}{i} s^{j-i} (-1)^i \mu_i`, with the
         :func:`moments` of the age.
         """
+        if isinstance(self.decay, int) and self.decay == 0:
+            return values
         length = len(values)
         age = moments(self.decay, length)
         source = (values + 0 * age[0]).coefficients
