@@ -1,15 +1,16 @@
 """Runs of an optimizer, and flows of its modified equation at the same times t_n = n h."""
 
 import numpy as np
-import sympy as sp
 from scipy.integrate import DOP853, solve_ivp
 
+from bea.compiled import numba_run, straight_line_step
 from bea.losses import batch_losses
 from bea.modified import ModifiedEquation, TransientEquation, batch_sequence, step_size, with_settings
 from bea.optimizers import Optimizer
 
 __all__ = ["Divergence", "flow", "run"]
 
+LONG_RUN = 500_000  # coordinates times steps from which on compiling with Numba, if it is installed, saves time
 TOLERANCE = 1e-12  # of SciPy's DOP853: far below any error that the book measures
 
 
@@ -72,9 +73,12 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
     theta = with_settings(losses[0].components(theta0), np.broadcast_shapes(optimizer.settings, np.shape(h)))
     state = _initial_memory(optimizer, losses[0], theta, memory)
     correct = optimizer.bias_correction and memory is None
-    compiled = theta.ndim == 1 and len(losses) == 1 and hasattr(losses[0], "gradient_expressions")
+    symbolic = len(losses) == 1 and hasattr(losses[0], "gradient_expressions")
+    compiled = numba_run(optimizer, losses[0]) if symbolic and steps * theta.size >= LONG_RUN else None
     with np.errstate(all="ignore"):  # what is not finite is reported below, with its step
-        if compiled:
+        if compiled is not None:
+            path = compiled(theta, h, steps, state, correct)
+        elif symbolic and theta.ndim == 1:
             path = _run_compiled(optimizer, losses[0], theta, h, steps, state, correct)
         else:
             path = _run_arrays(optimizer, losses, theta, h, steps, batches, state, correct)
@@ -134,11 +138,14 @@ def _run_arrays(optimizer, losses, theta, h, steps, batches, state, correct):
     """Many settings, many coordinates, or mini-batches: one NumPy operation per operation of the formula."""
     path = np.empty((steps + 1, *theta.shape))
     path[0] = theta
-    corrections = [[1 / average.correction(n) for average in optimizer.averages] for n in range(steps)] if correct else None
+    forgotten = [1.0] * len(state)  # decay^(n+1): the weight that the averages have not gathered yet
     for n in range(steps):
         gradient = losses[batches[n] if batches else 0].gradient_code(theta)
         state = [average.advance(m, average.of(gradient)) for average, m in zip(optimizer.averages, state)]
-        seen = [m * c for m, c in zip(state, corrections[n])] if correct else state
+        seen = state
+        if correct:
+            forgotten = [weight * average.decay for average, weight in zip(optimizer.averages, forgotten)]
+            seen = [m * (1 / (1 - weight)) for m, weight in zip(state, forgotten)]
         theta = theta - h * optimizer.update(*seen)
         path[n + 1] = theta
     return np.moveaxis(path, 1, -1)
@@ -146,36 +153,21 @@ def _run_arrays(optimizer, losses, theta, h, steps, batches, state, correct):
 
 def _run_compiled(optimizer, loss, theta, h, steps, state, correct):
     """One setting of a symbolic loss: the optimizer's own formula, written out once as straight-line code on floats."""
-    advance = _compiled_step(optimizer, loss)
+    advance = straight_line_step(optimizer, loss)
+    values = optimizer.hyperparameters.values()
+    decays = [float(average.decay) for average in optimizer.averages]
+    forgotten = [1.0 if correct else 0.0] * len(decays)
     d = len(theta)
     variables = (*theta.tolist(), *(x for m in state for x in np.broadcast_to(m, d).tolist()))
     path = [variables[:d]]
     try:
-        for n in range(steps):
-            corrections = [1 / average.correction(n) for average in optimizer.averages] if correct else [1.0] * len(state)
-            variables = advance(h, *corrections, *variables)
+        for _ in range(steps):
+            forgotten = [weight * decay for weight, decay in zip(forgotten, decays)]
+            variables = advance(h, *values, *(1 / (1 - weight) for weight in forgotten), *variables)
             path.append(variables[:d])
     except (OverflowError, ZeroDivisionError, ValueError):  # what float arithmetic raises where arrays give inf or nan
         path.append((np.nan,) * d)
     return np.array(path)
-
-
-def _compiled_step(optimizer, loss):
-    """(h, corrections, theta, averages) to (theta, averages) after one step."""
-    h = sp.Symbol("h")
-    corrections = sp.symbols(f"c:{len(optimizer.averages)}")
-    averages = [sp.symbols(f"m_{a}_:{loss.dimension}") for a in range(len(optimizer.averages))]
-    rename = {s: sp.Dummy() for s in loss.symbols}
-    theta = list(rename.values())
-    advanced, moved = [], []
-    for j, gradient in enumerate(loss.gradient_expressions):
-        gradient = gradient.xreplace(rename)
-        now = [average.advance(m[j], average.of(gradient)) for average, m in zip(optimizer.averages, averages)]
-        moved.append(theta[j] - h * optimizer.update(*(m * c for m, c in zip(now, corrections))))
-        advanced.append(now)
-    results = moved + [advanced[j][a] for a in range(len(averages)) for j in range(loss.dimension)]
-    arguments = [h, *corrections, *theta, *(m for average in averages for m in average)]
-    return sp.lambdify(arguments, results, modules="math", cse=True)
 
 
 def _initial_memory(optimizer, loss, theta, memory):

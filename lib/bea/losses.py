@@ -154,8 +154,8 @@ class VectorField(_SymbolicProblem):
     Lotka and Volterra's equations, as in Hairer, Lubich and Wanner, Example IX.1.2:
 
     >>> q, p = sp.symbols("q p")
-    >>> VectorField((q*(p - 1), p*(2 - q)), (q, p)).gradient([2.0, 2.0]).tolist()
-    [-2.0, 0.0]
+    >>> VectorField((q*(p - 1), p*(2 - q)), (q, p)).gradient([1.0, 3.0]).tolist()
+    [-2.0, -3.0]
     """
 
     components_of_field: tuple
@@ -232,7 +232,7 @@ def bilinear(c=sp.Rational(3, 2), k=2):
     Examples
     --------
     >>> bilinear().expression
-    (3/2 - 2*a*b)**2/2
+    (-2*a*b + 3/2)**2/2
     """
     a, b = sp.symbols("a b", real=True)
     c, k = sp.nsimplify(c), sp.nsimplify(k)

@@ -28,12 +28,13 @@ class Optimizer:
 
     Attributes
     ----------
-    name : str
+    constructor : the function that made it
+    hyperparameters : mapping from name to value, as they were given
+    conventions : mapping from name to bool: the constructor's other arguments
     averages : tuple of Average
     update : function of one argument per average; returns the step U, which is then multiplied by -h
     bias_correction : bool
         Whether each average is divided by 1 - decay^(n+1), so that its weights sum to one from the first step on.
-    hyperparameters : mapping from name to value, as they were given
 
     Examples
     --------
@@ -42,11 +43,21 @@ class Optimizer:
     g/sqrt(epsilon + g**2)
     """
 
-    name: str
+    constructor: Callable
+    hyperparameters: Mapping
+    conventions: Mapping
     averages: tuple
     update: Callable
-    bias_correction: bool
-    hyperparameters: Mapping
+    bias_correction: bool = False
+
+    @property
+    def name(self):
+        """The name of its constructor."""
+        return self.constructor.__name__
+
+    def with_hyperparameters(self, **values):
+        """The same optimizer with other hyper-parameters: numbers for symbols, or symbols for numbers."""
+        return self.constructor(**{**self.hyperparameters, **values}, **self.conventions)
 
     @property
     def settings(self):
@@ -59,7 +70,7 @@ class Optimizer:
         return set().union(*(value.free_symbols for value in self.hyperparameters.values() if isinstance(value, sp.Basic)))
 
     def __repr__(self):
-        listed = ", ".join(f"{name}={value}" for name, value in self.hyperparameters.items())
+        listed = ", ".join(f"{name}={value}" for name, value in {**self.hyperparameters, **self.conventions}.items())
         return f"{self.name}({listed})"
 
 
@@ -71,7 +82,7 @@ def gradient_descent():
     >>> gradient_descent().update(3.0)
     3.0
     """
-    return Optimizer("gradient_descent", (Average(identity, 0),), identity, False, {})
+    return Optimizer(gradient_descent, {}, {}, (Average(identity, 0),), identity)
 
 
 def heavy_ball(beta, *, damped=False):
@@ -90,7 +101,7 @@ def heavy_ball(beta, *, damped=False):
     """
     beta = _decay("beta", beta)
     step = identity if _flag("damped", damped) else lambda m: m / (1 - beta)
-    return Optimizer("heavy_ball", (Average(identity, beta),), step, False, {"beta": beta})
+    return Optimizer(heavy_ball, {"beta": beta}, {"damped": damped}, (Average(identity, beta),), step)
 
 
 def nesterov(beta):
@@ -106,7 +117,7 @@ def nesterov(beta):
     """
     beta = _decay("beta", beta)
     averages = (Average(identity, 0), Average(identity, beta))
-    return Optimizer("nesterov", averages, lambda g, m: g + m * (beta / (1 - beta)), False, {"beta": beta})
+    return Optimizer(nesterov, {"beta": beta}, {}, averages, lambda g, m: g + m * (beta / (1 - beta)))
 
 
 def rmsprop(rho, epsilon, *, epsilon_inside=True, bias_correction=False):
@@ -122,8 +133,9 @@ def rmsprop(rho, epsilon, *, epsilon_inside=True, bias_correction=False):
     1.0
     """
     rho, epsilon = _decay("rho", rho), _stability("epsilon", epsilon)
-    return Optimizer("rmsprop", (Average(identity, 0), Average(square, rho)), _adaptive(epsilon, epsilon_inside), _flag("bias_correction", bias_correction),
-                     {"rho": rho, "epsilon": epsilon})
+    conventions = {"epsilon_inside": epsilon_inside, "bias_correction": bias_correction}
+    return Optimizer(rmsprop, {"rho": rho, "epsilon": epsilon}, conventions, (Average(identity, 0), Average(square, rho)),
+                     _adaptive(epsilon, epsilon_inside), _flag("bias_correction", bias_correction))
 
 
 def adam(beta, rho, epsilon, *, epsilon_inside=True, bias_correction=True):
@@ -145,11 +157,12 @@ def adam(beta, rho, epsilon, *, epsilon_inside=True, bias_correction=True):
     Examples
     --------
     >>> adam(beta=0.9, rho=0.99, epsilon=1e-8)
-    adam(beta=0.9, rho=0.99, epsilon=1e-08)
+    adam(beta=0.9, rho=0.99, epsilon=1e-08, epsilon_inside=True, bias_correction=True)
     """
     beta, rho, epsilon = _decay("beta", beta), _decay("rho", rho), _stability("epsilon", epsilon)
-    return Optimizer("adam", (Average(identity, beta), Average(square, rho)), _adaptive(epsilon, epsilon_inside), _flag("bias_correction", bias_correction),
-                     {"beta": beta, "rho": rho, "epsilon": epsilon})
+    conventions = {"epsilon_inside": epsilon_inside, "bias_correction": bias_correction}
+    return Optimizer(adam, {"beta": beta, "rho": rho, "epsilon": epsilon}, conventions, (Average(identity, beta), Average(square, rho)),
+                     _adaptive(epsilon, epsilon_inside), _flag("bias_correction", bias_correction))
 
 
 def _adaptive(epsilon, inside):

@@ -74,7 +74,7 @@ def order_study(optimizer, loss, theta0, horizon, hs, order=2, *, equation=None,
     >>> from bea.optimizers import gradient_descent
     >>> study = order_study(gradient_descent(), bilinear(), (0.9, 1.5), horizon=0.1, hs=[4e-3, 2e-3, 1e-3, 5e-4], order=2)
     >>> study.verdict(2)
-    'slope 2.00 over h = 0.0005 to 0.004: order 2 holds'
+    'slope 2.01 over h = 0.0005 to 0.004: order 2 holds'
     """
     if equation is None:
         equation = modified_equation(optimizer, loss, order)
