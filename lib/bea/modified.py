@@ -16,6 +16,7 @@ Cattaneo, Klusowski and Shigida's theorem, here for any optimizer, with or witho
 
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Rational
 
 import numpy as np
 import sympy as sp
@@ -358,11 +359,12 @@ def with_settings(theta, settings):
 
 
 def _exact_point(theta, loss):
-    """``theta`` as an object array if it is one point of exact numbers, else None."""
-    flat = list(theta) if isinstance(theta, (list, tuple)) else []
-    if not any(isinstance(x, sp.Rational) and not isinstance(x, int) for x in flat) or not hasattr(loss, "gradient_expressions"):
+    """``theta`` as an object array if it is a tuple or list of exact numbers that are not all plain integers, else None."""
+    exact = isinstance(theta, (list, tuple)) and all(isinstance(x, Rational) for x in theta) and not all(isinstance(x, int) for x in theta)
+    if not exact or not hasattr(loss, "gradient_expressions"):
         return None
-    return np.array([sp.nsimplify(x) for x in flat], dtype=object)
+    loss.components(theta)  # complains about a wrong dimension
+    return np.array([sp.Rational(x.numerator, x.denominator) for x in theta], dtype=object)
 
 
 def _sum_powers(terms, h):
