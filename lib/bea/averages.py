@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import comb
 
 import numpy as np
+import sympy as sp
 
 from bea.series import Series
 
@@ -63,8 +64,8 @@ class Average:
         :math:`(1-\beta)\beta^{n-k}`, divided by :math:`1-\beta^{n+1}` under bias correction, with n = count - 1.
         Array of shape (count, \\*decay.shape); of dtype object if the decay is symbolic.
         """
-        weights = np.array([(1 - self.decay) * self.decay**age for age in reversed(range(count))])
-        return weights / self.correction(count - 1) if bias_correction else weights
+        total = self.correction(count - 1) if bias_correction else 1
+        return np.array([tidy((1 - self.decay) * self.decay**age / total) for age in reversed(range(count))])
 
     def along(self, values):
         r"""The resolvent: the steady-state average :math:`(1-\beta)\sum_i \beta^i a(\theta(t - ih))` of a Series ``values``.
@@ -93,15 +94,19 @@ def moments(decay, count):
 
     Examples
     --------
-    >>> import sympy as sp
-    >>> [sp.factor(mu) for mu in moments(sp.Symbol("beta"), 3)]
+    >>> moments(sp.Symbol("beta"), 3)
     [1, -beta/(beta - 1), beta*(beta + 1)/(beta - 1)**2]
     """
     ratio = decay / (1 - decay)
     found = [1 + 0 * ratio]
     for r in range(1, count):
-        found.append(ratio * sum(comb(r, l) * found[l] for l in range(r)))
+        found.append(tidy(ratio * sum(comb(r, l) * found[l] for l in range(r))))
     return found
+
+
+def tidy(value):
+    """A SymPy expression that is a rational function, as one factored fraction; anything else as it is."""
+    return sp.factor(value) if isinstance(value, sp.Expr) and value.is_rational_function() else value
 
 
 def lag(decay, n=None):

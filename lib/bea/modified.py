@@ -21,7 +21,8 @@ from numbers import Rational
 import numpy as np
 import sympy as sp
 
-from bea.losses import VectorField, batch_losses
+from bea.averages import tidy
+from bea.losses import batch_losses
 from bea.optimizers import Optimizer
 from bea.series import Series, antidifference
 
@@ -44,7 +45,7 @@ class ModifiedEquation:
         if self.optimizer.settings:
             raise ValueError(f"symbolic terms need one setting, but {self.optimizer} holds arrays; use symbols or numbers")
         start = np.array(self.loss.symbols, dtype=object)
-        return tuple(sp.Matrix(list(p[1])) for p in _curve(self.optimizer, self.loss, start, self.order)[1:])
+        return tuple(_column(p[1]) for p in _curve(self.optimizer, self.loss, start, self.order)[1:])
 
     def coefficients(self, theta):
         r"""The numbers :math:`f_0(\theta), \dots, f_{p-1}(\theta)`, to any order, with no derivative of any field.
@@ -133,7 +134,7 @@ class TransientEquation:
             raise ValueError(f"symbolic terms need one setting, but {self.optimizer} holds arrays; use symbols or numbers")
         start = np.array(self.losses[0].symbols, dtype=object)
         history = self._history(n)
-        return tuple(sp.Matrix(list(f)) for f in _piece(self, history, start))
+        return tuple(_column(f) for f in _piece(self, history, start))
 
     def field(self, h, n):
         r"""The right side on :math:`[t_n, t_{n+1}]`, as a NumPy function: theta (d,) or (batch, d) to the same shape."""
@@ -271,7 +272,7 @@ class _History:
             seen = [average.advance(raw, 1 if i == batch else 0) for i, raw in enumerate(self.raw[a])]
             self.raw[a] = seen
             total = average.correction(n) if self.equation.optimizer.bias_correction else 1
-            self.shares[a].append([share / total for share in seen])
+            self.shares[a].append([tidy(share / total) for share in seen])
         self.steps = n + 1
 
     def snapshot(self):
@@ -356,6 +357,11 @@ def with_settings(theta, settings):
         raise ValueError(f"{theta.shape[1]} points and {settings[0]} settings do not combine; give as many of one as of the other, or one") from problem
     theta = theta.reshape(theta.shape + (1,) * (len(shape) - theta.ndim + 1))
     return np.ascontiguousarray(np.broadcast_to(theta, (len(theta), *shape)))
+
+
+def _column(entries):
+    """A SymPy column vector; entries that are rational functions are brought to their shortest common form."""
+    return sp.Matrix([tidy(entry) for entry in entries])
 
 
 def _exact_point(theta, loss):
