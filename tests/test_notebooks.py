@@ -8,10 +8,11 @@ each is itself tested on a notebook that breaks it: a check that cannot fail che
 import re
 from pathlib import Path
 
-import execute
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+import execute
 
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 NOTEBOOKS = sorted(CHAPTERS.glob("*.ipynb"))

@@ -1,6 +1,7 @@
 """What must agree between the files of the project."""
 
 import ast
+import inspect
 import re
 import subprocess
 import tomllib
@@ -11,6 +12,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import bea
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -139,6 +142,28 @@ def test_ci_runs_what_the_readme_says():
     assert commands == ["make peers", "make test", "make book"]
 
 
+def python_blocks(name):
+    return re.findall(r"^```python\n(.*?)^```$", read(name), re.M | re.S)
+
+
+def test_readmes_first_look():
+    (code,) = python_blocks("README.md")
+    names = {}
+    exec(code, names)
+    assert names["study"].slope == pytest.approx(2, abs=0.1)
+
+
+def test_contributing_quotes_the_library():
+    def without_docstring(source):
+        (function,) = ast.parse(source).body
+        if ast.get_docstring(function) is not None:
+            del function.body[0]
+        return ast.dump(function)
+
+    (quoted,) = python_blocks("CONTRIBUTING.md")
+    assert without_docstring(quoted) == without_docstring(inspect.getsource(bea.heavy_ball))
+
+
 # --- what may stand nowhere --------------------------------------------------------------------
 
 
@@ -165,7 +190,7 @@ LAYERS = [
     {"series", "averages", "losses", "trees"},
     {"optimizers"},
     {"modified"},
-    {"flow"},
+    {"compiled", "flow"},
     {"orders"},
     {"plot", "explore"},
     {"equations", "ledger"},
@@ -173,19 +198,34 @@ LAYERS = [
 LAYER = {name: k for k, names in enumerate(LAYERS) for name in names}
 
 
-def imports_of(source):
-    """The modules of bea that a source imports, anywhere in it."""
+def imports_of(source, depth=0):
+    """The modules of bea that a source imports, anywhere in it; `depth` packages below bea it stands."""
     found = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.Import):
+            parts = [name.name.split(".") for name in node.names]
+            found |= {".".join(p[1:2]) or "bea" for p in parts if p[0] == "bea"}
+        if isinstance(node, ast.ImportFrom) and (node.level > depth or not node.level):
             module = node.module or ""
-            if node.level or module == "bea":  # from . import flow, from .flow import run, from bea import flow
-                found |= {module.split(".")[0]} if node.level and module else {a.name for a in node.names}
+            if node.level:
+                module = f"bea.{module}".rstrip(".")
+            if module == "bea":
+                found |= {name.name for name in node.names}
             elif module.startswith("bea."):
                 found.add(module.split(".")[1])
-        if isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] if "." in a.name else "bea" for a in node.names if a.name.split(".")[0] == "bea"}
     return found
+
+
+def imports_of_library():
+    """{module: modules it imports}; a package below bea counts as one module."""
+    graph = {}
+    folder = ROOT / "lib" / "bea"
+    for path in folder.rglob("*.py"):
+        place = path.relative_to(folder)
+        name = place.parts[0].removesuffix(".py")
+        if name != "__init__":
+            graph.setdefault(name, set()).update(imports_of(path.read_text(encoding="utf-8"), len(place.parts) - 1))
+    return {name: imported - {name} for name, imported in graph.items()}
 
 
 def problems_of_imports(graph):
@@ -205,9 +245,9 @@ def problems_of_imports(graph):
 
 
 def test_imports_run_one_way():
-    modules = [path for path in (ROOT / "lib" / "bea").glob("*.py") if path.stem != "__init__"]
-    assert modules
-    assert problems_of_imports({path.stem: imports_of(path.read_text()) for path in modules}) == []
+    graph = imports_of_library()
+    assert graph
+    assert problems_of_imports(graph) == []
 
 
 @pytest.mark.parametrize(
