@@ -16,12 +16,12 @@ import platform
 import statistics
 import time
 
-import naive
 import numpy as np
 import sympy as sp
 from sympy.core.cache import clear_cache
 
 import bea
+import naive
 
 START = (0.9, 1.5)
 BETA, RHO, EPSILON = 0.9, 0.95, 1e-2

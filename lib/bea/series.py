@@ -56,7 +56,9 @@ class Series:
         """The series whose coefficient of h^k is ``polynomials[k]``, itself a list of coefficients of 1, s, s^2, ..."""
         leading = np.asarray(polynomials[0][0])
         length = len(polynomials)
-        coefficients = np.zeros((length, length, *leading.shape), dtype=leading.dtype)
+        dtype = np.result_type(*(np.asarray(c).dtype for polynomial in polynomials for c in polynomial))
+        dtype = float if dtype.kind in "biu" else dtype  # whole numbers would cut off what a division leaves
+        coefficients = np.zeros((length, length, *leading.shape), dtype=dtype)
         for k, polynomial in enumerate(polynomials):
             for j, coefficient in enumerate(polynomial):
                 coefficients[k, j] = coefficient
@@ -130,7 +132,10 @@ class Series:
     __rmul__ = __mul__
 
     def __truediv__(self, other):
-        return self * other**-1 if isinstance(other, Series) else self * (1 / np.asarray(other))
+        if isinstance(other, Series):
+            return self * other**-1
+        one = sp.Integer(1) if self.coefficients.dtype == object else 1.0  # exact numbers stay exact
+        return self * (one / np.asarray(other))
 
     def __rtruediv__(self, other):
         return self**-1 * other
