@@ -38,6 +38,7 @@ class _Step(NamedTuple):
 
 
 def _symbolic_step(constructor, conventions, loss):
+    loss.check_numeric()
     conventions = dict(conventions)
     names = [name for name in signature(constructor).parameters if name not in conventions]
     h, *hyperparameters = sp.symbols(["h", *names])

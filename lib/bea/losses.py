@@ -34,7 +34,10 @@ class _Problem:
         For code that is analytic, :math:`\mathrm{Im}\,\nabla E(\theta + i\eta v)/\eta` has no cancellation, so :math:`\eta` can be tiny.
         """
         step = 1e-20
-        moved = self.components(theta) + 1j * step * np.moveaxis(np.asarray(v, dtype=float), -1, 0)
+        point, direction = self.components(theta), self.components(v)
+        if direction.shape != point.shape and direction.ndim > 1:
+            raise ValueError(f"v has the shape {np.shape(v)}; allowed are that of theta, {np.shape(theta)}, and ({self.dimension},)")
+        moved = point + 1j * step * (direction if direction.ndim == point.ndim else direction[:, None])
         return np.moveaxis(np.imag(self.gradient_code(moved)) / step, 0, -1)
 
     def hessian(self, theta):
@@ -45,7 +48,10 @@ class _Problem:
     def components(self, theta):
         """``theta`` checked, as floats, with the coordinate axis first."""
         try:
-            array = np.asarray(theta, dtype=float)
+            array = np.asarray(theta)
+            if array.dtype.kind not in "iufO":
+                raise TypeError(f"{array.dtype} is not a type of real numbers")
+            array = array.astype(float)
         except (TypeError, ValueError) as problem:
             raise TypeError(f"a point must hold numbers in an array of shape ({self.dimension},) or (batch, {self.dimension}), not {theta!r}") from problem
         if array.ndim not in (1, 2) or array.shape[-1] != self.dimension or array.size == 0:
@@ -62,13 +68,17 @@ class _SymbolicProblem(_Problem):
     def dimension(self):
         return len(self.symbols)
 
-    @cached_property
-    def _compiled_gradient(self):
+    def check_numeric(self):
+        """Raises ValueError if the expressions hold parameters or abstract functions, which have no numbers."""
         if self.parameters:
             raise ValueError(f"give numbers to the parameters {', '.join(map(str, self.parameters))} before computing with this loss")
         unknown = set().union(*(g.atoms(sp.core.function.AppliedUndef) for g in self.gradient_expressions))
         if unknown:
             raise ValueError(f"the abstract function {unknown.pop()} has no numbers; only symbolic terms can be had of it")
+
+    @cached_property
+    def _compiled_gradient(self):
+        self.check_numeric()
         return sp.lambdify(self.symbols, self.gradient_expressions, modules="numpy", cse=True)
 
     def gradient_code(self, theta):
@@ -133,7 +143,7 @@ class Loss(_SymbolicProblem):
 
     @cached_property
     def _compiled_value(self):
-        self._compiled_gradient  # the same complaints about parameters and abstract functions
+        self.check_numeric()
         return sp.lambdify(self.symbols, self.expression, modules="numpy")
 
     def value_code(self, theta):
@@ -240,7 +250,7 @@ def bilinear(c=sp.Rational(3, 2), k=2):
 
 
 def rosenbrock(steepness=100):
-    r"""Rosenbrock's valley :math:`E = (1 - x)^2 + s\,(y - x^2)^2` with steepness s.
+    r"""Rosenbrock's valley :math:`E = (1 - x)^2 + s\,(y - x^2)^2` with steepness s, a number or a symbol.
 
     Examples
     --------
@@ -248,7 +258,8 @@ def rosenbrock(steepness=100):
     0.0
     """
     x, y = sp.symbols("x y", real=True)
-    return Loss((1 - x) ** 2 + sp.nsimplify(steepness) * (y - x**2) ** 2, (x, y))
+    steepness = sp.nsimplify(steepness)
+    return Loss((1 - x) ** 2 + steepness * (y - x**2) ** 2, (x, y), tuple(sorted(steepness.free_symbols, key=str)))
 
 
 def logistic_regression(columns=(0, 1), rows=slice(None)):
@@ -271,7 +282,10 @@ def logistic_regression(columns=(0, 1), rows=slice(None)):
     from sklearn.datasets import load_breast_cancer  # here, because importing it takes longer than all the rest
 
     data = load_breast_cancer()
-    features = data.data[:, list(columns)]
+    columns = np.asarray(columns)
+    if columns.ndim != 1 or columns.dtype.kind not in "iu" or columns.size == 0 or columns.min() < 0 or columns.max() > 29:
+        raise ValueError(f"columns = {columns.tolist()} must be a sequence of whole numbers from 0 to 29")
+    features = data.data[:, columns]
     features = (features - features.mean(axis=0)) / features.std(axis=0)
     signed = (features * np.where(data.target == 1, 1.0, -1.0)[:, None])[rows]
     if len(signed) == 0:
