@@ -62,6 +62,7 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
         raise TypeError(f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}")
     if optimizer.symbols:
         raise ValueError(f"{optimizer} holds the symbols {', '.join(sorted(map(str, optimizer.symbols)))}; give them numbers to run it")
+    optimizer = optimizer.in_floats()
     losses, h, steps = batch_losses(loss), step_size(h), _steps(steps)
     if batches is None:
         if len(losses) > 1:
@@ -202,7 +203,7 @@ def _flow_in_pieces(equation, start, h, steps):
         while piece.status == "running":
             piece.step()
         if piece.status == "failed":
-            raise Divergence(f"the flow stops in step {n} of {steps}", n, path[: n + 1])
+            raise Divergence(f"the flow stops between steps {n} and {n + 1} of {steps}", n + 1, path[: n + 1])
         path[n + 1] = piece.y.reshape(start.shape)
     return path
 

@@ -14,7 +14,7 @@ symbolic terms (coefficients: SymPy expressions) and numbers (coefficients: arra
 Cattaneo, Klusowski and Shigida's theorem, here for any optimizer, with or without bias correction, and mini-batches.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Rational
 
@@ -53,9 +53,11 @@ class ModifiedEquation:
         ``theta`` of shape (d,) or (batch, d) gives shape (order, d) or (order, batch, d).  A single point of exact numbers
         (SymPy's or Python's fractions), with exact hyper-parameters and a symbolic loss, gives exact numbers.
         """
-        exact = _exact_point(theta, self.loss)
-        start = _start(theta, self) if exact is None else exact
-        curve = _curve(self.optimizer, self.loss, start, self.order)
+        exact = None if self.optimizer.settings else _exact_point(theta, self.loss)
+        if exact is None:
+            curve = _curve(self.optimizer.in_floats(), self.loss, _start(theta, self), self.order)
+        else:
+            curve = _curve(self.optimizer, self.loss, exact, self.order)
         return np.stack([np.moveaxis(p[1], 0, -1) for p in curve[1:]])
 
     def field(self, h):
@@ -73,8 +75,9 @@ class ModifiedEquation:
         Returns a tuple with one array per average, in the shape of ``theta0``.
         """
         h = step_size(h)
-        theta = Series.from_polynomials(_curve(self.optimizer, self.loss, _start(theta0, self), self.order)[:-1])
-        return tuple(np.moveaxis(values.at(-1, h), 0, -1) for values in _averages_along(self.optimizer, self.loss.gradient_code(theta)))
+        optimizer = self.optimizer.in_floats()
+        theta = Series.from_polynomials(_curve(optimizer, self.loss, _start(theta0, self), self.order)[:-1])
+        return tuple(np.moveaxis(values.at(-1, h), 0, -1) for values in _averages_along(optimizer, self.loss.gradient_code(theta)))
 
 
 def modified_equation(optimizer, loss, order):
@@ -98,6 +101,7 @@ def modified_equation(optimizer, loss, order):
     --------
     Explicit Euler on :math:`\dot y = y^2` (Hairer, Lubich and Wanner, Example IX.1.1):
 
+    >>> from bea.losses import VectorField
     >>> from bea.optimizers import gradient_descent
     >>> y = sp.Symbol("y")
     >>> [f[0] for f in modified_equation(gradient_descent(), VectorField((y**2,), (y,)), order=4).terms]
@@ -138,16 +142,19 @@ class TransientEquation:
 
     def field(self, h, n):
         r"""The right side on :math:`[t_n, t_{n+1}]`, as a NumPy function: theta (d,) or (batch, d) to the same shape."""
-        return self._field(step_size(h), self._history(n))
+        numeric = replace(self, optimizer=self.optimizer.in_floats())
+        return numeric._field(step_size(h), numeric._history(n))
 
     def pieces(self, h, steps):
         """The fields of steps 0, 1, ..., steps - 1, one after another."""
         h = step_size(h)
-        self._check_step(steps - 1)
-        weights = _History(self)
+        if steps:
+            self._check_step(steps - 1)
+        numeric = replace(self, optimizer=self.optimizer.in_floats())
+        weights = _History(numeric)
         for n in range(steps):
             weights.extend(n)
-            yield self._field(h, weights.snapshot())
+            yield numeric._field(h, weights.snapshot())
 
     def _field(self, h, history):
         return lambda theta: _sum_powers(np.stack([np.moveaxis(f, 0, -1) for f in _piece(self, history, _start(theta, self))]), h)
@@ -291,7 +298,7 @@ def _piece(equation, history, start):
     gradients = [loss.gradient_code(start) for loss in losses]
     values = [[average.of(gradient) for gradient in gradients] for average in optimizer.averages]
     # U^(l) at the present point for all steps l = 0..n, the step on the first axis
-    steps = _update_over_steps(optimizer, [sum(_times(shares[a][:, i], value) for i, value in enumerate(values[a]))
+    steps = _update_over_steps(optimizer, [sum(_times(shares[a][:, i], value, start.ndim) for i, value in enumerate(values[a]))
                                            for a in range(len(values))])
     f_0 = -steps[-1]
     if equation.order == 1:
@@ -306,7 +313,7 @@ def _piece(equation, history, start):
             if not of_batch.any():
                 continue
             share = shares[a][-1, i]
-            shift = _times(weights[a][of_batch], behind[of_batch]).sum(axis=0)
+            shift = _times(weights[a][of_batch], behind[of_batch], start.ndim).sum(axis=0)
             # to order h the value is linear in the displacement, so the steps that used this mini-batch combine into one
             seen = average.of(loss.gradient_code(Series.from_polynomials([[start], [shift, share * f_0]])))
             seen.coefficients[0] = seen.coefficients[0] * share
@@ -323,10 +330,10 @@ def _update_over_steps(optimizer, averages):
     return np.stack([optimizer.update(*(Series.from_polynomials([[m]]) for m in at_step)).leading for at_step in zip(*averages)])
 
 
-def _times(weights, values):
-    """weights (steps, *settings) times values (d, *settings) or (steps, d, *settings): shape (steps, d, *settings)."""
-    weights = np.asarray(weights)
-    return weights.reshape(len(weights), 1, *weights.shape[1:]) * values
+def _times(weights, values, dimensions):
+    """weights (steps, *settings) times values (d, *shape), of ``dimensions`` axes, or (steps, d, *shape): shape (steps, d, *shape)."""
+    fill = (1,) * (dimensions + 1 - weights.ndim)
+    return weights.reshape(len(weights), *fill, *weights.shape[1:]) * values
 
 
 # --- shared small parts ------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ definition the algorithm, its modified equation and their check all follow.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from numbers import Real
 
 import numpy as np
@@ -58,6 +59,16 @@ class Optimizer:
     def with_hyperparameters(self, **values):
         """The same optimizer with other hyper-parameters: numbers for symbols, or symbols for numbers."""
         return self.constructor(**{**self.hyperparameters, **values}, **self.conventions)
+
+    def __post_init__(self):
+        lengths = {name: np.shape(value) for name, value in self.hyperparameters.items() if np.ndim(value)}
+        if len(set(lengths.values()) - {(1,)}) > 1:
+            raise ValueError(f"arrays of hyper-parameters must be of one length; {lengths} were given")
+
+    def in_floats(self):
+        """The same optimizer with floats for SymPy's numbers; symbols stay."""
+        exact = {name: float(value) for name, value in self.hyperparameters.items() if isinstance(value, sp.Basic) and value.is_number}
+        return self.with_hyperparameters(**exact) if exact else self
 
     @property
     def settings(self):
@@ -194,6 +205,8 @@ def _stability(name, value):
 
 
 def _hyperparameter(name, value, allowed, range_in_words):
+    if isinstance(value, Fraction):
+        value = sp.Rational(value.numerator, value.denominator)
     if isinstance(value, sp.Basic):
         if not isinstance(value, sp.Expr) or value.is_extended_real is False:
             raise TypeError(f"{name} = {value} must be a real number, a one-dimensional array of them or a SymPy expression")
