@@ -88,6 +88,8 @@ x, y = sp.symbols("x y")
     (r"\sum_{k=1}^{3} k x^k - y", x + 2 * x**2 + 3 * x**3 - y),
     (r"\sum_{k=1}^{0} x", 0),
     (r"x^{-1}", 1 / x),
+    (r"\binom{2 + 3}{2} x", 10 * x),
+    (r"\binom{2}{3}", 0),
 ])
 def test_reader(latex, meaning):
     assert sp.simplify(value(latex, x=x, y=y) - meaning) == 0

@@ -71,7 +71,7 @@ def read(latex, instance):
     r"""The statements in ``latex``: for each, the list of its sides (between ``=`` signs), evaluated.
 
     Understands atoms of the instance (longest first), whole numbers, ``+ -``, products by juxtaposition or ``\cdot``, ``/``, ``\frac``,
-    ``\sqrt``, powers, ``^\top``, brackets, ``\lVert . \rVert``, ``\ln \exp \sin \cos \tanh``, finite ``\sum_{k=0}^{n}``, and ``O(h^p)``.
+    ``\binom``, ``\sqrt``, powers, ``^\top``, brackets, ``\lVert . \rVert``, ``\ln \exp \sin \cos \tanh``, finite ``\sum_{k=0}^{n}``, and ``O(h^p)``.
     Statements are separated by ``\\`` or ``,\quad``.  Raises ValueError where it understands nothing.
 
     Examples
@@ -261,6 +261,9 @@ class _Reader:
         if self.take(r"\frac"):
             numerator = self.group()
             return numerator / self.group()
+        if self.take(r"\binom"):
+            top = self.group()
+            return sp.binomial(top, self.group())
         if self.take(r"\sqrt"):
             return sp.sqrt(self.group())
         for name, function in _FUNCTIONS.items():
