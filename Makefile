@@ -35,7 +35,7 @@ PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI)
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml
 
-.PHONY: help book test serve peers execute run-times lint constraints clean
+.PHONY: help book test serve peers execute run-times speed lint constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -60,8 +60,11 @@ execute: $(INSTALLED)  ## run the notebooks and write their outputs in place (CH
 run-times: $(INSTALLED)  ## measure every notebook and write chapters/run_times.md
 	$(BIN)/python tools/run_times.py --limit $(LIMIT) $(CHAPTERS)
 
+speed: $(PEERS)  ## measure how fast the library is beside other implementations (two minutes)
+	PYTHONPATH=tests $(BIN)/python benchmarks/speed.py
+
 lint: $(INSTALLED)  ## check the Python sources' style
-	$(BIN)/ruff check lib tests tools
+	$(BIN)/ruff check lib tests tools benchmarks
 
 constraints:  ## pin again what the requirements bring in (fresh environment; a few minutes)
 	rm -rf _build/pins
