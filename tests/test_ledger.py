@@ -86,8 +86,10 @@ x, y = sp.symbols("x y")
     (r"\ln(1 - x)", sp.log(1 - x)),
     (r"\sin x \cdot y", sp.sin(x) * y),
     (r"\sum_{k=1}^{3} k x^k - y", x + 2 * x**2 + 3 * x**3 - y),
+    (r"\sum_{k=2}^{3} 2 k y", 10 * y),
     (r"\sum_{k=1}^{0} x", 0),
     (r"x^{-1}", 1 / x),
+    (r"x\,y\;x\ y\left(x\right)", x**3 * y**2),
     (r"\binom{2 + 3}{2} x", 10 * x),
     (r"\binom{2}{3}", 0),
 ])
@@ -115,6 +117,11 @@ def test_order_term_is_judged_at_its_power():
     assert ledger.holds(entry(r"y = 1 + h + \frac{h^2}{2} + O(h^3)"))
     assert not ledger.holds(entry(r"y = 1 + h + \frac{h^2}{2} + O(h^4)"))
     assert not ledger.holds(entry(r"y = 1 + h + \frac{h^2}{3} + O(h^3)"))
+
+
+def test_mutants_keep_statements_apart():
+    for mutant in ledger.mutants(r"y = 1, \qquad x = 2"):
+        assert len(ledger.read(mutant, {"x": x, "y": y})) == 2
 
 
 def test_a_check_that_passes_everything_is_found_out():

@@ -19,7 +19,7 @@ __all__ = ["Entry", "Report", "holds", "mutants", "read", "verify"]
 
 h = sp.Symbol("h", positive=True)  # the step size in every instance that needs one as a symbol: orders O(h^p) are judged in it
 
-_SPACING = re.compile(r"\\(?:,|;|:|!|quad|qquad|displaystyle|left|right|[bB]igg?[lr]?|nonumber|limits)(?![A-Za-z])|\\ |[\s&]|\\(?:begin|end)\{(?:aligned|split|gathered)\}")
+_SPACING = re.compile(r"\\[,;:! ]|\\(?:quad|qquad|displaystyle|left|right|[bB]igg?[lr]?|nonumber|limits)(?![A-Za-z])|[\s&]|\\(?:begin|end)\{(?:aligned|split|gathered)\}")
 _FUNCTIONS = {r"\ln": sp.log, r"\exp": sp.exp, r"\sin": sp.sin, r"\cos": sp.cos, r"\tanh": sp.tanh}
 _ORDER = re.compile(r"O\(h(?:\^(\d))?\)")
 _SUM = re.compile(r"\\sum_\{([a-z])=([^{}]*)\}\^(\{[^{}]*\}|.)")
@@ -106,7 +106,7 @@ def mutants(latex):
     >>> mutants(r"y = \frac{1}{2} x - 1")[:3]
     ['y=\\frac{1}{2}x+1', 'y=\\frac{2}{2}x-1', 'y=\\frac{1}{3}x-1']
     """
-    parts = re.split(r"(\\\\|,\\q?quad)", re.sub(r"\s+", " ", latex))
+    parts = re.split(r"(\\\\|,\s*\\q?quad)", re.sub(r"\s+", " ", latex))
     joined = "".join(part if i % 2 else normalize(part) for i, part in enumerate(parts))
     found = []
 
@@ -315,7 +315,8 @@ def _end_of_term(text, position):
 
 
 def _write_index(latex, index, value):
-    return re.sub(rf"(?<![A-Za-z\\]){index}(?![A-Za-z])", str(value), latex)
+    """``latex`` with digits for the index, which may stand beside another factor (n h, 2 k) but in no longer word."""
+    return re.sub(rf"(\d?\s*)(?<![A-Za-z\\]){index}(?![A-Za-z]{{2}})", lambda m: f"{m[1]}\\cdot {value}" if m[1].strip() else f"{m[1]}{value}", latex)
 
 
 def _with_indices(latex, indices):
