@@ -89,6 +89,7 @@ x, y = sp.symbols("x y")
     (r"\sum_{k=2}^{3} 2 k y", 10 * y),
     (r"\sum_{k=1}^{0} x", 0),
     (r"x^{-1}", 1 / x),
+    (r"\begin{aligned} x &+ 2 \\ &- y \end{aligned}", x + 2 - y),
     (r"x\,y\;x\ y\left(x\right)", x**3 * y**2),
     (r"\binom{2 + 3}{2} x", 10 * x),
     (r"\binom{2}{3}", 0),

@@ -72,7 +72,7 @@ def read(latex, instance):
 
     Understands atoms of the instance (longest first), whole numbers, ``+ -``, products by juxtaposition or ``\cdot``, ``/``, ``\frac``,
     ``\binom``, ``\sqrt``, powers, ``^\top``, brackets, ``\lVert . \rVert``, ``\ln \exp \sin \cos \tanh``, finite ``\sum_{k=0}^{n}``, and ``O(h^p)``.
-    Statements are separated by ``\\`` or ``,\quad``.  Raises ValueError where it understands nothing.
+    Statements are separated by ``\\`` or ``,\quad``; a row without ``=`` continues the one before.  Raises ValueError where it understands nothing.
 
     Examples
     --------
@@ -81,7 +81,12 @@ def read(latex, instance):
     [[(x**2 - 1)/(x + 1), x - 1]]
     """
     atoms = {normalize(name): value for name, value in instance.items()}
-    statements = [s for s in re.split(r"\\\\(?:\[[^\]]*\])?|,\s*\\q?quad", latex.strip()) if normalize(s)]
+    statements = []
+    for row in re.split(r"\\\\(?:\[[^\]]*\])?|,\s*\\q?quad", latex.strip()):
+        if statements and len(_sides(row)) == 1:
+            statements[-1] += row  # a long formula, continued
+        elif normalize(row):
+            statements.append(row)
     return [[_Reader(normalize(side), atoms).all() for side in _sides(statement)] for statement in statements]
 
 
