@@ -5,7 +5,12 @@ from scipy.integrate import DOP853, solve_ivp
 
 from bea.compiled import numba_run, straight_line_step
 from bea.losses import batch_losses
-from bea.modified import ModifiedEquation, TransientEquation, batch_sequence, step_size, with_settings
+from bea.modified import (
+    TransientEquation,
+    batch_sequence,
+    step_size,
+    with_settings,
+)
 from bea.optimizers import Optimizer
 
 __all__ = ["Divergence", "flow", "run"]
@@ -183,12 +188,17 @@ def _initial_memory(optimizer, loss, theta, memory):
 # --- flows -----------------------------------------------------------------------------------------------------------
 
 
+def _flat(field, shape):
+    """``field`` as SciPy wants it: a function of time and a flat vector."""
+    return lambda t, y: field(y.reshape(shape)).ravel()
+
+
 def _flow_smooth(field, start, h, steps):
     if steps == 0:
         return start[None]
     with np.errstate(all="ignore"):
-        solution = solve_ivp(lambda t, y: field(y.reshape(start.shape)).ravel(), (0, steps * h), start.ravel(), method="DOP853",
-                             t_eval=h * np.arange(steps + 1), rtol=TOLERANCE, atol=TOLERANCE)
+        times = h * np.arange(steps + 1)
+        solution = solve_ivp(_flat(field, start.shape), (0, times[-1]), start.ravel(), method="DOP853", t_eval=times, rtol=TOLERANCE, atol=TOLERANCE)
     path = solution.y.T.reshape(-1, *start.shape)
     if not solution.success:
         raise Divergence(f"the flow stops at t = {solution.t[-1]:.6g}, before step {len(path)} of {steps}: {solution.message}", len(path), path)
@@ -199,7 +209,7 @@ def _flow_in_pieces(equation, start, h, steps):
     path = np.empty((steps + 1, *start.shape))
     path[0] = start
     for n, field in enumerate(equation.pieces(h, steps)):
-        piece = DOP853(lambda t, y: field(y.reshape(start.shape)).ravel(), 0, path[n].ravel(), h, first_step=h, rtol=TOLERANCE, atol=TOLERANCE)
+        piece = DOP853(_flat(field, start.shape), 0, path[n].ravel(), h, first_step=h, rtol=TOLERANCE, atol=TOLERANCE)
         while piece.status == "running":
             piece.step()
         if piece.status == "failed":

@@ -234,7 +234,7 @@ def quadratic(curvature):
     return Loss(sp.expand((theta.T * matrix * theta)[0] / 2), symbols, tuple(sorted(matrix.free_symbols, key=str)))
 
 
-def bilinear(c=sp.Rational(3, 2), k=2):
+def bilinear(c=1.5, k=2):
     r"""The bilinear model :math:`E(a, b) = \tfrac12(c - k\,a b)^2`, whose minimizers are the whole curve :math:`ab = c/k`.
 
     ``c`` and ``k`` may be numbers or symbols.  Source: Barrett and Dherin (2021), there with one training point.
@@ -279,7 +279,8 @@ def logistic_regression(columns=(0, 1), rows=slice(None)):
     >>> round(logistic_regression().value([0.0, 0.0]).item(), 6)    # ln 2
     0.693147
     """
-    from sklearn.datasets import load_breast_cancer  # here, because importing it takes longer than all the rest
+    # imported here, because that takes longer than importing all the rest
+    from sklearn.datasets import load_breast_cancer
 
     data = load_breast_cancer()
     columns = np.asarray(columns)

@@ -11,7 +11,7 @@ exact numbers and SymPy expressions in an array of dtype ``object``: the same li
 """
 
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from math import comb, factorial
 
 import numpy as np
@@ -339,7 +339,7 @@ def _apply(ufunc, value):
     return result
 
 
-@lru_cache(maxsize=None)
+@cache
 def _faulhaber(length, exact):
     matrix = np.zeros((length + 1, length), dtype=object)
     for j in range(length):
