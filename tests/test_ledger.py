@@ -111,6 +111,12 @@ def test_reader_takes_the_longest_atom_and_whole_commands_only():
         value(r"\betax", **{r"\beta": x})
 
 
+def test_reader_writes_indices_into_subscripts():
+    atoms = {r"\partial_1E": x, r"\partial_2E": y, r"H_{11}": 1, r"H_{12}": 2, r"H_{22}": 3}
+    assert value(r"\sum_{i=1}^{2} \partial_i E", **atoms) == x + y
+    assert value(r"\sum_{j=1}^{2} \sum_{i=1}^{j} H_{ij}\,\partial_i E", **atoms) == x + 2 * x + 3 * y
+
+
 def test_order_term_is_judged_at_its_power():
     def entry(latex):
         return ledger.Entry("eq-exponential", latex, lambda rng: {"y": sp.exp(ledger.h), "h": ledger.h}, "the exponential's series")

@@ -321,6 +321,7 @@ def _end_of_term(text, position):
 
 def _write_index(latex, index, value):
     """``latex`` with digits for the index, which may stand beside another factor (n h, 2 k) but in no longer word."""
+    latex = re.sub(r"_\{(?:[i-n]|\d)[i-n]\}", lambda pair: pair.group().replace(index, str(value)), latex)  # second derivatives
     return re.sub(rf"(\d?\s*)(?<![A-Za-z\\]){index}(?![A-Za-z]{{2}})", lambda m: f"{m[1]}\\cdot {value}" if m[1].strip() else f"{m[1]}{value}", latex)
 
 
