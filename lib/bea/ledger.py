@@ -12,6 +12,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import sympy as sp
 
@@ -94,12 +95,18 @@ def holds(entry, latex=None, trials=2):
     """Whether the equation (or another ``latex`` in its place) is true in random instances, for all values of its indices."""
     latex = entry.latex if latex is None else latex
     for trial in range(trials):
-        instance = entry.instance(random.Random(f"{entry.label} {trial}"))
+        instance = _drawn(entry.instance, entry.label, trial)
         for substituted in _with_indices(latex, entry.indices):
             for sides in read(substituted, instance):
                 if len(sides) < 2 or not all(_agree(sides[0], side) for side in sides[1:]):
                     return False
     return True
+
+
+@lru_cache(maxsize=4)
+def _drawn(instance, label, trial):
+    """The values of one trial: an equation and all its mutants are read in the same ones."""
+    return instance(random.Random(f"{label} {trial}"))
 
 
 def mutants(latex):
@@ -366,8 +373,10 @@ def _agree(left, right):
 
 def _vanishes(expression, power):
     if power is not None:
-        expression = [sp.limit(sp.diff(expression, h, k), h, 0) if not expression.is_polynomial(h) else sp.diff(expression, h, k).subs(h, 0)
-                      for k in range(power)]
+        if expression.is_polynomial(h):
+            expression = [sp.Poly(expression, h).coeff_monomial(h**k) for k in range(power)]
+        else:
+            expression = [sp.limit(sp.diff(expression, h, k), h, 0) for k in range(power)]
     else:
         expression = [expression]
     for value in expression:
