@@ -376,7 +376,8 @@ def _vanishes(expression, power):
         if expression.is_polynomial(h):
             expression = [sp.Poly(expression, h).coeff_monomial(h**k) for k in range(power)]
         else:
-            expression = [sp.limit(sp.diff(expression, h, k), h, 0) for k in range(power)]
+            derivatives = [sp.diff(expression, h, k) for k in range(power)]
+            expression = [sp.limit(d, h, 0) if d.subs(h, 0).has(sp.nan, sp.zoo, sp.oo) else d.subs(h, 0) for d in derivatives]
     else:
         expression = [expression]
     for value in expression:
