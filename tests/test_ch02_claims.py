@@ -1,0 +1,246 @@
+"""Chapter 2's claims, each against an oracle that is not the engine's recursion: printed examples, exact solutions, exact iterates.
+
+HLW is Hairer, Lubich and Wanner, Geometric Numerical Integration, second edition.
+"""
+
+from fractions import Fraction
+from math import comb, e, pi
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import sympy as sp
+from mpmath import mp
+from mpmath.calculus.quadrature import GaussLegendre
+
+import bea
+from bea.equations.ch02 import logarithm_of_step
+
+euler = bea.gradient_descent()
+h = sp.Symbol("h", positive=True)  # the ledger's
+q, p, y, x = sp.symbols("q p y x", real=True)
+RICCATI = bea.VectorField((y**2,), (y,))
+LOTKA_VOLTERRA = bea.VectorField((q * (p - 1), p * (2 - q)), (q, p))
+PENDULUM = bea.VectorField((p, -sp.sin(q)), (q, p))
+
+
+# --- printed examples --------------------------------------------------------------------------------------------------
+
+
+def test_hlw_example_ix_1_1():
+    """HLW Example IX.1.1: the six coefficients printed there for explicit Euler on y' = y^2."""
+    printed = [1, -1, sp.Rational(3, 2), -sp.Rational(8, 3), sp.Rational(31, 6), -sp.Rational(157, 15)]
+    terms = bea.modified_equation(euler, RICCATI, order=6).terms
+    assert [sp.simplify(term[0] / y ** (k + 2)) for k, term in enumerate(terms)] == printed
+
+
+def test_hlw_ix_1_explicit_euler_on_lotka_volterra():
+    """HLW chapter IX.1: the term in h for explicit Euler on the model of Lotka and Volterra."""
+    term = bea.modified_equation(euler, LOTKA_VOLTERRA, order=2).terms[1]
+    printed = sp.Matrix([-q * (p**2 - p * q + 1) / 2, -p * (q**2 - p * q - 3 * q + 4) / 2])
+    assert (term - printed).expand().is_zero_matrix
+
+
+def test_hlw_ix_1_symplectic_euler_on_lotka_volterra():
+    """HLW chapter IX.1: the term in h for symplectic Euler (p implicit); the same oracle stands in the tests of BSeries.jl."""
+    def step(z):
+        p_new = z[1] * sp.series(1 / (1 + h * (z[0] - 2)), h, 0, 3).removeO()
+        return sp.Matrix([z[0] + h * z[0] * (p_new - 1), p_new])
+
+    field = logarithm_of_step(step, [q, p], powers=3)
+    printed = sp.Matrix([q * (p - 1) - h * q * (p**2 + p * q - 4 * p + 1) / 2, -p * (q - 2) + h * p * (q**2 + p * q - 5 * q + 4) / 2])
+    assert (field - printed).expand().is_zero_matrix
+
+
+def test_by_hand_to_h_squared_for_an_abstract_field():
+    """Equation eq-bea-euler in two dimensions, identically, for functions without a formula."""
+    f = sp.Matrix([sp.Function("F")(x, y), sp.Function("G")(x, y)])
+    jacobian = f.jacobian([x, y])
+    second = sp.Matrix([(f.T * sp.hessian(component, [x, y]) * f)[0] for component in f])
+    by_hand = (f, -jacobian * f / 2, jacobian**2 * f / 3 + second / 12)
+    for found, expected in zip(bea.modified_equation(euler, bea.VectorField(tuple(f), (x, y)), order=3).terms, by_hand):
+        assert (found - expected).expand().is_zero_matrix
+
+
+def test_trees():
+    """HLW IX.1 and III: the tall tree has coefficient (-1)^(p+1)/p, the bushy one B_(p-1)/(p-1)!, which is 0 for p = 4 and 6."""
+    linear = bea.modified_equation(euler, bea.VectorField((y,), (y,)), order=6).terms
+    assert [term[0] / y for term in linear] == [sp.Rational((-1) ** (k + 1), k) for k in range(1, 7)]
+    for nodes in range(2, 7):
+        bushy = bea.VectorField((sp.Integer(1), x ** (nodes - 1) / sp.factorial(nodes - 1)), (x, y))
+        bernoulli = sp.Rational(-1, 2) if nodes == 2 else sp.bernoulli(nodes - 1)
+        assert bea.modified_equation(euler, bushy, order=nodes).terms[-1][1] == bernoulli / sp.factorial(nodes - 1)
+
+
+def test_polynomials_are_the_coefficients_of_exact_iterates():
+    curve = bea.modified._curve(euler, RICCATI, np.array([sp.Integer(1)], dtype=object), 5)
+    iterate = sp.Integer(1)
+    for n in range(5):
+        for k, polynomial in enumerate(curve):
+            assert sum(c * n**j for j, c in enumerate(polynomial[:, 0])) == iterate.coeff(h, k)
+        iterate = sp.expand(iterate + h * iterate**2)
+
+
+# --- one mode ----------------------------------------------------------------------------------------------------------
+
+
+def test_one_mode_is_solved_exactly():
+    size, rate = 0.5, 1.0
+    iterates = bea.run(euler, bea.quadratic([1]), (1.0,), size, 20).ravel()
+    mu = -np.log(1 - size * rate) / size
+    assert np.allclose(np.exp(-mu * size * np.arange(21)), iterates, rtol=1e-12, atol=0)
+    assert not np.allclose(np.exp(-rate * size * np.arange(21)), iterates, rtol=0.2, atol=0)  # the plain flow
+
+
+def test_one_mode_converges_below_one_and_not_beyond():
+    terms = bea.modified_equation(euler, bea.quadratic([1]), order=60).coefficients([1.0])[:, 0]
+    for z in (0.3, 0.5, 0.7):
+        assert np.sum(terms * z ** np.arange(60)) == pytest.approx(np.log(1 - z) / z, rel=1e-9)
+    beyond = np.abs(np.cumsum(terms * 1.2 ** np.arange(60)))
+    assert beyond[59] > 5 * beyond[29] > 25 * beyond[9]
+    iterates = bea.run(euler, bea.quadratic([1]), (1.0,), 1.2, 10).ravel()
+    assert np.all(np.sign(iterates[1:]) == -np.sign(iterates[:-1])) and abs(iterates[-1]) < abs(iterates[0])
+
+
+# --- orders ------------------------------------------------------------------------------------------------------------
+
+WINDOW = dict(optimizer=euler, loss=LOTKA_VOLTERRA, theta0=(3.0, 1.0), horizon=1.0, hs=[0.04, 0.02, 0.01, 0.005])
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_slope_is_the_number_of_terms(order):
+    """Lotka-Volterra from (3, 1) to T = 1, h = 0.005 to 0.04."""
+    assert bea.order_study(**WINDOW, order=order).slope == pytest.approx(order, abs=0.1)
+
+
+def test_control_loses_its_order():
+    """-h/3 f'f for -h/2 f'f: two terms, but slope 1."""
+    def field(size):
+        def spoilt(theta):
+            f_0, f_1 = bea.modified_equation(euler, LOTKA_VOLTERRA, 2).coefficients(theta)
+            return f_0 + 2 / 3 * size * f_1
+        return spoilt
+
+    assert bea.order_study(**WINDOW, equation=SimpleNamespace(field=field)).slope == pytest.approx(1, abs=0.1)
+
+
+def test_each_term_comes_closer_on_the_spiral():
+    """The chapter's figure: h = 0.15 from (2.5, 1), 91 steps."""
+    path = bea.run(euler, LOTKA_VOLTERRA, (2.5, 1.0), 0.15, 91)
+    errors = [np.linalg.norm(bea.flow(bea.modified_equation(euler, LOTKA_VOLTERRA, k), (2.5, 1.0), 0.15, 91) - path, axis=1).max() for k in (1, 2, 3, 4)]
+    assert errors[0] > 3 and all(later < earlier / 2.5 for earlier, later in zip(errors, errors[1:])) and errors[3] < 0.03
+
+
+# --- the pendulum ------------------------------------------------------------------------------------------------------
+
+
+def energy(path):
+    return path[:, 1] ** 2 / 2 - np.cos(path[:, 0])
+
+
+def symplectic_euler(start, size, steps, q_first=False):
+    path = [start]
+    for _ in range(steps):
+        a, b = path[-1]
+        if q_first:
+            a = a + size * b
+            b = b - size * np.sin(a)
+        else:
+            b = b - size * np.sin(a)
+            a = a + size * b
+        path.append((a, b))
+    return np.array(path)
+
+
+def test_explicit_euler_adds_h_times_the_mean_of_sin_squared():
+    """Over one period of a small swing: gain against h times the integral of sin(q)^2 along the exact motion, ratio to 1 as h falls."""
+    ratios = []
+    for steps in (1000, 2000):
+        period = 4 * float(mp.ellipk(mp.sin(0.5) ** 2))  # release at q = 1
+        size = period / steps
+        path = bea.run(euler, PENDULUM, (1.0, 0.0), size, steps)
+        motion = bea.flow(bea.modified_equation(euler, PENDULUM, 1), (1.0, 0.0), size, steps)
+        predicted = size * np.sum(np.sin(motion[:-1, 0]) ** 2) * size
+        ratios.append(np.diff(energy(path)[[0, -1]])[0] / predicted)
+    assert abs(ratios[1] - 1) < 0.03 and abs(ratios[1] - 1) < 0.6 * abs(ratios[0] - 1)
+
+
+def test_symplectic_euler_keeps_a_nearby_energy():
+    """The nearby energy varies by O(h^2), the energy itself by O(h); with the other sign of the new term it's no better."""
+    def spread(size, sign, q_first=False):
+        path = symplectic_euler((1.2, 0.0), size, round(16 / size), q_first)
+        return np.ptp(energy(path) + sign * size / 2 * path[:, 1] * np.sin(path[:, 0]))
+
+    sizes = np.array([0.1, 0.05, 0.025])
+    def slope(*options):
+        return np.polyfit(np.log(sizes), np.log([spread(size, *options) for size in sizes]), 1)[0]
+
+    assert slope(-1) == pytest.approx(2, abs=0.1)
+    assert slope(0) == pytest.approx(1, abs=0.1)
+    assert slope(1) == pytest.approx(1, abs=0.1)
+    assert slope(1, True) == pytest.approx(2, abs=0.1)  # q first: the sign flips
+
+
+# --- divergence --------------------------------------------------------------------------------------------------------
+
+
+def coefficients(count, power=2):
+    """Of the modified field for y' = y^power at y = 1, from F(y + h y^power) = (1 + power h y^(power - 1)) F(y)."""
+    c, r = [Fraction(1)], power - 1
+    for k in range(1, count):
+        c.append(-sum(comb(r * i + power, k + 1 - i) * c[i] for i in range(k)) / (r * k))
+    return c
+
+
+@pytest.fixture(scope="module")
+def smallest():
+    """power, 1/h -> (defects of one step by number of terms), by quadrature to 50 digits."""
+    def defects(power, inverse, count=120):
+        with mp.workdps(50):
+            exact = [mp.mpf(a.numerator) / a.denominator for a in coefficients(count, power)]
+            size, times = mp.mpf(1) / inverse, [mp.mpf(0)] * count
+            for node, weight in GaussLegendre(mp).get_nodes(0, 1, 5, mp.prec):
+                value, total = 1 + size * node, mp.mpf(0)
+                for k, c in enumerate(exact):
+                    total += c * size**k * value ** (k * (power - 1) + power)
+                    times[k] += weight / total
+            return np.array([float(abs(time - 1)) for time in times])
+    return defects
+
+
+@pytest.mark.parametrize("power", [2, 3])
+def test_engine_agrees_with_the_functional_equation(power):
+    engine = bea.modified_equation(euler, bea.VectorField((y**power,), (y,)), order=12).coefficients([sp.Integer(1)])[:, 0]
+    assert [Fraction(int(a.p), int(a.q)) for a in engine] == coefficients(12, power)
+
+
+def test_coefficients_grow_like_a_factorial():
+    c = coefficients(120)
+    roots = {k: float(abs(c[k])) ** (1 / k) / k for k in (60, 90, 119)}
+    assert all(abs(root * 2 * pi * e - 1) < 0.12 for root in roots.values())  # |c_k|^(1/k) ~ k/(2 pi e)
+    assert float(abs(c[20])) ** (1 / 20) < 2 < 7 < float(abs(c[119])) ** (1 / 119)
+
+
+@pytest.mark.parametrize("inverse", [6, 9, 12])
+def test_defect_falls_then_rises(smallest, inverse):
+    defects = smallest(2, inverse)
+    best = int(defects.argmin()) + 1
+    assert 0.7 < best / (2 * pi * inverse) < 1.3
+    assert defects[9] > 1e4 * defects[best - 1] and defects[-1] > 1e4 * defects[best - 1]
+
+
+def test_defect_agrees_with_the_flow(smallest):
+    """The quadrature's time of one step against an integration in doubles: 4 terms, h = 1/6."""
+    equation = bea.modified_equation(euler, RICCATI, 4)
+    after = bea.flow(equation, (1.0,), 1 / 6, 1)[-1, 0]
+    miss = abs(after - (1 + 1 / 6)) / equation.field(1 / 6)(np.array([after]))[0]  # in time
+    assert miss * 6 == pytest.approx(smallest(2, 6)[3], rel=0.02)
+
+
+@pytest.mark.parametrize("power, exponent, inverses", [(2, 2 * pi, range(5, 16)), (3, pi, range(8, 21, 3))])
+def test_best_defect_is_exponentially_small(smallest, power, exponent, inverses):
+    """HLW Theorem IX.7.6 in kind; the exponent is 2 pi times the distance of the solution's singularity, within 6 %."""
+    best = [np.log(smallest(power, inverse, 120 if power == 2 else 80).min()) for inverse in inverses]
+    slope, level = np.polyfit(list(inverses), best, 1)
+    assert -slope == pytest.approx(exponent, rel=0.06)
+    assert np.abs(np.polyval((slope, level), list(inverses)) - best).max() < 0.05 * (best[0] - best[-1])
