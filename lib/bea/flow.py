@@ -125,10 +125,11 @@ def flow(equation, theta0, h, steps):
         raise ValueError(f"a flow takes one step size, not {h!r}: its times n h are common to all points")
     if not hasattr(equation, "field"):
         raise TypeError(f"a modified equation is needed (or an object with a method field(h)), not {equation!r}")
-    start = np.array(theta0, dtype=float)
     if hasattr(equation, "optimizer"):
         loss = equation.losses[0] if isinstance(equation, TransientEquation) else equation.loss
         start = np.moveaxis(with_settings(loss.components(theta0), equation.optimizer.settings), 0, -1)
+    else:
+        start = np.array(theta0, dtype=float)
     if isinstance(equation, TransientEquation):
         path = _flow_in_pieces(equation, start, h, steps)
     else:
