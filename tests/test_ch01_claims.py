@@ -1,0 +1,186 @@
+"""The claims of chapter 1, gradient descent as Euler's method, each beside an oracle of its own."""
+
+import bea
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.integrate import solve_ivp
+
+DESCENT = bea.gradient_descent()
+VALLEY = bea.bilinear()
+BOWL = bea.quadratic([1, 4])
+START = (2.8, 3.5)
+HALVINGS = 40 * 2 ** np.arange(5)
+SLOW = {
+    "valley": (VALLEY, START, 0.1),
+    "bowl": (BOWL, (1.0, 1.0), 2),
+    "logistic": (bea.logistic_regression(), (0.0, 0.0), 40),
+}
+
+
+def flow_of(loss):
+    return bea.modified_equation(DESCENT, loss, order=1)
+
+
+def scaled_error(loss, theta0, h, steps):
+    return (bea.run(DESCENT, loss, theta0, h, steps) - bea.flow(flow_of(loss), theta0, h, steps)) / h
+
+
+def imbalance(path):
+    return path[..., 0] ** 2 - path[..., 1] ** 2
+
+
+def first_variation(loss, theta0, time):
+    d = len(theta0)
+
+    def field(t, y):
+        g = loss.gradient(y[:d])
+        return np.concatenate([-g, -loss.hessian(y[:d]) @ (y[d:] + g / 2)])
+
+    return solve_ivp(field, (0, time), [*theta0, *np.zeros(d)], "DOP853", rtol=1e-10, atol=1e-12).y[d:, -1]
+
+
+# --- one mode ------------------------------------------------------------------------------------
+
+
+def test_step_is_euler_on_symbols():
+    theta, h, lam = sp.symbols("theta h lambda")
+    assert theta - h * DESCENT.update(lam * theta) == theta - h * lam * theta
+
+
+@pytest.mark.parametrize("z", [0.1, 0.5, 0.9])
+def test_mode_decays_with_the_logarithms_rate(z):
+    path = bea.run(DESCENT, bea.quadratic([1]), (1.0,), h=z, steps=20)[:, 0]
+    assert path == pytest.approx(np.exp(np.log(1 - z) * np.arange(21)), rel=1e-12)
+    assert np.all(path[1:] < np.exp(-z * np.arange(1, 21)))  # below the flow, always
+
+
+@pytest.mark.parametrize("z, alternates, grows", [(0.5, False, False), (1.5, True, False), (2.1, True, True)])
+def test_mode_beyond_one_alternates_and_beyond_two_grows(z, alternates, grows):
+    path = bea.run(DESCENT, bea.quadratic([1]), (1.0,), h=z, steps=20)[:, 0]
+    assert np.all(path[1:] * path[:-1] < 0) == alternates
+    assert (abs(path[-1]) > 1) == grows
+
+
+# --- order ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_global_error_has_slope_one_over_four_halvings(name):
+    loss, theta0, horizon = SLOW[name]
+    study = bea.order_study(DESCENT, loss, theta0, horizon, horizon / HALVINGS, order=1)
+    assert study.slope == pytest.approx(1, abs=0.1)
+
+
+def test_control_ten_per_cent_too_slow_loses_the_slope():
+    class TooSlow:
+        def field(self, h):
+            return lambda theta: -0.9 * VALLEY.gradient(theta)
+
+    study = bea.order_study(DESCENT, VALLEY, START, 0.1, 0.1 / HALVINGS, order=1, equation=TooSlow())
+    assert study.slope < 0.3
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_local_error_is_half_h_squared_hessian_times_gradient(name):
+    loss, theta0, horizon = SLOW[name]
+    theta0 = np.array(theta0) + 0.1  # away from the origin, where the logistic loss has a symmetry
+    predicted = -loss.hessian(theta0) @ loss.gradient(theta0) / 2
+    hs = horizon / HALVINGS[1:] / 8
+    left = [np.linalg.norm(scaled_error(loss, theta0, h, 1)[-1] / h - predicted) for h in hs]
+    slope = bea.Study(hs, np.array(left)).slope
+    assert slope == pytest.approx(1, abs=0.1)  # what is left of the local error is O(h^3), and we divided by h^2
+    assert np.linalg.norm(scaled_error(loss, theta0, hs[-1], 1)[-1] / hs[-1] + predicted) > np.linalg.norm(predicted)  # the other sign fails
+
+
+def test_bound_of_the_theorem_holds_and_is_what_the_text_says():
+    h, horizon, L, M = 0.05, 2, 4, np.sqrt(257)
+    steps = round(horizon / h)
+    errors = h * np.linalg.norm(scaled_error(BOWL, (1.0, 1.0), h, steps), axis=1)
+    bound = h / 2 * M * (np.exp(L * h * np.arange(steps + 1)) - 1) / L
+    assert np.all(errors <= bound)
+    assert errors.max() == pytest.approx(0.041, abs=5e-4)
+    assert bound[-1] == pytest.approx(299, abs=0.5)
+
+
+# --- direction -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss, theta0, time", [(VALLEY, START, 0.5), (BOWL, (1.0, 1.0), 1.0)], ids=["valley", "bowl"])
+def test_scaled_error_tends_to_the_first_variation_with_slope_one(loss, theta0, time):
+    w = first_variation(loss, theta0, time)
+    steps = np.array([250, 500, 1000])
+    left = np.array([np.linalg.norm(scaled_error(loss, theta0, time / n, n)[-1] - w) for n in steps])
+    assert bea.Study(time / steps, left).slope == pytest.approx(1, abs=0.1)
+    assert left[-1] < 0.02 * np.linalg.norm(w)
+
+
+def test_first_variation_of_one_mode_by_hand():
+    lam, time = 3.0, 0.4
+    assert first_variation(bea.quadratic([3]), (2.0,), time) == pytest.approx(-0.5 * lam**2 * time * np.exp(-lam * time) * 2.0, rel=1e-8)
+
+
+def test_bowl_forgets_and_valley_keeps():
+    assert np.linalg.norm(scaled_error(BOWL, (1.0, 1.0), 0.05, 400)[-1]) < 1e-6
+    early, late = (scaled_error(VALLEY, START, 0.002, n)[-1] for n in (250, 2500))
+    assert np.linalg.norm(late) > 10
+    assert late == pytest.approx(early, rel=1e-3)
+    end = bea.flow(flow_of(VALLEY), START, 0.5, 1)[-1]
+    along = np.array([end[0], -end[1]]) / np.linalg.norm(end)
+    w = first_variation(VALLEY, START, 0.5)
+    assert w @ along == pytest.approx(np.linalg.norm(w), rel=1e-4)
+
+
+# --- the imbalance -------------------------------------------------------------------------------
+
+
+def test_imbalance_law_is_exact_in_exact_arithmetic():
+    a, b, h = sp.Rational(14, 5), sp.Rational(7, 2), sp.Rational(1, 100)
+    symbols = VALLEY.symbols
+    for _ in range(3):
+        r = sp.Rational(3, 2) - 2 * a * b
+        gradient = [g.subs(dict(zip(symbols, (a, b)))) for g in VALLEY.gradient_expressions]
+        after = a - h * gradient[0], b - h * gradient[1]
+        assert after[0] ** 2 - after[1] ** 2 == (a**2 - b**2) * (1 - 4 * h**2 * r**2)
+        assert after[0] ** 2 - after[1] ** 2 != (a**2 - b**2) * (1 - h**2 * r**2)
+        a, b = after
+
+
+def test_flow_keeps_the_imbalance():
+    assert imbalance(bea.flow(flow_of(VALLEY), START, 0.01, 50)) == pytest.approx(-4.41, abs=1e-9)
+
+
+@pytest.mark.parametrize("h", [0.0025, 0.005, 0.01])
+def test_every_step_moves_towards_balance_and_nothing_comes_back(h):
+    path = bea.run(DESCENT, VALLEY, START, h, round(100 / h))
+    kept = imbalance(path)
+    moving = np.abs(VALLEY.value(path[:-1])) > 1e-8  # later the change is below round-off
+    assert np.all(np.diff(kept)[moving] > 0)
+    assert kept[-1] == pytest.approx(kept[round(1 / h)], abs=1e-9)
+
+
+def test_final_imbalance_is_predicted_to_second_order():
+    times = np.linspace(0, 1.5, 15001)
+    path = bea.flow(flow_of(VALLEY), START, times[1], len(times) - 1)
+    J = np.trapezoid((1.5 - 2 * path[:, 0] * path[:, 1]) ** 2, times)
+    # the same integral over p = ab instead of t: dp/dt = 2 r sqrt(4.41^2 + 4 p^2)
+    p = np.linspace(0.75, 9.8, 200001)
+    assert J == pytest.approx(np.trapezoid((2 * p - 1.5) / (2 * np.sqrt(4.41**2 + 4 * p**2)), p), rel=1e-4)
+    hs = np.array([0.002, 0.001, 0.0005, 0.00025])
+    ends = np.array([imbalance(bea.run(DESCENT, VALLEY, START, h, round(1.5 / h))[-1]) for h in hs])
+    assert bea.Study(hs, np.abs(ends + 4.41 * (1 - 4 * hs * J))).slope == pytest.approx(2, abs=0.1)
+    assert bea.Study(hs, np.abs(ends + 4.41)).slope == pytest.approx(1, abs=0.1)  # without the prediction
+
+
+# --- the preface ---------------------------------------------------------------------------------
+
+
+def test_preface_two_runs_of_adam_with_curves_alike_end_apart():
+    ends, curves = [], []
+    for rho in (0.9, 0.95):
+        path = bea.run(bea.adam(beta=0.9, rho=rho, epsilon=1e-4), VALLEY, START, 0.02, 250)
+        ends.append(path[-1])
+        curves.append(VALLEY.value(path))
+    assert max(curve[-1] for curve in curves) < 1e-4
+    assert np.abs(curves[0] - curves[1]).max() / curves[0][0] == pytest.approx(0.033, abs=5e-4)
+    assert [end[0] - end[1] for end in ends] == pytest.approx([-0.69, -0.87], abs=0.005)
