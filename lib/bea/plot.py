@@ -4,6 +4,7 @@ from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import NullFormatter, NullLocator
 
 __all__ = ["COLORS", "error_lines", "figure", "iterates", "level_sets", "line", "modified_flow", "plain_flow", "slope_triangle"]
 
@@ -66,11 +67,41 @@ def level_sets(ax, function, xlim, ylim, *, levels=12, points=201):
 def error_lines(ax, studies, *, ylabel="largest error over the run"):
     """Error against step size, doubly logarithmic, for a mapping from name to :class:`bea.Study`; each name stands beside its line."""
     palette = [COLORS[c] for c in ("blue", "vermilion", "green", "orange", "purple", "black")]
-    for (name, study), color in zip(studies.items(), palette):
-        line(ax, study.hs, study.errors, f"{name}\nslope {study.slope:.2f}", color=color, at=0, style="o-", ms=4)
     ax.set(xscale="log", yscale="log", xlabel="step size h", ylabel=ylabel)
+    for study, color in zip(studies.values(), palette):
+        ax.plot(study.hs, study.errors, "o-", ms=4, color=color)
     low, high = ax.get_xlim()
     ax.set_xlim(low, high * (high / low) ** 0.45)  # room for the names
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    if len({tuple(study.hs) for study in studies.values()}) == 1:
+        hs = next(iter(studies.values())).hs
+        shown = hs if len(hs) <= 4 else hs[::2]
+        ax.set_xticks(shown, [f"{h:g}" for h in shown])
+        ax.xaxis.set_minor_locator(NullLocator())
+    ends = np.array([ax.transData.transform((study.hs[0], study.errors[0])) for study in studies.values()]) * 72 / ax.figure.dpi
+    heights = _spread(ends[:, 1], 2.5 * plt.rcParams["font.size"])
+    for (name, study), color, (_, end), height in zip(studies.items(), palette, ends, heights):
+        ax.annotate(f"{name}\nslope {study.slope:.2f}", (study.hs[0], study.errors[0]), xytext=(7, height - end),
+                    textcoords="offset points", color=color, va="center")
+
+
+def _spread(heights, gap):
+    """``heights`` moved apart until neighbours are at least ``gap`` apart, each group about its own middle."""
+    order = np.argsort(heights)
+    groups = [[heights[i]] for i in order]
+    centres = [heights[i] for i in order]
+    k = 0
+    while k < len(groups) - 1:
+        if centres[k + 1] - centres[k] < gap * (len(groups[k]) + len(groups[k + 1])) / 2:
+            groups[k] += groups.pop(k + 1)
+            centres[k : k + 2] = [float(np.mean(groups[k]))]
+            k = max(k - 1, 0)
+        else:
+            k += 1
+    placed = [centre + gap * (i - (len(group) - 1) / 2) for group, centre in zip(groups, centres) for i in range(len(group))]
+    result = np.empty(len(heights))
+    result[order] = placed
+    return result
 
 
 def slope_triangle(ax, x, y, slope, *, factor=2):
