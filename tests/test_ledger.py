@@ -11,7 +11,7 @@ import sympy as sp
 from bea import equations, ledger
 
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
-LABELLED = re.compile(r"\$\$\s*(.*?)\s*\$\$\s*\(([\w-]+)\)", re.S)
+LABELLED = re.compile(r"\$\$\s*((?:(?!\$\$).)*?)\s*\$\$\s*\(([\w-]+)\)", re.S)
 OTHER_LABELS = re.compile(r"```\{math\}[^`]*?:label:|\\label\{|\\begin\{(?:align|equation|gather|multline)\}")
 ENTRIES = equations.entries()
 
