@@ -214,7 +214,7 @@ def quadrature(rng):
     x, y = sp.symbols("x y", real=True)
     integrand = sum(rng.choice((-1, 1)) * rng.randint(1, 9) * x**k for k in range(7))
     here = ratio(rng)
-    found = logarithm_of_step(euler(sp.Matrix([1, integrand]), (x, y)), [here, ratio(rng)], powers=6)
+    found = logarithm_of_step(euler(sp.Matrix([1, integrand]), (x, y)), [here, ratio(rng)], powers=8)
     slopes = {"g" + "'" * k: sp.diff(integrand, x, k).subs(x, here) for k in range(3)}
     return {r"\dot y": found[1], **slopes, "g^{(4)}": sp.diff(integrand, x, 4).subs(x, here), "h": h}
 
@@ -266,5 +266,5 @@ ENTRIES = (
           "The work of the modified field, itself the logarithm of the step, along a path from the origin."),
     Entry("eq-bea-recursion", r"c_k = -\frac{1}{k} \sum_{i=0}^{k-1} \binom{i + 2}{k + 1 - i} c_i", coefficients,
           "The coefficients are the engine's, at y = 1.", indices={"k": (1, 2, 3, 6)}),
-    Entry("eq-bea-bernoulli", r"\dot y = g - \frac{h}{2} g' + \frac{h^2}{12} g'' - \frac{h^4}{720} g^{(4)} + O(h^5)", quadrature, ITERATES),
+    Entry("eq-bea-bernoulli", r"\dot y = g - \frac{h}{2} g' + \frac{h^2}{12} g'' - \frac{h^4}{720} g^{(4)} + O(h^6)", quadrature, ITERATES),
 )
