@@ -86,7 +86,7 @@ def order_study(optimizer, loss, theta0, horizon, hs, order=2, *, equation=None,
     # true equation, also when a control is measured: only the flow shall be wrong
     slow = None if from_rest else modified_equation(optimizer, loss, order + 2)
     sizes = np.array(sorted((float(h) for h in hs), reverse=True))
-    if len(sizes) < 2 or sizes[0] == sizes[-1] or not sizes[-1] > 0:
+    if len(sizes) < 2 or sizes[0] == sizes[-1] or not np.all(sizes > 0):
         raise ValueError(f"at least two different positive step sizes are needed for a slope, not {list(hs)}")
     errors = []
     for h in sizes:
