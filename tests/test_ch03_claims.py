@@ -1,0 +1,274 @@
+"""What chapter 3 claims of implicit gradient regularization, each against an oracle that does not use the claim."""
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.integrate import quad
+from scipy.optimize import fsolve
+
+import bea
+
+DESCENT = bea.gradient_descent()
+MODEL = bea.bilinear()
+A, B = MODEL.symbols
+START = (2.8, 3.5)  # Barrett and Dherin (2021), Figure 1
+h = sp.Symbol("h", positive=True)
+
+
+def imbalance(path):
+    return path[..., 0] ** 2 - path[..., 1] ** 2
+
+
+def penalized(mu, loss=MODEL):
+    gradient = sp.Matrix(loss.gradient_expressions)
+    return bea.Loss(loss.expression + mu * gradient.dot(gradient), loss.symbols)
+
+
+class PenaltyFlow:
+    """Gradient flow of E + factor * h * |grad E|^2, with no use of the engine."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def field(self, h):
+        modified = penalized(self.factor * h)
+        return lambda theta: -modified.gradient(theta)
+
+
+def slope(sizes, errors):
+    return bea.Study(np.array(sizes), np.array(errors)).slope
+
+
+def newton_terms(loss, order):
+    """The modified field's terms from steps of the algorithm alone.
+
+    The derivative of the curve through equally spaced points is h y' = D y - D^2 y/2 + D^3 y/3 - ... with forward differences D
+    (Newton); the k-th difference of iterates is O(h^k), so the first few give the first few powers of h exactly.
+    """
+    points = [sp.Matrix(loss.symbols)]
+    gradient = sp.Matrix(loss.gradient_expressions)
+    for _ in range(order):
+        here = dict(zip(loss.symbols, points[-1]))
+        points.append((points[-1] - h * gradient.subs(here, simultaneous=True)).applyfunc(sp.expand))
+    total, differences = sp.zeros(len(loss.symbols), 1), points
+    for k in range(1, order + 1):
+        differences = [right - left for left, right in zip(differences, differences[1:])]
+        total += differences[0] * sp.Rational((-1) ** (k + 1), k)
+    return [total.applyfunc(lambda x, k=k: sp.expand(x).coeff(h, k + 1)) for k in range(order)]
+
+
+# --- the modified loss -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor, expected", [(sp.Rational(1, 4), True), (sp.Rational(1, 2), False), (-sp.Rational(1, 4), False)])
+def test_barrett_and_dherin_modified_loss_for_an_abstract_loss(factor, expected):
+    x = sp.symbols("x_1:4")
+    E = sp.Function("E")(*x)
+    modified = E + factor * h * sum(sp.diff(E, s) ** 2 for s in x)
+    f_0, f_1 = bea.modified_equation(DESCENT, bea.Loss(E, x), 2).terms
+    gap = (f_0 + h * f_1 + sp.Matrix([sp.diff(modified, s) for s in x])).applyfunc(lambda e: sp.expand(e.doit()))
+    assert (gap == sp.zeros(3, 1)) is expected
+
+
+def test_barrett_and_dherin_bookkeeping_lambda_is_hm_over_4_of_the_mean_square():
+    gradient = MODEL.gradient(START)
+    m = len(gradient)
+    assert (0.01 * m / 4) * np.mean(gradient**2) == pytest.approx(0.01 / 4 * np.sum(gradient**2))
+    assert 0.01 * m / 4 == 0.01 / 2  # the value in the caption of their Figure 1
+
+
+def test_terms_equal_those_from_newton_differences_of_the_iterates():
+    for term, oracle in zip(bea.modified_equation(DESCENT, MODEL, 3).terms, newton_terms(MODEL, 3)):
+        assert (term - oracle).applyfunc(sp.expand) == sp.zeros(2, 1)
+
+
+def test_hlw_ix_1_coefficients_of_explicit_euler():
+    """Hairer, Lubich and Wanner, IX.1: -1/2 f'f, 1/3 f'f'f + 1/12 f''(f,f), on a field that is no gradient."""
+    x, y = sp.symbols("x y")
+    f = sp.Matrix([x * y**2 + y, x**3 - 2 * x * y])
+    jacobian = f.jacobian([x, y])
+    second = sp.Matrix([(f.T * sp.hessian(component, (x, y)) * f)[0] for component in f])
+    terms = bea.modified_equation(DESCENT, bea.VectorField(tuple(f), (x, y)), 3).terms
+    expected = (f, -jacobian * f / 2, jacobian * jacobian * f / 3 + second / 12)
+    for term, formula in zip(terms, expected):
+        assert (term - formula).applyfunc(sp.expand) == sp.zeros(2, 1)
+
+
+CASES = [((2.8, 3.5), 0.2, [0.2 / n for n in (160, 320, 640)]),
+         ((0.9, 1.5), 1.0, [0.01, 0.005, 0.0025]),
+         ((1.2, -0.8), 1.0, [0.01, 0.005, 0.0025])]
+
+
+@pytest.mark.parametrize("start, horizon, sizes", CASES)
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_slopes_over_the_window_of_the_chapter(start, horizon, sizes, order):
+    assert bea.order_study(DESCENT, MODEL, start, horizon, sizes, order=order).slope == pytest.approx(order, abs=0.1)
+
+
+@pytest.mark.parametrize("start, horizon, sizes", CASES)
+def test_penalty_slope_is_2_and_wrong_factors_drop_it(start, horizon, sizes):
+    slopes = {factor: bea.order_study(DESCENT, MODEL, start, horizon, sizes, equation=PenaltyFlow(factor)).slope for factor in (0.25, 0.5, -0.25)}
+    assert slopes[0.25] == pytest.approx(2, abs=0.1)
+    assert slopes[0.5] < 1.2 and slopes[-0.25] < 1.2
+
+
+# --- the invariant and the landing point ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0.001, 0.01, 0.02, 0.03])
+def test_exact_law_along_whole_runs_at_any_step(size):
+    path = bea.run(DESCENT, MODEL, START, size, 100)
+    r = 1.5 - 2 * path[:-1, 0] * path[:-1, 1]
+    assert np.allclose(imbalance(path[1:]), imbalance(path[:-1]) * (1 - size**2 * 4 * r**2), atol=1e-12)
+    assert not np.allclose(imbalance(path[1:]), imbalance(path[:-1]) * (1 - size**2 * 2 * r**2), atol=1e-6)
+
+
+def test_gradient_flow_keeps_the_imbalance_and_the_modified_flow_does_not():
+    flows = [bea.flow(bea.modified_equation(DESCENT, MODEL, order), START, 0.005, 40) for order in (1, 2)]
+    assert np.abs(imbalance(flows[0]) - imbalance(flows[0][0])).max() < 1e-9
+    assert imbalance(flows[1][-1]) > -4.2 > imbalance(flows[1][0])
+
+
+def test_derivative_of_the_landing_point_in_h_is_the_integral_over_gradient_flow():
+    first, r_0 = imbalance(np.array(START)), 1.5 - 2 * START[0] * START[1]
+    integral = quad(lambda r: r / np.sqrt(first**2 + (1.5 - r) ** 2), 0, r_0)[0]
+    sizes = np.array([0.001, 0.0005])
+    quotients = [(1 - imbalance(bea.run(DESCENT, MODEL, START, size, round(1 / size))[-1]) / first) / size for size in sizes]
+    extrapolated = 2 * quotients[1] - quotients[0]
+    assert extrapolated == pytest.approx(integral, rel=1e-3)
+    assert abs(quotients[0] - integral) == pytest.approx(2 * abs(quotients[1] - integral), rel=0.1)
+
+
+SIZES = [0.002, 0.001, 0.0005]
+
+
+def landing(mu, size):
+    return bea.run(DESCENT, penalized(mu), START, size, round(1 / size))[-1]
+
+
+def test_an_explicit_penalty_replaces_the_large_step():
+    """Barrett and Dherin (2021): explicit gradient regularization, in the two-parameter model."""
+    errors, control = ([np.linalg.norm(landing(0, s) - landing(factor * 0.9 * s, s / 10)) for s in SIZES] for factor in (0.25, 0.5))
+    assert slope(SIZES, errors) == pytest.approx(2, abs=0.1)
+    assert slope(SIZES, control) < 1.2
+
+
+def test_a_negative_penalty_cancels_the_implicit_one():
+    plain = bea.flow(PenaltyFlow(0), START, 1.0, 1)[-1]
+    slopes = {factor: slope(SIZES, [np.linalg.norm(landing(factor * s, s) - plain) for s in SIZES]) for factor in (-0.25, -0.125, 0)}
+    assert slopes[-0.25] == pytest.approx(2, abs=0.1)
+    assert slopes[-0.125] < 1.2 and slopes[0] < 1.2
+
+
+# --- not a gradient --------------------------------------------------------------------------------------------------------
+
+
+def asymmetry(field, symbols):
+    jacobian = field.jacobian(symbols)
+    return (jacobian - jacobian.T).applyfunc(sp.expand)
+
+
+def test_curl_of_the_third_term_from_three_steps_of_the_algorithm():
+    f_0, f_1, f_2 = newton_terms(MODEL, 3)
+    assert asymmetry(f_0, (A, B)) == asymmetry(f_1, (A, B)) == sp.zeros(2, 2)
+    claimed = -sp.Rational(32, 3) * (sp.Rational(3, 2) - 2 * A * B) * (A**4 - B**4)
+    assert sp.expand(asymmetry(f_2, (A, B))[0, 1] - claimed) == 0
+    assert claimed.subs({A: 2, B: 1}) == 400
+
+
+def test_every_term_is_a_gradient_on_a_quadratic_and_sums_to_the_logarithm():
+    loss = bea.quadratic([[3, 1], [1, 2]])
+    H, theta = sp.Matrix([[3, 1], [1, 2]]), sp.Matrix(loss.symbols)
+    for k, term in enumerate(bea.modified_equation(DESCENT, loss, 5).terms):
+        assert (term + H ** (k + 1) * theta / (k + 1)).applyfunc(sp.expand) == sp.zeros(2, 1)  # -ln(1 - hH)/h = sum of h^k H^(k+1)/(k+1)
+        assert asymmetry(term, loss.symbols) == sp.zeros(2, 2)
+
+
+@pytest.mark.parametrize("expression, is_gradient", [((A**2 + B**2) ** 2, True), ((A**2 + 2 * B**2) ** 2, False)])
+def test_third_term_of_radial_and_of_stretched_losses(expression, is_gradient):
+    loss = bea.Loss(expression, (A, B))
+    assert (asymmetry(newton_terms(loss, 3)[2], (A, B)) == sp.zeros(2, 2)) is is_gradient
+
+
+# --- real data, limits, exercises ---------------------------------------------------------------------------------------
+
+
+def test_diabetes_imbalance_falls_in_every_run_and_the_prediction_stays():
+    from sklearn.datasets import load_diabetes
+
+    data = load_diabetes()
+    X = data.data[:, [data.feature_names.index(name) for name in ("bmi", "bp", "s5")]]
+    X, y = (X - X.mean(axis=0)) / X.std(axis=0), (data.target - data.target.mean()) / data.target.std()
+
+    def slopes(theta):  # in the products w; data by hand, no SymPy
+        return ((theta[:, :3] * theta[:, 3:]) @ X.T - y) @ X / len(y)
+
+    def end(start, size):
+        theta = start
+        for _ in range(round(60 / size)):
+            s = slopes(theta)
+            assert np.abs(size * s).max() < np.sqrt(2)  # where the law guarantees that every imbalance shrinks
+            theta = theta - size * np.hstack([s * theta[:, 3:], s * theta[:, :3]])
+        return theta
+
+    def total(theta):
+        return np.abs(theta[:, :3] ** 2 - theta[:, 3:] ** 2).sum(axis=1)
+
+    starts = np.array([np.random.default_rng(seed).normal(size=6) for seed in range(10)])
+    ends = [end(starts, size) for size in (0.05, 0.1, 0.2)]
+    left = [total(theta) / total(starts) for theta in ends]
+    assert np.all(left[0] < 1) and np.all(left[1] < left[0]) and np.all(left[2] < left[1])
+    assert [ratio.mean() for ratio in left] == pytest.approx([0.985, 0.966, 0.897], abs=5e-4)
+    best = np.linalg.lstsq(X, y, rcond=None)[0]
+    assert max(np.abs(theta[:, :3] * theta[:, 3:] - best).max() for theta in ends) < 1e-5
+
+
+def test_beyond_2_the_run_leaves_the_sharp_minimizer_and_every_truncation_stays():
+    curvature, beside = 4 * (0.25**2 + 3**2), (0.26, 3.0)
+    size = 2.2 / curvature
+    end = bea.run(DESCENT, MODEL, beside, size, 200)[-1]
+    assert size * 4 * (end**2).sum() < 2
+    for order in (1, 2, 3):
+        flow = bea.flow(bea.modified_equation(DESCENT, MODEL, order), beside, size, 20)
+        assert size * 4 * (flow[-1] ** 2).sum() > 2.19
+    stable = bea.run(DESCENT, MODEL, beside, 1.7 / curvature, 200)[-1]
+    assert np.linalg.norm(stable - [0.25, 3.0]) < 0.02
+
+
+def test_implicit_euler_has_the_opposite_penalty():
+    def path(size, steps):
+        points = [np.array([0.9, 1.5])]
+        for _ in range(steps):
+            points.append(fsolve(lambda new: new - points[-1] + size * MODEL.gradient(new), points[-1], xtol=1e-13))
+        return np.array(points)
+
+    sizes = [0.01, 0.005, 0.0025]
+    errors = {factor: [] for factor in (-0.25, 0.25)}
+    for size in sizes:
+        steps = round(0.4 / size)
+        points = path(size, steps)
+        for factor, found in errors.items():
+            found.append(np.linalg.norm(bea.flow(PenaltyFlow(factor), (0.9, 1.5), size, steps) - points, axis=1).max())
+    assert slope(sizes, errors[-0.25]) == pytest.approx(2, abs=0.1)
+    assert slope(sizes, errors[0.25]) < 1.2
+
+
+def test_law_of_the_loss_with_a_squared_factor():
+    c, k = sp.symbols("c k")
+    r = c - k * A * B**2
+    new = [s - h * sp.diff(r**2 / 2, s) for s in (A, B)]
+    law = (2 * A**2 - B**2) * (1 - 2 * h**2 * k**2 * r**2 * B**2)
+    assert sp.expand(2 * new[0] ** 2 - new[1] ** 2 - law) == 0
+
+
+def test_a_step_of_three_hundredths_lands_on_the_other_branch():
+    path = bea.run(DESCENT, MODEL, START, 0.03, 100)
+    assert path[-1] == pytest.approx([-1.090, -0.688], abs=1e-3)
+    assert imbalance(path[-1]) == pytest.approx(0.715, abs=1e-3)
+    predicted = bea.flow(PenaltyFlow(0.25), START, 0.03, 50)[-1]
+    assert imbalance(predicted) == pytest.approx(-3.623, abs=1e-3)
+
+
+@pytest.mark.parametrize("size, left", [(0.0275, -0.028), (0.0278, 0.041), (0.03, 0.715), (0.04, 4.804)])
+def test_large_steps_balance_overshoot_and_unbalance(size, left):
+    assert imbalance(bea.run(DESCENT, MODEL, START, size, 300)[-1]) == pytest.approx(left, abs=1e-3)
