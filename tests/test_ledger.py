@@ -104,6 +104,11 @@ def test_reader_refuses_what_it_does_not_understand(latex):
         value(latex, x=x, y=y)
 
 
+def test_reader_keeps_a_greek_factor_apart_from_the_letter_behind_it():
+    assert value(r"\beta\,x + \beta x", **{r"\beta": y, "x": x}) == 2 * x * y
+    assert len([m for m in ledger.mutants(r"y = \beta\,x") if r"\beta" not in m]) == 2  # dropped, and exchanged with rho
+
+
 def test_reader_takes_the_longest_atom_and_whole_commands_only():
     assert value(r"\beta", **{r"\beta": x}) == x
     assert value(r"D^2 E", **{"D^2 E": x, "D": y, "E": y}) == x

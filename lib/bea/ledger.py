@@ -21,6 +21,7 @@ __all__ = ["Entry", "Report", "holds", "mutants", "read", "verify"]
 h = sp.Symbol("h", positive=True)  # the step size in every instance that needs one as a symbol: orders O(h^p) are judged in it
 
 _SPACING = re.compile(r"\\[,;:! ]|\\(?:quad|qquad|displaystyle|left|right|[bB]igg?[lr]?|nonumber|limits)(?![A-Za-z])|[\s&]|\\(?:begin|end)\{(?:aligned|split|gathered)\}")
+_GREEK_FACTOR = re.compile(r"(\\(?:beta|rho|varepsilon|epsilon|lambda))(?:\s|\\[,;:!])+(?=[A-Za-z])")  # would run into the letter behind it
 _FUNCTIONS = {r"\ln": sp.log, r"\exp": sp.exp, r"\sin": sp.sin, r"\cos": sp.cos, r"\tanh": sp.tanh}
 _ORDER = re.compile(r"O\(h(?:\^(\d))?\)")
 _SUM = re.compile(r"\\sum_\{([a-z])=([^{}]*)\}\^(\{[^{}]*\}|.)")
@@ -63,6 +64,7 @@ class Report:
 
 def normalize(latex):
     """``latex`` without white space, spacing commands, brackets' sizes and needless braces."""
+    latex = _GREEK_FACTOR.sub(r"\1\\cdot ", latex)
     latex = _SPACING.sub("", latex.replace(r"\bigl", "").replace(r"\tfrac", r"\frac").replace(r"\dfrac", r"\frac"))
     latex = latex.replace(r"\{", "(").replace(r"\}", ")").replace("[", "(").replace("]", ")").rstrip(".,;")
     return re.sub(r"([_^])\{(\w|\\[a-z]+)\}(?![A-Za-z])", r"\1\2", latex)
