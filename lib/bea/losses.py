@@ -161,7 +161,7 @@ class VectorField(_SymbolicProblem):
 
     Examples
     --------
-    Lotka and Volterra's equations, as in Hairer, Lubich and Wanner, Example IX.1.2:
+    Lotka and Volterra's equations, as in Hairer, Lubich and Wanner, Example IX.1.3:
 
     >>> q, p = sp.symbols("q p")
     >>> VectorField((q*(p - 1), p*(2 - q)), (q, p)).gradient([1.0, 3.0]).tolist()
