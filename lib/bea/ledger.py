@@ -174,13 +174,6 @@ def verify(entry):
 # --- reading -----------------------------------------------------------------------------------------------------------
 
 
-class _Order:
-    """O(h^p)."""
-
-    def __init__(self, power):
-        self.power = power
-
-
 class _Side:
     """A sum that may be known only up to O(h^p)."""
 
