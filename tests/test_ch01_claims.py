@@ -1,17 +1,18 @@
 """The claims of chapter 1, gradient descent as Euler's method, each beside an oracle of its own."""
 
-import bea
 import numpy as np
 import pytest
 import sympy as sp
 from scipy.integrate import solve_ivp
+
+import bea
 
 DESCENT = bea.gradient_descent()
 VALLEY = bea.bilinear()
 BOWL = bea.quadratic([1, 4])
 START = (2.8, 3.5)
 HALVINGS = 40 * 2 ** np.arange(5)
-SLOW = {
+CASES = {
     "valley": (VALLEY, START, 0.1),
     "bowl": (BOWL, (1.0, 1.0), 2),
     "logistic": (bea.logistic_regression(), (0.0, 0.0), 40),
@@ -65,9 +66,9 @@ def test_mode_beyond_one_alternates_and_beyond_two_grows(z, alternates, grows):
 # --- order ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("name", CASES)
 def test_global_error_has_slope_one_over_four_halvings(name):
-    loss, theta0, horizon = SLOW[name]
+    loss, theta0, horizon = CASES[name]
     study = bea.order_study(DESCENT, loss, theta0, horizon, horizon / HALVINGS, order=1)
     assert study.slope == pytest.approx(1, abs=0.1)
 
@@ -81,9 +82,9 @@ def test_control_ten_per_cent_too_slow_loses_the_slope():
     assert study.slope < 0.3
 
 
-@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("name", CASES)
 def test_local_error_is_half_h_squared_hessian_times_gradient(name):
-    loss, theta0, horizon = SLOW[name]
+    loss, theta0, horizon = CASES[name]
     theta0 = np.array(theta0) + 0.1  # away from the origin, where the logistic loss has a symmetry
     predicted = -loss.hessian(theta0) @ loss.gradient(theta0) / 2
     hs = horizon / HALVINGS[1:] / 8

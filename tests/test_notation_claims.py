@@ -1,8 +1,9 @@
 """What the page on notation and conventions says of PyTorch and optax, run side by side; skipped where they are not installed."""
 
-import bea
 import numpy as np
 import pytest
+
+import bea
 
 LOSS, START, H, STEPS = bea.bilinear(), (0.9, 1.5), 1e-2, 30
 BETA, RHO, EPSILON = 0.8, 0.95, 1e-2
