@@ -145,8 +145,6 @@ ENTRIES = (
           "The left side integrates the engine's two terms along the ray from the origin, which is a critical point."),
     Entry("eq-igr-budget", r"\tilde E = E + \left(\mu + \frac{h}{4}\right)\lVert\nabla E\rVert^2 + O(h^2)", budget,
           "The left side integrates the engine's two terms on the penalized loss along a ray from a critical point."),
-    Entry("eq-igr-products", r"u_j'^2 - v_j'^2 = (u_j^2 - v_j^2)(1 - h^2s_j^2)", products,
-          "The left side runs the algorithm for one step on a random polynomial of the products.", indices={"j": (1, 2)}),
     Entry("eq-igr-second", r"f_2 = -\frac{1}{3}H^2\nabla E - \frac{1}{12}\nabla^3 E[\nabla E,\nabla E]", any_loss,
           "The left side is the engine's third term."),
     Entry("eq-igr-split", r"f_2 = -\frac{1}{12}\nabla(\nabla E^\top H\nabla E) - \frac{1}{6}H^2\nabla E", any_loss,
@@ -158,4 +156,6 @@ ENTRIES = (
           "The left side differentiates the engine's third term."),
     Entry("eq-igr-quadratic", r"\tilde E = -\frac{\ln(1 - h\lambda)}{2h}\theta^2", quadratic_mode,
           "The left side solves for the decay rate that reproduces one step of the algorithm."),
+    Entry("eq-igr-products", r"u_j'^2 - v_j'^2 = (u_j^2 - v_j^2)(1 - h^2s_j^2)", products,
+          "The left side runs the algorithm for one step on a random polynomial of the products.", indices={"j": (1, 2)}),
 )
