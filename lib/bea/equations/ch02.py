@@ -90,14 +90,14 @@ def mode(rng):
     size, rate = ratio(rng, high=3), ratio(rng, high=9, denominator=5)
     with mp.workdps(60):
         mu = mp.findroot(lambda m: mp.exp(-m * mp.mpf(size.p) / size.q) - 1 + mp.mpf((size * rate).p) / (size * rate).q, float(rate))
-        return {r"\mu": sp.Float(mu, 55), r"\lambda": rate, "h": size}
+        return {r"\tilde\lambda": sp.Float(mu, 55), r"\lambda": rate, "h": size}
 
 
 def mode_by_engine(rng):
     rate = ratio(rng)
     theta = sp.Rational(3, 2)
     terms = modified_equation(gradient_descent(), quadratic([rate]), order=6).coefficients([theta])[:, 0]
-    return {r"\mu": sum(-term / theta * h**k for k, term in enumerate(terms)), r"\lambda": rate, "h": h}
+    return {r"\tilde\lambda": sum(-term / theta * h**k for k, term in enumerate(terms)), r"\lambda": rate, "h": h}
 
 
 def straight_line(rng):
@@ -228,9 +228,9 @@ def coefficients(rng):
 ITERATES = "The modified field is the logarithm of the step, a sum of differences of exact iterates."
 
 ENTRIES = (
-    Entry("eq-bea-mode-rate", r"\mu = -\frac{1}{h} \ln(1 - h\lambda)", mode,
+    Entry("eq-bea-mode-rate", r"\tilde\lambda = -\frac{1}{h} \ln(1 - h\lambda)", mode,
           "The rate is the root of exp(-mu h) = 1 - h lambda, found by Newton's method to 55 digits."),
-    Entry("eq-bea-mode-series", r"\mu = \lambda \left(1 + \frac{h\lambda}{2} + \frac{(h\lambda)^2}{3} + \frac{(h\lambda)^3}{4}\right) + O(h^4)", mode_by_engine,
+    Entry("eq-bea-mode-series", r"\tilde\lambda = \lambda \left(1 + \frac{h\lambda}{2} + \frac{(h\lambda)^2}{3} + \frac{(h\lambda)^3}{4}\right) + O(h^4)", mode_by_engine,
           "The rate comes from the engine's terms on a quadratic loss."),
     Entry("eq-bea-directional", r"f(\theta + h v) = f + h\, f'v + \frac{h^2}{2} f''(v,v) + O(h^3)", straight_line,
           "The left side is a random cubic field on a straight line, multiplied out; f'v and f''(v,v) are sums over partial derivatives."),
