@@ -139,7 +139,7 @@ ENTRIES = (
           "The left side runs the algorithm for one step on exact numbers."),
     Entry("eq-igr-flow-law", r"\frac{d}{dt}(a^2-b^2) = -hk^2r^2(a^2-b^2)", bilinear_model,
           "The left side is the derivative along the engine's two terms."),
-    Entry("eq-igr-penalty", r"\lVert\nabla E\rVert^2 = k^2r^2(a^2 + b^2) = 2E\operatorname{tr}H", bilinear_model,
+    Entry("eq-igr-penalty", r"\lVert\nabla E\rVert^2 = k^2r^2(a^2 + b^2) = 2E\,\operatorname{tr}H", bilinear_model,
           "Gradient and Hessian by differentiation of the bilinear model."),
     Entry("eq-igr-tilt", r"\tilde E = E\left(1 + \frac{h}{2}\operatorname{tr}H\right)", bilinear_model,
           "The left side integrates the engine's two terms along the ray from the origin, which is a critical point."),
