@@ -14,7 +14,9 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import argparse
 import platform
 import statistics
+import sys
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import sympy as sp
@@ -91,6 +93,15 @@ def settings(rounds, steps=2000):
     def library():
         return bea.run(optimizer, loss, START, h, steps)
 
+    def library_arrays():
+        """The same without Numba: a run that is never long enough for it."""
+        module = sys.modules["bea.flow"]
+        bound, module.LONG_RUN = module.LONG_RUN, np.inf
+        try:
+            return library()
+        finally:
+            module.LONG_RUN = bound
+
     value = lambda theta: 0.5 * (1.5 - 2 * theta[0] * theta[1]) ** 2  # noqa: E731
     gradient = jax.grad(value)
 
@@ -141,7 +152,7 @@ def settings(rounds, steps=2000):
     print(f"\n(greatest difference over all {steps} steps: optax {abs(ours[1:] - theirs).max():.1e}, "
           f"PyTorch {abs(ours - np.moveaxis(by_hand, 1, -1)).max():.1e})")
     report(f"256 settings x {steps} Adam steps, all iterates stored",
-           alternate(rounds, library=library, optax_jit_vmap_scan=peer_optax, pytorch_by_hand=peer_torch), "library",
+           alternate(rounds, library=library, library_arrays_only=library_arrays, optax_jit_vmap_scan=peer_optax, pytorch_by_hand=peer_torch), "library",
            {"optax_jit_vmap_scan": (1, np.inf), "pytorch_by_hand": (8, np.inf)})
 
 
@@ -185,7 +196,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="how often each rival runs; the median counts")
     rounds = parser.parse_args().rounds
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, SymPy {sp.__version__}")
+    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, SymPy {sp.__version__}, "
+          f"{'with' if find_spec('numba') else 'without'} Numba")
     engine(rounds)
     settings(rounds)
     trajectory(max(3, rounds // 2))
