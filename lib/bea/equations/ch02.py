@@ -229,7 +229,7 @@ ITERATES = "The modified field is the logarithm of the step, a sum of difference
 
 ENTRIES = (
     Entry("eq-bea-mode-rate", r"\tilde\lambda = -\frac{1}{h} \ln(1 - h\lambda)", mode,
-          "The rate is the root of exp(-mu h) = 1 - h lambda, found by Newton's method to 55 digits."),
+          "The rate is the root of exp(-rate h) = 1 - h lambda, found by Newton's method to 55 digits."),
     Entry("eq-bea-mode-series", r"\tilde\lambda = \lambda \left(1 + \frac{h\lambda}{2} + \frac{(h\lambda)^2}{3} + \frac{(h\lambda)^3}{4}\right) + O(h^4)", mode_by_engine,
           "The rate comes from the engine's terms on a quadratic loss."),
     Entry("eq-bea-directional", r"f(\theta + h v) = f + h\, f'v + \frac{h^2}{2} f''(v,v) + O(h^3)", straight_line,
