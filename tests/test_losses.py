@@ -24,6 +24,7 @@ LOSSES = {
     "bilinear": bea.bilinear(),
     "rosenbrock": bea.rosenbrock(5),
     "transcendental": bea.Loss(sp.exp(-A) * sp.sin(B) + sp.tanh(A * B) + sp.log(1 + A**2) + sp.sqrt(1 + B**2), (A, B)),
+    "absolute values": bea.Loss(sp.Abs(A - 2 * B) ** 3 + sp.sqrt((A * B) ** 2) ** 3 + sp.cosh(A) + sp.atan(A * B), (A, B)),
     "one variable unused": bea.Loss(A**4 / 4, (A, B)),
     "logistic": bea.logistic_regression(),
     "logistic, some rows": bea.logistic_regression(columns=(3, 7), rows=slice(10, 60)),

@@ -95,6 +95,8 @@ FUNCTIONS = {
     "cos": (np.cos, sp.cos), "square": (np.square, lambda x: x**2), "negative": (np.negative, lambda x: -x),
     "reciprocal": (np.reciprocal, lambda x: 1 / x), "power -3/2": (lambda v: v ** sp.Rational(-3, 2), lambda x: x ** sp.Rational(-3, 2)),
     "power 7": (lambda v: v**7, lambda x: x**7), "power 1/3": (lambda v: v ** Fraction(1, 3), lambda x: x ** sp.Rational(1, 3)),
+    "sinh": (np.sinh, sp.sinh), "cosh": (np.cosh, sp.cosh), "tan": (lambda v: np.tan(v / 3), lambda x: sp.tan(x / 3)), "arctan": (np.arctan, sp.atan),
+    "abs": (lambda v: np.abs(-v), lambda x: x), "sign": (lambda v: v * np.sign(-v), lambda x: -x),
     "logistic": (lambda v: 1 / (1 + np.exp(-v)), lambda x: 1 / (1 + sp.exp(-x))),
 }
 
@@ -280,7 +282,22 @@ def test_a_zero_leading_coefficient_has_no_such_power(power):
         Series.from_polynomials([[np.array(sp.Integer(0), dtype=object)], [0, sp.Integer(1)]]) ** power
 
 
-def test_functions_that_are_not_analytic_here_are_refused():
-    for function in (np.abs, np.sign, np.floor, np.arctan2):
-        with pytest.raises(TypeError):
-            function(example(exact=False), *([1.0] if function is np.arctan2 else []))
+def test_absolute_values_end_at_zero():
+    for function in (np.abs, np.sign):
+        with pytest.raises(ValueError, match="leading coefficient other than 0"):
+            function(Series.from_polynomials([[0.0], [0.0, 1.0]]))
+
+
+def test_a_value_alone_has_roots_at_zero():
+    """One term is just a value: sqrt(0) is 0 there; its reciprocal still does not exist."""
+    assert np.sqrt(Series.from_polynomials([[0.0]])).leading == 0
+    with pytest.raises(ValueError, match="leading coefficient other than 0"):
+        Series.from_polynomials([[0.0]]) ** -0.5
+
+
+def test_other_functions_are_refused_by_name():
+    for function in (np.floor, np.arcsin, np.log10):
+        with pytest.raises(TypeError, match=f"{function.__name__} does not run on a series"):
+            function(example(exact=False))
+    with pytest.raises(TypeError):
+        np.arctan2(example(exact=False), 1.0)

@@ -34,16 +34,20 @@ class _Problem:
         For code that is analytic, :math:`\mathrm{Im}\,\nabla E(\theta + i\eta v)/\eta` has no cancellation, so :math:`\eta` can be tiny.
         """
         step = 1e-20
-        point, direction = self.components(theta), self.components(v)
-        if direction.shape != point.shape and direction.ndim > 1:
-            raise ValueError(f"v has the shape {np.shape(v)}; allowed are that of theta, {np.shape(theta)}, and ({self.dimension},)")
-        moved = point + 1j * step * (direction if direction.ndim == point.ndim else direction[:, None])
+        point, direction = self._point_and_direction(theta, v)
+        moved = point + 1j * step * direction
         return np.moveaxis(np.imag(self.gradient_code(moved)) / step, 0, -1)
 
     def hessian(self, theta):
         r"""The matrix of second derivatives: shape (d, d) or (batch, d, d).  (For a vector field, minus its Jacobian.)"""
         columns = [self.hessian_vector(theta, np.broadcast_to(unit, np.shape(theta))) for unit in np.eye(self.dimension)]
         return np.stack(columns, axis=-1)
+
+    def _point_and_direction(self, theta, v):
+        point, direction = self.components(theta), self.components(v)
+        if direction.shape != point.shape and direction.ndim > 1:
+            raise ValueError(f"v has the shape {np.shape(v)}; allowed are that of theta, {np.shape(theta)}, and ({self.dimension},)")
+        return point, np.broadcast_to(direction.reshape(direction.shape + (1,) * (point.ndim - direction.ndim)), point.shape)
 
     def components(self, theta):
         """``theta`` checked, as floats, with the coordinate axis first."""
@@ -80,6 +84,16 @@ class _SymbolicProblem(_Problem):
     def _compiled_gradient(self):
         self.check_numeric()
         return sp.lambdify(self.symbols, self.gradient_expressions, modules="numpy", cse=True)
+
+    def hessian_vector(self, theta, v):
+        if not any(g.has(sp.Abs, sp.sign) for g in self.gradient_expressions):
+            return super().hessian_vector(theta, v)
+        # absolute values are not analytic: a complex step would be wrong, a step along a series is not
+        point, direction = self._point_and_direction(theta, v)
+        line = Series.from_polynomials([[point], [0 * point, direction]])
+        return np.moveaxis(self.gradient_code(line).coefficients[1, 1], 0, -1)
+
+    hessian_vector.__doc__ = _Problem.hessian_vector.__doc__
 
     def gradient_code(self, theta):
         """The gradient with the coordinate axis first, on arrays (d, ...) or on a Series (exact if its coefficients are)."""

@@ -29,8 +29,8 @@ class Series:
         ``coefficients[k, j]`` belongs to :math:`h^k s^j`; it is zero for ``j > k``.
         ``shape`` is the shape of the value that is expanded: ``()``, ``(d,)`` or ``(d, points)``.
 
-    Sums, products, quotients, powers, ``A @ series``, indexing, ``sum`` and NumPy's ``sqrt``, ``exp``, ``log``, ``tanh``,
-    ``sin``, ``cos`` and ``square`` run on a Series as they do on an array, so most code that was written for arrays does.
+    Sums, products, quotients, powers, ``A @ series``, indexing, ``sum`` and NumPy's ``sqrt``, ``exp``, ``log``, ``sin``,
+    ``cos``, ``tan``, ``arctan``, ``sinh``, ``cosh``, ``tanh``, ``square``, ``abs`` and ``sign`` run on a Series as they do on an array, so most code that was written for arrays does.
 
     Raises
     ------
@@ -150,11 +150,11 @@ class Series:
         exact = self.coefficients.dtype == object
         exponent = sp.nsimplify(exponent) if exact else float(exponent)
         v = self.coefficients
-        if np.any(self.leading == 0):
+        if np.any(self.leading == 0) and (len(self) > 1 or exponent < 0):
             raise ValueError(f"the power {exponent} of a series needs a leading coefficient other than 0")
         w = np.zeros_like(v)
         w[0, 0] = self.leading**exponent
-        inverse = self.leading ** (-1 if exact else -1.0)
+        inverse = self.leading ** (-1 if exact else -1.0) if len(self) > 1 else None
         for k in range(1, len(self)):
             i = _column(np.arange(1, k + 1), v.ndim - 1)
             weighted = (exponent * i - (k - i)) * v[1 : k + 1]
@@ -208,11 +208,25 @@ class Series:
             return self.compose(at_leading(np.log), lambda w: reciprocal._cut(len(w)))
         if ufunc is np.tanh:
             return self.compose(at_leading(np.tanh), lambda w: 1 - w * w)
+        if ufunc is np.tan:
+            return self.compose(at_leading(np.tan), lambda w: 1 + w * w)
+        if ufunc is np.arctan:
+            slope = (1 + self * self) ** -1
+            return self.compose(at_leading(np.arctan), lambda w: slope._cut(len(w)))
         if ufunc in (np.sin, np.cos):
             both = np.stack([at_leading(np.sin), at_leading(np.cos)])
             pair = self.compose(both, lambda w: Series.stack([w[1], -w[0]]))
             return pair[0 if ufunc is np.sin else 1]
-        return NotImplemented
+        if ufunc in (np.sinh, np.cosh):
+            both = np.stack([at_leading(np.sinh), at_leading(np.cosh)])
+            pair = self.compose(both, lambda w: Series.stack([w[1], w[0]]))
+            return pair[0 if ufunc is np.sinh else 1]
+        if ufunc in (np.absolute, np.sign):
+            if np.any(self.leading == 0):
+                raise ValueError(f"{ufunc.__name__} of a series needs a leading coefficient other than 0")
+            sign = at_leading(np.sign)
+            return self * sign if ufunc is np.absolute else self * 0 + sign
+        raise TypeError(f"{ufunc.__name__} does not run on a series; NumPy's sqrt, exp, log, sin, cos, tan, arctan, sinh, cosh, tanh, abs and sign do")
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if method != "__call__" or options:
@@ -332,7 +346,7 @@ def _apply(ufunc, value):
     """A NumPy function of numbers, or SymPy's function of the same name of SymPy objects."""
     if value.dtype != object:
         return ufunc(value)
-    symbolic = getattr(sp, ufunc.__name__)
+    symbolic = getattr(sp, {"arctan": "atan"}.get(ufunc.__name__, ufunc.__name__))
     result = np.empty(value.shape, dtype=object)
     for index in np.ndindex(value.shape):
         result[index] = symbolic(value[index])
