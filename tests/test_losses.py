@@ -120,6 +120,8 @@ def test_quadratics():
     for wrong in ([[1, 2], [3, 4]], [[1, 2, 3], [2, 1, 0]], [[1, 2]]):
         with pytest.raises(ValueError, match="square symmetric matrix"):
             bea.quadratic(wrong)
+    with pytest.raises(ValueError, match="at least one eigenvalue"):
+        bea.quadratic([])
     with pytest.raises(ValueError, match=r"not \[nan, 1.0\]"):
         bea.quadratic([float("nan"), 1.0])
 
@@ -223,6 +225,17 @@ def test_wrong_points_are_refused(name):
     for wrong in ([1.0], np.ones((3, 2))):
         with pytest.raises(ValueError, match="shape"):
             loss.hessian_vector(np.ones((2, 2)), wrong)
+
+
+def test_losses_by_code_are_checked():
+    for dimension in (0, -1, 2.0, True, "2"):
+        with pytest.raises(ValueError, match="dimension .* must be a whole number, 1 or more"):
+            bea.NumericLoss(dimension, np.sum, np.sin)
+    with pytest.raises(TypeError, match="must be functions of theta"):
+        bea.NumericLoss(2, 1.0, np.sin)
+    for code in (lambda t: t.sum(axis=0), lambda t: t[:1]):
+        with pytest.raises(ValueError, match=r"gradient_code returned the shape \(.*\) for theta of shape \(2,\)"):
+            bea.run(bea.gradient_descent(), bea.NumericLoss(2, np.sum, code), (1.0, 1.0), 0.1, 1)
 
 
 def test_what_has_no_numbers_says_so():

@@ -197,6 +197,9 @@ def test_studies_refuse_what_gives_no_slope():
     for hs in ([4e-3], [4e-3, 4e-3], [], [4e-3, -4e-3], [4e-3, 0], [float("nan"), 4e-3]):
         with pytest.raises(ValueError, match="at least two different positive step sizes"):
             ask(hs=hs)
+    for horizon in (float("nan"), float("inf"), 0, -0.1):
+        with pytest.raises(ValueError, match="horizon .* must be positive and finite"):
+            ask(horizon=horizon)
     for start in ("Rest", True, 0):
         with pytest.raises(ValueError, match="must be 'slow manifold' or 'rest'"):
             ask(start=start)

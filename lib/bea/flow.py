@@ -148,6 +148,8 @@ def _run_arrays(optimizer, losses, theta, h, steps, batches, state, correct):
     forgotten = [1.0] * len(state)  # decay^(n+1): the weight that the averages have not gathered yet
     for n in range(steps):
         gradient = losses[batches[n] if batches else 0].gradient_code(theta)
+        if gradient.shape != theta.shape:
+            raise ValueError(f"gradient_code returned the shape {gradient.shape} for theta of shape {theta.shape}; they must be the same")
         state = [average.advance(m, average.of(gradient)) for average, m in zip(optimizer.averages, state)]
         seen = state
         if correct:

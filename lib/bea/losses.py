@@ -228,6 +228,12 @@ class NumericLoss(_Problem):
     value_code: Callable
     gradient_code: Callable
 
+    def __post_init__(self):
+        if isinstance(self.dimension, bool) or not isinstance(self.dimension, (int, np.integer)) or self.dimension < 1:
+            raise ValueError(f"the dimension {self.dimension!r} must be a whole number, 1 or more")
+        if not callable(self.value_code) or not callable(self.gradient_code):
+            raise TypeError(f"value_code and gradient_code must be functions of theta, not {self.value_code!r} and {self.gradient_code!r}")
+
 
 def quadratic(curvature):
     r"""The quadratic :math:`E = \tfrac12\theta^T A\theta`, with :math:`A` a symmetric matrix or the list of its eigenvalues.
@@ -240,6 +246,8 @@ def quadratic(curvature):
     theta_1**2/2 + 9*theta_2**2/2
     """
     entries = sp.Matrix(curvature)
+    if not entries:
+        raise ValueError("a quadratic needs at least one eigenvalue")
     matrix = sp.diag(*entries) if entries.shape[1] == 1 else entries
     if not matrix.is_symmetric():
         raise ValueError(f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}")

@@ -88,6 +88,8 @@ def order_study(optimizer, loss, theta0, horizon, hs, order=2, *, equation=None,
     sizes = np.array(sorted((float(h) for h in hs), reverse=True))
     if len(sizes) < 2 or sizes[0] == sizes[-1] or not np.all(sizes > 0):
         raise ValueError(f"at least two different positive step sizes are needed for a slope, not {list(hs)}")
+    if not np.isfinite(horizon) or not horizon > 0:
+        raise ValueError(f"the horizon {horizon} must be positive and finite")
     errors = []
     for h in sizes:
         steps = round(horizon / h)
