@@ -263,3 +263,12 @@ def test_rows_and_columns_of_the_data_are_checked():
             bea.logistic_regression(columns)
     with pytest.raises(ValueError, match="selects none"):
         bea.logistic_regression(rows=slice(600, 700))
+
+
+def test_a_linear_loss_has_constant_gradient_and_no_corrections():
+    a, b = sp.symbols("a b")
+    equation = bea.modified_equation(bea.adam(beta=0.9, rho=0.99, epsilon=0.1), bea.Loss(a + 2 * b, (a, b)), order=3)
+    f_0, f_1, f_2 = equation.coefficients((1.0, 2.0))
+    np.testing.assert_allclose(f_0, [-1 / np.sqrt(1.1), -2 / np.sqrt(4.1)], rtol=1e-15)
+    np.testing.assert_array_equal([f_1, f_2], np.zeros((2, 2)))
+    np.testing.assert_array_equal(equation.loss.hessian((1.0, 2.0)), np.zeros((2, 2)))

@@ -77,12 +77,11 @@ class Average:
             return values
         length = len(values)
         age = moments(self.decay, length)
-        source = (values + 0 * age[0]).coefficients
-        result = np.zeros(source.shape, dtype=np.result_type(source, np.asarray(age[-1])))
+        matrix = np.zeros((length, length, *np.shape(age[-1])), dtype=np.asarray(age[-1]).dtype)
         for j in range(length):
             for i in range(j + 1):
-                result[:, j - i] += (-1) ** i * comb(j, i) * age[i] * source[:, j]
-        return Series(result)
+                matrix[j, j - i] = (-1) ** i * comb(j, i) * age[i]
+        return Series(np.einsum("kj...,jm...->km...", values.coefficients, matrix))
 
 
 def moments(decay, count):

@@ -86,21 +86,21 @@ class _SymbolicProblem(_Problem):
         return sp.lambdify(self.symbols, self.gradient_expressions, modules="numpy", cse=True)
 
     def hessian_vector(self, theta, v):
-        if not any(g.has(sp.Abs, sp.sign) for g in self.gradient_expressions):
-            return super().hessian_vector(theta, v)
-        # absolute values are not analytic: a complex step would be wrong, a step along a series is not
+        r"""The product :math:`\nabla^2 E(\theta)\,v`: the gradient's coefficient of :math:`h s` on the line :math:`\theta + h s v`.
+
+        Unlike a complex step, this is right for absolute values, too, away from their kink.
+        """
         point, direction = self._point_and_direction(theta, v)
         line = Series.from_polynomials([[point], [0 * point, direction]])
         return np.moveaxis(self.gradient_code(line).coefficients[1, 1], 0, -1)
-
-    hessian_vector.__doc__ = _Problem.hessian_vector.__doc__
 
     def gradient_code(self, theta):
         """The gradient with the coordinate axis first, on arrays (d, ...) or on a Series (exact if its coefficients are)."""
         if isinstance(theta, Series):
             if theta.coefficients.dtype == object:
                 return Series.stack([taylor(g, self.symbols, theta) for g in self.gradient_expressions])
-            return Series.stack(self._compiled_gradient(*(theta[i] for i in range(self.dimension))))
+            components = self._compiled_gradient(*(theta[i] for i in range(self.dimension)))
+            return Series.stack([g if isinstance(g, Series) else theta[0] * 0 + g for g in components])
         if theta.dtype == object:
             return self.gradient_code(Series.from_polynomials([theta[None]])).leading
         gradient = np.empty_like(theta)
