@@ -11,17 +11,12 @@ from functools import cache
 import numpy as np
 import sympy as sp
 
-from bea import (
-    Loss,
-    adam,
-    averages,
-    bilinear,
-    heavy_ball,
-    modified_equation,
-    transient_equation,
-)
+from bea.averages import Average, identity, lag
 from bea.equations.instances import polynomial_loss, random_point, ratio
 from bea.ledger import Entry, h
+from bea.losses import Loss, bilinear
+from bea.modified import modified_equation, transient_equation
+from bea.optimizers import adam, heavy_ball
 
 DIGITS = 60
 T = sp.Symbol("t")
@@ -157,7 +152,7 @@ def one_step(rng):
 def weights_and_lags(rng):
     """Weights from impulses through the running average, the lag as the mean age under them, C from the engine."""
     beta, rho = decays(rng)
-    average, x = averages.Average(averages.identity, beta), sp.Symbol("x")
+    average, x = Average(identity, beta), sp.Symbol("x")
     momentum = transient_equation(replace(heavy_ball(beta, damped=True), bias_correction=True), Loss(x**2 / 2, (x,)))
     found = {r"\beta": beta, r"\rho": rho}
     values = [ratio(rng) for _ in range(5)]
@@ -174,9 +169,9 @@ def mirror(rng):
     """The average of a random cubic in t, by its sum."""
     beta, n = ratio(rng, 2, 9, 10), 3
     g = sum(ratio(rng) * T**i for i in range(4))
-    seen = sum(weight(averages.Average(averages.identity, beta), row) * g.subs(T, 1 - (n - k) * h) for k, row in enumerate(np.eye(n + 1, dtype=int).tolist()))
+    seen = sum(weight(Average(identity, beta), row) * g.subs(T, 1 - (n - k) * h) for k, row in enumerate(np.eye(n + 1, dtype=int).tolist()))
     return {r"\hat m(t_n)": sp.expand(seen), "g(t_n)": g.subs(T, 1), r"\dot g(t_n)": sp.diff(g, T).subs(T, 1), "h": h,
-            r"\mathrm{lag}_\beta(n)": averages.lag(beta, n)}
+            r"\mathrm{lag}_\beta(n)": lag(beta, n)}
 
 
 def resolvent(rng):
@@ -207,7 +202,7 @@ def full_batch(n=None):
             past = [g.subs({x: x + (n - k) * h * back[i] for i, x in enumerate(loss.symbols)}, simultaneous=True).subs(at) for k in range(n + 1)]
             jacobian = sp.Matrix([-x / sp.sqrt(x**2 + epsilon) for x in g]).jacobian(loss.symbols).subs(at).evalf(DIGITS)
             for name, decay in ((r"\beta", beta), (r"\rho", rho)):
-                found |= {rf"\mathrm{{lag}}_{name}(n)": averages.lag(decay, n), rf"C_{name}(n)": 1 + 2 * averages.lag(decay, n)}
+                found |= {rf"\mathrm{{lag}}_{name}(n)": lag(decay, n), rf"C_{name}(n)": 1 + 2 * lag(decay, n)}
         for j in (1, 2):
             found[rf"\partial_{j} E"] = g_here[j - 1]
             found[f"R_{j}"] = sp.sqrt(g_here[j - 1] ** 2 + epsilon)
@@ -230,7 +225,7 @@ def sign_change(rng):
     rho, epsilon, g = ratio(rng, 5, 9, 10), sp.Symbol("epsilon", positive=True), ratio(rng, 8, 13)
     f_1 = modified_equation(adam(beta, rho, epsilon), Loss(x**2 / 2, (x,)), 2).terms[1][0].subs(x, g)
     (root,) = sp.solve(sp.numer(sp.together(f_1)), epsilon)
-    return {r"\varepsilon": root, r"\partial_j E": g, r"C_\beta": 1 + 2 * averages.lag(beta), r"C_\rho": 1 + 2 * averages.lag(rho)}
+    return {r"\varepsilon": root, r"\partial_j E": g, r"C_\beta": 1 + 2 * lag(beta), r"C_\rho": 1 + 2 * lag(rho)}
 
 
 def imbalance(rng):
@@ -240,7 +235,7 @@ def imbalance(rng):
     loss = bilinear()
     f_0, f_1 = (f.subs(dict(zip(loss.symbols, (a, b)))) for f in transient_equation(adam(beta, rho, sp.Integer(0)), loss).terms(n))
     return {r"\dot\delta": (f_0[0] - f_0[1]) + h * (f_1[0] - f_1[1]), r"\delta": a - b, "a": a, "b": b, "h": h,
-            r"C_\beta(n)": 1 + 2 * averages.lag(beta, n), r"C_\rho(n)": 1 + 2 * averages.lag(rho, n)}
+            r"C_\beta(n)": 1 + 2 * lag(beta, n), r"C_\rho(n)": 1 + 2 * lag(rho, n)}
 
 
 ALONG = "the running averages of a random loss's gradient along the line theta + (n - k) h g/R, exactly in h"
