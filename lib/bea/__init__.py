@@ -1,21 +1,59 @@
 """Backward error analysis of optimizers: from gradient descent to Adam.
 
-The modules, from the ground up: ``series`` (power series in the step size), ``averages`` (exponential memory), ``losses``,
-``optimizers`` (each once), ``modified`` (the modified equations), ``flow`` (runs and flows), ``orders`` (measured slopes),
-``plot`` (one figure style; imported by name, because it brings Matplotlib), ``ledger`` and ``equations`` (every labelled equation, checked).
+The modules, from the ground up: ``series`` (power series in the step size), ``averages``
+(exponential memory), ``losses``, ``optimizers`` (each once), ``modified`` (the modified equations),
+``flow`` (runs and flows), ``orders`` (measured slopes), ``plot`` (one figure style; imported by
+name, because it brings Matplotlib), ``ledger`` and ``equations`` (every labelled equation,
+checked).
 """
 
 from bea.averages import Average, identity, lag, moments, square
 from bea.flow import Divergence, flow, run
-from bea.losses import Loss, NumericLoss, VectorField, bilinear, logistic_regression, mean, quadratic, rosenbrock
+from bea.losses import (
+    Loss,
+    NumericLoss,
+    VectorField,
+    bilinear,
+    logistic_regression,
+    mean,
+    quadratic,
+    rosenbrock,
+)
 from bea.modified import ModifiedEquation, TransientEquation, modified_equation, transient_equation
 from bea.optimizers import Optimizer, adam, gradient_descent, heavy_ball, nesterov, rmsprop
 from bea.orders import Study, order_study
 from bea.series import Series, antidifference, taylor
 
 __all__ = [
-    "Average", "Divergence", "Loss", "ModifiedEquation", "NumericLoss", "Optimizer", "Series", "Study", "TransientEquation", "VectorField",
-    "adam", "antidifference", "bilinear", "flow", "gradient_descent", "heavy_ball", "identity", "lag", "logistic_regression", "mean",
-    "modified_equation", "moments", "nesterov", "order_study", "quadratic", "rmsprop", "rosenbrock", "run", "square", "taylor",
+    "Average",
+    "Divergence",
+    "Loss",
+    "ModifiedEquation",
+    "NumericLoss",
+    "Optimizer",
+    "Series",
+    "Study",
+    "TransientEquation",
+    "VectorField",
+    "adam",
+    "antidifference",
+    "bilinear",
+    "flow",
+    "gradient_descent",
+    "heavy_ball",
+    "identity",
+    "lag",
+    "logistic_regression",
+    "mean",
+    "modified_equation",
+    "moments",
+    "nesterov",
+    "order_study",
+    "quadratic",
+    "rmsprop",
+    "rosenbrock",
+    "run",
+    "square",
+    "taylor",
     "transient_equation",
 ]

@@ -1,9 +1,11 @@
 r"""Exponential averages: the memory of an optimizer, and its three meanings.
 
-.. math:: m^{(n)} = \beta\, m^{(n-1)} + (1-\beta)\, a^{(n)}, \qquad a^{(n)} = a(\nabla E(\theta^{(n)}))
+.. math:: m^{(n)} = \beta\, m^{(n-1)} + (1-\beta)\, a^{(n)}, \qquad a^{(n)} = a(\nabla
+E(\theta^{(n)}))
 
-is a *running state* when the optimizer runs, a *finite weighted sum* of all that it has seen since it started, and,
-long after the start, a *resolvent* that acts on the smooth curve through the iterates.
+is a *running state* when the optimizer runs, a *finite weighted sum* of all that it has seen since
+it started, and, long after the start, a *resolvent* that acts on the smooth curve through the
+iterates.
 """
 
 from collections.abc import Callable
@@ -36,7 +38,8 @@ class Average:
     ----------
     of : function of the gradient, coordinate by coordinate
     decay : number in [0, 1), array of them, or SymPy expression
-        The weight :math:`\beta` of the past.  With decay 0 the average is the present value: no memory.
+        The weight :math:`\beta` of the past.  With decay 0 the average is the present value: no
+        memory.
 
     Examples
     --------
@@ -55,23 +58,29 @@ class Average:
         return self.decay * state + (1 - self.decay) * value
 
     def correction(self, n):
-        r"""The weight :math:`1 - \beta^{n+1}` that the average has gathered after step ``n`` = 0, 1, ...; bias correction divides by it."""
+        r"""The weight :math:`1 - \beta^{n+1}` that the average has gathered after step ``n`` = 0,
+        1, ...; bias correction divides by it."""
         return 1 - self.decay ** (n + 1)
 
     def weights(self, count, bias_correction):
-        r"""The finite sum: the weights of :math:`a^{(0)}, \dots, a^{(\mathrm{count}-1)}` in the last average.
+        r"""The finite sum: the weights of :math:`a^{(0)}, \dots, a^{(\mathrm{count}-1)}` in the
+        last average.
 
-        :math:`(1-\beta)\beta^{n-k}`, divided by :math:`1-\beta^{n+1}` under bias correction, with n = count - 1.
-        Array of shape (count, \\*decay.shape); of dtype object if the decay is symbolic.
+        :math:`(1-\beta)\beta^{n-k}`, divided by :math:`1-\beta^{n+1}` under bias correction, with n
+        = count - 1. Array of shape (count, \\*decay.shape); of dtype object if the decay is
+        symbolic.
         """
         total = self.correction(count - 1) if bias_correction else 1
-        return np.array([tidy((1 - self.decay) * self.decay**age / total) for age in reversed(range(count))])
+        return np.array(
+            [tidy((1 - self.decay) * self.decay**age / total) for age in reversed(range(count))]
+        )
 
     def along(self, values):
-        r"""The resolvent: the steady-state average :math:`(1-\beta)\sum_i \beta^i a(\theta(t - ih))` of a Series ``values``.
+        r"""The resolvent: the steady-state average :math:`(1-\beta)\sum_i \beta^i a(\theta(t -
+        ih))` of a Series ``values``.
 
-        On a power of the scaled time, :math:`s^j \mapsto \sum_i \binom{j}{i} s^{j-i} (-1)^i \mu_i`, with the
-        :func:`moments` of the age.
+        On a power of the scaled time, :math:`s^j \mapsto \sum_i \binom{j}{i} s^{j-i} (-1)^i \mu_i`,
+        with the :func:`moments` of the age.
         """
         if isinstance(self.decay, int) and self.decay == 0:
             return values
@@ -87,7 +96,8 @@ class Average:
 def moments(decay, count):
     r"""The first moments of the age i under the weights :math:`(1-\beta)\beta^i`, i = 0, 1, 2, ...
 
-    .. math:: \mu_r = (1-\beta)\sum_{i\ge 0} i^r \beta^i = \frac{\beta}{1-\beta}\sum_{l<r}\binom{r}{l}\mu_l, \qquad \mu_0 = 1.
+    .. math:: \mu_r = (1-\beta)\sum_{i\ge 0} i^r \beta^i =
+    \frac{\beta}{1-\beta}\sum_{l<r}\binom{r}{l}\mu_l, \qquad \mu_0 = 1.
 
     (The numerators are Eulerian polynomials in the decay.)
 
@@ -104,8 +114,11 @@ def moments(decay, count):
 
 
 def tidy(value):
-    """A SymPy expression that is a rational function, as one factored fraction; anything else as it is."""
-    return sp.factor(value) if isinstance(value, sp.Expr) and value.is_rational_function() else value
+    """A SymPy expression that is a rational function, as one factored fraction; anything else as it
+    is."""
+    return (
+        sp.factor(value) if isinstance(value, sp.Expr) and value.is_rational_function() else value
+    )
 
 
 def lag(decay, n=None):
@@ -113,8 +126,9 @@ def lag(decay, n=None):
 
     .. math:: \mathrm{lag} = \frac{\beta}{1-\beta} - \frac{(n+1)\beta^{n+1}}{1-\beta^{n+1}}
 
-    after step n = 0, 1, ... with bias correction; without ``n``, in steady state, the second term is absent.
-    The constants of the Adam paper's theorem are :math:`C_\beta(n) = 1 + 2\,\mathrm{lag}`.
+    after step n = 0, 1, ... with bias correction; without ``n``, in steady state, the second term
+    is absent. The constants of the Adam paper's theorem are :math:`C_\beta(n) = 1 +
+    2\,\mathrm{lag}`.
 
     Examples
     --------

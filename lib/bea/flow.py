@@ -22,8 +22,9 @@ TOLERANCE = 1e-12  # of SciPy's DOP853: far below any error that the book measur
 class Divergence(ArithmeticError):
     """A run or a flow left the finite numbers.
 
-    ``step`` is the first step whose result is not finite, ``path`` all iterates up to there (later ones are not kept), and
-    ``settings`` the indices of the settings that diverged at that step, empty if there is only one.
+    ``step`` is the first step whose result is not finite, ``path`` all iterates up to there (later
+    ones are not kept), and ``settings`` the indices of the settings that diverged at that step,
+    empty if there is only one.
     """
 
     def __init__(self, message, step, path, settings=()):
@@ -43,7 +44,8 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
     steps : number of steps, 0 or more
     batches : for several losses, the index of the mini-batch of each step
     memory : the averages before the first step, as :meth:`bea.ModifiedEquation.memory` gives them
-        Without it they are zero.  With it there is no bias correction: memory that is there already has no start to correct.
+        Without it they are zero.  With it there is no bias correction: memory that is there already
+        has no start to correct.
 
     Returns
     -------
@@ -64,23 +66,35 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
     [1.0, 0.5, 0.25, 0.125]
     """
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}")
+        raise TypeError(
+            f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}"
+        )
     if optimizer.symbols:
-        raise ValueError(f"{optimizer} holds the symbols {', '.join(sorted(map(str, optimizer.symbols)))}; give them numbers to run it")
+        raise ValueError(
+            f"{optimizer} holds the symbols {', '.join(sorted(map(str, optimizer.symbols)))}; give them numbers to run it"
+        )
     optimizer = optimizer.in_floats()
     losses, h, steps = batch_losses(loss), step_size(h), _steps(steps)
     if batches is None:
         if len(losses) > 1:
-            raise ValueError(f"{len(losses)} mini-batch losses were given without batches; give the index of the loss that each step uses")
+            raise ValueError(
+                f"{len(losses)} mini-batch losses were given without batches; give the index of the loss that each step uses"
+            )
     else:
         batches = batch_sequence(batches, len(losses))
         if len(batches) < steps:
-            raise ValueError(f"batches names the mini-batches of {len(batches)} steps, but {steps} steps were asked for")
-    theta = with_settings(losses[0].components(theta0), np.broadcast_shapes(optimizer.settings, np.shape(h)))
+            raise ValueError(
+                f"batches names the mini-batches of {len(batches)} steps, but {steps} steps were asked for"
+            )
+    theta = with_settings(
+        losses[0].components(theta0), np.broadcast_shapes(optimizer.settings, np.shape(h))
+    )
     state = _initial_memory(optimizer, losses[0], theta, memory)
     correct = optimizer.bias_correction and memory is None
     symbolic = len(losses) == 1 and hasattr(losses[0], "gradient_expressions")
-    compiled = numba_run(optimizer, losses[0]) if symbolic and steps * theta.size >= LONG_RUN else None
+    compiled = (
+        numba_run(optimizer, losses[0]) if symbolic and steps * theta.size >= LONG_RUN else None
+    )
     with np.errstate(all="ignore"):  # what is not finite is reported below, with its step
         if compiled is not None:
             path = compiled(theta, h, steps, state, correct)
@@ -93,12 +107,15 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
 
 
 def flow(equation, theta0, h, steps):
-    r"""The solution of a modified equation at the times :math:`t_n = nh`, by SciPy's DOP853 at a relative tolerance of 1e-12.
+    r"""The solution of a modified equation at the times :math:`t_n = nh`, by SciPy's DOP853 at a
+    relative tolerance of 1e-12.
 
     Parameters
     ----------
-    equation : made by :func:`bea.modified_equation` or :func:`bea.transient_equation`; any object with a method
-        ``field(h)`` that returns a function of theta serves as well (a control with a wrong coefficient, for instance)
+    equation : made by :func:`bea.modified_equation` or :func:`bea.transient_equation`; any object
+    with a method
+        ``field(h)`` that returns a function of theta serves as well (a control with a wrong
+        coefficient, for instance)
     theta0, h, steps : as for :func:`run`
 
     Returns
@@ -122,12 +139,18 @@ def flow(equation, theta0, h, steps):
     """
     h, steps = step_size(h), _steps(steps)
     if np.ndim(h):
-        raise ValueError(f"a flow takes one step size, not {h!r}: its times n h are common to all points")
+        raise ValueError(
+            f"a flow takes one step size, not {h!r}: its times n h are common to all points"
+        )
     if not hasattr(equation, "field"):
-        raise TypeError(f"a modified equation is needed (or an object with a method field(h)), not {equation!r}")
+        raise TypeError(
+            f"a modified equation is needed (or an object with a method field(h)), not {equation!r}"
+        )
     if hasattr(equation, "optimizer"):
         loss = equation.losses[0] if isinstance(equation, TransientEquation) else equation.loss
-        start = np.moveaxis(with_settings(loss.components(theta0), equation.optimizer.settings), 0, -1)
+        start = np.moveaxis(
+            with_settings(loss.components(theta0), equation.optimizer.settings), 0, -1
+        )
     else:
         start = np.array(theta0, dtype=float)
     if isinstance(equation, TransientEquation):
@@ -138,22 +161,32 @@ def flow(equation, theta0, h, steps):
     return path
 
 
-# --- runs ------------------------------------------------------------------------------------------------------------
+# --- runs ---------------------------------------------------------------------------------------
 
 
 def _run_arrays(optimizer, losses, theta, h, steps, batches, state, correct):
-    """Many settings, many coordinates, or mini-batches: one NumPy operation per operation of the formula."""
+    """Many settings, many coordinates, or mini-batches: one NumPy operation per operation of the
+    formula."""
     path = np.empty((steps + 1, *theta.shape))
     path[0] = theta
-    forgotten = [1.0] * len(state)  # decay^(n+1): the weight that the averages have not gathered yet
+    forgotten = [1.0] * len(
+        state
+    )  # decay^(n+1): the weight that the averages have not gathered yet
     for n in range(steps):
         gradient = losses[batches[n] if batches else 0].gradient_code(theta)
         if gradient.shape != theta.shape:
-            raise ValueError(f"gradient_code returned the shape {gradient.shape} for theta of shape {theta.shape}; they must be the same")
-        state = [average.advance(m, average.of(gradient)) for average, m in zip(optimizer.averages, state)]
+            raise ValueError(
+                f"gradient_code returned the shape {gradient.shape} for theta of shape {theta.shape}; they must be the same"
+            )
+        state = [
+            average.advance(m, average.of(gradient))
+            for average, m in zip(optimizer.averages, state)
+        ]
         seen = state
         if correct:
-            forgotten = [weight * average.decay for average, weight in zip(optimizer.averages, forgotten)]
+            forgotten = [
+                weight * average.decay for average, weight in zip(optimizer.averages, forgotten)
+            ]
             seen = [m * (1 / (1 - weight)) for m, weight in zip(state, forgotten)]
         theta = theta - h * optimizer.update(*seen)
         path[n + 1] = theta
@@ -161,7 +194,8 @@ def _run_arrays(optimizer, losses, theta, h, steps, batches, state, correct):
 
 
 def _run_compiled(optimizer, loss, theta, h, steps, state, correct):
-    """One setting of a symbolic loss: the optimizer's own formula, written out once as straight-line code on floats."""
+    """One setting of a symbolic loss: the optimizer's own formula, written out once as
+    straight-line code on floats."""
     advance = straight_line_step(optimizer, loss)
     values = optimizer.hyperparameters.values()
     decays = [float(average.decay) for average in optimizer.averages]
@@ -174,7 +208,11 @@ def _run_compiled(optimizer, loss, theta, h, steps, state, correct):
             forgotten = [weight * decay for weight, decay in zip(forgotten, decays)]
             variables = advance(h, *values, *(1 / (1 - weight) for weight in forgotten), *variables)
             path.append(variables[:d])
-    except (OverflowError, ZeroDivisionError, ValueError):  # what float arithmetic raises where arrays give inf or nan
+    except (
+        OverflowError,
+        ZeroDivisionError,
+        ValueError,
+    ):  # what float arithmetic raises where arrays give inf or nan
         path.append((np.nan,) * d)
     return np.array(path)
 
@@ -184,11 +222,13 @@ def _initial_memory(optimizer, loss, theta, memory):
         return [np.zeros_like(theta) for _ in optimizer.averages]
     memory = tuple(memory)
     if len(memory) != len(optimizer.averages):
-        raise ValueError(f"{optimizer.name} keeps {len(optimizer.averages)} averages, but memory holds {len(memory)}")
+        raise ValueError(
+            f"{optimizer.name} keeps {len(optimizer.averages)} averages, but memory holds {len(memory)}"
+        )
     return [with_settings(loss.components(m), theta.shape[1:]) for m in memory]
 
 
-# --- flows -----------------------------------------------------------------------------------------------------------
+# --- flows --------------------------------------------------------------------------------------
 
 
 def _flat(field, shape):
@@ -201,10 +241,22 @@ def _flow_smooth(field, start, h, steps):
         return start[None]
     with np.errstate(all="ignore"):
         times = h * np.arange(steps + 1)
-        solution = solve_ivp(_flat(field, start.shape), (0, times[-1]), start.ravel(), method="DOP853", t_eval=times, rtol=TOLERANCE, atol=TOLERANCE)
+        solution = solve_ivp(
+            _flat(field, start.shape),
+            (0, times[-1]),
+            start.ravel(),
+            method="DOP853",
+            t_eval=times,
+            rtol=TOLERANCE,
+            atol=TOLERANCE,
+        )
     path = solution.y.T.reshape(-1, *start.shape)
     if not solution.success:
-        raise Divergence(f"the flow stops at t = {solution.t[-1]:.6g}, before step {len(path)} of {steps}: {solution.message}", len(path), path)
+        raise Divergence(
+            f"the flow stops at t = {solution.t[-1]:.6g}, before step {len(path)} of {steps}: {solution.message}",
+            len(path),
+            path,
+        )
     return path
 
 
@@ -212,16 +264,26 @@ def _flow_in_pieces(equation, start, h, steps):
     path = np.empty((steps + 1, *start.shape))
     path[0] = start
     for n, field in enumerate(equation.pieces(h, steps)):
-        piece = DOP853(_flat(field, start.shape), 0, path[n].ravel(), h, first_step=h, rtol=TOLERANCE, atol=TOLERANCE)
+        piece = DOP853(
+            _flat(field, start.shape),
+            0,
+            path[n].ravel(),
+            h,
+            first_step=h,
+            rtol=TOLERANCE,
+            atol=TOLERANCE,
+        )
         while piece.status == "running":
             piece.step()
         if piece.status == "failed":
-            raise Divergence(f"the flow stops between steps {n} and {n + 1} of {steps}", n + 1, path[: n + 1])
+            raise Divergence(
+                f"the flow stops between steps {n} and {n + 1} of {steps}", n + 1, path[: n + 1]
+            )
         path[n + 1] = piece.y.reshape(start.shape)
     return path
 
 
-# --- shared small parts ------------------------------------------------------------------------------------------------
+# --- shared small parts -------------------------------------------------------------------------
 
 
 def _steps(steps):
@@ -240,5 +302,9 @@ def _check_finite(path, what, where):
     step = int(np.argmin(of_step.all(axis=1)))
     settings = tuple(np.flatnonzero(~of_step[step]).tolist()) if path.ndim == 3 else ()
     which = f" (settings {list(settings)})" if settings else ""
-    raise Divergence(f"{what} diverged at step {step}{which}: the last finite iterate is step {step - 1}; take a smaller step than {where}",
-                     step, path[:step], settings)
+    raise Divergence(
+        f"{what} diverged at step {step}{which}: the last finite iterate is step {step - 1}; take a smaller step than {where}",
+        step,
+        path[:step],
+        settings,
+    )

@@ -1,11 +1,12 @@
 r"""The equation ledger: every labelled equation of the book is read, as it is printed, and checked.
 
-An :class:`Entry` holds the printed LaTeX and an *instance*: a function that draws random exact values for the atoms of the
-equation (a polynomial loss, a point, hyper-parameters) and says what each LaTeX atom stands for, as a SymPy number,
-expression in h, or matrix, found by a route of its own: the engine, a run on symbols, differentiation, a finite sum.
-:func:`read` evaluates the LaTeX in the instance; the equation holds if its sides agree to 30 digits, or to the
-stated power of h.  :func:`mutants` spoils the LaTeX (flips signs, changes numbers, drops factors and denominators), and every
-mutant must fail the same check: a check that passes a wrong equation is no check.
+An :class:`Entry` holds the printed LaTeX and an *instance*: a function that draws random exact
+values for the atoms of the equation (a polynomial loss, a point, hyper-parameters) and says what
+each LaTeX atom stands for, as a SymPy number, expression in h, or matrix, found by a route of its
+own: the engine, a run on symbols, differentiation, a finite sum. :func:`read` evaluates the LaTeX
+in the instance; the equation holds if its sides agree to 30 digits, or to the stated power of h.
+:func:`mutants` spoils the LaTeX (flips signs, changes numbers, drops factors and denominators), and
+every mutant must fail the same check: a check that passes a wrong equation is no check.
 """
 
 import random
@@ -18,10 +19,16 @@ import sympy as sp
 
 __all__ = ["Entry", "Report", "holds", "mutants", "read", "verify"]
 
-h = sp.Symbol("h", positive=True)  # the step size in every instance that needs one as a symbol: orders O(h^p) are judged in it
+h = sp.Symbol(
+    "h", positive=True
+)  # the step size in every instance that needs one as a symbol: orders O(h^p) are judged in it
 
-_SPACING = re.compile(r"\\[,;:! ]|\\(?:quad|qquad|displaystyle|left|right|[bB]igg?[lr]?|nonumber|limits)(?![A-Za-z])|[\s&]|\\(?:begin|end)\{(?:aligned|split|gathered)\}")
-_GREEK_FACTOR = re.compile(r"(\\(?:beta|rho|varepsilon|epsilon|lambda))(?:\s|\\[,;:!])+(?=[A-Za-z])")  # would run into the letter behind it
+_SPACING = re.compile(
+    r"\\[,;:! ]|\\(?:quad|qquad|displaystyle|left|right|[bB]igg?[lr]?|nonumber|limits)(?![A-Za-z])|[\s&]|\\(?:begin|end)\{(?:aligned|split|gathered)\}"
+)
+_GREEK_FACTOR = re.compile(
+    r"(\\(?:beta|rho|varepsilon|epsilon|lambda))(?:\s|\\[,;:!])+(?=[A-Za-z])"
+)  # would run into the letter behind it
 _FUNCTIONS = {r"\ln": sp.log, r"\exp": sp.exp, r"\sin": sp.sin, r"\cos": sp.cos, r"\tanh": sp.tanh}
 _ORDER = re.compile(r"O\(h(?:\^(\d))?\)")
 _SUM = re.compile(r"\\sum_\{([a-z])=([^{}]*)\}\^(\{[^{}]*\}|.)")
@@ -35,10 +42,13 @@ class Entry:
     ----------
     label : as in the chapter, ``$$ ... $$ (label)``
     latex : the equation as printed (white space does not count)
-    instance : function of a ``random.Random`` that returns a mapping from LaTeX atoms to SymPy objects
+    instance : function of a ``random.Random`` that returns a mapping from LaTeX atoms to SymPy
+    objects
     truth : one sentence on where the instance's values come from
-    indices : the values that free indices run through, such as ``{"j": (1, 2), "n": (0, 1, 4)}``; written into the LaTeX as digits
-    keep : mutants that say the same as the original, as printed by :func:`mutants`, each to be argued for in a comment
+    indices : the values that free indices run through, such as ``{"j": (1, 2), "n": (0, 1, 4)}``;
+    written into the LaTeX as digits
+    keep : mutants that say the same as the original, as printed by :func:`mutants`, each to be
+    argued for in a comment
     """
 
     label: str
@@ -51,7 +61,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Report:
-    """What :func:`verify` found: whether the equation holds, how many mutants were tried, and those that were not caught."""
+    """What :func:`verify` found: whether the equation holds, how many mutants were tried, and those
+    that were not caught."""
 
     label: str
     holds: bool
@@ -65,17 +76,28 @@ class Report:
 def normalize(latex):
     """``latex`` without white space, spacing commands, brackets' sizes and needless braces."""
     latex = _GREEK_FACTOR.sub(r"\1\\cdot ", latex)
-    latex = _SPACING.sub("", latex.replace(r"\bigl", "").replace(r"\tfrac", r"\frac").replace(r"\dfrac", r"\frac"))
-    latex = latex.replace(r"\{", "(").replace(r"\}", ")").replace("[", "(").replace("]", ")").rstrip(".,;")
+    latex = _SPACING.sub(
+        "", latex.replace(r"\bigl", "").replace(r"\tfrac", r"\frac").replace(r"\dfrac", r"\frac")
+    )
+    latex = (
+        latex.replace(r"\{", "(")
+        .replace(r"\}", ")")
+        .replace("[", "(")
+        .replace("]", ")")
+        .rstrip(".,;")
+    )
     return re.sub(r"([_^])\{(\w|\\[a-z]+)\}(?![A-Za-z])", r"\1\2", latex)
 
 
 def read(latex, instance):
-    r"""The statements in ``latex``: for each, the list of its sides (between ``=`` signs), evaluated.
+    r"""The statements in ``latex``: for each, the list of its sides (between ``=`` signs),
+    evaluated.
 
-    Understands atoms of the instance (longest first), whole numbers, ``+ -``, products by juxtaposition or ``\cdot``, ``/``, ``\frac``,
-    ``\binom``, ``\sqrt``, powers, ``^\top``, brackets, ``\lVert . \rVert``, ``\ln \exp \sin \cos \tanh``, finite ``\sum_{k=0}^{n}``, and ``O(h^p)``.
-    Statements are separated by ``\\`` or ``,\quad``; a row without ``=`` continues the one before.  Raises ValueError where it understands nothing.
+    Understands atoms of the instance (longest first), whole numbers, ``+ -``, products by
+    juxtaposition or ``\cdot``, ``/``, ``\frac``, ``\binom``, ``\sqrt``, powers, ``^\top``,
+    brackets, ``\lVert . \rVert``, ``\ln \exp \sin \cos \tanh``, finite ``\sum_{k=0}^{n}``, and
+    ``O(h^p)``. Statements are separated by ``\\`` or ``,\quad``; a row without ``=`` continues the
+    one before. Raises ValueError where it understands nothing.
 
     Examples
     --------
@@ -90,11 +112,15 @@ def read(latex, instance):
             statements[-1] += row  # a long formula, continued
         elif normalize(row):
             statements.append(row)
-    return [[_Reader(normalize(side), atoms).all() for side in _sides(statement)] for statement in statements]
+    return [
+        [_Reader(normalize(side), atoms).all() for side in _sides(statement)]
+        for statement in statements
+    ]
 
 
 def holds(entry, latex=None, trials=2):
-    """Whether the equation (or another ``latex`` in its place) is true in random instances, for all values of its indices."""
+    """Whether the equation (or another ``latex`` in its place) is true in random instances, for all
+    values of its indices."""
     latex = entry.latex if latex is None else latex
     for trial in range(trials):
         instance = _drawn(entry.instance, entry.label, trial)
@@ -112,8 +138,8 @@ def _drawn(instance, label, trial):
 
 
 def mutants(latex):
-    r"""Spoilt copies of ``latex``: each sign flipped, each number changed, each denominator and each single-letter factor dropped,
-    each order raised, beta and rho exchanged.
+    r"""Spoilt copies of ``latex``: each sign flipped, each number changed, each denominator and
+    each single-letter factor dropped, each order raised, beta and rho exchanged.
 
     Examples
     --------
@@ -127,7 +153,12 @@ def mutants(latex):
     def replace(start, end, text):
         found.append(joined[:start] + text + joined[end:])
 
-    protected = [m.span() for m in re.finditer(r"O\(h(?:\^\d)?\)|_\{[^{}]*\}|_\w|\^\{?\([a-z\d+\-]*\)\}?|\\[A-Za-z]+", joined)]
+    protected = [
+        m.span()
+        for m in re.finditer(
+            r"O\(h(?:\^\d)?\)|_\{[^{}]*\}|_\w|\^\{?\([a-z\d+\-]*\)\}?|\\[A-Za-z]+", joined
+        )
+    ]
 
     def free(position):
         return not any(a <= position < b for a, b in protected)
@@ -143,7 +174,9 @@ def mutants(latex):
         bottom = _braced(joined, top)
         replace(m.start(), bottom, "(" + joined[m.end() + 1 : top - 1] + ")")
     for m in re.finditer(r"\\(?:beta|rho|varepsilon|epsilon|lambda)(?![A-Za-z])|h", joined):
-        if m.group() == "h" and (not free(m.start()) or joined[m.start() - 1 : m.start()].isalpha()):
+        if m.group() == "h" and (
+            not free(m.start()) or joined[m.start() - 1 : m.start()].isalpha()
+        ):
             continue
         if m.group() != "h" and any(a <= m.start() < b and joined[a] == "_" for a, b in protected):
             continue
@@ -156,7 +189,8 @@ def mutants(latex):
 
 
 def verify(entry):
-    """Check the equation and all its mutants: a :class:`Report`.  Mutants that make no sense as formulas are not counted."""
+    """Check the equation and all its mutants: a :class:`Report`.  Mutants that make no sense as
+    formulas are not counted."""
     survivors, tried = [], 0
     for mutant in mutants(entry.latex):
         if mutant in entry.keep:
@@ -171,7 +205,7 @@ def verify(entry):
     return Report(entry.label, holds(entry), tried, tuple(survivors))
 
 
-# --- reading -----------------------------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------
 
 
 class _Side:
@@ -198,7 +232,9 @@ class _Reader:
         return value if self.power is None else _Side(value, self.power)
 
     def fail(self):
-        raise ValueError(f"cannot read {self.text[self.position:]!r} in {self.text!r}; atoms known here: {sorted(self.atoms)}")
+        raise ValueError(
+            f"cannot read {self.text[self.position :]!r} in {self.text!r}; atoms known here: {sorted(self.atoms)}"
+        )
 
     def next_is(self, token):
         return self.text.startswith(token, self.position)
@@ -255,7 +291,11 @@ class _Reader:
 
     def base(self):
         for name in self.names:
-            if self.next_is(name) and not (name[-1].isalpha() and name.startswith("\\") and self.text[self.position + len(name) :][:1].isalpha()):
+            if self.next_is(name) and not (
+                name[-1].isalpha()
+                and name.startswith("\\")
+                and self.text[self.position + len(name) :][:1].isalpha()
+            ):
                 self.position += len(name)
                 return self.atoms[name]
         number = re.compile(r"\d+").match(self.text, self.position)
@@ -302,7 +342,10 @@ class _Reader:
         high = int(_Reader(normalize(high.strip("{}")), self.atoms).all())
         body = self.text[start : _end_of_term(self.text, start)]
         self.position = start + len(body)
-        terms = [_Reader(normalize(_write_index(body, index, k)), self.atoms).all() for k in range(low, high + 1)]
+        terms = [
+            _Reader(normalize(_write_index(body, index, k)), self.atoms).all()
+            for k in range(low, high + 1)
+        ]
         return sum(terms[1:], terms[0]) if terms else sp.Integer(0)
 
 
@@ -322,9 +365,16 @@ def _end_of_term(text, position):
 
 
 def _write_index(latex, index, value):
-    """``latex`` with digits for the index, which may stand beside another factor (n h, 2 k) but in no longer word."""
-    latex = re.sub(r"_\{(?:[i-n]|\d)[i-n]\}", lambda pair: pair.group().replace(index, str(value)), latex)  # second derivatives
-    return re.sub(rf"(\d?\s*)(?<![A-Za-z\\]){index}(?![A-Za-z]{{2}})", lambda m: f"{m[1]}\\cdot {value}" if m[1].strip() else f"{m[1]}{value}", latex)
+    """``latex`` with digits for the index, which may stand beside another factor (n h, 2 k) but in
+    no longer word."""
+    latex = re.sub(
+        r"_\{(?:[i-n]|\d)[i-n]\}", lambda pair: pair.group().replace(index, str(value)), latex
+    )  # second derivatives
+    return re.sub(
+        rf"(\d?\s*)(?<![A-Za-z\\]){index}(?![A-Za-z]{{2}})",
+        lambda m: f"{m[1]}\\cdot {value}" if m[1].strip() else f"{m[1]}{value}",
+        latex,
+    )
 
 
 def _with_indices(latex, indices):
@@ -335,7 +385,8 @@ def _with_indices(latex, indices):
 
 
 def _sides(statement):
-    """Split at equality signs outside of braces and brackets (the lower limit of a sum holds one too)."""
+    """Split at equality signs outside of braces and brackets (the lower limit of a sum holds one
+    too)."""
     sides, depth, start = [], 0, 0
     for i, character in enumerate(statement):
         depth += (character in "({[") - (character in ")}]")
@@ -355,7 +406,7 @@ def _braced(text, position):
     raise ValueError(f"unbalanced braces in {text!r}")
 
 
-# --- judging -----------------------------------------------------------------------------------------------------------
+# --- judging ------------------------------------------------------------------------------------
 
 
 def _agree(left, right):
@@ -372,11 +423,19 @@ def _vanishes(expression, power):
             expression = [sp.Poly(expression, h).coeff_monomial(h**k) for k in range(power)]
         else:
             derivatives = [sp.diff(expression, h, k) for k in range(power)]
-            expression = [sp.limit(d, h, 0) if d.subs(h, 0).has(sp.nan, sp.zoo, sp.oo) else d.subs(h, 0) for d in derivatives]
+            expression = [
+                sp.limit(d, h, 0) if d.subs(h, 0).has(sp.nan, sp.zoo, sp.oo) else d.subs(h, 0)
+                for d in derivatives
+            ]
     else:
         expression = [expression]
     for value in expression:
-        value = value.subs({s: sp.Rational(7 + 2 * i, 11 + i) for i, s in enumerate(sorted(value.free_symbols, key=str))})
+        value = value.subs(
+            {
+                s: sp.Rational(7 + 2 * i, 11 + i)
+                for i, s in enumerate(sorted(value.free_symbols, key=str))
+            }
+        )
         if abs(sp.N(value, 40)) > sp.Float("1e-30"):
             return False
     return True

@@ -1,8 +1,9 @@
 r"""Losses: what an optimizer sees of a problem is its gradient.
 
-Parameters are points :math:`\theta` of shape (d,), or many points at once of shape (batch, d).  Inside the library the
-coordinate axis comes first, (d, ...), because then one coordinate of all points lies together in memory; functions
-called ``..._code`` use that layout and run on arrays and on :class:`bea.series.Series` alike.
+Parameters are points :math:`\theta` of shape (d,), or many points at once of shape (batch, d).
+Inside the library the coordinate axis comes first, (d, ...), because then one coordinate of all
+points lies together in memory; functions called ``..._code`` use that layout and run on arrays and
+on :class:`bea.series.Series` alike.
 """
 
 from collections.abc import Callable
@@ -14,11 +15,21 @@ import sympy as sp
 
 from bea.series import Series, taylor
 
-__all__ = ["Loss", "NumericLoss", "VectorField", "bilinear", "logistic_regression", "mean", "quadratic", "rosenbrock"]
+__all__ = [
+    "Loss",
+    "NumericLoss",
+    "VectorField",
+    "bilinear",
+    "logistic_regression",
+    "mean",
+    "quadratic",
+    "rosenbrock",
+]
 
 
 class _Problem:
-    """What every kind of loss offers, from ``dimension``, ``gradient_code`` and (but for vector fields) ``value_code``."""
+    """What every kind of loss offers, from ``dimension``, ``gradient_code`` and (but for vector
+    fields) ``value_code``."""
 
     def value(self, theta):
         r"""The loss :math:`E(\theta)`: a number, or shape (batch,)."""
@@ -29,9 +40,11 @@ class _Problem:
         return np.moveaxis(self.gradient_code(self.components(theta)), 0, -1)
 
     def hessian_vector(self, theta, v):
-        r"""The product :math:`\nabla^2 E(\theta)\,v`, exact to round-off, by one complex step in the direction ``v``.
+        r"""The product :math:`\nabla^2 E(\theta)\,v`, exact to round-off, by one complex step in
+        the direction ``v``.
 
-        For code that is analytic, :math:`\mathrm{Im}\,\nabla E(\theta + i\eta v)/\eta` has no cancellation, so :math:`\eta` can be tiny.
+        For code that is analytic, :math:`\mathrm{Im}\,\nabla E(\theta + i\eta v)/\eta` has no
+        cancellation, so :math:`\eta` can be tiny.
         """
         step = 1e-20
         point, direction = self._point_and_direction(theta, v)
@@ -39,15 +52,23 @@ class _Problem:
         return np.moveaxis(np.imag(self.gradient_code(moved)) / step, 0, -1)
 
     def hessian(self, theta):
-        r"""The matrix of second derivatives: shape (d, d) or (batch, d, d).  (For a vector field, minus its Jacobian.)"""
-        columns = [self.hessian_vector(theta, np.broadcast_to(unit, np.shape(theta))) for unit in np.eye(self.dimension)]
+        r"""The matrix of second derivatives: shape (d, d) or (batch, d, d).  (For a vector field,
+        minus its Jacobian.)"""
+        columns = [
+            self.hessian_vector(theta, np.broadcast_to(unit, np.shape(theta)))
+            for unit in np.eye(self.dimension)
+        ]
         return np.stack(columns, axis=-1)
 
     def _point_and_direction(self, theta, v):
         point, direction = self.components(theta), self.components(v)
         if direction.shape != point.shape and direction.ndim > 1:
-            raise ValueError(f"v has the shape {np.shape(v)}; allowed are that of theta, {np.shape(theta)}, and ({self.dimension},)")
-        return point, np.broadcast_to(direction.reshape(direction.shape + (1,) * (point.ndim - direction.ndim)), point.shape)
+            raise ValueError(
+                f"v has the shape {np.shape(v)}; allowed are that of theta, {np.shape(theta)}, and ({self.dimension},)"
+            )
+        return point, np.broadcast_to(
+            direction.reshape(direction.shape + (1,) * (point.ndim - direction.ndim)), point.shape
+        )
 
     def components(self, theta):
         """``theta`` checked, as floats, with the coordinate axis first."""
@@ -57,9 +78,13 @@ class _Problem:
                 raise TypeError(f"{array.dtype} is not a type of real numbers")
             array = array.astype(float)
         except (TypeError, ValueError) as problem:
-            raise TypeError(f"a point must hold numbers in an array of shape ({self.dimension},) or (batch, {self.dimension}), not {theta!r}") from problem
+            raise TypeError(
+                f"a point must hold numbers in an array of shape ({self.dimension},) or (batch, {self.dimension}), not {theta!r}"
+            ) from problem
         if array.ndim not in (1, 2) or array.shape[-1] != self.dimension or array.size == 0:
-            raise ValueError(f"a point of shape {array.shape} was given; allowed are ({self.dimension},) and (batch, {self.dimension})")
+            raise ValueError(
+                f"a point of shape {array.shape} was given; allowed are ({self.dimension},) and (batch, {self.dimension})"
+            )
         if not np.all(np.isfinite(array)):
             raise ValueError(f"a point must be finite, not {theta!r}")
         return np.moveaxis(array, -1, 0)
@@ -73,12 +98,19 @@ class _SymbolicProblem(_Problem):
         return len(self.symbols)
 
     def check_numeric(self):
-        """Raises ValueError if the expressions hold parameters or abstract functions, which have no numbers."""
+        """Raises ValueError if the expressions hold parameters or abstract functions, which have no
+        numbers."""
         if self.parameters:
-            raise ValueError(f"give numbers to the parameters {', '.join(map(str, self.parameters))} before computing with this loss")
-        unknown = set().union(*(g.atoms(sp.core.function.AppliedUndef) for g in self.gradient_expressions))
+            raise ValueError(
+                f"give numbers to the parameters {', '.join(map(str, self.parameters))} before computing with this loss"
+            )
+        unknown = set().union(
+            *(g.atoms(sp.core.function.AppliedUndef) for g in self.gradient_expressions)
+        )
         if unknown:
-            raise ValueError(f"the abstract function {unknown.pop()} has no numbers; only symbolic terms can be had of it")
+            raise ValueError(
+                f"the abstract function {unknown.pop()} has no numbers; only symbolic terms can be had of it"
+            )
 
     @cached_property
     def _compiled_gradient(self):
@@ -86,7 +118,8 @@ class _SymbolicProblem(_Problem):
         return sp.lambdify(self.symbols, self.gradient_expressions, modules="numpy", cse=True)
 
     def hessian_vector(self, theta, v):
-        r"""The product :math:`\nabla^2 E(\theta)\,v`: the gradient's coefficient of :math:`h s` on the line :math:`\theta + h s v`.
+        r"""The product :math:`\nabla^2 E(\theta)\,v`: the gradient's coefficient of :math:`h s` on
+        the line :math:`\theta + h s v`.
 
         Unlike a complex step, this is right for absolute values, too, away from their kink.
         """
@@ -95,12 +128,17 @@ class _SymbolicProblem(_Problem):
         return np.moveaxis(self.gradient_code(line).coefficients[1, 1], 0, -1)
 
     def gradient_code(self, theta):
-        """The gradient with the coordinate axis first, on arrays (d, ...) or on a Series (exact if its coefficients are)."""
+        """The gradient with the coordinate axis first, on arrays (d, ...) or on a Series (exact if
+        its coefficients are)."""
         if isinstance(theta, Series):
             if theta.coefficients.dtype == object:
-                return Series.stack([taylor(g, self.symbols, theta) for g in self.gradient_expressions])
+                return Series.stack(
+                    [taylor(g, self.symbols, theta) for g in self.gradient_expressions]
+                )
             components = self._compiled_gradient(*(theta[i] for i in range(self.dimension)))
-            return Series.stack([g if isinstance(g, Series) else theta[0] * 0 + g for g in components])
+            return Series.stack(
+                [g if isinstance(g, Series) else theta[0] * 0 + g for g in components]
+            )
         if theta.dtype == object:
             return self.gradient_code(Series.from_polynomials([theta[None]])).leading
         gradient = np.empty_like(theta)
@@ -115,9 +153,11 @@ class Loss(_SymbolicProblem):
 
     Parameters
     ----------
-    expression : SymPy expression; an abstract function such as ``Function("E")(a, b)`` is allowed where only symbols are computed
+    expression : SymPy expression; an abstract function such as ``Function("E")(a, b)`` is allowed
+    where only symbols are computed
     symbols : the coordinates of theta, in order
-    parameters : further symbols that stay symbols in the expression, such as the curvature of a quadratic
+    parameters : further symbols that stay symbols in the expression, such as the curvature of a
+    quadratic
 
     Raises
     ------
@@ -153,7 +193,11 @@ class Loss(_SymbolicProblem):
     @cached_property
     def hessian_expressions(self):
         """The matrix of second derivatives, a SymPy matrix."""
-        return sp.Matrix(self.dimension, self.dimension, lambda i, j: sp.diff(self.gradient_expressions[i], self.symbols[j]))
+        return sp.Matrix(
+            self.dimension,
+            self.dimension,
+            lambda i, j: sp.diff(self.gradient_expressions[i], self.symbols[j]),
+        )
 
     @cached_property
     def _compiled_value(self):
@@ -167,9 +211,11 @@ class Loss(_SymbolicProblem):
 
 @dataclass(frozen=True, eq=False)
 class VectorField(_SymbolicProblem):
-    r"""A differential equation :math:`\dot y = f(y)` in the place of a loss: the optimizer sees :math:`-f` as its gradient.
+    r"""A differential equation :math:`\dot y = f(y)` in the place of a loss: the optimizer sees
+    :math:`-f` as its gradient.
 
-    Gradient descent on it is explicit Euler's method, whether or not :math:`f` is the gradient of anything.
+    Gradient descent on it is explicit Euler's method, whether or not :math:`f` is the gradient of
+    anything.
 
     Parameters and errors as for :class:`Loss`, with one expression per coordinate.
 
@@ -191,7 +237,9 @@ class VectorField(_SymbolicProblem):
         object.__setattr__(self, "symbols", _symbols(self.symbols, "symbols"))
         object.__setattr__(self, "parameters", _symbols(self.parameters, "parameters"))
         if len(self.components_of_field) != len(self.symbols):
-            raise ValueError(f"{len(self.components_of_field)} components were given for {len(self.symbols)} symbols; there must be one for each")
+            raise ValueError(
+                f"{len(self.components_of_field)} components were given for {len(self.symbols)} symbols; there must be one for each"
+            )
         for component in self.components_of_field:
             _check_expression(component, self.symbols, self.parameters)
 
@@ -202,7 +250,9 @@ class VectorField(_SymbolicProblem):
 
     def value_code(self, theta):
         """A vector field has no loss; raises TypeError."""
-        raise TypeError("a VectorField is the gradient of no loss, so it has no value; use bea.Loss for a loss")
+        raise TypeError(
+            "a VectorField is the gradient of no loss, so it has no value; use bea.Loss for a loss"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +264,8 @@ class NumericLoss(_Problem):
     dimension : d
     value_code : function of theta, shape (d, ...), that returns E, shape (...)
     gradient_code : function of theta, shape (d, ...), that returns the gradient, shape (d, ...)
-        Written with sums, products, powers, ``matrix @ theta`` and NumPy's elementary functions it runs on a Series
+        Written with sums, products, powers, ``matrix @ theta`` and NumPy's elementary functions it
+        runs on a Series
         too, which is all that the engine needs.
 
     Examples
@@ -229,16 +280,24 @@ class NumericLoss(_Problem):
     gradient_code: Callable
 
     def __post_init__(self):
-        if isinstance(self.dimension, bool) or not isinstance(self.dimension, (int, np.integer)) or self.dimension < 1:
+        if (
+            isinstance(self.dimension, bool)
+            or not isinstance(self.dimension, (int, np.integer))
+            or self.dimension < 1
+        ):
             raise ValueError(f"the dimension {self.dimension!r} must be a whole number, 1 or more")
         if not callable(self.value_code) or not callable(self.gradient_code):
-            raise TypeError(f"value_code and gradient_code must be functions of theta, not {self.value_code!r} and {self.gradient_code!r}")
+            raise TypeError(
+                f"value_code and gradient_code must be functions of theta, not {self.value_code!r} and {self.gradient_code!r}"
+            )
 
 
 def quadratic(curvature):
-    r"""The quadratic :math:`E = \tfrac12\theta^T A\theta`, with :math:`A` a symmetric matrix or the list of its eigenvalues.
+    r"""The quadratic :math:`E = \tfrac12\theta^T A\theta`, with :math:`A` a symmetric matrix or the
+    list of its eigenvalues.
 
-    Entries may be numbers or SymPy expressions.  Raises ValueError if the matrix is not square and symmetric.
+    Entries may be numbers or SymPy expressions.  Raises ValueError if the matrix is not square and
+    symmetric.
 
     Examples
     --------
@@ -250,16 +309,24 @@ def quadratic(curvature):
         raise ValueError("a quadratic needs at least one eigenvalue")
     matrix = sp.diag(*entries) if entries.shape[1] == 1 else entries
     if not matrix.is_symmetric():
-        raise ValueError(f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}")
+        raise ValueError(
+            f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}"
+        )
     symbols = sp.symbols(f"theta_1:{matrix.shape[0] + 1}", real=True)
     theta = sp.Matrix(symbols)
-    return Loss(sp.expand((theta.T * matrix * theta)[0] / 2), symbols, tuple(sorted(matrix.free_symbols, key=str)))
+    return Loss(
+        sp.expand((theta.T * matrix * theta)[0] / 2),
+        symbols,
+        tuple(sorted(matrix.free_symbols, key=str)),
+    )
 
 
 def bilinear(c=1.5, k=2):
-    r"""The bilinear model :math:`E(a, b) = \tfrac12(c - k\,a b)^2`, whose minimizers are the whole curve :math:`ab = c/k`.
+    r"""The bilinear model :math:`E(a, b) = \tfrac12(c - k\,a b)^2`, whose minimizers are the whole
+    curve :math:`ab = c/k`.
 
-    ``c`` and ``k`` may be numbers or symbols.  Source: Barrett and Dherin (2021), there with one training point.
+    ``c`` and ``k`` may be numbers or symbols.  Source: Barrett and Dherin (2021), there with one
+    training point.
 
     Examples
     --------
@@ -268,11 +335,14 @@ def bilinear(c=1.5, k=2):
     """
     a, b = sp.symbols("a b", real=True)
     c, k = sp.nsimplify(c), sp.nsimplify(k)
-    return Loss((c - k * a * b) ** 2 / 2, (a, b), tuple(sorted(c.free_symbols | k.free_symbols, key=str)))
+    return Loss(
+        (c - k * a * b) ** 2 / 2, (a, b), tuple(sorted(c.free_symbols | k.free_symbols, key=str))
+    )
 
 
 def rosenbrock(steepness=100):
-    r"""Rosenbrock's valley :math:`E = (1 - x)^2 + s\,(y - x^2)^2` with steepness s, a number or a symbol.
+    r"""Rosenbrock's valley :math:`E = (1 - x)^2 + s\,(y - x^2)^2` with steepness s, a number or a
+    symbol.
 
     Examples
     --------
@@ -281,13 +351,18 @@ def rosenbrock(steepness=100):
     """
     x, y = sp.symbols("x y", real=True)
     steepness = sp.nsimplify(steepness)
-    return Loss((1 - x) ** 2 + steepness * (y - x**2) ** 2, (x, y), tuple(sorted(steepness.free_symbols, key=str)))
+    return Loss(
+        (1 - x) ** 2 + steepness * (y - x**2) ** 2,
+        (x, y),
+        tuple(sorted(steepness.free_symbols, key=str)),
+    )
 
 
 def logistic_regression(columns=(0, 1), rows=slice(None)):
     r"""Logistic regression on scikit-learn's breast-cancer data, without intercept.
 
-    .. math:: E(\theta) = \frac1n\sum_{i} \ln\bigl(1 + e^{-y_i\,x_i\cdot\theta}\bigr), \qquad y_i = \pm 1,
+    .. math:: E(\theta) = \frac1n\sum_{i} \ln\bigl(1 + e^{-y_i\,x_i\cdot\theta}\bigr), \qquad y_i =
+    \pm 1,
 
     with features standardized over all 569 rows (Street, Wolberg and Mangasarian, 1993).
 
@@ -306,8 +381,16 @@ def logistic_regression(columns=(0, 1), rows=slice(None)):
 
     data = load_breast_cancer()
     columns = np.asarray(columns)
-    if columns.ndim != 1 or columns.dtype.kind not in "iu" or columns.size == 0 or columns.min() < 0 or columns.max() > 29:
-        raise ValueError(f"columns = {columns.tolist()} must be a sequence of whole numbers from 0 to 29")
+    if (
+        columns.ndim != 1
+        or columns.dtype.kind not in "iu"
+        or columns.size == 0
+        or columns.min() < 0
+        or columns.max() > 29
+    ):
+        raise ValueError(
+            f"columns = {columns.tolist()} must be a sequence of whole numbers from 0 to 29"
+        )
     features = data.data[:, columns]
     features = (features - features.mean(axis=0)) / features.std(axis=0)
     signed = (features * np.where(data.target == 1, 1.0, -1.0)[:, None])[rows]
@@ -325,7 +408,8 @@ def logistic_regression(columns=(0, 1), rows=slice(None)):
 
 
 def mean(losses):
-    """The average of losses in the same coordinates: the full-batch loss of a list of mini-batch losses.
+    """The average of losses in the same coordinates: the full-batch loss of a list of mini-batch
+    losses.
 
     Raises ValueError if the list is empty or the losses differ in their coordinates.
 
@@ -338,17 +422,28 @@ def mean(losses):
     losses = batch_losses(losses)
     if all(isinstance(loss, Loss) for loss in losses):
         parameters = sorted(set().union(*(loss.parameters for loss in losses)), key=str)
-        return Loss(sp.Add(*(loss.expression for loss in losses)) / len(losses), losses[0].symbols, tuple(parameters))
-    return NumericLoss(losses[0].dimension,
-                       lambda theta: sum(loss.value_code(theta) for loss in losses) / len(losses),
-                       lambda theta: sum(loss.gradient_code(theta) for loss in losses) * (1 / len(losses)))
+        return Loss(
+            sp.Add(*(loss.expression for loss in losses)) / len(losses),
+            losses[0].symbols,
+            tuple(parameters),
+        )
+    return NumericLoss(
+        losses[0].dimension,
+        lambda theta: sum(loss.value_code(theta) for loss in losses) / len(losses),
+        lambda theta: sum(loss.gradient_code(theta) for loss in losses) * (1 / len(losses)),
+    )
 
 
 def batch_losses(loss_or_losses):
-    """A tuple of losses in the same coordinates, from one loss or a sequence of mini-batch losses."""
+    """A tuple of losses in the same coordinates, from one loss or a sequence of mini-batch
+    losses."""
     losses = (loss_or_losses,) if isinstance(loss_or_losses, _Problem) else loss_or_losses
-    if not isinstance(losses, (list, tuple)) or not all(isinstance(loss, _Problem) for loss in losses):
-        raise TypeError(f"a loss (bea.Loss, bea.NumericLoss or bea.VectorField) or a list of them is needed, not {loss_or_losses!r}")
+    if not isinstance(losses, (list, tuple)) or not all(
+        isinstance(loss, _Problem) for loss in losses
+    ):
+        raise TypeError(
+            f"a loss (bea.Loss, bea.NumericLoss or bea.VectorField) or a list of them is needed, not {loss_or_losses!r}"
+        )
     if not losses:
         raise ValueError("the list of mini-batch losses is empty; give at least one")
     kinds = {getattr(loss, "symbols", loss.dimension) for loss in losses}
@@ -368,10 +463,14 @@ def _symbols(symbols, name):
 
 def _check_expression(expression, symbols, parameters):
     if not isinstance(expression, sp.Expr):
-        raise TypeError(f"a SymPy expression is needed, not {expression!r} of type {type(expression).__name__}")
+        raise TypeError(
+            f"a SymPy expression is needed, not {expression!r} of type {type(expression).__name__}"
+        )
     stray = expression.free_symbols - set(symbols) - set(parameters)
     if stray:
-        raise ValueError(f"the expression {expression} holds {', '.join(sorted(map(str, stray)))}, which is not among the coordinates "
-                         f"{symbols} or the parameters {parameters}")
+        raise ValueError(
+            f"the expression {expression} holds {', '.join(sorted(map(str, stray)))}, which is not among the coordinates "
+            f"{symbols} or the parameters {parameters}"
+        )
     if expression.has(sp.nan, sp.zoo, sp.oo):
         raise ValueError(f"the expression {expression} is not finite")

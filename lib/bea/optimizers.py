@@ -4,10 +4,11 @@ Every optimizer here makes the step
 
 .. math:: \theta^{(n+1)} = \theta^{(n)} - h\, U(m_1^{(n)}, m_2^{(n)}, \dots),
 
-where the :math:`m_i` are exponential averages (:class:`bea.averages.Average`) of functions of the gradient, all taken
-*including* the gradient at step n, and :math:`U` is a formula that acts coordinate by coordinate and remembers nothing.
-The formula runs alike on floats, on arrays, on :class:`bea.series.Series` and on SymPy expressions: from this one
-definition the algorithm, its modified equation and their check all follow.
+where the :math:`m_i` are exponential averages (:class:`bea.averages.Average`) of functions of the
+gradient, all taken *including* the gradient at step n, and :math:`U` is a formula that acts
+coordinate by coordinate and remembers nothing. The formula runs alike on floats, on arrays, on
+:class:`bea.series.Series` and on SymPy expressions: from this one definition the algorithm, its
+modified equation and their check all follow.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,9 +34,11 @@ class Optimizer:
     hyperparameters : mapping from name to value, as they were given
     conventions : mapping from name to bool: the constructor's other arguments
     averages : tuple of Average
-    update : function of one argument per average; returns the step U, which is then multiplied by -h
+    update : function of one argument per average; returns the step U, which is then multiplied by
+    -h
     bias_correction : bool
-        Whether each average is divided by 1 - decay^(n+1), so that its weights sum to one from the first step on.
+        Whether each average is divided by 1 - decay^(n+1), so that its weights sum to one from the
+        first step on.
 
     Examples
     --------
@@ -57,36 +60,47 @@ class Optimizer:
         return self.constructor.__name__
 
     def with_hyperparameters(self, **values):
-        """The same optimizer with other hyper-parameters: numbers for symbols, or symbols for numbers."""
+        """The same optimizer with other hyper-parameters: numbers for symbols, or the reverse."""
         return self.constructor(**{**self.hyperparameters, **values}, **self.conventions)
 
     def __post_init__(self):
-        lengths = {name: np.shape(value) for name, value in self.hyperparameters.items() if np.ndim(value)}
+        lengths = {
+            name: np.shape(value) for name, value in self.hyperparameters.items() if np.ndim(value)
+        }
         if len(set(lengths.values()) - {(1,)}) > 1:
-            raise ValueError(f"arrays of hyper-parameters must be of one length; {lengths} were given")
+            raise ValueError(
+                f"arrays of hyper-parameters must be of one length; {lengths} were given"
+            )
 
     def in_floats(self):
         """The same optimizer with floats for SymPy's numbers; symbols stay."""
-        exact = {name: float(value) for name, value in self.hyperparameters.items() if isinstance(value, sp.Basic) and value.is_number}
+        exact = {
+            name: float(value)
+            for name, value in self.hyperparameters.items()
+            if isinstance(value, sp.Basic) and value.is_number
+        }
         return self.with_hyperparameters(**exact) if exact else self
 
     @property
     def settings(self):
-        """How many settings the hyper-parameters hold: () for one, (batch,) if some of them are arrays."""
+        """The shape of the settings: () for one, (batch,) if hyper-parameters are arrays."""
         return np.broadcast_shapes(*(np.shape(value) for value in self.hyperparameters.values()))
 
     @property
     def symbols(self):
         """The SymPy symbols among the hyper-parameters, as a set."""
-        return set().union(*(value.free_symbols for value in self.hyperparameters.values() if isinstance(value, sp.Basic)))
+        given = self.hyperparameters.values()
+        return set().union(*(value.free_symbols for value in given if isinstance(value, sp.Basic)))
 
     def __repr__(self):
-        listed = ", ".join(f"{name}={value}" for name, value in {**self.hyperparameters, **self.conventions}.items())
-        return f"{self.name}({listed})"
+        given = {**self.hyperparameters, **self.conventions}
+        return f"{self.name}({', '.join(f'{name}={value}' for name, value in given.items())})"
 
 
 def gradient_descent():
-    r"""Gradient descent, :math:`\theta \leftarrow \theta - h\nabla E(\theta)`: explicit Euler's method for gradient flow.
+    r"""Gradient descent, :math:`\theta \leftarrow \theta - h\nabla E(\theta)`.
+
+    It is explicit Euler's method for gradient flow.
 
     Examples
     --------
@@ -97,10 +111,13 @@ def gradient_descent():
 
 
 def heavy_ball(beta, *, damped=False):
-    r"""Polyak's heavy ball, :math:`m \leftarrow \beta m + c\,\nabla E(\theta),\ \theta \leftarrow \theta - h m` from :math:`m = 0`.
+    r"""Polyak's heavy ball, started from :math:`m = 0`.
 
-    ``damped=False``: c = 1, the same as :math:`\theta^{(n+1)} = \theta^{(n)} - h\nabla E(\theta^{(n)}) + \beta(\theta^{(n)} - \theta^{(n-1)})`
-    (PyTorch's SGD with momentum).  ``damped=True``: :math:`c = 1-\beta`, an average of gradients (Adam's numerator).
+    .. math:: m \leftarrow \beta m + c\,\nabla E(\theta), \qquad \theta \leftarrow \theta - h m
+
+    ``damped=False``: c = 1, PyTorch's SGD with momentum, the same as :math:`\theta^{(n+1)} =
+    \theta^{(n)} - h\nabla E(\theta^{(n)}) + \beta(\theta^{(n)} - \theta^{(n-1)})`. ``damped=True``:
+    :math:`c = 1-\beta`, an average of gradients, Adam's numerator.
 
     Raises ValueError if ``beta`` is not in [0, 1).
 
@@ -112,13 +129,18 @@ def heavy_ball(beta, *, damped=False):
     """
     beta = _decay("beta", beta)
     step = identity if _flag("damped", damped) else lambda m: m / (1 - beta)
-    return Optimizer(heavy_ball, {"beta": beta}, {"damped": damped}, (Average(identity, beta),), step)
+    memory = (Average(identity, beta),)
+    return Optimizer(heavy_ball, {"beta": beta}, {"damped": damped}, memory, step)
 
 
 def nesterov(beta):
-    r"""Nesterov's momentum in PyTorch's form, :math:`b \leftarrow \beta b + \nabla E(\theta),\ \theta \leftarrow \theta - h(\nabla E(\theta) + \beta b)`.
+    r"""Nesterov's momentum in PyTorch's form.
 
-    The iterates are the points at which the gradient is taken.  No factor :math:`1-\beta`.  Raises ValueError if ``beta`` is not in [0, 1).
+    .. math:: b \leftarrow \beta b + \nabla E(\theta), \qquad
+              \theta \leftarrow \theta - h(\nabla E(\theta) + \beta b)
+
+    The iterates are the points at which the gradient is taken.  No factor :math:`1-\beta`.
+    Raises ValueError if ``beta`` is not in [0, 1).
 
     Examples
     --------
@@ -127,15 +149,16 @@ def nesterov(beta):
     -g/(beta - 1)
     """
     beta = _decay("beta", beta)
-    averages = (Average(identity, 0), Average(identity, beta))
-    return Optimizer(nesterov, {"beta": beta}, {}, averages, lambda g, m: g + m * (beta / (1 - beta)))
+    memory = (Average(identity, 0), Average(identity, beta))
+    return Optimizer(nesterov, {"beta": beta}, {}, memory, lambda g, m: g + m * (beta / (1 - beta)))
 
 
 def rmsprop(rho, epsilon, *, epsilon_inside=True, bias_correction=False):
-    r"""RMSProp, :math:`\theta_j \leftarrow \theta_j - h\,\partial_j E/\sqrt{v_j + \varepsilon}` with :math:`v` the average of squared gradients.
+    r"""RMSProp, with :math:`v` the average of squared gradients.
+
+    .. math:: \theta_j \leftarrow \theta_j - h\,\partial_j E/\sqrt{v_j + \varepsilon}
 
     ``epsilon_inside=False`` divides by :math:`\sqrt{v_j} + \varepsilon` instead.
-
     Raises ValueError if ``rho`` is not in [0, 1) or ``epsilon`` is negative.
 
     Examples
@@ -144,22 +167,37 @@ def rmsprop(rho, epsilon, *, epsilon_inside=True, bias_correction=False):
     1.0
     """
     rho, epsilon = _decay("rho", rho), _stability("epsilon", epsilon)
-    conventions = {"epsilon_inside": epsilon_inside, "bias_correction": bias_correction}
-    return Optimizer(rmsprop, {"rho": rho, "epsilon": epsilon}, conventions, (Average(identity, 0), Average(square, rho)),
-                     _adaptive(epsilon, epsilon_inside), _flag("bias_correction", bias_correction))
+    memory = (Average(identity, 0), Average(square, rho))
+    update = _adaptive(epsilon, epsilon_inside)
+    given = {"rho": rho, "epsilon": epsilon}
+    conventions = {
+        "epsilon_inside": epsilon_inside,
+        "bias_correction": _flag("bias_correction", bias_correction),
+    }
+    return Optimizer(rmsprop, given, conventions, memory, update, bias_correction)
 
 
 def adam(beta, rho, epsilon, *, epsilon_inside=True, bias_correction=True):
-    r"""Adam, :math:`\theta_j \leftarrow \theta_j - h\,\hat m_j/\sqrt{\hat v_j + \varepsilon}`.
+    r"""Adam, with :math:`\hat m` and :math:`\hat v` the averages of gradients and of their squares.
+
+    .. math:: \theta_j \leftarrow \theta_j - h\,\hat m_j/\sqrt{\hat v_j + \varepsilon}
 
     Parameters
     ----------
-    beta, rho : decay of the averages of the gradient and of its square (often called beta_1 and beta_2)
-    epsilon : stability constant, in units of the squared gradient if inside the root and of the gradient if outside
-    epsilon_inside : the paper's convention :math:`\sqrt{\hat v + \varepsilon}` if True; Kingma and Ba's :math:`\sqrt{\hat v} + \varepsilon` if False
-    bias_correction : whether :math:`\hat m = m/(1-\beta^{n+1})` and likewise :math:`\hat v`, or :math:`m` and :math:`v` themselves
+    beta, rho
+        Decays of the average of the gradient and of its square (often called beta_1 and beta_2).
+    epsilon
+        Stability constant, in units of the squared gradient inside the root and of the gradient
+        outside.
+    epsilon_inside
+        The Adam paper's convention :math:`\sqrt{\hat v + \varepsilon}` if True; Kingma and Ba's
+        :math:`\sqrt{\hat v} + \varepsilon` if False.
+    bias_correction
+        Whether :math:`\hat m = m/(1-\beta^{n+1})` and likewise :math:`\hat v`, or :math:`m` and
+        :math:`v` themselves.
 
-    Each of beta, rho, epsilon may be a number, an array of shape (batch,) for many settings at once, or a SymPy symbol.
+    Each of beta, rho, epsilon may be a number, an array of shape (batch,) for many settings at
+    once, or a SymPy symbol.
 
     Raises ValueError if ``beta`` or ``rho`` is not in [0, 1) or ``epsilon`` is negative.
 
@@ -170,10 +208,16 @@ def adam(beta, rho, epsilon, *, epsilon_inside=True, bias_correction=True):
     >>> adam(beta=0.9, rho=0.99, epsilon=1e-8)
     adam(beta=0.9, rho=0.99, epsilon=1e-08, epsilon_inside=True, bias_correction=True)
     """
-    beta, rho, epsilon = _decay("beta", beta), _decay("rho", rho), _stability("epsilon", epsilon)
-    conventions = {"epsilon_inside": epsilon_inside, "bias_correction": bias_correction}
-    return Optimizer(adam, {"beta": beta, "rho": rho, "epsilon": epsilon}, conventions, (Average(identity, beta), Average(square, rho)),
-                     _adaptive(epsilon, epsilon_inside), _flag("bias_correction", bias_correction))
+    beta, rho = _decay("beta", beta), _decay("rho", rho)
+    epsilon = _stability("epsilon", epsilon)
+    memory = (Average(identity, beta), Average(square, rho))
+    update = _adaptive(epsilon, epsilon_inside)
+    given = {"beta": beta, "rho": rho, "epsilon": epsilon}
+    conventions = {
+        "epsilon_inside": epsilon_inside,
+        "bias_correction": _flag("bias_correction", bias_correction),
+    }
+    return Optimizer(adam, given, conventions, memory, update, bias_correction)
 
 
 def _adaptive(epsilon, inside):
@@ -187,7 +231,7 @@ def _sqrt(x):
     return sp.sqrt(x) if isinstance(x, sp.Basic) else np.sqrt(x)
 
 
-# --- what a hyper-parameter may be -----------------------------------------------------------------------------------
+# --- what a hyper-parameter may be --------------------------------------------------------------
 
 
 def _flag(name, value):
@@ -201,26 +245,34 @@ def _decay(name, value):
 
 
 def _stability(name, value):
-    return _hyperparameter(name, value, lambda v: (v >= 0) & np.isfinite(v), "finite and not negative")
+    return _hyperparameter(
+        name, value, lambda v: (v >= 0) & np.isfinite(v), "finite and not negative"
+    )
 
 
 def _hyperparameter(name, value, allowed, range_in_words):
+    wrong_kind = TypeError(
+        f"{name} = {value!r} must be a real number, a one-dimensional array of them "
+        "or a SymPy expression"
+    )
     if isinstance(value, Fraction):
         value = sp.Rational(value.numerator, value.denominator)
     if isinstance(value, sp.Basic):
         if not isinstance(value, sp.Expr) or value.is_extended_real is False:
-            raise TypeError(f"{name} = {value} must be a real number, a one-dimensional array of them or a SymPy expression")
+            raise wrong_kind
         if value.is_number and not allowed(float(value)):
             raise ValueError(f"{name} = {value} must be {range_in_words}")
         return value
     if isinstance(value, bool) or not isinstance(value, (Real, np.ndarray, list, tuple)):
-        raise TypeError(f"{name} = {value!r} must be a real number, a one-dimensional array of them or a SymPy expression")
+        raise wrong_kind
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or array.ndim > 1 or array.size == 0:
-        raise TypeError(f"{name} = {value!r} must be a real number, a one-dimensional array of them or a SymPy expression")
+        raise wrong_kind
     wrong = ~allowed(array.astype(float))
     if np.any(wrong):
-        raise ValueError(f"{name} = {np.atleast_1d(array)[np.atleast_1d(wrong)][0]} must be {range_in_words}")
+        raise ValueError(
+            f"{name} = {np.atleast_1d(array)[np.atleast_1d(wrong)][0]} must be {range_in_words}"
+        )
     if array.ndim == 0:
         return float(array)
     array = array.astype(float)

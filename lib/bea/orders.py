@@ -41,13 +41,15 @@ class Study:
         return np.diff(np.log(self.errors)) / np.diff(np.log(self.hs))
 
     def verdict(self, order, tolerance=0.1):
-        """Whether the measured slope is ``order`` within ``tolerance``, in words, with the window it was fitted over."""
+        """Whether the measured slope is ``order`` within ``tolerance``, in words, with the window
+        it was fitted over."""
         holds = abs(self.slope - order) <= tolerance
         return f"slope {self.slope:.2f} over h = {self.hs.min():g} to {self.hs.max():g}: order {order} {'holds' if holds else 'does NOT hold'}"
 
 
 def order_study(optimizer, loss, theta0, horizon, hs, order=2, *, equation=None, start=None):
-    r"""The largest distance, over steps, of a run from the flow of its modified equation, at several step sizes.
+    r"""The largest distance, over steps, of a run from the flow of its modified equation, at
+    several step sizes.
 
     Parameters
     ----------
@@ -55,8 +57,10 @@ def order_study(optimizer, loss, theta0, horizon, hs, order=2, *, equation=None,
     horizon : the time T = steps * h, the same for all step sizes
     hs : two or more step sizes that divide the horizon
     order : the number of terms of the steady-state equation (not used if ``equation`` is given)
-    equation : another equation to measure against: a transient one, or a control with a ``field(h)`` that should fail
-    start : ``"slow manifold"``, a run whose memory is as if it had always followed the steady-state equation, or ``"rest"``, empty
+    equation : another equation to measure against: a transient one, or a control with a
+    ``field(h)`` that should fail
+    start : ``"slow manifold"``, a run whose memory is as if it had always followed the steady-state
+    equation, or ``"rest"``, empty
         memory.  Without it: rest for a transient equation, the slow manifold otherwise.
 
     Returns
@@ -82,19 +86,24 @@ def order_study(optimizer, loss, theta0, horizon, hs, order=2, *, equation=None,
     if start not in (None, "slow manifold", "rest"):
         raise ValueError(f"start = {start!r} must be 'slow manifold' or 'rest'")
     from_rest = start == "rest" or (start is None and not steady)
-    # two terms more than are measured, so that the start on the slow manifold is exact for this purpose; and always of the
+    # two terms more than are measured, so that the start on the slow manifold is exact for this
+    # purpose; and always of the
     # true equation, also when a control is measured: only the flow shall be wrong
     slow = None if from_rest else modified_equation(optimizer, loss, order + 2)
     sizes = np.array(sorted((float(h) for h in hs), reverse=True))
     if len(sizes) < 2 or sizes[0] == sizes[-1] or not np.all(sizes > 0):
-        raise ValueError(f"at least two different positive step sizes are needed for a slope, not {list(hs)}")
+        raise ValueError(
+            f"at least two different positive step sizes are needed for a slope, not {list(hs)}"
+        )
     if not np.isfinite(horizon) or not horizon > 0:
         raise ValueError(f"the horizon {horizon} must be positive and finite")
     errors = []
     for h in sizes:
         steps = round(horizon / h)
         if steps < 1 or abs(steps * h - horizon) > 1e-9 * horizon:
-            raise ValueError(f"the step size {h} does not divide the horizon {horizon}; use horizon / (whole number)")
+            raise ValueError(
+                f"the step size {h} does not divide the horizon {horizon}; use horizon / (whole number)"
+            )
         memory = None if slow is None else slow.memory(theta0, h)
         batches = getattr(equation, "batches", None)
         iterates = run(optimizer, loss, theta0, h, steps, batches=batches, memory=memory)

@@ -1,4 +1,5 @@
-"""One figure style, and the same roles in every figure of the book: dots for iterates, grey for the plain flow, a full line for the modified flow."""
+"""One figure style, and the same roles in every figure of the book: dots for iterates, grey for the
+plain flow, a full line for the modified flow."""
 
 from contextlib import contextmanager
 
@@ -6,29 +7,71 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import NullFormatter, NullLocator
 
-__all__ = ["COLORS", "error_lines", "figure", "iterates", "level_sets", "line", "modified_flow", "plain_flow", "slope_triangle"]
+__all__ = [
+    "COLORS",
+    "error_lines",
+    "figure",
+    "iterates",
+    "level_sets",
+    "line",
+    "modified_flow",
+    "plain_flow",
+    "slope_triangle",
+]
 
-# Okabe and Ito (2008): distinguishable with any of the common colour vision deficiencies, and in print
-COLORS = {"black": "#000000", "orange": "#E69F00", "sky": "#56B4E9", "green": "#009E73", "yellow": "#F0E442",
-          "blue": "#0072B2", "vermilion": "#D55E00", "purple": "#CC79A7", "grey": "#7A7A7A"}
+# Okabe and Ito (2008): distinguishable with any of the common colour vision deficiencies, and in
+# print
+COLORS = {
+    "black": "#000000",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "green": "#009E73",
+    "yellow": "#F0E442",
+    "blue": "#0072B2",
+    "vermilion": "#D55E00",
+    "purple": "#CC79A7",
+    "grey": "#7A7A7A",
+}
 
 STYLE = {
-    "figure.dpi": 110, "savefig.dpi": 110, "figure.facecolor": "white", "axes.facecolor": "white",
-    "font.size": 11, "axes.titlesize": 11, "axes.labelsize": 11, "legend.fontsize": 10, "legend.frameon": False,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False, "lines.linewidth": 1.8,
-    "axes.prop_cycle": plt.cycler(color=[COLORS[c] for c in ("blue", "vermilion", "green", "orange", "purple", "sky", "black")]),
+    "figure.dpi": 110,
+    "savefig.dpi": 110,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.labelsize": 11,
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "lines.linewidth": 1.8,
+    "axes.prop_cycle": plt.cycler(
+        color=[
+            COLORS[c] for c in ("blue", "vermilion", "green", "orange", "purple", "sky", "black")
+        ]
+    ),
 }
 
 
 @contextmanager
 def figure(columns=1, *, width=None, height=3.6, rows=1, **options):
-    """A figure with axes in the book's style, shown when the block ends: ``with figure(2) as (left, right): ...``.
+    """A figure with axes in the book's style, shown when the block ends: ``with figure(2) as (left,
+    right): ...``.
 
-    ``columns`` and ``rows`` of axes; ``width`` and ``height`` in inches (the width follows from the columns if it is not given).
-    Further options go to ``matplotlib.pyplot.subplots``.  Yields one Axes, or an array of them.
+    ``columns`` and ``rows`` of axes; ``width`` and ``height`` in inches (the width follows from the
+    columns if it is not given). Further options go to ``matplotlib.pyplot.subplots``.  Yields one
+    Axes, or an array of them.
     """
     with plt.rc_context(STYLE):
-        _, axes = plt.subplots(rows, columns, figsize=(width or 4.4 * columns + 0.8 * (columns == 1), height), layout="constrained", **options)
+        _, axes = plt.subplots(
+            rows,
+            columns,
+            figsize=(width or 4.4 * columns + 0.8 * (columns == 1), height),
+            layout="constrained",
+            **options,
+        )
         yield axes
         plt.show()
 
@@ -49,14 +92,23 @@ def modified_flow(ax, path, *, color=COLORS["blue"], label=None):
 
 
 def line(ax, x, y, text, *, color, at=-1, offset=(5, 0), style="-", **options):
-    """A curve with its name written beside it, at the point with index ``at``, shifted by ``offset`` points."""
+    """A curve with its name written beside it, at the point with index ``at``, shifted by
+    ``offset`` points."""
     ax.plot(x, y, style, color=color, **options)
     if text:
-        ax.annotate(text, (np.asarray(x)[at], np.asarray(y)[at]), xytext=offset, textcoords="offset points", color=color, va="center")
+        ax.annotate(
+            text,
+            (np.asarray(x)[at], np.asarray(y)[at]),
+            xytext=offset,
+            textcoords="offset points",
+            color=color,
+            va="center",
+        )
 
 
 def level_sets(ax, function, xlim, ylim, *, levels=12, points=201):
-    """Thin level lines of ``function``, which takes points (n, 2) to n values (a loss's ``value``, a norm of its gradient)."""
+    """Thin level lines of ``function``, which takes points (n, 2) to n values (a loss's ``value``,
+    a norm of its gradient)."""
     x, y = np.linspace(*xlim, points), np.linspace(*ylim, points)
     grid = np.stack(np.meshgrid(x, y), axis=-1)
     values = function(grid.reshape(-1, 2)).reshape(points, points)
@@ -65,7 +117,8 @@ def level_sets(ax, function, xlim, ylim, *, levels=12, points=201):
 
 
 def error_lines(ax, studies, *, ylabel="largest error over the run"):
-    """Error against step size, doubly logarithmic, for a mapping from name to :class:`bea.Study`; each name stands beside its line."""
+    """Error against step size, doubly logarithmic, for a mapping from name to :class:`bea.Study`;
+    each name stands beside its line."""
     palette = [COLORS[c] for c in ("blue", "vermilion", "green", "orange", "purple", "black")]
     ax.set(xscale="log", yscale="log", xlabel="step size h", ylabel=ylabel)
     for study, color in zip(studies.values(), palette):
@@ -78,15 +131,28 @@ def error_lines(ax, studies, *, ylabel="largest error over the run"):
         shown = hs if len(hs) <= 4 else hs[::2]
         ax.set_xticks(shown, [f"{h:g}" for h in shown])
         ax.xaxis.set_minor_locator(NullLocator())
-    ends = np.array([ax.transData.transform((study.hs[0], study.errors[0])) for study in studies.values()]) * 72 / ax.figure.dpi
+    ends = (
+        np.array(
+            [ax.transData.transform((study.hs[0], study.errors[0])) for study in studies.values()]
+        )
+        * 72
+        / ax.figure.dpi
+    )
     heights = _spread(ends[:, 1], 2.5 * plt.rcParams["font.size"])
     for (name, study), color, (_, end), height in zip(studies.items(), palette, ends, heights):
-        ax.annotate(f"{name}\nslope {study.slope:.2f}", (study.hs[0], study.errors[0]), xytext=(7, height - end),
-                    textcoords="offset points", color=color, va="center")
+        ax.annotate(
+            f"{name}\nslope {study.slope:.2f}",
+            (study.hs[0], study.errors[0]),
+            xytext=(7, height - end),
+            textcoords="offset points",
+            color=color,
+            va="center",
+        )
 
 
 def _spread(heights, gap):
-    """``heights`` moved apart until neighbours are at least ``gap`` apart, each group about its own middle."""
+    """``heights`` moved apart until neighbours are at least ``gap`` apart, each group about its own
+    middle."""
     order = np.argsort(heights)
     groups = [[heights[i]] for i in order]
     centres = [heights[i] for i in order]
@@ -98,13 +164,27 @@ def _spread(heights, gap):
             k = max(k - 1, 0)
         else:
             k += 1
-    placed = [centre + gap * (i - (len(group) - 1) / 2) for group, centre in zip(groups, centres) for i in range(len(group))]
+    placed = [
+        centre + gap * (i - (len(group) - 1) / 2)
+        for group, centre in zip(groups, centres)
+        for i in range(len(group))
+    ]
     result = np.empty(len(heights))
     result[order] = placed
     return result
 
 
 def slope_triangle(ax, x, y, slope, *, factor=2):
-    """A small triangle of the given slope on doubly logarithmic axes, its lower left corner at (x, y)."""
-    ax.plot([x, x * factor, x * factor, x], [y, y, y * factor**slope, y], color=COLORS["grey"], lw=1)
-    ax.annotate(f"{slope:g}", (x * factor, y * factor ** (slope / 2)), xytext=(4, 0), textcoords="offset points", color=COLORS["grey"], va="center")
+    """A small triangle of the given slope on doubly logarithmic axes, its lower left corner at (x,
+    y)."""
+    ax.plot(
+        [x, x * factor, x * factor, x], [y, y, y * factor**slope, y], color=COLORS["grey"], lw=1
+    )
+    ax.annotate(
+        f"{slope:g}",
+        (x * factor, y * factor ** (slope / 2)),
+        xytext=(4, 0),
+        textcoords="offset points",
+        color=COLORS["grey"],
+        va="center",
+    )

@@ -5,9 +5,10 @@ Near its present point an optimizer's smooth curve is
 .. math:: \theta(t + s h) = \sum_{k \ge 0} h^k P_k(s), \qquad P_0 = \theta,
 
 where each :math:`P_k` is a polynomial in the scaled time :math:`s` of degree at most :math:`k`.
-Whatever an optimizer computes along the curve has the same form, so the arithmetic of such series is all that
-deriving a modified equation needs.  The coefficients may be floats, or arrays of them (many points at once), or
-exact numbers and SymPy expressions in an array of dtype ``object``: the same lines of code serve all three.
+Whatever an optimizer computes along the curve has the same form, so the arithmetic of such series
+is all that deriving a modified equation needs.  The coefficients may be floats, or arrays of them
+(many points at once), or exact numbers and SymPy expressions in an array of dtype ``object``: the
+same lines of code serve all three.
 """
 
 from fractions import Fraction
@@ -29,8 +30,10 @@ class Series:
         ``coefficients[k, j]`` belongs to :math:`h^k s^j`; it is zero for ``j > k``.
         ``shape`` is the shape of the value that is expanded: ``()``, ``(d,)`` or ``(d, points)``.
 
-    Sums, products, quotients, powers, ``A @ series``, indexing, ``sum`` and NumPy's ``sqrt``, ``exp``, ``log``, ``sin``,
-    ``cos``, ``tan``, ``arctan``, ``sinh``, ``cosh``, ``tanh``, ``square``, ``abs`` and ``sign`` run on a Series as they do on an array, so most code that was written for arrays does.
+    Sums, products, quotients, powers, ``A @ series``, indexing, ``sum`` and NumPy's ``sqrt``,
+    ``exp``, ``log``, ``sin``, ``cos``, ``tan``, ``arctan``, ``sinh``, ``cosh``, ``tanh``,
+    ``square``, ``abs`` and ``sign`` run on a Series as they do on an array, so most code that was
+    written for arrays does.
 
     Raises
     ------
@@ -39,7 +42,8 @@ class Series:
 
     Examples
     --------
-    The gradient of :math:`E = \theta^4/4` at :math:`\theta = 2`, on the line :math:`\theta(t + sh) = 2 - 3 s h`:
+    The gradient of :math:`E = \theta^4/4` at :math:`\theta = 2`, on the line :math:`\theta(t + sh)
+    = 2 - 3 s h`:
 
     >>> theta = Series.from_polynomials([[2.0], [0.0, -3.0]])
     >>> (theta**3).coefficients[:, :2].tolist()
@@ -53,11 +57,16 @@ class Series:
 
     @classmethod
     def from_polynomials(cls, polynomials):
-        """The series whose coefficient of h^k is ``polynomials[k]``, itself a list of coefficients of 1, s, s^2, ..."""
+        """The series whose coefficient of h^k is ``polynomials[k]``, itself a list of coefficients
+        of 1, s, s^2, ..."""
         leading = np.asarray(polynomials[0][0])
         length = len(polynomials)
-        dtype = np.result_type(*(np.asarray(c).dtype for polynomial in polynomials for c in polynomial))
-        dtype = float if dtype.kind in "biu" else dtype  # whole numbers would cut off what a division leaves
+        dtype = np.result_type(
+            *(np.asarray(c).dtype for polynomial in polynomials for c in polynomial)
+        )
+        dtype = (
+            float if dtype.kind in "biu" else dtype
+        )  # whole numbers would cut off what a division leaves
         coefficients = np.zeros((length, length, *leading.shape), dtype=dtype)
         for k, polynomial in enumerate(polynomials):
             for j, coefficient in enumerate(polynomial):
@@ -89,11 +98,13 @@ class Series:
             value = value * h + inner
         return value
 
-    # --- ring operations -------------------------------------------------------------------------------------------
+    # --- ring operations -------------------------------------------------------------------------
 
     def _partner(self, other):
         if len(other) != len(self):
-            raise ValueError(f"series of {len(self)} and of {len(other)} terms in h do not combine; cut both to one length")
+            raise ValueError(
+                f"series of {len(self)} and of {len(other)} terms in h do not combine; cut both to one length"
+            )
         return other.coefficients
 
     def __add__(self, other):
@@ -102,7 +113,9 @@ class Series:
             return Series(left + right)
         other = np.asarray(other)
         shape = _broadcast(self.coefficients.shape[2:], other.shape)
-        total = np.empty((len(self), len(self), *shape), dtype=np.result_type(self.coefficients, other))
+        total = np.empty(
+            (len(self), len(self), *shape), dtype=np.result_type(self.coefficients, other)
+        )
         total[...] = _widened(self.coefficients, len(shape))
         total[0, 0] += other
         return Series(total)
@@ -126,7 +139,9 @@ class Series:
         product = np.zeros(_broadcast(left.shape, right.shape), dtype=np.result_type(left, right))
         for k in range(length):
             for j in range(k + 1):
-                product[k:, j : j + length - k] += left[k : k + 1, j : j + 1] * right[: length - k, : length - k]
+                product[k:, j : j + length - k] += (
+                    left[k : k + 1, j : j + 1] * right[: length - k, : length - k]
+                )
         return Series(product)
 
     __rmul__ = __mul__
@@ -134,14 +149,17 @@ class Series:
     def __truediv__(self, other):
         if isinstance(other, Series):
             return self * other**-1
-        one = sp.Integer(1) if self.coefficients.dtype == object else 1.0  # exact numbers stay exact
+        one = (
+            sp.Integer(1) if self.coefficients.dtype == object else 1.0
+        )  # exact numbers stay exact
         return self * (one / np.asarray(other))
 
     def __rtruediv__(self, other):
         return self**-1 * other
 
     def __pow__(self, exponent):
-        r"""``self ** exponent`` for a constant exponent, by :math:`v\,\partial_h w = \alpha\,w\,\partial_h v` for :math:`w = v^\alpha`."""
+        r"""``self ** exponent`` for a constant exponent, by :math:`v\,\partial_h w =
+        \alpha\,w\,\partial_h v` for :math:`w = v^\alpha`."""
         if exponent == 2:
             return self * self
         if exponent == int(exponent) and exponent >= 0:
@@ -151,7 +169,9 @@ class Series:
         exponent = sp.nsimplify(exponent) if exact else float(exponent)
         v = self.coefficients
         if np.any(self.leading == 0) and (len(self) > 1 or exponent < 0):
-            raise ValueError(f"the power {exponent} of a series needs a leading coefficient other than 0")
+            raise ValueError(
+                f"the power {exponent} of a series needs a leading coefficient other than 0"
+            )
         w = np.zeros_like(v)
         w[0, 0] = self.leading**exponent
         inverse = self.leading ** (-1 if exact else -1.0) if len(self) > 1 else None
@@ -166,19 +186,25 @@ class Series:
         return Series(np.moveaxis(np.tensordot(matrix, self.coefficients, axes=(1, 2)), 0, 2))
 
     def __getitem__(self, index):
-        return Series(self.coefficients[(slice(None), slice(None), *(index if isinstance(index, tuple) else (index,)))])
+        return Series(
+            self.coefficients[
+                (slice(None), slice(None), *(index if isinstance(index, tuple) else (index,)))
+            ]
+        )
 
     def sum(self, axis=0):
         """The sum over one of the value's axes."""
         return Series(self.coefficients.sum(axis=axis + 2 if axis >= 0 else axis))
 
-    # --- analytic functions ----------------------------------------------------------------------------------------
+    # --- analytic functions ----------------------------------------------------------------------
 
     def compose(self, value, derivative):
-        r"""The series :math:`w` of a function of this one, :math:`v`, from :math:`\partial_h w = F\,\partial_h v`.
+        r"""The series :math:`w` of a function of this one, :math:`v`, from :math:`\partial_h w =
+        F\,\partial_h v`.
 
-        ``value`` is the function at the leading coefficient; ``derivative(w)`` gives :math:`F` from the terms of ``w``
-        known so far: ``lambda w: w`` for the exponential, ``lambda w: 1 - w * w`` for the hyperbolic tangent.
+        ``value`` is the function at the leading coefficient; ``derivative(w)`` gives :math:`F` from
+        the terms of ``w`` known so far: ``lambda w: w`` for the exponential, ``lambda w: 1 - w *
+        w`` for the hyperbolic tangent.
         """
         v = self.coefficients
         shape = _broadcast(v.shape[2:], np.shape(value))
@@ -189,16 +215,21 @@ class Series:
             f = derivative(Series(w[:k, :k])).coefficients
             f = np.concatenate([f, np.zeros((k, 1, *f.shape[2:]), dtype=f.dtype)], axis=1)
             i = _column(np.arange(1, k + 1), v.ndim - 1)
-            w[k, : k + 1] = _convolve(i * v[1 : k + 1, : k + 1], f[k - 1 :: -1]) * _one_over(k, w.dtype == object)
+            w[k, : k + 1] = _convolve(i * v[1 : k + 1, : k + 1], f[k - 1 :: -1]) * _one_over(
+                k, w.dtype == object
+            )
         return Series(w)
 
     def _cut(self, length):
         return Series(self.coefficients[:length, :length])
 
     def _function(self, ufunc):
-        """Apply one of NumPy's functions: what lets code that was written for arrays run on a Series."""
+        """Apply one of NumPy's functions: what lets code that was written for arrays run on a
+        Series."""
+
         def at_leading(f):
             return _apply(f, self.leading)
+
         if ufunc is np.sqrt:
             return self ** Fraction(1, 2)
         if ufunc is np.exp:
@@ -223,21 +254,41 @@ class Series:
             return pair[0 if ufunc is np.sinh else 1]
         if ufunc in (np.absolute, np.sign):
             if np.any(self.leading == 0):
-                raise ValueError(f"{ufunc.__name__} of a series needs a leading coefficient other than 0")
+                raise ValueError(
+                    f"{ufunc.__name__} of a series needs a leading coefficient other than 0"
+                )
             sign = at_leading(np.sign)
             return self * sign if ufunc is np.absolute else self * 0 + sign
-        raise TypeError(f"{ufunc.__name__} does not run on a series; NumPy's sqrt, exp, log, sin, cos, tan, arctan, sinh, cosh, tanh, abs and sign do")
+        raise TypeError(
+            f"{ufunc.__name__} does not run on a series; NumPy's sqrt, exp, log, sin, cos, tan, arctan, sinh, cosh, tanh, abs and sign do"
+        )
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if method != "__call__" or options:
             return NotImplemented
         if len(inputs) == 1:
-            plain = {np.negative: Series.__neg__, np.square: lambda v: v * v, np.positive: lambda v: v, np.reciprocal: lambda v: v**-1}
+            plain = {
+                np.negative: Series.__neg__,
+                np.square: lambda v: v * v,
+                np.positive: lambda v: v,
+                np.reciprocal: lambda v: v**-1,
+            }
             return plain[ufunc](self) if ufunc in plain else self._function(ufunc)
         left, right = inputs
-        on_left = {np.add: "__add__", np.subtract: "__sub__", np.multiply: "__mul__", np.true_divide: "__truediv__", np.power: "__pow__"}
-        on_right = {np.add: "__radd__", np.subtract: "__rsub__", np.multiply: "__rmul__", np.true_divide: "__rtruediv__",
-                    np.matmul: "__rmatmul__"}
+        on_left = {
+            np.add: "__add__",
+            np.subtract: "__sub__",
+            np.multiply: "__mul__",
+            np.true_divide: "__truediv__",
+            np.power: "__pow__",
+        }
+        on_right = {
+            np.add: "__radd__",
+            np.subtract: "__rsub__",
+            np.multiply: "__rmul__",
+            np.true_divide: "__rtruediv__",
+            np.matmul: "__rmatmul__",
+        }
         if isinstance(left, Series) and ufunc in on_left:
             return getattr(left, on_left[ufunc])(right)
         if isinstance(right, Series) and ufunc in on_right:
@@ -252,7 +303,8 @@ def antidifference(polynomial):
     r"""The polynomial :math:`P` with :math:`P(s+1) - P(s) = q(s)` and :math:`P(0) = 0`.
 
     ``polynomial[j]`` is the coefficient of :math:`s^j` in :math:`q`; the result is one longer.
-    By Faulhaber, :math:`s^j` comes from :math:`(B_{j+1}(s) - B_{j+1}(0))/(j+1)` with Bernoulli's polynomials.
+    By Faulhaber, :math:`s^j` comes from :math:`(B_{j+1}(s) - B_{j+1}(0))/(j+1)` with Bernoulli's
+    polynomials.
 
     Examples
     --------
@@ -266,13 +318,15 @@ def antidifference(polynomial):
 
 
 def taylor(expression, symbols, curve):
-    r"""The Series of a SymPy expression along an exact ``curve``, by Taylor's formula around the curve's present point.
+    r"""The Series of a SymPy expression along an exact ``curve``, by Taylor's formula around the
+    curve's present point.
 
     Parameters
     ----------
     expression : SymPy expression, abstract functions such as ``Function("E")(a, b)`` included
     symbols : sequence of d SymPy symbols
-    curve : Series of shape (d,) and dtype object, whose leading coefficient is ``symbols`` itself or exact numbers
+    curve : Series of shape (d,) and dtype object, whose leading coefficient is ``symbols`` itself
+    or exact numbers
 
     Examples
     --------
@@ -305,11 +359,12 @@ def taylor(expression, symbols, curve):
     return total
 
 
-# --- small parts ---------------------------------------------------------------------------------------------------
+# --- small parts --------------------------------------------------------------------------------
 
 
 def _convolve(left, right):
-    """sum over i of the polynomial products left[i](s) * right[i](s), cut to the given length in s."""
+    """sum over i of the polynomial products left[i](s) * right[i](s), cut to the given length in
+    s."""
     length = left.shape[1]
     total = np.zeros(_broadcast(left.shape[1:], right.shape[1:]), dtype=np.result_type(left, right))
     for j in range(min(len(left) + 1, length)):
@@ -318,9 +373,14 @@ def _convolve(left, right):
 
 
 def _widened(coefficients, value_dimensions):
-    """Insert axes of length one behind the two series axes, so that values align from the right as NumPy's do."""
+    """Insert axes of length one behind the two series axes, so that values align from the right as
+    NumPy's do."""
     missing = value_dimensions - (coefficients.ndim - 2)
-    return coefficients if missing <= 0 else coefficients.reshape(coefficients.shape[:2] + (1,) * missing + coefficients.shape[2:])
+    return (
+        coefficients
+        if missing <= 0
+        else coefficients.reshape(coefficients.shape[:2] + (1,) * missing + coefficients.shape[2:])
+    )
 
 
 def _broadcast(left, right):
