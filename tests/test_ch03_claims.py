@@ -269,6 +269,11 @@ def test_a_step_of_three_hundredths_lands_on_the_other_branch():
     assert imbalance(predicted) == pytest.approx(-3.623, abs=1e-3)
 
 
-@pytest.mark.parametrize("size, left", [(0.0275, -0.028), (0.0278, 0.041), (0.03, 0.715), (0.04, 4.804)])
+@pytest.mark.parametrize("size, left", [(0.0275, -0.028), (0.0278, 0.041), (0.03, 0.715), (0.04, 4.804), (0.05, 0.143)])
 def test_large_steps_balance_overshoot_and_unbalance(size, left):
     assert imbalance(bea.run(DESCENT, MODEL, START, size, 300)[-1]) == pytest.approx(left, abs=1e-3)
+
+
+def test_a_step_of_fifty_four_thousandths_diverges():
+    with pytest.raises(bea.Divergence):
+        bea.run(DESCENT, MODEL, START, 0.054, 300)
