@@ -185,3 +185,11 @@ def test_preface_two_runs_of_adam_with_curves_alike_end_apart():
     assert max(curve[-1] for curve in curves) < 1e-4
     assert np.abs(curves[0] - curves[1]).max() / curves[0][0] == pytest.approx(0.033, abs=5e-4)
     assert [end[0] - end[1] for end in ends] == pytest.approx([-0.69, -0.87], abs=0.005)
+
+    adam = bea.adam(beta=0.9, rho=0.95, epsilon=1e-4)
+    distances = []  # from the second run, over its first 80 steps, without and with one correction
+    for order in (1, 2):
+        flow = bea.flow(bea.transient_equation(adam, VALLEY, order=order), START, 0.02, 80)
+        distances.append(np.linalg.norm(flow - path[:81], axis=1))
+    assert distances[0][-1] == pytest.approx(0.34, abs=0.01)
+    assert distances[1].max() < 0.01
