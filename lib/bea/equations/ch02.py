@@ -235,8 +235,8 @@ ENTRIES = (
     Entry("eq-bea-directional", r"f(\theta + h v) = f + h\, f'v + \frac{h^2}{2} f''(v,v) + O(h^3)", straight_line,
           "The left side is a random cubic field on a straight line, multiplied out; f'v and f''(v,v) are sums over partial derivatives."),
     Entry("eq-bea-flow", r"""\begin{aligned}
-\theta(t + h) = \theta &+ h f + h^2 \left(f_1 + \frac{1}{2} f'f\right) \\
-&+ h^3 \left(f_2 + \frac{1}{2}(f'f_1 + f_1'f) + \frac{1}{6}(f'f'f + f''(f,f))\right) + O(h^4)
+\theta(t + h) = \theta &+ h f + h^2 \left(f_1 + \tfrac{1}{2} f'f\right) \\
+&+ h^3 \left(f_2 + \tfrac{1}{2}(f'f_1 + f_1'f) + \tfrac{1}{6}(f'f'f + f''(f,f))\right) + O(h^4)
 \end{aligned}""", unknown_terms,
           "The solution is found by Picard's iteration, with three unrelated random polynomial fields for f, f_1 and f_2."),
     Entry("eq-bea-euler", r"\tilde f = f - \frac{h}{2} f'f + h^2 \left(\frac{1}{3} f'f'f + \frac{1}{12} f''(f,f)\right) + O(h^3)", euler_field, ITERATES),

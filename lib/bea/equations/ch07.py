@@ -272,8 +272,11 @@ v_j^{(n)} &= \rho\, {v_j^{(n-1)}} + (1-\rho) \left(\partial_j E_n(\theta^{(n)})\
 \sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{\sqrt{(\partial_i E)^2 + \varepsilon}} = \partial_j \lVert\nabla E\rVert_{1,\varepsilon}""",
           from_start, "the one-norm of a random loss's gradient, differentiated", {"j": (1, 2)}),
     Entry("eq-adam-expanded", r"""
+\begin{aligned}
 \frac{\hat m_j}{\sqrt{\hat v_j + \varepsilon}} = \frac{\partial_j E}{R_j}
-+ \frac{h}{R_j} \left(\mathrm{lag}_\beta(n) - \mathrm{lag}_\rho(n)\, \frac{(\partial_j E)^2}{R_j^2}\right) \partial_j \lVert\nabla E\rVert_{1,\varepsilon} + O(h^2)""",
+&+ \frac{h}{R_j} \left(\mathrm{lag}_\beta(n) - \mathrm{lag}_\rho(n)\, \frac{(\partial_j E)^2}{R_j^2}\right) \partial_j \lVert\nabla E\rVert_{1,\varepsilon} \\
+&+ O(h^2)
+\end{aligned}""",
           from_start, ALONG, {"j": (1, 2)}),
     Entry("eq-adam-half-step", r"\frac{h}{2} (f_0' f_0)_j = \frac{h}{2}\, \frac{\varepsilon}{R_j^3}\, \partial_j \lVert\nabla E\rVert_{1,\varepsilon}",
           from_start, "the Jacobian of f_0 of a random loss, times f_0", {"j": (1, 2)}),
@@ -301,8 +304,10 @@ P_j^{(n)} &= \sum_{k=0}^{n} u_k^{(n)}\, \partial_j E_k \sum_{i=1}^{d} \partial_{
 \end{aligned}""",
           theorem(True), "the running averages along Adam's run, differentiated in h (half of it for the squares)", {"j": (1, 2), "n": (1, 3)}),
     Entry("eq-adam-theorem-bars", r"""
-\bar L_j^{(n)} = \sum_{k=0}^{n} w_k^{(n)} \sum_{i=1}^{d} \partial_{ij} E_k\, \frac{M_i^{(n)}}{R_i^{(n)}}, \quad
-\bar P_j^{(n)} = \sum_{k=0}^{n} u_k^{(n)}\, \partial_j E_k \sum_{i=1}^{d} \partial_{ij} E_k\, \frac{M_i^{(n)}}{R_i^{(n)}}""",
+\begin{aligned}
+\bar L_j^{(n)} &= \sum_{k=0}^{n} w_k^{(n)} \sum_{i=1}^{d} \partial_{ij} E_k\, \frac{M_i^{(n)}}{R_i^{(n)}}, \\
+\bar P_j^{(n)} &= \sum_{k=0}^{n} u_k^{(n)}\, \partial_j E_k \sum_{i=1}^{d} \partial_{ij} E_k\, \frac{M_i^{(n)}}{R_i^{(n)}}
+\end{aligned}""",
           theorem(True), "the running averages at a point moved by the step, differentiated in h (half of it for the squares)", {"j": (1, 2), "n": (1, 3)}),
     Entry("eq-adam-theorem", r"""
 \dot\theta_j = -\frac{M_j}{R_j} + h \left[ \frac{M_j \left(2P_j + \bar P_j\right)}{2R_j^3} - \frac{2L_j + \bar L_j}{2R_j} \right]""",
