@@ -354,3 +354,24 @@ def test_batches_and_memory_are_checked():
         bea.run(bea.heavy_ball([0.1, 0.2, 0.3]), BILINEAR, [START, START], 0.1, 2)
     with pytest.raises(ValueError, match="step 2 was asked for, but batches names"):
         bea.flow(bea.transient_equation(ADAM, two, batches=(0, 1)), START, 0.1, 3)
+
+
+@pytest.mark.parametrize("make", [bea.modified_equation, bea.transient_equation])
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_more_points_per_step_lie_on_the_same_flow(make, steps):
+    equation = make(bea.heavy_ball(beta=0.5), bea.bilinear(), order=2)
+    coarse = bea.flow(equation, (0.9, 1.5), 1e-2, steps)
+    fine = bea.flow(equation, (0.9, 1.5), 1e-2, steps, per_step=4)
+    assert coarse.shape == (steps + 1, 2) and fine.shape == (4 * steps + 1, 2)
+    np.testing.assert_allclose(fine[::4], coarse, rtol=1e-11)
+    if steps:  # between two steps: the flow of the smooth equation with the same field
+        field = equation.field(1e-2, 0) if make is bea.transient_equation else equation.field(1e-2)
+        np.testing.assert_allclose((fine[1] - fine[0]) / 2.5e-3, field(fine[:2].mean(axis=0)), rtol=1e-3)
+
+
+def test_points_per_step_must_be_a_positive_whole_number():
+    equation = bea.modified_equation(bea.gradient_descent(), bea.bilinear(), order=1)
+    with pytest.raises(ValueError, match="per_step"):
+        bea.flow(equation, (0.9, 1.5), 1e-2, 3, per_step=0)
+    with pytest.raises(TypeError):
+        bea.flow(equation, (0.9, 1.5), 1e-2, 3, per_step=1.5)

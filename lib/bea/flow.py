@@ -1,7 +1,7 @@
 """Runs of an optimizer, and flows of its modified equation at the same times t_n = n h."""
 
 import numpy as np
-from scipy.integrate import DOP853, solve_ivp
+from scipy.integrate import solve_ivp
 
 from bea.compiled import numba_run, straight_line_step
 from bea.losses import batch_losses
@@ -15,7 +15,7 @@ from bea.optimizers import Optimizer
 
 __all__ = ["Divergence", "flow", "run"]
 
-LONG_RUN = 500_000  # coordinates times steps from which on compiling with Numba, if it is installed, saves time
+LONG_RUN = 500_000  # coordinates times steps from which on compiling with Numba saves time
 TOLERANCE = 1e-12  # of SciPy's DOP853: far below any error that the book measures
 
 
@@ -106,21 +106,23 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
     return path
 
 
-def flow(equation, theta0, h, steps):
-    r"""The solution of a modified equation at the times :math:`t_n = nh`, by SciPy's DOP853 at a
-    relative tolerance of 1e-12.
+def flow(equation, theta0, h, steps, *, per_step=1):
+    r"""The solution of a modified equation at the times :math:`t_n = nh`.
+
+    SciPy's DOP853 computes it at a relative tolerance of 1e-12.
 
     Parameters
     ----------
     equation : made by :func:`bea.modified_equation` or :func:`bea.transient_equation`; any object
-    with a method
-        ``field(h)`` that returns a function of theta serves as well (a control with a wrong
-        coefficient, for instance)
+        with a method ``field(h)`` that returns a function of theta serves as well (a control with
+        a wrong coefficient, for instance)
     theta0, h, steps : as for :func:`run`
+    per_step : how many points to give for each step of the optimizer; more than one for a smooth
+        line in a figure
 
     Returns
     -------
-    array of shape (steps + 1, d), or (steps + 1, batch, d)
+    array of shape (steps * per_step + 1, d), or (steps * per_step + 1, batch, d)
 
     Raises
     ------
@@ -137,7 +139,9 @@ def flow(equation, theta0, h, steps):
     >>> flow(modified_equation(gradient_descent(), quadratic([1]), order=1), (1.0,), h=0.5, steps=2).ravel().round(6).tolist()
     [1.0, 0.606531, 0.367879]
     """
-    h, steps = step_size(h), _steps(steps)
+    h, steps, per_step = step_size(h), _steps(steps), _steps(per_step)
+    if per_step == 0:
+        raise ValueError("per_step = 0 was given; there must be at least one point for each step")
     if np.ndim(h):
         raise ValueError(
             f"a flow takes one step size, not {h!r}: its times n h are common to all points"
@@ -154,9 +158,9 @@ def flow(equation, theta0, h, steps):
     else:
         start = np.array(theta0, dtype=float)
     if isinstance(equation, TransientEquation):
-        path = _flow_in_pieces(equation, start, h, steps)
+        path = _flow_in_pieces(equation, start, h, steps, per_step)
     else:
-        path = _flow_smooth(equation.field(h), start, h, steps)
+        path = _flow_smooth(equation.field(h), start, h, steps, per_step)
     _check_finite(path, "the flow", f"h = {h}")
     return path
 
@@ -231,56 +235,49 @@ def _initial_memory(optimizer, loss, theta, memory):
 # --- flows --------------------------------------------------------------------------------------
 
 
-def _flat(field, shape):
-    """``field`` as SciPy wants it: a function of time and a flat vector."""
-    return lambda t, y: field(y.reshape(shape)).ravel()
-
-
-def _flow_smooth(field, start, h, steps):
+def _flow_smooth(field, start, h, steps, per_step):
     if steps == 0:
         return start[None]
-    with np.errstate(all="ignore"):
-        times = h * np.arange(steps + 1)
-        solution = solve_ivp(
-            _flat(field, start.shape),
-            (0, times[-1]),
-            start.ravel(),
-            method="DOP853",
-            t_eval=times,
-            rtol=TOLERANCE,
-            atol=TOLERANCE,
-        )
+    times = h * np.arange(steps * per_step + 1) / per_step
+    solution = _solve(field, start, times[-1], t_eval=times)
     path = solution.y.T.reshape(-1, *start.shape)
     if not solution.success:
+        reached = (len(path) - 1) // per_step
         raise Divergence(
-            f"the flow stops at t = {solution.t[-1]:.6g}, before step {len(path)} of {steps}: {solution.message}",
-            len(path),
-            path,
+            f"the flow stops after step {reached} of {steps}: {solution.message}", reached + 1, path
         )
     return path
 
 
-def _flow_in_pieces(equation, start, h, steps):
-    path = np.empty((steps + 1, *start.shape))
+def _flow_in_pieces(equation, start, h, steps, per_step):
+    path = np.empty((steps * per_step + 1, *start.shape))
     path[0] = start
+    times = h * np.arange(per_step + 1) / per_step
     for n, field in enumerate(equation.pieces(h, steps)):
-        piece = DOP853(
-            _flat(field, start.shape),
-            0,
-            path[n].ravel(),
-            h,
-            first_step=h,
+        first = n * per_step
+        # interpolation costs a quarter more, so of a whole step only the end is asked for
+        inner = times if per_step > 1 else None
+        piece = _solve(field, path[first], h, t_eval=inner, first_step=h)
+        if not piece.success:
+            raise Divergence(
+                f"the flow stops between steps {n} and {n + 1} of {steps}", n + 1, path[: first + 1]
+            )
+        path[first + 1 : first + per_step + 1] = piece.y.T[-per_step:].reshape(-1, *start.shape)
+    return path
+
+
+def _solve(field, start, time, **options):
+    """SciPy's solution from ``start`` up to ``time``."""
+    with np.errstate(all="ignore"):  # a blow-up is reported by whoever called
+        return solve_ivp(
+            lambda t, y: field(y.reshape(start.shape)).ravel(),
+            (0, time),
+            start.ravel(),
+            method="DOP853",
             rtol=TOLERANCE,
             atol=TOLERANCE,
+            **options,
         )
-        while piece.status == "running":
-            piece.step()
-        if piece.status == "failed":
-            raise Divergence(
-                f"the flow stops between steps {n} and {n + 1} of {steps}", n + 1, path[: n + 1]
-            )
-        path[n + 1] = piece.y.reshape(start.shape)
-    return path
 
 
 # --- shared small parts -------------------------------------------------------------------------

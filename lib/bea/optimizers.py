@@ -35,7 +35,7 @@ class Optimizer:
     conventions : mapping from name to bool: the constructor's other arguments
     averages : tuple of Average
     update : function of one argument per average; returns the step U, which is then multiplied by
-    -h
+        -h
     bias_correction : bool
         Whether each average is divided by 1 - decay^(n+1), so that its weights sum to one from the
         first step on.

@@ -58,10 +58,10 @@ def order_study(optimizer, loss, theta0, horizon, hs, order=2, *, equation=None,
     hs : two or more step sizes that divide the horizon
     order : the number of terms of the steady-state equation (not used if ``equation`` is given)
     equation : another equation to measure against: a transient one, or a control with a
-    ``field(h)`` that should fail
+        ``field(h)`` that should fail
     start : ``"slow manifold"``, a run whose memory is as if it had always followed the steady-state
-    equation, or ``"rest"``, empty
-        memory.  Without it: rest for a transient equation, the slow manifold otherwise.
+        equation, or ``"rest"``, empty memory; without it rest for a transient equation, the slow
+        manifold otherwise
 
     Returns
     -------
@@ -86,9 +86,8 @@ def order_study(optimizer, loss, theta0, horizon, hs, order=2, *, equation=None,
     if start not in (None, "slow manifold", "rest"):
         raise ValueError(f"start = {start!r} must be 'slow manifold' or 'rest'")
     from_rest = start == "rest" or (start is None and not steady)
-    # two terms more than are measured, so that the start on the slow manifold is exact for this
-    # purpose; and always of the
-    # true equation, also when a control is measured: only the flow shall be wrong
+    # two terms more than are measured, so that the start on the slow manifold is exact enough; and
+    # always of the true equation, also when a control is measured: only the flow shall be wrong
     slow = None if from_rest else modified_equation(optimizer, loss, order + 2)
     sizes = np.array(sorted((float(h) for h in hs), reverse=True))
     if len(sizes) < 2 or sizes[0] == sizes[-1] or not np.all(sizes > 0):
