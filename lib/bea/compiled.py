@@ -19,31 +19,27 @@ __all__ = ["numba_run", "straight_line_step"]
 
 
 def straight_line_step(optimizer, loss):
-    """A function (h, hyper-parameters, corrections, theta, averages) to (theta, averages) after one
-    step, all of them floats."""
+    """A function of floats, (h, hyper-parameters, variables) to the variables after one step.
+
+    The variables are theta, then the averages, one after another, then for each average the weight
+    that it has not gathered yet: decay^n under bias correction, which divides by one minus it, and
+    zero without.
+    """
     return _straight_line_step(optimizer.constructor, tuple(optimizer.conventions.items()), loss)
 
 
 @lru_cache(maxsize=64)
 def _straight_line_step(constructor, conventions, loss):
     step = _symbolic_step(constructor, conventions, loss)
-    return sp.lambdify(
-        [*step.given, *step.corrections, *step.theta, *step.memory],
-        step.results,
-        modules="math",
-        cse=True,
-    )
+    return sp.lambdify([*step.given, *step.variables], step.results, modules="math", cse=True)
 
 
 class _Step(NamedTuple):
-    """One step on symbols: what goes in, group by group, and what comes out, the new theta and then
-    the new averages."""
+    """One step on symbols."""
 
     given: tuple  # h and the hyper-parameters
-    corrections: tuple  # one for each average
-    theta: tuple
-    memory: tuple  # average by average, coordinate by coordinate
-    results: tuple
+    variables: tuple
+    results: tuple  # the variables after the step
 
 
 def _symbolic_step(constructor, conventions, loss):
@@ -52,21 +48,23 @@ def _symbolic_step(constructor, conventions, loss):
     names = [name for name in signature(constructor).parameters if name not in conventions]
     h, *hyperparameters = sp.symbols(["h", *names])
     optimizer = constructor(**dict(zip(names, hyperparameters)), **conventions)
-    corrections = sp.symbols(f"c:{len(optimizer.averages)}")
-    memory = [sp.symbols(f"m_{a}_:{loss.dimension}") for a in range(len(optimizer.averages))]
     theta = sp.symbols(f"theta_:{loss.dimension}")
+    memory = [sp.symbols(f"m_{a}_:{loss.dimension}") for a in range(len(optimizer.averages))]
+    missing = sp.symbols(f"w_:{len(optimizer.averages)}")
     gradient = [g.xreplace(dict(zip(loss.symbols, theta))) for g in loss.gradient_expressions]
     advanced = [
         [average.advance(m, average.of(g)) for m, g in zip(row, gradient)]
         for average, row in zip(optimizer.averages, memory)
     ]
+    still_missing = [average.decay * w for average, w in zip(optimizer.averages, missing)]
     moved = [
-        x - h * optimizer.update(*(m * c for m, c in zip(now, corrections)))
+        x - h * optimizer.update(*(m / (1 - w) for m, w in zip(now, still_missing)))
         for x, now in zip(theta, zip(*advanced))
     ]
-    flat = tuple(chain.from_iterable(memory))
     return _Step(
-        (h, *hyperparameters), corrections, theta, flat, (*moved, *chain.from_iterable(advanced))
+        (h, *hyperparameters),
+        (*theta, *chain.from_iterable(memory), *missing),
+        (*moved, *chain.from_iterable(advanced), *still_missing),
     )
 
 
@@ -81,27 +79,19 @@ def numba_run(optimizer, loss):
         kernel = _numba_kernel(optimizer.constructor, tuple(optimizer.conventions.items()), loss)
     except ImportError:
         return None
-    decays = [average.decay for average in optimizer.averages]
 
     def run(theta, h, steps, state, correct):
         d, *settings = theta.shape
         count = int(np.prod(settings))
 
         def rows(values):
-            return np.array(
-                [np.broadcast_to(value, count) for value in values], dtype=float
-            ).reshape(len(values), count)
+            return np.array([np.broadcast_to(value, count) for value in values], dtype=float)
 
         path = np.empty((steps + 1, d, count))
         path[0] = theta.reshape(d, count)
-        state = np.concatenate([np.asarray(m, dtype=float).reshape(d, count) for m in state])
-        kernel(
-            path,
-            state,
-            rows([h, *optimizer.hyperparameters.values()]),
-            rows(decays),
-            1.0 if correct else 0.0,
-        )
+        missing = np.full((len(state), count), 1.0 if correct else 0.0)
+        memory = np.concatenate([*(m.reshape(d, count) for m in state), missing])
+        kernel(path, memory, rows([h, *optimizer.hyperparameters.values()]))
         return np.moveaxis(path.reshape(steps + 1, d, *settings), 1, -1)
 
     return run
@@ -113,23 +103,19 @@ def _numba_kernel(constructor, conventions, loss):
 
     step = _symbolic_step(constructor, conventions, loss)
     shared, results = sp.cse(step.results)
-    d = len(step.theta)
+    d = loss.dimension
+    now = [f"path[n, {i}, s]" for i in range(d)]
+    then = [f"path[n + 1, {i}, s]" for i in range(d)]
+    memory = [f"memory[{i}, s]" for i in range(len(results) - d)]
     body = [f"{symbol} = given[{i}, s]" for i, symbol in enumerate(step.given)]
-    for a, symbol in enumerate(step.corrections):
-        body += [f"weight[{a}, s] *= decays[{a}, s]", f"{symbol} = 1 / (1 - weight[{a}, s])"]
-    body += [f"{symbol} = path[n, {i}, s]" for i, symbol in enumerate(step.theta)]
-    body += [f"{symbol} = state[{i}, s]" for i, symbol in enumerate(step.memory)]
+    body += [f"{symbol} = {place}" for symbol, place in zip(step.variables, now + memory)]
     body += [f"{symbol} = {sp.pycode(expression)}" for symbol, expression in shared]
-    body += [
-        f"path[n + 1, {i}, s] = {sp.pycode(expression)}" for i, expression in enumerate(results[:d])
-    ]
-    body += [f"state[{i}, s] = {sp.pycode(expression)}" for i, expression in enumerate(results[d:])]
+    body += [f"{place} = {sp.pycode(value)}" for place, value in zip(then + memory, results)]
     lines = [
-        "def kernel(path, state, given, decays, unknown):",
-        "    weight = np.full(decays.shape, unknown)",
+        "def kernel(path, memory, given):",
         "    for n in range(path.shape[0] - 1):",
         "        for s in range(path.shape[2]):",
     ]
-    scope = {"np": np, "math": math}
+    scope = {"math": math}
     exec("\n".join(lines + [" " * 12 + line for line in body]), scope)
     return numba.njit(scope["kernel"], error_model="numpy")

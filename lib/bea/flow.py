@@ -201,22 +201,17 @@ def _run_compiled(optimizer, loss, theta, h, steps, state, correct):
     """One setting of a symbolic loss: the optimizer's own formula, written out once as
     straight-line code on floats."""
     advance = straight_line_step(optimizer, loss)
-    values = optimizer.hyperparameters.values()
-    decays = [float(average.decay) for average in optimizer.averages]
-    forgotten = [1.0 if correct else 0.0] * len(decays)
+    given = (h, *optimizer.hyperparameters.values())
+    missing = [1.0 if correct else 0.0] * len(state)
+    variables = (*theta.tolist(), *(x for m in state for x in m.tolist()), *missing)
     d = len(theta)
-    variables = (*theta.tolist(), *(x for m in state for x in np.broadcast_to(m, d).tolist()))
     path = [variables[:d]]
     try:
         for _ in range(steps):
-            forgotten = [weight * decay for weight, decay in zip(forgotten, decays)]
-            variables = advance(h, *values, *(1 / (1 - weight) for weight in forgotten), *variables)
+            variables = advance(*given, *variables)
             path.append(variables[:d])
-    except (
-        OverflowError,
-        ZeroDivisionError,
-        ValueError,
-    ):  # what float arithmetic raises where arrays give inf or nan
+    # what float arithmetic raises where arrays give inf or nan
+    except (OverflowError, ZeroDivisionError, ValueError):
         path.append((np.nan,) * d)
     return np.array(path)
 
