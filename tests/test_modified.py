@@ -60,7 +60,7 @@ def oracle_hlw_example_1():
 
 
 def oracle_hlw_example_2():
-    """Example IX.1.2: explicit Euler on Lotka and Volterra's equations q' = q(p-1), p' = p(2-q); the printed h-term."""
+    """Example IX.1.3(a): explicit Euler on Lotka and Volterra's equations q' = q(p-1), p' = p(2-q); the printed h-term."""
     q, p = sp.symbols("q p")
     f_0, f_1 = bea.modified_equation(bea.gradient_descent(), bea.VectorField((q * (p - 1), p * (2 - q)), (q, p)), order=2).terms
     assert sp.expand(f_0 - sp.Matrix([q * (p - 1), p * (2 - q)])) == sp.zeros(2, 1)
