@@ -272,3 +272,16 @@ def test_a_linear_loss_has_constant_gradient_and_no_corrections():
     np.testing.assert_allclose(f_0, [-1 / np.sqrt(1.1), -2 / np.sqrt(4.1)], rtol=1e-15)
     np.testing.assert_array_equal([f_1, f_2], np.zeros((2, 2)))
     np.testing.assert_array_equal(equation.loss.hessian((1.0, 2.0)), np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("make", [bea.bilinear, bea.rosenbrock])
+@pytest.mark.parametrize("value, error", [("a", TypeError), (True, TypeError), (None, TypeError), (float("nan"), ValueError), (sp.oo, ValueError)])
+def test_constants_of_the_books_losses_are_numbers_or_expressions(make, value, error):
+    with pytest.raises(error, match="must be"):
+        make(value)
+
+
+def test_constants_must_not_bear_the_name_of_a_coordinate():
+    with pytest.raises(ValueError, match="coordinate"):
+        bea.bilinear(sp.Symbol("a"))
+    assert str(bea.bilinear(sp.Symbol("c")).parameters) == "(c,)"

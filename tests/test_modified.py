@@ -295,7 +295,7 @@ def test_hlw_example_ix_1_1():
     oracle_hlw_example_1()
 
 
-def test_hlw_example_ix_1_2():
+def test_hlw_example_ix_1_3():
     oracle_hlw_example_2()
 
 

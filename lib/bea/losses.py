@@ -9,6 +9,7 @@ on :class:`bea.series.Series` alike.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 import sympy as sp
@@ -334,7 +335,7 @@ def bilinear(c=1.5, k=2):
     (-2*a*b + 3/2)**2/2
     """
     a, b = sp.symbols("a b", real=True)
-    c, k = sp.nsimplify(c), sp.nsimplify(k)
+    c, k = _constant("c", c, (a, b)), _constant("k", k, (a, b))
     return Loss(
         (c - k * a * b) ** 2 / 2, (a, b), tuple(sorted(c.free_symbols | k.free_symbols, key=str))
     )
@@ -350,7 +351,7 @@ def rosenbrock(steepness=100):
     0.0
     """
     x, y = sp.symbols("x y", real=True)
-    steepness = sp.nsimplify(steepness)
+    steepness = _constant("steepness", steepness, (x, y))
     return Loss(
         (1 - x) ** 2 + steepness * (y - x**2) ** 2,
         (x, y),
@@ -450,6 +451,19 @@ def batch_losses(loss_or_losses):
     if len(kinds) > 1:
         raise ValueError(f"mini-batch losses must share their coordinates; these have {kinds}")
     return tuple(losses)
+
+
+def _constant(name, value, coordinates):
+    """A number or an expression in other symbols than the coordinates, exact if it is a float."""
+    if isinstance(value, bool) or not isinstance(value, (Real, sp.Expr)):
+        raise TypeError(f"{name} = {value!r} must be a real number or a SymPy expression")
+    exact = sp.nsimplify(value)
+    if not exact.free_symbols and not (exact.is_real and exact.is_finite):
+        raise ValueError(f"{name} = {value} must be real and finite")
+    clash = {str(s) for s in exact.free_symbols} & {str(s) for s in coordinates}
+    if clash:
+        raise ValueError(f"{name} = {value} holds {clash.pop()}, the name of a coordinate")
+    return exact
 
 
 def _symbols(symbols, name):
