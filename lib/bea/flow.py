@@ -75,17 +75,12 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
         )
     optimizer = optimizer.in_floats()
     losses, h, steps = batch_losses(loss), step_size(h), _steps(steps)
-    if batches is None:
-        if len(losses) > 1:
-            raise ValueError(
-                f"{len(losses)} mini-batch losses were given without batches; give the index of the loss that each step uses"
-            )
-    else:
-        batches = batch_sequence(batches, len(losses))
-        if len(batches) < steps:
-            raise ValueError(
-                f"batches names the mini-batches of {len(batches)} steps, but {steps} steps were asked for"
-            )
+    batches = batch_sequence(batches, len(losses))
+    if batches is not None and len(batches) < steps:
+        raise ValueError(
+            f"batches names the mini-batches of {len(batches)} steps, "
+            f"but {steps} steps were asked for"
+        )
     theta = with_settings(
         losses[0].components(theta0), np.broadcast_shapes(optimizer.settings, np.shape(h))
     )

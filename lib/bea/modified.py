@@ -46,18 +46,9 @@ class ModifiedEquation:
     def terms(self):
         r"""The coefficients :math:`(f_0, \dots, f_{p-1})` of :math:`h^0, \dots, h^{p-1}`: SymPy
         column vectors, in closed form."""
-        if not hasattr(self.loss, "gradient_expressions"):
-            raise TypeError(
-                "symbolic terms need a loss given by a SymPy expression; use .field or .coefficients for one given by code"
-            )
-        if self.optimizer.settings:
-            raise ValueError(
-                f"symbolic terms need one setting, but {self.optimizer} holds arrays; use symbols or numbers"
-            )
-        start = np.array(self.loss.symbols, dtype=object)
-        return tuple(
-            _column(p[1]) for p in _curve(self.optimizer, self.loss, start, self.order)[1:]
-        )
+        start = _symbolic_start(self.optimizer, (self.loss,))
+        curve = _curve(self.optimizer, self.loss, start, self.order)
+        return tuple(_column(p[1]) for p in curve[1:])
 
     def coefficients(self, theta):
         r"""The numbers :math:`f_0(\theta), \dots, f_{p-1}(\theta)`, to any order, with no
@@ -159,15 +150,7 @@ class TransientEquation:
     def terms(self, n):
         r"""The coefficients :math:`(f_0^{(n)},)` or :math:`(f_0^{(n)}, f_1^{(n)})` on :math:`[t_n,
         t_{n+1}]`: SymPy column vectors."""
-        if not all(hasattr(loss, "gradient_expressions") for loss in self.losses):
-            raise TypeError(
-                "symbolic terms need losses given by SymPy expressions; use .field for losses given by code"
-            )
-        if self.optimizer.settings:
-            raise ValueError(
-                f"symbolic terms need one setting, but {self.optimizer} holds arrays; use symbols or numbers"
-            )
-        start = np.array(self.losses[0].symbols, dtype=object)
+        start = _symbolic_start(self.optimizer, self.losses)
         history = self._history(n)
         return tuple(_column(f) for f in _piece(self, history, start))
 
@@ -253,17 +236,19 @@ def transient_equation(optimizer, loss_or_losses, order=2, batches=None):
             f"order = {order} was given; the piecewise equation is known to order 1 or 2 (modified_equation has no such limit)"
         )
     losses = batch_losses(loss_or_losses)
-    if batches is None:
-        if len(losses) > 1:
-            raise ValueError(
-                f"{len(losses)} mini-batch losses were given without batches; give the index of the loss that each step uses"
-            )
-        return TransientEquation(optimizer, losses, int(order), None)
     return TransientEquation(optimizer, losses, int(order), batch_sequence(batches, len(losses)))
 
 
 def batch_sequence(batches, count):
-    """``batches`` as a tuple of indices below ``count``; ValueError or TypeError if it is not."""
+    """``batches`` as a tuple of indices below ``count``, or None if there is one loss and no need
+    for them; ValueError or TypeError if they are anything else."""
+    if batches is None:
+        if count > 1:
+            raise ValueError(
+                f"{count} mini-batch losses were given without batches; "
+                "give the index of the loss that each step uses"
+            )
+        return None
     array = np.asarray(batches)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
         raise TypeError(f"batches must be a non-empty sequence of whole numbers, not {batches!r}")
@@ -428,6 +413,20 @@ def _check(optimizer, order):
         raise TypeError(f"the order {order!r} must be a whole number")
     if order < 1:
         raise ValueError(f"the order {order} must be at least 1: it is the number of terms kept")
+
+
+def _symbolic_start(optimizer, losses):
+    """The coordinates themselves as the point to expand about, if symbolic terms can be had."""
+    if not all(hasattr(loss, "gradient_expressions") for loss in losses):
+        raise TypeError(
+            "symbolic terms need a loss given by a SymPy expression; "
+            "a loss given by code has .field only"
+        )
+    if optimizer.settings:
+        raise ValueError(
+            f"symbolic terms need one setting, but {optimizer} holds arrays; use symbols or numbers"
+        )
+    return np.array(losses[0].symbols, dtype=object)
 
 
 def _start(theta, equation):
