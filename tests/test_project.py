@@ -192,7 +192,9 @@ LAYERS = [
     {"modified"},
     {"compiled", "flow"},
     {"orders"},
-    {"plot", "explore"},
+    {"plot"},
+    {"svg"},
+    {"explore"},
     {"equations", "ledger"},
 ]
 LAYER = {name: k for k, names in enumerate(LAYERS) for name in names}

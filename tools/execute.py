@@ -42,9 +42,13 @@ def normalize(notebook):
     """Fix in place what depends on the machine, the moment or the editor, and return the notebook."""
     notebook.metadata["kernelspec"] = dict(KERNELSPEC)
     notebook.metadata.pop("jupytext", None)
+    # a widget is nothing without its kernel; an explorer's page and picture stay
+    notebook.metadata.pop("widgets", None)
     notebook.metadata.get("language_info", {}).pop("version", None)
     seen = {}
     for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
         for key in ("execution", "collapsed", "scrolled", "ExecuteTime"):
             cell.metadata.pop(key, None)
         # An id that follows from the text stays the same until the cell itself is edited.
@@ -66,7 +70,9 @@ def write(notebook, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="+", type=Path)
-    parser.add_argument("--limit", type=float, default=60, help="seconds, for a cell and for the whole")
+    parser.add_argument(
+        "--limit", type=float, default=60, help="seconds, for a cell and for the whole"
+    )
     arguments = parser.parse_args()
     for path in arguments.notebooks:
         print(f"{path} ...", end=" ", flush=True)

@@ -8,6 +8,7 @@ checked).
 """
 
 from bea.averages import Average, identity, lag, moments, square
+from bea.explore import Explorer, explore
 from bea.flow import Divergence, flow, run
 from bea.losses import (
     Loss,
@@ -27,6 +28,7 @@ from bea.series import Series, antidifference, taylor
 __all__ = [
     "Average",
     "Divergence",
+    "Explorer",
     "Loss",
     "ModifiedEquation",
     "NumericLoss",
@@ -38,6 +40,7 @@ __all__ = [
     "adam",
     "antidifference",
     "bilinear",
+    "explore",
     "flow",
     "gradient_descent",
     "heavy_ball",
