@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import ipywidgets
 import numpy as np
@@ -148,8 +149,16 @@ def test_other_contents_other_ids(explorer):
 
 
 def test_same_text_in_another_process(explorer):
-    code = "import sys; sys.path.insert(0, 'tests'); import test_explore as t; print(t.make(start={'beta': 0.5}, formula=t.FORMULA).page())"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7", "PYTHONPATH": "tests", "PATH": "", "PYTHONIOENCODING": "utf-8"})  # fmt: skip
+    code = "import test_explore as t\nprint(t.make(start={'beta': 0.5}, formula=t.FORMULA).page())"
+    environment = {
+        "PYTHONHASHSEED": "7",
+        "PYTHONIOENCODING": "utf-8",
+        "PYTHONPATH": str(Path(__file__).parent),
+    }
+    command = [sys.executable, "-c", code]
+    out = subprocess.run(
+        command, capture_output=True, encoding="utf-8", check=True, env=environment
+    )
     assert out.stdout.rstrip("\n") == explorer.page()
 
 
