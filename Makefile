@@ -27,6 +27,8 @@ export PYTHONHASHSEED := 0
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PEERS     := $(VENV)/.peers
+BROWSER   := $(VENV)/.browser
+WEB       := tools/web/node_modules/.installed
 BUILT     := _build/.built
 SITE      := _build/html/index.html
 # On a terminal pip shows its own progress; in a log one line a step is enough.
@@ -35,7 +37,7 @@ PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI)
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml
 
-.PHONY: help book test serve peers execute run-times speed lint constraints clean
+.PHONY: help book test browser-test serve peers execute run-times speed lint constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -47,6 +49,9 @@ book: $(BUILT)  ## make the environment, execute every notebook, build the site
 test: $(INSTALLED)  ## make the environment, run all tests, doctests and notebooks
 	$(BIN)/python -m pytest tests lib chapters --doctest-modules --nbval --nbval-cell-timeout=$(LIMIT) \
 	  --notebook-limit=$(LIMIT) -n 2 --dist loadfile --durations=10 -rs
+
+browser-test: $(BUILT) $(BROWSER) $(WEB)  ## test the built book in Chromium, with the network cut off
+	$(BIN)/python -m pytest tests/browser -n 2 --durations=5 -rs
 
 serve: book  ## build the book and serve it on this machine only
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
@@ -69,7 +74,7 @@ lint: $(INSTALLED)  ## check the Python sources' style
 constraints:  ## pin again what the requirements bring in (fresh environment; a few minutes)
 	rm -rf _build/pins
 	$(PYTHON) -m venv _build/pins
-	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt) setuptools wheel
+	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt requirements-browser.txt) setuptools wheel
 	_build/pins/bin/python -m pip check
 	{ grep '^#' constraints.txt; \
 	  _build/pins/bin/python -m pip freeze --all --exclude pip | sed 's/+cpu$$//' | sort -f; } > _build/constraints.txt
@@ -77,7 +82,7 @@ constraints:  ## pin again what the requirements bring in (fresh environment; a 
 	rm -rf _build/pins
 
 clean:  ## remove what was built and the environment
-	rm -rf _build .pytest_cache .hypothesis .ruff_cache "$(VENV)"
+	rm -rf _build .pytest_cache .hypothesis .ruff_cache tools/web/node_modules "$(VENV)"
 
 $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -95,6 +100,18 @@ $(PEERS): $(INSTALLED) requirements-peers.txt
 	@echo "Installing the peers (torch, jax, optax) ..."
 	@$(PIP) -r requirements-peers.txt
 	@$(BIN)/python -m pip check
+	@touch $@
+
+$(BROWSER): $(INSTALLED) requirements-browser.txt
+	@echo "Installing what drives the browser (playwright) ..."
+	@$(PIP) -r requirements-browser.txt
+	@$(BIN)/python -m pip check
+	@touch $@
+
+$(WEB): tools/web/package.json tools/web/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is needed (on Debian: apt-get install npm)." >&2; exit 1; }
+	@echo "Installing what the pages take from npm ..."
+	@cd tools/web && npm ci --loglevel=error
 	@touch $@
 
 # --all, because otherwise only changed pages are executed again, and a change in lib/ changes them all.

@@ -67,7 +67,7 @@ def test_binder_has_the_books_versions():
     assert {canonicalize_name(Requirement(line).name) for line in needed} <= set(binder)
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-peers.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-peers.txt", "requirements-browser.txt"])
 def test_constraints_hold_every_pin(name):
     pins, constraints = pins_of(name), pins_of("constraints.txt")
     assert pins
@@ -80,7 +80,8 @@ def test_constraints_are_names_and_versions_only():
 
 
 def test_requirements_are_all_pinned():
-    for name in ("requirements.txt", "requirements-peers.txt", "binder/requirements.txt"):
+    files = ("requirements.txt", "requirements-peers.txt", "requirements-browser.txt", "binder/requirements.txt")
+    for name in files:
         lines = [line for line in read(name).splitlines() if line and not line.startswith(("#", "-"))]
         assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!]+", line)] == [], name
 
