@@ -396,15 +396,17 @@ def _symbol(name):
 
 
 def _shown(value):
-    """A number with three digits (four, or all of a whole number, where those are exact), a true minus
-    sign and no padded exponent; text as it is."""
+    """A number with three digits (four where those are exact, whole from 1000 to a million), a true
+    minus sign and no padded exponent; text as it is."""
     if isinstance(value, str):
         return value
     if np.size(value) != 1 or not isinstance(number := np.asarray(value).item(), Real):
         raise ValueError(f"what is shown must be a number or text, got {value!r}")
-    text = f"{number + 0.0:.4g}" if float(f"{number:.4g}") == number else f"{number:.3g}"
-    if isinstance(number, int):
-        text = str(number)
+    number += 0.0  # no minus zero
+    if 1000 <= abs(number) < 1e6:
+        return f"{number:.0f}".replace("-", "−")
+    exact = np.isclose(float(f"{number:.4g}"), number, rtol=1e-12, atol=0)
+    text = f"{number:.4g}" if exact else f"{number:.3g}"
     return re.sub(r"e([+-])0*", lambda m: "e" + m[1].strip("+"), text).replace("-", "−")
 
 
