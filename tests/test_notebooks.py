@@ -13,6 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import execute
+from bea.explore import MIME
 
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 NOTEBOOKS = sorted(CHAPTERS.glob("*.ipynb"))
@@ -213,6 +214,14 @@ def problems_of_skeleton(notebook):
     return problems
 
 
+def problems_of_explorers(notebook):
+    """Every chapter has a figure that moves; each has a picture beside it for print."""
+    outputs = [o.data for _, cell in code_cells(notebook) for o in cell.outputs if MIME in o.get("data", {})]
+    if not outputs:
+        return ["has no explorer (bea.explore)"]
+    return ["an explorer has no picture for print"] if any("image/png" not in o for o in outputs) else []
+
+
 ABBREVIATIONS = re.compile(
     r"\b(?:(?i:e\.g|i\.e|cf|chs?|eqs?|figs?|secs?|sect|thm|def|ex|vol|nos?|pp?|vs|resp|al|eds?|approx|dr)|[A-Z])\."
 )
@@ -299,7 +308,7 @@ def test_notebook_is_clean(path):
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     problems = [problem for rule in EVERY_NOTEBOOK for problem in rule(notebook)]
     if re.match(r"\d\d_", path.name):
-        problems += problems_of_skeleton(notebook)
+        problems += problems_of_skeleton(notebook) + problems_of_explorers(notebook)
     problems += problems_of_size(path)
     assert not problems, f"{path.name}:\n  " + "\n  ".join(problems)
 
@@ -355,7 +364,8 @@ Done.
 
 def good_notebook():
     figure = new_code_cell("draw()", execution_count=2)
-    figure.outputs = [new_output("display_data", {"image/png": "AAAA", "text/plain": "<Figure 1>"})]
+    data = {"image/png": "AAAA", MIME: "<div></div>", "text/plain": "<Figure 1>"}
+    figure.outputs = [new_output("display_data", data)]
     figure.metadata["mystnb"] = {
         "image": {"alt": ALT},
         "figure": {"caption": CAPTION, "name": "fig-one"},
@@ -368,7 +378,8 @@ def good_notebook():
 
 def test_good_notebook_has_no_problems():
     notebook = good_notebook()
-    assert [p for rule in [*EVERY_NOTEBOOK, problems_of_skeleton] for p in rule(notebook)] == []
+    rules = [*EVERY_NOTEBOOK, problems_of_skeleton, problems_of_explorers]
+    assert [p for rule in rules for p in rule(notebook)] == []
 
 
 def drop_count(nb):
@@ -472,6 +483,22 @@ def keep_version(nb):
     nb.metadata["language_info"] = {"name": "python", "version": "3.11.7"}
 
 
+def keep_widget(nb):
+    nb.cells[2].outputs[0].data["application/vnd.jupyter.widget-view+json"] = {"model_id": "1"}
+
+
+def keep_widget_state(nb):
+    nb.metadata["widgets"] = {}
+
+
+def drop_explorer(nb):
+    del nb.cells[2].outputs[0].data[MIME]
+
+
+def drop_picture(nb):
+    del nb.cells[2].outputs[0].data["image/png"]
+
+
 def invalid_cell(nb):
     nb.cells[0]["outputs"] = []
 
@@ -521,6 +548,10 @@ def drop_objectives(nb):
         (problems_of_format, random_id),
         (problems_of_format, keep_version),
         (problems_of_format, invalid_cell),
+        (problems_of_format, keep_widget),
+        (problems_of_format, keep_widget_state),
+        (problems_of_explorers, drop_explorer),
+        (problems_of_explorers, drop_picture),
         (problems_of_skeleton, drop_summary),
         (problems_of_skeleton, late_question),
         (problems_of_skeleton, second_title),
