@@ -1,0 +1,61 @@
+"""Fixtures of the browser tests, and the table that they leave behind.
+
+`serve(folder)` gives the address under which a folder is served, `offline_context(...)` a fresh
+browser context that reaches this machine only, with the log of what its pages did.  A test that
+measures something calls `record_property("row", (page, {column: value}))`.
+"""
+
+import pytest
+from browsing import CHROMIUM, FLAGS, OUT, Log, Server
+from playwright.sync_api import sync_playwright
+from report import Report
+
+
+def pytest_configure(config):
+    if not CHROMIUM.exists():
+        raise pytest.UsageError(
+            f"there is no browser at {CHROMIUM}: install Debian's package chromium, "
+            "or set CHROMIUM to the path of another Chromium"
+        )
+    if not hasattr(config, "workerinput"):  # the process that hears of all tests
+        config.pluginmanager.register(Report(OUT))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium without a window and without a network, with a fresh profile."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def serve():
+    """serve(folder) -> http://127.0.0.1:port, the same for the same folder, until the tests end."""
+    servers = {}
+
+    def serve(folder):
+        if folder not in servers:
+            servers[folder] = Server(folder)
+        return servers[folder].url
+
+    yield serve
+    for server in servers.values():
+        server.close()
+
+
+@pytest.fixture
+def offline_context(browser):
+    """offline_context(**options) -> (context, log); Playwright's options for a new context."""
+    contexts = []
+
+    def offline_context(**options):
+        context, log = browser.new_context(**options), Log()
+        log.watch(context)
+        contexts.append(context)
+        return context, log
+
+    yield offline_context
+    for context in contexts:
+        context.close()

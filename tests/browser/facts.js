@@ -1,0 +1,78 @@
+// What a page can tell about itself; every function returns plain data that the rules judge.
+window.facts = (() => {
+  const place = (e) => {
+    const name = e.tagName.toLowerCase() + (e.id ? `#${e.id}` : "") +
+      (typeof e.className === "string" && e.className ? "." + e.className.trim().split(/\s+/)[0] : "");
+    return `${name} "${(e.textContent || "").trim().replace(/\s+/g, " ").slice(0, 50)}"`;
+  };
+
+  // Resolves when nothing more will change by itself; says how long that took since the start.
+  async function ready() {
+    if (document.readyState !== "complete")
+      await new Promise((done) => addEventListener("load", done));
+    if (window.MathJax?.startup?.promise) await MathJax.startup.promise;
+    await document.fonts.ready;
+    const paint = performance.getEntriesByName("first-contentful-paint")[0];
+    return { typeset: performance.now(), paint: paint ? paint.startTime : null };
+  }
+
+  const theme = () => document.documentElement.dataset.theme;
+
+  function mathematics() {
+    const untypeset = [], wrong = [], raw = [];
+    const nodes = document.querySelectorAll("span.math, div.math");
+    for (const node of nodes)
+      if (node.querySelectorAll("mjx-container").length !== 1) untypeset.push(place(node));
+    // MathJax prints an unknown macro in red, and "???" for an unknown label: neither is an error to it.
+    for (const item of window.MathJax?.startup?.document?.math ?? []) {
+      const text = MathJax.startup.toMML(item.root);
+      if (/<merror|<mtext[^>]*>\\|>\?\?\?</.test(text)) wrong.push(item.math);
+    }
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const node = texts.currentNode;
+      if (node.parentElement.closest("script, style, noscript, template, pre, code, textarea, mjx-container"))
+        continue;
+      const match = /\$\$|\\[([]|\\(begin|end)\{|\$[^$\s][^$]*\$|\{(eq|ref|numref|cite|doc|prf:\w+)(:\w+)?\}/.exec(node.data);
+      if (match) raw.push(node.data.slice(Math.max(0, match.index - 10), match.index + 40));
+    }
+    return { nodes: nodes.length, untypeset, wrong, raw };
+  }
+
+  // The elements that a reader sees, without the insides of formulas and pictures.
+  function* seen(root) {
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT, (e) => {
+      if (e.parentElement.closest("mjx-container, svg, math")) return NodeFilter.FILTER_REJECT;
+      return e.checkVisibility({ visibilityProperty: true, opacityProperty: true })
+        ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT;
+    });
+    while (walker.nextNode()) yield walker.currentNode;
+  }
+
+  function overflow() {
+    const root = document.scrollingElement, wide = [], clipped = [];
+    const column = document.querySelector(".bd-article-container");
+    for (const e of seen(document.body)) {
+      const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+      // One pixel wide: words for screen readers only.
+      if (box.width <= 1 || box.height <= 1) continue;
+      const limit = column?.contains(e) ? column.getBoundingClientRect().right : innerWidth;
+      if (Math.max(box.right - limit, -box.left) > 1 && !scrolled(e) && !wide.some((w) => w.contains(e)))
+        wide.push(e);
+      const cut = (kind, inner, outer) => /hidden|clip/.test(kind) && outer > 1 && inner > outer + 1;
+      if (e.textContent.trim() && (cut(style.overflowX, e.scrollWidth, e.clientWidth)
+                                   || cut(style.overflowY, e.scrollHeight, e.clientHeight)))
+        clipped.push(`${place(e)}: ${e.scrollWidth}x${e.scrollHeight} in ${e.clientWidth}x${e.clientHeight}`);
+    }
+    return { page: root.scrollWidth, window: innerWidth, wide: wide.map(place), clipped };
+  }
+
+  // Whether the element lies in a box that scrolls sideways, or outside the page on purpose (a drawer).
+  function scrolled(e) {
+    for (let box = e.parentElement; box && box !== document.body; box = box.parentElement)
+      if (/auto|scroll/.test(getComputedStyle(box).overflowX) && box.scrollWidth > box.clientWidth) return true;
+    return false;
+  }
+
+  return { ready, theme, mathematics, overflow };
+})();
