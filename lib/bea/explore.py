@@ -30,7 +30,7 @@ __all__ = ["Explorer", "explore"]
 # A type of its own: viewers that do not know it (GitHub, nbviewer, LaTeX) show the picture instead.
 MIME = "application/vnd.bea.explorer+html"
 LARGEST = 60_000  # bytes, gzipped: what a reader on a telephone should have to load
-SYMBOLS = {"beta": "β", "rho": "ρ", "epsilon": "ε", "theta": "θ", "lam": "λ", "alpha": "α"}
+SYMBOLS = {"beta": "β", "rho": "ρ", "epsilon": "ε", "lam": "λ", "mu": "μ", "theta": "θ"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class Explorer:
 
         Its identifier follows from its contents, so that the same explorer gives the same text.
         """
-        shown = [*(_shown(v) for v in self.start.values())]
+        shown = [_shown(v) for v in self.start.values()]
+        number = self._number([v.index(self.start[name]) for name, v in self.sliders.items()])
         names = list(self.values[0])
         strings = {}
         frames = [
@@ -95,11 +96,12 @@ class Explorer:
         )
         body = (
             f'<p class="bea-look"><b>Look for:</b> {html.escape(self.look)}</p>'
+            f"{self._formula(number)}"
             '<div class="bea-stage"><div class="bea-figure" tabindex="0" role="group" '
-            f'aria-label="Figure">{self._figure(self._number(self._start()), moving=True)}</div>'
-            f'<div class="bea-side">{self._formula(self._start())}{controls}'
-            '<p class="bea-buttons"><button type="button" data-action="play" aria-pressed="false">'
-            'Play</button> <button type="button" data-action="reset">Reset</button></p></div></div>'
+            f'aria-label="Figure">{self._figure(number, moving=True)}</div>'
+            f'<div class="bea-side">{controls}<p class="bea-buttons">'
+            '<button type="button" data-action="play" aria-pressed="false">Play</button> '
+            f'<button type="button" data-action="reset">Reset</button></p>{self._rest(number)}</div></div>'
             f'<p class="bea-ask"><b>Move it to answer:</b> {html.escape(self.ask)}</p>'
             f'<script type="application/json">{text}</script>'
             f"<script>{_asset('explore.js')}</script>"
@@ -127,10 +129,10 @@ class Explorer:
         widgets.jslink((play, "value"), (sliders[0], "index"))
 
         def show(_=None):
-            positions = [slider.index for slider in sliders]
+            number = self._number([slider.index for slider in sliders])
             picture.value = (
-                f'{style}<div class="bea-explorer">{self._figure(self._number(positions))}'
-                f"{self._formula(positions)}</div>"
+                f'{style}<div class="bea-explorer">{self._formula(number)}'
+                f"{self._figure(number)}{self._rest(number)}</div>"
             )
 
         def back(_):
@@ -153,9 +155,6 @@ class Explorer:
             "text/plain": "Explorer of " + ", ".join(_symbol(name) for name in self.sliders),
         }
 
-    def _start(self):
-        return [options.index(self.start[name]) for name, options in self.sliders.items()]
-
     def _number(self, positions):
         return int(np.ravel_multi_index(positions, [len(v) for v in self.sliders.values()]))
 
@@ -165,27 +164,25 @@ class Explorer:
         text = re.sub(r"\{(\d+)\}", lambda gap: gaps[gap[1]], self.picture)
         return text if moving else re.sub(r' data-moving="\d+"', "", text)
 
-    def _formula(self, positions):
-        """The formula with the numbers of a setting, and below it the numbers that it does not name."""
-        values = self.values[self._number(positions)]
-        sliders = {n: _shown(v[i]) for (n, v), i in zip(self.sliders.items(), positions)}
-        text, named = "", set()
-        if self.formula:
-            named = set(re.findall(r'data-value="(\w+)"', self.formula))
-            numbers = {**sliders, **values}
-            text = re.sub(
-                r'(<mn data-value="(\w+)">)',
-                lambda m: m[1] + html.escape(numbers[m[2]]),
-                self.formula,
-            )
-            text = f'<p class="bea-formula">{text}</p>'
-        rest = "".join(
+    def _formula(self, number):
+        """The formula with the numbers of a setting."""
+        setting = list(itertools.product(*self.sliders.values()))[number]
+        numbers = {n: _shown(v) for n, v in zip(self.sliders, setting)} | self.values[number]
+        text = re.sub(
+            r'(<mn data-value="(\w+)">)',
+            lambda gap: gap[1] + html.escape(numbers[gap[2]]),
+            self.formula,
+        )
+        return f'<p class="bea-formula">{text}</p>' if text else ""
+
+    def _rest(self, number):
+        """The numbers that the formula does not name."""
+        return "".join(
             f'<p class="bea-value">{html.escape(name)} = <output data-value="{html.escape(name)}">'
             f"{html.escape(value)}</output></p>"
-            for name, value in values.items()
-            if name not in named
+            for name, value in self.values[number].items()
+            if f'data-value="{name}"' not in self.formula
         )
-        return text + rest
 
 
 def explore(
