@@ -512,6 +512,17 @@ def test_exact_points_give_exact_numbers():
             np.testing.assert_allclose(floats, np.array([[float(sp.N(x, 30)) for x in f] for f in exact]), rtol=1e-10)
 
 
+@pytest.mark.parametrize("corrected", [False, True])
+def test_pieces_with_exact_numbers_are_exact_also_where_an_average_remembers_nothing(corrected):
+    x = sp.Symbol("x", positive=True)
+    rmsprop = bea.rmsprop(R(1, 2), R(0), bias_correction=corrected)
+    terms = bea.transient_equation(rmsprop, bea.Loss(x**2 / 2, (x,))).terms(1)
+    assert not any(term.has(sp.Float) for term in terms)
+    # the weights of (x + h)^2 and x^2 are 1/3 and 2/3: a lag of 1/3
+    if corrected:
+        assert terms[1][0] == 1 / (3 * x)
+
+
 def test_exact_hyperparameters_serve_in_numeric_calls():
     exact = bea.adam(R(9, 10), R(19, 20), R(1, 100))
     for equation in (lambda o: bea.modified_equation(o, bea.bilinear(), 3).field(0.1), lambda o: bea.transient_equation(o, bea.bilinear()).field(0.1, 3)):

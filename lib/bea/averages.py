@@ -72,7 +72,10 @@ class Average:
         """
         total = self.correction(count - 1) if bias_correction else 1
         return np.array(
-            [tidy((1 - self.decay) * self.decay**age / total) for age in reversed(range(count))]
+            [
+                normalized((1 - self.decay) * self.decay**age, total)
+                for age in reversed(range(count))
+            ]
         )
 
     def along(self, values):
@@ -119,6 +122,12 @@ def tidy(value):
     return (
         sp.factor(value) if isinstance(value, sp.Expr) and value.is_rational_function() else value
     )
+
+
+def normalized(weight, total):
+    """``weight / total``, tidied.  A whole total is 1 (no memory, or no bias correction): then the
+    weight stays what it is, because a quotient of two ints would be an inexact float."""
+    return tidy(weight if isinstance(total, int) else weight / total)
 
 
 def lag(decay, n=None):

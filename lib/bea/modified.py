@@ -25,7 +25,7 @@ from numbers import Rational
 import numpy as np
 import sympy as sp
 
-from bea.averages import tidy
+from bea.averages import normalized, tidy
 from bea.losses import batch_losses
 from bea.optimizers import Optimizer
 from bea.series import Series, antidifference
@@ -319,7 +319,7 @@ class _History:
             ]
             self.raw[a] = seen
             total = average.correction(n) if self.equation.optimizer.bias_correction else 1
-            self.shares[a].append([tidy(share / total) for share in seen])
+            self.shares[a].append([normalized(weight, total) for weight in seen])
         self.steps = n + 1
 
     def snapshot(self):
