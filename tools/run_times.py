@@ -14,6 +14,11 @@ from execute import execute
 PAGE = Path(__file__).resolve().parent.parent / "chapters" / "run_times.md"
 
 TEXT = """\
+---
+myst:
+  html_meta:
+    description: How long every chapter takes to run from its first cell to its last.
+---
 # Run times
 
 Every chapter is executed from its first cell to its last whenever the book is tested, and the tests fail if one takes longer than {limit:.0f} seconds, kernel start included.
