@@ -109,13 +109,15 @@ $(BROWSER): $(INSTALLED) requirements-browser.txt
 	@touch $@
 
 $(WEB): tools/web/package.json tools/web/package-lock.json
-	@command -v npm > /dev/null || { echo "npm is needed (on Debian: apt-get install npm)." >&2; exit 1; }
+	@command -v npm > /dev/null || { echo "npm is needed: MathJax, which shows the formulas, comes from it." \
+	  "It is part of Node.js 18 or newer (on Debian: apt-get install npm)." >&2; exit 1; }
 	@echo "Installing what the pages take from npm ..."
 	@cd tools/web && npm ci --loglevel=error
 	@touch $@
 
 # --all, because otherwise only changed pages are executed again, and a change in lib/ changes them all.
-$(BUILT): $(INSTALLED) $(SOURCES)
+$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py
 	@echo "Executing and building the book ..."
 	$(BIN)/jupyter-book build . --all -W -n --keep-going
+	$(BIN)/python tools/check_site.py _build/html
 	@touch $@

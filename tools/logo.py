@@ -17,7 +17,7 @@ LINE, DOT = 3.0, 3.3  # line width and radius
 CIRCLE, SPIRAL, DOTS = "#009E73", "#0072B2", "#D55E00"
 
 
-def curves(h=0.8, steps=3, start=np.exp(-1j)):
+def curves(h=0.8, steps=3, start=0.54 - 0.84j):
     """Circle, spiral and iterates of z' = iz as complex numbers, scaled into the picture, y upwards."""
     circle = start * np.exp(1j * np.linspace(0, 2 * np.pi, 61))
     iterates = start * (1 + 1j * h) ** np.arange(steps + 1)
@@ -37,7 +37,9 @@ def svg():
         places = " ".join(f"{z.real:.1f} {SIZE - z.imag:.1f}" for z in points)
         return f'<path stroke="{color}" d="M{places}"/>'
 
-    dots = "".join(f'<circle cx="{z.real:.1f}" cy="{SIZE - z.imag:.1f}" r="{DOT}"/>' for z in iterates)
+    dots = "".join(
+        f'<circle cx="{z.real:.1f}" cy="{SIZE - z.imag:.1f}" r="{DOT}"/>' for z in iterates
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}">\n'
         f'<g fill="none" stroke-width="{LINE}" stroke-linecap="round">\n'

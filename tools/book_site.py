@@ -1,0 +1,162 @@
+"""A Sphinx extension: what the site needs and no extension in wide use gives.
+
+_config.yml lists it under `local_extensions`.  It
+
+- derives the site's public address from the repository's, and hands it to the extensions that need
+  it (canonical links, social cards, sitemap, 404 page);
+- takes each page's description from the page, and complains where there is none;
+- puts MathJax beside the pages, from the npm package that tools/web pins, so that reading the book
+  asks no other server for anything;
+- leaves out of the pages what they load twice or never use.
+"""
+
+import html
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from docutils import nodes
+from sphinx.errors import ConfigError, ExtensionError
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+# The pages' formulas are TeX, shown with HTML and web fonts; `extensions` are the packages that
+# MathJax loads when a formula needs one, `a11y` and `sre` what reads formulas aloud.
+MATHJAX = Path(__file__).parent / "web" / "node_modules" / "mathjax" / "es5"
+MATHJAX_PARTS = (
+    "tex-chtml.js",
+    "input/tex/extensions",
+    "output/chtml/fonts/woff-v2",
+    "a11y",
+    "sre/mathmaps/base.json",
+    "sre/mathmaps/en.json",
+)
+
+# Pages that no source describes.
+DESCRIPTIONS = {"search": "Search the whole book.", "404": "There is no page at this address."}
+
+NOT_FOUND = """\
+<h1>Page not found</h1>
+<p>There is no page at this address; it may have moved.
+The <a href="{path}{root}.html">first page</a> lists all chapters,
+and the <a href="{path}search.html">search</a> looks through their text.</p>"""
+
+REDIRECT = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<meta name="description" content="{title}: to its first page.">
+<link rel="canonical" href="{site}{root}.html">
+<meta http-equiv="refresh" content="0; url={root}.html">
+</head>
+<body><p><a href="{root}.html">{title}</a></p></body>
+</html>
+"""
+
+# The theme's style sheet already shows every icon; this script (1.5 MB) would draw them again.
+ICONS = re.compile(r'\s*<script[^>]* src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
+
+
+def site_address(repository):
+    """The address at which GitHub Pages shows the repository at the address `repository`.
+
+    >>> site_address("https://github.com/Someone/a-book")
+    'https://someone.github.io/a-book/'
+    >>> site_address("https://github.com/someone/someone.github.io")
+    'https://someone.github.io/'
+
+    Any other address raises a ConfigError.
+    """
+    match = re.fullmatch(r"https://github\.com/([\w-]+)/([\w.-]+?)(?:\.git)?/?", repository or "")
+    if not match:
+        raise ConfigError(
+            f"repository.url in _config.yml is {repository!r}; it must be of the form "
+            "https://github.com/<owner>/<name>, because the site's own address follows from it"
+        )
+    host = f"{match[1].lower()}.github.io"
+    return f"https://{host}/" if match[2].lower() == host else f"https://{host}/{match[2]}/"
+
+
+def set_addresses(app, config):
+    site = site_address(config.html_theme_options.get("repository_url"))
+    config.html_baseurl = config.ogp_site_url = site
+    config.ogp_site_name = config.html_title
+    config.notfound_urls_prefix = path = urlsplit(site).path
+    body = NOT_FOUND.format(path=path, root=config.root_doc)
+    config.notfound_context = {"title": "Page not found", "body": body}
+
+
+def complete_head(app, pagename, templatename, context, doctree):
+    """Description and icon of one page, before its social card is made."""
+    context.setdefault("metatags", "")
+    if doctree:
+        found = [
+            m["content"] for m in doctree.findall(nodes.meta) if m.get("name") == "description"
+        ]
+        if not found:
+            logger.warning(
+                "no description: write one sentence as `myst: {html_meta: {description: ...}}` "
+                "in the page's front matter or the notebook's metadata",
+                location=pagename,
+            )
+        # The text of social cards; the extension would take the page's first words.
+        context["meta"] = {**(context["meta"] or {}), "og:description": " ".join(found)}
+        context["meta"]["og:image:alt"] = f"{context['title']}. {app.config.html_title}."
+    else:
+        text = DESCRIPTIONS.get(pagename, f"{context.get('title')}: {app.config.html_title}")
+        context["metatags"] += f'<meta name="description" content="{html.escape(text)}" />\n'
+        context["metatags"] += '<meta name="robots" content="noindex" />\n'
+    icon = context["pathto"]("_static/logo.png", resource=True)
+    context["metatags"] += f'<link rel="apple-touch-icon" href="{icon}" />\n'
+
+
+def drop_files(app, pagename, templatename, context, doctree):
+    """Leave out scripts that come twice, and thebe: the book's pages run no code."""
+    kept = {}
+    for script in context["script_files"]:
+        key = str(script.filename or ""), (script.attributes.get("body") or "").strip()
+        if "thebe" not in " ".join(key).lower():
+            kept.setdefault(key, script)
+    context["script_files"][:] = kept.values()
+    context["css_files"][:] = [c for c in context["css_files"] if "thebe" not in str(c.filename)]
+
+
+def finish(app, exception):
+    """MathJax, the page at the site's root and robots.txt; the theme's script for icons goes."""
+    if exception or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    for part in MATHJAX_PARTS:
+        source, target = MATHJAX / part, out / "_static" / "mathjax" / part
+        if not source.exists():
+            raise ExtensionError(f"MathJax is not there: {source} is missing; run `make book`")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(source, target)
+
+    names = {"site": app.config.html_baseurl, "root": app.config.root_doc}
+    page = REDIRECT.format(title=html.escape(app.config.html_title), **names)
+    (out / "index.html").write_text(page, encoding="utf-8")
+    robots = "User-agent: *\nAllow: /\nSitemap: {site}sitemap.xml\n".format(**names)
+    (out / "robots.txt").write_text(robots, encoding="utf-8")
+
+    for path in [*out.glob("*.html"), *out.glob("chapters/**/*.html")]:
+        text = path.read_text(encoding="utf-8")
+        path.write_text(ICONS.sub("", text), encoding="utf-8")
+    for path in (out / "_static" / "scripts").glob("fontawesome.js*"):
+        path.unlink()
+
+
+def setup(app):
+    # Lower numbers come first.  500 is everyone's default; the 404 page's addresses are made at 400.
+    app.connect("config-inited", set_addresses, priority=100)
+    app.connect("html-page-context", complete_head, priority=450)
+    app.connect("html-page-context", drop_files, priority=900)
+    app.connect("build-finished", finish, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
