@@ -2,9 +2,9 @@
 
 The modules, from the ground up: ``series`` (power series in the step size), ``averages``
 (exponential memory), ``losses``, ``optimizers`` (each once), ``modified`` (the modified equations),
-``flow`` (runs and flows), ``orders`` (measured slopes), ``plot`` (one figure style; imported by
-name, because it brings Matplotlib), ``ledger`` and ``equations`` (every labelled equation,
-checked).
+``trees`` (rooted trees, for linear memory), ``flow`` (runs and flows), ``orders`` (measured slopes),
+``plot`` (one figure style; imported by name, because it brings Matplotlib), ``svg`` and ``explore``
+(figures that move), ``ledger`` and ``equations`` (every labelled equation, checked).
 """
 
 from bea.averages import Average, identity, lag, moments, square
@@ -24,6 +24,7 @@ from bea.modified import ModifiedEquation, TransientEquation, modified_equation,
 from bea.optimizers import Optimizer, adam, gradient_descent, heavy_ball, nesterov, rmsprop
 from bea.orders import Study, order_study
 from bea.series import Series, antidifference, taylor
+from bea.trees import elementary_differential, rooted_trees, tree_coefficients
 
 __all__ = [
     "Average",
@@ -41,6 +42,7 @@ __all__ = [
     "antidifference",
     "bilinear",
     "explore",
+    "elementary_differential",
     "flow",
     "gradient_descent",
     "heavy_ball",
@@ -54,9 +56,11 @@ __all__ = [
     "order_study",
     "quadratic",
     "rmsprop",
+    "rooted_trees",
     "rosenbrock",
     "run",
     "square",
     "taylor",
     "transient_equation",
+    "tree_coefficients",
 ]

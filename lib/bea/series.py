@@ -313,8 +313,21 @@ def antidifference(polynomial):
     >>> antidifference(np.array([0.0, 1.0])).tolist()
     [0.0, -0.5, 0.5]
     """
-    matrix = _faulhaber(len(polynomial), polynomial.dtype == object)
+    matrix = faulhaber(len(polynomial), polynomial.dtype == object)
     return np.tensordot(matrix, polynomial, axes=(1, 0))
+
+
+@cache
+def faulhaber(length, exact):
+    """The matrix of :func:`antidifference`: column j holds the polynomial that belongs to s^j."""
+    matrix = np.zeros((length + 1, length), dtype=object)
+    for j in range(length):
+        for i in range(1, j + 2):
+            bernoulli = sp.bernoulli(j + 1 - i)
+            if j + 1 - i == 1:
+                bernoulli = sp.Rational(-1, 2)  # B_1 = -1/2: the convention that goes with B_n(0)
+            matrix[i, j] = bernoulli * comb(j + 1, i) / (j + 1)
+    return matrix if exact else matrix.astype(float)
 
 
 def taylor(expression, symbols, curve):
@@ -411,15 +424,3 @@ def _apply(ufunc, value):
     for index in np.ndindex(value.shape):
         result[index] = symbolic(value[index])
     return result
-
-
-@cache
-def _faulhaber(length, exact):
-    matrix = np.zeros((length + 1, length), dtype=object)
-    for j in range(length):
-        for i in range(1, j + 2):
-            bernoulli = sp.bernoulli(j + 1 - i)
-            if j + 1 - i == 1:
-                bernoulli = sp.Rational(-1, 2)  # B_1 = -1/2: the convention that goes with B_n(0)
-            matrix[i, j] = bernoulli * comb(j + 1, i) / (j + 1)
-    return matrix if exact else matrix.astype(float)

@@ -1,0 +1,213 @@
+r"""Rooted trees: the modified equation of every optimizer whose memory is linear, for all losses at
+once.
+
+Differentiate :math:`\dot\theta = f(\theta)` again and again, and every term that appears is an
+*elementary differential*: :math:`f`, :math:`f'f`, :math:`f''(f,f)`, :math:`f'f'f`, ...  They
+correspond to rooted trees: a node with m branches is an m-th derivative of :math:`f`, applied to
+what its branches stand for.  An optimizer that averages gradients, and gradients only, follows
+
+.. math:: \dot\theta = \sum_\tau h^{|\tau|-1}\,\frac{b(\tau)}{\sigma(\tau)}\,F(\tau)(\theta), \qquad
+          f = -\nabla E,
+
+where the numbers :math:`b(\tau)` depend on the optimizer but not on the loss (Hairer, Lubich and
+Wanner, Geometric Numerical Integration, chapters III and IX).
+
+A tree is the sorted tuple of its branches: ``()`` is a single node, ``((),)`` two nodes in a row.
+"""
+
+from functools import cache
+from math import comb, factorial, prod
+
+import sympy as sp
+from sympy.polys.domains import QQ
+
+from bea.averages import identity, moments
+from bea.series import faulhaber
+
+__all__ = [
+    "density",
+    "elementary_differential",
+    "order",
+    "rooted_trees",
+    "symmetry",
+    "tree_coefficients",
+]
+
+
+@cache
+def order(tree):
+    """The number of nodes, written \\|tree\\|.
+
+    >>> order(((), ((),)))
+    4
+    """
+    return 1 + sum(order(branch) for branch in tree)
+
+
+@cache
+def symmetry(tree):
+    r"""The number :math:`\sigma` of ways to exchange equal branches.
+
+    >>> symmetry(((), (), ()))
+    6
+    """
+    repeats = [factorial(tree.count(branch)) for branch in set(tree)]
+    return prod(repeats) * prod(symmetry(branch) for branch in tree)
+
+
+@cache
+def density(tree):
+    r"""The product :math:`\gamma` of the orders of all subtrees: :math:`1/\gamma` belongs to the
+    exact flow of :math:`f` over the time h.
+
+    >>> density((((),),))
+    6
+    """
+    return order(tree) * prod(density(branch) for branch in tree)
+
+
+@cache
+def rooted_trees(nodes):
+    """All rooted trees with that number of nodes, as a tuple.
+
+    >>> rooted_trees(3)
+    (((), ()), (((),),))
+    >>> [len(rooted_trees(n)) for n in range(1, 10)]
+    [1, 1, 2, 4, 9, 20, 48, 115, 286]
+    """
+    return tuple(sorted(_forests(nodes - 1, nodes - 1)))
+
+
+@cache
+def _forests(nodes, largest):
+    """All sorted tuples of trees with ``nodes`` nodes altogether, none with more than ``largest``."""
+    if nodes == 0:
+        return ((),)
+    found = set()
+    for size in range(1, min(nodes, largest) + 1):
+        for tree in rooted_trees(size):
+            for rest in _forests(nodes - size, size):
+                found.add(tuple(sorted((tree, *rest), key=_rank)))
+    return tuple(found)
+
+
+def _rank(tree):
+    return order(tree), tree
+
+
+def tree_coefficients(optimizer, nodes):
+    r"""The coefficients :math:`b(\tau)` of the modified equation, a dict from each tree with at most
+    ``nodes`` nodes to a SymPy number or rational function of the symbolic hyper-parameters.
+
+    The curve through the iterates is :math:`\theta(sh) = \theta + \sum_\tau h^{|\tau|}
+    p_\tau(s) F(\tau)/\sigma(\tau)` with polynomials :math:`p_\tau`.  Along it, the gradient's
+    polynomial for :math:`\tau = [\tau_1, \dots, \tau_m]` is the product :math:`p_{\tau_1} \cdots
+    p_{\tau_m}`; averaging and stepping act on the powers of s, one matrix for all trees; and
+    :math:`b(\tau) = p_\tau'(0)`.
+
+    Raises ValueError if the optimizer's memory is not linear in the gradient, if a
+    hyper-parameter is a float or an array (exact numbers and symbols are needed), or if ``nodes`` is
+    not positive.
+
+    Examples
+    --------
+    Explicit Euler (Hairer, Lubich and Wanner, IX.1): the chain has :math:`(-1)^{p+1}/p`.
+
+    >>> from bea.optimizers import gradient_descent, heavy_ball
+    >>> euler = tree_coefficients(gradient_descent(), 4)
+    >>> [euler[chain] for chain in ((), ((),), (((),),), ((((),),),))]
+    [1, -1/2, 1/3, -1/4]
+
+    Heavy ball, to first order in h:
+
+    >>> tree_coefficients(heavy_ball(sp.Symbol("beta")), 2)[((),)]
+    (beta + 1)/(2*(beta - 1)**3)
+    """
+    if nodes < 1:
+        raise ValueError(f"nodes must be at least 1, got {nodes}")
+    domain, memory = _linear_memory(optimizer)
+    matrix = _step_matrix(domain, memory, nodes)
+
+    @cache
+    def along(tree):
+        """The polynomial of the gradient along the curve: one product per tree, of a smaller tree's
+        polynomial and the last branch's."""
+        if not tree:
+            return (domain.one,)
+        left, right = along(tree[:-1]), curve(tree[-1])
+        product = [domain.zero] * (len(left) + len(right) - 1)
+        for i, a in enumerate(left):
+            if a:
+                for j, b in enumerate(right):
+                    product[i + j] += a * b
+        return tuple(product)
+
+    @cache
+    def curve(tree):
+        values = along(tree)
+        return tuple(
+            sum((values[j] * matrix[j][i] for j in range(max(i - 1, 0), len(values))), domain.zero)
+            for i in range(len(values) + 1)
+        )
+
+    trees = [tree for n in range(1, nodes + 1) for tree in rooted_trees(n)]
+    return {tree: sp.factor(domain.to_sympy(curve(tree)[1])) for tree in trees}
+
+
+def _linear_memory(optimizer):
+    """(domain, [(weight, decay), ...]): the step as a weighted sum of averages of gradients."""
+    averages = optimizer.averages
+    if any(average.of is not identity for average in averages):
+        raise ValueError(
+            f"{optimizer!r} averages something else than the gradient; trees need linear memory"
+        )
+    given = [sp.sympify(value) for value in optimizer.hyperparameters.values()]
+    if any(not isinstance(value, sp.Expr) or value.has(sp.Float) for value in given):
+        raise ValueError(
+            f"trees need exact hyper-parameters, Fraction(9, 10) or a symbol for 0.9; got {optimizer!r}"
+        )
+    units = [[sp.Integer(i == j) for i in range(len(averages))] for j in range(len(averages))]
+    weights = [sp.sympify(optimizer.update(*unit)) for unit in units]
+    probe = [sp.Rational(k + 2, k + 3) * (-1) ** k for k in range(len(averages))]
+    if sp.simplify(optimizer.update(*probe) - sum(w * x for w, x in zip(weights, probe))) != 0:
+        raise ValueError(f"the step of {optimizer!r} is not linear in its averages")
+    symbols = sorted(set().union(*(value.free_symbols for value in given)), key=str)
+    domain = QQ.frac_field(*symbols) if symbols else QQ
+    exact = [(w, sp.sympify(average.decay)) for w, average in zip(weights, averages)]
+    return domain, [(domain.from_sympy(w), domain.from_sympy(d)) for w, d in exact]
+
+
+def _step_matrix(domain, memory, nodes):
+    """What memory and step make of the powers of s: row j holds the polynomial P with P(s+1) - P(s)
+    = the weighted averages of s^j along the curve."""
+    averaged = [[domain.zero] * nodes for _ in range(nodes)]
+    for weight, decay in memory:
+        age = moments(decay, nodes)
+        for j in range(nodes):
+            for i in range(j + 1):
+                averaged[j][j - i] += weight * age[i] * ((-1) ** i * comb(j, i))
+    sums = faulhaber(nodes, exact=True)
+    sums = [[domain.from_sympy(sp.sympify(value)) for value in row] for row in sums.T]
+    return [
+        [
+            sum((averaged[j][m] * sums[m][i] for m in range(j + 1)), domain.zero)
+            for i in range(nodes + 1)
+        ]
+        for j in range(nodes)
+    ]
+
+
+def elementary_differential(tree, field, variables):
+    r"""The vector :math:`F(\tau)` of a field, a SymPy column of expressions in ``variables``.
+
+    >>> y = sp.Symbol("y")
+    >>> elementary_differential(((), ()), sp.Matrix([y**3]), [y])
+    Matrix([[6*y**7]])
+    """
+    result, directions = field, {}
+    for k, branch in enumerate(tree):
+        # constant while we differentiate, what the branch stands for afterwards
+        held = sp.Matrix([sp.Dummy(f"v{k}_{i}") for i in range(len(variables))])
+        result = result.jacobian(variables) * held
+        directions |= dict(zip(held, elementary_differential(branch, field, variables)))
+    return result.xreplace(directions)
