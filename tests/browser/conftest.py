@@ -1,14 +1,19 @@
 """Fixtures of the browser tests, and the table that they leave behind.
 
-`serve(folder)` gives the address under which a folder is served, `offline_context(...)` a fresh
-browser context that reaches this machine only, with the log of what its pages did.  A test that
-measures something calls `record_property("row", (page, {column: value}))`.
+`serve(folder)` gives the address under which a folder is served, `book` that of the built book,
+`offline_context(...)` a fresh browser context that reaches this machine only, with the log of what its
+pages did.  A test that measures something calls `record_property("row", (page, {column: value}))`.
 """
 
+from urllib.parse import urlsplit
+
 import pytest
-from browsing import CHROMIUM, FLAGS, OUT, Log, Server
+import yaml
+from browsing import CHROMIUM, FLAGS, OUT, ROOT, SITE, Log, Server
 from playwright.sync_api import sync_playwright
 from report import Report
+
+from book_site import site_address
 
 
 def pytest_configure(config):
@@ -43,6 +48,18 @@ def serve():
     yield serve
     for server in servers.values():
         server.close()
+
+
+@pytest.fixture(scope="session")
+def book(serve, tmp_path_factory):
+    """The address of the built book, under the path at which it is published (the 404 page needs it)."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    path = urlsplit(site_address(config["repository"]["url"])).path.strip("/")
+    if not path:
+        return serve(SITE)
+    folder = tmp_path_factory.mktemp("host")
+    (folder / path).symlink_to(SITE, target_is_directory=True)
+    return f"{serve(folder)}/{path}"
 
 
 @pytest.fixture

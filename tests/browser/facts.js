@@ -16,7 +16,26 @@ window.facts = (() => {
     return { typeset: performance.now(), paint: paint ? paint.startTime : null };
   }
 
-  const theme = () => document.documentElement.dataset.theme;
+  // Opens what is folded, as a reader would: folded text is not seen, nor is what is wrong with it.
+  function unfold() {
+    const style = document.head.appendChild(document.createElement("style"));
+    style.textContent = "* { transition: none !important; animation: none !important }";
+    for (const box of document.querySelectorAll("details")) box.open = true;
+    for (const button of document.querySelectorAll(".toggle-hidden button.toggle-button")) button.click();
+  }
+
+  // The colours that the page shows, once a change of them is on the screen.
+  async function theme() {
+    for (let k = 0; k < 2; k++) await new Promise(requestAnimationFrame);
+    return document.documentElement.dataset.theme;
+  }
+
+  // Writes each formula as plain text in its place: axe sees no text in MathJax's glyphs, and thousands
+  // of elements less make it five times as fast.
+  function flatten() {
+    for (const item of window.MathJax?.startup?.document?.math ?? [])
+      item.typesetRoot.textContent = item.math;
+  }
 
   function mathematics() {
     const untypeset = [], wrong = [], raw = [];
@@ -51,19 +70,23 @@ window.facts = (() => {
 
   function overflow() {
     const root = document.scrollingElement, wide = [], clipped = [];
+    // MathJax's copy of each formula for screen readers is one pixel, yet counts as contents.
+    const style = document.head.appendChild(document.createElement("style"));
+    style.textContent = "mjx-assistive-mml { display: none !important }";
     const column = document.querySelector(".bd-article-container");
     for (const e of seen(document.body)) {
-      const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+      const box = e.getBoundingClientRect(), { overflowX, overflowY } = getComputedStyle(e);
       // One pixel wide: words for screen readers only.
       if (box.width <= 1 || box.height <= 1) continue;
       const limit = column?.contains(e) ? column.getBoundingClientRect().right : innerWidth;
       if (Math.max(box.right - limit, -box.left) > 1 && !scrolled(e) && !wide.some((w) => w.contains(e)))
         wide.push(e);
       const cut = (kind, inner, outer) => /hidden|clip/.test(kind) && outer > 1 && inner > outer + 1;
-      if (e.textContent.trim() && (cut(style.overflowX, e.scrollWidth, e.clientWidth)
-                                   || cut(style.overflowY, e.scrollHeight, e.clientHeight)))
+      if (e.textContent.trim() && (cut(overflowX, e.scrollWidth, e.clientWidth)
+                                   || cut(overflowY, e.scrollHeight, e.clientHeight)))
         clipped.push(`${place(e)}: ${e.scrollWidth}x${e.scrollHeight} in ${e.clientWidth}x${e.clientHeight}`);
     }
+    style.remove();
     return { page: root.scrollWidth, window: innerWidth, wide: wide.map(place), clipped };
   }
 
@@ -74,5 +97,5 @@ window.facts = (() => {
     return false;
   }
 
-  return { ready, theme, mathematics, overflow };
+  return { ready, unfold, theme, mathematics, overflow, flatten };
 })();
