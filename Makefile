@@ -31,13 +31,14 @@ BROWSER   := $(VENV)/.browser
 WEB       := tools/web/node_modules/.installed
 BUILT     := _build/.built
 SITE      := _build/html/index.html
+PDF       := _build/pdf/book.pdf
 # On a terminal pip shows its own progress; in a log one line a step is enough.
 PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI),--quiet --progress-bar off)
 # chapters/ itself is listed so that a removed file counts as a change.
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml
 
-.PHONY: help book test browser-test serve peers execute run-times speed lint constraints clean
+.PHONY: help book test browser-test pdf site system serve peers execute run-times speed lint constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -52,6 +53,17 @@ test: $(INSTALLED)  ## make the environment, run all tests, doctests and noteboo
 
 browser-test: $(BUILT) $(BROWSER) $(WEB)  ## test the built book in Chromium, with the network cut off
 	$(BIN)/python -m pytest tests/browser -n 2 --durations=5 -rs
+
+pdf: $(PDF)  ## make a PDF of the whole book, from the outputs as they are committed
+	@echo "The PDF is up to date: $(CURDIR)/$(PDF)"
+
+# In turn, because the pages offer the PDF only if it is there when they are built.
+site:  ## make all that is published: the book, with its PDF to download
+	$(MAKE) pdf
+	$(MAKE) book
+
+system:  ## install the Debian packages that the PDF needs (as root)
+	$(PYTHON) tools/system.py --install
 
 serve: book  ## build the book and serve it on this machine only
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
@@ -115,8 +127,13 @@ $(WEB): tools/web/package.json tools/web/package-lock.json
 	@cd tools/web && npm ci --loglevel=error
 	@touch $@
 
+$(PDF): $(INSTALLED) $(SOURCES) CITATION.cff $(wildcard tools/pdf*) tools/book_site.py tools/system.py
+	@echo "Building the PDF ..."
+	$(BIN)/python tools/pdf.py
+
 # --all, because otherwise only changed pages are executed again, and a change in lib/ changes them all.
-$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py
+# A PDF that is there is kept up to date, since the pages offer it.
+$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py tools/pdf_link.py $(wildcard $(PDF))
 	@echo "Executing and building the book ..."
 	$(BIN)/jupyter-book build . --all -W -n --keep-going
 	$(BIN)/python tools/check_site.py _build/html

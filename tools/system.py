@@ -1,0 +1,58 @@
+"""Say which Debian packages the PDF needs and this machine lacks; with --install, install them.
+
+It needs no environment, and root only for --install.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+# Each package, and what shows that it is there: a program, or a file that TeX finds.
+PACKAGES = {
+    "latexmk": "latexmk",
+    "texlive-xetex": "xelatex",
+    "texlive-latex-recommended": "unicode-math.sty",
+    "texlive-latex-extra": "titlesec.sty",
+    "fonts-freefont-otf": "FreeSerif.otf",
+    "fonts-dejavu-core": "DejaVuSansMono.ttf",
+    "fonts-texgyre-math": "texgyretermes-math.otf",
+}
+
+
+def is_there(thing):
+    if "." not in thing:
+        return shutil.which(thing) is not None
+    if shutil.which("kpsewhich") is None:
+        return False
+    return subprocess.run(["kpsewhich", thing], capture_output=True).returncode == 0
+
+
+def missing():
+    return [package for package, thing in PACKAGES.items() if not is_there(thing)]
+
+
+def advice(packages):
+    return (
+        f"The PDF needs these Debian packages, which are missing here: {', '.join(packages)}.\n"
+        f"Install them with:  apt-get install --no-install-recommends {' '.join(packages)}\n"
+        "or, as root, with:  make system"
+    )
+
+
+def main():
+    packages = missing()
+    if packages and sys.argv[1:] == ["--install"]:
+        if os.geteuid() != 0 or shutil.which("apt-get") is None:
+            raise SystemExit(f"{advice(packages)}\nOnly root on Debian or Ubuntu can do that.")
+        install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+        subprocess.run(["apt-get", "update"], check=True)
+        subprocess.run(install, check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        packages = missing()
+    if packages:
+        raise SystemExit(advice(packages))
+    print("All system packages for the PDF are there.")
+
+
+if __name__ == "__main__":
+    main()
