@@ -21,7 +21,18 @@ from bea.losses import (
     rosenbrock,
 )
 from bea.modified import ModifiedEquation, TransientEquation, modified_equation, transient_equation
-from bea.optimizers import Optimizer, adam, gradient_descent, heavy_ball, nesterov, rmsprop
+from bea.optimizers import (
+    Optimizer,
+    adam,
+    adamw,
+    gradient_descent,
+    heavy_ball,
+    lion,
+    nadam,
+    nesterov,
+    rmsprop,
+    signum,
+)
 from bea.orders import Study, order_study
 from bea.series import Series, antidifference, taylor
 from bea.trees import elementary_differential, rooted_trees, tree_coefficients
@@ -39,6 +50,7 @@ __all__ = [
     "TransientEquation",
     "VectorField",
     "adam",
+    "adamw",
     "antidifference",
     "bilinear",
     "explore",
@@ -48,10 +60,12 @@ __all__ = [
     "heavy_ball",
     "identity",
     "lag",
+    "lion",
     "logistic_regression",
     "mean",
     "modified_equation",
     "moments",
+    "nadam",
     "nesterov",
     "order_study",
     "quadratic",
@@ -59,6 +73,7 @@ __all__ = [
     "rooted_trees",
     "rosenbrock",
     "run",
+    "signum",
     "square",
     "taylor",
     "transient_equation",

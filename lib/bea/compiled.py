@@ -58,7 +58,7 @@ def _symbolic_step(constructor, conventions, loss):
     ]
     still_missing = [average.decay * w for average, w in zip(optimizer.averages, missing)]
     moved = [
-        x - h * optimizer.update(*(m / (1 - w) for m, w in zip(now, still_missing)))
+        x - h * optimizer.step(x, *(m / (1 - w) for m, w in zip(now, still_missing)))
         for x, now in zip(theta, zip(*advanced))
     ]
     return _Step(

@@ -187,7 +187,7 @@ def _run_arrays(optimizer, losses, theta, h, steps, batches, state, correct):
                 weight * average.decay for average, weight in zip(optimizer.averages, forgotten)
             ]
             seen = [m * (1 / (1 - weight)) for m, weight in zip(state, forgotten)]
-        theta = theta - h * optimizer.update(*seen)
+        theta = theta - h * optimizer.step(theta, *seen)
         path[n + 1] = theta
     return np.moveaxis(path, 1, -1)
 

@@ -282,7 +282,7 @@ def _curve(optimizer, loss, start, order):
     polynomials = [start[None]]
     for _ in range(order):
         theta = Series.from_polynomials(polynomials)
-        step = optimizer.update(*_averages_along(optimizer, loss.gradient_code(theta)))
+        step = optimizer.step(theta, *_averages_along(optimizer, loss.gradient_code(theta)))
         polynomials.append(antidifference(-step.coefficients[-1]))
     return polynomials
 
@@ -349,7 +349,8 @@ def _piece(equation, history, start):
     gradients = [loss.gradient_code(start) for loss in losses]
     values = [[average.of(gradient) for gradient in gradients] for average in optimizer.averages]
     # U^(l) at the present point for all steps l = 0..n, the step on the first axis
-    steps = _update_over_steps(
+    steps = _steps_at(
+        start,
         optimizer,
         [
             sum(_times(shares[a][:, i], value, start.ndim) for i, value in enumerate(values[a]))
@@ -378,17 +379,18 @@ def _piece(equation, history, start):
             seen.coefficients[0] = seen.coefficients[0] * share
             total = total + seen
         averages.append(total)
-    step = optimizer.update(*averages)
+    step = optimizer.step(Series.from_polynomials([[start], [0 * start, f_0]]), *averages)
     return f_0, antidifference(-step.coefficients[1])[1]
 
 
-def _update_over_steps(optimizer, averages):
-    """The update at many steps: arrays at once, SymPy objects one step after another."""
+def _steps_at(theta, optimizer, averages):
+    """The step of the optimizer at many times: arrays at once, SymPy objects one after another."""
     if averages[0].dtype != object:
-        return optimizer.update(*averages)
+        return optimizer.step(theta, *averages)
+    here = Series.from_polynomials([[theta]])
     return np.stack(
         [
-            optimizer.update(*(Series.from_polynomials([[m]]) for m in at_step)).leading
+            optimizer.step(here, *(Series.from_polynomials([[m]]) for m in at_step)).leading
             for at_step in zip(*averages)
         ]
     )

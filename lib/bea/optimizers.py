@@ -2,17 +2,18 @@ r"""Each optimizer once: the averages it keeps, and a memoryless formula for the
 
 Every optimizer here makes the step
 
-.. math:: \theta^{(n+1)} = \theta^{(n)} - h\, U(m_1^{(n)}, m_2^{(n)}, \dots),
+.. math:: \theta^{(n+1)} = \theta^{(n)} - h\, \bigl(U(m_1^{(n)}, m_2^{(n)}, \dots) +
+          \lambda\,\theta^{(n)}\bigr),
 
 where the :math:`m_i` are exponential averages (:class:`bea.averages.Average`) of functions of the
 gradient, all taken *including* the gradient at step n, and :math:`U` is a formula that acts
-coordinate by coordinate and remembers nothing. The formula runs alike on floats, on arrays, on
+coordinate by coordinate and remembers nothing; :math:`\lambda` is a weight decay, 0 in most of them. The formula runs alike on floats, on arrays, on
 :class:`bea.series.Series` and on SymPy expressions: from this one definition the algorithm, its
 modified equation and their check all follow.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from numbers import Real
 
@@ -21,12 +22,23 @@ import sympy as sp
 
 from bea.averages import Average, identity, square
 
-__all__ = ["Optimizer", "adam", "gradient_descent", "heavy_ball", "nesterov", "rmsprop"]
+__all__ = [
+    "Optimizer",
+    "adam",
+    "adamw",
+    "gradient_descent",
+    "heavy_ball",
+    "lion",
+    "nadam",
+    "nesterov",
+    "rmsprop",
+    "signum",
+]
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An optimizer with exponential memory.
+    r"""An optimizer with exponential memory.
 
     Attributes
     ----------
@@ -34,11 +46,11 @@ class Optimizer:
     hyperparameters : mapping from name to value, as they were given
     conventions : mapping from name to bool: the constructor's other arguments
     averages : tuple of Average
-    update : function of one argument per average; returns the step U, which is then multiplied by
-        -h
+    update : function of one argument per average; returns U
     bias_correction : bool
         Whether each average is divided by 1 - decay^(n+1), so that its weights sum to one from the
         first step on.
+    weight_decay : what :math:`\lambda\,\theta` is added to U with
 
     Examples
     --------
@@ -53,6 +65,14 @@ class Optimizer:
     averages: tuple
     update: Callable
     bias_correction: bool = False
+    weight_decay: object = 0
+
+    def step(self, theta, *averages):
+        """What is multiplied by -h and added to ``theta``: the update and the weight decay."""
+        update = self.update(*averages)
+        if isinstance(self.weight_decay, int) and self.weight_decay == 0:
+            return update
+        return update + self.weight_decay * theta
 
     @property
     def name(self):
@@ -218,6 +238,111 @@ def adam(beta, rho, epsilon, *, epsilon_inside=True, bias_correction=True):
         "bias_correction": _flag("bias_correction", bias_correction),
     }
     return Optimizer(adam, given, conventions, memory, update, bias_correction)
+
+
+def adamw(beta, rho, epsilon, weight_decay, *, epsilon_inside=True, bias_correction=True):
+    r"""AdamW: Adam, whose parameters decay besides, untouched by its averages.
+
+    .. math:: \theta_j \leftarrow \theta_j - h\,\bigl(\hat m_j/\sqrt{\hat v_j + \varepsilon} +
+              \lambda\theta_j\bigr)
+
+    ``weight_decay`` is :math:`\lambda`; PyTorch's and the paper's decay is multiplied by h, too.
+    Raises ValueError if a decay is not in [0, 1), or ``epsilon`` or ``weight_decay`` is negative.
+
+    Source: Loshchilov and Hutter (2019), Algorithm 2.
+
+    Examples
+    --------
+    >>> adamw(beta=0.9, rho=0.99, epsilon=0.0, weight_decay=0.5).step(2.0, 3.0, 9.0).item()
+    2.0
+    """
+    plain = adam(beta, rho, epsilon, epsilon_inside=epsilon_inside, bias_correction=bias_correction)
+    decay = _stability("weight_decay", weight_decay)
+    given = {**plain.hyperparameters, "weight_decay": decay}
+    return replace(plain, constructor=adamw, hyperparameters=given, weight_decay=decay)
+
+
+def nadam(beta, rho, epsilon, *, bias_correction=True):
+    r"""NAdam: Adam with Nesterov's look ahead in the numerator, :math:`\varepsilon` inside the root.
+
+    .. math:: \theta_j \leftarrow \theta_j - h\,\frac{\beta\hat m_j + (1-\beta)\,\partial_j E}
+              {\sqrt{\hat v_j + \varepsilon}}
+
+    Both averages are corrected with the present step's weights; Dozat (2016) corrects the
+    first one with the next step's and lets :math:`\beta` grow, which a steady state does not see.
+    Raises ValueError if ``beta`` or ``rho`` is not in [0, 1) or ``epsilon`` is negative.
+
+    Examples
+    --------
+    >>> g = sp.Symbol("g", positive=True)
+    >>> sp.simplify(nadam(sp.Symbol("beta"), sp.Symbol("rho"), 0).update(g, g, g**2))
+    1
+    """
+    beta, rho = _decay("beta", beta), _decay("rho", rho)
+    epsilon = _stability("epsilon", epsilon)
+    memory = (Average(identity, 0), Average(identity, beta), Average(square, rho))
+    given = {"beta": beta, "rho": rho, "epsilon": epsilon}
+    conventions = {"bias_correction": _flag("bias_correction", bias_correction)}
+
+    def update(g, m, v):
+        return (beta * m + (1 - beta) * g) / _sqrt(v + epsilon)
+
+    return Optimizer(nadam, given, conventions, memory, update, bias_correction)
+
+
+def signum(beta, epsilon):
+    r"""Signum: the sign of an average of gradients, :math:`m/\sqrt{m^2 + \varepsilon}`.
+
+    With :math:`\varepsilon = 0` it is the sign itself; a positive one makes it smooth, as the
+    modified equation needs where a coordinate of the gradient changes its sign.
+    Raises ValueError if ``beta`` is not in [0, 1) or ``epsilon`` is negative.
+
+    Source: Bernstein et al. (2018), with the sign made smooth.
+
+    Examples
+    --------
+    >>> signum(beta=0.9, epsilon=0.0).update(-2.0).item()
+    -1.0
+    """
+    beta, epsilon = _decay("beta", beta), _stability("epsilon", epsilon)
+    given = {"beta": beta, "epsilon": epsilon}
+    return Optimizer(signum, given, {}, (Average(identity, beta),), _smooth_sign(epsilon))
+
+
+def lion(beta_1, beta_2, epsilon, weight_decay=0.0):
+    r"""Lion: the sign of a mixture of the present gradient and an older average, made smooth.
+
+    .. math:: c = \beta_1 m + (1-\beta_1)\nabla E, \quad
+              \theta_j \leftarrow \theta_j - h\,\bigl(c_j/\sqrt{c_j^2 + \varepsilon} +
+              \lambda\theta_j\bigr), \quad m \leftarrow \beta_2 m + (1-\beta_2)\nabla E
+
+    Lion looks at m *before* it takes in the present gradient.  In terms of the m after that,
+    :math:`c = (\beta_1/\beta_2)\,m + (1 - \beta_1/\beta_2)\nabla E`, which is how it is written here.
+    Raises ValueError if ``beta_1`` is not in [0, 1), ``beta_2`` not in (0, 1), or ``epsilon`` or
+    ``weight_decay`` is negative.
+
+    Source: Chen et al. (2023), Algorithm 2; epsilon = 0 is theirs.
+
+    Examples
+    --------
+    >>> lion(beta_1=0.9, beta_2=0.99, epsilon=0.0).update(1.0, -20.0).item()
+    -1.0
+    """
+    beta_1, epsilon = _decay("beta_1", beta_1), _stability("epsilon", epsilon)
+    beta_2 = _hyperparameter("beta_2", beta_2, lambda v: (v > 0) & (v < 1), "in (0, 1)")
+    decay = _stability("weight_decay", weight_decay)
+    given = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "weight_decay": decay}
+    memory = (Average(identity, 0), Average(identity, beta_2))
+    sign = _smooth_sign(epsilon)
+
+    def update(g, m):
+        return sign(beta_1 / beta_2 * m + (1 - beta_1 / beta_2) * g)
+
+    return Optimizer(lion, given, {}, memory, update, weight_decay=decay)
+
+
+def _smooth_sign(epsilon):
+    return lambda m: m / _sqrt(m * m + epsilon)
 
 
 def _adaptive(epsilon, inside):

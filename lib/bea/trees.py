@@ -157,9 +157,9 @@ def tree_coefficients(optimizer, nodes):
 def _linear_memory(optimizer):
     """(domain, [(weight, decay), ...]): the step as a weighted sum of averages of gradients."""
     averages = optimizer.averages
-    if any(average.of is not identity for average in averages):
+    if any(average.of is not identity for average in averages) or optimizer.weight_decay != 0:
         raise ValueError(
-            f"{optimizer!r} averages something else than the gradient; trees need linear memory"
+            f"{optimizer!r} uses more than averages of the gradient; trees need linear memory"
         )
     given = [sp.sympify(value) for value in optimizer.hyperparameters.values()]
     if any(not isinstance(value, sp.Expr) or value.has(sp.Float) for value in given):

@@ -1,0 +1,190 @@
+"""AdamW, NAdam, Signum and Lion: the runs against loops written from the papers, the equations by slopes."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import bea
+from bea.trees import tree_coefficients
+
+LOSS = bea.bilinear()
+START = (0.9, 1.5)
+
+ADAMW = bea.adamw(beta=0.5, rho=0.6, epsilon=0.3, weight_decay=0.7)
+NADAM = bea.nadam(beta=0.5, rho=0.6, epsilon=0.3)
+SIGNUM = bea.signum(beta=0.6, epsilon=0.3)
+LION = bea.lion(beta_1=0.4, beta_2=0.6, epsilon=0.3, weight_decay=0.7)
+FOUR = [ADAMW, NADAM, SIGNUM, LION]
+
+
+def name(optimizer):
+    return optimizer.name
+
+
+def by_the_paper(optimizer, steps, h):
+    """The iterates by a loop that follows the paper's own lines."""
+    p = optimizer.hyperparameters
+    theta, m, v = np.array(START), np.zeros(2), np.zeros(2)
+    path = [theta]
+    for n in range(1, steps + 1):
+        g = LOSS.gradient(theta)
+        if optimizer.name == "lion":  # Chen et al. 2023, Algorithm 2
+            c = p["beta_1"] * m + (1 - p["beta_1"]) * g
+            move = c / np.sqrt(c**2 + p["epsilon"]) + p["weight_decay"] * theta
+            m = p["beta_2"] * m + (1 - p["beta_2"]) * g
+        elif optimizer.name == "signum":
+            m = p["beta"] * m + (1 - p["beta"]) * g
+            move = m / np.sqrt(m**2 + p["epsilon"])
+        else:
+            m = p["beta"] * m + (1 - p["beta"]) * g
+            v = p["rho"] * v + (1 - p["rho"]) * g**2
+            top = m / (1 - p["beta"] ** n)
+            if optimizer.name == "nadam":
+                top = p["beta"] * top + (1 - p["beta"]) * g
+            move = top / np.sqrt(v / (1 - p["rho"] ** n) + p["epsilon"])
+            if optimizer.name == "adamw":  # Loshchilov and Hutter 2019, Algorithm 2, line 12
+                move = move + p["weight_decay"] * theta
+        theta = theta - h * move
+        path.append(theta)
+    return np.array(path)
+
+
+@pytest.mark.parametrize("optimizer", FOUR, ids=name)
+def test_run_follows_the_paper(optimizer):
+    expected = by_the_paper(optimizer, 40, 0.05)
+    assert np.allclose(bea.run(optimizer, LOSS, START, 0.05, 40), expected, rtol=1e-13, atol=1e-13)
+    # the paths for arrays and, where Numba is there, for long runs agree
+    many = bea.run(optimizer, LOSS, np.array([START, START]), 0.05, 40)
+    assert np.allclose(many[:, 1], expected, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("optimizer", FOUR, ids=name)
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_steady_state_slopes(optimizer, order):
+    study = bea.order_study(optimizer, LOSS, START, 0.1, [1e-3, 5e-4, 2.5e-4], order=order)
+    assert study.slope == pytest.approx(order, abs=0.1)
+
+
+@pytest.mark.parametrize("optimizer", FOUR, ids=name)
+def test_transient_slopes(optimizer):
+    losses = [bea.bilinear(c, k) for c, k in ((1, 2), (2, 2.5), (1.5, 1.5))]
+    batches = [1, 0, 2, 2, 1, 0, 1, 0, 0, 2] * 12
+    hs = [5e-4, 2.5e-4]
+
+    def slope(terms, **control):
+        return bea.order_study(
+            optimizer, losses, START,  0.03, hs, order=terms, start="rest",
+            equation=bea.transient_equation(optimizer, losses, terms, batches=batches), **control,
+        ).slope  # fmt: skip
+
+    assert slope(2) == pytest.approx(2, abs=0.12)
+    assert slope(1) == pytest.approx(1, abs=0.12)
+
+
+@pytest.mark.parametrize("optimizer", FOUR, ids=name)
+def test_a_halved_correction_drops_the_slope(optimizer):
+    equation = bea.modified_equation(optimizer, LOSS, 2)
+
+    class Halved:
+        def field(self, h):
+            def field(theta):
+                f_0, f_1 = equation.coefficients(theta)
+                return f_0 + h / 2 * f_1
+
+            return field
+
+    study = bea.order_study(
+        optimizer, LOSS, START, 0.1, [1e-3, 5e-4, 2.5e-4], order=2, equation=Halved()
+    )
+    assert study.slope == pytest.approx(1, abs=0.1)
+
+
+def test_weight_decay_alone_is_a_logarithm():
+    # with no gradient the parameter is multiplied by 1 - h lambda: the rate is -ln(1 - h lambda)/h
+    x = sp.Symbol("x")
+    flat = bea.Loss(0 * x + sp.Integer(1), (x,))
+    terms = bea.modified_equation(
+        bea.adamw(sp.Rational(1, 2), sp.Rational(1, 2), sp.Integer(1), sp.Symbol("w")), flat, 4
+    ).terms
+    w = sp.Symbol("w")
+    assert [sp.simplify(t[0] / x) for t in terms] == [-w, -(w**2) / 2, -(w**3) / 3, -(w**4) / 4]
+
+
+def test_without_weight_decay_adamw_is_adam():
+    theta = np.array([[0.3, 1.2], [0.9, 1.5]])
+    w = bea.adamw(beta=0.9, rho=0.95, epsilon=0.1, weight_decay=0.0)
+    a = bea.adam(beta=0.9, rho=0.95, epsilon=0.1)
+    assert np.allclose(
+        bea.modified_equation(w, LOSS, 3).coefficients(theta),
+        bea.modified_equation(a, LOSS, 3).coefficients(theta),
+    )
+    assert np.array_equal(bea.run(w, LOSS, START, 0.01, 50), bea.run(a, LOSS, START, 0.01, 50))
+
+
+def first_correction(optimizer, E, variables):
+    return bea.modified_equation(optimizer, bea.Loss(E, variables), 2).terms[1]
+
+
+def test_signum_looks_back_as_far_as_its_average():
+    # in one dimension: f = -S(g) with S(g) = g/sqrt(g^2+eps); f_1 = -(1/2)(1 + 2 lag) S'(g) g' S(g)
+    x, b, e = sp.Symbol("x"), sp.Symbol("b"), sp.Symbol("e", positive=True)
+    E = sp.Function("E")(x)
+    g = sp.diff(E, x)
+    S = g / sp.sqrt(g**2 + e)
+    expected = -(1 + b) / (1 - b) / 2 * sp.diff(S, x) * S
+    assert sp.simplify(first_correction(bea.signum(b, e), E, (x,))[0] - expected) == 0
+
+
+def test_lion_looks_back_by_beta_1_over_one_minus_beta_2():
+    # c is, to first order, the gradient where it was beta_1/(1 - beta_2) steps ago
+    x, b1, b2 = sp.symbols("x b1 b2")
+    e = sp.Symbol("e", positive=True)
+    E = sp.Function("E")(x)
+    g = sp.diff(E, x)
+    S = g / sp.sqrt(g**2 + e)
+    expected = -(1 + 2 * b1 / (1 - b2)) / 2 * sp.diff(S, x) * S
+    assert sp.simplify(first_correction(bea.lion(b1, b2, e), E, (x,))[0] - expected) == 0
+
+
+def test_nadam_looks_back_one_step_less_in_the_numerator():
+    # beta m + (1-beta) g has the lag beta^2/(1-beta)
+    x, b, r = sp.symbols("x b r")
+    e = sp.Symbol("e", positive=True)
+    E = sp.Function("E")(x)
+    g = sp.diff(E, x)
+    R = sp.sqrt(g**2 + e)
+    lag_top, lag_bottom = b**2 / (1 - b), r / (1 - r)
+    speed = -g / R * sp.diff(g, x)  # of g along the flow
+    mirrors = -(-lag_top * speed / R + g * lag_bottom * g * speed / R**3)
+    half_step = -sp.diff(g / R, x) * g / R / 2
+    assert sp.simplify(first_correction(bea.nadam(b, r, e), E, (x,))[0] - mirrors - half_step) == 0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: bea.adamw(0.9, 0.99, 1e-8, -0.1),
+        lambda: bea.lion(0.9, 0.0, 1e-8),
+        lambda: bea.lion(1.0, 0.9, 1e-8),
+        lambda: bea.signum(0.9, -1.0),
+        lambda: bea.nadam(-0.1, 0.9, 1e-8),
+    ],
+)
+def test_hyperparameters_out_of_range(make):
+    with pytest.raises(ValueError, match="must be"):
+        make()
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        bea.signum(Fraction(1, 2), Fraction(1)),
+        bea.lion(Fraction(1, 3), Fraction(1, 2), Fraction(1), Fraction(0)),
+    ],
+    ids=name,
+)
+def test_trees_need_linear_memory(optimizer):
+    with pytest.raises(ValueError, match="linear"):
+        tree_coefficients(optimizer, 2)
