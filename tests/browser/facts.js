@@ -97,5 +97,44 @@ window.facts = (() => {
     return false;
   }
 
-  return { ready, unfold, theme, mathematics, overflow, flatten };
+  // What an explorer shows: its sliders, its numbers as read, and all that moves in its figure.
+  function explorer(id) {
+    const box = document.getElementById(id), all = (what) => [...box.querySelectorAll(what)];
+    const sliders = {}, numbers = {};
+    for (const s of all("[data-slider]"))
+      sliders[s.dataset.slider] = {
+        place: Number(s.value), last: Number(s.max), spoken: s.getAttribute("aria-valuetext"),
+        named: [...s.labels].map((label) => label.textContent.trim()).join(" "),
+        shown: all(`[data-shown="${s.dataset.slider}"]`).map((e) => e.textContent).join(" "),
+      };
+    for (const e of all("[data-value]"))
+      (numbers[e.dataset.value] ??= []).push(e.textContent);
+    return {
+      sliders, numbers,
+      figure: all("[data-moving]").map((e) => e.getAttribute("d") ?? e.getAttribute("transform") ?? e.textContent),
+      pressed: box.querySelector("[data-action='play']").getAttribute("aria-pressed"),
+    };
+  }
+
+  const middle = (times) => times.sort((x, y) => x - y)[times.length >> 1];
+
+  // Milliseconds of one move until the layout is done, and from frame to frame; medians of 60 moves.
+  async function frames(id) {
+    const box = document.getElementById(id), sliders = [...box.querySelectorAll("[data-slider]")];
+    const works = [], waits = [];
+    let last = await new Promise(requestAnimationFrame);
+    for (let k = 0; k < 60; k++) {
+      const slider = sliders[k % sliders.length], begin = performance.now();
+      slider.value = Number(slider.value) < Number(slider.max) ? Number(slider.value) + 1 : 0;
+      slider.dispatchEvent(new Event("input", { bubbles: true }));
+      box.getBoundingClientRect();
+      works.push(performance.now() - begin);
+      const now = await new Promise(requestAnimationFrame);
+      waits.push(now - last);
+      last = now;
+    }
+    return { work: middle(works), wait: middle(waits) };
+  }
+
+  return { explorer, frames, ready, unfold, theme, mathematics, overflow, flatten };
 })();

@@ -1,0 +1,188 @@
+"""What the explorers' numbers must be, computed here again from the library.
+
+ORACLES maps a page to one function for each of its explorers, in their order: from the sliders'
+values to the numbers by name.  A number is compared to three digits; `places(x, 2)` is one that the
+chapter shows with two decimals; a tuple is several numbers in one text, a string is that very text.
+"""
+
+from functools import cache
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import bea
+
+START = (2.8, 3.5)
+BILINEAR = bea.bilinear()
+EULER = bea.gradient_descent()
+
+
+def places(value, decimals):
+    """A number that is shown with so many decimals."""
+    return pytest.approx(value, abs=0.51 * 10.0**-decimals)
+
+
+def preface(beta, rho):
+    (a, b) = bea.run(bea.adam(beta, rho, epsilon=1e-4), BILINEAR, START, 0.005, 3000)[-1]
+    curvature = np.trace(BILINEAR.hessian((a, b)))  # on the floor the other eigenvalue is zero
+    return {"a": a, "b": b, "difference": a - b, "curvature across the valley": curvature}
+
+
+def gradient_descent(h):
+    path = bea.run(EULER, BILINEAR, START, h, round(0.6 / h))
+    flow = bea.flow(bea.modified_equation(EULER, BILINEAR, order=1), START, 0.6 / 100, 100)
+    a, b = path[-1]
+    return {
+        "end": a**2 - b**2,
+        "curvature": h * np.linalg.eigvalsh(BILINEAR.hessian(START)).max(),
+        "ab after the first step (0.75 on the floor)": path[1][0] * path[1][1],
+        "gap at the end, divided by h": np.hypot(*(path[-1] - flow[-1])) / h,
+    }
+
+
+@cache
+def lotka_volterra():
+    q, p = sp.symbols("q p")
+    return bea.VectorField((q * (p - 1), p * (2 - q)), (q, p))
+
+
+@cache
+def euler_on_lotka_volterra(terms):
+    return bea.modified_equation(EULER, lotka_volterra(), terms)
+
+
+def backward_error(h, terms):
+    steps = round(9 / h)
+    run = bea.run(EULER, lotka_volterra(), (2.5, 1.0), h, steps)
+    flow = bea.flow(euler_on_lotka_volterra(int(terms)), (2.5, 1.0), h, steps)
+    return {"apart": np.hypot(*(flow[-1] - run[-1]))}
+
+
+@cache
+def penalized(mu):
+    g = sp.Matrix(BILINEAR.gradient_expressions)
+    return bea.Loss(BILINEAR.expression + mu * g.dot(g), BILINEAR.symbols)
+
+
+def implicit_gradient_regularization(h, mu):
+    a, b = bea.run(EULER, penalized(mu), START, h, 2500)[-1]
+    return {"landing": places(a**2 - b**2, 2), "total": h / 4 + mu}
+
+
+def mini_batches(h, spread):
+    place = np.array([0.5, 1.5])
+    batches = [bea.bilinear(1.5 + spread * d, 2) for d in (-1.5, -0.5, 0.5, 1.5)]
+
+    def mean_end(sequences):
+        ends = [bea.run(EULER, batches, place, h, 4, batches=s)[-1] for s in sequences]
+        return np.mean(ends, axis=0)
+
+    # Smith's flow: the mean loss E and h/(4m) times the mean of the squared gradients, time 4h
+    mean = sum(batch.expression for batch in batches) / 4
+    squares = sum(sp.Matrix(b.gradient_expressions).dot(b.gradient_expressions) for b in batches)
+    smith = bea.Loss(mean + sp.Float(h) / 16 * squares, batches[0].symbols)
+    smith_end = bea.flow(bea.modified_equation(EULER, smith, 1), place, h, 4)[-1]
+    orders, sequences = mean_end(permutations(range(4))), mean_end(product(range(4), repeat=4))
+
+    def apart(end, other):
+        return places(np.hypot(*(end - other)) / h**2, 2)
+
+    return {
+        "variance": places(np.var(spread * np.array([-1.5, -0.5, 0.5, 1.5])), 2),
+        "24 orders' mean to Smith's flow": apart(orders, smith_end),
+        "24 orders' mean to full batch": apart(orders, place),
+        "256 sequences' mean to Smith's flow": apart(sequences, smith_end),
+        "256 sequences' mean to full batch": apart(sequences, place),
+    }
+
+
+def looking_back(beta, n):
+    def road(k):
+        return 0.3 + 1.2 / (1 + np.exp((k - 55) / 9))
+
+    n = int(n)
+    weights = np.array([(1 - beta) * beta**k for k in range(n, -1, -1)])
+    seen = weights @ road(np.arange(n + 1)) / weights.sum()
+    lag = weights @ np.arange(n, -1, -1) / weights.sum()
+    return {
+        "lag": lag,
+        "full": bea.lag(beta),
+        "gradient now (black)": road(n),
+        "the average shows (orange)": seen,
+        "gradient of lag steps ago (blue)": road(n - lag),
+    }
+
+
+def mode_of_heavy_ball(beta, hλ):
+    roots = np.roots([1, -(1 + beta - hλ), beta])
+    lower = (1 - beta**0.5) ** 2
+    if abs(roots).max() > 1:
+        regime = "unstable"
+    elif np.isreal(roots).all():
+        regime = "overdamped: a slow flow" if hλ < lower else "alternating: no flow"
+    else:
+        regime = "ringing: no flow"
+    if np.isreal(roots).all():
+        shown = tuple(places(z, 3) for z in sorted(roots.real, key=abs, reverse=True))
+    else:
+        shown = (places(roots[0].real, 3), places(abs(roots[0].imag), 3))
+    return {
+        "roots": shown,
+        "size": abs(roots).max(),
+        "regime": regime,
+        "slow flow while hλ is below": lower,
+        "stable while hλ is below": 2 * (1 + beta),
+    }
+
+
+def rmsprop(rho, epsilon):
+    C = (1 + rho) / (1 - rho)
+    # in one dimension with gradient 1 and curvature 1: f_1 = -(bracket) / (2 R^2)
+    t = sp.Symbol("t")
+    method = bea.rmsprop(rho, epsilon=epsilon)
+    f_1 = bea.modified_equation(method, bea.Loss(t**2 / 2, (t,)), 2).terms[1][0]
+    bracket = float(f_1.subs(t, 1)) * -2 * (1 + epsilon)
+    change = (epsilon / (C - 1)) ** 0.5 if rho else "nowhere"
+    return {
+        "C": C,
+        "share": epsilon / (1 + epsilon),
+        "bracket": bracket,
+        "sign changes at |g|": change,
+    }
+
+
+def adam(beta, rho):
+    def C(decay, n):  # one and twice the mean age of what the bias-corrected average remembers
+        k = np.arange(n + 1)
+        weights = decay**k
+        return 1 + 2 * (weights @ k) / weights.sum()
+
+    final = (1 + beta) / (1 - beta) - (1 + rho) / (1 - rho)
+    half = "–"
+    if beta != rho:
+        low, high = 0, 100_000  # the difference grows with n
+        while high - low > 1:
+            n = (low + high) // 2
+            past = 2 * abs(C(beta, n) - C(rho, n)) > abs(final)
+            low, high = (low, n) if past else (n, high)
+        half = float(high)
+    return {
+        "C_beta": (1 + beta) / (1 - beta),
+        "C_rho": (1 + rho) / (1 - rho),
+        "final": final,
+        "half of it is reached at step n": half,
+    }
+
+
+ORACLES = {
+    "index": [preface],
+    "01_gradient_descent": [gradient_descent],
+    "02_backward_error_analysis": [backward_error],
+    "03_implicit_gradient_regularization": [implicit_gradient_regularization],
+    "04_mini_batches": [mini_batches],
+    "05_memory": [looking_back, mode_of_heavy_ball],
+    "06_rmsprop": [rmsprop],
+    "07_adam": [adam],
+}
