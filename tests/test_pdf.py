@@ -207,6 +207,7 @@ def test_layout(tmp_path):
     assert r"\label{one:thm-one}" in text and r"one:thm-one}]{" in text
     assert r"\begin{bookproof}" in text and r"\end{bookproof}" in text
     assert r"\begin{bookalt}{A dot, 100\% black\_}" in text
+    assert re.search(r"\\sphinxincludegraphics\[scale=0\.75\d*\]", text)
     assert "seen" in text and "secret" not in text
 
     (first, total), (second, _) = re.findall(r"\\X\{(\d+)\}\{(\d+)\}", text)

@@ -6,6 +6,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.texescape import escape
 from sphinx_proof.nodes import proof_node
 
+SCALE = 75  # per cent; then the letters in figures are a little smaller than those of the text
 LONG = 30  # rows; Sphinx lets longer tables break across pages
 
 
@@ -30,6 +31,7 @@ class Layout(SphinxPostTransform):
             begin, end = latex(r"\begin{bookproof}"), latex(r"\end{bookproof}")
             proof.replace_self([begin, *proof.children, end])
         for image in list(self.document.findall(nodes.image)):
+            image.setdefault("scale", SCALE)
             if "alt" in image:
                 begin = latex(rf"\begin{{bookalt}}{{{escape(image['alt'], 'xelatex')}}}")
                 image.replace_self([begin, image.copy(), latex(r"\end{bookalt}")])
