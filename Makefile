@@ -86,7 +86,7 @@ lint: $(INSTALLED)  ## check the Python sources' style
 constraints:  ## pin again what the requirements bring in (fresh environment; a few minutes)
 	rm -rf _build/pins
 	$(PYTHON) -m venv _build/pins
-	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt requirements-browser.txt) setuptools wheel
+	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt requirements-browser.txt requirements-lite.txt) wheel
 	_build/pins/bin/python -m pip check
 	{ grep '^#' constraints.txt; \
 	  _build/pins/bin/python -m pip freeze --all --exclude pip | sed 's/+cpu$$//' | sort -f; } > _build/constraints.txt
