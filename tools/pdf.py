@@ -163,7 +163,8 @@ def write_latex(epoch):
         "--builder",
         "latex",
     ]
-    subprocess.run([*command, "--all", "-W", "-n", "--keep-going", "-q"], check=True)
+    if subprocess.run([*command, "--all", "-W", "-n", "--keep-going", "-q"]).returncode:
+        raise SystemExit("Jupyter Book could not write the LaTeX; the warnings above say why.")
 
 
 def run_latex(epoch):
