@@ -43,7 +43,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self, folder):
         super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
         self.url = f"http://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        # the poll is how long `close` has to wait
+        threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
 
     def close(self):
         self.shutdown()

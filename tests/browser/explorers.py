@@ -168,11 +168,14 @@ def problems_of_play(explorer):
     begin = explorer.see()
     clock.run_for(5000)
     problems = [] if explorer.see() == begin else ["moves before it is asked to"]
-    begin = explorer.press(next(iter(begin["sliders"])), "Home")  # it stops at the slider's end
+    # Play moves the slider that was moved last, and stops at its end: begin far from it.
+    longest = max(begin["sliders"], key=lambda name: begin["sliders"][name]["last"])
+    explorer.press(longest, "End")
+    begin = explorer.press(longest, "Home")
     play = explorer.locate("[data-action='play']")
     play.press("Enter")
     first = explorer.see()
-    clock.run_for(1200)
+    clock.run_for(700)
     second = explorer.see()
     if first["figure"] == begin["figure"]:
         problems.append("Play does not move the figure")

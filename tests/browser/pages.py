@@ -129,7 +129,6 @@ def problems_of(look):
 # What the theme's own templates write and no style sheet can mend: {(axe's rule, a word of the
 # element's HTML): why it is borne}.  `test_exceptions_are_needed` fails when one is not met any more.
 EXCEPTIONS = {
-    ("label-content-name-mismatch", "theme-switch-button"): "its icons' titles are no words to say",
     ("label-content-name-mismatch", "search-button-field"): "says Search; the rest is its key",
     ("label-content-name-mismatch", 'summary aria-label="Toggle hidden content"'): (
         "its own words follow it and differ only in Show and Hide"

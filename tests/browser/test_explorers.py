@@ -1,5 +1,6 @@
 """Every explorer of the built book, moved in a real browser as a reader moves it."""
 
+import random
 import re
 
 import explorers
@@ -7,6 +8,8 @@ import pages
 import pytest
 from browsing import SITE
 from oracles import ORACLES
+
+import bea
 
 ID = re.compile(r'<div class="bea-explorer" id="([\w-]+)"')
 # (page, which of its explorers)
@@ -64,3 +67,127 @@ def test_play(name, which, motion, load):
 def test_touch(name, which, load):
     explorer, log = load(name, which, viewport=pages.VIEWS["phone"][0], has_touch=True)
     assert explorers.problems_of_touch(explorer) + log.problems() == []
+
+
+# --- the rules themselves ----------------------------------------------------------------------
+
+
+def draw(ax, h, turns):
+    ax.plot([0, 1], [0, h * turns])
+    return {"end": h * turns}
+
+
+def oracle(h, turns):
+    return {"end": h * turns}
+
+
+def explorer_page(change=lambda text: text):
+    """A page with a small explorer, its HTML changed."""
+    explorer = bea.explore(
+        draw,
+        background=lambda ax: ax.set(xlim=(0, 1), ylim=(0, 3)),
+        look="The line turns.",
+        ask="Where does it end at 2?",
+        alt="A line from the corner to the right",
+        formula=r"h \cdot n = \val{end}",
+        h=[0.25, 0.5, 0.75, 1.0],
+        turns=[1, 2, 3],
+    )
+    before = explorer.page()
+    after = change(before)
+    assert (after == before) == (change is SAME)
+    return (
+        f'<!doctype html><html lang="en"><title>One</title><link rel="icon" href="data:,">{after}'
+    )
+
+
+def replace(old, new):
+    return lambda text: text.replace(old, new)
+
+
+SAME = replace("", "")
+
+
+@pytest.fixture
+def load_scratch(tmp_path, serve, offline_context):
+    """load_scratch(change, **options) -> the small explorer in a loaded page, changed."""
+
+    def load_scratch(change=SAME, **options):
+        text = explorer_page(change)
+        (tmp_path / "page.html").write_text(text, encoding="utf-8")
+        context, _ = offline_context(**options)
+        context.add_init_script(path=pages.FACTS)
+        page = context.new_page()
+        page.goto(f"{serve(tmp_path)}/page.html")
+        return explorers.Explorer(page, ID.search(text)[1], oracle)
+
+    return load_scratch
+
+
+TOUCH = {"viewport": pages.VIEWS["phone"][0], "has_touch": True}
+LESS_MOTION = {"reduced_motion": "reduce"}
+
+
+def test_good_explorer_has_no_problems(load_scratch):
+    explorer = load_scratch()
+    assert [problem for rule in explorers.DESK_RULES for problem in rule(explorer)] == []
+    assert explorers.problems_of_play(explorer) == []
+    assert explorers.problems_of_play(load_scratch(**LESS_MOTION)) == []
+    assert explorers.problems_of_touch(load_scratch(**TOUCH)) == []
+
+
+# (the rule that must object, what is done to the explorer's HTML, options of the context)
+BAD = {
+    "no label": (explorers.problems_of_names, replace("<label ", "<span "), {}),
+    "no picture text": (explorers.problems_of_names, replace("A line from the corner", ""), {}),
+    "heavy": (
+        explorers.problems_of_size,
+        lambda text: text.replace(
+            "</svg>", f"<!--{random.Random(0).randbytes(70_000).hex()}--></svg>"
+        ),
+        {},
+    ),
+    "no focus": (explorers.problems_of_focus, replace("<input ", '<input tabindex="-1" '), {}),
+    "dead": (explorers.problems_of_keyboard, replace("<script>", "<script type='text/plain'>"), {}),
+    "dead figure": (
+        explorers.problems_of_keyboard,
+        replace("part.setAttribute(", "((x) => x)("),
+        {},
+    ),
+    "wrong number": (explorers.problems_of_keyboard, replace('"0.75"', '"0.76"'), {}),
+    "number stays": (explorers.problems_of_keyboard, replace("place.textContent = value", "0"), {}),
+    "silent": (
+        explorers.problems_of_keyboard,
+        replace('setAttribute("aria-valuetext"', "getAttribute("),
+        {},
+    ),
+    "two steps": (explorers.problems_of_keyboard, replace('step="1"', 'step="2"'), {}),
+    "no reset": (explorers.problems_of_reset, replace("slider.value = start[k];", ""), {}),
+    "slow": (
+        explorers.problems_of_speed,
+        replace(
+            "function show() {",
+            "function show() { const t = Date.now() + 30; while (Date.now() < t);",
+        ),
+        {},
+    ),
+    "unasked": (
+        explorers.problems_of_play,
+        replace("  show();\n  name();", "  show();\n  play.click();"),
+        {},
+    ),
+    "no play": (explorers.problems_of_play, replace("setInterval(step, 500)", "1"), {}),
+    "plays on": (explorers.problems_of_play, replace("clearInterval(timer)", "0"), {}),
+    "restless": (explorers.problems_of_play, replace("still.matches", "false"), LESS_MOTION),
+    "no touch": (
+        explorers.problems_of_touch,
+        replace("<input ", '<input style="pointer-events: none" '),
+        TOUCH,
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_rule_catches(fault, load_scratch):
+    rule, change, options = BAD[fault]
+    assert rule(load_scratch(change, **options))

@@ -1,5 +1,7 @@
 """Every page of the built book in a real browser, with the network cut off."""
 
+from pathlib import Path
+
 import pages
 import pytest
 from browsing import OUT, SITE
@@ -36,3 +38,153 @@ def test_page(name, view, offline_context, book, record_property):
         }
     record_property("row", (name, row))
     assert pages.problems_of(look) == []
+
+
+def test_exceptions_are_needed(offline_context, book):
+    """An exception that no page needs any more must go; these two pages have all that need one."""
+    met = set()
+    for name in ("chapters/01_gradient_descent.html", "chapters/bibliography.html"):
+        look = pages.look_at(offline_context, f"{book}/{name}", "desktop")
+        met |= {pages.excepted(rule, node) for _, rule, node in pages.serious(look)}
+    assert met - {None} == set(pages.EXCEPTIONS)
+
+
+def test_the_address_of_the_book_leads_to_its_first_page(offline_context, book):
+    context, log = offline_context()
+    page = context.new_page()
+    page.goto(f"{book}/")
+    page.wait_for_url("**/chapters/index.html")
+    assert log.problems() == []
+
+
+def test_search_finds(offline_context, book):
+    context, log = offline_context()
+    page = context.new_page()
+    page.goto(f"{book}/search.html?q=imbalance")
+    page.locator("#search-results li a").first.wait_for()
+    found = page.locator("#search-results li a").evaluate_all("all => all.map(a => a.pathname)")
+    assert any(name.endswith("chapters/01_gradient_descent.html") for name in found)
+    assert log.problems() == []
+
+
+# --- the rules themselves ----------------------------------------------------------------------
+
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>A page</title>
+<link rel="icon" href="data:,">
+<style>
+  html { background: #fff; color: #111 }
+  html[data-theme="dark"] { background: #111; color: #eee }
+</style>
+<script>
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => { document.documentElement.dataset.theme = dark.matches ? "dark" : "light"; };
+  dark.addEventListener("change", follow);
+  follow();
+  window.MathJax = { options: { processHtmlClass: "math" } };
+</script>
+<script defer src="mathjax/tex-chtml.js"></script>
+</head>
+<body><main class="mathjax_ignore">
+<h1>A page</h1>
+<p>The square is <span class="math">\\(x^2\\)</span>, and <code>\\(x\\)</code> is how to write x.</p>
+<div style="overflow-x: auto" tabindex="0"><p style="width: 3000px">A long line in a box that scrolls.</p></div>
+<details><summary>A hint</summary><p>Square it.</p></details>
+<!-- here -->
+</main></body>
+</html>
+"""
+GREY = "<p style='color: #999; background: #888'>Grey words on grey.</p>"
+
+# (the rule that must object, what is put into the page)
+BAD = {
+    "console": (pages.problems_of_loading, "<script>console.error('no')</script>"),
+    "uncaught": (pages.problems_of_loading, "<script>undefinedName()</script>"),
+    "missing": (pages.problems_of_loading, "<img src='missing.png' alt='Nothing'>"),
+    "outside": (
+        pages.problems_of_loading,
+        "<img src='https://example.org/a.png' alt='A far picture'>",
+    ),
+    "outside by number": (pages.problems_of_loading, "<script>fetch('http://192.0.2.1/')</script>"),
+    "outside socket": (
+        pages.problems_of_loading,
+        "<script>new WebSocket('wss://example.org')</script>",
+    ),
+    "outside font": (
+        pages.problems_of_loading,
+        "<style>@font-face { font-family: far; src: url(https://example.org/a.woff2) }</style>"
+        "<p style='font-family: far'>Words</p>",
+    ),
+    "not processed": (pages.problems_of_mathematics, "<p>Then \\(x\\) grows.</p>"),
+    "displayed": (pages.problems_of_mathematics, "<p>$$x = 1$$</p>"),
+    "dollars": (pages.problems_of_mathematics, "<p>Then $x^2$ grows.</p>"),
+    "environment": (pages.problems_of_mathematics, "<p>\\begin{align} x \\end{align}</p>"),
+    "role": (pages.problems_of_mathematics, "<p>By {eq}`label` it grows.</p>"),
+    "empty": (pages.problems_of_mathematics, "<span class='math'>x^2</span>"),
+    "syntax": (pages.problems_of_mathematics, "<span class='math'>\\(\\frac{1}\\)</span>"),
+    "unknown macro": (pages.problems_of_mathematics, "<span class='math'>\\(\\nonsense\\)</span>"),
+    "unknown label": (pages.problems_of_mathematics, "<span class='math'>\\(\\ref{no}\\)</span>"),
+    "wide code": (pages.problems_of_width, f"<pre>{'long ' * 100}</pre>"),
+    "wide on the left": (pages.problems_of_width, "<p style='margin-left: -9em'>Words</p>"),
+    "cut off": (
+        pages.problems_of_width,
+        "<p style='width: 5em; overflow: hidden; white-space: nowrap'>Many words in a line</p>",
+    ),
+    "cut off below": (
+        pages.problems_of_width,
+        "<p style='height: .7em; overflow: hidden'>Words without their feet</p>",
+    ),
+    "grey": (pages.problems_of_access, GREY),
+    "grey, folded": (pages.problems_of_access, f"<details><summary>More</summary>{GREY}</details>"),
+    "dark on dark": (
+        pages.problems_of_access,
+        "<style>html[data-theme='dark'] .x { color: #333 }</style><p class='x'>Words</p>",
+    ),
+    "light on light": (
+        pages.problems_of_access,
+        "<style>html[data-theme='light'] .x { color: #ddd }</style><p class='x'>Words</p>",
+    ),
+    "formula too faint": (
+        pages.problems_of_access,
+        "<p style='color: #999; background: #888'><span class='math'>\\(x^2 + y^2\\)</span></p>",
+    ),
+    "no name": (pages.problems_of_access, "<button></button>"),
+    "no alternative": (
+        pages.problems_of_access,
+        "<img src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>",
+    ),
+    "always light": (
+        pages.problems_of_access,
+        "<script>dark.removeEventListener('change', follow)</script>",
+    ),
+}
+
+
+@pytest.fixture
+def scratch(tmp_path, serve):
+    """scratch(addition) -> the address of PAGE with the addition."""
+    mathjax = Path(pages.ROOT, "tools", "web", "node_modules", "mathjax", "es5")
+    (tmp_path / "mathjax").symlink_to(mathjax, target_is_directory=True)
+
+    def scratch(addition=""):
+        (tmp_path / "page.html").write_text(
+            PAGE.replace("<!-- here -->", addition), encoding="utf-8"
+        )
+        return f"{serve(tmp_path)}/page.html"
+
+    return scratch
+
+
+@pytest.mark.parametrize("view", pages.VIEWS)
+def test_good_page_has_no_problems(view, scratch, offline_context):
+    assert pages.problems_of(pages.look_at(offline_context, scratch(), view)) == []
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_rule_catches(fault, scratch, offline_context):
+    rule, addition = BAD[fault]
+    assert rule(pages.look_at(offline_context, scratch(addition), "phone"))
