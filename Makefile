@@ -62,7 +62,7 @@ site:  ## make all that is published: the book, with its PDF to download
 	$(MAKE) pdf
 	$(MAKE) book
 
-system:  ## install the Debian packages that the PDF needs (as root)
+system:  ## install the Debian packages that the PDF and the browser test need (as root)
 	$(PYTHON) tools/system.py --install
 
 serve: book  ## build the book and serve it on this machine only

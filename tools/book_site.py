@@ -115,11 +115,12 @@ def complete_head(app, pagename, templatename, context, doctree):
 
 
 def drop_files(app, pagename, templatename, context, doctree):
-    """Leave out scripts that come twice, and thebe: the book's pages run no code."""
+    """Leave out scripts that come twice, and what needs a kernel: thebe, and the widgets' state."""
     kept = {}
     for script in context["script_files"]:
         key = str(script.filename or ""), (script.attributes.get("body") or "").strip()
-        if "thebe" not in " ".join(key).lower():
+        widgets = script.attributes.get("type") == "application/vnd.jupyter.widget-state+json"
+        if "thebe" not in " ".join(key).lower() and not widgets:
             kept.setdefault(key, script)
     context["script_files"][:] = kept.values()
     context["css_files"][:] = [c for c in context["css_files"] if "thebe" not in str(c.filename)]

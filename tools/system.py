@@ -1,4 +1,5 @@
-"""Say which Debian packages the PDF needs and this machine lacks; with --install, install them.
+"""Say which Debian packages the PDF and the browser test need and this machine lacks; with --install,
+install them.
 
 It needs no environment, and root only for --install.
 """
@@ -18,6 +19,7 @@ PACKAGES = {
     "fonts-dejavu-core": "DejaVuSansMono.ttf",
     "fonts-texgyre-math": "texgyretermes-math.otf",
 }
+BROWSER = {"chromium": "chromium"}
 
 
 def is_there(thing):
@@ -28,30 +30,33 @@ def is_there(thing):
     return subprocess.run(["kpsewhich", thing], capture_output=True).returncode == 0
 
 
-def missing():
-    return [package for package, thing in PACKAGES.items() if not is_there(thing)]
+def missing(packages=PACKAGES):
+    return [package for package, thing in packages.items() if not is_there(thing)]
 
 
-def advice(packages):
+def advice(packages, what="The PDF needs"):
     return (
-        f"The PDF needs these Debian packages, which are missing here: {', '.join(packages)}.\n"
+        f"{what} these Debian packages, which are missing here: {', '.join(packages)}.\n"
         f"Install them with:  apt-get install --no-install-recommends {' '.join(packages)}\n"
         "or, as root, with:  make system"
     )
 
 
 def main():
-    packages = missing()
+    everything, what = PACKAGES | BROWSER, "The PDF and the browser test need"
+    packages = missing(everything)
     if packages and sys.argv[1:] == ["--install"]:
         if os.geteuid() != 0 or shutil.which("apt-get") is None:
-            raise SystemExit(f"{advice(packages)}\nOnly root on Debian or Ubuntu can do that.")
+            raise SystemExit(
+                f"{advice(packages, what)}\nOnly root on Debian or Ubuntu can do that."
+            )
         install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
         subprocess.run(["apt-get", "update"], check=True)
         subprocess.run(install, check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-        packages = missing()
+        packages = missing(everything)
     if packages:
-        raise SystemExit(advice(packages))
-    print("All system packages for the PDF are there.")
+        raise SystemExit(advice(packages, what))
+    print("All system packages for the PDF and the browser test are there.")
 
 
 if __name__ == "__main__":
