@@ -28,17 +28,19 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PEERS     := $(VENV)/.peers
 BROWSER   := $(VENV)/.browser
+JUPYTER   := $(VENV)/.jupyter
 WEB       := tools/web/node_modules/.installed
 BUILT     := _build/.built
 SITE      := _build/html/index.html
 PDF       := _build/pdf/book.pdf
+LITE      := _build/html/lite/.built
 # On a terminal pip shows its own progress; in a log one line a step is enough.
 PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI),--quiet --progress-bar off)
 # chapters/ itself is listed so that a removed file counts as a change.
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml
 
-.PHONY: help book test browser-test pdf site system serve peers execute run-times speed lint constraints clean
+.PHONY: help book test browser-test pdf lite site system serve peers execute run-times speed lint constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -51,15 +53,21 @@ test: $(INSTALLED)  ## make the environment, run all tests, doctests and noteboo
 	$(BIN)/python -m pytest tests lib chapters --doctest-modules --nbval --nbval-cell-timeout=$(LIMIT) \
 	  --notebook-limit=$(LIMIT) -n 2 --dist loadfile --durations=10 -rs
 
-browser-test: $(BUILT) $(BROWSER) $(WEB)  ## test the built book in Chromium, with the network cut off
+# In turn, because the pages offer the PDF and JupyterLite only if they are there when they are built.
+browser-test: $(BROWSER) $(WEB)  ## test the built book in Chromium, with the network cut off
+	$(MAKE) lite
+	$(MAKE) book
 	$(BIN)/python -m pytest tests/browser -n 2 --durations=5 -rs
 
 pdf: $(PDF)  ## make a PDF of the whole book, from the outputs as they are committed
 	@echo "The PDF is up to date: $(CURDIR)/$(PDF)"
 
-# In turn, because the pages offer the PDF only if it is there when they are built.
-site:  ## make all that is published: the book, with its PDF to download
+lite: $(LITE)  ## make the JupyterLite site: the chapters with a Python that runs in the browser
+	@echo "JupyterLite is up to date: $(CURDIR)/_build/html/lite"
+
+site:  ## make all that is published: the book, its PDF to download, JupyterLite
 	$(MAKE) pdf
+	$(MAKE) lite
 	$(MAKE) book
 
 system:  ## install the Debian packages that the PDF and the browser test need (as root)
@@ -120,6 +128,12 @@ $(BROWSER): $(INSTALLED) requirements-browser.txt
 	@$(BIN)/python -m pip check
 	@touch $@
 
+$(JUPYTER): $(INSTALLED) requirements-lite.txt
+	@echo "Installing what makes the JupyterLite site ..."
+	@$(PIP) -r requirements-lite.txt
+	@$(BIN)/python -m pip check
+	@touch $@
+
 $(WEB): tools/web/package.json tools/web/package-lock.json
 	@command -v npm > /dev/null || { echo "npm is needed: MathJax, which shows the formulas, comes from it." \
 	  "It is part of Node.js 18 or newer (on Debian: apt-get install npm)." >&2; exit 1; }
@@ -131,9 +145,15 @@ $(PDF): $(INSTALLED) $(SOURCES) CITATION.cff $(wildcard tools/pdf*) tools/book_s
 	@echo "Building the PDF ..."
 	$(BIN)/python tools/pdf.py
 
+$(LITE): $(JUPYTER) $(SOURCES) pyproject.toml tools/lite.py
+	@echo "Building the JupyterLite site ..."
+	$(BIN)/python tools/lite.py
+	@touch $@
+
 # --all, because otherwise only changed pages are executed again, and a change in lib/ changes them all.
-# A PDF that is there is kept up to date, since the pages offer it.
-$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py tools/pdf_link.py $(wildcard $(PDF))
+# A PDF and a JupyterLite site that are there are kept up to date, since the pages offer them.
+$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py tools/pdf_link.py tools/launch.py \
+  $(wildcard $(PDF) $(LITE))
 	@echo "Executing and building the book ..."
 	$(BIN)/jupyter-book build . --all -W -n --keep-going
 	$(BIN)/python tools/check_site.py _build/html

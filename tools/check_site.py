@@ -23,6 +23,8 @@ CONFIG = Path(__file__).resolve().parent.parent / "_config.yml"
 UNLISTED = {"index.html", "search.html", "404.html"}
 # What follows a link only when the reader does; every other <link> is loaded or prepared for.
 PASSIVE = {"alternate", "author", "canonical", "help", "index", "license", "next", "prev", "search"}
+# Folders whose files are no pages of the book.
+OTHERS = {"_static", "lite"}
 LONGEST = 200  # characters of a description; search engines show fewer
 
 IN_CSS = re.compile(r"""@import\s+["']([^"']+)|url\(\s*["']?([^"')]+)""")
@@ -139,7 +141,7 @@ def problems_of_site(root, site):
     pages = [
         path
         for path in sorted(root.rglob("*.html"))
-        if "_static" not in path.relative_to(root).parts
+        if path.relative_to(root).parts[0] not in OTHERS
     ]
     names = {path.relative_to(root).as_posix() for path in pages}
     problems = [f"{name} is missing" for name in sorted(UNLISTED - names)]

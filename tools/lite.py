@@ -1,0 +1,146 @@
+"""Build the JupyterLite site: the chapters with a Python that runs in the reader's browser.
+
+    python tools/lite.py
+
+`make lite` runs this.  It gathers in _build/lite what `jupyter lite build` needs - settings, copies of
+the notebooks, and wheels of the library and of what Pyodide lacks - builds there, and moves the result
+to _build/html/lite.  The same commit gives the same files.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell
+
+ROOT = Path(__file__).resolve().parent.parent
+INPUT = ROOT / "_build" / "lite"
+OUTPUT = ROOT / "_build" / "html" / "lite"
+
+# Python itself, NumPy, SciPy, matplotlib and scikit-learn come from here when a reader starts a kernel.
+PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
+# What Pyodide lacks, and SymPy, so that formulas print as in the book.  The site holds their wheels.
+WHEELS = "comm ipywidgets jupyterlab_widgets latex2mathml mpmath sympy tqdm".split()
+# Parts of JupyterLab that the site holds; what else the environment has is left out.
+EXTENSIONS = (
+    "@jupyterlite/pyodide-kernel-extension",
+    "@jupyter-widgets/jupyterlab-manager",
+    "jupyterlab-myst",
+)
+
+
+def pin(package):
+    """`package==version`, as in constraints.txt."""
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    return re.search(rf"^{package}==\S+$", text, re.M)[0]
+
+
+def last_change():
+    """Seconds since 1970 of the last commit; without git, of 1 January 1980.
+
+    The files get this time instead of the build's, and so do not differ from build to build.
+    """
+    command = ["git", "log", "-1", "--format=%ct"]
+    try:
+        return subprocess.check_output(
+            command, cwd=ROOT, text=True, stderr=subprocess.DEVNULL
+        ).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "315532800"
+
+
+def write_settings(folder):
+    """The site's settings, and those of its build."""
+    kernel = {"pyodideUrl": PYODIDE + "pyodide.js"}
+    site = {
+        "appName": "Backward Error Analysis of Optimizers",
+        # as in `jupyter lab --expose-app-in-browser`: the tests run notebooks through this
+        "exposeAppInBrowser": True,
+        "litePluginSettings": {"@jupyterlite/pyodide-kernel-extension:kernel": kernel},
+    }
+    extensions = Path(sys.prefix) / "share" / "jupyter" / "labextensions"
+    build = {
+        "apps": ["lab"],
+        "contents": ["files"],
+        "output_dir": "site",
+        "no_sourcemaps": True,
+        "ignore_sys_prefix": ["federated_extensions"],
+        "federated_extensions": [str(extensions / name) for name in EXTENSIONS],
+    }
+    for name, settings in [
+        ("jupyter-lite.json", {"jupyter-lite-schema-version": 0, "jupyter-config-data": site}),
+        ("jupyter_lite_config.json", {"LiteBuildConfig": build}),
+    ]:
+        (folder / name).write_text(json.dumps(settings, indent=2), encoding="utf-8")
+
+
+def write_wheels(folder):
+    """Wheels in `folder`/pypi, from which `%pip` installs in the browser."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    # A copy, because the build leaves traces in the folder where it works.
+    source = folder / "library"
+    shutil.copytree(
+        ROOT / "lib", source / "lib", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__")
+    )
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    wheels = ["--no-deps", "--wheel-dir", folder / "pypi"]
+    subprocess.run([*pip, "wheel", "--no-build-isolation", *wheels, source], check=True)
+    subprocess.run(
+        [*pip, "wheel", "--only-binary", ":all:", *wheels, *map(pin, WHEELS)], check=True
+    )
+    shutil.rmtree(source)
+
+
+def browser_copy(notebook):
+    """Change a chapter for the browser: the library is installed first, and no outputs are kept."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    install = f"# The browser's Python gets the book's library first.\n%pip install -q bea-book {pin('sympy')}"
+    notebook.cells.insert(0, new_code_cell(install, id="install"))
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.kernelspec = {
+        "name": "python",
+        "display_name": "Python (Pyodide)",
+        "language": "python",
+    }
+    return notebook
+
+
+def write_notebooks(folder):
+    """Copies of the chapters in `folder`/files, where the book's links to JupyterLite look for them."""
+    for path in sorted((ROOT / "chapters").glob("*.ipynb")):
+        copy = folder / "files" / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(browser_copy(nbformat.read(path, 4)), copy)
+
+
+def main():
+    os.environ["SOURCE_DATE_EPOCH"] = last_change()
+    shutil.rmtree(INPUT, ignore_errors=True)
+    INPUT.mkdir(parents=True)
+    write_settings(INPUT)
+    write_wheels(INPUT)
+    write_notebooks(INPUT)
+    # Its every step is a line of output; they matter only if it fails.
+    command = [sys.executable, "-m", "jupyterlite_core", "build"]
+    built = subprocess.run(
+        command, cwd=INPUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if built.returncode:
+        raise SystemExit(
+            f"{built.stdout}\n`jupyter lite build` failed in {INPUT}; its output is above"
+        )
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    (INPUT / "site").rename(OUTPUT)
+
+
+if __name__ == "__main__":
+    main()
