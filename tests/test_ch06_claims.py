@@ -1,0 +1,398 @@
+"""What chapter 6 claims of RMSProp, each claim against a witness that is not the code it speaks of."""
+
+import math
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.integrate import quad, solve_ivp
+from scipy.optimize import brentq
+
+import bea
+
+VALLEY = bea.bilinear()
+START, FAR = (0.9, 1.5), (2.8, 3.5)
+HS = [2e-3, 1e-3]
+a, b = sp.symbols("a b", real=True)
+
+
+def lag(rho, n=None):
+    """The mean age of a bias-corrected average, as a weighted sum; without n its limit."""
+    if n is None:
+        return rho / (1 - rho)
+    weights = [rho**age for age in range(n + 1)]
+    return sum(age * w for age, w in enumerate(weights)) / sum(weights)
+
+
+def plain_run(rho, h, steps, start=FAR, corrected=True, k=2.0, c=1.5):
+    """RMSProp without epsilon on E = (c - k a b)^2/2, written out: iterates (steps + 1, 2)."""
+    x, y = start
+    u = v = 0.0
+    path = [(x, y)]
+    for n in range(steps):
+        r = c - k * x * y
+        g, e = -k * r * y, -k * r * x
+        u, v = rho * u + (1 - rho) * g * g, rho * v + (1 - rho) * e * e
+        fill = 1 - rho ** (n + 1) if corrected else 1.0
+        x, y = x - h * g / math.sqrt(u / fill), y - h * e / math.sqrt(v / fill)
+        path.append((x, y))
+    return np.array(path)
+
+
+# --- without memory ----------------------------------------------------------------------------
+
+
+def test_potentials_of_the_table_and_the_chain_rule():
+    """U is the gradient of phi in g, and H U that of phi(grad E) in theta, for the four methods of the table."""
+    g = sp.symbols("g_1 g_2", real=True)
+    eps = sp.Rational(1, 3)
+    length = sp.sqrt(g[0] ** 2 + g[1] ** 2)
+    table = [
+        (g, length**2 / 2),
+        ([s / length for s in g], length),
+        ([s / abs(s) for s in g], abs(g[0]) + abs(g[1])),
+        ([s / sp.sqrt(s**2 + eps) for s in g], sum(sp.sqrt(s**2 + eps) for s in g)),
+    ]
+    E = a**3 * b + a * b**2 - 2 * a
+    gradient, hessian = sp.Matrix([sp.diff(E, s) for s in (a, b)]), sp.hessian(E, (a, b))
+    here, there = {g[0]: sp.Rational(-3, 2), g[1]: sp.Rational(4, 5)}, {a: sp.Rational(7, 5), b: sp.Rational(3, 7)}
+    for U, phi in table:
+        for u, s in zip(U, g):
+            assert sp.N(u.subs(here) - sp.diff(phi, s).subs(here)) == pytest.approx(0, abs=1e-12)
+        along = dict(zip(g, gradient))
+        left = hessian * sp.Matrix([u.subs(along) for u in U])
+        for j, s in enumerate((a, b)):
+            assert float(left[j].subs(there)) == pytest.approx(float(sp.diff(phi.subs(along), s).subs(there)))
+
+
+def test_sign_descent_walks_a_straight_line_at_equal_distances():
+    walk = bea.run(bea.rmsprop(0.0, 0.0), VALLEY, FAR, 0.01, 200)
+    np.testing.assert_allclose(walk, np.array(FAR) - 0.01 * np.arange(201)[:, None], atol=1e-12)
+    tiny = bea.modified_equation(bea.rmsprop(sp.Integer(0), sp.Integer(0)), VALLEY, 3).coefficients((sp.Rational(9, 10), sp.Rational(3, 2)))
+    assert tiny.tolist() == [[-1, -1], [0, 0], [0, 0]]
+
+
+def test_one_norm_is_the_rate_of_fall_of_sign_flow():
+    theta, dt = np.array(FAR), 1e-7
+    fall = (VALLEY.value(theta - dt) - VALLEY.value(theta + dt)) / (2 * dt)  # both gradients are positive here
+    assert fall == pytest.approx(-np.abs(VALLEY.gradient(theta)).sum(), rel=1e-6)
+
+
+# --- the equation ------------------------------------------------------------------------------
+
+
+def theorem(theta, n, h, rho, epsilon, inside):
+    """Cattaneo, Klusowski and Shigida (2024), main theorem for beta = 0 and full batch, in its sums."""
+    g, H = VALLEY.gradient(theta), VALLEY.hessian(theta)
+    u = np.array([rho ** (n - k) for k in range(n + 1)])
+    u = u / u.sum()
+    V = g * g
+    R = np.sqrt(V + epsilon) if inside else np.sqrt(V) + epsilon
+    P = sum(u[k] * g * (H @ ((n - k) * g / R)) for k in range(n + 1))
+    bar = H @ (g / R)
+    root = R if inside else np.sqrt(V)
+    return -g / R + h * (g * (2 * P + g * bar) / (2 * root * R**2) - bar / (2 * R))
+
+
+def printed(theta, h, C, epsilon, inside=True):
+    """The chapter's equation with its bracket, and the potential's gradient by central differences."""
+
+    def potential(at):
+        g = np.abs(VALLEY.gradient(at))
+        return np.sqrt(g * g + epsilon).sum() if inside else (g - epsilon * np.log(g + epsilon)).sum()
+
+    g, step = VALLEY.gradient(theta), 1e-5
+    R = np.sqrt(g * g + epsilon) if inside else np.abs(g) + epsilon
+    push = np.array([(potential(theta + step * e) - potential(theta - step * e)) / (2 * step) for e in np.eye(2)])
+    bracket = 1 - C + C * epsilon / (g * g + epsilon) if inside else 1 - C * np.abs(g) / R
+    return -(g + h / 2 * bracket * push) / R
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_engine_theorem_and_printed_equation_agree_at_each_step(n, inside):
+    theta, h = np.array(START), 0.1
+    equation = bea.transient_equation(bea.rmsprop(0.8, 0.7, epsilon_inside=inside, bias_correction=True), VALLEY)
+    found = equation.field(h, n)(theta)
+    np.testing.assert_allclose(found, theorem(theta, n, h, 0.8, 0.7, inside), rtol=1e-12)
+    np.testing.assert_allclose(found, printed(theta, h, 1 + 2 * lag(0.8, n), 0.7, inside), rtol=1e-7)
+    assert np.abs(found - theorem(theta, n, h, 0.8, 0.7, not inside)).max() > 1e-3
+
+
+class Field:
+    """The printed steady-state equation with any constant, as an equation to measure against."""
+
+    def __init__(self, C, epsilon, inside=True, bracket=None):
+        self.C, self.epsilon, self.inside, self.bracket = C, epsilon, inside, bracket
+
+    def field(self, h):
+        def velocity(theta):
+            g = VALLEY.gradient(theta)
+            R = np.sqrt(g * g + self.epsilon) if self.inside else np.abs(g) + self.epsilon
+            q = np.abs(g) / R
+            bracket = 1 - self.C * (q * q if self.inside else q) if self.bracket is None else self.bracket(q)
+            return -(g + h / 2 * bracket * (VALLEY.hessian(theta) @ (g / R))) / R
+
+        return velocity
+
+
+def slope(optimizer, equation=None, order=2, **options):
+    return bea.order_study(optimizer, VALLEY, START, 0.1, HS, order=order, equation=equation, **options).slope
+
+
+@pytest.mark.parametrize(
+    "bracket, expected",
+    [
+        (lambda q: 1 - 3 * q**2, 2),  # C = 3 at rho = 1/2
+        (lambda q: 1 - q**2 + 2 * q**2, 1),  # memory's sign flipped
+        (lambda q: -2 * q**2, 1),  # without the half step
+        (lambda q: 0 * q, 1),  # no correction
+    ],
+)
+def test_slopes_of_the_printed_bracket_and_its_controls(bracket, expected):
+    mild = bea.rmsprop(0.5, 1.0, bias_correction=True)
+    assert slope(mild, Field(3, 1.0, bracket=bracket)) == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize("bracket, expected", [(lambda q: 1 - 3 * q, 2), (lambda q: 1 - 3 * q**2, 1)])
+def test_epsilon_outside_has_its_own_bracket(bracket, expected):
+    outside = bea.rmsprop(0.5, 0.5, epsilon_inside=False, bias_correction=True)
+    assert slope(outside, Field(3, 0.5, inside=False, bracket=bracket)) == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize("loss, start", [(VALLEY, START), (bea.rosenbrock(5), (-0.5, 0.8)), (bea.logistic_regression(), (0.3, 0.5))],
+                         ids=["bilinear", "rosenbrock", "logistic"])  # fmt: skip
+def test_orders_one_two_three_from_the_slow_manifold(loss, start):
+    mild = bea.rmsprop(0.5, 1.0)
+    slopes = [bea.order_study(mild, loss, start, 0.1, [2e-3, 1e-3, 5e-4], order=p).slope for p in (1, 2, 3)]
+    np.testing.assert_allclose(slopes, [1, 2, 3], atol=0.1)
+
+
+# --- one dimension -----------------------------------------------------------------------------
+
+
+def test_figure_of_the_parabola():
+    """Speeds at the places that the text names, from RMSProp written out in one dimension, rho = 0.99, h = 0.002."""
+    x, v, h, rho = 2.0, 0.0, 0.002, 0.99
+    places, speeds = [], []
+    for n in range(1150):
+        v = rho * v + (1 - rho) * x * x
+        speed = x / math.sqrt(v / (1 - rho ** (n + 1)))
+        places.append(x)
+        speeds.append(speed)
+        x -= h * speed
+    at = dict(zip((1.0, 0.2), np.interp([-1.0, -0.2], -np.array(places), speeds)))
+    assert at[1.0] == pytest.approx(0.85, abs=0.005) and at[0.2] == pytest.approx(0.56, abs=0.01)
+    assert 1 - h * lag(rho) / 1.0 == pytest.approx(0.80, abs=0.005)
+    assert h * lag(rho) == pytest.approx(0.2, abs=0.003)
+
+
+def test_momentum_on_the_parabola_makes_longer_steps():
+    mean = [1.0 + 0.01 * k for k in range(400)]  # gradients k steps ago, on a walk at unit speed with h = 0.01
+    weights = [0.1 * 0.9**k for k in range(400)]
+    assert sum(w * g for w, g in zip(weights, mean)) > 1 > 1 / math.sqrt(sum(w * g * g for w, g in zip(weights, mean)))
+
+
+# --- what kind of equation ---------------------------------------------------------------------
+
+
+def test_small_epsilon_flow_lowers_its_loss_and_is_no_gradient():
+    h, L = sp.Rational(1, 100), 9
+    g = VALLEY.gradient_expressions
+    (x, y), here = VALLEY.symbols, {VALLEY.symbols[0]: sp.Rational(9, 10), VALLEY.symbols[1]: sp.Rational(3, 2)}
+    tilde = VALLEY.expression - h * L * (g[0] + g[1])  # both partial derivatives are positive here
+    field = [-sp.diff(tilde, s) / d for s, d in zip((x, y), g)]
+    engine = bea.modified_equation(bea.rmsprop(sp.Rational(9, 10), sp.Integer(0)), VALLEY, 2).coefficients(tuple(here.values()))
+    for j in range(2):
+        assert sp.simplify(field[j].subs(here) - engine[0][j] - h * engine[1][j]) == 0
+    rate = sum(sp.diff(tilde, s) * f for s, f in zip((x, y), field)).subs(here)
+    assert rate == -sum(sp.diff(tilde, s) ** 2 / d for s, d in zip((x, y), g)).subs(here) < 0
+    assert (sp.diff(field[0], y) - sp.diff(field[1], x)).subs(here) != 0
+
+
+@pytest.mark.parametrize("epsilon, expected", [(1e-6, 0), (1, 0.083), (100, 0.524), (1e6, 0)])
+def test_asymmetry_of_the_bias(epsilon, expected):
+    """The printed numbers, from the formula of the bias and central differences."""
+
+    def bias(theta):
+        g = VALLEY.gradient(theta)
+        R2 = g * g + epsilon
+        return (1 - 19 * g * g / R2) * (VALLEY.hessian(theta) @ (g / np.sqrt(R2)))
+
+    theta, step = np.array(START), 1e-5
+    x, y = [(bias(theta + step * e) - bias(theta - step * e)) / (2 * step) for e in np.eye(2)]
+    asymmetry = abs(y[0] - x[1]) / (abs(y[0]) + abs(x[1]))
+    assert asymmetry == pytest.approx(expected, abs=1e-3)
+
+
+def test_large_epsilon_imitates_gradient_descent_whatever_rho():
+    epsilon = 1e10
+    theta = np.array(FAR)
+    for _ in range(400):
+        theta = theta - 0.0025 * VALLEY.gradient(theta)
+    for rho in (0.5, 0.9):
+        path = bea.run(bea.rmsprop(rho, epsilon, bias_correction=True), VALLEY, FAR, 0.0025 * math.sqrt(epsilon), 400)
+        np.testing.assert_allclose(path[-1], theta, atol=1e-5)
+
+
+def test_threshold_of_the_sign_and_of_the_explorers_answer():
+    for rho, threshold, slider in ((0.5, 2, 10), (0.9, 18, 20), (0.99, 198, 200)):
+        assert 2 * rho / (1 - rho) == pytest.approx(threshold)
+        options = [0.0001, 0.01, 0.1, 1.0, 10.0, 20.0, 100.0, 200.0, 1000.0]
+        # on the parabola at x = 1 the push is positive, so the sign of -f_1 is that of the bracket
+        parabola = bea.Loss(a**2 / 2, (a,))
+        brackets = [-bea.modified_equation(bea.rmsprop(rho, e), parabola, 2).coefficients([1.0])[1, 0] for e in options]
+        assert next(e for e, x in zip(options, brackets) if x > 0) == slider
+
+
+def test_outside_the_root_the_sign_changes_fourteen_times_further_down():
+    def change(inside):
+        parabola = bea.Loss(a**2 / 2, (a,))
+
+        def f_1(g):
+            return bea.modified_equation(bea.rmsprop(0.99, 1.0, epsilon_inside=inside), parabola, 2).coefficients([g])[1, 0]
+
+        return brentq(f_1, 1e-4, 1.0)
+
+    assert change(True) == pytest.approx(1 / math.sqrt(198), rel=1e-6)
+    assert change(False) == pytest.approx(1 / 198, rel=1e-6)
+    assert change(True) / change(False) == pytest.approx(14, abs=0.1)
+
+
+# --- the first steps ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rho, head_start", [(0.9, 9), (0.99, 124), (0.999, 1340)])
+def test_head_start_by_its_sum_and_its_integral(rho, head_start):
+    total = math.fsum(1 / math.sqrt(-math.expm1((n + 1) * math.log(rho))) - 1 for n in range(60000))
+    assert round(total) == head_start
+    integral = quad(lambda y: 1 / math.sqrt(-math.expm1(-y)) - 1, 0, 60)[0]
+    assert integral == pytest.approx(2 * math.log(2), rel=1e-6)
+    assert total < integral / -math.log(rho) < integral / (1 - rho)
+
+
+def test_head_start_counted_on_the_valley():
+    for rho, counted in ((0.9, 9), (0.99, 125)):
+        ends = [int(np.argmax(plain_run(rho, 2.5e-4, 9000, corrected=c).prod(axis=1) < 1)) for c in (True, False)]
+        assert ends[0] - ends[1] == counted
+
+
+def test_first_step_without_bias_correction_is_exact():
+    for rho, factor in ((0.99, 10), (0.999, math.sqrt(1000))):
+        first = bea.run(bea.rmsprop(rho, 0.0), VALLEY, FAR, 1e-3, 1)
+        np.testing.assert_allclose(first[0] - first[1], 1e-3 * factor, rtol=1e-9)
+
+
+def test_steady_equation_misses_an_uncorrected_run_at_first_order():
+    uncorrected = bea.rmsprop(0.5, 1.0)
+    assert slope(uncorrected, bea.modified_equation(uncorrected, VALLEY, 2), start="rest") == pytest.approx(1, abs=0.1)
+    assert slope(uncorrected, bea.transient_equation(uncorrected, VALLEY)) == pytest.approx(2, abs=0.1)
+
+
+def test_first_step_of_pytorch_is_ten_times_its_learning_rate():
+    torch = pytest.importorskip("torch")
+    theta = torch.tensor([0.0, 0.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.RMSprop([theta], lr=1e-3)
+    theta.grad = torch.tensor([3.0, -0.02], dtype=torch.float64)
+    optimizer.step()
+    np.testing.assert_allclose(theta.detach().numpy(), [-1e-2, 1e-2], rtol=1e-4)
+
+
+def test_warm_up_of_about_one_memory_takes_back_the_head_start():
+    def missing(w):
+        return quad(lambda y: (1 - y / w) / math.sqrt(-math.expm1(-y)), 0, w)[0] - 2 * math.log(2)
+
+    assert brentq(missing, 0.1, 10) == pytest.approx(0.98, abs=0.005)
+
+
+# --- the valley --------------------------------------------------------------------------------
+
+
+def imbalance_at_the_end(rho, h):
+    """Imbalance of a run when ab passes 1, and the law's, summed along the run."""
+    path = plain_run(rho, h, round(6.5 / h))
+    product = path.prod(axis=1)
+    end = int(np.argmax(product < 1))
+    full, push = rho / (1 - rho), 0.0
+    for n in range(end):
+        now = full - (n + 1) * rho ** (n + 1) / (1 - rho ** (n + 1)) if rho else 0.0
+        push += now * (1 / product[n] + 1 / product[n + 1]) / 2
+    return path[end, 0] - path[end, 1], -0.7 * math.exp(h * h * push)
+
+
+@pytest.mark.parametrize("rho, law, measured", [(0.0, -0.7, -0.7), (0.9, -0.70105, -0.70105), (0.95, -0.70224, -0.70223), (0.99, -0.71242, -0.71214)])
+def test_imbalance_law_in_numbers(rho, law, measured):
+    np.testing.assert_allclose(imbalance_at_the_end(rho, 2.5e-4), (measured, law), atol=6e-6)
+
+
+@pytest.mark.parametrize("hC, ratio", [(0.05, 0.98), (0.2, 0.87), (1, 0.29), (4, 0.01)])
+def test_edge_of_validity_depends_on_h_times_C(hC, ratio):
+    for h in (2e-3, 1e-3):
+        C = hC / h
+        measured, law = imbalance_at_the_end((C - 1) / (C + 1), h)
+        assert (measured + 0.7) / (law + 0.7) == pytest.approx(ratio, abs=0.011)
+
+
+@pytest.mark.parametrize("point", [(0.9, 1.5), (1.5, 0.9), (0.4, 0.7), (0.7, 0.4)])
+def test_imbalance_grows_on_both_sides_of_the_valley(point):
+    f_1 = bea.modified_equation(bea.rmsprop(0.9, 0.0), VALLEY, 2).coefficients(point)[1]
+    assert f_1[0] - f_1[1] == pytest.approx(9 * (point[0] - point[1]) / (point[0] * point[1]))
+
+
+def test_why_it_grows_the_gradient_of_the_larger_variable_shrinks_faster():
+    x, y = 0.9, 1.5
+    before, after = VALLEY.gradient((x, y)), VALLEY.gradient((x - 1e-6, y - 1e-6))
+    shrinking = (before - after) / before
+    assert shrinking[1] > shrinking[0] > 0
+
+
+def test_gradients_fall_about_a_hundredfold_down_the_valley():
+    path = plain_run(0.9, 1e-3, 3000)
+    end = path[np.argmax(path.prod(axis=1) < 1)]
+    falls = VALLEY.gradient(FAR) / VALLEY.gradient(end)
+    assert ((80 < falls) & (falls < 160)).all()
+    assert 2 < 1e-3 * np.argmax(path.prod(axis=1) < 1) < 2.2
+
+
+# --- exercises ---------------------------------------------------------------------------------
+
+
+def test_normalized_descent_is_corrected_across_its_path_only():
+    """Explicit Euler on -u, u = g/|g|: the engine's f_1 is -(I - u u^T) grad|g| / (2|g|)."""
+    x, y = VALLEY.symbols
+    g = VALLEY.gradient_expressions
+    length = sp.sqrt(g[0] ** 2 + g[1] ** 2)
+    u = [s / length for s in g]
+    field = bea.VectorField(tuple(-s for s in u), (x, y))
+    found = bea.modified_equation(bea.gradient_descent(), field, 2).coefficients(START)[1]
+    here = {x: START[0], y: START[1]}
+    grad = np.array([float(sp.diff(length, s).subs(here)) for s in (x, y)])
+    direction, size = np.array([float(s.subs(here)) for s in u]), float(length.subs(here))
+    np.testing.assert_allclose(found, -(grad - direction * (direction @ grad)) / (2 * size), rtol=1e-9)
+    assert found @ grad < 0
+
+
+def test_landing_in_closed_form():
+    """h lag times (1/delta) ln(b_0 a_1/(a_0 b_1)) against the integral over the diagonal and against a run."""
+    end = brentq(lambda t: (2.8 - t) * (3.5 - t) - 1, 0, 2.7)
+    integral = quad(lambda t: 1 / ((2.8 - t) * (3.5 - t)), 0, end)[0]
+    closed = math.log(3.5 * (2.8 - end) / (2.8 * (3.5 - end))) / -0.7
+    assert closed == pytest.approx(integral, rel=1e-9) and closed == pytest.approx(0.662, abs=5e-4)
+    changes = [(imbalance_at_the_end(0.9, h)[0] / -0.7 - 1) / (9 * h) - closed for h in (1e-3, 5e-4)]
+    assert changes[0] / changes[1] == pytest.approx(2, abs=0.4) and abs(changes[1]) < 0.02
+
+
+def test_memory_fixed_in_time_is_a_system_of_its_own():
+    """Ma, Wu and E (2022) keep the memory fixed in time; the error of the system with v as a variable halves with h."""
+    tau, gaps = 0.5, []
+
+    def system(t, y):
+        g = VALLEY.gradient(y[:2])
+        seen = y[2:] / -np.expm1(-t / tau) if t > 0 else g * g
+        return np.concatenate([-g / np.sqrt(seen), (g * g - y[2:]) / tau])
+
+    for h in (0.016, 0.008):
+        steps = round(2 / h)
+        y = solve_ivp(system, (0, 2), [*FAR, 0, 0], t_eval=h * np.arange(steps + 1), rtol=1e-9, atol=1e-12).y[:2].T
+        gaps.append(np.linalg.norm(y - plain_run(1 - h / tau, h, steps), axis=1).max())
+    assert gaps[0] / gaps[1] == pytest.approx(2, abs=0.1)
