@@ -69,7 +69,7 @@ window.facts = (() => {
   }
 
   function overflow() {
-    const root = document.scrollingElement, wide = [], clipped = [];
+    const root = document.scrollingElement, wide = [], clipped = [], unreached = [];
     // MathJax's copy of each formula for screen readers is one pixel, yet counts as contents.
     const style = document.head.appendChild(document.createElement("style"));
     style.textContent = "mjx-assistive-mml { display: none !important }";
@@ -81,13 +81,16 @@ window.facts = (() => {
       const limit = column?.contains(e) ? column.getBoundingClientRect().right : innerWidth;
       if (Math.max(box.right - limit, -box.left) > 1 && !scrolled(e) && !wide.some((w) => w.contains(e)))
         wide.push(e);
+      const scrolls = /auto|scroll/.test(overflowX) && e.scrollWidth > e.clientWidth + 1;
+      if (scrolls && e.tabIndex < 0 && ![...e.querySelectorAll("*")].some((inner) => inner.tabIndex >= 0))
+        unreached.push(place(e));
       const cut = (kind, inner, outer) => /hidden|clip/.test(kind) && outer > 1 && inner > outer + 1;
       if (e.textContent.trim() && (cut(overflowX, e.scrollWidth, e.clientWidth)
                                    || cut(overflowY, e.scrollHeight, e.clientHeight)))
         clipped.push(`${place(e)}: ${e.scrollWidth}x${e.scrollHeight} in ${e.clientWidth}x${e.clientHeight}`);
     }
     style.remove();
-    return { page: root.scrollWidth, window: innerWidth, wide: wide.map(place), clipped };
+    return { page: root.scrollWidth, window: innerWidth, wide: wide.map(place), clipped, unreached };
   }
 
   // Whether the element lies in a box that scrolls sideways, or outside the page on purpose (a drawer).

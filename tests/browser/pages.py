@@ -84,11 +84,13 @@ def problems_of_mathematics(look):
 
 
 def problems_of_width(look):
-    """The page does not scroll sideways, nothing hangs out of its column, no text is cut off."""
+    """The page does not scroll sideways, nothing hangs out of its column, no text is cut off, and what
+    scrolls can be reached by keyboard."""
     page, window = look.overflow["page"], look.overflow["window"]
     problems = [f"the page is {page} wide in a window of {window}"] if page > window else []
     problems += [f"too wide: {place}" for place in look.overflow["wide"]]
-    return problems + [f"cut off: {place}" for place in look.overflow["clipped"]]
+    problems += [f"cut off: {place}" for place in look.overflow["clipped"]]
+    return problems + [f"out of the keyboard's reach: {p}" for p in look.overflow["unreached"]]
 
 
 def serious(look):

@@ -12,27 +12,30 @@ from oracles import ORACLES
 import bea
 
 ID = re.compile(r'<div class="bea-explorer" id="([\w-]+)"')
-# (page, which of its explorers)
-EXPLORERS = [
-    (path.stem, k)
+# {page: number of its explorers}
+COUNTS = {
+    path.stem: len(ID.findall(path.read_text(encoding="utf-8")))
     for path in sorted((SITE / "chapters").glob("*.html"))
-    for k in range(len(ID.findall(path.read_text(encoding="utf-8"))))
-]
+}
+EXPLORERS = [(name, which) for name, count in COUNTS.items() for which in range(count)]
 
 
 def test_every_explorer_has_an_oracle():
-    """Add a function to oracles.py for an explorer that has none; remove what has no explorer."""
+    """For an explorer that has none add a function to oracles.py."""
     assert EXPLORERS
-    assert EXPLORERS == [(name, k) for name in sorted(ORACLES) for k in range(len(ORACLES[name]))]
+    assert COUNTS == {name: len(ORACLES.get(name, [])) for name in COUNTS}
 
 
 @pytest.fixture
 def load(book, offline_context):
-    """load(page, which, **options) -> (explorer, log), the page loaded in a context with the options."""
+    """load(page, which, **options) -> (explorer, log), the page loaded in a context with the options;
+    with `clock` its time is the test's."""
 
-    def load(name, which, **options):
+    def load(name, which, clock=False, **options):
         context, log = offline_context(**options)
         context.add_init_script(path=pages.FACTS)
+        if clock:
+            context.clock.install()
         page = context.new_page()
         page.goto(f"{book}/chapters/{name}.html")
         page.evaluate("facts.ready()")
@@ -59,7 +62,7 @@ def test_explorer(name, which, load, record_property):
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 @pytest.mark.parametrize("name, which", EXPLORERS)
 def test_play(name, which, motion, load):
-    explorer, log = load(name, which, reduced_motion=motion)
+    explorer, log = load(name, which, clock=True, reduced_motion=motion)
     assert explorers.problems_of_play(explorer) + log.problems() == []
 
 
@@ -110,13 +113,15 @@ SAME = replace("", "")
 
 @pytest.fixture
 def load_scratch(tmp_path, serve, offline_context):
-    """load_scratch(change, **options) -> the small explorer in a loaded page, changed."""
+    """load_scratch(change, **options) -> the small explorer, changed, in a loaded page."""
 
-    def load_scratch(change=SAME, **options):
+    def load_scratch(change=SAME, clock=False, **options):
         text = explorer_page(change)
         (tmp_path / "page.html").write_text(text, encoding="utf-8")
         context, _ = offline_context(**options)
         context.add_init_script(path=pages.FACTS)
+        if clock:
+            context.clock.install()
         page = context.new_page()
         page.goto(f"{serve(tmp_path)}/page.html")
         return explorers.Explorer(page, ID.search(text)[1], oracle)
@@ -125,13 +130,15 @@ def load_scratch(tmp_path, serve, offline_context):
 
 
 TOUCH = {"viewport": pages.VIEWS["phone"][0], "has_touch": True}
-LESS_MOTION = {"reduced_motion": "reduce"}
+PLAY = {"clock": True}
+LESS_MOTION = {"clock": True, "reduced_motion": "reduce"}
+MOVE = "setInterval(() => { sliders[0].value = (Number(sliders[0].value) + 1) % 4; show(); }, 500);"
 
 
 def test_good_explorer_has_no_problems(load_scratch):
     explorer = load_scratch()
     assert [problem for rule in explorers.DESK_RULES for problem in rule(explorer)] == []
-    assert explorers.problems_of_play(explorer) == []
+    assert explorers.problems_of_play(load_scratch(**PLAY)) == []
     assert explorers.problems_of_play(load_scratch(**LESS_MOTION)) == []
     assert explorers.problems_of_touch(load_scratch(**TOUCH)) == []
 
@@ -173,11 +180,11 @@ BAD = {
     ),
     "unasked": (
         explorers.problems_of_play,
-        replace("  show();\n  name();", "  show();\n  play.click();"),
-        {},
+        replace("  name();\n})();", f"  name();\n  {MOVE}\n}})();"),
+        PLAY,
     ),
-    "no play": (explorers.problems_of_play, replace("setInterval(step, 500)", "1"), {}),
-    "plays on": (explorers.problems_of_play, replace("clearInterval(timer)", "0"), {}),
+    "no play": (explorers.problems_of_play, replace("setInterval(step, 500)", "1"), PLAY),
+    "plays on": (explorers.problems_of_play, replace("clearInterval(timer)", "0"), PLAY),
     "restless": (explorers.problems_of_play, replace("still.matches", "false"), LESS_MOTION),
     "no touch": (
         explorers.problems_of_touch,

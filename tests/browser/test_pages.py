@@ -134,6 +134,10 @@ BAD = {
         pages.problems_of_width,
         "<p style='width: 5em; overflow: hidden; white-space: nowrap'>Many words in a line</p>",
     ),
+    "out of reach": (
+        pages.problems_of_width,
+        f"<div style='overflow-x: auto' tabindex='-1'><pre>{'long ' * 100}</pre></div>",
+    ),
     "cut off below": (
         pages.problems_of_width,
         "<p style='height: .7em; overflow: hidden'>Words without their feet</p>",

@@ -1,0 +1,93 @@
+"""Chapters in JupyterLite: Python runs in the browser, with no server and here with no network.
+
+The address from which a reader's browser takes Pyodide is answered from this machine; all else that is
+asked for outside fails.
+"""
+
+import re
+from urllib.parse import unquote, urlsplit
+
+import live
+import nbformat
+import pyodide_fixture
+import pytest
+from browsing import ROOT, SITE
+
+import lite
+
+# Longer than a test may take otherwise: WebAssembly is several times slower, and Python starts there.
+pytestmark = pytest.mark.timeout(1200)
+
+CHAPTER = "01_gradient_descent"
+CHAPTERS = sorted(path.stem for path in (ROOT / "chapters").glob("*.ipynb"))
+BUTTON = re.compile(r'href="([^"]+)"[^>]*title="[^"]*JupyterLite')
+TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
+# A number by the whole library: orbits, modified equation, flow.
+SLOPE = """
+import bea
+study = bea.order_study(bea.adam(beta=0.9, rho=0.95, epsilon=1e-2), bea.bilinear(), theta0=(0.9, 1.5),
+                        horizon=0.2, hs=[4e-4, 2e-4, 1e-4], order=2)
+print(study.slope)
+"""
+
+
+@pytest.fixture(scope="session")
+def pyodide():
+    try:
+        return pyodide_fixture.pyodide_folder()
+    except pyodide_fixture.Missing as error:
+        pytest.skip(f"no Pyodide to test with: {error}")
+
+
+@pytest.fixture
+def lab(offline_context, pyodide):
+    """A page in which Pyodide can be had, and the log of what it asks for."""
+    context, log = offline_context(viewport={"width": 1400, "height": 1000})
+
+    def answer(route):
+        path = pyodide / unquote(urlsplit(route.request.url).path).rpartition("/")[2]
+        if not path.is_file():
+            route.abort()
+            return
+        kind = TYPES.get(path.suffix, "application/octet-stream")
+        route.fulfill(path=path, headers={"Access-Control-Allow-Origin": "*", "Content-Type": kind})
+
+    context.route(f"{lite.PYODIDE}**", answer)
+    return context.new_page(), log
+
+
+def address(name):
+    """Where the JupyterLite button of a chapter leads, from the chapter's folder."""
+    page = (SITE / "chapters" / f"{name}.html").read_text(encoding="utf-8")
+    (target,) = BUTTON.findall(page)
+    return target
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_button(name):
+    place, _, path = address(name).partition("?path=")
+    assert (SITE / "chapters" / place).is_file()
+    assert (SITE / "lite" / "files" / path).is_file()
+    assert path == f"chapters/{name}.ipynb"
+
+
+def test_chapter_runs_to_its_end(lab, book, capsys):
+    page, log = lab
+    live.open_notebook(page, f"{book}/chapters/{address(CHAPTER)}")
+    page.wait_for_function(live.NO_RAW_MARKUP, timeout=120_000)
+    cells = live.run_all(page, 1000)
+    assert live.problems_of_run(cells) == []
+
+    # What the chapter prints is what the book prints, except for the cell that was added.
+    committed = nbformat.read(ROOT / "chapters" / f"{CHAPTER}.ipynb", 4)
+    printed = [live.texts(cell) for cell in committed.cells if cell.cell_type == "code"]
+    found = [live.texts(cell) for cell in cells[1:]]
+    for texts in found:
+        texts.pop("stderr", None)  # matplotlib says that it looks for fonts, once
+    assert any(printed)
+    assert found == printed
+
+    exec(SLOPE, {})
+    here = float(capsys.readouterr().out)
+    assert float(live.execute(page, SLOPE)) == pytest.approx(here, rel=1e-6)
+    assert [url for url in log.outside if not url.startswith(lite.PYODIDE)] == []
