@@ -125,7 +125,8 @@ class Explorer:
             for name, options in self.sliders.items()
         ]
         reset = widgets.Button(description="Reset")
-        play = widgets.Play(max=len(sliders[0].options) - 1, interval=500)
+        # the link sets the slider when it is shown, hence the value
+        play = widgets.Play(value=sliders[0].index, max=len(sliders[0].options) - 1, interval=500)
         widgets.jslink((play, "value"), (sliders[0], "index"))
 
         def show(_=None):
