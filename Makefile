@@ -145,7 +145,7 @@ $(PDF): $(INSTALLED) $(SOURCES) CITATION.cff $(wildcard tools/pdf*) tools/book_s
 	@echo "Building the PDF ..."
 	$(BIN)/python tools/pdf.py
 
-$(LITE): $(JUPYTER) $(SOURCES) pyproject.toml tools/lite.py
+$(LITE): $(JUPYTER) $(SOURCES) $(wildcard tests/test_ch*_claims.py) pyproject.toml tools/lite.py
 	@echo "Building the JupyterLite site ..."
 	$(BIN)/python tools/lite.py
 	@touch $@

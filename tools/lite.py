@@ -113,12 +113,16 @@ def browser_copy(notebook):
     return notebook
 
 
-def write_notebooks(folder):
-    """Copies of the chapters in `folder`/files, where the book's links to JupyterLite look for them."""
+def write_files(folder):
+    """What the reader finds in JupyterLite, in `folder`/files, at the repository's own paths."""
     for path in sorted((ROOT / "chapters").glob("*.ipynb")):
         copy = folder / "files" / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(browser_copy(nbformat.read(path, 4)), copy)
+    # The appendix "How do we know?" lists the tests from these files.
+    (folder / "files" / "tests").mkdir()
+    for path in sorted((ROOT / "tests").glob("test_ch*_claims.py")):
+        shutil.copy(path, folder / "files" / "tests")
 
 
 def main():
@@ -127,7 +131,7 @@ def main():
     INPUT.mkdir(parents=True)
     write_settings(INPUT)
     write_wheels(INPUT)
-    write_notebooks(INPUT)
+    write_files(INPUT)
     # Its every step is a line of output; they matter only if it fails.
     command = [sys.executable, "-m", "jupyterlite_core", "build"]
     built = subprocess.run(

@@ -12,6 +12,7 @@ import nbformat
 import pyodide_fixture
 import pytest
 from browsing import ROOT, SITE
+from jupyterlite_pyodide_kernel import constants
 
 import lite
 
@@ -91,3 +92,27 @@ def test_chapter_runs_to_its_end(lab, book, capsys):
     here = float(capsys.readouterr().out)
     assert float(live.execute(page, SLOPE)) == pytest.approx(here, rel=1e-6)
     assert [url for url in log.outside if not url.startswith(lite.PYODIDE)] == []
+
+
+# --- the checks themselves ---------------------------------------------------------------------
+
+
+def test_problems_of_a_run_are_seen():
+    error = {"output_type": "error", "ename": "ValueError", "evalue": "no"}
+    good = {"source": "1", "execution_count": 1, "outputs": []}
+    assert live.problems_of_run([good]) == []
+    assert live.problems_of_run([good, {**good, "execution_count": None}])
+    assert live.problems_of_run([{**good, "outputs": [error]}])
+
+
+def test_another_pyodide_is_refused(tmp_path):
+    (tmp_path / f"pyodide-{pyodide_fixture.VERSION}.tgz").write_bytes(b"something else")
+    (tmp_path / "carrier.whl").write_bytes(b"")
+    with pytest.raises(pyodide_fixture.Missing, match="checksum"):
+        pyodide_fixture.unpack(tmp_path, tmp_path)
+
+
+def test_kernel_and_pyodide_go_together():
+    """The kernel is made for one series of Pyodide; its own default is of the same."""
+    made_for = constants.PYODIDE_VERSION.rsplit(".", 1)[0]
+    assert pyodide_fixture.VERSION.rsplit(".", 1)[0] == made_for

@@ -1,0 +1,85 @@
+"""A chapter in JupyterLab with a kernel on this machine, as on Binder; an explorer moves there."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import live
+import pytest
+from browsing import ROOT
+
+pytestmark = pytest.mark.timeout(600)
+
+CHAPTER = "01_gradient_descent"
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def jupyterlab(tmp_path_factory):
+    """The address of a JupyterLab with a copy of the chapters."""
+    folder = tmp_path_factory.mktemp("jupyterlab")
+    shutil.copytree(ROOT / "chapters", folder / "chapters")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    # Nothing of the reader's own settings, and nothing that is left behind in them.
+    places = {
+        name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")
+    }
+    settings = ["--no-browser", "--allow-root", "--expose-app-in-browser", f"--port={port}"]
+    settings += [
+        "--ServerApp.port_retries=0",
+        "--IdentityProvider.token=",
+        f"--notebook-dir={folder}",
+    ]
+    with open(folder / "log.txt", "wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", *settings],
+            env=os.environ | places,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        end = time.monotonic() + 120
+        while True:
+            try:
+                urlopen(f"{url}/api", timeout=10).close()
+                break
+            except (URLError, TimeoutError):
+                if server.poll() is not None or time.monotonic() > end:
+                    pytest.fail(f"JupyterLab did not start:\n{(folder / 'log.txt').read_text()}")
+                time.sleep(0.5)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def test_chapter_runs_and_its_explorer_moves(jupyterlab, offline_context):
+    context, log = offline_context(viewport={"width": 1400, "height": 1000})
+    page = context.new_page()
+    live.open_notebook(page, f"{jupyterlab}/lab/tree/chapters/{CHAPTER}.ipynb?reset")
+    page.wait_for_function(live.NO_RAW_MARKUP, timeout=120_000)
+    cells = live.run_all(page, 400)
+    assert live.problems_of_run(cells) == []
+    # New outputs: they show widgets, which the committed ones do not.
+    widget = "application/vnd.jupyter.widget-view+json"
+    explorers = [
+        number
+        for number, cell in enumerate(cells)
+        if any(widget in output.get("data", {}) for output in cell["outputs"])
+    ]
+    assert explorers
+    first, moved, again = live.move_explorer(page, explorers[0])
+    assert moved != first
+    assert again == first
+    assert log.outside == []
