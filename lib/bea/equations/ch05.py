@@ -356,8 +356,8 @@ m &= \frac{1-\beta}{1 - \beta\,{e^{-hD}}}\,g = g - \frac{\beta}{1-\beta}\,hDg \\
         r"""
 \begin{aligned}
 \dot\theta = &-\frac{1}{1-\beta}\nabla E - h\,\frac{1+\beta}{2(1-\beta)^3}\,H\nabla E \\
-&- h^2\,\frac{1+4\beta+\beta^2}{3(1-\beta)^5}\,H^2\nabla E
-- h^2\,\frac{1+10\beta+\beta^2}{12(1-\beta)^5}\,\nabla^3E[\nabla E,\nabla E] + O(h^3)
+&- h^2\,\frac{1+4\beta+\beta^2}{3(1-\beta)^5}\,H^2\nabla E \\
+&- h^2\,\frac{1+10\beta+\beta^2}{12(1-\beta)^5}\,\nabla^3E[\nabla E,\nabla E] + O(h^3)
 \end{aligned}""",
         field,
         ENGINE,
