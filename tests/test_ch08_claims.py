@@ -129,6 +129,11 @@ def test_the_difference_starts_with_the_square_of_the_step_number():
     assert abs(early[0] / exact[0] - 1) < 0.01 and early[1] / exact[1] > 1.1
 
 
+def test_with_pytorchs_defaults_the_reverse_begins_at_step_one():
+    assert C(0.9, 1) - C(0.999, 1) == pytest.approx(-0.05, abs=5e-3)
+    assert 1e-8 * C(0.9, 1) / (C(0.999, 1) - C(0.9, 1)) == pytest.approx(3.7e-7, rel=0.02)
+
+
 @pytest.mark.parametrize("missing, memories", [(0.1, 3.6), (0.01, 6.5)])
 def test_the_denominator_fills_in_a_few_memories(missing, memories):
     n = np.arange(0, 8000, 25)
@@ -280,6 +285,15 @@ def test_the_printed_table(pair, h, measured, law):
     end = path[np.argmax(path.prod(axis=1) < 1)]
     assert end[0] - end[1] == pytest.approx(measured, abs=6e-5)
     assert -0.7 + pencil(*pair, h) == pytest.approx(law, abs=6e-5)
+
+
+def test_a_run_that_swings_through_the_valley_goes_on_drifting():
+    path = adam(valley_gradient, START, 0.99, 0.9, 1e-8, 1e-3, 4000)
+    product = path.prod(axis=1)
+    first = path[np.argmax(product < 1)]
+    assert first[0] - first[1] == pytest.approx(-0.64, abs=0.01)
+    assert path[-1, 0] - path[-1, 1] == pytest.approx(-0.43, abs=0.01)
+    assert (np.diff(np.sign(product - 0.75)) != 0).sum() > 10
 
 
 @pytest.fixture(scope="module")
