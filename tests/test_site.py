@@ -1,0 +1,224 @@
+"""The checks of the built site, held to a small good site and to spoilt copies of it.
+
+`make book` runs tools/check_site.py on the real one.
+"""
+
+import doctest
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+import yaml
+from sphinx.builders.html._assets import _JavaScript
+from sphinx.errors import ConfigError, ExtensionError
+
+import book_site
+import check_site
+import logo
+
+ROOT = Path(__file__).resolve().parent.parent
+SITE = "https://someone.github.io/book/"
+
+PAGE = """\
+<!DOCTYPE html>
+<html><head><title>{title}</title>
+<meta name="description" content="About {title}.">
+<link rel="canonical" href="{site}{name}">
+<link rel="icon" href="{up}_static/logo.svg">
+<link rel="next" href="https://elsewhere.example/next">
+<link rel="stylesheet" href="{up}_static/book.css?v=1">
+<style>p {{ background: url(data:image/png;base64,AAAA) }}</style>
+<script>const name = "http://www.w3.org/2000/svg"; // a name, not an address</script>
+</head><body><a href="https://elsewhere.example/">elsewhere</a>
+<a href="{up}chapters/one.html#a">one</a> <a href="#top">top</a> <a href="{up}./">home</a>
+<img src="{up}_static/logo.svg" alt=""></body></html>
+"""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A small site without problems."""
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "_static" / "book.css").write_text("@import 'logo.svg'; a { color: url(#a) }")
+    (tmp_path / "_static" / "logo.svg").write_text("<svg/>")
+    names = ["chapters/index.html", "chapters/one.html"]
+    for name in [*names, "search.html", "404.html", "index.html"]:
+        up = "../" * name.count("/") if name != "404.html" else "/book/"
+        canonical = "chapters/index.html" if name == "index.html" else name
+        text = PAGE.format(title=Path(name).stem, site=SITE, name=canonical, up=up)
+        (tmp_path / name).write_text(text)
+    places = "".join(f"<url><loc>{SITE}{name}</loc></url>" for name in names)
+    namespace = "http://www.sitemaps.org/schemas/sitemap/0.9"
+    (tmp_path / "sitemap.xml").write_text(f'<urlset xmlns="{namespace}">{places}</urlset>')
+    (tmp_path / "robots.txt").write_text(f"User-agent: *\nSitemap: {SITE}sitemap.xml\n")
+    return tmp_path
+
+
+def test_good_site_has_no_problems(site):
+    assert check_site.problems_of_site(site, SITE) == []
+
+
+def replace(name, old, new):
+    def spoil(site):
+        text = (site / name).read_text()
+        assert old in text
+        (site / name).write_text(text.replace(old, new))
+
+    spoil.__name__ = f"{name}: {new}" if new else f"{name} without {old}"
+    return spoil
+
+
+def insert(element):
+    return replace("chapters/one.html", "</body>", f"{element}</body>")
+
+
+def remove(name):
+    def spoil(site):
+        (site / name).unlink()
+
+    spoil.__name__ = f"no {name}"
+    return spoil
+
+
+CDN = "https://cdn.example/a"
+
+
+@pytest.mark.parametrize(
+    "spoil, word",
+    [
+        (insert(f'<script src="{CDN}.js"></script>'), "another server"),
+        (insert('<script src="//cdn.example/a.js"></script>'), "another server"),
+        (insert(f'<script>const URL = "{CDN}.js"</script>'), "another server"),
+        (insert(f'<script type="module">import "{CDN}.js"</script>'), "another server"),
+        (insert(f'<link rel="preload stylesheet" href="{CDN}.css">'), "another server"),
+        (insert(f'<link rel="preconnect" href="{CDN}">'), "another server"),
+        (insert(f'<img src="{CDN}.png">'), "another server"),
+        (insert(f'<img srcset="../_static/logo.svg 1x, {CDN}.png 2x">'), "another server"),
+        (insert(f'<iframe src="{CDN}"></iframe>'), "another server"),
+        (insert(f'<object data="{CDN}"></object>'), "another server"),
+        (insert(f'<svg><use xlink:href="{CDN}.svg#a"/></svg>'), "another server"),
+        (insert(f'<p style="background: url({CDN}.png)">'), "another server"),
+        (insert(f"<style>@import '{CDN}.css';</style>"), "another server"),
+        (replace("_static/book.css", "logo.svg", f"{CDN}.css"), "book.css loads"),
+        (replace("_static/book.css", "#a", f'"{CDN}.woff"'), "book.css loads"),
+        (insert('<img src="../_static/lost.png">'), "not there"),
+        (insert('<a href="lost.html">lost</a>'), "not there"),
+        (replace("chapters/one.html", "<title>one</title>", ""), "one title"),
+        (replace("chapters/one.html", "<title>one", "<title>"), "one title"),
+        (replace("chapters/one.html", "About one.", ""), "one description"),
+        (replace("chapters/one.html", "About one.", 201 * "a"), "one description"),
+        (insert('<meta name="description" content="Again.">'), "one description"),
+        (replace("chapters/one.html", 'rel="canonical"', 'rel="prev"'), "canonical"),
+        (replace("chapters/one.html", f"{SITE}chapters/one", f"{SITE}one"), "canonical"),
+        (replace("chapters/one.html", 'rel="icon"', 'rel="prev"'), "icon"),
+        (remove("_static/logo.svg"), "not there"),
+        (remove("404.html"), "404.html is missing"),
+        (remove("index.html"), "index.html is missing"),
+        (replace("404.html", "/book/chapters", "chapters"), "server's root"),
+        (replace("404.html", "/book/chapters", "/chapters"), "not there"),
+        (remove("sitemap.xml"), "sitemap.xml is missing"),
+        (
+            replace("sitemap.xml", f"<url><loc>{SITE}chapters/one.html</loc></url>", ""),
+            "every page",
+        ),
+        (replace("sitemap.xml", "chapters/one", "chapters/two"), "every page"),
+        (replace("sitemap.xml", "chapters/index", "chapters/one"), "every page"),
+        (remove("robots.txt"), "robots.txt"),
+        (replace("robots.txt", "someone", "other"), "robots.txt"),
+    ],
+    ids=lambda thing: getattr(thing, "__name__", ""),
+)
+def test_spoilt_site_is_caught(site, spoil, word):
+    spoil(site)
+    problems = check_site.problems_of_site(site, SITE)
+    assert any(word in problem for problem in problems), problems
+
+
+def test_check_stops_the_build(site, monkeypatch, capsys):
+    url = {"repository": {"url": "https://github.com/someone/book"}}
+    (site / "config.yml").write_text(yaml.safe_dump(url))
+    monkeypatch.setattr(check_site, "CONFIG", site / "config.yml")
+    check_site.main(site)
+    assert "Checked" in capsys.readouterr().out
+    remove("404.html")(site)
+    with pytest.raises(SystemExit, match="404.html is missing"):
+        check_site.main(site)
+    with pytest.raises(SystemExit, match="make book"):
+        check_site.main(site / "chapters" / "nothing")
+
+
+# --- the extension -----------------------------------------------------------------------------
+
+
+def test_address_of_the_site():
+    assert doctest.testmod(book_site) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [None, "", "https://github.com/someone", "https://gitlab.com/someone/book", "github.com/a/b"],
+)
+def test_only_github_gives_an_address(address):
+    with pytest.raises(ConfigError, match="repository.url"):
+        book_site.site_address(address)
+
+
+def test_missing_mathjax_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(book_site, "MATHJAX", tmp_path / "nowhere")
+    app = SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=tmp_path)
+    with pytest.raises(ExtensionError, match="make book"):
+        book_site.finish(app, None)
+
+
+def test_scripts_come_once_and_thebe_never():
+    scripts = [
+        _JavaScript("book.js"),
+        _JavaScript("book.js"),
+        _JavaScript(None, body="let a = 1;"),
+        _JavaScript(None, body="let a = 1; "),
+        _JavaScript("sphinx-thebe.js"),
+        _JavaScript(None, body='const THEBE_JS_URL = "..."'),
+    ]
+    context = {"script_files": scripts[:], "css_files": []}
+    book_site.drop_files(None, "page", "page.html", context, None)
+    assert context["script_files"] == [scripts[0], scripts[2]]
+
+
+# --- the sources -------------------------------------------------------------------------------
+
+
+def description_of(path):
+    if path.suffix == ".ipynb":
+        metadata = nbformat.read(path, as_version=nbformat.NO_CONVERT).metadata
+    else:
+        front = re.match(r"---\n(.*?)\n---\n", path.read_text(encoding="utf-8"), re.S)
+        metadata = yaml.safe_load(front[1]) if front else {}
+    return metadata.get("myst", {}).get("html_meta", {}).get("description", "")
+
+
+def test_every_page_describes_itself():
+    """What the build would complain of, said at once."""
+    pages = [p for p in (ROOT / "chapters").iterdir() if p.suffix in (".ipynb", ".md")]
+    described = {page.name: description_of(page) for page in pages}
+    assert len(described) > 4
+    assert [name for name, d in described.items() if not 20 <= len(d) <= check_site.LONGEST] == []
+    assert len(set(described.values())) == len(described)
+
+
+def test_logo_is_as_drawn():
+    assert (logo.ASSETS / "logo.svg").read_text(encoding="utf-8") == logo.svg()
+    circle, spiral, iterates = logo.curves()
+    # Every iterate lies on the spiral, and only the first on the circle.
+    middle = circle[:-1].mean()
+    radius = abs(circle[0] - middle)
+    assert [min(abs(spiral - z)) < 1e-9 for z in iterates] == [True] * len(iterates)
+    assert [abs(abs(z - middle) - radius) < 1e-9 for z in iterates] == [True, False, False, False]
+
+
+def test_npm_lock_names_no_registry():
+    text = (ROOT / "tools" / "web" / "package-lock.json").read_text(encoding="utf-8")
+    assert "://" not in text
+    assert text.count('"integrity": "sha512-') == len(re.findall(r'"node_modules/', text)) > 0
