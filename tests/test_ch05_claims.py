@@ -344,6 +344,13 @@ def test_slopes_from_rest_from_the_slow_manifold_and_bias_corrected(order):
     assert corrected == pytest.approx(min(order, 2), abs=0.15)
 
 
+def test_bias_corrected_slope_rises_towards_two():
+    study = bea.order_study(
+        CORRECTED, MODEL, GENTLE, 0.05, [5e-4, 2.5e-4, 1.25e-4, 6.25e-5], order=2, start="rest"
+    )
+    assert study.slopes == pytest.approx([1.84, 1.90, 1.94], abs=0.015)
+
+
 def test_the_n_dependent_equation_describes_the_start():
     found = {
         order: bea.order_study(
