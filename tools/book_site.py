@@ -51,6 +51,7 @@ REDIRECT = """\
 <title>{title}</title>
 <meta name="description" content="{title}: to its first page.">
 <link rel="canonical" href="{site}{root}.html">
+<link rel="icon" href="_static/logo.svg">
 <meta http-equiv="refresh" content="0; url={root}.html">
 </head>
 <body><p><a href="{root}.html">{title}</a></p></body>
