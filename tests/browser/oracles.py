@@ -110,8 +110,8 @@ def looking_back(beta, n):
         "lag": lag,
         "full": bea.lag(beta),
         "gradient now (black)": road(n),
-        "the average shows (orange)": seen,
-        "gradient of lag steps ago (blue)": road(n - lag),
+        "average (orange)": seen,
+        "lag steps ago (blue)": road(n - lag),
     }
 
 
@@ -130,10 +130,10 @@ def mode_of_heavy_ball(beta, hλ):
         shown = (places(roots[0].real, 3), places(abs(roots[0].imag), 3))
     return {
         "roots": shown,
-        "size": abs(roots).max(),
         "regime": regime,
-        "slow flow while hλ is below": lower,
-        "stable while hλ is below": 2 * (1 + beta),
+        "|z|": abs(roots).max(),
+        "flow below hλ": lower,
+        "stable below hλ": 2 * (1 + beta),
     }
 
 
@@ -176,6 +176,20 @@ def adam(beta, rho):
     }
 
 
+def race(beta, rho):
+    C_beta, C_rho = (1 + 2 * bea.lag(decay) for decay in (beta, rho))
+    # C_beta = C_rho g^2 / (g^2 + epsilon) at g^2 / epsilon = 1 / (C_rho / C_beta - 1)
+    crossing = (C_rho / C_beta - 1) ** -0.5 if rho > beta else "none"
+    return {"numerator": C_beta, "denominator": C_rho, "crossing": crossing}
+
+
+def way_down(beta, rho):
+    path = bea.run(bea.adam(beta, rho, 1e-8), BILINEAR, START, 1e-3, 4000)
+    a, b = next(theta for theta in path if abs(1.5 - 2 * theta[0] * theta[1]) < 0.05)
+    difference = 2 * (bea.lag(beta) - bea.lag(rho))
+    return {"difference": difference, "end": a - b, "trace": 4 * (a**2 + b**2)}
+
+
 ORACLES = {
     "index": [preface],
     "01_gradient_descent": [gradient_descent],
@@ -185,4 +199,5 @@ ORACLES = {
     "05_memory": [looking_back, mode_of_heavy_ball],
     "06_rmsprop": [rmsprop],
     "07_adam": [adam],
+    "08_regimes": [race, way_down],
 }

@@ -128,7 +128,7 @@ BAD = {
     "syntax": (pages.problems_of_mathematics, "<span class='math'>\\(\\frac{1}\\)</span>"),
     "unknown macro": (pages.problems_of_mathematics, "<span class='math'>\\(\\nonsense\\)</span>"),
     "unknown label": (pages.problems_of_mathematics, "<span class='math'>\\(\\ref{no}\\)</span>"),
-    "wide code": (pages.problems_of_width, f"<pre>{'long ' * 100}</pre>"),
+    "wide code": (pages.problems_of_width, f"<pre>{'long ' * 300}</pre>"),
     "wide on the left": (pages.problems_of_width, "<p style='margin-left: -9em'>Words</p>"),
     "cut off": (
         pages.problems_of_width,
@@ -136,7 +136,7 @@ BAD = {
     ),
     "out of reach": (
         pages.problems_of_width,
-        f"<div style='overflow-x: auto' tabindex='-1'><pre>{'long ' * 100}</pre></div>",
+        f"<div style='overflow-x: auto' tabindex='-1'><pre>{'long ' * 300}</pre></div>",
     ),
     "cut off below": (
         pages.problems_of_width,
@@ -191,4 +191,4 @@ def test_good_page_has_no_problems(view, scratch, offline_context):
 @pytest.mark.parametrize("fault", BAD)
 def test_rule_catches(fault, scratch, offline_context):
     rule, addition = BAD[fault]
-    assert rule(pages.look_at(offline_context, scratch(addition), "phone"))
+    assert rule(pages.look_at(offline_context, scratch(addition), "desktop"))
