@@ -1,7 +1,7 @@
 r"""Exponential averages: the memory of an optimizer, and its three meanings.
 
 .. math:: m^{(n)} = \beta\, m^{(n-1)} + (1-\beta)\, a^{(n)}, \qquad a^{(n)} = a(\nabla
-E(\theta^{(n)}))
+          E(\theta^{(n)}))
 
 is a *running state* when the optimizer runs, a *finite weighted sum* of all that it has seen since
 it started, and, long after the start, a *resolvent* that acts on the smooth curve through the
@@ -100,7 +100,7 @@ def moments(decay, count):
     r"""The first moments of the age i under the weights :math:`(1-\beta)\beta^i`, i = 0, 1, 2, ...
 
     .. math:: \mu_r = (1-\beta)\sum_{i\ge 0} i^r \beta^i =
-    \frac{\beta}{1-\beta}\sum_{l<r}\binom{r}{l}\mu_l, \qquad \mu_0 = 1.
+              \frac{\beta}{1-\beta}\sum_{l<r}\binom{r}{l}\mu_l, \qquad \mu_0 = 1.
 
     (The numerators are Eulerian polynomials in the decay.)
 

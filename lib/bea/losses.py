@@ -363,7 +363,7 @@ def logistic_regression(columns=(0, 1), rows=slice(None)):
     r"""Logistic regression on scikit-learn's breast-cancer data, without intercept.
 
     .. math:: E(\theta) = \frac1n\sum_{i} \ln\bigl(1 + e^{-y_i\,x_i\cdot\theta}\bigr), \qquad y_i =
-    \pm 1,
+              \pm 1,
 
     with features standardized over all 569 rows (Street, Wolberg and Mangasarian, 1993).
 

@@ -200,7 +200,7 @@ def transient_equation(optimizer, loss_or_losses, order=2, batches=None):
     (bias-corrected or not),
 
     .. math:: \dot\theta = -U^{(n)}(\theta) - h\Bigl(\Delta U^{(n)}(\theta) - \tfrac12 \dot
-    U^{(n)}(\theta)\Bigr),
+              U^{(n)}(\theta)\Bigr),
 
     where :math:`\Delta U^{(n)}` is what the step changes by because step k saw the gradient not at
     :math:`\theta` but at :math:`\theta + h\sum_{l=k}^{n-1} U^{(l)}(\theta)`, and :math:`\dot

@@ -103,7 +103,7 @@ class Optimizer:
 
     @property
     def settings(self):
-        """The shape of the settings: () for one, (batch,) if hyper-parameters are arrays."""
+        """The shape of the settings, () for one and (batch,) if hyper-parameters are arrays."""
         return np.broadcast_shapes(*(np.shape(value) for value in self.hyperparameters.values()))
 
     @property
@@ -202,6 +202,11 @@ def adam(beta, rho, epsilon, *, epsilon_inside=True, bias_correction=True):
 
     .. math:: \theta_j \leftarrow \theta_j - h\,\hat m_j/\sqrt{\hat v_j + \varepsilon}
 
+    Each of beta, rho, epsilon may be a number, an array of shape (batch,) for many settings at
+    once, or a SymPy symbol.
+    Raises ValueError if ``beta`` or ``rho`` is not in [0, 1) or ``epsilon`` is negative.
+    Source: Kingma and Ba (2015), Algorithm 1; Cattaneo, Klusowski and Shigida (2024).
+
     Parameters
     ----------
     beta, rho
@@ -215,13 +220,6 @@ def adam(beta, rho, epsilon, *, epsilon_inside=True, bias_correction=True):
     bias_correction
         Whether :math:`\hat m = m/(1-\beta^{n+1})` and likewise :math:`\hat v`, or :math:`m` and
         :math:`v` themselves.
-
-    Each of beta, rho, epsilon may be a number, an array of shape (batch,) for many settings at
-    once, or a SymPy symbol.
-
-    Raises ValueError if ``beta`` or ``rho`` is not in [0, 1) or ``epsilon`` is negative.
-
-    Source: Kingma and Ba (2015), Algorithm 1; Cattaneo, Klusowski and Shigida (2024).
 
     Examples
     --------

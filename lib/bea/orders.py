@@ -53,7 +53,7 @@ def order_study(optimizer, loss, theta0, horizon, hs, order=2, *, equation=None,
 
     Parameters
     ----------
-    optimizer, loss, theta0 : as for :func:`bea.run`; one setting, one point
+    optimizer, loss, theta0 : as for :func:`bea.flow.run`; one setting, one point
     horizon : the time T = steps * h, the same for all step sizes
     hs : two or more step sizes that divide the horizon
     order : the number of terms of the steady-state equation (not used if ``equation`` is given)

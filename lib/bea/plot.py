@@ -117,8 +117,8 @@ def level_sets(ax, function, xlim, ylim, *, levels=12, points=201):
 
 
 def error_lines(ax, studies, *, ylabel="largest error over the run"):
-    """Error against step size, doubly logarithmic, for a mapping from name to :class:`bea.Study`;
-    each name stands beside its line."""
+    """Error against step size, doubly logarithmic, for a mapping from name to
+    :class:`bea.orders.Study`; each name stands beside its line."""
     palette = [COLORS[c] for c in ("blue", "vermilion", "green", "orange", "purple", "black")]
     ax.set(xscale="log", yscale="log", xlabel="step size h", ylabel=ylabel)
     for study, color in zip(studies.values(), palette):

@@ -24,16 +24,16 @@ __all__ = ["Series", "antidifference", "taylor"]
 class Series:
     r"""The series :math:`\sum_{k<K} h^k \sum_{j\le k} c_{kj} s^j`, cut off at :math:`h^K`.
 
+    Sums, products, quotients, powers, ``A @ series``, indexing, ``sum`` and NumPy's ``sqrt``,
+    ``exp``, ``log``, ``sin``, ``cos``, ``tan``, ``arctan``, ``sinh``, ``cosh``, ``tanh``,
+    ``square``, ``abs`` and ``sign`` run on a Series as they do on an array, so most code that was
+    written for arrays does.
+
     Parameters
     ----------
     coefficients : array of shape (K, K, \*shape)
         ``coefficients[k, j]`` belongs to :math:`h^k s^j`; it is zero for ``j > k``.
         ``shape`` is the shape of the value that is expanded: ``()``, ``(d,)`` or ``(d, points)``.
-
-    Sums, products, quotients, powers, ``A @ series``, indexing, ``sum`` and NumPy's ``sqrt``,
-    ``exp``, ``log``, ``sin``, ``cos``, ``tan``, ``arctan``, ``sinh``, ``cosh``, ``tanh``,
-    ``square``, ``abs`` and ``sign`` run on a Series as they do on an array, so most code that was
-    written for arrays does.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class Series:
 
     @property
     def leading(self):
-        """The coefficient of h^0: the value at the present point."""
+        """The coefficient of h^0, which is the value at the present point."""
         return np.asarray(self.coefficients[0, 0])
 
     def at(self, s, h):
