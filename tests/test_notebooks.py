@@ -222,6 +222,26 @@ def problems_of_explorers(notebook):
     return ["an explorer has no picture for print"] if any("image/png" not in o for o in outputs) else []
 
 
+QUESTION = re.compile(r"^\*\*\d\.\*\*", re.M)
+ANSWER = re.compile(r"^:::\{admonition\} [a-e]\) .*\n:class: dropdown quiz\n\n\*\*(Right|No)\.\*\*", re.M)
+
+
+def problems_of_quiz(notebook):
+    """Three to five questions, each with folded answers: one right, and for each wrong one a reason."""
+    quizzes = [c.source for _, c in markdown_cells(notebook) if c.source.startswith("## Quiz")]
+    if len(quizzes) != 1:
+        return [f"has {len(quizzes)} cells that begin with '## Quiz'; one is needed"]
+    questions = QUESTION.split(quizzes[0])[1:]
+    problems = []
+    if not 3 <= len(questions) <= 5:
+        problems.append(f"its quiz has {len(questions)} questions, not 3 to 5")
+    for number, question in enumerate(questions, 1):
+        verdicts = ANSWER.findall(question)
+        if len(verdicts) < 3 or verdicts.count("Right") != 1 or len(verdicts) != question.count("{admonition}"):
+            problems.append(f"question {number} of its quiz: the verdicts are {verdicts}")
+    return problems
+
+
 ABBREVIATIONS = re.compile(
     r"\b(?:(?i:e\.g|i\.e|cf|chs?|eqs?|figs?|secs?|sect|thm|def|ex|vol|nos?|pp?|vs|resp|al|eds?|approx|dr)|[A-Z])\."
 )
@@ -309,6 +329,7 @@ def test_notebook_is_clean(path):
     problems = [problem for rule in EVERY_NOTEBOOK for problem in rule(notebook)]
     if re.match(r"\d\d_", path.name):
         problems += problems_of_skeleton(notebook) + problems_of_explorers(notebook)
+        problems += problems_of_quiz(notebook)
     problems += problems_of_size(path)
     assert not problems, f"{path.name}:\n  " + "\n  ".join(problems)
 
@@ -362,6 +383,16 @@ Done.
 ## Further reading"""
 
 
+QUIZ_CELL = "## Quiz\n\n" + "\n\n".join(
+    f"**{number}.** Which?\n\n"
+    + "\n\n".join(
+        f":::{{admonition}} {letter}) This one.\n:class: dropdown quiz\n\n**{verdict}.**\nSo it is.\n:::"
+        for letter, verdict in zip("abc", ("No", "Right", "No"))
+    )
+    for number in (1, 2, 3)
+)
+
+
 def good_notebook():
     figure = new_code_cell("draw()", execution_count=2)
     data = {"image/png": "AAAA", MIME: "<div></div>", "text/plain": "<Figure 1>"}
@@ -372,13 +403,14 @@ def good_notebook():
     }
     number = new_code_cell("1 + 1", execution_count=1)
     number.outputs = [new_output("execute_result", {"text/plain": "2"}, execution_count=1)]
-    cells = [new_markdown_cell(OPENING_CELL), number, figure, new_markdown_cell(SECTIONS_CELL)]
+    texts = [new_markdown_cell(text) for text in (OPENING_CELL, SECTIONS_CELL, QUIZ_CELL)]
+    cells = [texts[0], number, figure, *texts[1:]]
     return execute.normalize(new_notebook(cells=cells))
 
 
 def test_good_notebook_has_no_problems():
     notebook = good_notebook()
-    rules = [*EVERY_NOTEBOOK, problems_of_skeleton, problems_of_explorers]
+    rules = [*EVERY_NOTEBOOK, problems_of_skeleton, problems_of_explorers, problems_of_quiz]
     assert [p for rule in rules for p in rule(notebook)] == []
 
 
@@ -499,6 +531,26 @@ def drop_picture(nb):
     del nb.cells[2].outputs[0].data["image/png"]
 
 
+def drop_quiz(nb):
+    del nb.cells[4]
+
+
+def drop_question(nb):
+    nb.cells[4].source = nb.cells[4].source.split("**3.**")[0]
+
+
+def two_right_answers(nb):
+    nb.cells[4].source = nb.cells[4].source.replace("**No.**", "**Right.**", 1)
+
+
+def unexplained_answer(nb):
+    nb.cells[4].source = nb.cells[4].source.replace("**No.**\n", "", 1)
+
+
+def open_answer(nb):
+    nb.cells[4].source = nb.cells[4].source.replace(":class: dropdown quiz\n", "", 1)
+
+
 def invalid_cell(nb):
     nb.cells[0]["outputs"] = []
 
@@ -550,6 +602,11 @@ def drop_objectives(nb):
         (problems_of_format, invalid_cell),
         (problems_of_format, keep_widget),
         (problems_of_format, keep_widget_state),
+        (problems_of_quiz, drop_quiz),
+        (problems_of_quiz, drop_question),
+        (problems_of_quiz, two_right_answers),
+        (problems_of_quiz, unexplained_answer),
+        (problems_of_quiz, open_answer),
         (problems_of_explorers, drop_explorer),
         (problems_of_explorers, drop_picture),
         (problems_of_skeleton, drop_summary),
