@@ -84,6 +84,9 @@ def settings(epoch):
         "numfig_secnum_depth": 0,  # one numbering through the whole book, as on the pages
         "latex_additional_files": ["tools/pdf.sty"],
         "latex_domain_indices": False,
+        # The library reference makes entries for an index, which is not printed; xindy would be one
+        # more program to install for it.
+        "latex_use_xindy": False,
         "latex_elements": {
             "releasename": "Version",
             "papersize": "a4paper",

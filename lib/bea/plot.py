@@ -19,8 +19,8 @@ __all__ = [
     "slope_triangle",
 ]
 
-# Okabe and Ito (2008): distinguishable with any of the common colour vision deficiencies, and in
-# print
+#: The palette of Okabe and Ito (2008), by name, which readers with any of the common colour vision
+#: deficiencies can tell apart, in print too.
 COLORS = {
     "black": "#000000",
     "orange": "#E69F00",
