@@ -187,6 +187,20 @@ def test_scripts_come_once_and_thebe_never():
     assert context["script_files"] == [scripts[0], scripts[2]]
 
 
+@pytest.mark.parametrize("script, fonts", [("_static/m/tex.js", 3), ("_static/other.js", 0)])
+def test_fonts_are_asked_for_where_formulas_are(script, fonts):
+    app = SimpleNamespace(config=SimpleNamespace(mathjax_path="m/tex.js"))
+    context = {
+        "script_files": [_JavaScript(script)],
+        "metatags": "",
+        "pathto": lambda place, resource: f"../{place}",
+    }
+    book_site.preload_fonts(app, "page", "page.html", context, None)
+    asked = check_site.Page(context["metatags"]).loaded
+    assert len(asked) == fonts
+    assert all(place.startswith("../_static/mathjax/output/") for place in asked)
+
+
 # --- the sources -------------------------------------------------------------------------------
 
 

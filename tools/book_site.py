@@ -7,7 +7,8 @@ _config.yml lists it under `local_extensions`.  It
 - takes each page's description from the page, and complains where there is none;
 - puts MathJax beside the pages, from the npm package that tools/web pins, so that reading the book
   asks no other server for anything;
-- leaves out of the pages what they load twice or never use.
+- leaves out of the pages what they load twice or never use, and has them ask early for what every
+  formula needs.
 """
 
 import html
@@ -33,6 +34,9 @@ MATHJAX_PARTS = (
     "sre/mathmaps/base.json",
     "sre/mathmaps/en.json",
 )
+# The fonts of every formula.  Asked for by the page itself they are there before the formulas are
+# set; otherwise the browser lays out a page of formulas once more as each arrives.
+FONTS = ("MathJax_Zero", "MathJax_Main-Regular", "MathJax_Math-Italic")
 
 # Pages that no source describes.
 DESCRIPTIONS = {"search": "Search the whole book.", "404": "There is no page at this address."}
@@ -127,6 +131,17 @@ def drop_files(app, pagename, templatename, context, doctree):
     context["css_files"][:] = [c for c in context["css_files"] if "thebe" not in str(c.filename)]
 
 
+def preload_fonts(app, pagename, templatename, context, doctree):
+    mathjax = f"_static/{app.config.mathjax_path}"
+    if any(str(script.filename) == mathjax for script in context["script_files"]):
+        for name in FONTS:
+            place = f"_static/mathjax/output/chtml/fonts/woff-v2/{name}.woff"
+            context["metatags"] += (
+                f'<link rel="preload" href="{context["pathto"](place, resource=True)}" '
+                'as="font" type="font/woff" crossorigin />\n'
+            )
+
+
 def finish(app, exception):
     """MathJax, the page at the site's root and robots.txt; the theme's script for icons goes."""
     if exception or app.builder.format != "html":
@@ -160,5 +175,6 @@ def setup(app):
     app.connect("config-inited", set_addresses, priority=100)
     app.connect("html-page-context", complete_head, priority=450)
     app.connect("html-page-context", drop_files, priority=900)
+    app.connect("html-page-context", preload_fonts, priority=900)
     app.connect("build-finished", finish, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
