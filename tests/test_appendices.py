@@ -1,0 +1,254 @@
+"""The glossary, the library reference and the instructor's guide, held to what they describe.
+
+Each rule is a function from texts to the list of its problems, and each is itself tested on a
+spoilt copy of the page.
+"""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_notebook
+
+import bea
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = ROOT / "chapters"
+
+
+def read(name):
+    return (CHAPTERS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def spoilt(text, old, new):
+    assert old in text, f"nothing to spoil: {old!r} is not there"
+    return text.replace(old, new)
+
+
+# --- the book as it is -------------------------------------------------------------------------
+
+
+def sources():
+    """{page: its Markdown} of every page."""
+    found = {path.stem: path.read_text(encoding="utf-8") for path in CHAPTERS.glob("*.md")}
+    for path in CHAPTERS.glob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        found[path.stem] = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+    return found
+
+
+@pytest.fixture(scope="module")
+def pages():
+    return sources()
+
+
+def equations_of(pages):
+    return {
+        label
+        for text in pages.values()
+        for label in re.findall(r"^.*\$\$ \((eq-[\w-]+)\)", text, re.M)
+    }
+
+
+def the_walk():
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    [walk] = [part["chapters"] for part in parts if part["caption"] == "The walk"]
+    return [Path(chapter["file"]).name for chapter in walk]
+
+
+# --- glossary ----------------------------------------------------------------------------------
+
+
+def entries_of(page):
+    """[(term, its text)] of the glossary, in order."""
+    body = re.search(r"^:::\{glossary\}\n(.*?)^:::$", page, re.M | re.S)[1]
+    return [(term, text) for term, text in re.findall(r"^(\S.*)\n((?:(?:  .*)?\n)+)", body, re.M)]
+
+
+def problems_of_glossary(page, names, equations):
+    entries = entries_of(page)
+    terms = [term for term, _ in entries]
+    problems = [f"{term} comes twice" for term in sorted(set(terms)) if terms.count(term) > 1]
+    problems += [
+        f"{b} stands behind {a}" for a, b in zip(terms, terms[1:]) if b.lower() < a.lower()
+    ]
+    for term, text in entries:
+        documents = set(re.findall(r"\{doc\}`([^`]+)`", text))
+        labels = set(re.findall(r"\{eq\}`([^`]+)`", text))
+        if not documents | labels:
+            problems.append(f"{term} says not where it comes from")
+        problems += [f"{term}: no page {name}" for name in documents - set(names)]
+        problems += [f"{term}: no equation {label}" for label in labels - equations]
+    return problems
+
+
+def test_glossary_is_sorted_and_every_term_has_a_place(pages):
+    page = read("glossary")
+    assert len(entries_of(page)) >= 40
+    assert problems_of_glossary(page, pages, equations_of(pages)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("\nvote\n", "\nballot\n", "ballot stands behind valley"),
+        ("\nvalley\n", "\ntruncation\n", "truncation comes twice"),
+        ("{eq}`eq-mem-lag`", "{eq}`eq-mem-log`", "lag: no equation eq-mem-log"),
+        ("{doc}`08_regimes`", "{doc}`08_seasons`", "regime: no page 08_seasons"),
+        ("See {doc}`how_we_know`.", "See there.", "ledger says not where it comes from"),
+    ],
+)
+def test_a_spoilt_glossary_is_caught(pages, old, new, said):
+    page = spoilt(read("glossary"), old, new)
+    assert said in problems_of_glossary(page, pages, equations_of(pages))
+
+
+# --- library reference -------------------------------------------------------------------------
+
+
+def modules_of_library():
+    """{module: its __all__} of every module of the library that has one."""
+    found = {}
+    for path in sorted((ROOT / "lib" / "bea").glob("[a-z]*.py")):
+        module = importlib.import_module(f"bea.{path.stem}")
+        found[module.__name__] = getattr(module, "__all__", [])
+    return found
+
+
+def problems_of_reference(page, modules, exported):
+    """What the page does not show: autodoc shows of a module what is in its __all__ and has a
+    docstring."""
+    listed = re.findall(r"^\.\. automodule:: (\S+)$", page, re.M)
+    problems = [f"{name} is not on the page" for name in modules if name not in listed]
+    problems += [f"{name} is no module" for name in listed if name not in modules]
+    shown = {name for module in listed for name in modules.get(module, [])}
+    problems += [f"bea.{name} is not on the page" for name in exported if name not in shown]
+    return problems
+
+
+def undocumented(modules):
+    """Public functions and classes without a docstring of their own, and constants without `#:`."""
+    problems = []
+    for module, names in modules.items():
+        for name in names:
+            thing = getattr(importlib.import_module(module), name)
+            if inspect.isclass(thing) or callable(thing):
+                # a dataclass without a docstring is given its signature for one
+                if not (thing.__doc__ or "").strip() or thing.__doc__.startswith(f"{name}("):
+                    problems.append(f"{module}.{name}")
+            else:
+                source = inspect.getsource(importlib.import_module(module))
+                if not re.search(rf"^#: .*\n{name} = ", source, re.M):
+                    problems.append(f"{module}.{name}")
+    return problems
+
+
+def test_reference_has_every_public_name():
+    modules = modules_of_library()
+    assert "bea.flow" in modules and "run" in modules["bea.flow"]
+    assert problems_of_reference(read("library"), modules, bea.__all__) == []
+    assert undocumented(modules) == []
+
+
+def test_a_spoilt_reference_is_caught():
+    modules, page = modules_of_library(), read("library")
+    problems = problems_of_reference(
+        spoilt(page, ".. automodule:: bea.flow\n", "\n"), modules, bea.__all__
+    )
+    assert {"bea.flow is not on the page", "bea.run is not on the page"} <= set(problems)
+    problems = problems_of_reference(
+        spoilt(page, ":: bea.orders", ":: bea.order"), modules, bea.__all__
+    )
+    assert "bea.order is no module" in problems
+    hidden = modules | {"bea.orders": ["Study"]}
+    assert problems_of_reference(page, hidden, bea.__all__) == [
+        "bea.order_study is not on the page"
+    ]
+
+
+def test_a_missing_docstring_is_caught(monkeypatch):
+    monkeypatch.setattr(bea.orders.order_study, "__doc__", None)
+    monkeypatch.setattr(bea.orders.Study, "__doc__", "Study(hs, errors)")
+    assert undocumented({"bea.orders": ["Study", "order_study"]}) == [
+        "bea.orders.Study",
+        "bea.orders.order_study",
+    ]
+    assert undocumented({"bea.plot": ["COLORS", "STYLE"]}) == ["bea.plot.STYLE"]
+
+
+# --- instructor's guide ------------------------------------------------------------------------
+
+PARTS = (
+    "**Students can**",
+    "**Draw on the board.**",
+    "**Ask before** {numref}`",
+    "**Common errors.**",
+    "**Can be skipped.**",
+    "**Project the explorer",
+    "**Homework.**",
+)
+
+
+def problems_of_guide(page, walk):
+    sections = {}
+    for section in re.split(r"^## ", page, flags=re.M):
+        if match := re.match(
+            r"Chapter \d+: .*\n\n\{doc\}`(\w+)`, .*(?:minutes|lecture).*\n", section
+        ):
+            sections[match[1]] = section
+    problems = [f"{name} has no section" for name in walk if name not in sections]
+    problems += [f"{name} is not in the walk" for name in sections if name not in walk]
+    if list(sections) != [name for name in walk if name in sections]:
+        problems.append("the sections are not in the walk's order")
+    for name, section in sections.items():
+        problems += [f"{name} lacks {part}" for part in PARTS if part not in section]
+    return problems
+
+
+def recipe_of(page):
+    [code] = re.findall(r"^```python\n(from base64.*?)^```$", page, re.M | re.S)
+    return code
+
+
+def test_guide_has_every_chapter():
+    assert problems_of_guide(read("instructor"), the_walk()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "{doc}`03_implicit_gradient_regularization`, ",
+            "",
+            "03_implicit_gradient_regularization has no section",
+        ),
+        ("{doc}`06_rmsprop`, ", "{doc}`06_rprop`, ", "06_rprop is not in the walk"),
+        ("**Homework.**\n{ref}`ex-adam", "{ref}`ex-adam", "07_adam lacks **Homework.**"),
+    ],
+)
+def test_a_spoilt_guide_is_caught(old, new, said):
+    assert said in problems_of_guide(spoilt(read("instructor"), old, new), the_walk())
+
+
+def test_guide_names_chapters_in_order():
+    assert "the sections are not in the walk's order" in problems_of_guide(
+        read("instructor"), the_walk()[::-1]
+    )
+
+
+def test_figures_for_slides(tmp_path, monkeypatch):
+    """The recipe of the guide, on a chapter of one figure, 5.2 inches wide: 572 dots as it is."""
+    cell = new_code_cell("from bea import plot\nwith plot.figure() as ax:\n    ax.plot([0, 1])")
+    cell.metadata["mystnb"] = {"figure": {"name": "fig-line"}}
+    (tmp_path / "chapters").mkdir()
+    nbformat.write(new_notebook(cells=[cell]), tmp_path / "chapters" / "line.ipynb")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(spoilt(recipe_of(read("instructor")), "07_adam", "line"), "recipe", "exec"), {})
+    picture = (tmp_path / "slides" / "fig-line.png").read_bytes()
+    assert picture[1:4] == b"PNG"
+    width = int.from_bytes(picture[16:20], "big")
+    assert width == pytest.approx(5.2 * 300, rel=0.1)
