@@ -1,0 +1,306 @@
+"""The proof of the error bound, held to numbers: every lemma, with its printed constants.
+
+The losses are waves a sin(q.x + p), whose derivatives are bounded by their coefficients, so that
+G_1, G_2, G_3 are known.  Everything beside the library's run and flow is written here in plain sums.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.integrate import solve_ivp
+
+import bea
+
+BETA, RHO, EPSILON = 0.6, 0.7, 0.5
+WAVES = [  # of each mini-batch: (amplitude, wave vector, phase)
+    [(0.5, (1.0, 0.5), 0.3), (0.3, (-0.5, 1.0), 1.1)],
+    [(0.4, (0.5, -1.0), 2.0), (0.3, (1.0, 1.0), 0.2)],
+    [(0.6, (-1.0, 0.25), 0.7)],
+]
+START = np.array([0.4, -0.3])
+DRAWN = np.random.default_rng(5).integers(0, 3, 2000).tolist()
+
+
+def gradient(batch, x):
+    return sum(a * np.cos(np.dot(q, x) + p) * np.array(q) for a, q, p in WAVES[batch])
+
+
+def hessian(batch, x):
+    return sum(-a * np.sin(np.dot(q, x) + p) * np.outer(q, q) for a, q, p in WAVES[batch])
+
+
+def weights(decay, n):
+    return (1 - decay) * decay ** np.arange(n, -1, -1) / (1 - decay ** (n + 1))
+
+
+def mean(n, d):
+    return max(weights(BETA, n) @ d, weights(RHO, n) @ d)
+
+
+def size(z):
+    return np.abs(z).max(axis=-1)
+
+
+def constants(h_0):
+    """The table of the page."""
+    G_1, G_2, G_3 = (
+        max(
+            max(sum(abs(a) * abs(q[j]) * np.abs(q).sum() ** r for a, q, _ in waves) for j in (0, 1))
+            for waves in WAVES
+        )
+        for r in range(3)
+    )
+    c = SimpleNamespace(h_0=h_0)
+    decay = max(BETA, RHO)
+    c.A = np.sqrt(decay * (1 + decay)) / (1 - decay)
+    c.U = G_1 / np.sqrt(EPSILON)
+    tau = (1 + G_1**2 / EPSILON) / np.sqrt(EPSILON)
+    c.L = tau * G_2
+    c.L_2 = tau * (G_3 + 3 * G_1 * G_2**2 / EPSILON)
+    c.L_3 = c.L_2 * c.U + c.L**2
+    c.F = c.U * (1 + h_0 * c.L * (c.A + 0.5))
+    c.L_F = c.L + h_0 * c.L_3 * (c.A + 0.5)
+    c.C_1 = c.A**2 * c.U * (c.L_2 * c.U / 2 + 2 * c.L**2)
+    c.C_2 = c.F * (c.L_2 * c.F / 6 + c.L**2 * (c.A + 1) / 2 + c.L_3 * (c.A + 0.5) / 2)
+    return c
+
+
+# --- the step as a function of its history, and its derivatives ----------------------------------
+
+
+def quotient(g):
+    """Adam's step n after the gradients g[0], ..., g[n]."""
+    n = len(g) - 1
+    return weights(BETA, n) @ g / np.sqrt(weights(RHO, n) @ g**2 + EPSILON)
+
+
+def step(points, batches=DRAWN):
+    """U^(n)(x_0, ..., x_n)."""
+    return quotient(np.array([gradient(i, x) for i, x in zip(batches, points)]))
+
+
+def slope(points, z, batches=DRAWN):
+    """DU^(n)(x)[z]."""
+    n = len(points) - 1
+    w, u = weights(BETA, n), weights(RHO, n)
+    g = np.array([gradient(i, x) for i, x in zip(batches, points)])
+    dg = np.array([hessian(i, x) @ d for i, x, d in zip(batches, points, z)])
+    root = np.sqrt(u @ g**2 + EPSILON)
+    return w @ dg / root - (w @ g) * (u @ (g * dg)) / root**3
+
+
+def steps_here(theta, n, batches=DRAWN):
+    """U^(0)(theta), ..., U^(n)(theta)."""
+    g = np.array([gradient(i, theta) for i in batches[: n + 1]])
+    return np.array([quotient(g[: l + 1]) for l in range(n + 1)])
+
+
+def change(theta, n, half=0.0, batches=DRAWN):
+    """DU^(n)(theta)[b], b_k = U^(k) + ... + U^(n-1) + half U^(n): Delta U for half = 0, Q for 1/2."""
+    steps = steps_here(theta, n, batches)
+    b = [steps[k:n].sum(axis=0) + half * steps[n] for k in range(n + 1)]
+    return slope([theta] * (n + 1), b, batches)
+
+
+def adam_run(h, steps, batches=DRAWN):
+    path, g = [START], []
+    for n in range(steps):
+        g.append(gradient(batches[n], path[-1]))
+        path.append(path[-1] - h * quotient(np.array(g)))
+    return np.array(path)
+
+
+# --- ages ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3, 0.9, 0.999])
+def test_moments_of_the_age_rise_to_their_printed_limits(decay):
+    limits = (decay / (1 - decay), decay * (1 + decay) / (1 - decay) ** 2)
+    for r, limit in zip((1, 2), limits):
+        found = [
+            weights(decay, n) @ np.arange(n, -1, -1.0) ** r for n in (0, 1, 2, 5, 50, 1000, 40000)
+        ]
+        assert all(a <= b * (1 + 1e-12) for a, b in zip(found, found[1:]))
+        assert found[0] == 0
+        assert found[-1] == pytest.approx(limit, rel=1e-9, abs=1e-12)
+
+
+# --- the three bounds ----------------------------------------------------------------------------
+
+
+def test_bounds_of_the_step_hold_on_random_histories_and_none_is_idle():
+    rng, c = np.random.default_rng(0), constants(1.0)
+    largest = np.zeros(3)
+    for n in (0, 1, 3, 10, 40):
+        for _ in range(40):
+            x = rng.uniform(-4, 4, (n + 1, 2))
+            y, z = rng.normal(size=(2, n + 1, 2)) * rng.exponential(size=(2, n + 1, 1))
+            tiny = 1e-5
+            second = (slope(x + tiny * y, z) - slope(x - tiny * y, z)) / (2 * tiny)
+            norms = np.sqrt(mean(n, size(y) ** 2) * mean(n, size(z) ** 2))
+            ratios = (
+                size(step(x)) / c.U,
+                size(slope(x, z)) / (c.L * mean(n, size(z))),
+                size(second) / (c.L_2 * norms),
+            )
+            largest = np.maximum(largest, ratios)
+    assert (largest < 1).all()
+    assert (largest > (0.5, 0.1, 0.03)).all()  # within a factor of some tens of what occurs
+
+
+def test_derivatives_of_the_step_are_those_of_the_step():
+    rng = np.random.default_rng(1)
+    x, z = rng.normal(size=(2, 6, 2))
+    tiny = 1e-6
+    np.testing.assert_allclose(
+        slope(x, z), (step(x + tiny * z) - step(x - tiny * z)) / (2 * tiny), rtol=1e-7
+    )
+
+
+# --- one step ------------------------------------------------------------------------------------
+
+
+def test_past_seen_from_the_present():
+    c, h = constants(1.0), 0.02
+    path = adam_run(h, 60)
+    for n in (1, 2, 7, 25, 60):
+        delta, steps = path[: n + 1] - path[n], steps_here(path[n], n)
+        ages = np.arange(n, -1, -1)
+        assert (size(delta) <= h * c.U * ages + 1e-15).all()
+        B = np.array([steps[k:n].sum(axis=0) for k in range(n + 1)])
+        assert 0 < mean(n, size(delta - h * B)) <= 2 * c.L * c.U * c.A**2 * h**2
+
+
+def algorithm_against_map(h, n, correction=1.0):
+    path = adam_run(h, n + 1)
+    theta = path[n]
+    return size(
+        path[n + 1] - theta + h * step([theta] * (n + 1)) + correction * h**2 * change(theta, n)
+    )
+
+
+@pytest.mark.parametrize("n", [1, 4, 30])
+def test_step_of_the_algorithm_has_local_error_of_third_order(n):
+    c, hs = constants(1.0), np.array([4e-3, 2e-3, 1e-3, 5e-4])
+    errors = np.array([algorithm_against_map(h, n) for h in hs])
+    assert abs(np.polyfit(np.log(hs), np.log(errors), 1)[0] - 3) < 0.1
+    assert (errors <= c.C_1 * hs**3).all()
+    without = [algorithm_against_map(h, n, correction=0.0) for h in hs]
+    assert abs(np.polyfit(np.log(hs), np.log(without), 1)[0] - 2) < 0.1  # the control
+
+
+def test_first_step_has_no_past():
+    assert algorithm_against_map(0.1, 0) < 1e-16
+
+
+def test_local_error_does_not_grow_with_the_number_of_steps():
+    h = 2e-3
+    c, path = constants(1.0), adam_run(h, 301)
+    errors = []
+    for n in range(1, 301, 23):
+        theta = path[n]
+        moved = theta - h * step([theta] * (n + 1)) - h**2 * change(theta, n)
+        errors.append(size(path[n + 1] - moved) / h**3)
+    assert max(errors) < c.C_1
+    assert max(errors[6:]) < 3 * max(errors[:6])
+
+
+# --- one piece -----------------------------------------------------------------------------------
+
+
+def field(n, h, half=0.5):
+    return lambda t, x: -step([x] * (n + 1)) - h * change(x, n, half)
+
+
+def piece(theta, n, h, half=0.5):
+    return solve_ivp(field(n, h, half), (0, h), theta, rtol=1e-13, atol=1e-15, method="DOP853").y[
+        :, -1
+    ]
+
+
+@pytest.mark.parametrize("n", [0, 3, 20])
+def test_piece_of_the_curve_has_local_error_of_third_order(n):
+    c, hs = constants(0.04), np.array([4e-2, 2e-2, 1e-2, 5e-3])
+    theta = np.array([0.9, 0.5])
+
+    def error(h, half):
+        moved = theta - h * step([theta] * (n + 1)) - h**2 * change(theta, n)
+        return size(piece(theta, n, h, half) - moved)
+
+    errors = np.array([error(h, 0.5) for h in hs])
+    assert abs(np.polyfit(np.log(hs), np.log(errors), 1)[0] - 3) < 0.1
+    assert (errors <= c.C_2 * hs**3).all()
+    without = [error(h, 0.0) for h in hs]
+    assert abs(np.polyfit(np.log(hs), np.log(without), 1)[0] - 2) < 0.1  # the control: no half step
+
+
+def test_field_is_bounded_and_lipschitz_as_printed():
+    rng, h = np.random.default_rng(2), 0.05
+    c = constants(h)
+    for n in (0, 2, 15):
+        for x, y in rng.uniform(-3, 3, (20, 2, 2)):
+            y = x + 0.1 * (y - x)
+            assert size(field(n, h)(0, x)) <= c.F
+            assert size(field(n, h)(0, x) - field(n, h)(0, y)) <= c.L_F * size(x - y)
+            assert size(change(x, n, 0.5)) <= c.L * c.U * (c.A + 0.5)
+
+
+# --- all steps -----------------------------------------------------------------------------------
+
+
+def library_losses():
+    x = sp.symbols("x y", real=True)
+    return [
+        bea.Loss(sum(a * sp.sin(q[0] * x[0] + q[1] * x[1] + p) for a, q, p in waves), x)
+        for waves in WAVES
+    ]
+
+
+def test_engine_has_the_field_of_the_proof():
+    equation = bea.transient_equation(
+        bea.adam(BETA, RHO, EPSILON), library_losses(), batches=DRAWN[:8]
+    )
+    for n in (0, 1, 7):
+        np.testing.assert_allclose(
+            equation.field(0.05, n)(START), field(n, 0.05)(0, START), rtol=1e-12
+        )
+
+
+@pytest.mark.parametrize("order", ["in turn", "drawn"])
+def test_error_bound_holds_and_its_order_shows(order):
+    hs, T = [0.01, 0.0025], 0.12
+    c, errors = constants(hs[0]), []
+    for h in hs:
+        steps = round(T / h)
+        batches = DRAWN[:steps] if order == "drawn" else ([0, 1, 2] * steps)[:steps]
+        adam = bea.adam(BETA, RHO, EPSILON)
+        losses = library_losses()
+        path = bea.run(adam, losses, START, h, steps, batches=batches)
+        curve = bea.flow(bea.transient_equation(adam, losses, batches=batches), START, h, steps)
+        np.testing.assert_allclose(path, adam_run(h, steps, batches), rtol=0, atol=1e-13)
+        errors.append(size(curve - path).max())
+    bound = (c.C_1 + c.C_2) * T * np.exp(c.L_F * T)
+    assert (errors <= bound * np.array(hs) ** 2).all()
+    assert errors[1] < errors[0] / 8  # about a sixteenth at order two, a fourth at order one
+
+
+# --- losses without bounds -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decays", [(0.9, 0.999), (0.6, 0.7), (0.0, 0.5), (0.9, 0.9)])
+def test_step_is_bounded_whatever_the_gradients(decays):
+    beta, rho = decays
+    bound = ((1 - rho) * (1 - beta**2 / rho)) ** -0.5
+    largest = 0
+    for n in (0, 1, 10, 300 if rho < 0.99 else 6000):
+        w, u = (
+            (1 - d) * d ** np.arange(n, -1, -1) / (1 - d ** (n + 1)) if d else np.eye(n + 1)[n]
+            for d in decays
+        )
+        worst = w / u  # these gradients make the Cauchy-Schwarz inequality an equality
+        drawn = np.random.default_rng(n).standard_cauchy(n + 1) * 1e6
+        for g in (worst, drawn):
+            largest = max(largest, abs(w @ g) / np.sqrt(u @ g**2))
+    assert 0.99 * (1 - beta) * bound < largest <= bound * (1 + 1e-12)
