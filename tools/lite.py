@@ -72,7 +72,22 @@ def write_settings(folder):
         "ignore_sys_prefix": ["federated_extensions"],
         "federated_extensions": [str(extensions / name) for name in EXTENSIONS],
     }
+    # JupyterLite would take these keys from the sliders of explorers, and fold sections instead.
+    shortcuts = [
+        {
+            "command": f"notebook:move-cursor-heading-{direction}",
+            "keys": [key],
+            "selector": ".jp-Notebook.jp-mod-commandMode:not(.jp-mod-readWrite) :focus",
+            "disabled": True,
+        }
+        for direction, key in [
+            ("above-or-collapse", "ArrowLeft"),
+            ("below-or-expand", "ArrowRight"),
+        ]
+    ]
+    overrides = {"@jupyterlab/shortcuts-extension:shortcuts": {"shortcuts": shortcuts}}
     for name, settings in [
+        ("overrides.json", overrides),
         ("jupyter-lite.json", {"jupyter-lite-schema-version": 0, "jupyter-config-data": site}),
         ("jupyter_lite_config.json", {"LiteBuildConfig": build}),
     ]:

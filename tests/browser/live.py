@@ -92,6 +92,13 @@ def texts(cell):
     return found
 
 
+def explorers(cells):
+    """The numbers of the code cells whose new outputs hold widgets; the committed ones hold none."""
+    widget = "application/vnd.jupyter.widget-view+json"
+    shown = [[kind for o in cell["outputs"] for kind in o.get("data", {})] for cell in cells]
+    return [number for number, kinds in enumerate(shown) if widget in kinds]
+
+
 def move_explorer(page, number):
     """Pictures of the explorer in a code cell: at first, moved by a key, and after Reset."""
     page.evaluate(SCROLL, number)

@@ -19,7 +19,6 @@ import lite
 # Longer than a test may take otherwise: WebAssembly is several times slower, and Python starts there.
 pytestmark = pytest.mark.timeout(1200)
 
-CHAPTER = "01_gradient_descent"
 CHAPTERS = sorted(path.stem for path in (ROOT / "chapters").glob("*.ipynb"))
 BUTTON = re.compile(r'href="([^"]+)"[^>]*title="[^"]*JupyterLite')
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
@@ -72,21 +71,27 @@ def test_button(name):
     assert path == f"chapters/{name}.ipynb"
 
 
-def test_chapter_runs_to_its_end(lab, book, capsys):
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_chapter_runs_to_its_end(name, lab, book, capsys):
     page, log = lab
-    live.open_notebook(page, f"{book}/chapters/{address(CHAPTER)}")
+    live.open_notebook(page, f"{book}/chapters/{address(name)}")
     page.wait_for_function(live.NO_RAW_MARKUP, timeout=120_000)
     cells = live.run_all(page, 1000)
     assert live.problems_of_run(cells) == []
 
     # What the chapter prints is what the book prints, except for the cell that was added.
-    committed = nbformat.read(ROOT / "chapters" / f"{CHAPTER}.ipynb", 4)
+    committed = nbformat.read(ROOT / "chapters" / f"{name}.ipynb", 4)
     printed = [live.texts(cell) for cell in committed.cells if cell.cell_type == "code"]
     found = [live.texts(cell) for cell in cells[1:]]
     for texts in found:
         texts.pop("stderr", None)  # matplotlib says that it looks for fonts, once
     assert any(printed)
     assert found == printed
+
+    for number in live.explorers(cells)[:1]:
+        first, moved, again = live.move_explorer(page, number)
+        assert moved != first
+        assert again == first
 
     exec(SLOPE, {})
     here = float(capsys.readouterr().out)
