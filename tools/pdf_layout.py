@@ -30,6 +30,11 @@ class Layout(SphinxPostTransform):
             # sphinx-proof's own LaTeX opens a box and forgets its title.
             begin, end = latex(r"\begin{bookproof}"), latex(r"\end{bookproof}")
             proof.replace_self([begin, *proof.children, end])
+        for link in list(self.document.findall(addnodes.number_reference)):
+            # sphinx-exercise labels exercises in its own way, which it knows on their own page only.
+            label = link.get("refuri", "").partition("#")[2]
+            if label in self.env.sphinx_exercise_registry:
+                link.replace_self(latex(rf"\hyperref[exercise:{label}]{{{link.astext()}}}"))
         for image in list(self.document.findall(nodes.image)):
             image.setdefault("scale", SCALE)
             if "alt" in image:
