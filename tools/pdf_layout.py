@@ -31,7 +31,7 @@ class Layout(SphinxPostTransform):
             begin, end = latex(r"\begin{bookproof}"), latex(r"\end{bookproof}")
             proof.replace_self([begin, *proof.children, end])
         for link in list(self.document.findall(addnodes.number_reference)):
-            # sphinx-exercise labels exercises in its own way, which it knows on their own page only.
+            # The labels of exercises are sphinx-exercise's own, which knows them on their page only.
             label = link.get("refuri", "").partition("#")[2]
             if label in self.env.sphinx_exercise_registry:
                 link.replace_self(latex(rf"\hyperref[exercise:{label}]{{{link.astext()}}}"))
