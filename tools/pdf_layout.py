@@ -31,7 +31,7 @@ class Layout(SphinxPostTransform):
             begin, end = latex(r"\begin{bookproof}"), latex(r"\end{bookproof}")
             proof.replace_self([begin, *proof.children, end])
         for link in list(self.document.findall(addnodes.number_reference)):
-            # The labels of exercises are sphinx-exercise's own, which knows them on their page only.
+            # Exercises have labels of sphinx-exercise's own, which it knows on their page only.
             label = link.get("refuri", "").partition("#")[2]
             if label in self.env.sphinx_exercise_registry:
                 link.replace_self(latex(rf"\hyperref[exercise:{label}]{{{link.astext()}}}"))
