@@ -188,7 +188,7 @@ def test_public_address_has_one_place():
 # A module may import from its own row and from the rows before it.
 LAYERS = [
     {"series", "averages", "losses", "trees"},
-    {"optimizers"},
+    {"networks", "optimizers"},
     {"modified"},
     {"compiled", "flow"},
     {"orders"},

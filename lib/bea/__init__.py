@@ -1,7 +1,7 @@
 """Backward error analysis of optimizers: from gradient descent to Adam.
 
 The modules, from the ground up: ``series`` (power series in the step size), ``averages``
-(exponential memory), ``losses``, ``optimizers`` (each once), ``modified`` (the modified equations),
+(exponential memory), ``losses``, ``networks``, ``optimizers`` (each once), ``modified`` (the modified equations),
 ``trees`` (rooted trees, for linear memory), ``flow`` (runs and flows), ``orders`` (measured slopes),
 ``plot`` (one figure style; imported by name, because it brings Matplotlib), ``svg`` and ``explore``
 (figures that move), ``ledger`` and ``equations`` (every labelled equation, checked).
@@ -9,7 +9,7 @@ The modules, from the ground up: ``series`` (power series in the step size), ``a
 
 from bea.averages import Average, identity, lag, moments, square
 from bea.explore import Explorer, explore
-from bea.flow import Divergence, flow, run
+from bea.flow import Divergence, flow, run, walk
 from bea.losses import (
     Loss,
     NumericLoss,
@@ -21,6 +21,7 @@ from bea.losses import (
     rosenbrock,
 )
 from bea.modified import ModifiedEquation, TransientEquation, modified_equation, transient_equation
+from bea.networks import Network, patches
 from bea.optimizers import (
     Optimizer,
     adam,
@@ -43,6 +44,7 @@ __all__ = [
     "Explorer",
     "Loss",
     "ModifiedEquation",
+    "Network",
     "NumericLoss",
     "Optimizer",
     "Series",
@@ -68,6 +70,7 @@ __all__ = [
     "nadam",
     "nesterov",
     "order_study",
+    "patches",
     "quadratic",
     "rmsprop",
     "rooted_trees",
@@ -78,4 +81,5 @@ __all__ = [
     "taylor",
     "transient_equation",
     "tree_coefficients",
+    "walk",
 ]

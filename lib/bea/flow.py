@@ -1,5 +1,7 @@
 """Runs of an optimizer, and flows of its modified equation at the same times t_n = n h."""
 
+from itertools import count
+
 import numpy as np
 from scipy.integrate import solve_ivp
 
@@ -13,7 +15,7 @@ from bea.modified import (
 )
 from bea.optimizers import Optimizer
 
-__all__ = ["Divergence", "flow", "run"]
+__all__ = ["Divergence", "flow", "run", "walk"]
 
 LONG_RUN = 500_000  # coordinates times steps from which on compiling with Numba saves time
 TOLERANCE = 1e-12  # of SciPy's DOP853: far below any error that the book measures
@@ -43,7 +45,7 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
     h : step size, or one per setting, shape (batch,)
     steps : number of steps, 0 or more
     batches : for several losses, the index of the mini-batch of each step
-    memory : the averages before the first step, as :meth:`bea.ModifiedEquation.memory` gives them
+    memory : the averages before the first step, as :meth:`bea.modified.ModifiedEquation.memory` gives them
         Without it they are zero.  With it there is no bias correction: memory that is there already
         has no start to correct.
 
@@ -65,27 +67,15 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
     >>> run(gradient_descent(), quadratic([1]), theta0=(1.0,), h=0.5, steps=3).ravel().tolist()
     [1.0, 0.5, 0.25, 0.125]
     """
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}"
-        )
-    if optimizer.symbols:
-        raise ValueError(
-            f"{optimizer} holds the symbols {', '.join(sorted(map(str, optimizer.symbols)))}; give them numbers to run it"
-        )
-    optimizer = optimizer.in_floats()
-    losses, h, steps = batch_losses(loss), step_size(h), _steps(steps)
-    batches = batch_sequence(batches, len(losses))
+    steps = _steps(steps)
+    optimizer, losses, theta, h, batches, state, correct = _prepared(
+        optimizer, loss, theta0, h, batches, memory
+    )
     if batches is not None and len(batches) < steps:
         raise ValueError(
             f"batches names the mini-batches of {len(batches)} steps, "
             f"but {steps} steps were asked for"
         )
-    theta = with_settings(
-        losses[0].components(theta0), np.broadcast_shapes(optimizer.settings, np.shape(h))
-    )
-    state = _initial_memory(optimizer, losses[0], theta, memory)
-    correct = optimizer.bias_correction and memory is None
     symbolic = len(losses) == 1 and hasattr(losses[0], "gradient_expressions")
     compiled = (
         numba_run(optimizer, losses[0]) if symbolic and steps * theta.size >= LONG_RUN else None
@@ -96,9 +86,32 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
         elif symbolic and theta.ndim == 1:
             path = _run_compiled(optimizer, losses[0], theta, h, steps, state, correct)
         else:
-            path = _run_arrays(optimizer, losses, theta, h, steps, batches, state, correct)
+            path = np.empty((steps + 1, *theta.shape))
+            walked = _walk(optimizer, losses, theta, h, batches, state, correct)
+            for n, theta in zip(range(steps + 1), walked):
+                path[n] = theta
+            path = np.moveaxis(path, 1, -1)
     _check_finite(path, "the run", f"h = {h}")
     return path
+
+
+def walk(optimizer, loss, theta0, h, *, batches=None):
+    r"""The iterates :math:`\theta^{(0)}, \theta^{(1)}, \dots` one after another, for runs that are
+    too large to be kept: measure each and let it go.
+
+    Arguments and errors as for :func:`run`; each iterate has the shape (d,) or (batch, d).  The walk
+    ends with the mini-batches that ``batches`` names, and never without them.
+
+    Examples
+    --------
+    >>> from bea.losses import quadratic
+    >>> from bea.optimizers import gradient_descent
+    >>> walked = walk(gradient_descent(), quadratic([1]), theta0=(1.0,), h=0.5)
+    >>> [next(walked).item() for n in range(4)]
+    [1.0, 0.5, 0.25, 0.125]
+    """
+    prepared = _prepared(optimizer, loss, theta0, h, batches, None)
+    return _checked_walk(_walk(*prepared), f"h = {h}")
 
 
 def flow(equation, theta0, h, steps, *, per_step=1):
@@ -108,7 +121,7 @@ def flow(equation, theta0, h, steps, *, per_step=1):
 
     Parameters
     ----------
-    equation : made by :func:`bea.modified_equation` or :func:`bea.transient_equation`; any object
+    equation : made by :func:`bea.modified.modified_equation` or :func:`bea.modified.transient_equation`; any object
         with a method ``field(h)`` that returns a function of theta serves as well (a control with
         a wrong coefficient, for instance)
     theta0, h, steps : as for :func:`run`
@@ -163,16 +176,36 @@ def flow(equation, theta0, h, steps, *, per_step=1):
 # --- runs ---------------------------------------------------------------------------------------
 
 
-def _run_arrays(optimizer, losses, theta, h, steps, batches, state, correct):
+def _prepared(optimizer, loss, theta0, h, batches, memory):
+    """What a run needs, checked: optimizer, losses, start, h, batches, averages, and whether they
+    are bias-corrected."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}"
+        )
+    if optimizer.symbols:
+        raise ValueError(
+            f"{optimizer} holds the symbols {', '.join(sorted(map(str, optimizer.symbols)))}; give them numbers to run it"
+        )
+    optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), step_size(h)
+    batches = batch_sequence(batches, len(losses))
+    theta = with_settings(
+        losses[0].components(theta0), np.broadcast_shapes(optimizer.settings, np.shape(h))
+    )
+    state = _initial_memory(optimizer, losses[0], theta, memory)
+    correct = optimizer.bias_correction and memory is None
+    return optimizer, losses, theta, h, batches, state, correct
+
+
+def _walk(optimizer, losses, theta, h, batches, state, correct):
     """Many settings, many coordinates, or mini-batches: one NumPy operation per operation of the
-    formula."""
-    path = np.empty((steps + 1, *theta.shape))
-    path[0] = theta
+    formula.  Yields the iterates, coordinates first."""
+    yield theta
     forgotten = [1.0] * len(
         state
     )  # decay^(n+1): the weight that the averages have not gathered yet
-    for n in range(steps):
-        gradient = losses[batches[n] if batches else 0].gradient_code(theta)
+    for batch in batches or (0 for _ in count()):
+        gradient = losses[batch].gradient_code(theta)
         if gradient.shape != theta.shape:
             raise ValueError(
                 f"gradient_code returned the shape {gradient.shape} for theta of shape {theta.shape}; they must be the same"
@@ -188,8 +221,24 @@ def _run_arrays(optimizer, losses, theta, h, steps, batches, state, correct):
             ]
             seen = [m * (1 / (1 - weight)) for m, weight in zip(state, forgotten)]
         theta = theta - h * optimizer.step(theta, *seen)
-        path[n + 1] = theta
-    return np.moveaxis(path, 1, -1)
+        yield theta
+
+
+def _checked_walk(walked, where):
+    """The points of a walk with the coordinates last, up to the first that is not finite."""
+    last = None
+    for n, theta in enumerate(walked):
+        point = np.moveaxis(theta, 0, -1)
+        finite = np.isfinite(point).all(axis=-1)
+        if not finite.all():
+            raise Divergence(
+                f"the walk diverged at step {n}; take a smaller step than {where}",
+                n,
+                last[None],
+                tuple(np.flatnonzero(~finite).tolist()) if point.ndim == 2 else (),
+            )
+        last = point
+        yield point
 
 
 def _run_compiled(optimizer, loss, theta, h, steps, state, correct):

@@ -1,0 +1,194 @@
+r"""Small neural networks on real data, behind the interface of :mod:`bea.losses`.
+
+A network is layers of :math:`\tanh`, the last one linear, and a softmax; its loss is the mean
+cross-entropy.  If its features come as several patches of one image, all patches share the weights
+of the first layer, and the network is convolutional.  Gradients are written out by hand
+(backpropagation) in code that is analytic, so that a complex step gives Hessian-vector products.
+
+All parameters stand in one vector: for each layer its weights, row by row, then its biases.  Many
+points :math:`\theta` (seeds, settings of an optimizer) are computed at once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bea.losses import NumericLoss
+
+__all__ = ["Network", "patches"]
+
+
+@dataclass(frozen=True)
+class Network:
+    r"""A network with tanh layers and softmax cross-entropy.
+
+    Raises ValueError if a width or ``patches`` is no positive whole number, or a layer is missing.
+
+    Parameters
+    ----------
+    widths : the number of inputs (of one patch), of units in each hidden layer, and of classes
+    patches : how many patches share the first layer; their units all feed the second one
+
+    Examples
+    --------
+    >>> network = Network((64, 32, 10))
+    >>> network.dimension
+    2410
+    >>> Network((9, 6, 10), patches=36).dimension   # 6 filters of 3 x 3, then 36 * 6 units to 10
+    2230
+
+    With all parameters zero every one of K classes is as likely, and the loss is ln K:
+
+    >>> loss = network.loss(np.ones((5, 64)), [0, 1, 2, 3, 4])
+    >>> round(loss.value(np.zeros(2410)).item(), 6)    # ln 10
+    2.302585
+    """
+
+    widths: tuple
+    patches: int = 1
+
+    def __post_init__(self):
+        object.__setattr__(self, "widths", tuple(self.widths))
+        numbers = (*self.widths, self.patches)
+        if not all(
+            isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k > 0 for k in numbers
+        ):
+            raise ValueError(
+                f"widths = {self.widths} and patches = {self.patches!r} must be positive whole numbers"
+            )
+        if len(self.widths) < (2 if self.patches == 1 else 3):
+            raise ValueError(
+                f"widths = {self.widths} are too few: inputs and classes are needed, and a layer between them if there are patches"
+            )
+
+    @property
+    def shapes(self):
+        """(inputs, outputs) of each layer, without the biases."""
+        inputs = list(self.widths[:-1])
+        if len(inputs) > 1:
+            inputs[1] *= self.patches
+        return tuple(zip(inputs, self.widths[1:]))
+
+    @property
+    def dimension(self):
+        """The number of parameters, d."""
+        return sum((inputs + 1) * outputs for inputs, outputs in self.shapes)
+
+    def start(self, rng):
+        """Random parameters, shape (d,): weights with the variance 1/inputs, no biases."""
+        layers = [
+            np.vstack([rng.normal(scale=i**-0.5, size=(i, o)), np.zeros(o)]) for i, o in self.shapes
+        ]
+        return np.concatenate([layer.ravel() for layer in layers])
+
+    def loss(self, features, labels):
+        r"""The mean of :math:`-\ln p_{\mathrm{label}}` over the examples, a
+        :class:`bea.losses.NumericLoss`.
+
+        ``features`` of shape (examples, inputs), or (examples, patches, inputs); ``labels`` whole
+        numbers from 0 to the number of classes minus one.  Raises ValueError if they do not fit.
+        """
+        features = self._checked(features)
+        labels = np.asarray(labels)
+        if (
+            labels.shape != features.shape[:1]
+            or labels.dtype.kind not in "iu"
+            or labels.min() < 0
+            or labels.max() >= self.widths[-1]
+        ):
+            raise ValueError(
+                f"labels must be {len(features)} whole numbers from 0 to {self.widths[-1] - 1}, one for each example"
+            )
+        hit = np.zeros((len(labels), self.widths[-1]))
+        hit[np.arange(len(labels)), labels] = 1
+
+        def value(theta):
+            scores = self._forward(theta, features)[-1]
+            return _like(theta, -(hit * _log_softmax(scores)).sum(axis=(1, 2)) / len(labels))
+
+        def gradient(theta):
+            inputs = self._forward(theta, features)
+            delta = (np.exp(_log_softmax(inputs.pop())) - hit) / len(labels)
+            weights = self._layers(theta)
+            found = []
+            while weights:
+                w, x = weights.pop(), inputs.pop()
+                found += [delta.sum(axis=1), x.swapaxes(1, 2) @ delta]  # of the biases, the weights
+                if weights:
+                    delta = (delta @ w[:, :-1].swapaxes(1, 2)) * (1 - x * x)  # x is a tanh
+                if len(weights) == 1:  # one row for each patch again
+                    delta = delta.reshape(len(delta), -1, self.widths[1])
+            rows = [part.reshape(len(part), -1) for part in reversed(found)]
+            return _like(theta, np.concatenate(rows, axis=1).T)
+
+        return NumericLoss(self.dimension, value, gradient)
+
+    def predict(self, theta, features):
+        """The most likely class of each example: shape (examples,) or (batch, examples)."""
+        points = np.moveaxis(np.asarray(theta, dtype=float), -1, 0)
+        scores = self._forward(points, self._checked(features))[-1]
+        return scores.argmax(axis=2).reshape(*points.shape[1:], -1)
+
+    def _checked(self, features):
+        features = np.asarray(features, dtype=float)
+        wanted = (self.patches, self.widths[0])
+        if features.ndim == 2 and self.patches == 1:
+            features = features[:, None]
+        if features.ndim != 3 or features.shape[1:] != wanted or not len(features):
+            raise ValueError(
+                f"features of shape {features.shape} were given; allowed is (examples, {wanted[0]}, {wanted[1]}), or without the {wanted[0]} if it is 1"
+            )
+        return features
+
+    def _layers(self, theta):
+        """The layers' parameters, each (batch, inputs + 1, outputs) with the biases last."""
+        points = np.ascontiguousarray(theta.reshape(len(theta), -1).T)
+        ends = np.cumsum([(i + 1) * o for i, o in self.shapes])
+        parts = np.split(points, ends[:-1], axis=1)
+        return [p.reshape(len(points), i + 1, o) for p, (i, o) in zip(parts, self.shapes)]
+
+    def _forward(self, theta, features):
+        """What enters each layer, (batch, rows, inputs), and the scores that leave the last."""
+        layers = self._layers(theta)
+        x = features.reshape(1, -1, self.widths[0])  # one row for each patch
+        inputs = [x]
+        for k, w in enumerate(layers):
+            x = x @ w[:, :-1] + w[:, -1:]
+            if k < len(layers) - 1:
+                x = np.tanh(x, out=x)
+            if k == 0:  # one row for each example, all its patches in it
+                x = x.reshape(len(x), len(features), -1)
+            inputs.append(x)
+        return inputs
+
+
+def patches(images, size, stride=1):
+    """The square patches of images, as features: (examples, height, width) to (examples, patches,
+    size * size).
+
+    Raises ValueError if a patch does not fit into an image.
+
+    Examples
+    --------
+    >>> patches(np.arange(16.0).reshape(1, 4, 4), size=2, stride=2)[0].tolist()[0]
+    [0.0, 1.0, 4.0, 5.0]
+    """
+    images = np.asarray(images, dtype=float)
+    if images.ndim != 3 or not 1 <= size <= min(images.shape[1:]) or stride < 1:
+        raise ValueError(
+            f"images of shape {images.shape} have no patches of size {size} and stride {stride}; "
+            "needed are (examples, height, width), a size that fits in, and a stride of 1 or more"
+        )
+    windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
+    return windows[:, ::stride, ::stride].reshape(len(images), -1, size * size)
+
+
+def _log_softmax(scores):
+    """Shifted by the largest real part, which changes nothing and keeps exp from overflowing."""
+    shifted = scores - scores.real.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def _like(theta, values):
+    """Values for (..., batch), without the last axis if ``theta`` is a single point."""
+    return values[..., 0] if theta.ndim == 1 else values
