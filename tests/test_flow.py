@@ -375,3 +375,36 @@ def test_points_per_step_must_be_a_positive_whole_number():
         bea.flow(equation, (0.9, 1.5), 1e-2, 3, per_step=0)
     with pytest.raises(TypeError):
         bea.flow(equation, (0.9, 1.5), 1e-2, 3, per_step=1.5)
+
+
+# --- walks -------------------------------------------------------------------------------------
+
+
+def test_a_walk_is_the_run_step_by_step():
+    """One point and many settings, full batch and mini-batches: the same iterates as run stores."""
+    losses = [bea.logistic_regression(rows=slice(k, None, 3)) for k in range(3)]
+    order = [2, 0, 0, 1, 2, 1]
+    many = bea.adam([0.5, 0.9], 0.99, 1e-4)
+    for optimizer, start in ((bea.heavy_ball(0.5), (0.1, 0.2)), (many, [(0.1, 0.2), (0.3, 0.4)])):
+        kept = bea.run(optimizer, losses, start, 0.1, 6, batches=order)
+        walked = list(bea.walk(optimizer, losses, start, 0.1, batches=order))
+        np.testing.assert_array_equal(walked, kept)
+        endless = bea.walk(optimizer, losses[0], start, 0.1)
+        np.testing.assert_array_equal([next(endless) for _ in range(9)], bea.run(optimizer, losses[0], start, 0.1, 8))
+
+
+def test_a_walk_says_where_it_leaves_the_finite_numbers():
+    walked = bea.walk(bea.gradient_descent(), bea.bilinear(), (2.8, 3.5), 10.0)
+    points = []
+    with pytest.raises(bea.Divergence, match="smaller step") as raised, np.errstate(all="ignore"):
+        for point in walked:
+            points.append(point)
+    assert raised.value.step == len(points) and np.isfinite(points).all()
+    np.testing.assert_array_equal(raised.value.path, points[-1:])
+
+
+def test_a_walks_arguments_are_checked_before_its_first_step():
+    with pytest.raises(ValueError, match="positive"):
+        bea.walk(bea.gradient_descent(), bea.bilinear(), (2.8, 3.5), 0)
+    with pytest.raises(ValueError, match="batches"):
+        bea.walk(bea.gradient_descent(), [bea.bilinear(), bea.bilinear()], (2.8, 3.5), 0.1)

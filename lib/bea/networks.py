@@ -99,35 +99,41 @@ class Network:
             raise ValueError(
                 f"labels must be {len(features)} whole numbers from 0 to {self.widths[-1] - 1}, one for each example"
             )
-        hit = np.zeros((len(labels), self.widths[-1]))
-        hit[np.arange(len(labels)), labels] = 1
+        hit = np.zeros((self.widths[-1], len(labels)))
+        hit[labels, np.arange(len(labels))] = 1
+        rows = self._rows(features)
 
         def value(theta):
-            scores = self._forward(theta, features)[-1]
+            scores = self._forward(theta, rows)[-1]
             return _like(theta, -(hit * _log_softmax(scores)).sum(axis=(1, 2)) / len(labels))
 
         def gradient(theta):
-            inputs = self._forward(theta, features)
-            delta = (np.exp(_log_softmax(inputs.pop())) - hit) / len(labels)
+            inputs = self._forward(theta, rows)
+            delta = _log_softmax(inputs.pop())
+            np.exp(delta, out=delta)
+            delta -= hit
+            delta /= len(labels)
             weights = self._layers(theta)
             found = []
             while weights:
                 w, x = weights.pop(), inputs.pop()
-                found += [delta.sum(axis=1), x.swapaxes(1, 2) @ delta]  # of the biases, the weights
+                found += [delta.sum(axis=2), x @ delta.swapaxes(1, 2)]  # of the biases, the weights
                 if weights:
-                    delta = (delta @ w[:, :-1].swapaxes(1, 2)) * (1 - x * x)  # x is a tanh
-                if len(weights) == 1:  # one row for each patch again
-                    delta = delta.reshape(len(delta), -1, self.widths[1])
-            rows = [part.reshape(len(part), -1) for part in reversed(found)]
-            return _like(theta, np.concatenate(rows, axis=1).T)
+                    delta = w[:, :-1] @ delta
+                    x *= x  # in place, here and below: memory is what takes the time
+                    delta *= np.subtract(1, x, out=x)  # x was a tanh
+                if len(weights) == 1:  # one column for each patch again
+                    delta = delta.reshape(len(delta), self.widths[1], -1)
+            parts = [part.reshape(len(part), -1) for part in reversed(found)]
+            return _like(theta, np.concatenate(parts, axis=1).T)
 
         return NumericLoss(self.dimension, value, gradient)
 
     def predict(self, theta, features):
         """The most likely class of each example: shape (examples,) or (batch, examples)."""
         points = np.moveaxis(np.asarray(theta, dtype=float), -1, 0)
-        scores = self._forward(points, self._checked(features))[-1]
-        return scores.argmax(axis=2).reshape(*points.shape[1:], -1)
+        scores = self._forward(points, self._rows(self._checked(features)))[-1]
+        return scores.argmax(axis=1).reshape(*points.shape[1:], -1)
 
     def _checked(self, features):
         features = np.asarray(features, dtype=float)
@@ -140,6 +146,11 @@ class Network:
             )
         return features
 
+    def _rows(self, features):
+        """A row for each input; its columns run through all examples' first patches, then their
+        second ones, and so on."""
+        return np.ascontiguousarray(features.transpose(2, 1, 0)).reshape(1, self.widths[0], -1)
+
     def _layers(self, theta):
         """The layers' parameters, each (batch, inputs + 1, outputs) with the biases last."""
         points = np.ascontiguousarray(theta.reshape(len(theta), -1).T)
@@ -147,17 +158,17 @@ class Network:
         parts = np.split(points, ends[:-1], axis=1)
         return [p.reshape(len(points), i + 1, o) for p, (i, o) in zip(parts, self.shapes)]
 
-    def _forward(self, theta, features):
-        """What enters each layer, (batch, rows, inputs), and the scores that leave the last."""
+    def _forward(self, theta, rows):
+        """What enters each layer, (batch, inputs, columns), and the scores that leave the last."""
         layers = self._layers(theta)
-        x = features.reshape(1, -1, self.widths[0])  # one row for each patch
-        inputs = [x]
+        inputs = [rows]
         for k, w in enumerate(layers):
-            x = x @ w[:, :-1] + w[:, -1:]
+            x = w[:, :-1].swapaxes(1, 2) @ inputs[-1]
+            x += w[:, -1, :, None]
             if k < len(layers) - 1:
-                x = np.tanh(x, out=x)
-            if k == 0:  # one row for each example, all its patches in it
-                x = x.reshape(len(x), len(features), -1)
+                np.tanh(x, out=x)
+            if k == 0:  # a column for each example: all its patches below one another
+                x = x.reshape(len(x), -1, rows.shape[2] // self.patches)
             inputs.append(x)
         return inputs
 
@@ -184,9 +195,11 @@ def patches(images, size, stride=1):
 
 
 def _log_softmax(scores):
-    """Shifted by the largest real part, which changes nothing and keeps exp from overflowing."""
-    shifted = scores - scores.real.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    """In place; shifted by the largest real part, which changes nothing and keeps exp from
+    overflowing."""
+    scores -= scores.real.max(axis=1, keepdims=True)
+    scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    return scores
 
 
 def _like(theta, values):

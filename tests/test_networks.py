@@ -1,0 +1,201 @@
+"""Networks: the loss and its derivatives against their definitions written out anew, and against torch and jax where these are installed."""
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import bea
+
+RNG = np.random.default_rng(0)
+FEATURES = RNG.normal(size=(7, 5))
+IMAGES = RNG.normal(size=(7, 6, 5))
+LABELS = np.array([0, 2, 1, 1, 0, 2, 2])
+NETWORKS = {
+    "one layer": (bea.Network((5, 3)), FEATURES),
+    "two layers": (bea.Network((5, 4, 3)), FEATURES),
+    "three layers": (bea.Network((5, 4, 6, 3)), FEATURES),
+    "convolution": (bea.Network((6, 2, 3), patches=6), None),
+    "deep convolution": (bea.Network((6, 2, 4, 3), patches=6), None),
+}
+# 3 x 2 patches, moved by one, kept by the six that start in the upper left corner
+WINDOWS = np.array([[[image[i : i + 3, j : j + 2].ravel() for j in range(3)] for i in range(2)] for image in IMAGES]).reshape(7, 6, 6)
+
+
+@pytest.fixture(params=NETWORKS)
+def case(request):
+    network, features = NETWORKS[request.param]
+    features = WINDOWS if features is None else features
+    theta = np.random.default_rng(1).normal(size=network.dimension)
+    return network, features, network.loss(features, LABELS), theta
+
+
+def layers(network, theta):
+    """(weights, biases) of each layer, read off the vector one by one."""
+    found, place = [], 0
+    for inputs, outputs in network.shapes:
+        w = theta[place : place + inputs * outputs].reshape(inputs, outputs)
+        place += inputs * outputs
+        found.append((w, theta[place : place + outputs]))
+        place += outputs
+    assert place == len(theta)
+    return found
+
+
+def scores_by_loops(network, theta, example):
+    """The scores of one example, unit by unit: the first layer slides over the patches."""
+    (w, b), *rest = layers(network, theta)
+    patches = np.atleast_2d(example)
+    x = [sum(p[i] * w[i, o] for i in range(len(p))) + b[o] for o in range(w.shape[1]) for p in patches]
+    for w, b in rest:
+        x = np.tanh(x)
+        x = [sum(x[i] * w[i, o] for i in range(len(x))) + b[o] for o in range(w.shape[1])]
+    return np.array(x)
+
+
+def test_the_loss_is_its_definition(case):
+    network, features, loss, theta = case
+    logs = []
+    for example, label in zip(features, LABELS):
+        scores = scores_by_loops(network, theta, example)
+        logs.append(-np.log(np.exp(scores[label]) / np.exp(scores).sum()))
+    assert loss.value(theta) == pytest.approx(np.mean(logs), rel=1e-13)
+
+
+def test_predictions_are_the_largest_scores(case):
+    network, features, _, theta = case
+    by_loops = [scores_by_loops(network, theta, example).argmax() for example in features]
+    assert network.predict(theta, features).tolist() == by_loops
+    assert network.predict(np.stack([theta, -theta]), features).shape == (2, 7)
+
+
+def test_the_gradient_is_a_complex_step_of_the_value(case):
+    _, _, loss, theta = case
+    steps = [loss.value_code(theta + 1e-20j * unit).imag / 1e-20 for unit in np.eye(len(theta))]
+    np.testing.assert_allclose(loss.gradient(theta), steps, rtol=1e-11, atol=1e-15)
+
+
+def test_hessian_vector_products_are_differences_of_the_gradient(case):
+    _, _, loss, theta = case
+    v = np.random.default_rng(2).normal(size=len(theta))
+    step = 1e-5
+    difference = (loss.gradient(theta + step * v) - loss.gradient(theta - step * v)) / (2 * step)
+    np.testing.assert_allclose(loss.hessian_vector(theta, v), difference, rtol=1e-6, atol=1e-8)
+    hessian = loss.hessian(theta)
+    np.testing.assert_allclose(hessian, hessian.T, atol=1e-13)
+    np.testing.assert_allclose(hessian @ v, loss.hessian_vector(theta, v), rtol=1e-11, atol=1e-13)
+
+
+def test_a_batch_is_its_points_one_by_one(case):
+    network, _, loss, theta = case
+    points = np.stack([theta, 0.3 * theta, -theta])
+    before = points.copy()
+    np.testing.assert_allclose(loss.value(points), [loss.value(p) for p in points], rtol=1e-14)
+    np.testing.assert_allclose(loss.gradient(points), [loss.gradient(p) for p in points], rtol=1e-12, atol=1e-16)
+    assert (points == before).all()
+
+
+def test_calls_leave_no_trace(case):
+    """The code works in place; neither data nor parameters may change."""
+    _, _, loss, theta = case
+    first = loss.value(theta), loss.gradient(theta)
+    again = loss.value(theta), loss.gradient(theta)
+    assert first[0] == again[0] and (first[1] == again[1]).all()
+
+
+def test_a_small_network_is_its_formula():
+    """Two inputs, one hidden unit, two classes: value and gradient by SymPy."""
+    x, labels = np.array([[0.3, -1.0], [1.2, 0.4]]), [0, 1]
+    t = sp.symbols("t_1:8")
+    terms = []
+    for example, label in zip(x, labels):
+        hidden = sp.tanh(t[0] * example[0] + t[1] * example[1] + t[2])
+        scores = (hidden * t[3] + t[5], hidden * t[4] + t[6])
+        terms.append(sp.log(sum(sp.exp(s) for s in scores)) - scores[label])
+    formula = bea.Loss(sp.Add(*terms) / 2, t)
+    loss = bea.Network((2, 1, 2)).loss(x, labels)
+    theta = np.linspace(-1, 1.4, 7)
+    assert loss.value(theta) == pytest.approx(formula.value(theta), rel=1e-13)
+    np.testing.assert_allclose(loss.gradient(theta), formula.gradient(theta), rtol=1e-12)
+    np.testing.assert_allclose(loss.hessian(theta), formula.hessian(theta), rtol=1e-11, atol=1e-15)
+
+
+def test_large_scores_neither_overflow_nor_warn():
+    loss = bea.Network((1, 3)).loss(np.array([[1.0], [1.0]]), [0, 1])
+    theta = np.array([2000.0, 0.0, -2000.0, 0.0, 0.0, 0.0])
+    assert loss.value(theta) == pytest.approx(1000)
+    assert np.isfinite(loss.gradient(theta)).all()
+
+
+def test_the_start_has_the_stated_variances():
+    network = bea.Network((100, 80, 10))
+    (w, b), (v, c) = layers(network, network.start(np.random.default_rng(3)))
+    assert w.std() == pytest.approx(0.1, rel=0.05) and v.std() == pytest.approx(80**-0.5, rel=0.1)
+    assert not b.any() and not c.any()
+
+
+def test_patches_are_windows():
+    np.testing.assert_array_equal(bea.patches(IMAGES, 3, 2)[:, 1], IMAGES[:, 0:3, 2:5].reshape(7, 9))
+    assert bea.patches(IMAGES, 2).shape == (7, 20, 4)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: bea.Network((5,)),
+    lambda: bea.Network((5, 0, 3)),
+    lambda: bea.Network((5, 3.0)),
+    lambda: bea.Network((5, 3), patches=4),
+    lambda: bea.Network((5, 4, 3), patches=True),
+    lambda: bea.Network((5, 3)).loss(FEATURES[:, :4], LABELS),
+    lambda: bea.Network((5, 3)).loss(FEATURES, LABELS[:-1]),
+    lambda: bea.Network((5, 2)).loss(FEATURES, LABELS),
+    lambda: bea.Network((5, 3)).loss(FEATURES, LABELS.astype(float)),
+    lambda: bea.Network((6, 2, 3), patches=5).loss(WINDOWS, LABELS),
+    lambda: bea.patches(IMAGES, 7),
+    lambda: bea.patches(IMAGES[0], 2),
+    lambda: bea.patches(IMAGES, 2, 0),
+])  # fmt: skip
+def test_what_does_not_fit_is_refused(make):
+    with pytest.raises(ValueError):
+        make()
+
+
+def test_pytorchs_loss_and_gradient(case):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (make peers)")
+    network, features, loss, theta = case
+    t = torch.tensor(theta, requires_grad=True)
+    x, place = torch.tensor(features), 0
+    for k, (i, o) in enumerate(network.shapes):
+        w, b = t[place : place + i * o].reshape(i, o), t[place + i * o : place + (i + 1) * o]
+        place += (i + 1) * o
+        x = x @ w + b
+        x = torch.tanh(x) if k < len(network.shapes) - 1 else x
+        if k == 0 and network.patches > 1:
+            x = x.transpose(1, 2).reshape(len(LABELS), -1)
+    value = torch.nn.functional.cross_entropy(x, torch.tensor(LABELS))
+    value.backward()
+    assert loss.value(theta) == pytest.approx(value.item(), rel=1e-12)
+    np.testing.assert_allclose(loss.gradient(theta), t.grad.numpy(), rtol=1e-10, atol=1e-14)
+
+
+def test_jaxs_gradient_and_hessian_vector_product(case):
+    jax = pytest.importorskip("jax", reason="JAX is not installed (make peers)")
+    network, features, loss, theta = case
+    np_ = jax.numpy
+
+    def value(t):
+        x, place = np_.array(features), 0
+        for k, (i, o) in enumerate(network.shapes):
+            w, b = t[place : place + i * o].reshape(i, o), t[place + i * o : place + (i + 1) * o]
+            place += (i + 1) * o
+            x = x @ w + b
+            x = np_.tanh(x) if k < len(network.shapes) - 1 else x
+            if k == 0 and network.patches > 1:
+                x = np_.swapaxes(x, 1, 2).reshape(len(LABELS), -1)
+        return -jax.nn.log_softmax(x)[np_.arange(len(LABELS)), LABELS].mean()
+
+    v = np.random.default_rng(4).normal(size=len(theta))
+    with jax.enable_x64(True):
+        point = np_.array(theta)
+        gradient, along = jax.jvp(jax.grad(value), (point,), (np_.array(v),))
+        np.testing.assert_allclose(loss.value(theta), value(point), rtol=1e-12)
+        np.testing.assert_allclose(loss.gradient(theta), gradient, rtol=1e-10, atol=1e-14)
+        np.testing.assert_allclose(loss.hessian_vector(theta, v), along, rtol=1e-9, atol=1e-13)
