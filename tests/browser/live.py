@@ -7,10 +7,18 @@ is moved as a reader moves it, with the keyboard.
 import time
 
 SHOWN = "window.jupyterapp?.shell.currentWidget?.context?.isReady"
-# Cells that are shown come one by one from source to text.
-NO_RAW_MARKUP = r"""() => {
-    const cells = [...document.querySelectorAll('.jp-MarkdownCell')].map(cell => cell.innerText)
-    return cells.length > 3 && !cells.some(text => /:::|```|\$\$|\{[a-z:-]+\}`/.test(text))
+# Cells come from source to text when they are shown, one by one.
+RAW_MARKUP = r"""async () => {
+    const raw = /:::|```|\$\$|\{[a-z:-]+\}`/
+    const notebook = jupyterapp.shell.currentWidget.content, found = []
+    for (const [number, cell] of notebook.widgets.entries()) {
+        if (cell.model.type != 'markdown') continue
+        await notebook.scrollToItem(number, 'start')
+        const is_raw = () => !cell.node.innerText.trim() || raw.test(cell.node.innerText)
+        for (let k = 0; k < 200 && is_raw(); k++) await new Promise(then => setTimeout(then, 50))
+        if (is_raw()) found.push(`cell ${number + 1}: ${cell.node.innerText}`)
+    }
+    return found
 }"""
 CELLS = """jupyterapp.shell.currentWidget.content.model.sharedModel.toJSON().cells
     .filter(cell => cell.cell_type == 'code')"""
