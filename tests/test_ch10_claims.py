@@ -18,7 +18,7 @@ REPETITIONS = range(100, 105)
 
 
 class Net:
-    """One hidden tanh layer of 16 units on 300 digits, softmax; rows are examples.  theta: (settings, d)."""
+    """One hidden tanh layer of 16 units on 200 digits, softmax; rows are examples.  theta: (settings, d)."""
 
     units = 16
 
@@ -26,8 +26,8 @@ class Net:
         rng = np.random.default_rng(seed)
         order = rng.permutation(1797)
         x = np.hstack([DIGITS.data / 16, np.ones((1797, 1))])  # the ones make biases weights
-        self.x, self.y = x[order[:300]], DIGITS.target[order[:300]]
-        self.test_x, self.test_y = x[order[300:]], DIGITS.target[order[300:]]
+        self.x, self.y = x[order[:200]], DIGITS.target[order[:200]]
+        self.test_x, self.test_y = x[order[200:]], DIGITS.target[order[200:]]
         self.hits = np.eye(10)[self.y]
         hidden = np.vstack([rng.normal(size=(64, self.units)) / 8, np.zeros(self.units)])
         top = np.vstack([rng.normal(size=(self.units, 10)) / self.units**0.5, np.zeros(10)])
@@ -171,7 +171,7 @@ def test_minibatches_of_50_halve_the_effect_of_rho_and_keep_that_of_beta():
     found = []
     for seed in REPETITIONS:
         rng = np.random.default_rng(seed)
-        order = [cut for _ in range(300) for cut in rng.permutation(300).reshape(-1, 50)]
+        order = [cut for _ in range(300) for cut in rng.permutation(200).reshape(-1, 50)]
         found.append(at_loss(net(seed), FOUR, 0.6, order=order))
     found, norm = np.array(found), full_batch()
     of_beta, of_rho = percent(found[:, 2], found[:, 0]), percent(found[:, 1], found[:, 3])
