@@ -11,6 +11,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 import sympy as sp
+from sklearn.datasets import load_digits
 
 import bea
 
@@ -190,6 +191,44 @@ def way_down(beta, rho):
     return {"difference": difference, "end": a - b, "trace": 4 * (a**2 + b**2)}
 
 
+@cache
+def digits_run(beta, rho):
+    """Adam written out on chapter 10's network: log E and the one-norm at every tenth step."""
+    digits, rng = load_digits(), np.random.default_rng(0)
+    train = rng.permutation(len(digits.target))[:200]
+    network = bea.Network((64, 32, 10))
+    loss, theta = network.loss(digits.data[train] / 16, digits.target[train]), network.start(rng)
+    m, v, seen = 0, 0, []
+    for n in range(301):
+        g = loss.gradient(theta)
+        if n % 10 == 0:
+            seen.append((np.log(loss.value(theta)), np.abs(g).sum()))
+        m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g**2
+        root = np.sqrt(v / (1 - rho ** (n + 1)) + 1e-8)
+        theta = theta - 1e-3 * m / (1 - beta ** (n + 1)) / root
+    return np.array(seen).T
+
+
+def experiments(beta, rho):
+    def at(beta, rho):  # the logarithms of: norm at E = 0.6, norm and E at n = 240
+        E, norm = digits_run(beta, rho)
+        k = int((E < np.log(0.6)).argmax())
+        return np.array(
+            [
+                np.log(np.interp(-np.log(0.6), -E[k - 1 : k + 1], norm[k - 1 : k + 1])),
+                np.log(norm[24]),
+                E[24],
+            ]
+        )
+
+    equal, time, behind = 100 * (at(beta, rho) - at(0.9, 0.999))
+    return {
+        "equal": places(equal, 1),
+        "time": places(time, 1),
+        "behind": places(behind, 1),
+    }
+
+
 ORACLES = {
     "index": [preface],
     "01_gradient_descent": [gradient_descent],
@@ -200,4 +239,5 @@ ORACLES = {
     "06_rmsprop": [rmsprop],
     "07_adam": [adam],
     "08_regimes": [race, way_down],
+    "10_experiments": [experiments],
 }
