@@ -56,7 +56,7 @@ def shown(value, digits):
     number = float(value)
     if number == int(value) and not isinstance(value, float):
         return str(int(value))
-    return f"{number:#.{digits}g}".rstrip(".")
+    return f"{number:#.{digits}g}".replace(".e", "e").rstrip(".")
 
 
 def agrees(values, text):

@@ -62,6 +62,7 @@ def test_a_wrong_file_is_caught():
         (299.4, 3, "299"),
         (0.041, 2, "0.041"),
         (1.234e-7, 2, "1.2e-07"),
+        (4e-5, 1, "4e-05"),
         (6, 3, "6"),
         (123456, 3, "123456"),
     ],
@@ -90,6 +91,12 @@ def test_line(k, measured):
     measured("slope", SLOPE * k, "about k")
     measured("exact", 3, "points")
 """
+
+
+@pytest.fixture(autouse=True)
+def no_other_plugins(monkeypatch):
+    """Of those that are installed, which the runs within these tests would load every time."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 def run(pytester, test, *options):
@@ -189,7 +196,7 @@ def targets():
     together = "\n\n".join(texts.values())
     return {
         "doc": set(texts),
-        "eq": set(re.findall(r"^\s*\$\$ \((eq-[\w-]+)\)", together, re.M)),
+        "eq": set(re.findall(r"^.*\$\$ \((eq-[\w-]+)\)", together, re.M)),
         "numref": figures,
         "prf:ref": set(re.findall(r"^:label: ((?:thm|lem|asm)-[\w-]+)", together, re.M)),
     }
