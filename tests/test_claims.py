@@ -70,7 +70,7 @@ def test_a_wrong_file_is_caught():
 def test_numbers_as_they_are_kept(value, digits, text):
     assert claims.shown(value, digits) == text
     assert claims.agrees([value], text)
-    assert not claims.agrees([value * 1.1 if digits else value], text) or value == 6.0
+    assert not claims.agrees([value * 1.3], text)
 
 
 @pytest.mark.parametrize(
