@@ -167,25 +167,27 @@ def labels(rng):
 
 
 def memoryless(rng):
-    """Two batches in one coordinate, and a cloud of four points moved by a step on each."""
-    epsilon, x, e = ratio(rng), sp.Symbol("x", real=True), sp.Symbol("e", positive=True)
-    at, arms, optimizer = ratio(rng), [ratio(rng), ratio(rng, 10, 19)], adam(0, 0, epsilon)
-    gradients = [sum(ratio(rng) * x**i for i in range(3)) - ratio(rng) * x**2 for _ in range(2)]
+    """Two batches in one coordinate, and a cloud of four points moved by a step on each.
+
+    Pythagoras' triples 3, 4, 5 and 15, 8, 17 make all roots at the point rational.
+    """
+    x, e, size = sp.Symbol("x", real=True), sp.Symbol("e", positive=True), ratio(rng)
+    arms, optimizer = [ratio(rng), ratio(rng, 10, 19)], adam(0, 0, 16 * size**2)
+    gradients = [ratio(rng) * x + 3 * size, ratio(rng, 10, 19) * x - sp.Rational(15, 2) * size]  # the point is x = 0
     F_k = [optimizer.update(g, g**2) for g in gradients]
     F, S = average(F_k), by_pairs([sp.Matrix([f]) for f in F_k])
     moved = []
     for f in F_k:
-        taylor = [(f.diff(x, i) if i else f).subs(x, at).evalf(DIGITS) / sp.factorial(i) for i in range(3)]
+        taylor = [(f.diff(x, i) if i else f).subs(x, 0) / sp.factorial(i) for i in range(5)]
         for arm in (*arms, *(-y for y in arms)):
-            moved.append(e * arm - e**2 * sum(t * (e * arm) ** i for i, t in enumerate(taylor)))
+            moved.append(sp.Poly(e * arm - e**2 * sum(t * (e * arm) ** i for i, t in enumerate(taylor)), e))
+    centre, squares = (sp.Poly(average(y), e) for y in (moved, [y**2 for y in moved]))
+    # the arms come in pairs, so that only even powers of e are left, which are powers of h
+    centre, spread = (sum(c * h ** sp.Rational(n, 2) for (n,), c in y.terms()) for y in (centre, squares - centre**2))
     Q = h * average(y**2 for y in arms)
-    centre = sp.expand(average(moved))
-    spread = sp.expand(average(sp.expand(y**2) for y in moved) - centre**2)
     values = {"F": F, "F'": F.diff(x), "F''": F.diff(x, 2), "S": S, "S'": S.diff(x)}
     values |= {f"F_{k}": f for k, f in enumerate(F_k)} | {f"F_{k}'": f.diff(x) for k, f in enumerate(F_k)}
-    found = {name: y.subs(x, at).evalf(DIGITS) for name, y in values.items()}
-    # the arms come in pairs, so that odd powers of e cancel (but for round-off); the even ones are those of h
-    centre, spread = (sum(y.coeff(e, 2 * i) * h**i for i in range(4)) for y in (centre, spread))
+    found = {name: y.subs(x, 0) for name, y in values.items()}
     # a flow of -F bends by (h/2) F F' in the time h; what is left is the rate
     return {**found, "m": sp.Integer(2), "h": h, "Q": Q, r"\dot Q": sp.expand((spread - Q) / h),
             r"\dot x": sp.expand(centre / h) - h / 2 * found["F"] * found["F'"]}  # fmt: skip
