@@ -204,10 +204,12 @@ ENTRIES = (
     Entry("eq-mba-self-averaging", r"\bar F = \frac{g}{R}, \qquad R = \sqrt{g^2 + \sigma^2 + \varepsilon}", batch_gradients,
           "bea.adam's step from the averages of a round of batches, with their weights as the decay goes to one"),
     Entry("eq-mba-fluctuations", r"""
-\operatorname{cov}(M, V) = \kappa \operatorname{cov}(g_k, g_k^2), \quad
-\operatorname{var} V = \nu \operatorname{var}(g_k^2), \quad
-\kappa = \frac{(1-\beta)(1-\rho)}{1 - \beta\rho}, \quad
-\nu = \frac{1-\rho}{1+\rho}""", fluctuations, "geometric sums of the products of weights"),
+\begin{aligned}
+\operatorname{cov}(M, V) &= \kappa \operatorname{cov}(g_k, g_k^2), \quad
+& \kappa &= \frac{(1-\beta)(1-\rho)}{1 - \beta\rho}, \\
+\operatorname{var} V &= \nu \operatorname{var}(g_k^2), \quad
+& \nu &= \frac{1-\rho}{1+\rho}
+\end{aligned}""", fluctuations, "geometric sums of the products of weights"),
     Entry("eq-mba-race", r"""
 \dot\theta_j = -\frac{g_j}{R_j} - \frac{h}{2R_j}\left[ C_\beta\, Dg_j - C_\rho\, \frac{{g_j}\, Ds_j}{2R_j^2} \right]""",
           noisy("any"), BY_ENGINE, {"j": (1, 2)}),
