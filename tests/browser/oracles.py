@@ -191,6 +191,22 @@ def way_down(beta, rho):
     return {"difference": difference, "end": a - b, "trace": 4 * (a**2 + b**2)}
 
 
+def race_with_noise(beta, rho, λ):
+    C_beta, C_rho = (1 + 2 * bea.lag(decay) for decay in (beta, rho))
+
+    def bracket(square):
+        return C_beta - C_rho * (1 + λ * square) / (1 + square)
+
+    crossing = "nowhere"
+    if bracket(0) * bracket(1e12) < 0:  # the bracket is monotone in the noise
+        low, high = 1e-12, 1e12
+        for _ in range(100):
+            middle = np.sqrt(low * high)
+            low, high = (middle, high) if bracket(middle) * bracket(0) > 0 else (low, middle)
+        crossing = low**0.5
+    return {"without": bracket(0), "full": C_beta - λ * C_rho, "sign changes at σ/g": crossing}
+
+
 @cache
 def digits_run(beta, rho):
     """Adam written out on chapter 10's network: log E and the one-norm at every tenth step."""
@@ -239,5 +255,6 @@ ORACLES = {
     "06_rmsprop": [rmsprop],
     "07_adam": [adam],
     "08_regimes": [race, way_down],
+    "09_mini_batch_adam": [race_with_noise],
     "10_experiments": [experiments],
 }
