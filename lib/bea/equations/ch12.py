@@ -88,7 +88,7 @@ def curl(rng):
     H, M = matrices(loss, at)
     b = tree_coefficients(optimizer, 3)
     c, d = b[((DOT,),)], b[(DOT, DOT)] / 2
-    return {"J": J, "H": H, "M": M, "c": c, "d": d, "w": c - 2 * d}
+    return {"J": J, "H": H, "T": M, "c": c, "d": d, "w": c - 2 * d}
 
 
 def curls(rng):
@@ -102,14 +102,6 @@ def curls(rng):
         J = modified_equation(make(beta), loss, 3).terms[2].jacobian(loss.symbols).subs(at)
         found[name] = -(J - J.T)[0, 1] / (H * M - M * H)[0, 1]
     return found
-
-
-def curl_on_the_valley(rng):
-    loss = bilinear()
-    at = dict(zip(loss.symbols, (ratio(rng, 1, 4), ratio(rng, 8, 12))))
-    J = modified_equation(gradient_descent(), loss, 3).terms[2].jacobian(loss.symbols).subs(at)
-    a, b = at.values()
-    return {"a": a, "b": b, r"\partial_a f_{2,b}": J[1, 0], r"\partial_b f_{2,a}": J[0, 1]}
 
 
 def plain_adam(rng):
@@ -218,12 +210,10 @@ f_2 = (\ell_\rho - \ell_\beta)(1 + \ell_\beta + \ell_\rho)\, \frac{E'''}{E'} + \
 f_3 = -\frac{1 + \beta}{(1 - \beta)^7} \Bigl[ \frac{1 + 8\beta + \beta^2}{4} f'f'f'f + \frac{1 + 16\beta + \beta^2}{12} f'f''(f,f)
 + \frac{1 + 28\beta + \beta^2}{12} f''(f,f'f) + \frac{\beta}{2} f'''(f,f,f) \Bigr]""", fourth_order,
           "the engine's exact fourth term on a random field"),
-    Entry("eq-beyond-curl", r"J - J^\top = -w\,(HM - MH), \quad w = c - 2d", curl,
+    Entry("eq-beyond-curl", r"J - J^\top = -w\,(HT - TH), \quad w = c - 2d", curl,
           "the Jacobian of the engine's third term on a random loss; c and d from the trees"),
     Entry("eq-beyond-curl-methods", r"w_H = \frac{1}{6(1 - \beta)^3}, \quad w_N = \frac{1 - \beta - 6\beta^3}{6(1 - \beta)^4}", curls,
           "the curl of the engine's third term on a random bilinear model"),
-    Entry("eq-beyond-curl-valley", r"\partial_a f_{2,b} - \partial_b f_{2,a} = -\frac{16}{3}(a^2 - b^2)(a^2 + b^2)(4ab - 3)", curl_on_the_valley,
-          "derivatives of the engine's third term"),
     Entry("eq-beyond-adam-curl", r"\partial_1 f_{0,2} - \partial_2 f_{0,1} = -\varepsilon\, \partial_{12}E \left(\frac{1}{R_2^3} - \frac{1}{R_1^3}\right)", plain_adam,
           "derivatives of the engine's first term on a random loss"),
     Entry("eq-beyond-family", r"""
