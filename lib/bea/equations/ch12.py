@@ -201,14 +201,19 @@ def two_steps(rng):
 
 ENTRIES = (
     Entry("eq-beyond-third", r"""
-f_1 = (\ell_\rho - \ell_\beta)\, \frac{E''}{E'} \\
-f_2 = (\ell_\rho - \ell_\beta)(1 + \ell_\beta + \ell_\rho)\, \frac{E'''}{E'} + \frac{1}{2}\left(\ell_\beta - 2\ell_\beta^2 + 6\ell_\beta\ell_\rho - 3\ell_\rho^2\right) \left(\frac{E''}{E'}\right)^2""",
+\begin{aligned}
+f_1 &= (\ell_\rho - \ell_\beta)\, \frac{E''}{E'} \\
+f_2 &= (\ell_\rho - \ell_\beta)(1 + \ell_\beta + \ell_\rho)\, \frac{E'''}{E'} \\
+&\quad + \frac{1}{2}\left(\ell_\beta - 2\ell_\beta^2 + 6\ell_\beta\ell_\rho - 3\ell_\rho^2\right) \left(\frac{E''}{E'}\right)^2
+\end{aligned}""",
           one_variable, "the engine's exact terms of Adam on a random loss of one variable"),
     Entry("eq-beyond-radius", r"h_* \lambda = (1 - \sqrt{\beta})^2", ringing,
           "the step size at which the characteristic polynomial of the library's step has a double root"),
     Entry("eq-beyond-four", r"""
-f_3 = -\frac{1 + \beta}{(1 - \beta)^7} \Bigl[ \frac{1 + 8\beta + \beta^2}{4} f'f'f'f + \frac{1 + 16\beta + \beta^2}{12} f'f''(f,f)
-+ \frac{1 + 28\beta + \beta^2}{12} f''(f,f'f) + \frac{\beta}{2} f'''(f,f,f) \Bigr]""", fourth_order,
+\begin{aligned}
+f_3 = -\frac{1 + \beta}{(1 - \beta)^7} \Bigl[ &\frac{1 + 8\beta + \beta^2}{4} f'f'f'f + \frac{1 + 16\beta + \beta^2}{12} f'f''(f,f) \\
+&+ \frac{1 + 28\beta + \beta^2}{12} f''(f,f'f) + \frac{\beta}{2} f'''(f,f,f) \Bigr]
+\end{aligned}""", fourth_order,
           "the engine's exact fourth term on a random field"),
     Entry("eq-beyond-curl", r"J - J^\top = -w\,(HT - TH), \quad w = c - 2d", curl,
           "the Jacobian of the engine's third term on a random loss; c and d from the trees"),
@@ -217,8 +222,10 @@ f_3 = -\frac{1 + \beta}{(1 - \beta)^7} \Bigl[ \frac{1 + 8\beta + \beta^2}{4} f'f
     Entry("eq-beyond-adam-curl", r"\partial_1 f_{0,2} - \partial_2 f_{0,1} = -\varepsilon\, \partial_{12}E \left(\frac{1}{R_2^3} - \frac{1}{R_1^3}\right)", plain_adam,
           "derivatives of the engine's first term on a random loss"),
     Entry("eq-beyond-family", r"""
-f_{1,j} = \frac{B_j}{2 R_j} (Hf_0)_j + \frac{\lambda}{2} f_{0,j} \\
-B_j = 1 + 2\ell_{\mathrm{top}} - (1 + 2\ell_{\mathrm{bottom}})\, \frac{(\partial_j E)^2}{(\partial_j E)^2 + \varepsilon}""", family,
+\begin{aligned}
+f_{1,j} &= \frac{B_j}{2 R_j} (Hf_0)_j + \frac{\lambda}{2} f_{0,j} \\
+B_j &= 1 + 2\ell_{\mathrm{top}} - (1 + 2\ell_{\mathrm{bottom}})\, \frac{(\partial_j E)^2}{(\partial_j E)^2 + \varepsilon}
+\end{aligned}""", family,
           "the engine's exact terms of AdamW and Lion on random losses", {"j": (1, 2)}),
     Entry("eq-beyond-lags", r"\ell_{\mathrm{NAdam}} = \frac{\beta^2}{1 - \beta}, \quad \ell_{\mathrm{Lion}} = \frac{\beta_1}{1 - \beta_2}", lags,
           "the engine's second term on a parabola, solved for the lag"),
