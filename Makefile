@@ -120,7 +120,7 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@touch $@
 
 $(PEERS): $(INSTALLED) requirements-peers.txt
-	@echo "Installing the peers (torch, jax, optax) ..."
+	@echo "Installing the peers (torch, jax, optax, BSeries, kauri) ..."
 	@$(PIP) -r requirements-peers.txt
 	@$(BIN)/python -m pip check
 	@touch $@
