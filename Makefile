@@ -43,7 +43,8 @@ PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI)
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml
 
-.PHONY: help book test browser-test lite-test pdf lite site system serve peers execute claims run-times speed lint constraints clean
+.PHONY: help book test browser-test lite-test pdf lite site system serve peers execute claims run-times speed \
+	speed-trees lint constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -100,6 +101,9 @@ run-times: $(INSTALLED)  ## measure every notebook and write chapters/run_times.
 speed: $(PEERS)  ## measure how fast the library is beside other implementations (two minutes)
 	PYTHONPATH=tests $(BIN)/python benchmarks/speed.py
 
+speed-trees: $(PEERS)  ## measure how fast rooted trees are beside other packages (a few minutes)
+	PYTHONPATH=tests:$(PYTHONPATH) $(BIN)/python benchmarks/trees.py
+
 lint: $(INSTALLED)  ## check the Python sources' style
 	$(BIN)/ruff check lib tests tools benchmarks
 
@@ -129,7 +133,7 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@touch $@
 
 $(PEERS): $(INSTALLED) requirements-peers.txt
-	@echo "Installing the peers (torch, jax, optax) ..."
+	@echo "Installing the peers (torch, jax, optax, BSeries, kauri) ..."
 	@$(PIP) -r requirements-peers.txt
 	@$(BIN)/python -m pip check
 	@touch $@
