@@ -21,6 +21,7 @@ from itertools import product
 from numbers import Number
 from pathlib import Path
 from types import CodeType
+from uuid import uuid4
 
 import numpy as np
 
@@ -245,8 +246,8 @@ class _Store:
         self._write(self._path(index), buffer.getvalue())
 
     def _write(self, path, content):
-        part = path.with_name(path.name + ".part")
-        with open(part, "wb") as file:
+        part = path.with_name(f"{path.name}.{uuid4().hex}.part")  # nobody else's
+        with open(part, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # on the disk before it gets its name
