@@ -1,5 +1,6 @@
 """What the tests of sweeps measure; a module of its own, so that worker processes load nothing else."""
 
+import json
 import os
 import signal
 import time
@@ -35,11 +36,15 @@ def noted(a, rng, logfile, pause=0.0):
 
 
 def deadly(a, rng, logfile, folder):
-    """As `noted`, but the first to come to a = 5 kills its process, after saying what was kept by then."""
+    """As `noted`, but the first to come to a = 5 waits until four results are kept, says what is, and kills its process."""
     flag = Path(logfile + ".killed")
     if a == 5 and not flag.exists():
-        flag.write_text("\n".join(sorted(p.stem for p in Path(folder).glob("*.npz"))))
         log(logfile, str(a))
+        flag.touch()
+        while len(kept := [int(p.stem) for p in Path(folder).glob("*.npz")]) < 4:
+            time.sleep(0.01)
+        begun = len(Path(logfile).read_text().split())
+        flag.write_text(json.dumps({"kept": kept, "begun": begun}))
         time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGKILL)
     return noted(a, rng, logfile, pause=0.05)
