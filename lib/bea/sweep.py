@@ -25,6 +25,8 @@ from uuid import uuid4
 
 import numpy as np
 
+from bea.series import whole
+
 __all__ = ["sweep"]
 
 
@@ -114,12 +116,12 @@ class _Question:
             raise TypeError(f"a function is needed, not {function!r}")
         if not isinstance(grid, Mapping):
             raise TypeError(f"grid = {grid!r} must be a mapping from names to values")
-        self.function, self.seed = function, _whole("seed", seed, 0)
+        self.function, self.seed = function, whole("seed", seed, 0)
         self.grid = {_name(name): _values(name, values) for name, values in grid.items()}
         self.axes = list(self.grid.items())
         self.children = [None]
         if repeats is not None:
-            repeats = _whole("repeats", repeats, 1)
+            repeats = whole("repeats", repeats, 1)
             self.axes.append(("repeat", list(range(repeats))))
             self.children = np.random.SeedSequence(self.seed).spawn(repeats)
         self.repeats = repeats
@@ -366,14 +368,6 @@ def _values(name, values):
     if len(set(values)) < len(values) or any(value != value for value in values):
         raise ValueError(f"the values of {name} must differ from each other, not {values}")
     return values
-
-
-def _whole(name, value, least):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} = {value!r} must be a whole number")
-    if value < least:
-        raise ValueError(f"{name} = {value} must be at least {least}")
-    return int(value)
 
 
 def _called(function):
