@@ -1,12 +1,14 @@
 # The book's commands.  `make` alone lists them.
 #   VENV     where the environment is made        PYTHON   the Python that makes it (3.11 or newer)
 #   CHAPTERS the notebooks that `execute` runs    PORT     where `serve` listens
+#   CLAIMS   the tests that `claims` runs
 #   LIMIT    seconds that a notebook may run, stretched on a slow machine
 VENV     ?= .venv
 PYTHON   ?= python3
 PORT     ?= 8000
 CHAPTERS ?= $(wildcard chapters/*.ipynb)
 LIMIT    ?= 60
+CLAIMS   ?= $(wildcard tests/test_*_claims.py)
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -41,7 +43,8 @@ PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI)
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml
 
-.PHONY: help book test browser-test lite-test pdf lite site system serve peers execute run-times speed lint constraints clean
+.PHONY: help book test browser-test lite-test pdf lite site system serve peers execute claims run-times speed \
+	speed-trees lint constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -89,11 +92,17 @@ peers: $(PEERS)  ## install the independent implementations that the tests compa
 execute: $(INSTALLED)  ## run the notebooks and write their outputs in place (CHAPTERS=... for some)
 	$(BIN)/python tools/execute.py --limit $$($(BIN)/python tools/pace.py $(LIMIT)) $(CHAPTERS)
 
+claims: $(PEERS)  ## run the claim tests and write chapters/claims.json (CLAIMS=... for some files)
+	$(BIN)/python -m pytest $(CLAIMS) --write-claims -n 2 --dist loadfile -q
+
 run-times: $(INSTALLED)  ## measure every notebook and write chapters/run_times.md
 	$(BIN)/python tools/run_times.py --limit $(LIMIT) $(CHAPTERS)
 
 speed: $(PEERS)  ## measure how fast the library is beside other implementations (two minutes)
 	PYTHONPATH=tests $(BIN)/python benchmarks/speed.py
+
+speed-trees: $(PEERS)  ## measure how fast rooted trees are beside other packages (a few minutes)
+	PYTHONPATH=tests:$(PYTHONPATH) $(BIN)/python benchmarks/trees.py
 
 lint: $(INSTALLED)  ## check the Python sources' style
 	$(BIN)/ruff check lib tests tools benchmarks
@@ -124,7 +133,7 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@touch $@
 
 $(PEERS): $(INSTALLED) requirements-peers.txt
-	@echo "Installing the peers (torch, jax, optax) ..."
+	@echo "Installing the peers (torch, jax, optax, BSeries, kauri) ..."
 	@$(PIP) -r requirements-peers.txt
 	@$(BIN)/python -m pip check
 	@touch $@
@@ -152,7 +161,7 @@ $(PDF): $(INSTALLED) $(SOURCES) CITATION.cff $(wildcard tools/pdf*) tools/book_s
 	@echo "Building the PDF ..."
 	$(BIN)/python tools/pdf.py
 
-$(LITE): $(JUPYTER) $(SOURCES) $(wildcard tests/test_ch*_claims.py) pyproject.toml tools/lite.py
+$(LITE): $(JUPYTER) $(SOURCES) pyproject.toml tools/lite.py
 	@echo "Building the JupyterLite site ..."
 	$(BIN)/python tools/lite.py
 	@touch $@

@@ -24,7 +24,7 @@ myst:
 
 Every chapter is executed from its first cell to its last whenever the book is tested, and the tests fail if one takes longer than {limit:.0f} seconds, kernel start included.
 On a machine that runs plain Python more slowly than the one that limits are meant for (`tools/pace.py`), the limit is stretched in proportion, as in the last column.
-The times below were measured on {date} with Python {python} on a machine with {cores} processor cores ({machine}, {system}), one chapter after the other, with one thread for linear algebra.
+The times below are seconds of processor time, measured on {date} with Python {python} on a machine with {cores} processor cores ({machine}, {system}), one chapter after the other, with one thread for linear algebra.
 `make run-times` measures them again and rewrites this page.
 
 | chapter | seconds | limit |
