@@ -173,6 +173,8 @@ def lag(decay, n=None):
 
 def _check_decay(decay):
     """Raises TypeError or ValueError if ``decay`` is neither numbers in [0, 1) nor a SymPy expression."""
+    if type(decay) is float and 0 <= decay < 1:  # what it nearly always is
+        return
     wrong_kind = TypeError(
         f"a decay must be a real number, an array of them or a SymPy expression, not {decay!r}"
     )
@@ -194,6 +196,8 @@ def _check_decay(decay):
 
 def _check_step(n):
     """Raises TypeError or ValueError if ``n`` is neither numbers of steps nor a SymPy expression."""
+    if type(n) is int and n >= 0:
+        return
     if isinstance(n, sp.Expr) and n.is_extended_real is not False and not n.is_number:
         return
     numbers = np.asarray(n)
