@@ -292,6 +292,9 @@ def sign(sign_change, cases=CASES):
             r >= 0,
             "a ratio ε/g² can't be negative: where the formula gives that, the bracket is positive for every ε, and the answer is 0.",
         )
+        if n is not None and r:
+            full = number(sign_change(beta, rho, p), "what `sign_change` returns")
+            demand(not close(r, full), f"{where} the mirrors are not yet full: use the lags of step n.")
         if positive:
             demand(r == 0, f"{where} the bracket is positive for every ε, and the answer is 0; yours is {r:.3g}.")
             continue
@@ -306,10 +309,6 @@ def sign(sign_change, cases=CASES):
             demand(
                 not close(r, constant(rho, n) / constant(beta, n) - 1),
                 f"{where} that is where Adam's bracket changes its sign; the exponent p moves the place.",
-            )
-            demand(
-                n is None or not close(r, number(sign_change(beta, rho, p, None), "what `sign_change` returns")),
-                f"{where} the mirrors are not yet full: use the lags of step n.",
             )
             now = _bracket_at(r, beta, rho, p, n) if r < np.inf else np.nan
             demand(False, f"{where} the bracket does not change its sign at {r:.4g}; there it is {now:.3g}.")
