@@ -1,11 +1,14 @@
 # The book's commands.  `make` alone lists them.
 #   VENV     where the environment is made        PYTHON   the Python that makes it (3.11 or newer)
 #   CHAPTERS the notebooks that `execute` runs    PORT     where `serve` listens
+#   CLAIMS   the tests that `claims` runs
+#   LIMIT    seconds that a notebook may run, stretched on a slow machine
 VENV     ?= .venv
 PYTHON   ?= python3
 PORT     ?= 8000
 CHAPTERS ?= $(wildcard chapters/*.ipynb)
 LIMIT    ?= 60
+CLAIMS   ?= $(wildcard tests/test_*_claims.py)
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -41,7 +44,8 @@ PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI)
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml
 
-.PHONY: help book test browser-test pdf lite site system serve peers execute run-times speed assignments course-bench lint constraints clean
+.PHONY: help book test browser-test lite-test pdf lite site system serve peers execute claims run-times speed \
+	speed-trees assignments course-bench lint constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -51,14 +55,20 @@ book: $(BUILT)  ## make the environment, execute every notebook, build the site
 	@echo "Open that file, or run 'make serve' and go to http://localhost:$(PORT)/"
 
 test: $(INSTALLED)  ## make the environment, run all tests, doctests and notebooks
-	$(BIN)/python -m pytest tests lib chapters --doctest-modules --nbval --nbval-cell-timeout=$(LIMIT) \
-	  --notebook-limit=$(LIMIT) -n 2 --dist loadfile --durations=10 -rs
+	limit=$$($(BIN)/python tools/pace.py $(LIMIT)) && \
+	$(BIN)/python -m pytest tests lib chapters --doctest-modules --nbval --nbval-cell-timeout=$$limit \
+	  --notebook-limit=$$limit -n 2 --dist loadfile --durations=10 -rs
 
 # In turn, because the pages offer the PDF and JupyterLite only if they are there when they are built.
 browser-test: $(BROWSER) $(WEB)  ## test the built book in Chromium, with the network cut off
 	$(MAKE) lite
 	$(MAKE) book
 	$(BIN)/python -m pytest tests/browser -n 2 --durations=5 -rs
+
+lite-test: $(BROWSER) $(WEB)  ## run every chapter in JupyterLite, in Chromium (most of an hour)
+	$(MAKE) lite
+	$(MAKE) book
+	LITE_CHAPTERS=all $(BIN)/python -m pytest tests/browser/test_lite.py -n 2 -rs
 
 pdf: $(PDF)  ## make a PDF of the whole book, from the outputs as they are committed
 	@echo "The PDF is up to date: $(CURDIR)/$(PDF)"
@@ -81,7 +91,10 @@ peers: $(PEERS)  ## install the independent implementations that the tests compa
 	@echo "The peers are installed; 'make test' uses them."
 
 execute: $(INSTALLED)  ## run the notebooks and write their outputs in place (CHAPTERS=... for some)
-	$(BIN)/python tools/execute.py --limit $(LIMIT) $(CHAPTERS)
+	$(BIN)/python tools/execute.py --limit $$($(BIN)/python tools/pace.py $(LIMIT)) $(CHAPTERS)
+
+claims: $(PEERS)  ## run the claim tests and write chapters/claims.json (CLAIMS=... for some files)
+	$(BIN)/python -m pytest $(CLAIMS) --write-claims -n 2 --dist loadfile -q
 
 run-times: $(INSTALLED)  ## measure every notebook and write chapters/run_times.md
 	$(BIN)/python tools/run_times.py --limit $(LIMIT) $(CHAPTERS)
@@ -95,6 +108,9 @@ assignments: $(COURSE)  ## make the student copies, the autograders and the solu
 
 course-bench: $(INSTALLED)  ## mark every wrong answer and a class of 200, write assignments/report.md (half an hour)
 	PYTHONPATH=tools $(BIN)/python tools/course_report.py
+
+speed-trees: $(PEERS)  ## measure how fast rooted trees are beside other packages (a few minutes)
+	PYTHONPATH=tests:$(PYTHONPATH) $(BIN)/python benchmarks/trees.py
 
 lint: $(INSTALLED)  ## check the Python sources' style
 	$(BIN)/ruff check lib tests tools benchmarks assignments
@@ -125,7 +141,7 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@touch $@
 
 $(PEERS): $(INSTALLED) requirements-peers.txt
-	@echo "Installing the peers (torch, jax, optax) ..."
+	@echo "Installing the peers (torch, jax, optax, BSeries, kauri) ..."
 	@$(PIP) -r requirements-peers.txt
 	@$(BIN)/python -m pip check
 	@touch $@
@@ -159,7 +175,7 @@ $(PDF): $(INSTALLED) $(SOURCES) CITATION.cff $(wildcard tools/pdf*) tools/book_s
 	@echo "Building the PDF ..."
 	$(BIN)/python tools/pdf.py
 
-$(LITE): $(JUPYTER) $(SOURCES) $(wildcard assignments/student/*.ipynb) $(wildcard tests/test_ch*_claims.py) pyproject.toml tools/lite.py
+$(LITE): $(JUPYTER) $(SOURCES) $(wildcard assignments/student/*.ipynb) pyproject.toml tools/lite.py
 	@echo "Building the JupyterLite site ..."
 	$(BIN)/python tools/lite.py
 	@touch $@

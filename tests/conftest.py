@@ -1,5 +1,5 @@
-"""What all tests share: figures are drawn without a screen, notebooks are timed, and the browser's
-tests run only when they are asked for."""
+"""What all tests share: figures are drawn without a screen, notebooks are timed, claim tests say what
+they measured, and the browser's tests run only when they are asked for."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import matplotlib
 # Not through the environment: the notebooks' kernels would inherit it and draw nothing inline.
 matplotlib.use("agg")
 
-pytest_plugins = ["pytester", "notebook_clock"]
+pytest_plugins = ["pytester", "notebook_clock", "claims"]
 
 # They need Chromium and a built book.
 BROWSER = Path(__file__).parent / "browser"

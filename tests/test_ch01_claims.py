@@ -44,46 +44,51 @@ def first_variation(loss, theta0, time):
 # --- one mode ------------------------------------------------------------------------------------
 
 
-def test_step_is_euler_on_symbols():
+def test_step_is_euler_on_symbols(measured):
     theta, h, lam = sp.symbols("theta h lambda")
     assert theta - h * DESCENT.update(lam * theta) == theta - h * lam * theta
+    measured("exact", 1, "identity in symbols")
 
 
 @pytest.mark.parametrize("z", [0.1, 0.5, 0.9])
-def test_mode_decays_with_the_logarithms_rate(z):
+def test_mode_decays_with_the_logarithms_rate(z, measured):
     path = bea.run(DESCENT, bea.quadratic([1]), (1.0,), h=z, steps=20)[:, 0]
     assert path == pytest.approx(np.exp(np.log(1 - z) * np.arange(21)), rel=1e-12)
     assert np.all(path[1:] < np.exp(-z * np.arange(1, 21)))  # below the flow, always
+    measured("exact", 20, "steps, to 1e-12")
 
 
 @pytest.mark.parametrize("z, alternates, grows", [(0.5, False, False), (1.5, True, False), (2.1, True, True)])
-def test_mode_beyond_one_alternates_and_beyond_two_grows(z, alternates, grows):
+def test_mode_beyond_one_alternates_and_beyond_two_grows(z, alternates, grows, measured):
     path = bea.run(DESCENT, bea.quadratic([1]), (1.0,), h=z, steps=20)[:, 0]
     assert np.all(path[1:] * path[:-1] < 0) == alternates
     assert (abs(path[-1]) > 1) == grows
+    measured("size after 20 steps", abs(path[-1]), "grows beyond z = 2")
 
 
 # --- order ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_global_error_has_slope_one_over_four_halvings(name):
+def test_global_error_has_slope_one_over_four_halvings(name, measured):
     loss, theta0, horizon = CASES[name]
     study = bea.order_study(DESCENT, loss, theta0, horizon, horizon / HALVINGS, order=1)
     assert study.slope == pytest.approx(1, abs=0.1)
+    measured("slope", study.slope, "1 ± 0.1")
 
 
-def test_control_ten_per_cent_too_slow_loses_the_slope():
+def test_control_ten_per_cent_too_slow_loses_the_slope(measured):
     class TooSlow:
         def field(self, h):
             return lambda theta: -0.9 * VALLEY.gradient(theta)
 
     study = bea.order_study(DESCENT, VALLEY, START, 0.1, 0.1 / HALVINGS, order=1, equation=TooSlow())
     assert study.slope < 0.3
+    measured("slope of the control", study.slope, "below 0.3", digits=2)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_local_error_is_half_h_squared_hessian_times_gradient(name):
+def test_local_error_is_half_h_squared_hessian_times_gradient(name, measured):
     loss, theta0, horizon = CASES[name]
     theta0 = np.array(theta0) + 0.1  # away from the origin, where the logistic loss has a symmetry
     predicted = -loss.hessian(theta0) @ loss.gradient(theta0) / 2
@@ -92,9 +97,10 @@ def test_local_error_is_half_h_squared_hessian_times_gradient(name):
     slope = bea.Study(hs, np.array(left)).slope
     assert slope == pytest.approx(1, abs=0.1)  # what is left of the local error is O(h^3), and we divided by h^2
     assert np.linalg.norm(scaled_error(loss, theta0, hs[-1], 1)[-1] / hs[-1] + predicted) > np.linalg.norm(predicted)  # the other sign fails
+    measured("slope of what is left", slope, "1 ± 0.1")
 
 
-def test_bound_of_the_theorem_holds_and_is_what_the_text_says():
+def test_bound_of_the_theorem_holds_and_is_what_the_text_says(measured):
     h, horizon, L, M = 0.05, 2, 4, np.sqrt(257)
     steps = round(horizon / h)
     errors = h * np.linalg.norm(scaled_error(BOWL, (1.0, 1.0), h, steps), axis=1)
@@ -102,26 +108,31 @@ def test_bound_of_the_theorem_holds_and_is_what_the_text_says():
     assert np.all(errors <= bound)
     assert errors.max() == pytest.approx(0.041, abs=5e-4)
     assert bound[-1] == pytest.approx(299, abs=0.5)
+    measured("largest error", errors.max(), "0.041", digits=2)
+    measured("bound at the end", bound[-1], "299")
 
 
 # --- direction -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("loss, theta0, time", [(VALLEY, START, 0.5), (BOWL, (1.0, 1.0), 1.0)], ids=["valley", "bowl"])
-def test_scaled_error_tends_to_the_first_variation_with_slope_one(loss, theta0, time):
+def test_scaled_error_tends_to_the_first_variation_with_slope_one(loss, theta0, time, measured):
     w = first_variation(loss, theta0, time)
     steps = np.array([250, 500, 1000])
     left = np.array([np.linalg.norm(scaled_error(loss, theta0, time / n, n)[-1] - w) for n in steps])
-    assert bea.Study(time / steps, left).slope == pytest.approx(1, abs=0.1)
+    slope = bea.Study(time / steps, left).slope
+    assert slope == pytest.approx(1, abs=0.1)
     assert left[-1] < 0.02 * np.linalg.norm(w)
+    measured("slope", slope, "1 ± 0.1")
 
 
-def test_first_variation_of_one_mode_by_hand():
+def test_first_variation_of_one_mode_by_hand(measured):
     lam, time = 3.0, 0.4
     assert first_variation(bea.quadratic([3]), (2.0,), time) == pytest.approx(-0.5 * lam**2 * time * np.exp(-lam * time) * 2.0, rel=1e-8)
+    measured("exact", 1, "mode, to 1e-8")
 
 
-def test_bowl_forgets_and_valley_keeps():
+def test_bowl_forgets_and_valley_keeps(measured):
     assert np.linalg.norm(scaled_error(BOWL, (1.0, 1.0), 0.05, 400)[-1]) < 1e-6
     early, late = (scaled_error(VALLEY, START, 0.002, n)[-1] for n in (250, 2500))
     assert np.linalg.norm(late) > 10
@@ -130,12 +141,13 @@ def test_bowl_forgets_and_valley_keeps():
     along = np.array([end[0], -end[1]]) / np.linalg.norm(end)
     w = first_variation(VALLEY, START, 0.5)
     assert w @ along == pytest.approx(np.linalg.norm(w), rel=1e-4)
+    measured("distance kept on the valley, divided by h", np.linalg.norm(late), "above 10; none in the bowl")
 
 
 # --- the imbalance -------------------------------------------------------------------------------
 
 
-def test_imbalance_law_is_exact_in_exact_arithmetic():
+def test_imbalance_law_is_exact_in_exact_arithmetic(measured):
     a, b, h = sp.Rational(14, 5), sp.Rational(7, 2), sp.Rational(1, 100)
     symbols = VALLEY.symbols
     for _ in range(3):
@@ -145,22 +157,26 @@ def test_imbalance_law_is_exact_in_exact_arithmetic():
         assert after[0] ** 2 - after[1] ** 2 == (a**2 - b**2) * (1 - 4 * h**2 * r**2)
         assert after[0] ** 2 - after[1] ** 2 != (a**2 - b**2) * (1 - h**2 * r**2)
         a, b = after
+    measured("exact", 3, "steps in fractions")
 
 
-def test_flow_keeps_the_imbalance():
-    assert imbalance(bea.flow(flow_of(VALLEY), START, 0.01, 50)) == pytest.approx(-4.41, abs=1e-9)
+def test_flow_keeps_the_imbalance(measured):
+    flow = bea.flow(flow_of(VALLEY), START, 0.01, 50)
+    assert imbalance(flow) == pytest.approx(-4.41, abs=1e-9)
+    measured("imbalance after 50 steps of 0.01", imbalance(flow)[-1], "-4.41")
 
 
 @pytest.mark.parametrize("h", [0.0025, 0.005, 0.01])
-def test_every_step_moves_towards_balance_and_nothing_comes_back(h):
+def test_every_step_moves_towards_balance_and_nothing_comes_back(h, measured):
     path = bea.run(DESCENT, VALLEY, START, h, round(100 / h))
     kept = imbalance(path)
     moving = np.abs(VALLEY.value(path[:-1])) > 1e-8  # later the change is below round-off
     assert np.all(np.diff(kept)[moving] > 0)
     assert kept[-1] == pytest.approx(kept[round(1 / h)], abs=1e-9)
+    measured("imbalance at the end", kept[-1], "from -4.41 towards 0")
 
 
-def test_final_imbalance_is_predicted_to_second_order():
+def test_final_imbalance_is_predicted_to_second_order(measured):
     times = np.linspace(0, 1.5, 15001)
     path = bea.flow(flow_of(VALLEY), START, times[1], len(times) - 1)
     J = np.trapezoid((1.5 - 2 * path[:, 0] * path[:, 1]) ** 2, times)
@@ -169,14 +185,16 @@ def test_final_imbalance_is_predicted_to_second_order():
     assert J == pytest.approx(np.trapezoid((2 * p - 1.5) / (2 * np.sqrt(4.41**2 + 4 * p**2)), p), rel=1e-4)
     hs = np.array([0.002, 0.001, 0.0005, 0.00025])
     ends = np.array([imbalance(bea.run(DESCENT, VALLEY, START, h, round(1.5 / h))[-1]) for h in hs])
-    assert bea.Study(hs, np.abs(ends + 4.41 * (1 - 4 * hs * J))).slope == pytest.approx(2, abs=0.1)
-    assert bea.Study(hs, np.abs(ends + 4.41)).slope == pytest.approx(1, abs=0.1)  # without the prediction
+    misses = (ends + 4.41 * (1 - 4 * hs * J), ends + 4.41)  # with and without the prediction
+    slopes = [bea.Study(hs, np.abs(miss)).slope for miss in misses]
+    assert slopes == pytest.approx([2, 1], abs=0.1)
+    measured("slopes with and without the prediction", slopes, "2 and 1 ± 0.1")
 
 
 # --- the preface ---------------------------------------------------------------------------------
 
 
-def test_preface_two_runs_of_adam_with_curves_alike_end_apart():
+def test_preface_two_runs_of_adam_with_curves_alike_end_apart(measured):
     ends, curves = [], []
     for rho in (0.9, 0.95):
         path = bea.run(bea.adam(beta=0.9, rho=rho, epsilon=1e-4), VALLEY, START, 0.02, 250)
@@ -193,3 +211,4 @@ def test_preface_two_runs_of_adam_with_curves_alike_end_apart():
         distances.append(np.linalg.norm(flow - path[:81], axis=1))
     assert distances[0][-1] == pytest.approx(0.34, abs=0.01)
     assert distances[1].max() < 0.01
+    measured("imbalances at the two ends", [end[0] - end[1] for end in ends], "-0.69, -0.87", digits=2)

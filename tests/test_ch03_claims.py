@@ -61,28 +61,31 @@ def newton_terms(loss, order):
 
 
 @pytest.mark.parametrize("factor, expected", [(sp.Rational(1, 4), True), (sp.Rational(1, 2), False), (-sp.Rational(1, 4), False)])
-def test_barrett_and_dherin_modified_loss_for_an_abstract_loss(factor, expected):
+def test_barrett_and_dherin_modified_loss_for_an_abstract_loss(factor, expected, measured):
     x = sp.symbols("x_1:4")
     E = sp.Function("E")(*x)
     modified = E + factor * h * sum(sp.diff(E, s) ** 2 for s in x)
     f_0, f_1 = bea.modified_equation(DESCENT, bea.Loss(E, x), 2).terms
     gap = (f_0 + h * f_1 + sp.Matrix([sp.diff(modified, s) for s in x])).applyfunc(lambda e: sp.expand(e.doit()))
     assert (gap == sp.zeros(3, 1)) is expected
+    measured("exact", 1, "factor, for any loss in three variables")
 
 
-def test_barrett_and_dherin_bookkeeping_lambda_is_hm_over_4_of_the_mean_square():
+def test_barrett_and_dherin_bookkeeping_lambda_is_hm_over_4_of_the_mean_square(measured):
     gradient = MODEL.gradient(START)
     m = len(gradient)
     assert (0.01 * m / 4) * np.mean(gradient**2) == pytest.approx(0.01 / 4 * np.sum(gradient**2))
     assert 0.01 * m / 4 == 0.01 / 2  # the value in the caption of their Figure 1
+    measured("exact", 2, "identities")
 
 
-def test_terms_equal_those_from_newton_differences_of_the_iterates():
+def test_terms_equal_those_from_newton_differences_of_the_iterates(measured):
     for term, oracle in zip(bea.modified_equation(DESCENT, MODEL, 3).terms, newton_terms(MODEL, 3)):
         assert (term - oracle).applyfunc(sp.expand) == sp.zeros(2, 1)
+    measured("exact", 3, "terms")
 
 
-def test_hlw_ix_1_coefficients_of_explicit_euler():
+def test_hlw_ix_1_coefficients_of_explicit_euler(measured):
     """Hairer, Lubich and Wanner, IX.1: -1/2 f'f, 1/3 f'f'f + 1/12 f''(f,f), on a field that is no gradient."""
     x, y = sp.symbols("x y")
     f = sp.Matrix([x * y**2 + y, x**3 - 2 * x * y])
@@ -92,6 +95,7 @@ def test_hlw_ix_1_coefficients_of_explicit_euler():
     expected = (f, -jacobian * f / 2, jacobian * jacobian * f / 3 + second / 12)
     for term, formula in zip(terms, expected):
         assert (term - formula).applyfunc(sp.expand) == sp.zeros(2, 1)
+    measured("exact", 3, "terms")
 
 
 CASES = [((2.8, 3.5), 0.2, [0.2 / n for n in (160, 320, 640)]),
@@ -101,35 +105,40 @@ CASES = [((2.8, 3.5), 0.2, [0.2 / n for n in (160, 320, 640)]),
 
 @pytest.mark.parametrize("start, horizon, sizes", CASES)
 @pytest.mark.parametrize("order", [1, 2, 3])
-def test_slopes_over_the_window_of_the_chapter(start, horizon, sizes, order):
-    assert bea.order_study(DESCENT, MODEL, start, horizon, sizes, order=order).slope == pytest.approx(order, abs=0.1)
+def test_slopes_over_the_window_of_the_chapter(start, horizon, sizes, order, measured):
+    slope = bea.order_study(DESCENT, MODEL, start, horizon, sizes, order=order).slope
+    assert slope == pytest.approx(order, abs=0.1)
+    measured("slope", slope, f"{order} ± 0.1")
 
 
 @pytest.mark.parametrize("start, horizon, sizes", CASES)
-def test_penalty_slope_is_2_and_wrong_factors_drop_it(start, horizon, sizes):
+def test_penalty_slope_is_2_and_wrong_factors_drop_it(start, horizon, sizes, measured):
     slopes = {factor: bea.order_study(DESCENT, MODEL, start, horizon, sizes, equation=PenaltyFlow(factor)).slope for factor in (0.25, 0.5, -0.25)}
     assert slopes[0.25] == pytest.approx(2, abs=0.1)
     assert slopes[0.5] < 1.2 and slopes[-0.25] < 1.2
+    measured("slopes for the factors 1/4, 1/2, -1/4", slopes.values(), "2 ± 0.1, others below 1.2")
 
 
 # --- the invariant and the landing point ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [0.001, 0.01, 0.02, 0.03])
-def test_exact_law_along_whole_runs_at_any_step(size):
+def test_exact_law_along_whole_runs_at_any_step(size, measured):
     path = bea.run(DESCENT, MODEL, START, size, 100)
     r = 1.5 - 2 * path[:-1, 0] * path[:-1, 1]
     assert np.allclose(imbalance(path[1:]), imbalance(path[:-1]) * (1 - size**2 * 4 * r**2), atol=1e-12)
     assert not np.allclose(imbalance(path[1:]), imbalance(path[:-1]) * (1 - size**2 * 2 * r**2), atol=1e-6)
+    measured("exact", 100, "steps, to 1e-12")
 
 
-def test_gradient_flow_keeps_the_imbalance_and_the_modified_flow_does_not():
+def test_gradient_flow_keeps_the_imbalance_and_the_modified_flow_does_not(measured):
     flows = [bea.flow(bea.modified_equation(DESCENT, MODEL, order), START, 0.005, 40) for order in (1, 2)]
     assert np.abs(imbalance(flows[0]) - imbalance(flows[0][0])).max() < 1e-9
     assert imbalance(flows[1][-1]) > -4.2 > imbalance(flows[1][0])
+    measured("imbalance at the end of plain and modified flow", [imbalance(flow[-1]) for flow in flows], "-4.41, above -4.2")
 
 
-def test_derivative_of_the_landing_point_in_h_is_the_integral_over_gradient_flow():
+def test_derivative_of_the_landing_point_in_h_is_the_integral_over_gradient_flow(measured):
     first, r_0 = imbalance(np.array(START)), 1.5 - 2 * START[0] * START[1]
     integral = quad(lambda r: r / np.sqrt(first**2 + (1.5 - r) ** 2), 0, r_0)[0]
     sizes = np.array([0.001, 0.0005])
@@ -137,6 +146,7 @@ def test_derivative_of_the_landing_point_in_h_is_the_integral_over_gradient_flow
     extrapolated = 2 * quotients[1] - quotients[0]
     assert extrapolated == pytest.approx(integral, rel=1e-3)
     assert abs(quotients[0] - integral) == pytest.approx(2 * abs(quotients[1] - integral), rel=0.1)
+    measured("extrapolated derivative / integral", extrapolated / integral, "1 ± 0.001", digits=4)
 
 
 SIZES = [0.002, 0.001, 0.0005]
@@ -146,18 +156,20 @@ def landing(mu, size):
     return bea.run(DESCENT, penalized(mu), START, size, round(1 / size))[-1]
 
 
-def test_an_explicit_penalty_replaces_the_large_step():
+def test_an_explicit_penalty_replaces_the_large_step(measured):
     """Barrett and Dherin (2021): explicit gradient regularization, in the two-parameter model."""
     errors, control = ([np.linalg.norm(landing(0, s) - landing(factor * 0.9 * s, s / 10)) for s in SIZES] for factor in (0.25, 0.5))
     assert slope(SIZES, errors) == pytest.approx(2, abs=0.1)
     assert slope(SIZES, control) < 1.2
+    measured("slopes with the right and a wrong penalty", [slope(SIZES, errors), slope(SIZES, control)], "2 ± 0.1, below 1.2")
 
 
-def test_a_negative_penalty_cancels_the_implicit_one():
+def test_a_negative_penalty_cancels_the_implicit_one(measured):
     plain = bea.flow(PenaltyFlow(0), START, 1.0, 1)[-1]
     slopes = {factor: slope(SIZES, [np.linalg.norm(landing(factor * s, s) - plain) for s in SIZES]) for factor in (-0.25, -0.125, 0)}
     assert slopes[-0.25] == pytest.approx(2, abs=0.1)
     assert slopes[-0.125] < 1.2 and slopes[0] < 1.2
+    measured("slopes for the factors -1/4, -1/8, 0", slopes.values(), "2 ± 0.1, others below 1.2")
 
 
 # --- not a gradient --------------------------------------------------------------------------------------------------------
@@ -168,32 +180,35 @@ def asymmetry(field, symbols):
     return (jacobian - jacobian.T).applyfunc(sp.expand)
 
 
-def test_curl_of_the_third_term_from_three_steps_of_the_algorithm():
+def test_curl_of_the_third_term_from_three_steps_of_the_algorithm(measured):
     f_0, f_1, f_2 = newton_terms(MODEL, 3)
     assert asymmetry(f_0, (A, B)) == asymmetry(f_1, (A, B)) == sp.zeros(2, 2)
     claimed = -sp.Rational(32, 3) * (sp.Rational(3, 2) - 2 * A * B) * (A**4 - B**4)
     assert sp.expand(asymmetry(f_2, (A, B))[0, 1] - claimed) == 0
     assert claimed.subs({A: 2, B: 1}) == 400
+    measured("exact", 3, "terms")
 
 
-def test_every_term_is_a_gradient_on_a_quadratic_and_sums_to_the_logarithm():
+def test_every_term_is_a_gradient_on_a_quadratic_and_sums_to_the_logarithm(measured):
     loss = bea.quadratic([[3, 1], [1, 2]])
     H, theta = sp.Matrix([[3, 1], [1, 2]]), sp.Matrix(loss.symbols)
     for k, term in enumerate(bea.modified_equation(DESCENT, loss, 5).terms):
         assert (term + H ** (k + 1) * theta / (k + 1)).applyfunc(sp.expand) == sp.zeros(2, 1)  # -ln(1 - hH)/h = sum of h^k H^(k+1)/(k+1)
         assert asymmetry(term, loss.symbols) == sp.zeros(2, 2)
+    measured("exact", 5, "terms")
 
 
 @pytest.mark.parametrize("expression, is_gradient", [((A**2 + B**2) ** 2, True), ((A**2 + 2 * B**2) ** 2, False)])
-def test_third_term_of_radial_and_of_stretched_losses(expression, is_gradient):
+def test_third_term_of_radial_and_of_stretched_losses(expression, is_gradient, measured):
     loss = bea.Loss(expression, (A, B))
     assert (asymmetry(newton_terms(loss, 3)[2], (A, B)) == sp.zeros(2, 2)) is is_gradient
+    measured("exact", 1, "loss")
 
 
 # --- real data, limits, exercises ---------------------------------------------------------------------------------------
 
 
-def test_diabetes_imbalance_falls_in_every_run_and_the_prediction_stays():
+def test_diabetes_imbalance_falls_in_every_run_and_the_prediction_stays(measured):
     from sklearn.datasets import load_diabetes
 
     data = load_diabetes()
@@ -221,9 +236,10 @@ def test_diabetes_imbalance_falls_in_every_run_and_the_prediction_stays():
     assert [ratio.mean() for ratio in left] == pytest.approx([0.985, 0.966, 0.897], abs=5e-4)
     best = np.linalg.lstsq(X, y, rcond=None)[0]
     assert max(np.abs(theta[:, :3] * theta[:, 3:] - best).max() for theta in ends) < 1e-5
+    measured("mean share of the imbalance left for h = 0.05, 0.1, 0.2", [ratio.mean() for ratio in left], "falls in all 10 runs")
 
 
-def test_beyond_2_the_run_leaves_the_sharp_minimizer_and_every_truncation_stays():
+def test_beyond_2_the_run_leaves_the_sharp_minimizer_and_every_truncation_stays(measured):
     curvature, beside = 4 * (0.25**2 + 3**2), (0.26, 3.0)
     size = 2.2 / curvature
     end = bea.run(DESCENT, MODEL, beside, size, 200)[-1]
@@ -233,9 +249,10 @@ def test_beyond_2_the_run_leaves_the_sharp_minimizer_and_every_truncation_stays(
         assert size * 4 * (flow[-1] ** 2).sum() > 2.19
     stable = bea.run(DESCENT, MODEL, beside, 1.7 / curvature, 200)[-1]
     assert np.linalg.norm(stable - [0.25, 3.0]) < 0.02
+    measured("h times the curvature at the end of the run", size * 4 * (end**2).sum(), "below 2, from 2.2")
 
 
-def test_implicit_euler_has_the_opposite_penalty():
+def test_implicit_euler_has_the_opposite_penalty(measured):
     def path(size, steps):
         points = [np.array([0.9, 1.5])]
         for _ in range(steps):
@@ -251,29 +268,35 @@ def test_implicit_euler_has_the_opposite_penalty():
             found.append(np.linalg.norm(bea.flow(PenaltyFlow(factor), (0.9, 1.5), size, steps) - points, axis=1).max())
     assert slope(sizes, errors[-0.25]) == pytest.approx(2, abs=0.1)
     assert slope(sizes, errors[0.25]) < 1.2
+    measured("slopes for the factors -1/4, 1/4", [slope(sizes, found) for found in errors.values()], "2 ± 0.1, below 1.2")
 
 
-def test_law_of_the_loss_with_a_squared_factor():
+def test_law_of_the_loss_with_a_squared_factor(measured):
     c, k = sp.symbols("c k")
     r = c - k * A * B**2
     new = [s - h * sp.diff(r**2 / 2, s) for s in (A, B)]
     law = (2 * A**2 - B**2) * (1 - 2 * h**2 * k**2 * r**2 * B**2)
     assert sp.expand(2 * new[0] ** 2 - new[1] ** 2 - law) == 0
+    measured("exact", 1, "identity in symbols")
 
 
-def test_a_step_of_three_hundredths_lands_on_the_other_branch():
+def test_a_step_of_three_hundredths_lands_on_the_other_branch(measured):
     path = bea.run(DESCENT, MODEL, START, 0.03, 100)
     assert path[-1] == pytest.approx([-1.090, -0.688], abs=1e-3)
     assert imbalance(path[-1]) == pytest.approx(0.715, abs=1e-3)
     predicted = bea.flow(PenaltyFlow(0.25), START, 0.03, 50)[-1]
     assert imbalance(predicted) == pytest.approx(-3.623, abs=1e-3)
+    measured("imbalance, measured and predicted", [imbalance(path[-1]), imbalance(predicted)], "0.715, -3.623")
 
 
 @pytest.mark.parametrize("size, left", [(0.0275, -0.028), (0.0278, 0.041), (0.03, 0.715), (0.04, 4.804), (0.05, 0.143)])
-def test_large_steps_balance_overshoot_and_unbalance(size, left):
-    assert imbalance(bea.run(DESCENT, MODEL, START, size, 300)[-1]) == pytest.approx(left, abs=1e-3)
+def test_large_steps_balance_overshoot_and_unbalance(size, left, measured):
+    end = imbalance(bea.run(DESCENT, MODEL, START, size, 300)[-1])
+    assert end == pytest.approx(left, abs=1e-3)
+    measured("imbalance left", end, str(left), digits=2)
 
 
-def test_a_step_of_fifty_four_thousandths_diverges():
+def test_a_step_of_fifty_four_thousandths_diverges(measured):
     with pytest.raises(bea.Divergence):
         bea.run(DESCENT, MODEL, START, 0.054, 300)
+    measured("exact", 1, "run that diverges")

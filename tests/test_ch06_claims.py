@@ -42,7 +42,7 @@ def plain_run(rho, h, steps, start=FAR, corrected=True, k=2.0, c=1.5):
 # --- without memory ----------------------------------------------------------------------------
 
 
-def test_potentials_of_the_table_and_the_chain_rule():
+def test_potentials_of_the_table_and_the_chain_rule(measured):
     """U is the gradient of phi in g, and H U that of phi(grad E) in theta, for the four methods of the table."""
     g = sp.symbols("g_1 g_2", real=True)
     eps = sp.Rational(1, 3)
@@ -63,19 +63,22 @@ def test_potentials_of_the_table_and_the_chain_rule():
         left = hessian * sp.Matrix([u.subs(along) for u in U])
         for j, s in enumerate((a, b)):
             assert float(left[j].subs(there)) == pytest.approx(float(sp.diff(phi.subs(along), s).subs(there)))
+    measured("exact", 16, "derivatives, to round-off")
 
 
-def test_sign_descent_walks_a_straight_line_at_equal_distances():
+def test_sign_descent_walks_a_straight_line_at_equal_distances(measured):
     walk = bea.run(bea.rmsprop(0.0, 0.0), VALLEY, FAR, 0.01, 200)
     np.testing.assert_allclose(walk, np.array(FAR) - 0.01 * np.arange(201)[:, None], atol=1e-12)
     tiny = bea.modified_equation(bea.rmsprop(sp.Integer(0), sp.Integer(0)), VALLEY, 3).coefficients((sp.Rational(9, 10), sp.Rational(3, 2)))
     assert tiny.tolist() == [[-1, -1], [0, 0], [0, 0]]
+    measured("exact", 200, "steps, to 1e-12")
 
 
-def test_one_norm_is_the_rate_of_fall_of_sign_flow():
+def test_one_norm_is_the_rate_of_fall_of_sign_flow(measured):
     theta, dt = np.array(FAR), 1e-7
     fall = (VALLEY.value(theta - dt) - VALLEY.value(theta + dt)) / (2 * dt)  # both gradients are positive here
     assert fall == pytest.approx(-np.abs(VALLEY.gradient(theta)).sum(), rel=1e-6)
+    measured("exact", 1, "point, to 1e-6")
 
 
 # --- the equation ------------------------------------------------------------------------------
@@ -110,13 +113,14 @@ def printed(theta, h, C, epsilon, inside=True):
 
 @pytest.mark.parametrize("inside", [True, False])
 @pytest.mark.parametrize("n", [0, 1, 4])
-def test_engine_theorem_and_printed_equation_agree_at_each_step(n, inside):
+def test_engine_theorem_and_printed_equation_agree_at_each_step(n, inside, measured):
     theta, h = np.array(START), 0.1
     equation = bea.transient_equation(bea.rmsprop(0.8, 0.7, epsilon_inside=inside, bias_correction=True), VALLEY)
     found = equation.field(h, n)(theta)
     np.testing.assert_allclose(found, theorem(theta, n, h, 0.8, 0.7, inside), rtol=1e-12)
     np.testing.assert_allclose(found, printed(theta, h, 1 + 2 * lag(0.8, n), 0.7, inside), rtol=1e-7)
     assert np.abs(found - theorem(theta, n, h, 0.8, 0.7, not inside)).max() > 1e-3
+    measured("exact", 2, "witnesses, to 1e-12 and 1e-7")
 
 
 class Field:
@@ -149,29 +153,34 @@ def slope(optimizer, equation=None, order=2, **options):
         (lambda q: 0 * q, 1),  # no correction
     ],
 )
-def test_slopes_of_the_printed_bracket_and_its_controls(bracket, expected):
+def test_slopes_of_the_printed_bracket_and_its_controls(bracket, expected, measured):
     mild = bea.rmsprop(0.5, 1.0, bias_correction=True)
-    assert slope(mild, Field(3, 1.0, bracket=bracket)) == pytest.approx(expected, abs=0.1)
+    found = slope(mild, Field(3, 1.0, bracket=bracket))
+    assert found == pytest.approx(expected, abs=0.1)
+    measured("slope", found, f"{expected} ± 0.1")
 
 
 @pytest.mark.parametrize("bracket, expected", [(lambda q: 1 - 3 * q, 2), (lambda q: 1 - 3 * q**2, 1)])
-def test_epsilon_outside_has_its_own_bracket(bracket, expected):
+def test_epsilon_outside_has_its_own_bracket(bracket, expected, measured):
     outside = bea.rmsprop(0.5, 0.5, epsilon_inside=False, bias_correction=True)
-    assert slope(outside, Field(3, 0.5, inside=False, bracket=bracket)) == pytest.approx(expected, abs=0.1)
+    found = slope(outside, Field(3, 0.5, inside=False, bracket=bracket))
+    assert found == pytest.approx(expected, abs=0.1)
+    measured("slope", found, f"{expected} ± 0.1")
 
 
 @pytest.mark.parametrize("loss, start", [(VALLEY, START), (bea.rosenbrock(5), (-0.5, 0.8)), (bea.logistic_regression(), (0.3, 0.5))],
                          ids=["bilinear", "rosenbrock", "logistic"])  # fmt: skip
-def test_orders_one_two_three_from_the_slow_manifold(loss, start):
+def test_orders_one_two_three_from_the_slow_manifold(loss, start, measured):
     mild = bea.rmsprop(0.5, 1.0)
     slopes = [bea.order_study(mild, loss, start, 0.1, [2e-3, 1e-3, 5e-4], order=p).slope for p in (1, 2, 3)]
     np.testing.assert_allclose(slopes, [1, 2, 3], atol=0.1)
+    measured("slopes with 1, 2, 3 terms", slopes, "1, 2, 3 ± 0.1")
 
 
 # --- one dimension -----------------------------------------------------------------------------
 
 
-def test_figure_of_the_parabola():
+def test_figure_of_the_parabola(measured):
     """Speeds at the places that the text names, from RMSProp written out in one dimension, rho = 0.99, h = 0.002."""
     x, v, h, rho = 2.0, 0.0, 0.002, 0.99
     places, speeds = [], []
@@ -185,18 +194,20 @@ def test_figure_of_the_parabola():
     assert at[1.0] == pytest.approx(0.85, abs=0.005) and at[0.2] == pytest.approx(0.56, abs=0.01)
     assert 1 - h * lag(rho) / 1.0 == pytest.approx(0.80, abs=0.005)
     assert h * lag(rho) == pytest.approx(0.2, abs=0.003)
+    measured("speed at 1 and at 0.2", at.values(), "0.85, 0.56")
 
 
-def test_momentum_on_the_parabola_makes_longer_steps():
+def test_momentum_on_the_parabola_makes_longer_steps(measured):
     mean = [1.0 + 0.01 * k for k in range(400)]  # gradients k steps ago, on a walk at unit speed with h = 0.01
     weights = [0.1 * 0.9**k for k in range(400)]
     assert sum(w * g for w, g in zip(weights, mean)) > 1 > 1 / math.sqrt(sum(w * g * g for w, g in zip(weights, mean)))
+    measured("numerator's mean, denominator's share", [sum(w * g for w, g in zip(weights, mean)), 1 / math.sqrt(sum(w * g * g for w, g in zip(weights, mean)))], "above 1, below 1")
 
 
 # --- what kind of equation ---------------------------------------------------------------------
 
 
-def test_small_epsilon_flow_lowers_its_loss_and_is_no_gradient():
+def test_small_epsilon_flow_lowers_its_loss_and_is_no_gradient(measured):
     h, L = sp.Rational(1, 100), 9
     g = VALLEY.gradient_expressions
     (x, y), here = VALLEY.symbols, {VALLEY.symbols[0]: sp.Rational(9, 10), VALLEY.symbols[1]: sp.Rational(3, 2)}
@@ -208,10 +219,11 @@ def test_small_epsilon_flow_lowers_its_loss_and_is_no_gradient():
     rate = sum(sp.diff(tilde, s) * f for s, f in zip((x, y), field)).subs(here)
     assert rate == -sum(sp.diff(tilde, s) ** 2 / d for s, d in zip((x, y), g)).subs(here) < 0
     assert (sp.diff(field[0], y) - sp.diff(field[1], x)).subs(here) != 0
+    measured("exact", 3, "identities in fractions")
 
 
 @pytest.mark.parametrize("epsilon, expected", [(1e-6, 0), (1, 0.083), (100, 0.524), (1e6, 0)])
-def test_asymmetry_of_the_bias(epsilon, expected):
+def test_asymmetry_of_the_bias(epsilon, expected, measured):
     """The printed numbers, from the formula of the bias and central differences."""
 
     def bias(theta):
@@ -223,9 +235,10 @@ def test_asymmetry_of_the_bias(epsilon, expected):
     x, y = [(bias(theta + step * e) - bias(theta - step * e)) / (2 * step) for e in np.eye(2)]
     asymmetry = abs(y[0] - x[1]) / (abs(y[0]) + abs(x[1]))
     assert asymmetry == pytest.approx(expected, abs=1e-3)
+    measured("asymmetry", round(asymmetry, 3), f"{expected} ± 0.001")
 
 
-def test_large_epsilon_imitates_gradient_descent_whatever_rho():
+def test_large_epsilon_imitates_gradient_descent_whatever_rho(measured):
     epsilon = 1e10
     theta = np.array(FAR)
     for _ in range(400):
@@ -233,9 +246,10 @@ def test_large_epsilon_imitates_gradient_descent_whatever_rho():
     for rho in (0.5, 0.9):
         path = bea.run(bea.rmsprop(rho, epsilon, bias_correction=True), VALLEY, FAR, 0.0025 * math.sqrt(epsilon), 400)
         np.testing.assert_allclose(path[-1], theta, atol=1e-5)
+    measured("exact", 2, "values of rho, 400 steps, to 1e-5")
 
 
-def test_threshold_of_the_sign_and_of_the_explorers_answer():
+def test_threshold_of_the_sign_and_of_the_explorers_answer(measured):
     for rho, threshold, slider in ((0.5, 2, 10), (0.9, 18, 20), (0.99, 198, 200)):
         assert 2 * rho / (1 - rho) == pytest.approx(threshold)
         options = [0.0001, 0.01, 0.1, 1.0, 10.0, 20.0, 100.0, 200.0, 1000.0]
@@ -243,9 +257,10 @@ def test_threshold_of_the_sign_and_of_the_explorers_answer():
         parabola = bea.Loss(a**2 / 2, (a,))
         brackets = [-bea.modified_equation(bea.rmsprop(rho, e), parabola, 2).coefficients([1.0])[1, 0] for e in options]
         assert next(e for e, x in zip(options, brackets) if x > 0) == slider
+    measured("exact", 3, "values of rho")
 
 
-def test_outside_the_root_the_sign_changes_fourteen_times_further_down():
+def test_outside_the_root_the_sign_changes_fourteen_times_further_down(measured):
     def change(inside):
         parabola = bea.Loss(a**2 / 2, (a,))
 
@@ -257,52 +272,63 @@ def test_outside_the_root_the_sign_changes_fourteen_times_further_down():
     assert change(True) == pytest.approx(1 / math.sqrt(198), rel=1e-6)
     assert change(False) == pytest.approx(1 / 198, rel=1e-6)
     assert change(True) / change(False) == pytest.approx(14, abs=0.1)
+    measured("gradient of the change, inside / outside", change(True) / change(False), "14")
 
 
 # --- the first steps ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rho, head_start", [(0.9, 9), (0.99, 124), (0.999, 1340)])
-def test_head_start_by_its_sum_and_its_integral(rho, head_start):
+def test_head_start_by_its_sum_and_its_integral(rho, head_start, measured):
     total = math.fsum(1 / math.sqrt(-math.expm1((n + 1) * math.log(rho))) - 1 for n in range(60000))
     assert round(total) == head_start
     integral = quad(lambda y: 1 / math.sqrt(-math.expm1(-y)) - 1, 0, 60)[0]
     assert integral == pytest.approx(2 * math.log(2), rel=1e-6)
     assert total < integral / -math.log(rho) < integral / (1 - rho)
+    measured("steps ahead", round(total), f"{head_start}")
 
 
-def test_head_start_counted_on_the_valley():
+def test_head_start_counted_on_the_valley(measured):
+    counts = []
     for rho, counted in ((0.9, 9), (0.99, 125)):
         ends = [int(np.argmax(plain_run(rho, 2.5e-4, 9000, corrected=c).prod(axis=1) < 1)) for c in (True, False)]
-        assert ends[0] - ends[1] == counted
+        counts.append(ends[0] - ends[1])
+        assert counts[-1] == counted
+    measured("steps ahead at rho = 0.9, 0.99", counts, "9, 125")
 
 
-def test_first_step_without_bias_correction_is_exact():
+def test_first_step_without_bias_correction_is_exact(measured):
     for rho, factor in ((0.99, 10), (0.999, math.sqrt(1000))):
         first = bea.run(bea.rmsprop(rho, 0.0), VALLEY, FAR, 1e-3, 1)
         np.testing.assert_allclose(first[0] - first[1], 1e-3 * factor, rtol=1e-9)
+    measured("exact", 2, "values of rho, to 1e-9")
 
 
-def test_steady_equation_misses_an_uncorrected_run_at_first_order():
+def test_steady_equation_misses_an_uncorrected_run_at_first_order(measured):
     uncorrected = bea.rmsprop(0.5, 1.0)
-    assert slope(uncorrected, bea.modified_equation(uncorrected, VALLEY, 2), start="rest") == pytest.approx(1, abs=0.1)
-    assert slope(uncorrected, bea.transient_equation(uncorrected, VALLEY)) == pytest.approx(2, abs=0.1)
+    steady, finite = bea.modified_equation(uncorrected, VALLEY, 2), bea.transient_equation(uncorrected, VALLEY)
+    slopes = [slope(uncorrected, steady, start="rest"), slope(uncorrected, finite)]
+    assert slopes == pytest.approx([1, 2], abs=0.1)
+    measured("slopes: steady, of each step", slopes, "1, 2 ± 0.1")
 
 
-def test_first_step_of_pytorch_is_ten_times_its_learning_rate():
+def test_first_step_of_pytorch_is_ten_times_its_learning_rate(measured):
     torch = pytest.importorskip("torch")
     theta = torch.tensor([0.0, 0.0], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.RMSprop([theta], lr=1e-3)
     theta.grad = torch.tensor([3.0, -0.02], dtype=torch.float64)
     optimizer.step()
     np.testing.assert_allclose(theta.detach().numpy(), [-1e-2, 1e-2], rtol=1e-4)
+    measured("exact", 2, "coordinates, to 1e-4")
 
 
-def test_warm_up_of_about_one_memory_takes_back_the_head_start():
+def test_warm_up_of_about_one_memory_takes_back_the_head_start(measured):
     def missing(w):
         return quad(lambda y: (1 - y / w) / math.sqrt(-math.expm1(-y)), 0, w)[0] - 2 * math.log(2)
 
-    assert brentq(missing, 0.1, 10) == pytest.approx(0.98, abs=0.005)
+    memories = brentq(missing, 0.1, 10)
+    assert memories == pytest.approx(0.98, abs=0.005)
+    measured("length of the warm-up, in memories", memories, "0.98")
 
 
 # --- the valley --------------------------------------------------------------------------------
@@ -320,44 +346,52 @@ def imbalance_at_the_end(rho, h):
     return path[end, 0] - path[end, 1], -0.7 * math.exp(h * h * push)
 
 
-@pytest.mark.parametrize("rho, law, measured", [(0.0, -0.7, -0.7), (0.9, -0.70105, -0.70105), (0.95, -0.70224, -0.70223), (0.99, -0.71242, -0.71214)])
-def test_imbalance_law_in_numbers(rho, law, measured):
-    np.testing.assert_allclose(imbalance_at_the_end(rho, 2.5e-4), (measured, law), atol=6e-6)
+@pytest.mark.parametrize("rho, law, run", [(0.0, -0.7, -0.7), (0.9, -0.70105, -0.70105), (0.95, -0.70224, -0.70223), (0.99, -0.71242, -0.71214)])
+def test_imbalance_law_in_numbers(rho, law, run, measured):
+    found = imbalance_at_the_end(rho, 2.5e-4)
+    np.testing.assert_allclose(found, (run, law), atol=6e-6)
+    measured("imbalance, measured and by the law", found, f"{run}, {law}", digits=5)
 
 
 @pytest.mark.parametrize("hC, ratio", [(0.05, 0.98), (0.2, 0.87), (1, 0.29), (4, 0.01)])
-def test_edge_of_validity_depends_on_h_times_C(hC, ratio):
+def test_edge_of_validity_depends_on_h_times_C(hC, ratio, measured):
+    ratios = []
     for h in (2e-3, 1e-3):
         C = hC / h
-        measured, law = imbalance_at_the_end((C - 1) / (C + 1), h)
-        assert (measured + 0.7) / (law + 0.7) == pytest.approx(ratio, abs=0.011)
+        end, law = imbalance_at_the_end((C - 1) / (C + 1), h)
+        ratios.append((end + 0.7) / (law + 0.7))
+        assert ratios[-1] == pytest.approx(ratio, abs=0.011)
+    measured("drift / law for h = 0.002, 0.001", ratios, f"{ratio} ± 0.011", digits=2)
 
 
 @pytest.mark.parametrize("point", [(0.9, 1.5), (1.5, 0.9), (0.4, 0.7), (0.7, 0.4)])
-def test_imbalance_grows_on_both_sides_of_the_valley(point):
+def test_imbalance_grows_on_both_sides_of_the_valley(point, measured):
     f_1 = bea.modified_equation(bea.rmsprop(0.9, 0.0), VALLEY, 2).coefficients(point)[1]
     assert f_1[0] - f_1[1] == pytest.approx(9 * (point[0] - point[1]) / (point[0] * point[1]))
+    measured("exact", 1, "point, to round-off")
 
 
-def test_why_it_grows_the_gradient_of_the_larger_variable_shrinks_faster():
+def test_why_it_grows_the_gradient_of_the_larger_variable_shrinks_faster(measured):
     x, y = 0.9, 1.5
     before, after = VALLEY.gradient((x, y)), VALLEY.gradient((x - 1e-6, y - 1e-6))
     shrinking = (before - after) / before
     assert shrinking[1] > shrinking[0] > 0
+    measured("relative fall of the gradients, times a million", 1e6 * shrinking, "the second is larger")
 
 
-def test_gradients_fall_about_a_hundredfold_down_the_valley():
+def test_gradients_fall_about_a_hundredfold_down_the_valley(measured):
     path = plain_run(0.9, 1e-3, 3000)
     end = path[np.argmax(path.prod(axis=1) < 1)]
     falls = VALLEY.gradient(FAR) / VALLEY.gradient(end)
     assert ((80 < falls) & (falls < 160)).all()
     assert 2 < 1e-3 * np.argmax(path.prod(axis=1) < 1) < 2.2
+    measured("gradients at the start / at the end", falls, "80 to 160")
 
 
 # --- exercises ---------------------------------------------------------------------------------
 
 
-def test_normalized_descent_is_corrected_across_its_path_only():
+def test_normalized_descent_is_corrected_across_its_path_only(measured):
     """Explicit Euler on -u, u = g/|g|: the engine's f_1 is -(I - u u^T) grad|g| / (2|g|)."""
     x, y = VALLEY.symbols
     g = VALLEY.gradient_expressions
@@ -370,9 +404,10 @@ def test_normalized_descent_is_corrected_across_its_path_only():
     direction, size = np.array([float(s.subs(here)) for s in u]), float(length.subs(here))
     np.testing.assert_allclose(found, -(grad - direction * (direction @ grad)) / (2 * size), rtol=1e-9)
     assert found @ grad < 0
+    measured("exact", 1, "point, to 1e-9")
 
 
-def test_landing_in_closed_form():
+def test_landing_in_closed_form(measured):
     """h lag times (1/delta) ln(b_0 a_1/(a_0 b_1)) against the integral over the diagonal and against a run."""
     end = brentq(lambda t: (2.8 - t) * (3.5 - t) - 1, 0, 2.7)
     integral = quad(lambda t: 1 / ((2.8 - t) * (3.5 - t)), 0, end)[0]
@@ -380,9 +415,10 @@ def test_landing_in_closed_form():
     assert closed == pytest.approx(integral, rel=1e-9) and closed == pytest.approx(0.662, abs=5e-4)
     changes = [(imbalance_at_the_end(0.9, h)[0] / -0.7 - 1) / (9 * h) - closed for h in (1e-3, 5e-4)]
     assert changes[0] / changes[1] == pytest.approx(2, abs=0.4) and abs(changes[1]) < 0.02
+    measured("miss at h over that at h/2", changes[0] / changes[1], "2 ± 0.4")
 
 
-def test_memory_fixed_in_time_is_a_system_of_its_own():
+def test_memory_fixed_in_time_is_a_system_of_its_own(measured):
     """Ma, Wu and E (2022) keep the memory fixed in time; the error of the system with v as a variable halves with h."""
     tau, gaps = 0.5, []
 
@@ -396,3 +432,4 @@ def test_memory_fixed_in_time_is_a_system_of_its_own():
         y = solve_ivp(system, (0, 2), [*FAR, 0, 0], t_eval=h * np.arange(steps + 1), rtol=1e-9, atol=1e-12).y[:2].T
         gaps.append(np.linalg.norm(y - plain_run(1 - h / tau, h, steps), axis=1).max())
     assert gaps[0] / gaps[1] == pytest.approx(2, abs=0.1)
+    measured("distance at h over that at h/2", gaps[0] / gaps[1], "2 ± 0.1")

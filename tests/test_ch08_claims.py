@@ -67,36 +67,41 @@ def equal_step(optimizer, h, low, high):
 
 
 @pytest.mark.parametrize("inside, power", [(True, 0.5), (False, 1.0)])
-def test_a_coordinate_changes_its_regime_at_g_star(inside, power):
+def test_a_coordinate_changes_its_regime_at_g_star(inside, power, measured):
     optimizer = bea.adam(0.5, 0.8, 0.3, epsilon_inside=inside)
     printed = 0.3**power * (C(0.5) / (C(0.8) - C(0.5))) ** power
     gaps = [equal_step(optimizer, h, 0.5 * printed, 1.5 * printed) / printed - 1 for h in (2e-3, 1e-3, 5e-4)]
-    np.testing.assert_allclose(np.log2(np.divide(gaps[:-1], gaps[1:])), 1, atol=0.1)
+    slopes = np.log2(np.divide(gaps[:-1], gaps[1:]))
+    np.testing.assert_allclose(slopes, 1, atol=0.1)
     assert abs(gaps[-1]) < 0.02
+    measured("slopes of the distance from g*", slopes, "1 ± 0.1", digits=2)
 
 
-def test_pytorchs_defaults_change_sign_at_1e_10_and_the_same_epsilon_inside_at_1e_5():
+def test_pytorchs_defaults_change_sign_at_1e_10_and_the_same_epsilon_inside_at_1e_5(measured):
     for inside, epsilon, g_star in ((False, 1e-8, 9.6e-11), (True, 1e-16, 9.8e-10), (True, 1e-8, 9.8e-6)):
         equation = bea.modified_equation(bea.adam(0.9, 0.999, epsilon, epsilon_inside=inside), BOWL, 2)
         below, above = (equation.coefficients((g,))[1, 0] for g in (0.98 * g_star, 1.02 * g_star))
         assert below < 0 < above  # downhill is to the left: below it the correction speeds the descent up
+    measured("exact", 3, "changes of sign, within 2 %")
 
 
-def test_without_crossing_the_sign_is_positive():
+def test_without_crossing_the_sign_is_positive(measured):
     for beta, rho in ((0.9, 0.9), (0.99, 0.9), (0.5, 0.0)):
         for epsilon in (1e-6, 1.0, 1e6):
             assert bea.modified_equation(bea.adam(beta, rho, epsilon), BOWL, 2).coefficients((1.0,))[1, 0] < 0
+    measured("exact", 9, "settings")
 
 
-def test_0_98_is_just_short_of_balance_at_0_99_and_equal_squares():
+def test_0_98_is_just_short_of_balance_at_0_99_and_equal_squares(measured):
     assert C(0.98) - C(0.99) / 2 == pytest.approx(-0.5)
     assert Fraction(37, 39) == (1 + 3 * Fraction(9, 10)) / (3 + Fraction(9, 10))
+    measured("bracket", C(0.98) - C(0.99) / 2, "-0.5")
 
 
 # --- the limit of large epsilon ----------------------------------------------------------------
 
 
-def test_adam_tends_to_bias_corrected_momentum_of_step_h_over_root_epsilon():
+def test_adam_tends_to_bias_corrected_momentum_of_step_h_over_root_epsilon(measured):
     def momentum(beta, h, steps):
         theta, m, path = START, 0 * START, [START]
         for n in range(steps):
@@ -110,47 +115,54 @@ def test_adam_tends_to_bias_corrected_momentum_of_step_h_over_root_epsilon():
         h = 1e-5 * np.sqrt(epsilon)
         path = adam(valley_gradient, START, 0.9, 0.999, epsilon, h, 3000)
         distances.append(np.abs(path - momentum(0.9, 1e-5, 3000)).max())
-    np.testing.assert_allclose(np.log10(np.divide(distances[:-1], distances[1:])), 1, atol=0.05)
+    slopes = np.log10(np.divide(distances[:-1], distances[1:]))
+    np.testing.assert_allclose(slopes, 1, atol=0.05)
+    measured("slopes of the distance in 1/epsilon", slopes, "1 ± 0.05", digits=2)
 
 
 # --- the first steps ---------------------------------------------------------------------------
 
 
-def test_the_difference_starts_with_the_square_of_the_step_number():
+def test_the_difference_starts_with_the_square_of_the_step_number(measured):
     def error(rate, n):
         beta, rho = np.exp(-10 * rate), np.exp(-rate)
         return abs(C(rho, n) - C(beta, n) - n * (n + 2) / 6 * np.log(rho / beta))
 
     assert C(0.9, 0) == C(0.999, 0) == 1
-    for n in (1, 3, 6):
-        assert np.log2(error(2e-3, n) / error(1e-3, n)) == pytest.approx(3, abs=0.02)
+    slopes = [np.log2(error(2e-3, n) / error(1e-3, n)) for n in (1, 3, 6)]
+    assert slopes == pytest.approx([3, 3, 3], abs=0.02)
     exact, early = (np.array([f(n) for n in (4, 30)]) for f in (
         lambda n: C(0.999, n) - C(0.9, n), lambda n: n * (n + 2) / 6 * np.log(0.999 / 0.9)))  # fmt: skip
     assert abs(early[0] / exact[0] - 1) < 0.01 and early[1] / exact[1] > 1.1
+    measured("slopes of what is left at n = 1, 3, 6", slopes, "3 ± 0.02")
 
 
-def test_with_pytorchs_defaults_the_reverse_begins_at_step_one():
+def test_with_pytorchs_defaults_the_reverse_begins_at_step_one(measured):
     assert C(0.9, 1) - C(0.999, 1) == pytest.approx(-0.05, abs=5e-3)
     assert 1e-8 * C(0.9, 1) / (C(0.999, 1) - C(0.9, 1)) == pytest.approx(3.7e-7, rel=0.02)
+    measured("C_beta(1) - C_rho(1)", C(0.9, 1) - C(0.999, 1), "-0.05")
 
 
 @pytest.mark.parametrize("missing, memories", [(0.1, 3.6), (0.01, 6.5)])
-def test_the_denominator_fills_in_a_few_memories(missing, memories):
+def test_the_denominator_fills_in_a_few_memories(missing, memories, measured):
     n = np.arange(0, 8000, 25)
     full = C(0.999)
     first = n[np.argmax([full - C(0.999, k) < missing * full for k in n])]
     assert first / 1000 == pytest.approx(memories, abs=0.05)
+    measured("memories until full but for a part", first / 1000, f"{memories} ± 0.05")
 
 
 @pytest.mark.parametrize("pair, times", [
     ((0.9, 0.99), (3.72, 3.87, 0.34)), ((0.9, 0.999), (3.63, 3.64, 0.03)), ((0.99, 0.999), (3.75, 3.91, 0.36))])  # fmt: skip
-def test_each_regime_waits_for_its_own_constant(pair, times):
-    ages = np.arange(20000)
+def test_each_regime_waits_for_its_own_constant(pair, times, measured):
+    ages, waits = np.arange(20000), []
     c_beta, c_rho = (1 + 2 * np.cumsum(decay**ages * ages) / np.cumsum(decay**ages) for decay in pair)
     for share, time in zip((1.0, 0.5, 0.0), times):
         found = c_beta - share * c_rho
         last = np.flatnonzero(np.abs(found - found[-1]) > 0.1 * abs(found[-1]))[-1]
-        assert (last + 1) * (1 - pair[1]) == pytest.approx(time, abs=6e-3)
+        waits.append((last + 1) * (1 - pair[1]))
+        assert waits[-1] == pytest.approx(time, abs=6e-3)
+    measured("memories until settled: large, middle, small epsilon", waits, ", ".join(map(str, times)))
 
 
 # --- ten coordinates ---------------------------------------------------------------------------
@@ -188,13 +200,14 @@ def bracket(g, n, epsilon=1e-2):
     return C(0.9, n) - C(0.99, n) * g**2 / (g**2 + epsilon)
 
 
-def test_coordinates_change_their_regimes_at_different_steps(ten):
+def test_coordinates_change_their_regimes_at_different_steps(ten, measured):
     path, gradients = ten
     counts = [int((bracket(gradients[n], n) < 0).sum()) for n in (0, 20, 300, 1000, 2000, 4000)]
     assert counts == [0, 9, 10, 8, 0, 0]
+    measured("coordinates against, of ten, at six steps", counts, "0, 9, 10, 8, 0, 0")
 
 
-def test_the_vote_is_the_corrections_part_in_the_norms_change(ten, regression):
+def test_the_vote_is_the_corrections_part_in_the_norms_change(ten, regression, measured):
     """By the engine's field and a difference quotient of the norm; and its two changes of sign."""
     (path, gradients), (_, gradient, hessian) = ten, regression
     loss = bea.logistic_regression(range(10))
@@ -215,9 +228,10 @@ def test_the_vote_is_the_corrections_part_in_the_norms_change(ten, regression):
     assert quotient == pytest.approx(vote(700, C(0.9) - C(0.99) * g**2 / (g**2 + epsilon)), rel=1e-5)
     signs = [np.sign(vote(n, bracket(gradients[n], n))) for n in (1, 2, 1569, 1570)]
     assert signs == [-1, 1, 1, -1]
+    measured("difference quotient / vote", quotient / vote(700, C(0.9) - C(0.99) * g**2 / (g**2 + epsilon)), "1 ± 1e-5", digits=4)
 
 
-def test_one_norm_at_equal_loss_has_the_predicted_sign(regression):
+def test_one_norm_at_equal_loss_has_the_predicted_sign(regression, measured):
     value, gradient, _ = regression
 
     def at_level(path, epsilon):
@@ -239,11 +253,14 @@ def test_one_norm_at_equal_loss_has_the_predicted_sign(regression):
                           "DOP853", rtol=1e-9, atol=1e-11, events=event)  # fmt: skip
         return (np.sqrt(gradient(found.y_events[0][0]) ** 2 + epsilon) - np.sqrt(epsilon)).sum()
 
+    changes = []
     for epsilon, expected in ((1e-12, (1.53, -1.77)), (1e2, (-0.040, -0.453))):
         h = 1e-3 * np.sqrt(1 + epsilon / np.abs(gradient(np.full(10, 0.5))).max() ** 2)
         for pair, percent in zip(((0.9, 0.99), (0.99, 0.9)), expected):
             path = adam(gradient, np.full(10, 0.5), *pair, epsilon, h, 2600)
-            assert 100 * (at_level(path, epsilon) / plain(epsilon) - 1) == pytest.approx(percent, abs=0.02)
+            changes.append(100 * (at_level(path, epsilon) / plain(epsilon) - 1))
+            assert changes[-1] == pytest.approx(percent, abs=0.02)
+    measured("norm against the plain flow's, per cent, small and large epsilon", changes, "1.53, -1.77, -0.04, -0.45", digits=2)
 
 
 # --- the valley --------------------------------------------------------------------------------
@@ -256,44 +273,52 @@ def pencil(beta, rho, h):
     return h / 2 * (C(beta) - C(rho)) * LOG
 
 
-def test_the_logarithm_is_0_23_after_halving():
+def test_the_logarithm_is_0_23_after_halving(measured):
     assert LOG / 2 == pytest.approx(0.23, abs=2e-3) and (A_END + 0.7) / A_END == pytest.approx(1.99, abs=5e-3)
+    measured("half the logarithm", LOG / 2, "0.23")
 
 
 @pytest.mark.parametrize("beta, rho", [(0.5, 0.8), (0.8, 0.5)])
-def test_the_pencils_law_has_slope_two_and_its_control_slope_one(beta, rho):
+def test_the_pencils_law_has_slope_two_and_its_control_slope_one(beta, rho, measured):
     hs = np.array([2e-3, 1e-3, 5e-4])
     moved = imbalance_at_half(adam(valley_gradient, start(3), beta, rho, 1e-12, hs, 6000)) + 0.7
+    slopes = []
     for law, slope in ((pencil(beta, rho, hs), 2), (0 * hs, 1), (pencil(rho, beta, hs), 1)):
         gaps = np.abs(moved - law)
-        np.testing.assert_allclose(np.log2(gaps[:-1] / gaps[1:]), slope, atol=0.06)
+        found = np.log2(gaps[:-1] / gaps[1:])
+        slopes.append(found[-1])
+        np.testing.assert_allclose(found, slope, atol=0.06)
+    measured("slopes: the law, none, exchanged", slopes, "2, 1, 1 ± 0.06")
 
 
-def test_the_law_holds_on_both_sides_of_the_valley():
+def test_the_law_holds_on_both_sides_of_the_valley(measured):
     a, b = VALLEY.symbols
     f_1 = bea.modified_equation(bea.adam(sp.Rational(1, 2), sp.Rational(4, 5), sp.Integer(0)), VALLEY, 2).terms[1]
     for point in ({a: 2, b: 3}, {a: sp.Rational(1, 5), b: sp.Rational(1, 2)}):
         drift = (f_1[0] - f_1[1]).subs(point)
         assert sp.simplify(drift - 3 * (point[a] - point[b]) / (point[a] * point[b])) == 0  # -(3 - 9)/2
+    measured("exact", 2, "points in fractions")
 
 
-@pytest.mark.parametrize("pair, h, measured, law", [
+@pytest.mark.parametrize("pair, h, run, law", [
     ((0.9, 0.99), 2.5e-4, -0.7112, -0.7104), ((0.9, 0.9), 2.5e-4, -0.7, -0.7),
     ((0.99, 0.9), 2.5e-4, -0.6885, -0.6896), ((0.9, 0.999), 1e-3, -0.9720, -1.1587)])  # fmt: skip
-def test_the_printed_table(pair, h, measured, law):
+def test_the_printed_table(pair, h, run, law, measured):
     path = adam(valley_gradient, START, *pair, 1e-8, h, round((6 if h > 5e-4 else 2.8) / h))
     end = path[np.argmax(path.prod(axis=1) < 1)]
-    assert end[0] - end[1] == pytest.approx(measured, abs=6e-5)
+    assert end[0] - end[1] == pytest.approx(run, abs=6e-5)
     assert -0.7 + pencil(*pair, h) == pytest.approx(law, abs=6e-5)
+    measured("imbalance, run and law", [end[0] - end[1], -0.7 + pencil(*pair, h)], f"{run}, {law}", digits=4)
 
 
-def test_a_run_that_swings_through_the_valley_goes_on_drifting():
+def test_a_run_that_swings_through_the_valley_goes_on_drifting(measured):
     path = adam(valley_gradient, START, 0.99, 0.9, 1e-8, 1e-3, 4000)
     product = path.prod(axis=1)
     first = path[np.argmax(product < 1)]
     assert first[0] - first[1] == pytest.approx(-0.64, abs=0.01)
     assert path[-1, 0] - path[-1, 1] == pytest.approx(-0.43, abs=0.01)
     assert (np.diff(np.sign(product - 0.75)) != 0).sum() > 10
+    measured("imbalance at the first passage and at the end", [first[0] - first[1], path[-1, 0] - path[-1, 1]], "-0.64, -0.43", digits=2)
 
 
 @pytest.fixture(scope="module")
@@ -305,15 +330,16 @@ def sweep():
     return betas, rhos, moved, np.array([pencil(b, r, 1e-3) for b, r in zip(betas, rhos)])
 
 
-def test_larger_beta_bends_towards_balance_and_larger_rho_away(sweep):
+def test_larger_beta_bends_towards_balance_and_larger_rho_away(sweep, measured):
     betas, rhos, moved, law = sweep
     apart = betas != rhos  # here neighbours differ by a factor of more than two
     assert (np.sign(moved[apart]) == np.sign(betas - rhos)[apart]).all()
     grid = moved.reshape(8, 8)[:7, :7]  # beta along a row, rho down a column
     assert (np.diff(grid, axis=1) > 0).all() and (np.diff(grid, axis=0) < 0).all()
+    measured("settings with the predicted sign", int((np.sign(moved[apart]) == np.sign(betas - rhos)[apart]).sum()), "all 56")
 
 
-def test_the_edge_of_validity(sweep):
+def test_the_edge_of_validity(sweep, measured):
     betas, rhos, moved, law = sweep
     largest = 1e-3 * np.array([max(C(b), C(r)) for b, r in zip(betas, rhos)])
     apart = betas != rhos
@@ -324,6 +350,8 @@ def test_the_edge_of_validity(sweep):
     assert (ratio[(largest > 0.9) & shorter] < 0.75).all()
     same = moved[(betas == rhos)]
     assert -0.057 < same[-1] < -0.047 and abs(same[0]) < 1e-4
+    measured("run / law for h C < 0.03, largest distance from 1", np.abs(ratio[largest < 0.03] - 1).max(), "below 0.1", digits=2)
+    measured("run / law for h C from 0.1 to 0.5, median", np.median(ratio[(largest > 0.1) & (largest < 0.5)]), "1.15 to 1.4")
 
 
 # --- between the limits ------------------------------------------------------------------------
@@ -341,7 +369,7 @@ def plain_at_half(epsilon):
     return found.y_events[0][0] @ (1, -1)
 
 
-def test_both_asymptotes_and_one_change_of_sign():
+def test_both_asymptotes_and_one_change_of_sign(measured):
     D, G = -4.41, np.linalg.norm(valley_gradient(START))
     # a^2 - 1/a^2 = D on ab = 1
     a_squared = (D + np.sqrt(D**2 + 4)) / 2
@@ -360,9 +388,10 @@ def test_both_asymptotes_and_one_change_of_sign():
     slope = 1 / total - D**2 / (2 * total**3 * np.hypot(D, 2))
     assert corrections[-1] == pytest.approx(slope * D * log_change, rel=0.01)
     assert 7 < corrections[3] / corrections[-1] < 9
+    measured("correction / h for five epsilon", corrections, "one change of sign")
 
 
-def test_a_growing_gradient_meets_the_regimes_in_the_other_order():
+def test_a_growing_gradient_meets_the_regimes_in_the_other_order(measured):
     """On a hill the fraction m / sqrt(v + epsilon) of an exact exponential path, with the memory of an endless past."""
     rate = 1e-3
 
@@ -375,3 +404,4 @@ def test_a_growing_gradient_meets_the_regimes_in_the_other_order():
     # on a path of a given rate only the lags count, not the half step: 2 lag = C - 1
     balance = np.sqrt((C(0.5) - 1) / (C(0.8) - C(0.5)))
     assert speed_against_plain(0.98 * balance) < 0 < speed_against_plain(1.02 * balance)
+    measured("exact", 2, "signs, 2 % below and above the balance")

@@ -58,25 +58,28 @@ EQUAL = {
 
 
 @pytest.mark.parametrize("name", EQUAL)
-def test_equivalents_agree_to_round_off(name):
+def test_equivalents_agree_to_round_off(name, measured):
     optimizer, peer = EQUAL[name]
     assert np.abs(ours(optimizer) - peer()).max() < 1e-13
+    measured("exact", STEPS, "steps, to 1e-13")
 
 
-def test_torchs_dampening_is_not_damped():
+def test_torchs_dampening_is_not_damped(measured):
     damped = ours(bea.heavy_ball(BETA, damped=True))
     dampened = with_torch("SGD", momentum=BETA, dampening=BETA)
     first = np.array(START) - H * LOSS.gradient(START)
     assert dampened[1] == pytest.approx(first, abs=1e-14)  # the whole gradient
     assert np.abs(dampened - damped).max() > 1e-3
+    measured("largest distance", np.abs(dampened - damped).max(), "above 0.001", digits=2)
 
 
-def test_inside_and_outside_differ():
+def test_inside_and_outside_differ(measured):
     inside, outside = ours(bea.adam(BETA, RHO, EPSILON)), ours(bea.adam(BETA, RHO, EPSILON, epsilon_inside=False))
     assert np.abs(inside - outside).max() > 1e-4
+    measured("largest distance", np.abs(inside - outside).max(), "above 0.0001", digits=2)
 
 
-def test_kerass_epsilon_is_ours_over_the_root_of_the_gathered_weight():
+def test_kerass_epsilon_is_ours_over_the_root_of_the_gathered_weight(measured):
     """Keras's loop as its source has it: lr sqrt(1 - rho^t)/(1 - beta^t) m/(sqrt(v) + epsilon), with t = n + 1."""
     m, v = 0.3, 0.2
     for n in (0, 1, 10):
@@ -84,3 +87,4 @@ def test_kerass_epsilon_is_ours_over_the_root_of_the_gathered_weight():
         changing = EPSILON / np.sqrt(1 - RHO ** (n + 1))
         formula = bea.adam(BETA, RHO, changing, epsilon_inside=False).update(m / (1 - BETA ** (n + 1)), v / (1 - RHO ** (n + 1)))
         assert formula == pytest.approx(keras, rel=1e-12)
+    measured("exact", 3, "steps, to 1e-12")

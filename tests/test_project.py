@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import bea
+import pace
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -139,7 +140,7 @@ def test_named_commands_exist():
 
 def test_ci_runs_what_the_readme_says():
     commands = re.findall(r"^make .*$", read(".ci/run"), re.M)
-    assert commands == ["make system", "make peers", "make test", "make site"]
+    assert commands == ["make system", "make peers", "make test", "make site", "make browser-test"]
 
 
 def python_blocks(name):
@@ -265,3 +266,9 @@ def test_imports_run_one_way():
 )
 def test_wrong_imports_are_caught(graph):
     assert problems_of_imports(graph)
+
+
+def test_limits_are_stretched_and_never_shortened():
+    assert pace.stretched(60, pace.REFERENCE) == 60
+    assert pace.stretched(60, 2.5 * pace.REFERENCE) == 150
+    assert pace.stretched(60, pace.REFERENCE / 2) == 60

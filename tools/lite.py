@@ -143,10 +143,8 @@ def write_files(folder):
         copy = folder / "files" / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(browser_copy(nbformat.read(path, 4)), copy)
-    # The appendix "How do we know?" lists the tests from these files.
-    (folder / "files" / "tests").mkdir()
-    for path in sorted((ROOT / "tests").glob("test_ch*_claims.py")):
-        shutil.copy(path, folder / "files" / "tests")
+    # The appendix "How do we know?" shows what the tests measured.
+    shutil.copy(ROOT / "chapters" / "claims.json", folder / "files" / "chapters")
 
 
 def main():

@@ -166,7 +166,7 @@ class Network:
             x = w[:, :-1].swapaxes(1, 2) @ inputs[-1]
             x += w[:, -1, :, None]
             if k < len(layers) - 1:
-                np.tanh(x, out=x)
+                _tanh(x)
             if k == 0:  # a column for each example: all its patches below one another
                 x = x.reshape(len(x), -1, rows.shape[2] // self.patches)
             inputs.append(x)
@@ -192,6 +192,19 @@ def patches(images, size, stride=1):
         )
     windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
     return windows[:, ::stride, ::stride].reshape(len(images), -1, size * size)
+
+
+def _tanh(x):
+    """In place; of real numbers by :math:`2/(1 + e^{-2x}) - 1`, which is twice as fast."""
+    if np.iscomplexobj(x):
+        return np.tanh(x, out=x)
+    x *= -2
+    with np.errstate(over="ignore"):  # e^710 is inf, and 2/inf - 1 is right
+        np.exp(x, out=x)
+    x += 1
+    np.divide(2, x, out=x)
+    x -= 1
+    return x
 
 
 def _log_softmax(scores):

@@ -11,6 +11,8 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 import sympy as sp
+from scipy.integrate import solve_ivp
+from sklearn.datasets import load_digits
 
 import bea
 
@@ -190,6 +192,81 @@ def way_down(beta, rho):
     return {"difference": difference, "end": a - b, "trace": 4 * (a**2 + b**2)}
 
 
+def race_with_noise(beta, rho, λ):
+    C_beta, C_rho = (1 + 2 * bea.lag(decay) for decay in (beta, rho))
+
+    def bracket(square):
+        return C_beta - C_rho * (1 + λ * square) / (1 + square)
+
+    crossing = "nowhere"
+    if bracket(0) * bracket(1e12) < 0:  # the bracket is monotone in the noise
+        low, high = 1e-12, 1e12
+        for _ in range(100):
+            middle = np.sqrt(low * high)
+            low, high = (middle, high) if bracket(middle) * bracket(0) > 0 else (low, middle)
+        crossing = low**0.5
+    return {"without": bracket(0), "full": C_beta - λ * C_rho, "sign changes at σ/g": crossing}
+
+
+@cache
+def digits_run(beta, rho):
+    """Adam written out on chapter 10's network: log E and the one-norm at every tenth step."""
+    digits, rng = load_digits(), np.random.default_rng(0)
+    train = rng.permutation(len(digits.target))[:200]
+    network = bea.Network((64, 32, 10))
+    loss, theta = network.loss(digits.data[train] / 16, digits.target[train]), network.start(rng)
+    m, v, seen = 0, 0, []
+    for n in range(301):
+        g = loss.gradient(theta)
+        if n % 10 == 0:
+            seen.append((np.log(loss.value(theta)), np.abs(g).sum()))
+        m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g**2
+        root = np.sqrt(v / (1 - rho ** (n + 1)) + 1e-8)
+        theta = theta - 1e-3 * m / (1 - beta ** (n + 1)) / root
+    return np.array(seen).T
+
+
+def experiments(beta, rho):
+    def at(beta, rho):  # the logarithms of: norm at E = 0.6, norm and E at n = 240
+        E, norm = digits_run(beta, rho)
+        k = int((E < np.log(0.6)).argmax())
+        return np.array(
+            [
+                np.log(np.interp(-np.log(0.6), -E[k - 1 : k + 1], norm[k - 1 : k + 1])),
+                np.log(norm[24]),
+                E[24],
+            ]
+        )
+
+    equal, time, behind = 100 * (at(beta, rho) - at(0.9, 0.999))
+    return {
+        "equal": places(equal, 1),
+        "time": places(time, 1),
+        "behind": places(behind, 1),
+    }
+
+
+def asymptotic(n, terms):
+    n, terms = int(n), int(terms)
+    bowl = bea.quadratic([1])
+    c = bea.modified_equation(bea.adam(0.5, 0.9, 0.0), bowl, terms + 1).coefficients([1.0])[:, 0]
+
+    def field(s, y):  # y = x / h, the time in steps
+        return [sum(c[k] / y[0] ** k for k in range(terms))]
+
+    def arrived(s, y):
+        return y[0] - n
+
+    arrived.terminal = True
+    exact = {"method": "DOP853", "rtol": 1e-13, "atol": 1e-13, "dense_output": True}
+    path = solve_ivp(field, (0, 3000), [n + 400.0], events=arrived, **exact)
+    after = solve_ivp(field, (0, 1), [float(n)], **exact).y[0, -1]
+    m, v = n + 400.0, (n + 400.0) ** 2  # the averages from far away, forwards to y = n
+    for y in path.sol(np.arange(path.t[-1] % 1, path.t[-1] + 0.5))[0]:
+        m, v = (m + y) / 2, 0.9 * v + 0.1 * y * y
+    return {"defect": abs(after - n + m / np.sqrt(v)), "omitted": abs(c[terms]) / n**terms}
+
+
 ORACLES = {
     "index": [preface],
     "01_gradient_descent": [gradient_descent],
@@ -200,4 +277,7 @@ ORACLES = {
     "06_rmsprop": [rmsprop],
     "07_adam": [adam],
     "08_regimes": [race, way_down],
+    "09_mini_batch_adam": [race_with_noise],
+    "10_experiments": [experiments],
+    "12_beyond": [asymptotic],
 }

@@ -16,6 +16,7 @@ from bea.modified import transient_equation
 from bea.optimizers import adam
 
 young_step = 2
+from_the_start = full_batch(n=young_step)
 
 
 def filling(rng):
@@ -25,7 +26,7 @@ def filling(rng):
 
 def field(rng):
     """Chapter 7's Adam from its start; the brackets are what its second term is made of."""
-    found = dict(full_batch(n=young_step)(rng))
+    found = dict(from_the_start(rng))
     for j in (1, 2):
         pull = found[rf"\partial_{j}\lVert\nabla E\rVert_{{1,\varepsilon}}"]
         found[f"B_{j}(n)"] = 2 * found[rf"\mathrm{{bias}}_{j}"] / (h * pull)
@@ -34,8 +35,8 @@ def field(rng):
 
 def terminal(rng):
     """A displaced line theta + s delta + tau f, moved in tau until E is what it was, by implicit differentiation at s = 0."""
-    loss, s, tau = polynomial_loss(rng), sp.symbols("s"), sp.symbols("tau")
-    other = polynomial_loss(rng)
+    loss, other = polynomial_loss(rng, degree=3), polynomial_loss(rng, degree=3)
+    s, tau = sp.symbols("s tau")
     at = random_point(rng, loss)
     delta, f = ([ratio(rng), ratio(rng)] for _ in range(2))
     moved = {x: at[x] + s * u + tau * v for x, u, v in zip(loss.symbols, delta, f)}
