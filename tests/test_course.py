@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
+import check_site
 from bea_course import checks_of
 from bea_course.grade import grade
 from bea_course.marking import mark, warm_up
 from bea_course.notebook import EMPTY, cells_of, filled, read_assignment
 from bea_course.sandbox import Limits, ask
-
 from leaks import leaks_in, secrets_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -238,3 +238,17 @@ def test_a_leak_is_found(name, tmp_path):
     path.write_bytes(re.sub(rb".", b"x", b"nothing"))
     if name != "wheel.whl":
         assert leaks_in([path], [ADAM]) == []
+
+
+def test_a_planted_solution_stops_the_build(tmp_path):
+    """`make book` runs check_site on the site that it has built."""
+    (tmp_path / "index.html").write_text("<p>nothing</p>", encoding="utf-8")
+    answer = solutions_of(read_assignment(ADAM))["bracket"]
+    assert len(answer) > 40
+    for text, caught in (("nothing", False), (answer, True)):
+        place = tmp_path / "chapters" / "07_adam.html"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(f"<pre>{text}</pre>", encoding="utf-8")
+        with pytest.raises(SystemExit) as stopped:  # for other reasons as well: this is hardly a site
+            check_site.main(tmp_path)
+        assert ("07_adam.html: holds of 05_adam" in str(stopped.value)) == caught

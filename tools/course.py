@@ -5,18 +5,26 @@
 `make assignments` runs this.  Of each source, otter-grader makes the student copy, written to
 assignments/student, and the autograder that Gradescope takes, in _build/assignments/autograder;
 the solution sheet, run and as a page to print, goes to _build/assignments/solutions.
+
+It fails if a student copy holds a line of a solution or a hidden test, or an autograder one of a
+solution, and if otter-grader, with that autograder, does not give the solution all points and the
+student copy none.
 """
 
+import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
+from bea_course.notebook import filled, read_assignment
 from execute import KERNELSPEC, normalize, write
+from leaks import leaks_in
 from lite import library_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,10 +73,7 @@ def make(source, wheel):
     nbformat.write(notebook, stage / source.name)
     shutil.copy(wheel, stage)
     (stage / "requirements.txt").write_text(f"{UNPACKED}/{wheel.name}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "otter", "assign", source.name, "dist", "--no-run-tests"]
-    done = subprocess.run(command, cwd=stage, text=True, capture_output=True)
-    if done.returncode:
-        raise SystemExit(f"{done.stdout}{done.stderr}\n`otter assign` failed for {source.name}")
+    otter(stage, "assign", source.name, "dist", "--no-run-tests")
     STUDENT.mkdir(exist_ok=True)
     write(student_copy(nbformat.read(stage / "dist" / "student" / source.name, 4)), STUDENT / source.name)
     (zip_file,) = (stage / "dist" / "autograder").glob("*.zip")
@@ -77,14 +82,50 @@ def make(source, wheel):
     shutil.copy(zip_file, BUILD / "autograder" / f"{name}.zip")
     page, _ = HTMLExporter().from_notebook_node(solution_sheet(nbformat.read(source, 4)))
     (BUILD / "solutions" / f"{name}.html").write_text(page, encoding="utf-8")
+    return problems_of(source, stage)
+
+
+def otter(folder, *command):
+    """Run a command of otter-grader in a folder."""
+    done = subprocess.run([sys.executable, "-m", "otter", *command], cwd=folder, text=True, capture_output=True)
+    if done.returncode:
+        raise RuntimeError(f"{done.stdout}{done.stderr}\n`otter {' '.join(command)}` failed in {folder}")
+
+
+def points(folder, autograder, notebook):
+    """(points, of how many) by otter-grader with this autograder."""
+    otter(folder, "run", "--no-logo", "-a", str(autograder), "-o", str(folder), str(notebook))
+    tests = json.loads((folder / "results.json").read_text(encoding="utf-8"))["tests"]
+    return tuple(sum(test.get(key) or 0 for test in tests) for key in ("score", "max_score"))
+
+
+def problems_of(source, stage):
+    """What is wrong with what was made of a source, as sentences."""
+    student, autograder = STUDENT / source.name, BUILD / "autograder" / f"{source.stem}.zip"
+    assignment = read_assignment(source)
+    problems = leaks_in([student])
+    problems += leaks_in([autograder], [source], hidden_tests=False)
+    right = stage / "right.ipynb"
+    answers = {question.name: question.solution for question in assignment.questions}
+    right.write_text(filled(assignment, answers), encoding="utf-8")
+    of = sum(question.points for question in assignment.questions if not question.by_hand)
+    for notebook, wanted in ((right, of), (student, 0)):
+        found = points(stage, autograder, notebook)
+        if found != (wanted, of):
+            problems.append(f"{autograder.name} gives {notebook.name} {found[0]:g} of {found[1]:g} points, not {wanted} of {of}")
+    return problems
 
 
 def main():
     BUILD.mkdir(parents=True, exist_ok=True)
     wheel = library_wheel(BUILD / "wheel")
-    for source in SOURCES:
-        print(f"{source.relative_to(ROOT)} ...", flush=True)
-        make(source, wheel)
+    with ProcessPoolExecutor(max_workers=2) as pool:
+        problems = []
+        for source, found in zip(SOURCES, pool.map(make, SOURCES, [wheel] * len(SOURCES))):
+            print(f"{source.relative_to(ROOT)}: {len(found)} problems", flush=True)
+            problems += found
+    if problems:
+        raise SystemExit("The assignments have problems:\n  " + "\n  ".join(problems))
 
 
 if __name__ == "__main__":

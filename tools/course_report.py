@@ -22,7 +22,6 @@ from bea_course.grade import grade, result_in
 from bea_course.marking import mark, warm_up
 from bea_course.notebook import filled, read_assignment
 from bea_course.sandbox import Limits, ask
-
 from leaks import SOURCES, leaks_in, leaks_in_site, secrets_of
 
 ROOT = Path(__file__).resolve().parent.parent

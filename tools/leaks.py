@@ -28,11 +28,11 @@ def public():
     return "".join(squeezed(words_of(path.name, path.read_bytes())) for path in sorted(paths) if path.is_file())
 
 
-def secrets_of(source):
+def secrets_of(source, hidden_tests=True):
     """The lines, squeezed, of the solutions and hidden tests of an assignment that stand nowhere in public."""
     secrets = set()
     for question in read_assignment(source).questions:
-        texts = [question.solution, *(test.source for test in question.tests if test.hidden)]
+        texts = [question.solution, *(test.source for test in question.tests if test.hidden and hidden_tests)]
         lines = {squeezed(line) for text in texts for line in text.splitlines()}
         # what the question itself says, such as a function's first line
         given = squeezed(question.text) + "".join(squeezed(t.source) for t in question.tests if not t.hidden)
@@ -81,9 +81,9 @@ def words_of(name, data):
 PICTURES = {".png", ".jpg", ".gif", ".ico", ".woff", ".woff2", ".ttf", ".eot", ".wasm", ".gz"}
 
 
-def leaks_in(paths, sources=SOURCES):
+def leaks_in(paths, sources=SOURCES, hidden_tests=True):
     """`file: line` of every secret line that stands in one of the files."""
-    secrets = {source: secrets_of(source) for source in sources}
+    secrets = {source: secrets_of(source, hidden_tests) for source in sources}
     found = []
     for path in paths:
         if path.suffix in PICTURES or not path.is_file():

@@ -17,9 +17,10 @@ def warm_up():
 
     matplotlib.use("agg")
     import matplotlib.pyplot
-    import scipy.integrate
-    import scipy.linalg
-    import scipy.optimize
+    import scipy.integrate  # noqa: F401
+    import scipy.linalg  # noqa: F401
+    import scipy.optimize  # noqa: F401
+    import scipy.stats  # noqa: F401
 
     import bea
     import bea.plot  # noqa: F401

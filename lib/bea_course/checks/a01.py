@@ -8,7 +8,17 @@ from functools import cache
 import numpy as np
 import sympy as sp
 
-from bea_course.compare import answered, demand, expression, name_the_mistake, number, points, slope, value, vector
+from bea_course.compare import (
+    answered,
+    demand,
+    expression,
+    name_the_mistake,
+    number,
+    points,
+    slope,
+    value,
+    vector,
+)
 
 a, h, lam, T = sp.symbols("a h lambda T", positive=True)
 

@@ -7,7 +7,18 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from bea_course.compare import answered, demand, expression, name_the_mistake, number, points, same, slope, value, vector
+from bea_course.compare import (
+    answered,
+    demand,
+    expression,
+    name_the_mistake,
+    number,
+    points,
+    same,
+    slope,
+    value,
+    vector,
+)
 
 c, h, lam = sp.symbols("c h lambda", positive=True)
 POINT = sp.Rational(3, 7)

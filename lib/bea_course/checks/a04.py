@@ -11,7 +11,16 @@ import sympy as sp
 
 import bea
 from bea.averages import Average, identity
-from bea_course.compare import answered, demand, expression, name_the_mistake, points, slope, value, vector
+from bea_course.compare import (
+    answered,
+    demand,
+    expression,
+    name_the_mistake,
+    points,
+    slope,
+    value,
+    vector,
+)
 
 alpha, beta = sp.symbols("alpha beta", positive=True)
 
@@ -173,7 +182,7 @@ START, HORIZON, HS = np.array([0.9, 1.5]), 0.2, (2e-3, 1e-3, 5e-4)
 
 @cache
 def _without(hs, rest):
-    method, loss, errors = mixed(*SETTING), bea.bilinear(), []
+    method, loss = mixed(*SETTING), bea.bilinear()
     equation = bea.modified_equation(method, loss, 1)
     return bea.order_study(method, loss, START, HORIZON, hs, 1, equation=equation, start="rest" if rest else "slow manifold").errors
 

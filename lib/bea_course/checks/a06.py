@@ -9,7 +9,6 @@ from scipy.stats import t as student
 
 from bea_course.compare import answered, demand, number, slope, vector
 
-
 # --- slopes ------------------------------------------------------------------------------------
 
 
