@@ -22,7 +22,7 @@ from bea_course.grade import grade, result_in
 from bea_course.marking import mark, warm_up
 from bea_course.notebook import filled, read_assignment
 from bea_course.sandbox import Limits, ask
-from leaks import SOURCES, leaks_in, leaks_in_site, secrets_of
+from leaks import SOURCES, leaks_in, secrets_of
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "assignments"
@@ -90,7 +90,7 @@ def of_assignment(source):
         f"{blank['points']:g}",
         f"{told} of {total}",
         f"{seconds:.1f}",
-        f"{len(secrets_of(source))} lines, {len(leaks)} found",
+        f"{len(secrets_of(source))}, {len(leaks)}",
     )
     return overview, lines
 
@@ -186,38 +186,47 @@ def of_class(source):
     ]
 
 
+def kept(name, measure):
+    """What ``measure`` returns, or what it has returned before, if that is in _build/course-report."""
+    path = ROOT / "_build" / "course-report" / f"{name}.json"
+    if not path.is_file():
+        print(f"{name} ...", flush=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(measure()), encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keep-class", action="store_true", help="don't measure the class again")
-    arguments = parser.parse_args()
+    parser.add_argument("--keep", action="store_true", help="measure only what is not in _build/course-report yet")
+    if not parser.parse_args().keep:
+        shutil.rmtree(ROOT / "_build" / "course-report", ignore_errors=True)
     adam = next(path for path in SOURCES if path.name.startswith("05"))
-    kept = ROOT / "_build" / "course-class.json"
-    if not (arguments.keep_class and kept.is_file()):
-        kept.write_text(json.dumps(of_class(adam)))
+    of_200 = kept("class", lambda: of_class(adam))
     warm_up()
     overview, tables = [], []
     for source in SOURCES:
-        print(f"{source.name} ...", flush=True)
-        line, wrong = of_assignment(source)
+        line, wrong = kept(source.stem, lambda source=source: of_assignment(source))
         overview.append(line)
         tables += ["", f"### {read_assignment(source).title}", "", "| question | points | what the checks say | the expected reason |", "|---|---|---|---|", *wrong]
-    site = ROOT / "_build" / "html"
-    looked = f"The built site: {len(leaks_in_site(site))} found." if site.is_dir() else "The site was not built; `make book` looks at it."
+    broken = kept("faults", lambda: of_faults(adam))
     text = [
         "# The assignments, measured",
         "",
         "Written by `make course-bench`; don't edit it.",
         "Seconds are CPU seconds on the machine that ran it.",
         "",
-        "| assignment | solution | student copy | wrong answers told the expected reason | seconds to mark one | leaks into student copies |",
+        "<!-- figures -->",
+        "",
+        "| assignment | solution | student copy | wrong answers told the expected reason | seconds to mark one | secret lines, and found in student copies |",
         "|---|---|---|---|---|---|",
         *overview,
         "",
-        looked,
+        "A class of 200:",
         "",
-        "## A class of 200",
+        *of_200,
         "",
-        *json.loads(kept.read_text()),
+        "<!-- end -->",
         "",
         "## Answers that break something",
         "",
@@ -225,7 +234,7 @@ def main():
         "",
         "| the answer | what became of it | its question | the other questions |",
         "|---|---|---|---|",
-        *of_faults(adam),
+        *broken,
         "",
         "## Wrong answers",
         *tables,
