@@ -169,7 +169,7 @@ def test_fault_costs_one_question(title, code, said, tmp_path):
     answers = {"half_step": faulty, "potential": right["potential"]}
     path = handed_in(tmp_path / "faulty.ipynb", assignment, answers)
     outside = tmp_path.parent / "outside.txt"
-    result = mark(ADAM, path, Limits(seconds=8 if "did not end" in said else 60))
+    result = mark(ADAM, path, Limits(seconds=4 if "did not end" in said else 60))
     entry = result["questions"]["half_step"]
     assert entry["points"] == 0
     assert said in f"{entry['fault']} {entry['errors']}"

@@ -179,7 +179,7 @@ def main(arguments=None):
     parser.add_argument("--out", default="grades.csv", help="the table to write (grades.csv)")
     parser.add_argument("--assignment", help="the number or the source; else told by the files' names")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="submissions at a time (all cores)")
-    parser.add_argument("--seconds", type=float, default=default.seconds, help="for one question (%(default)g)")
+    parser.add_argument("--seconds", type=float, default=default.seconds, help="of the processor, for one question (%(default)g)")
     parser.add_argument("--memory", type=int, default=default.memory // 10**6, help="megabytes for one question (%(default)s)")
     given = parser.parse_args(arguments)
     source = source_for(given.assignment, given.folder)

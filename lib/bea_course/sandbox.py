@@ -34,12 +34,19 @@ __all__ = ["Limits", "ask", "die_with_parent"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What one question may use: seconds, bytes of memory, characters of output, bytes of a file."""
+    """What one question may use: seconds of the processor, bytes of memory, characters of output, bytes
+    of a file.
+
+    By the clock it may take ``PATIENCE`` times as many seconds, so that a busy machine costs nobody marks.
+    """
 
     seconds: float = 20
     memory: int = 1_000_000_000
     output: int = 1_000_000
     file: int = 10_000_000
+
+
+PATIENCE = 3
 
 
 class Fault(BaseException):
@@ -147,12 +154,13 @@ def die_with_parent():
 
 def limit_resources(limits, memory):
     """Set this process's limits, with ``memory`` bytes above what it has now."""
+    seconds = max(1, int(limits.seconds))
     for what, most in (
-        (resource.RLIMIT_CPU, int(limits.seconds) + 5),
-        (resource.RLIMIT_FSIZE, limits.file),
-        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CPU, (seconds, seconds + 1)),
+        (resource.RLIMIT_FSIZE, (limits.file, limits.file)),
+        (resource.RLIMIT_CORE, (0, 0)),
     ):
-        resource.setrlimit(what, (most, most))
+        resource.setrlimit(what, most)
     with contextlib.suppress(OSError, ValueError):  # not on every system
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + memory
@@ -376,7 +384,7 @@ def ask(source, name, setup, cells, limits):
             os.close(descriptor)
         try:
             ended = False
-            for message in lines_before(results[0], time.monotonic() + limits.seconds):
+            for message in lines_before(results[0], time.monotonic() + PATIENCE * limits.seconds):
                 if "test" in message:
                     found["tests"][message.pop("test")] = message
                 else:
@@ -392,5 +400,7 @@ def ask(source, name, setup, cells, limits):
                     os.killpg(pid, signal.SIGKILL)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+                _, status = os.waitpid(pid, 0)
+                if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+                    found["fault"] = f"it did not end within {limits.seconds:g} seconds"
     return found
