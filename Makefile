@@ -42,7 +42,7 @@ LITE      := _build/html/lite/.built
 PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI),--quiet --progress-bar off)
 # chapters/ itself is listed so that a removed file counts as a change.
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
-               -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml
+               -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml assignments/report.md
 
 .PHONY: help book test browser-test lite-test pdf lite site system serve peers execute claims run-times speed \
 	speed-trees assignments course-bench lint constraints clean

@@ -109,6 +109,18 @@ def test_student_copy_gets_none(source):
 
 
 @each_source
+def test_student_copy_runs_as_it_is(source, capsys):
+    names = {}
+    for kind, text in cells_of(FOLDER / "student" / source.name):
+        if kind == "code":
+            exec(text, names)
+    said = capsys.readouterr().out.splitlines()
+    questions = read_assignment(source).questions
+    assert len(said) == len(questions)
+    assert all(("not answered yet" in line) != q.by_hand for line, q in zip(said, questions)), said
+
+
+@each_source
 def test_students_checks_say_what_marking_says(source, capsys):
     """The cells that check, in order, as in a student's own notebook with the right answers."""
     assignment = read_assignment(source)

@@ -11,6 +11,7 @@ Where you expect that, grade in containers.
 """
 
 import contextlib
+import faulthandler
 import io
 import json
 import os
@@ -191,6 +192,7 @@ def answer(setup, cells, folder, limits, requests, replies):
     """Run the cells and answer requests, for ever."""
     os.setsid()
     die_with_parent()
+    faulthandler.disable()
     os.chdir(folder)
     for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
         os.dup2(os.open(os.devnull, mode), number)
