@@ -133,7 +133,7 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@touch $@
 
 $(PEERS): $(INSTALLED) requirements-peers.txt
-	@echo "Installing the peers (torch, jax, optax, BSeries, kauri) ..."
+	@echo "Installing the peers (torch, jax, optax, BSeries, kauri, autograd) ..."
 	@$(PIP) -r requirements-peers.txt
 	@$(BIN)/python -m pip check
 	@touch $@
