@@ -5,6 +5,7 @@
 
 import json
 from pathlib import Path
+from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
@@ -13,7 +14,8 @@ PAGE = ROOT / "chapters" / "benchmarks.md"
 #: The sections, in the page's order: module, heading, what it asks.
 SECTIONS = {
     "fields": ("Modified fields", "How long does it take from an optimizer and a loss to the numbers of the modified equation?"),
-    "runs": ("Runs", "How long do Adam's iterates take, all of them kept?  All in float64, all with epsilon outside the root."),
+    "runs": ("Runs", "How long do Adam's iterates take, all of them kept?  All in float64, all with epsilon outside the root.  "
+             "Paths are compared over their first 200 steps; where a gradient changes its sign, Adam makes round-off visible."),
     "networks": ("Networks", "The same for a small network on real images."),
     "flows": ("Flows", "How long does the flow take that iterates are compared with?"),
     "book": ("The book", "How long does it take to build what you read?"),
@@ -38,7 +40,8 @@ The times are *processor time*, which other users of a machine spoil less than w
 Rivals alternate.
 A ratio is taken within one round, theirs divided by ours, so that a busy moment falls on both: above 1 the library is faster.
 The tables give the median over the rounds, and from where to where the middle half of the ratios lies.
-On a shared machine caches and clock frequency are shared, too: medians of times wander by a third from run to run, paired ratios by about a tenth, so a ratio between 0.9 and 1.1 decides nothing.
+On a shared machine caches and clock frequency are shared, too, so even processor time wanders, and medians of times more than ratios.
+Here the middle half of the ratios is typically {noise} wide: a ratio as near to 1 as that decides nothing.
 
 **Where.**
 {where}
@@ -75,7 +78,7 @@ def verdict(target):
     if target["met"]:
         return "met"
     factor = bound / value if target["sense"] == "at least" else value / bound
-    return f"**NOT MET**, by a factor of {factor:.2g}"
+    return f"**NOT MET**, by a factor of {factor:.3g}"
 
 
 def table(head, align, rows):
@@ -107,16 +110,19 @@ def page(results):
     """The page's text."""
     sections = {name: results[name] for name in SECTIONS if name in results}
     targets = [
-        [f"[{result['title']}](#{anchor(result['title'])})", target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), verdict(target)]
-        for section in sections.values() for result in section["results"] for target in result["targets"]
+        [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), verdict(target)]
+        for section in sections.values() for result in section["results"] for target in result.get("targets", [])
     ]  # fmt: skip
     grown = [result for section in sections.values() for result in section["results"] if result["kind"] == "growth"]
     missing = {name: why for section in sections.values() for name, why in section["missing"].items()}
+    spreads = [(row["high"] - row["low"]) / row["ratio"] for section in sections.values() for result in section["results"]
+               if result["kind"] == "comparison" for row in result["rows"] if row["name"] != result["ours"] and row["rounds"] > 1]  # fmt: skip
     where = {}
     for name, section in sections.items():
         where.setdefault(section["where"], []).append(SECTIONS[name][0])
     return TEXT.format(
         where="\n".join(f"{', '.join(names)}: {text}" for text, names in where.items()),
+        noise=f"{median(spreads):.0%}",
         missing="".join(f"Left out: {name}, which is not installed.\n" for name in missing),
         targets=table(["", "ratio", "wanted", "measured", ""], ["---", "---", "---:", "---:", "---"], targets),
         exponents=table(["", "variable", "exponent", "fitted from"], ["---", "---", "---:", "---:"],
@@ -128,12 +134,6 @@ def page(results):
 
 def sentences(text):
     return "\n".join(text.split("  "))
-
-
-def anchor(title):
-    """The address of a heading, as Markdown's readers make it."""
-    kept = "".join(c for c in title.lower() if c.isalnum() or c in " -_")
-    return kept.replace(" ", "-")
 
 
 def main():

@@ -1,6 +1,6 @@
 """Measure the library beside its peers, and write what came out: `make bench`.
 
-    PYTHONPATH=tests python benchmarks/run.py [--rounds 5] [section ...]
+    PYTHONPATH=tests python benchmarks/run.py [--rounds 3] [section ...]
 
 Sections: fields, runs, networks, flows (all of them if none is named), and book, which takes much longer and must be named.  Each is a
 process of its own.  A section that is not measured keeps what the last run found, and its date, in benchmarks/results.json.
@@ -60,7 +60,7 @@ def measured(section, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sections", nargs="*", help="what to measure; all but the book if nothing is named")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each rival runs; the median counts")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each rival runs; the median counts")
     parser.add_argument("--write", type=Path, help="measure one section in this process and write it there (used by this script itself)")
     arguments = parser.parse_args()
     if arguments.write:

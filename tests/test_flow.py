@@ -200,7 +200,7 @@ def peak_bytes(*arguments, **options):
 
 @pytest.mark.parametrize("machine_code", [False, True])
 def test_memory_grows_with_what_is_kept(machine_code, monkeypatch):
-    """400 settings, 1200 steps: at most what is kept, an eighth more (which of it is finite), and 24 iterates; an iterate is 6400 bytes."""
+    """400 settings, 1200 steps: at most what is kept, an eighth more (which of it is finite), and 32 iterates; an iterate is 6400 bytes."""
     if machine_code:
         pytest.importorskip("numba", reason="Numba is not installed: runs of many settings use arrays")
     monkeypatch.setattr(FLOW_MODULE, "LONG_RUN", 0 if machine_code else np.inf)
@@ -209,7 +209,7 @@ def test_memory_grows_with_what_is_kept(machine_code, monkeypatch):
     for every in (1, 10, 1200):
         peak, stored = peak_bytes(optimizer, bea.bilinear(), START, 1e-3, 1200, every=every)
         assert stored == (1200 // every + 1) * 6400
-        assert stored < peak < 1.2 * stored + 24 * 6400
+        assert stored < peak < 1.2 * stored + 32 * 6400
         kept.append(peak)
     assert kept[0] > 8 * kept[1] > 8 * kept[2]  # the control: a run that keeps all needs more
 
