@@ -21,8 +21,8 @@ KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "nam
 def execute(path, limit):
     """Run the notebook at `path` in its own folder; return it with the seconds of processor time it took.
 
-    The seconds include the kernel's start, and hardly depend on what else the machine does.  A cell that fails or runs longer than `limit` seconds
-    raises.
+    The seconds include the kernel's start, and hardly depend on what else the machine does.
+    A cell that fails or runs longer than `limit` seconds raises.
     """
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(

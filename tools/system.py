@@ -15,6 +15,7 @@ PACKAGES = {
     "texlive-xetex": "xelatex",
     "texlive-latex-recommended": "unicode-math.sty",
     "texlive-latex-extra": "titlesec.sty",
+    "texlive-fonts-recommended": "pzdr.tfm",  # hyperref wants it under XeTeX
     "fonts-freefont-otf": "FreeSerif.otf",
     "fonts-dejavu-core": "DejaVuSansMono.ttf",
     "fonts-texgyre-math": "texgyretermes-math.otf",

@@ -15,7 +15,7 @@ RAW_MARKUP = r"""async () => {
         if (cell.model.type != 'markdown') continue
         await notebook.scrollToItem(number, 'start')
         const is_raw = () => !cell.node.innerText.trim() || raw.test(cell.node.innerText)
-        for (let k = 0; k < 200 && is_raw(); k++) await new Promise(then => setTimeout(then, 50))
+        for (let k = 0; k < 600 && is_raw(); k++) await new Promise(then => setTimeout(then, 50))
         if (is_raw()) found.push(`cell ${number + 1}: ${cell.node.innerText}`)
     }
     return found

@@ -267,6 +267,26 @@ def asymptotic(n, terms):
     return {"defect": abs(after - n + m / np.sqrt(v)), "omitted": abs(c[terms]) / n**terms}
 
 
+def on_the_valleys_floor(beta, rho, teacher):
+    """Adam written out, and the test error from the neurons' second and fourth moments."""
+    theta, m, v, n = np.array(START), 0, 0, 0
+    while abs(1.5 - 2 * theta[0] * theta[1]) >= 0.05:
+        g, n = -2 * (1.5 - 2 * theta[0] * theta[1]) * theta[::-1], n + 1
+        m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g**2
+        theta = theta - 2e-3 * m / (1 - beta**n) / np.sqrt(v / (1 - rho**n) + 1e-8)
+
+    def error(delta):
+        """Mean of (f - f*)^2 for f = (w.x)^2: E f g = |w|^2 |u|^2 + 2 (w.u)^2."""
+        w, u = (
+            np.array([delta + np.hypot(delta, 3**0.5), np.hypot(delta, 3**0.5) - delta]) / 2
+            for delta in (delta, teacher)
+        )
+        return 3 * (w @ w) ** 2 + 3 * (u @ u) ** 2 - 2 * ((w @ w) * (u @ u) + 2 * (w @ u) ** 2)
+
+    end = theta[0] - theta[1]
+    return {"end": end, "adam": error(end), "plain": error(-0.7)}
+
+
 ORACLES = {
     "index": [preface],
     "01_gradient_descent": [gradient_descent],
@@ -279,5 +299,6 @@ ORACLES = {
     "08_regimes": [race, way_down],
     "09_mini_batch_adam": [race_with_noise],
     "10_experiments": [experiments],
+    "11_generalization": [on_the_valleys_floor],
     "12_beyond": [asymptotic],
 }

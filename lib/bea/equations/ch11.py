@@ -1,0 +1,110 @@
+r"""Chapter 11, generalization: what a penalty on the gradient does, and where the equation ends.
+
+The witnesses: moments of the normal distribution, differentiation, the engine's terms, the optimizer's own step, and recursions in
+exact numbers.
+"""
+
+import sympy as sp
+
+from bea.averages import lag
+from bea.equations.ch03 import calculus, engine_terms, loss_with_critical_origin, potential
+from bea.equations.ch08 import constant
+from bea.equations.instances import polynomial_loss, random_point, ratio
+from bea.ledger import Entry, h
+from bea.losses import bilinear
+from bea.modified import modified_equation
+from bea.optimizers import heavy_ball
+
+
+def normal_mean(polynomial, symbols):
+    """The mean of a polynomial in independent standard normal symbols: x^2 to 1, x^4 to 3, odd powers to 0."""
+    total = 0
+    for powers, factor in sp.Poly(polynomial, *symbols).terms():
+        total += factor * sp.prod(0 if p % 2 else sp.factorial2(p - 1) for p in powers)
+    return total
+
+
+def student(rng):
+    """A squared neuron and its teacher, both on the floor ab = p; the floor followed by implicit differentiation."""
+    x, y, a, d = sp.symbols("x y a d")
+    p, at, other = ratio(rng), ratio(rng, 8, 15), ratio(rng, 2, 6)
+    b = p / a
+    difference = (a * x + b * y) ** 2 - (other * x + p / other * y) ** 2
+    T = normal_mean(sp.expand(difference**2), (x, y))
+    along = sp.diff(T, a) / sp.diff(a - b, a)
+    here = {a: at}
+    return {"T": T.subs(here), r"\frac{dT}{d\delta}": along.subs(here), "a": at, "b": p / at,
+            "A": at**2 - other**2, "B": (p / at) ** 2 - (p / other) ** 2}
+
+
+def penalized(rng):
+    loss, c = polynomial_loss(rng), ratio(rng)
+    at = random_point(rng, loss)
+    g = sp.Matrix(loss.gradient_expressions)
+    total = loss.expression + c * g.dot(g)
+    left = sp.Matrix([sp.diff(total, s) for s in loss.symbols]).subs(at)
+    return {**calculus(loss, at), r"\nabla(E+c\lVert\nabla E\rVert^2)": left, "c": c, "I": sp.eye(2)}
+
+
+def penalized_valley(rng):
+    c_0, k, c = ratio(rng), ratio(rng, 8, 13), ratio(rng, 2, 6)
+    loss = bilinear(c_0, k)
+    a, b = loss.symbols
+    at = {a: ratio(rng, 8, 13), b: ratio(rng, 2, 6)}  # neither is 1, which would hide a wrong power
+    g = sp.Matrix(loss.gradient_expressions)
+    total = loss.expression + c * g.dot(g)
+    motion = [-sp.diff(total, s) for s in (a, b)]
+    drift = (2 * a * motion[0] - 2 * b * motion[1]).subs(at)
+    return {r"\frac{d}{dt}(a^2-b^2)": drift, "a": at[a], "b": at[b], "c": c, "k": k, "r": (c_0 - k * a * b).subs(at)}
+
+
+def worst_case(rng):
+    """The recursion e' = (1 + L h) e + K h^3, run from zero for N steps."""
+    N, K, L, size = rng.randint(3, 6), ratio(rng, 8, 13), ratio(rng, 2, 6), ratio(rng, 2, 6)
+    e = sp.Integer(0)
+    for _ in range(N):
+        e = (1 + L * size) * e + K * size**3
+    return {"e_N": e, "N": sp.Integer(N), "K": K, "L": L, "h": size}
+
+
+def mode(rng):
+    """The matrix of one step of the damped mean gradient on a mode, theta and m, with q in the place of the step size."""
+    root = ratio(rng, 1, 6)
+    beta, q, z = root**2, sp.Symbol("q", positive=True), sp.Symbol("z")
+    optimizer = heavy_ball(beta, damped=True)
+    theta, m = sp.symbols("theta m")
+    new_m = optimizer.averages[0].advance(m, theta)
+    step = sp.Matrix([theta - q * optimizer.update(new_m), new_m]).jacobian([theta, m])
+    polynomial = sp.expand((z * sp.eye(2) - step).det())
+    (edge,) = sp.solve(polynomial.subs(z, -1), q)
+    ring = min(sp.solve(sp.discriminant(polynomial, z), q))
+    return {r"\beta": beta, r"q_{\mathrm{edge}}": edge, r"q_{\mathrm{ring}}": ring, r"C_\beta": constant(beta)}
+
+
+def match(rng):
+    """The step size of gradient descent whose correction is that of the damped mean gradient, from the engine's terms."""
+    loss, beta, epsilon = loss_with_critical_origin(rng), ratio(rng, 2, 9, 10), ratio(rng)
+    at = random_point(rng, loss)
+    ball = modified_equation(heavy_ball(beta, damped=True), loss, 2).terms
+    work = potential(h / sp.sqrt(epsilon) * ball[1], loss, at) - potential(0 * ball[1], loss, at)
+    unit = potential(engine_terms(loss, 2)[1], loss, at) - potential(0 * ball[1], loss, at)
+    return {r"\eta": sp.simplify(work / unit), "h": h, r"\varepsilon": epsilon, r"C_\beta": 1 + 2 * lag(beta)}
+
+
+ENTRIES = (
+    Entry("eq-gen-test", r"T = 3A^2 + 3B^2 + 2AB", student, "the mean of a polynomial by the normal distribution's moments"),
+    Entry("eq-gen-slope", r"\frac{dT}{d\delta} = \frac{4\left[(3A + B)\,a^2 - (3B + A)\,b^2\right]}{a + b}", student,
+          "differentiation along the floor b = p / a"),
+    Entry("eq-gen-same", r"\nabla\left(E + c\lVert\nabla E\rVert^2\right) = (I + 2cH)\,\nabla E", penalized,
+          "differentiation of the penalized loss, a random polynomial"),
+    Entry("eq-gen-drift", r"\frac{d}{dt}\left(a^2 - b^2\right) = -4c\,k^2 r^2 \left(a^2 - b^2\right)", penalized_valley,
+          "the gradient of the penalized bilinear model, by differentiation"),
+    Entry("eq-gen-gronwall", r"e_N = K h^3 \sum_{n=0}^{N-1} (1 + Lh)^n = \frac{K h^2}{L} \left[(1 + Lh)^N - 1\right]", worst_case,
+          "the recursion, run on exact numbers"),
+    Entry("eq-gen-edge", r"q_{\mathrm{edge}} = \frac{2(1 + \beta)}{1 - \beta} = 2C_\beta", mode,
+          "the matrix of one step of the optimizer; the constant from the engine"),
+    Entry("eq-gen-ring", r"q_{\mathrm{ring}} = \frac{1 - \sqrt\beta}{1 + \sqrt\beta}", mode,
+          "the smaller root of the discriminant of the same matrix"),
+    Entry("eq-gen-match", r"\eta = \frac{h}{\sqrt{\varepsilon}}\, C_\beta", match,
+          "the quotient of the engine's second terms, integrated along a ray"),
+)
