@@ -2,6 +2,7 @@
 #   VENV     where the environment is made        PYTHON   the Python that makes it (3.11 or newer)
 #   CHAPTERS the notebooks that `execute` runs    PORT     where `serve` listens
 #   CLAIMS   the tests that `claims` runs
+#   SECTIONS what `bench` measures: fields runs networks flows if none is named; book takes longer
 #   LIMIT    seconds that a notebook may run, stretched on a slow machine
 VENV     ?= .venv
 PYTHON   ?= python3
@@ -9,6 +10,7 @@ PORT     ?= 8000
 CHAPTERS ?= $(wildcard chapters/*.ipynb)
 LIMIT    ?= 60
 CLAIMS   ?= $(wildcard tests/test_*_claims.py)
+SECTIONS ?=
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -34,6 +36,7 @@ BROWSER   := $(VENV)/.browser
 JUPYTER   := $(VENV)/.jupyter
 COURSE    := $(VENV)/.course
 WEB       := tools/web/node_modules/.installed
+PYBS      := _build/bench/pybs
 BUILT     := _build/.built
 SITE      := _build/html/index.html
 PDF       := _build/pdf/book.pdf
@@ -44,8 +47,8 @@ PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI)
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml assignments/report.md
 
-.PHONY: help book test browser-test lite-test pdf lite site system serve peers execute claims run-times speed \
-	speed-trees assignments course-bench lint constraints clean
+.PHONY: help book test browser-test lite-test pdf lite site system serve peers execute claims run-times bench \
+	measure speed assignments course-bench lint constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -99,8 +102,16 @@ claims: $(PEERS)  ## run the claim tests and write chapters/claims.json (CLAIMS=
 run-times: $(INSTALLED)  ## measure every notebook and write chapters/run_times.md
 	$(BIN)/python tools/run_times.py --limit $(LIMIT) $(CHAPTERS)
 
-speed: $(PEERS)  ## measure how fast the library is beside other implementations (two minutes)
-	PYTHONPATH=tests $(BIN)/python benchmarks/speed.py
+bench:  ## measure the library beside other implementations, write chapters/benchmarks.md (ten minutes)
+	@test -d $(PYBS) || GIT_TERMINAL_PROMPT=0 timeout 60 git clone --quiet --depth 1 https://github.com/henriksu/pybs $(PYBS) \
+	  || echo "pybs cannot be fetched: it is left out."
+	$(MAKE) VENV=_build/bench/venv measure
+
+# In the environment of VENV, whatever that is.
+measure: $(PEERS)
+	PYTHONPATH=tests:$(PYBS) $(BIN)/python benchmarks/run.py $(SECTIONS)
+
+speed: bench
 
 assignments: $(COURSE)  ## make the student copies, the autograders and the solution sheets
 	$(BIN)/python tools/course.py
@@ -108,9 +119,6 @@ assignments: $(COURSE)  ## make the student copies, the autograders and the solu
 
 course-bench: $(INSTALLED)  ## mark every wrong answer and a class of 200, write assignments/report.md (half an hour)
 	PYTHONPATH=tools $(BIN)/python tools/course_report.py
-
-speed-trees: $(PEERS)  ## measure how fast rooted trees are beside other packages (a few minutes)
-	PYTHONPATH=tests:$(PYTHONPATH) $(BIN)/python benchmarks/trees.py
 
 lint: $(INSTALLED)  ## check the Python sources' style
 	$(BIN)/ruff check lib tests tools benchmarks assignments
@@ -141,7 +149,7 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@touch $@
 
 $(PEERS): $(INSTALLED) requirements-peers.txt
-	@echo "Installing the peers (torch, jax, optax, BSeries, kauri) ..."
+	@echo "Installing the peers (torch, jax, optax, BSeries, kauri, autograd) ..."
 	@$(PIP) -r requirements-peers.txt
 	@$(BIN)/python -m pip check
 	@touch $@

@@ -1,5 +1,7 @@
 """What chapter 11 claims, with Adam written anew and on repetitions that the chapter does not show."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -46,10 +48,15 @@ def valley_gradient(theta):
 # --- the valley ----------------------------------------------------------------------------------
 
 
-def sampled_error(delta, teacher, x):
-    """The mean squared difference of two squaring neurons on the floor ab = 3/4, over the inputs x."""
-    (a, b), (c, d) = ((brentq(lambda b: b * (b + s) - 0.75, 0, 9) + s, brentq(lambda b: b * (b + s) - 0.75, 0, 9)) for s in (delta, teacher))
-    return ((x @ (a, b)) ** 2 - (x @ (c, d)) ** 2) ** 2
+def on_the_floor(delta):
+    """(a, b) with ab = 3/4 and a - b = delta, by a root finder."""
+    b = brentq(lambda b: b * (b + delta) - 0.75, 0, 9)
+    return b + delta, b
+
+
+def sampled_errors(delta, teacher, x):
+    """The squared differences of two squaring neurons on the floor, at the inputs x."""
+    return ((x @ on_the_floor(delta)) ** 2 - (x @ on_the_floor(teacher)) ** 2) ** 2
 
 
 def formula(delta, teacher):
@@ -65,7 +72,7 @@ def test_the_test_error_by_sampling(measured):
     x = np.random.default_rng(7).normal(size=(400_000, 2))
     ratios = []
     for delta, teacher in ((-0.7, 0.0), (-0.3, -1.0)):
-        errors = sampled_error(delta, teacher, x)
+        errors = sampled_errors(delta, teacher, x)
         middle, spread = errors.mean(), errors.std() / np.sqrt(len(x))
         assert abs(middle - formula(delta, teacher)) < 4 * spread
         assert abs(middle - formula(delta, teacher + 0.1)) > 8 * spread  # the control: another teacher
@@ -246,9 +253,12 @@ def test_mini_batches_keep_slope_two_and_the_wrong_batches_lose_it(measured):
     for h in hs:
         steps = round(0.1 / h)
         order = np.tile([1, 2, 0, 3, 0], steps // 5)
-        clock = iter([*order, 0])  # one more: the iterates are always a gradient ahead
-        path = taken(adam(lambda y: -2 * (targets[next(clock)] - 2 * y[0] * y[1]) * y[::-1],
-                          np.array([0.9, 1.5]), 0.3, 0.4, 0.1, h), steps)  # fmt: skip
+        seen_targets = iter(targets[order])
+
+        def gradient(y, targets=seen_targets):
+            return -2 * (next(targets) - 2 * y[0] * y[1]) * y[::-1]
+
+        path = taken(adam(gradient, np.array([0.9, 1.5]), 0.3, 0.4, 0.1, h), steps)
         for name, seen in (("right", order), ("wrong", np.roll(order, 2))):
             equation = bea.transient_equation(bea.adam(0.3, 0.4, 0.1), batches, 2, batches=seen)
             curve = bea.flow(equation, (0.9, 1.5), h, steps)
@@ -281,42 +291,52 @@ def test_a_defect_of_order_three_gives_a_distance_of_order_two(measured):
 # --- question 8 ----------------------------------------------------------------------------------
 
 
+def race(share, weight):
+    """The fewest steps of gradient descent and of Adam to 1 % of the excess loss, and Adam's brackets at step 20."""
+
+    def value(t):
+        return weight @ (np.log1p(np.exp(t)) - share * t)
+
+    def gradient(t):
+        return weight * (1 / (1 + np.exp(-t)) - share)
+
+    def descent(h):
+        theta = np.zeros(300)
+        while True:
+            yield theta
+            theta = theta - h * gradient(theta)
+
+    low, first = value(np.log(share / (1 - share))), value(np.zeros(300))
+
+    def steps(walk):
+        for n, theta in zip(range(801), walk):
+            excess = (value(theta) - low) / (first - low)
+            if excess < 0.01:
+                return n
+            if not excess < 10:
+                break
+        return 800
+
+    def run(h):
+        return adam(gradient, np.zeros(300), 0.9, 0.999, 1e-20, h)
+
+    g = gradient(taken(run(2.0**-5), 20)[20])
+    return (
+        min(steps(descent(2.0**k)) for k in range(3, 13)),
+        min(steps(run(2.0**k)) for k in range(-6, 1)),
+        C(0.9, 20) - C(0.999, 20) * g**2 / (g**2 + 1e-20),
+    )
+
+
 def test_adam_is_fast_on_a_heavy_tail_and_slow_on_equal_classes_with_negative_brackets_in_both(measured):
     """Steps to 1 % of the excess loss, each method with the best of a grid of h, on other draws than the chapter's."""
     ratios = {"tail": [], "equal": []}
     for seed in range(50, 54):
         share = np.random.default_rng(seed).uniform(0.65, 0.8, 300)
         for name, weight in (("tail", 1 / np.arange(1, 301)), ("equal", np.ones(300))):
-            weight = weight / weight.sum()
-
-            def value(t):
-                return weight @ (np.log1p(np.exp(t)) - share * t)
-
-            def gradient(t):
-                return weight * (1 / (1 + np.exp(-t)) - share)
-
-            def descent(h):
-                theta = np.zeros(300)
-                while True:
-                    yield theta
-                    theta = theta - h * gradient(theta)
-
-            low, first = value(np.log(share / (1 - share))), value(np.zeros(300))
-
-            def steps(walk):
-                for n, theta in zip(range(801), walk):
-                    excess = (value(theta) - low) / (first - low)
-                    if excess < 0.01:
-                        return n
-                    if not excess < 10:
-                        break
-                return 800
-
-            plain = min(steps(descent(2.0**k)) for k in range(3, 13))
-            own = min(steps(adam(gradient, np.zeros(300), 0.9, 0.999, 1e-20, 2.0**k)) for k in range(-6, 1))
+            plain, own, brackets = race(share, weight / weight.sum())
             ratios[name].append(plain / own)
-            g = gradient(taken(adam(gradient, np.zeros(300), 0.9, 0.999, 1e-20, 2.0**-5), 20)[20])
-            assert (C(0.9, 20) - C(0.999, 20) * g**2 / (g**2 + 1e-20) < 0).mean() > 0.95
+            assert (brackets < 0).mean() > 0.95
     assert min(ratios["tail"]) > 3 and max(ratios["equal"]) < 0.7
     measured("steps of gradient descent over Adam's, means: heavy tail, equal classes", [np.mean(r) for r in ratios.values()],
              "each draw above 3, below 0.7", digits=2)  # fmt: skip
@@ -437,8 +457,7 @@ def test_a_large_epsilon_drifts_like_gradient_descent_with_the_matched_step(meas
         for _ in range(round(3 / eta)):
             theta = theta - eta * valley_gradient(theta)
         for name, h in (("matched", eta / C(0.9)), ("not matched", eta)):
-            for n, other in zip(range(round(3 / h) + 1), adam(valley_gradient, START, 0.9, 0.999, 1e12, h * 1e6)):
-                pass
+            other = next(islice(adam(valley_gradient, START, 0.9, 0.999, 1e12, h * 1e6), round(3 / h), None))
             found.setdefault(name, []).append(squares(other) / squares(theta))
     assert found["matched"][1] == pytest.approx(1, abs=0.03)
     assert abs(found["matched"][1] - 1) < abs(found["matched"][0] - 1)
