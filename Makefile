@@ -32,6 +32,7 @@ export PYTHONHASHSEED := 0
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PEERS     := $(VENV)/.peers
+SCALE     := $(VENV)/.scale
 BROWSER   := $(VENV)/.browser
 JUPYTER   := $(VENV)/.jupyter
 COURSE    := $(VENV)/.course
@@ -47,8 +48,8 @@ PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI)
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml assignments/report.md
 
-.PHONY: help book test browser-test lite-test pdf lite site system serve peers execute claims run-times bench \
-	measure speed assignments course-bench lint constraints clean
+.PHONY: help book test browser-test lite-test pdf lite site system serve peers scale execute claims run-times \
+	bench measure speed assignments course-bench lint constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -93,6 +94,9 @@ serve: book  ## build the book and serve it on this machine only
 peers: $(PEERS)  ## install the independent implementations that the tests compare with
 	@echo "The peers are installed; 'make test' uses them."
 
+scale: $(SCALE)  ## install what sweeps on more than one machine need (xarray, Dask)
+	@echo "What bea.sweep needs is installed; 'make test' uses it."
+
 execute: $(INSTALLED)  ## run the notebooks and write their outputs in place (CHAPTERS=... for some)
 	$(BIN)/python tools/execute.py --limit $$($(BIN)/python tools/pace.py $(LIMIT)) $(CHAPTERS)
 
@@ -126,7 +130,7 @@ lint: $(INSTALLED)  ## check the Python sources' style
 constraints:  ## pin again what the requirements bring in (fresh environment; a few minutes)
 	rm -rf _build/pins
 	$(PYTHON) -m venv _build/pins
-	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt requirements-browser.txt requirements-lite.txt requirements-course.txt) wheel
+	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt requirements-scale.txt requirements-browser.txt requirements-lite.txt requirements-course.txt) wheel
 	_build/pins/bin/python -m pip check
 	{ grep '^#' constraints.txt; \
 	  _build/pins/bin/python -m pip freeze --all --exclude pip | sed 's/+cpu$$//' | sort -f; } > _build/constraints.txt
@@ -151,6 +155,12 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 $(PEERS): $(INSTALLED) requirements-peers.txt
 	@echo "Installing the peers (torch, jax, optax, BSeries, kauri, autograd) ..."
 	@$(PIP) -r requirements-peers.txt
+	@$(BIN)/python -m pip check
+	@touch $@
+
+$(SCALE): $(INSTALLED) requirements-scale.txt
+	@echo "Installing what sweeps need (xarray, netCDF4, zarr, distributed) ..."
+	@$(PIP) -r requirements-scale.txt
 	@$(BIN)/python -m pip check
 	@touch $@
 

@@ -93,6 +93,16 @@ def test_pins_are_within_the_librarys_bounds():
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), line
 
 
+def test_extras_are_installed_within_their_bounds():
+    extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+    files = {"fast": "requirements.txt", "scale": "requirements-scale.txt"}
+    assert set(extras) == set(files)
+    for name, lines in extras.items():
+        pins = pins_of(files[name])
+        for requirement in map(Requirement, lines):
+            assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), (name, requirement)
+
+
 def test_one_version():
     version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
     assert yaml.safe_load(read("CITATION.cff"))["version"] == version
@@ -140,7 +150,15 @@ def test_named_commands_exist():
 
 def test_ci_runs_what_the_readme_says():
     commands = re.findall(r"^make .*$", read(".ci/run"), re.M)
-    assert commands == ["make system", "make peers", "make test", "make assignments", "make site", "make browser-test"]
+    assert commands == [
+        "make system",
+        "make peers",
+        "make scale",
+        "make test",
+        "make assignments",
+        "make site",
+        "make browser-test",
+    ]
 
 
 def python_blocks(name):
@@ -193,6 +211,7 @@ LAYERS = [
     {"modified"},
     {"compiled", "flow"},
     {"orders"},
+    {"sweep"},
     {"plot"},
     {"svg"},
     {"explore"},

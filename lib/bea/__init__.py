@@ -3,6 +3,7 @@
 The modules, from the ground up: ``series`` (power series in the step size), ``averages``
 (exponential memory), ``losses``, ``networks``, ``optimizers`` (each once), ``modified`` (the modified equations),
 ``trees`` (rooted trees, for linear memory), ``flow`` (runs and flows), ``orders`` (measured slopes),
+``sweep`` (many settings, on many machines),
 ``plot`` (one figure style; imported by name, because it brings Matplotlib), ``svg`` and ``explore``
 (figures that move), ``ledger`` and ``equations`` (every labelled equation, checked).
 """
@@ -36,6 +37,7 @@ from bea.optimizers import (
 )
 from bea.orders import Study, order_study
 from bea.series import Series, antidifference, taylor
+from bea.sweep import sweep
 from bea.trees import elementary_differential, rooted_trees, tree_coefficients
 
 __all__ = [
@@ -78,6 +80,7 @@ __all__ = [
     "run",
     "signum",
     "square",
+    "sweep",
     "taylor",
     "transient_equation",
     "tree_coefficients",

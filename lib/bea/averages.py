@@ -11,11 +11,12 @@ iterates.
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import comb
+from numbers import Real
 
 import numpy as np
 import sympy as sp
 
-from bea.series import Series
+from bea.series import Series, whole
 
 __all__ = ["Average", "identity", "lag", "moments", "square"]
 
@@ -53,6 +54,11 @@ class Average:
     of: Callable
     decay: object
 
+    def __post_init__(self):
+        if not callable(self.of):
+            raise TypeError(f"an average needs a function of the gradient, not {self.of!r}")
+        _check_decay(self.decay)
+
     def advance(self, state, value):
         """The running state: decay * state + (1 - decay) * value."""
         return self.decay * state + (1 - self.decay) * value
@@ -60,6 +66,7 @@ class Average:
     def correction(self, n):
         r"""The weight :math:`1 - \beta^{n+1}` that the average has gathered after step ``n`` = 0,
         1, ...; bias correction divides by it."""
+        _check_step(n)
         return 1 - self.decay ** (n + 1)
 
     def weights(self, count, bias_correction):
@@ -70,6 +77,9 @@ class Average:
         = count - 1. Array of shape (count, \\*decay.shape); of dtype object if the decay is
         symbolic.
         """
+        count = whole("count", count, 1)
+        if not isinstance(bias_correction, (bool, np.bool_)):
+            raise TypeError(f"bias_correction = {bias_correction!r} must be True or False")
         total = self.correction(count - 1) if bias_correction else 1
         return np.array(
             [
@@ -85,10 +95,12 @@ class Average:
         On a power of the scaled time, :math:`s^j \mapsto \sum_i \binom{j}{i} s^{j-i} (-1)^i \mu_i`,
         with the :func:`moments` of the age.
         """
+        if not isinstance(values, Series):
+            raise TypeError(f"the values along a curve must be a Series, not {values!r}")
         if isinstance(self.decay, int) and self.decay == 0:
             return values
         length = len(values)
-        age = moments(self.decay, length)
+        age = age_moments(self.decay, length)
         matrix = np.zeros((length, length, *np.shape(age[-1])), dtype=np.asarray(age[-1]).dtype)
         for j in range(length):
             for i in range(j + 1):
@@ -109,6 +121,12 @@ def moments(decay, count):
     >>> moments(sp.Symbol("beta"), 3)
     [1, -beta/(beta - 1), beta*(beta + 1)/(beta - 1)**2]
     """
+    _check_decay(decay)
+    return age_moments(decay, whole("count", count, 1))
+
+
+def age_moments(decay, count):
+    """:func:`moments` of whatever adds, multiplies and divides."""
     ratio = decay / (1 - decay)
     found = [1 + 0 * ratio]
     for r in range(1, count):
@@ -146,6 +164,44 @@ def lag(decay, n=None):
     >>> lag(0.9, n=0)
     0.0
     """
+    _check_decay(decay)
     if n is None:
         return decay / (1 - decay)
+    _check_step(n)
     return decay / (1 - decay) - (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))
+
+
+def _check_decay(decay):
+    """Raises TypeError or ValueError if ``decay`` is neither numbers in [0, 1) nor a SymPy expression."""
+    if type(decay) is float and 0 <= decay < 1:  # what it nearly always is
+        return
+    wrong_kind = TypeError(
+        f"a decay must be a real number, an array of them or a SymPy expression, not {decay!r}"
+    )
+    if isinstance(decay, sp.Expr):
+        if decay.is_extended_real is False:
+            raise wrong_kind
+        if not decay.is_number:
+            return
+        if not decay.is_finite:
+            raise ValueError(f"a decay must be in [0, 1), not {decay}")
+    elif isinstance(decay, (bool, np.ma.MaskedArray)) or not isinstance(decay, (Real, np.ndarray)):
+        raise wrong_kind
+    numbers = np.asarray(decay)
+    if numbers.size == 0 or numbers.dtype.kind not in "iufO":
+        raise wrong_kind
+    if not np.all((numbers >= 0) & (numbers < 1)):
+        raise ValueError(f"a decay must be in [0, 1), not {decay}")
+
+
+def _check_step(n):
+    """Raises TypeError or ValueError if ``n`` is neither numbers of steps nor a SymPy expression."""
+    if type(n) is int and n >= 0:
+        return
+    if isinstance(n, sp.Expr) and n.is_extended_real is not False and not n.is_number:
+        return
+    numbers = np.asarray(n)
+    if isinstance(n, (bool, np.ma.MaskedArray)) or numbers.dtype.kind not in "iuf" or not numbers.size:
+        raise TypeError(f"the number of the step must be whole, 0 or more, not {n!r}")
+    if not np.all((numbers >= 0) & (numbers == np.floor(numbers)) & np.isfinite(numbers)):
+        raise ValueError(f"the number of the step must be whole, 0 or more, not {n}")

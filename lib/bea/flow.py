@@ -33,6 +33,9 @@ class Divergence(ArithmeticError):
         super().__init__(message)
         self.step, self.path, self.settings = step, path, settings
 
+    def __reduce__(self):  # so that another process can raise it
+        return type(self), (*self.args, self.step, self.path, self.settings)
+
 
 def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None, every=1):
     r"""The iterates :math:`\theta^{(0)}, \dots, \theta^{(\mathrm{steps})}` of an optimizer.

@@ -55,8 +55,9 @@ class _Problem:
     def hessian(self, theta):
         r"""The matrix of second derivatives: shape (d, d) or (batch, d, d).  (For a vector field,
         minus its Jacobian.)"""
+        shape = np.moveaxis(self.components(theta), 0, -1).shape
         columns = [
-            self.hessian_vector(theta, np.broadcast_to(unit, np.shape(theta)))
+            self.hessian_vector(theta, np.broadcast_to(unit, shape))
             for unit in np.eye(self.dimension)
         ]
         return np.stack(columns, axis=-1)
@@ -75,10 +76,10 @@ class _Problem:
         """``theta`` checked, as floats, with the coordinate axis first."""
         try:
             array = np.asarray(theta)
-            if array.dtype.kind not in "iufO":
+            if array.dtype.kind not in "iufO" or isinstance(theta, np.ma.MaskedArray):
                 raise TypeError(f"{array.dtype} is not a type of real numbers")
             array = array.astype(float)
-        except (TypeError, ValueError) as problem:
+        except (TypeError, ValueError, OverflowError) as problem:
             raise TypeError(
                 f"a point must hold numbers in an array of shape ({self.dimension},) or (batch, {self.dimension}), not {theta!r}"
             ) from problem
@@ -305,14 +306,21 @@ def quadratic(curvature):
     >>> quadratic([1, 9]).expression
     theta_1**2/2 + 9*theta_2**2/2
     """
-    entries = sp.Matrix(curvature)
-    if not entries:
+    needed = f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}"
+    try:
+        given = np.array(curvature, dtype=object)
+    except ValueError as problem:  # rows of different lengths
+        raise ValueError(needed) from problem
+    if given.size == 0:
         raise ValueError("a quadratic needs at least one eigenvalue")
+    if given.ndim not in (1, 2) or not all(
+        isinstance(x, (Real, sp.Expr)) and not isinstance(x, bool) for x in given.ravel()
+    ):
+        raise TypeError(needed)
+    entries = sp.Matrix(given)
     matrix = sp.diag(*entries) if entries.shape[1] == 1 else entries
     if not matrix.is_symmetric():
-        raise ValueError(
-            f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}"
-        )
+        raise ValueError(needed)
     symbols = sp.symbols(f"theta_1:{matrix.shape[0] + 1}", real=True)
     theta = sp.Matrix(symbols)
     return Loss(
@@ -394,6 +402,17 @@ def logistic_regression(columns=(0, 1), rows=slice(None)):
         )
     features = data.data[:, columns]
     features = (features - features.mean(axis=0)) / features.std(axis=0)
+    if not isinstance(rows, slice):
+        rows = np.asarray(rows)
+        if rows.ndim != 1 or not (
+            rows.dtype == bool
+            and len(rows) == len(features)
+            or rows.dtype.kind in "iu"
+            and np.all((rows >= -len(features)) & (rows < len(features)))
+        ):
+            raise ValueError(
+                f"rows = {rows.tolist()} must be a slice or a sequence of whole numbers below {len(features)}"
+            )
     signed = (features * np.where(data.target == 1, 1.0, -1.0)[:, None])[rows]
     if len(signed) == 0:
         raise ValueError(f"rows = {rows!r} selects none of the {len(data.data)} rows")
@@ -486,5 +505,7 @@ def _check_expression(expression, symbols, parameters):
             f"the expression {expression} holds {', '.join(sorted(map(str, stray)))}, which is not among the coordinates "
             f"{symbols} or the parameters {parameters}"
         )
+    if expression.is_extended_real is False:
+        raise ValueError(f"the expression {expression} is not real")
     if expression.has(sp.nan, sp.zoo, sp.oo):
         raise ValueError(f"the expression {expression} is not finite")

@@ -28,7 +28,7 @@ import sympy as sp
 from bea.averages import normalized, tidy
 from bea.losses import batch_losses
 from bea.optimizers import Optimizer
-from bea.series import Series, antidifference
+from bea.series import Series, antidifference, whole
 
 __all__ = ["ModifiedEquation", "TransientEquation", "modified_equation", "transient_equation"]
 
@@ -162,7 +162,7 @@ class TransientEquation:
 
     def pieces(self, h, steps):
         """The fields of steps 0, 1, ..., steps - 1, one after another."""
-        h = step_size(h)
+        h, steps = step_size(h), whole("steps", steps, 0)
         if steps:
             self._check_step(steps - 1)
         numeric = replace(self, optimizer=self.optimizer.in_floats())
@@ -265,8 +265,11 @@ def step_size(h):
     if isinstance(h, (bool, str)) or isinstance(h, sp.Basic) and not h.is_number:
         raise TypeError(f"the step size h = {h!r} must be a positive number")
     try:
-        array = np.asarray(h, dtype=float)
-    except (TypeError, ValueError) as problem:
+        array = np.asarray(h)
+        if array.dtype.kind not in "iufO" or isinstance(h, np.ma.MaskedArray):
+            raise TypeError(f"{array.dtype} is not a type of real numbers")
+        array = array.astype(float)
+    except (TypeError, ValueError, OverflowError) as problem:
         raise TypeError(f"the step size h = {h!r} must be a positive number") from problem
     if array.ndim > 1 or array.size == 0 or not np.all(np.isfinite(array)) or not np.all(array > 0):
         raise ValueError(f"the step size h = {h!r} must be positive and finite")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bea.losses import NumericLoss
+from bea.series import whole
 
 __all__ = ["Network", "patches"]
 
@@ -76,6 +77,8 @@ class Network:
 
     def start(self, rng):
         """Random parameters, shape (d,): weights with the variance 1/inputs, no biases."""
+        if not isinstance(rng, (np.random.Generator, np.random.RandomState)):
+            raise TypeError(f"a random generator such as np.random.default_rng(0) is needed, not {rng!r}")
         layers = [
             np.vstack([rng.normal(scale=i**-0.5, size=(i, o)), np.zeros(o)]) for i, o in self.shapes
         ]
@@ -89,7 +92,10 @@ class Network:
         numbers from 0 to the number of classes minus one.  Raises ValueError if they do not fit.
         """
         features = self._checked(features)
-        labels = np.asarray(labels)
+        try:
+            labels = np.asarray(labels)
+        except ValueError:  # rows of different lengths
+            labels = np.empty(0)
         if (
             labels.shape != features.shape[:1]
             or labels.dtype.kind not in "iu"
@@ -131,12 +137,17 @@ class Network:
 
     def predict(self, theta, features):
         """The most likely class of each example: shape (examples,) or (batch, examples)."""
-        points = np.moveaxis(np.asarray(theta, dtype=float), -1, 0)
+        points = _numbers("theta", theta)
+        if points.ndim not in (1, 2) or points.shape[-1] != self.dimension or not points.size:
+            raise ValueError(
+                f"theta of shape {points.shape} was given; allowed are ({self.dimension},) and (batch, {self.dimension})"
+            )
+        points = np.moveaxis(points, -1, 0)
         scores = self._forward(points, self._rows(self._checked(features)))[-1]
         return scores.argmax(axis=1).reshape(*points.shape[1:], -1)
 
     def _checked(self, features):
-        features = np.asarray(features, dtype=float)
+        features = _numbers("features", features)
         wanted = (self.patches, self.widths[0])
         if features.ndim == 2 and self.patches == 1:
             features = features[:, None]
@@ -184,14 +195,28 @@ def patches(images, size, stride=1):
     >>> patches(np.arange(16.0).reshape(1, 4, 4), size=2, stride=2)[0].tolist()[0]
     [0.0, 1.0, 4.0, 5.0]
     """
-    images = np.asarray(images, dtype=float)
-    if images.ndim != 3 or not 1 <= size <= min(images.shape[1:]) or stride < 1:
+    images = _numbers("images", images)
+    size, stride = whole("size", size, 1), whole("stride", stride, 1)
+    if images.ndim != 3 or size > min(images.shape[1:]):
         raise ValueError(
             f"images of shape {images.shape} have no patches of size {size} and stride {stride}; "
             "needed are (examples, height, width), a size that fits in, and a stride of 1 or more"
         )
     windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
     return windows[:, ::stride, ::stride].reshape(len(images), -1, size * size)
+
+
+def _numbers(name, values):
+    """``values`` as an array of floats."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "biuf" or isinstance(values, np.ma.MaskedArray):
+            raise TypeError(f"{array.dtype} is not a type of real numbers")
+    except (TypeError, ValueError) as problem:
+        raise TypeError(f"{name} must be an array of real numbers, not {values!r}") from problem
+    if not np.all(np.isfinite(array)):
+        raise ValueError(f"{name} must be finite")
+    return array.astype(float)
 
 
 def _tanh(x):

@@ -389,7 +389,7 @@ def _hyperparameter(name, value, allowed, range_in_words):
     if isinstance(value, bool) or not isinstance(value, (Real, np.ndarray, list, tuple)):
         raise wrong_kind
     array = np.asarray(value)
-    if array.dtype.kind not in "iuf" or array.ndim > 1 or array.size == 0:
+    if isinstance(value, np.ma.MaskedArray) or array.dtype.kind not in "iuf" or array.ndim > 1 or array.size == 0:
         raise wrong_kind
     wrong = ~allowed(array.astype(float))
     if np.any(wrong):

@@ -1,11 +1,13 @@
 r"""Order as a measurement: the error against the step size, and its slope."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
 from bea.flow import flow, run
-from bea.modified import modified_equation
+from bea.modified import modified_equation, step_size
 
 __all__ = ["Study", "order_study"]
 
@@ -30,6 +32,19 @@ class Study:
     hs: np.ndarray
     errors: np.ndarray
 
+    def __post_init__(self):
+        for name in ("hs", "errors"):
+            values = np.asarray(getattr(self, name))
+            if values.dtype.kind not in "iuf" or values.ndim != 1:
+                raise TypeError(f"{name} must be a sequence of numbers, not {getattr(self, name)!r}")
+            if not np.all(np.isfinite(values)) or np.any(values < 0):
+                raise ValueError(f"{name} = {values} must be finite and not negative")
+            object.__setattr__(self, name, values)
+        if len(self.hs) != len(self.errors) or len(self.hs) < 2 or not np.all(self.hs > 0):
+            raise ValueError(
+                f"a study needs two positive step sizes or more, and an error for each; not {self.hs} and {self.errors}"
+            )
+
     @property
     def slope(self):
         """The slope of log error against log h, by least squares over all step sizes."""
@@ -43,6 +58,11 @@ class Study:
     def verdict(self, order, tolerance=0.1):
         """Whether the measured slope is ``order`` within ``tolerance``, in words, with the window
         it was fitted over."""
+        for name, value in (("order", order), ("tolerance", tolerance)):
+            if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+                raise TypeError(f"{name} = {value!r} must be a real number")
+            if not 0 <= value < 1e9:
+                raise ValueError(f"{name} = {value} must be a moderate number, not negative")
         holds = abs(self.slope - order) <= tolerance
         return f"slope {self.slope:.2f} over h = {self.hs.min():g} to {self.hs.max():g}: order {order} {'holds' if holds else 'does NOT hold'}"
 
@@ -83,22 +103,28 @@ def order_study(optimizer, loss, theta0, horizon, hs, order=2, *, equation=None,
     if equation is None:
         equation = modified_equation(optimizer, loss, order)
     steady = not hasattr(equation, "pieces")
-    if start not in (None, "slow manifold", "rest"):
+    if start is not None and not (isinstance(start, str) and start in ("slow manifold", "rest")):
         raise ValueError(f"start = {start!r} must be 'slow manifold' or 'rest'")
     from_rest = start == "rest" or (start is None and not steady)
     # two terms more than are measured, so that the start on the slow manifold is exact enough; and
     # always of the true equation, also when a control is measured: only the flow shall be wrong
     slow = None if from_rest else modified_equation(optimizer, loss, order + 2)
-    sizes = np.array(sorted((float(h) for h in hs), reverse=True))
-    if len(sizes) < 2 or sizes[0] == sizes[-1] or not np.all(sizes > 0):
-        raise ValueError(
-            f"at least two different positive step sizes are needed for a slope, not {list(hs)}"
-        )
-    if not np.isfinite(horizon) or not horizon > 0:
+    if isinstance(hs, str) or not isinstance(hs, Iterable):
+        raise TypeError(f"hs = {hs!r} must be a sequence of step sizes")
+    needed = f"at least two different positive step sizes are needed for a slope, not {list(hs)}"
+    try:
+        sizes = np.array(sorted(map(step_size, hs), reverse=True))
+    except ValueError as problem:
+        raise ValueError(needed) from problem
+    if len(sizes) < 2 or sizes[0] == sizes[-1]:
+        raise ValueError(needed)
+    if isinstance(horizon, bool) or not isinstance(horizon, Real):
+        raise TypeError(f"the horizon {horizon!r} must be a number")
+    if not 0 < horizon < 1e300:
         raise ValueError(f"the horizon {horizon} must be positive and finite")
     errors = []
     for h in sizes:
-        steps = round(horizon / h)
+        steps = round(min(horizon / h, 2.0**63))
         if steps < 1 or abs(steps * h - horizon) > 1e-9 * horizon:
             raise ValueError(
                 f"the step size {h} does not divide the horizon {horizon}; use horizon / (whole number)"

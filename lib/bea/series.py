@@ -13,7 +13,8 @@ same lines of code serve all three.
 
 from fractions import Fraction
 from functools import cache
-from math import comb, factorial
+from math import comb, factorial, isfinite
+from numbers import Real
 
 import numpy as np
 import sympy as sp
@@ -53,17 +54,30 @@ class Series:
     __slots__ = ("coefficients",)
 
     def __init__(self, coefficients):
+        if not isinstance(coefficients, np.ndarray) or coefficients.dtype.kind not in "biufcO":
+            raise TypeError(f"the coefficients must be an array of numbers, not {coefficients!r}")
+        shape = coefficients.shape
+        if len(shape) < 2 or shape[0] != shape[1] or not shape[0]:
+            raise ValueError(f"coefficients of shape {shape} were given; allowed is (K, K, *shape)")
         self.coefficients = coefficients
 
     @classmethod
     def from_polynomials(cls, polynomials):
         """The series whose coefficient of h^k is ``polynomials[k]``, itself a list of coefficients
-        of 1, s, s^2, ..."""
+        of 1, s, s^2, ..., at most k + 1 of them."""
+        lists = (list, tuple, np.ndarray)
+        if not isinstance(polynomials, lists) or not all(isinstance(p, lists) for p in polynomials):
+            raise TypeError(f"lists of coefficients are needed, not {polynomials!r}")
+        sizes = [len(polynomial) for polynomial in polynomials]
+        if not sizes or not sizes[0] or any(size > k + 1 for k, size in enumerate(sizes)):
+            raise ValueError(f"lists of 1, 2, 3, ... coefficients are needed, not of {sizes}")
         leading = np.asarray(polynomials[0][0])
         length = len(polynomials)
         dtype = np.result_type(
             *(np.asarray(c).dtype for polynomial in polynomials for c in polynomial)
         )
+        if dtype.kind not in "biufcO":
+            raise TypeError(f"the coefficients must be numbers, not {dtype}")
         dtype = (
             float if dtype.kind in "biu" else dtype
         )  # whole numbers would cut off what a division leaves
@@ -76,7 +90,11 @@ class Series:
     @classmethod
     def stack(cls, components):
         """One series with a new first axis, from series (or constants) of equal length."""
-        like = next(c for c in components if isinstance(c, Series))
+        if not isinstance(components, (list, tuple)):
+            raise TypeError(f"a list of series is needed, not {components!r}")
+        like = next((c for c in components if isinstance(c, Series)), None)
+        if like is None:
+            raise TypeError("at least one of the components must be a series")
         components = [c if isinstance(c, Series) else like * 0 + c for c in components]
         return cls(np.stack(np.broadcast_arrays(*(c.coefficients for c in components)), axis=2))
 
@@ -90,6 +108,7 @@ class Series:
 
     def at(self, s, h):
         """The value of the series at scaled time ``s`` and step size ``h``."""
+        s, h = self._constant(s), self._constant(h)
         value = self.leading * 0
         for polynomial in self.coefficients[::-1]:
             inner = self.leading * 0
@@ -99,6 +118,15 @@ class Series:
         return value
 
     # --- ring operations -------------------------------------------------------------------------
+
+    def _constant(self, other):
+        """A number or an array of them, for an operation with this series."""
+        array = np.asarray(other)
+        if array.dtype.kind not in "biufcO":
+            raise TypeError(f"a series combines with numbers and arrays of them, not with {other!r}")
+        if array.dtype == object and self.coefficients.dtype != object and isinstance(other, int):
+            raise ValueError(f"a whole number of {other.bit_length()} bits is no float")
+        return array
 
     def _partner(self, other):
         if len(other) != len(self):
@@ -111,7 +139,7 @@ class Series:
         if isinstance(other, Series):
             left, right = _aligned(self.coefficients, self._partner(other))
             return Series(left + right)
-        other = np.asarray(other)
+        other = self._constant(other)
         shape = _broadcast(self.coefficients.shape[2:], other.shape)
         total = np.empty(
             (len(self), len(self), *shape), dtype=np.result_type(self.coefficients, other)
@@ -133,7 +161,8 @@ class Series:
 
     def __mul__(self, other):
         if not isinstance(other, Series):
-            return Series(_widened(self.coefficients, np.ndim(other)) * np.asarray(other))
+            other = self._constant(other)
+            return Series(_widened(self.coefficients, other.ndim) * other)
         length = len(self)
         left, right = _aligned(self.coefficients, self._partner(other))
         product = np.zeros(_broadcast(left.shape, right.shape), dtype=np.result_type(left, right))
@@ -152,7 +181,7 @@ class Series:
         one = (
             sp.Integer(1) if self.coefficients.dtype == object else 1.0
         )  # exact numbers stay exact
-        return self * (one / np.asarray(other))
+        return self * (one / self._constant(other))
 
     def __rtruediv__(self, other):
         return self**-1 * other
@@ -162,6 +191,7 @@ class Series:
         \alpha\,w\,\partial_h v` for :math:`w = v^\alpha`."""
         if exponent == 2:
             return self * self
+        exponent = self._exponent(exponent)
         if exponent == int(exponent) and exponent >= 0:
             half = self ** (int(exponent) // 2) if exponent > 1 else self * 0 + 1
             return half * half * self if exponent % 2 else half * half
@@ -181,8 +211,26 @@ class Series:
             w[k] = _convolve(weighted, w[k - 1 :: -1]) * inverse * _one_over(k, exact)
         return Series(w)
 
+    def _exponent(self, exponent):
+        if isinstance(exponent, bool) or not (
+            isinstance(exponent, Real) or isinstance(exponent, sp.Expr) and exponent.is_real
+        ):
+            raise TypeError(f"the exponent of a series must be a real number, not {exponent!r}")
+        try:
+            size = abs(float(exponent))
+        except (OverflowError, TypeError):  # too large, or a symbol
+            size = np.inf
+        if not isfinite(size) or size > 1e15:
+            raise ValueError(f"the exponent of a series must be a moderate number, not {exponent}")
+        return exponent
+
     def __rmatmul__(self, matrix):
         """A constant matrix times the series, on the value's first axis."""
+        matrix = self._constant(matrix)
+        if matrix.ndim != 2 or not self.leading.ndim or matrix.shape[1] != len(self.leading):
+            raise ValueError(
+                f"a matrix of shape {matrix.shape} and values of shape {self.leading.shape} have no product"
+            )
         return Series(np.moveaxis(np.tensordot(matrix, self.coefficients, axes=(1, 2)), 0, 2))
 
     def __getitem__(self, index):
@@ -194,6 +242,9 @@ class Series:
 
     def sum(self, axis=0):
         """The sum over one of the value's axes."""
+        axis, dimensions = whole("the axis", axis, -self.leading.ndim), self.leading.ndim
+        if axis >= dimensions:
+            raise ValueError(f"values of shape {self.leading.shape} have no axis {axis}")
         return Series(self.coefficients.sum(axis=axis + 2 if axis >= 0 else axis))
 
     # --- analytic functions ----------------------------------------------------------------------
@@ -313,6 +364,11 @@ def antidifference(polynomial):
     >>> antidifference(np.array([0.0, 1.0])).tolist()
     [0.0, -0.5, 0.5]
     """
+    polynomial = np.asarray(polynomial)
+    if polynomial.dtype.kind not in "iufcO" or not polynomial.ndim or not len(polynomial):
+        raise TypeError(f"a polynomial is an array of coefficients, at least one; not {polynomial!r}")
+    if polynomial.dtype == object and not all(isinstance(c, (Real, sp.Expr)) for c in polynomial.flat):
+        raise TypeError(f"a polynomial has numbers or SymPy expressions, not {polynomial!r}")
     matrix = faulhaber(len(polynomial), polynomial.dtype == object)
     return np.tensordot(matrix, polynomial, axes=(1, 0))
 
@@ -348,6 +404,16 @@ def taylor(expression, symbols, curve):
     >>> taylor(sp.exp(x), [x], line).coefficients[1, 1]
     v*exp(x)
     """
+    if not isinstance(expression, sp.Expr):
+        raise TypeError(f"a SymPy expression is needed, not {expression!r}")
+    if not isinstance(symbols, (list, tuple)) or not all(isinstance(s, sp.Symbol) for s in symbols):
+        raise TypeError(f"a list of SymPy symbols is needed, not {symbols!r}")
+    if not isinstance(curve, Series):
+        raise TypeError(f"the curve must be a Series, not {curve!r}")
+    if curve.coefficients.dtype != object or curve.leading.shape != (len(symbols),):
+        raise ValueError(
+            f"{curve!r} must be exact and have one value for each of the {len(symbols)} symbols"
+        )
     length = len(curve)
     departure = curve + (-curve.leading)
     here = dict(zip(symbols, curve.leading))
@@ -370,6 +436,17 @@ def taylor(expression, symbols, curve):
 
     extend(expression, None, 0, [0] * len(symbols))
     return total
+
+
+def whole(name, value, least, most=None):
+    """``value`` as an int; TypeError or ValueError if it is no whole number within the bounds."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} = {value!r} must be a whole number")
+    if value < least:
+        raise ValueError(f"{name} = {value} must be at least {least}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} = {value} must be at most {most}")
+    return int(value)
 
 
 # --- small parts --------------------------------------------------------------------------------

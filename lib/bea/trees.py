@@ -15,14 +15,14 @@ Wanner, Geometric Numerical Integration, chapters III and IX).
 A tree is the sorted tuple of its branches: ``()`` is a single node, ``((),)`` two nodes in a row.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from math import comb, factorial, prod
 
 import sympy as sp
 from sympy.polys.domains import QQ
 
-from bea.averages import identity, moments
-from bea.series import faulhaber
+from bea.averages import age_moments, identity
+from bea.series import faulhaber, whole
 
 __all__ = [
     "density",
@@ -41,6 +41,7 @@ def order(tree):
     >>> order(((), ((),)))
     4
     """
+    _check_tree(tree)
     return 1 + sum(order(branch) for branch in tree)
 
 
@@ -51,6 +52,7 @@ def symmetry(tree):
     >>> symmetry(((), (), ()))
     6
     """
+    _check_tree(tree)
     repeats = [factorial(tree.count(branch)) for branch in set(tree)]
     return prod(repeats) * prod(symmetry(branch) for branch in tree)
 
@@ -63,18 +65,23 @@ def density(tree):
     >>> density((((),),))
     6
     """
+    _check_tree(tree)
     return order(tree) * prod(density(branch) for branch in tree)
 
 
-@cache
+@lru_cache(maxsize=None, typed=True)
 def rooted_trees(nodes):
     """All rooted trees with that number of nodes, as a tuple.
+
+    Raises TypeError or ValueError if it is no whole number from 1 to 20; with 20 nodes there are
+    twelve million trees.
 
     >>> rooted_trees(3)
     (((), ()), (((),),))
     >>> [len(rooted_trees(n)) for n in range(1, 10)]
     [1, 1, 2, 4, 9, 20, 48, 115, 286]
     """
+    nodes = whole("nodes", nodes, 1, 20)
     return tuple(sorted(_forests(nodes - 1, nodes - 1)))
 
 
@@ -107,7 +114,7 @@ def tree_coefficients(optimizer, nodes):
 
     Raises ValueError if the optimizer's memory is not linear in the gradient, if a
     hyper-parameter is a float or an array (exact numbers and symbols are needed), or if ``nodes`` is
-    not positive.
+    not from 1 to 20; TypeError if they are something else.
 
     Examples
     --------
@@ -123,8 +130,9 @@ def tree_coefficients(optimizer, nodes):
     >>> tree_coefficients(heavy_ball(sp.Symbol("beta")), 2)[((),)]
     (beta + 1)/(2*(beta - 1)**3)
     """
-    if nodes < 1:
-        raise ValueError(f"nodes must be at least 1, got {nodes}")
+    nodes = whole("nodes", nodes, 1, 20)
+    if not hasattr(optimizer, "averages"):
+        raise TypeError(f"an optimizer such as bea.gradient_descent() is needed, not {optimizer!r}")
     domain, memory = _linear_memory(optimizer)
     matrix = _step_matrix(domain, memory, nodes)
 
@@ -182,7 +190,7 @@ def _step_matrix(domain, memory, nodes):
     = the weighted averages of s^j along the curve."""
     averaged = [[domain.zero] * nodes for _ in range(nodes)]
     for weight, decay in memory:
-        age = moments(decay, nodes)
+        age = age_moments(decay, nodes)
         for j in range(nodes):
             for i in range(j + 1):
                 averaged[j][j - i] += weight * age[i] * ((-1) ** i * comb(j, i))
@@ -204,6 +212,12 @@ def elementary_differential(tree, field, variables):
     >>> elementary_differential(((), ()), sp.Matrix([y**3]), [y])
     Matrix([[6*y**7]])
     """
+    _check_tree(tree)
+    variables = list(variables) if isinstance(variables, (list, tuple, sp.Tuple)) else None
+    if not variables or not all(isinstance(v, sp.Symbol) for v in variables):
+        raise TypeError("the variables must be a list of SymPy symbols, at least one")
+    if not isinstance(field, sp.MatrixBase) or field.shape[1] != 1:
+        raise TypeError(f"the field must be a SymPy column of expressions, not {field!r}")
     result, directions = field, {}
     for k, branch in enumerate(tree):
         # constant while we differentiate, what the branch stands for afterwards
@@ -211,3 +225,8 @@ def elementary_differential(tree, field, variables):
         result = result.jacobian(variables) * held
         directions |= dict(zip(held, elementary_differential(branch, field, variables)))
     return result.xreplace(directions)
+
+
+def _check_tree(tree):
+    if not isinstance(tree, tuple):
+        raise TypeError(f"a tree is the tuple of its branches, () if it has none; not {tree!r}")

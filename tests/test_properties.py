@@ -1,0 +1,227 @@
+"""Laws that the arithmetic of series must keep, on inputs that Hypothesis draws (the same ones every time).
+
+Ring laws and inverses on exact numbers are in test_series.py; here are brute-force products, composition,
+the resolvent against sums, and what follows for modified equations.
+"""
+
+from fractions import Fraction
+from math import factorial
+
+import numpy as np
+import sympy as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bea
+from bea import Average, Series, antidifference, identity, moments
+
+fixed = settings(derandomize=True, deadline=None, max_examples=25, database=None)
+FRACTIONS = st.fractions(min_value=-3, max_value=3, max_denominator=5)
+DECAYS = st.fractions(min_value=0, max_value=Fraction(9, 10), max_denominator=10)
+
+
+def exact(number):
+    return sp.Rational(number.numerator, number.denominator)
+
+
+@st.composite
+def float_series(draw, lengths=(1, 6), leading=(-1.5, 1.5), shape=()):
+    """A series of floats: P_k of degree k, its constant P_0 within the bounds."""
+    length = draw(st.integers(*lengths))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    rows = [[rng.uniform(*leading, shape)]] + [list(rng.uniform(-1, 1, (k + 1, *shape))) for k in range(1, length)]
+    return Series.from_polynomials([[np.asarray(c) for c in row] for row in rows])
+
+
+@st.composite
+def exact_polynomials(draw, length=4):
+    """Exact coefficients [h^k s^j], j <= k."""
+    return [[exact(draw(FRACTIONS)) for _ in range(k + 1)] for k in range(length)]
+
+
+def of(polynomials):
+    return Series.from_polynomials([[np.array(c, dtype=object) for c in row] for row in polynomials])
+
+
+def close(left, right):
+    size = 1 + np.abs(right.coefficients).max()
+    np.testing.assert_allclose(left.coefficients, right.coefficients, rtol=0, atol=1e-11 * size)
+
+
+def same(left, right):
+    return np.array_equal(left.coefficients, right.coefficients)
+
+
+def pair(draw_lengths):
+    """Two series of one length."""
+    return draw_lengths.flatmap(lambda n: st.tuples(float_series((n, n)), float_series((n, n))))
+
+
+# --- products, by brute force -------------------------------------------------------------------
+
+
+@fixed
+@given(pair(st.integers(1, 7)))
+def test_a_product_is_the_double_sum(series):
+    a, b = series
+    length = len(a)
+    wanted = np.zeros((length, length))
+    for k in range(length):
+        for i in range(length - k):
+            for j in range(k + 1):
+                for m in range(i + 1):
+                    wanted[k + i, j + m] += a.coefficients[k, j] * b.coefficients[i, m]
+    close(a * b, Series(wanted))
+
+
+@fixed
+@given(pair(st.integers(1, 6)), st.floats(-2, 2))
+def test_values_add_and_a_series_is_cut_where_it_says(series, s):
+    """at() is linear; and of a product it differs from the product of values by O(h^K): 2^-K when h is halved."""
+    a, b = series
+    assert np.isclose((a + b).at(s, 0.3), a.at(s, 0.3) + b.at(s, 0.3), rtol=1e-12, atol=1e-12)
+    misses = [abs((a * b).at(s, h) - a.at(s, h) * b.at(s, h)) for h in (2e-2, 1e-2)]
+    assert misses[0] <= 200 * (3 * 2e-2) ** len(a)
+    if misses[0] > 1e-9:
+        assert misses[1] < misses[0]
+
+
+# --- composition ----------------------------------------------------------------------------------
+
+
+@fixed
+@given(pair(st.integers(1, 6)))
+def test_functions_keep_their_addition_theorems(series):
+    a, b = series
+    close(np.exp(a + b), np.exp(a) * np.exp(b))
+    close(np.sin(a + b), np.sin(a) * np.cos(b) + np.cos(a) * np.sin(b))
+    close(np.cos(a - b), np.cos(a) * np.cos(b) + np.sin(a) * np.sin(b))
+    close(np.cosh(a + b), np.cosh(a) * np.cosh(b) + np.sinh(a) * np.sinh(b))
+    close(np.tanh(a + b) * (1 + np.tanh(a) * np.tanh(b)), np.tanh(a) + np.tanh(b))
+
+
+@fixed
+@given(float_series(leading=(0.4, 1.4), shape=(3,)))
+def test_functions_undo_each_other(a):
+    one = a * 0 + 1
+    close(np.log(np.exp(a)), a)
+    close(np.exp(np.log(a)), a)
+    close(np.arctan(np.tan(a)), a)
+    close(np.tan(np.arctan(a)), a)
+    close(np.sqrt(a) * np.sqrt(a), a)
+    close(np.sqrt(a * a), a)
+    close(a**1.5 * a**-0.5, a)
+    close(np.log(a**2.5), 2.5 * np.log(a))
+    close(np.sin(a) ** 2 + np.cos(a) ** 2, one)
+    close(np.cosh(a) ** 2 - np.sinh(a) ** 2, one)
+    close(np.tanh(a), np.sinh(a) / np.cosh(a))
+    close(np.abs(-a) * np.sign(-a), -a)
+
+
+@fixed
+@given(float_series((2, 6)), st.integers(1, 5))
+def test_composition_is_the_sum_of_powers(a, degree):
+    """exp and sin of a series without leading term, against their power series, which then end."""
+    small = a - a.leading
+    terms = [small**n * (1 / factorial(n)) for n in range(len(a))]
+    close(np.exp(small), sum(terms[1:], terms[0]))
+    close(np.sin(small), sum(((-1) ** (n // 2) * t for n, t in enumerate(terms) if n % 2), 0 * small))
+    power = a * 0 + 1
+    for _ in range(degree):
+        power = power * a
+    close(a**degree, power)
+
+
+# --- averages along the curve ---------------------------------------------------------------------
+
+
+@fixed
+@given(exact_polynomials(), DECAYS)
+def test_the_resolvent_solves_its_recursion_exactly(polynomials, decay):
+    """m(s) = beta m(s-1) + (1-beta) a(s), identically in s: tested at more points than the degree."""
+    beta = exact(decay)
+    m = Average(identity, beta).along(of(polynomials))
+    for k, row in enumerate(polynomials):
+        for s in range(-1, 5):
+            value, before = (sum(c * sp.Integer(t) ** j for j, c in enumerate(m.coefficients[k])) for t in (s, s - 1))
+            assert value == beta * before + (1 - beta) * sum(c * sp.Integer(s) ** j for j, c in enumerate(row))
+
+
+@fixed
+@given(exact_polynomials(), DECAYS, st.fractions(-2, 2, max_denominator=3))
+def test_the_resolvent_is_the_brute_force_sum(polynomials, decay, s):
+    """(1-beta) sum_i beta^i a(s - i) in exact fractions, up to i = 399: the rest is below 1e-9."""
+    series = Average(identity, exact(decay)).along(of(polynomials))
+    for k, row in enumerate(polynomials):
+        row = [Fraction(int(c.p), int(c.q)) for c in row]
+        total = sum(float(decay) ** i * float(sum(c * (s - i) ** j for j, c in enumerate(row))) for i in range(400))
+        found = sum(float(c) * float(s) ** j for j, c in enumerate(series.coefficients[k]))
+        assert abs(found - (1 - float(decay)) * total) < 1e-9 * (1 + abs(found))
+
+
+@fixed
+@given(exact_polynomials(), exact_polynomials(), DECAYS, DECAYS, FRACTIONS)
+def test_averages_are_linear_commute_and_leave_constants(p, q, first, second, factor):
+    a, b, factor = of(p), of(q), exact(factor)
+    one, two = Average(identity, exact(first)), Average(identity, exact(second))
+    assert same(one.along(a + b * factor), one.along(a) + one.along(b) * factor)
+    assert same(one.along(two.along(a)), two.along(one.along(a)))
+    assert same(one.along(a * 0 + factor), a * 0 + factor)
+
+
+@fixed
+@given(DECAYS, st.integers(1, 8))
+def test_moments_solve_their_recurrence(decay, count):
+    """mu_r = E(age^r): an age is 0 with weight 1 - beta, or one more than an older age."""
+    beta = exact(decay)
+    found = moments(beta, count)
+    for r in range(1, count):
+        assert sp.simplify(found[r] - beta * sum(sp.binomial(r, i) * found[i] for i in range(r + 1))) == 0
+
+
+@fixed
+@given(st.lists(FRACTIONS, min_size=1, max_size=6), st.lists(FRACTIONS, min_size=1, max_size=6))
+def test_sums_are_linear(left, right):
+    size = max(len(left), len(right))
+    p, q = (np.array([exact(c) for c in (*row, *[Fraction(0)] * (size - len(row)))], dtype=object) for row in (left, right))
+    assert np.array_equal(antidifference(p + 3 * q), antidifference(p) + 3 * antidifference(q))
+
+
+# --- what follows for modified equations ------------------------------------------------------------
+
+
+@fixed
+@given(st.fractions(Fraction(1, 5), 3, max_denominator=5), FRACTIONS.filter(bool), st.integers(1, 8))
+def test_gradient_descent_on_a_parabola_is_a_logarithm(curvature, start, order):
+    """(1 - h c)^(t/h) = exp(t log(1 - h c)/h), so f_k = -c^(k+1)/(k+1) theta, exactly."""
+    # a whole number, given alone, would count as a float
+    start = start if start.denominator > 1 else start + Fraction(1, 7)
+    equation = bea.modified_equation(bea.gradient_descent(), bea.quadratic([exact(curvature)]), order)
+    found = equation.coefficients([start])
+    assert [f[0] for f in found] == [-exact(curvature) ** (k + 1) / (k + 1) * exact(start) for k in range(order)]
+
+
+@fixed
+@given(st.floats(0, 0.9), st.floats(0.2, 3), st.integers(2, 7))
+def test_heavy_ball_on_a_parabola_is_a_root(beta, curvature, order):
+    """The multiplier z of theta solves z^2 - (1 + beta - h c (1 - beta)) z + beta = 0; exp(h sum f_k h^k) = z up to h^(order+1)."""
+    coefficients = bea.modified_equation(bea.heavy_ball(beta, damped=True), bea.quadratic([curvature]), order).coefficients([1.0])[:, 0]
+    misses = []
+    for h in (0.02 * (1 - beta), 0.01 * (1 - beta)):
+        b = 1 + beta - h * curvature * (1 - beta)
+        z = (b + np.sqrt(b * b - 4 * beta)) / 2
+        misses.append(abs(np.log(z) - h * sum(f * h**k for k, f in enumerate(coefficients))))
+    assert misses[1] <= misses[0] / 2 ** (order + 0.5) + 1e-14
+
+
+@fixed
+@given(st.integers(0, 2**32), st.permutations(range(3)), st.sampled_from(["adam", "nesterov", "signum"]))
+def test_equations_turn_with_their_coordinates(seed, order, name):
+    """Coordinates in another order give the same numbers in that order."""
+    x = sp.symbols("x:3")
+    loss = x[0] ** 2 * x[1] + sp.exp(x[1] - x[2]) + x[2] ** 4 / 4 + x[0]
+    optimizer = {"adam": bea.adam(0.7, 0.8, 0.01), "nesterov": bea.nesterov(0.6), "signum": bea.signum(0.5, 0.1)}[name]
+    theta = np.random.default_rng(seed).uniform(-1, 1, 3)
+    plain = bea.modified_equation(optimizer, bea.Loss(loss, x), 3).coefficients(theta)
+    turned = bea.modified_equation(optimizer, bea.Loss(loss, [x[i] for i in order]), 3).coefficients(theta[list(order)])
+    np.testing.assert_allclose(turned, plain[:, list(order)], rtol=1e-9, atol=1e-9)
