@@ -4,17 +4,14 @@ import copy
 import json
 import math
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
+import measure
+import page
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT / "benchmarks"))
-
-import measure  # noqa: E402
-import page  # noqa: E402
-
 COMMITTED = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
 
 
