@@ -34,6 +34,7 @@ INSTALLED := $(VENV)/.installed
 PEERS     := $(VENV)/.peers
 BROWSER   := $(VENV)/.browser
 JUPYTER   := $(VENV)/.jupyter
+COURSE    := $(VENV)/.course
 WEB       := tools/web/node_modules/.installed
 PYBS      := _build/bench/pybs
 BUILT     := _build/.built
@@ -44,10 +45,10 @@ LITE      := _build/html/lite/.built
 PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI),--quiet --progress-bar off)
 # chapters/ itself is listed so that a removed file counts as a change.
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
-               -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml
+               -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml assignments/report.md
 
 .PHONY: help book test browser-test lite-test pdf lite site system serve peers execute claims run-times bench \
-	measure speed lint constraints clean
+	measure speed assignments course-bench lint constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -112,13 +113,20 @@ measure: $(PEERS)
 
 speed: bench
 
+assignments: $(COURSE)  ## make the student copies, the autograders and the solution sheets
+	$(BIN)/python tools/course.py
+	@echo "Student copies: assignments/student; autograders and solution sheets: _build/assignments"
+
+course-bench: $(INSTALLED)  ## mark every wrong answer and a class of 200, write assignments/report.md (half an hour)
+	PYTHONPATH=tools $(BIN)/python tools/course_report.py
+
 lint: $(INSTALLED)  ## check the Python sources' style
-	$(BIN)/ruff check lib tests tools benchmarks
+	$(BIN)/ruff check lib tests tools benchmarks assignments
 
 constraints:  ## pin again what the requirements bring in (fresh environment; a few minutes)
 	rm -rf _build/pins
 	$(PYTHON) -m venv _build/pins
-	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt requirements-browser.txt requirements-lite.txt) wheel
+	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt requirements-browser.txt requirements-lite.txt requirements-course.txt) wheel
 	_build/pins/bin/python -m pip check
 	{ grep '^#' constraints.txt; \
 	  _build/pins/bin/python -m pip freeze --all --exclude pip | sed 's/+cpu$$//' | sort -f; } > _build/constraints.txt
@@ -158,6 +166,12 @@ $(JUPYTER): $(INSTALLED) requirements-lite.txt
 	@$(BIN)/python -m pip check
 	@touch $@
 
+$(COURSE): $(INSTALLED) requirements-course.txt
+	@echo "Installing what makes the assignments (otter-grader) ..."
+	@$(PIP) -r requirements-course.txt
+	@$(BIN)/python -m pip check
+	@touch $@
+
 $(WEB): tools/web/package.json tools/web/package-lock.json
 	@command -v npm > /dev/null || { echo "npm is needed: MathJax, which shows the formulas, comes from it." \
 	  "It is part of Node.js 18 or newer (on Debian: apt-get install npm)." >&2; exit 1; }
@@ -169,14 +183,14 @@ $(PDF): $(INSTALLED) $(SOURCES) CITATION.cff $(wildcard tools/pdf*) tools/book_s
 	@echo "Building the PDF ..."
 	$(BIN)/python tools/pdf.py
 
-$(LITE): $(JUPYTER) $(SOURCES) pyproject.toml tools/lite.py
+$(LITE): $(JUPYTER) $(SOURCES) $(wildcard assignments/student/*.ipynb) pyproject.toml tools/lite.py
 	@echo "Building the JupyterLite site ..."
 	$(BIN)/python tools/lite.py
 	@touch $@
 
 # --all, because otherwise only changed pages are executed again, and a change in lib/ changes them all.
 # A PDF and a JupyterLite site that are there are kept up to date, since the pages offer them.
-$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py tools/pdf_link.py tools/launch.py \
+$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py tools/leaks.py tools/pdf_link.py $(wildcard assignments/[0-9]*.ipynb) tools/launch.py \
   $(wildcard $(PDF) $(LITE))
 	@echo "Executing and building the book ..."
 	$(BIN)/jupyter-book build . --all -W -n --keep-going
