@@ -113,7 +113,7 @@ bench:  ## measure the library beside other implementations, write chapters/benc
 
 # In the environment of VENV, whatever that is.
 measure: $(PEERS)
-	PYTHONPATH=tests:$(PYBS) $(BIN)/python benchmarks/run.py $(SECTIONS)
+	PYTHONPATH=tests:benchmarks:$(PYBS) $(BIN)/python benchmarks/run.py $(SECTIONS)
 
 speed: bench
 

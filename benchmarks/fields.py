@@ -83,10 +83,10 @@ def gradient_descent():
     return [
         processes("Gradient descent's modified field at a point of the bilinear loss, order 8", FIELD, (8, H, *START),
                   {"bea": 3, "BSeries": 3}, fifty, field_note + "  kauri, slower still, is compared at order 6; pybs gives coefficients only."),
-        processes("The same, order 6", FIELD, (6, H, *START), {"bea": 5, "BSeries": 5, "kauri": 5}, fifty),
+        processes("Gradient descent's modified field, order 6", FIELD, (6, H, *START), {"bea": 5, "BSeries": 5, "kauri": 5}, fifty),
         processes("Coefficients of explicit Euler's modified equation, the 200 trees through order 8", TREES, (8,),
                   {"bea": 3, "BSeries": 3, "pybs": 3}, fifty, "Exact fractions, no loss; each time in a fresh process."),
-        processes("The same, the 85 trees through order 7", TREES, (7,), {"bea": 3, "BSeries": 3, "kauri": 3, "pybs": 3}, fifty),
+        processes("Coefficients of explicit Euler's modified equation, the 85 trees through order 7", TREES, (7,), {"bea": 3, "BSeries": 3, "kauri": 3, "pybs": 3}, fifty),
     ]  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def fresh(code, *arguments, limit=900):
 
     Raises Missing if it cannot import something.
     """
-    guarded = f"import sys\nsys.path[:0] = {sys.path!r}\ntry:\n" + "".join(f"    {line}\n" for line in code.strip().splitlines())
+    guarded = "import sys\ntry:\n" + "".join(f"    {line}\n" for line in code.strip().splitlines())
     guarded += "except ImportError as problem:\n    print(problem, file=sys.stderr)\n    sys.exit(3)\n"
     command = [sys.executable, "-W", "ignore", "-c", guarded, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit)

@@ -135,7 +135,7 @@ def measure(rounds):
     even = [("JAX, compiled", "at least", 1), ("PyTorch", "at least", 1)]
     results = [
         against(f"Digits, 64-32-10, full batch: one setting, {LONG} steps", LONG, BETA, 2, even, missing),
-        against(f"The same, sixteen settings at once, {SHORT} steps", SHORT, SIXTEEN, 3, even, missing,
+        against(f"Digits, 64-32-10, full batch: sixteen settings at once, {SHORT} steps", SHORT, SIXTEEN, 3, even, missing,
                 note="PyTorch runs them one after another.  Time is proportional to steps: 1000 would only take longer."),
     ]  # fmt: skip
     seconds = rounds_of({"one": partial(ours, SHORT), "sixteen": partial(ours, SHORT, SIXTEEN)}, 3)

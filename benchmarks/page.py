@@ -40,10 +40,12 @@ The times are *processor time*, which other users of a machine spoil less than w
 Rivals alternate.
 A ratio is taken within one round, theirs divided by ours, so that a busy moment falls on both: above 1 the library is faster.
 The tables give the median over the rounds, and from where to where the middle half of the ratios lies.
+What misses its target by a factor of two is called 2× short.
 On a shared machine caches and clock frequency are shared, too, so even processor time wanders, and medians of times more than ratios.
 Here the middle half of the ratios is typically {noise} wide: a ratio as near to 1 as that decides nothing.
 
 **Where.**
+
 {where}
 {missing}
 ## What was wanted
@@ -73,12 +75,12 @@ def duration(seconds):
 
 
 def verdict(target):
-    """met, or NOT MET and by which factor."""
+    """met, or NOT MET and by which factor it is missed."""
     value, bound = target["value"], target["bound"]
     if target["met"]:
         return "met"
     factor = bound / value if target["sense"] == "at least" else value / bound
-    return f"**NOT MET**, by a factor of {factor:.3g}"
+    return f"**NOT MET**, {factor:.3g}× short"
 
 
 def table(head, align, rows):
@@ -94,14 +96,14 @@ def shown(result):
              f"{number(row['low'])} to {number(row['high'])}" if row["rounds"] > 1 and row["name"] != result["ours"] else "", str(row["rounds"])]
             for row in result["rows"]
         ]  # fmt: skip
-        body = table(["", "median", f"ratio to {result['ours']}", "middle half", "rounds"], ["---", "---:", "---:", "---:", "---:"], rows)
+        body = table(["who", "median", f"ratio to {result['ours']}", "middle half", "rounds"], ["---", "---:", "---:", "---:", "---:"], rows)
         after = f"Agreement: {result['agreement']}.\n" if result["agreement"] else ""
     elif result["kind"] == "growth":
         rows = [[f"{x:,}", duration(seconds)] for x, seconds in result["points"]]
         body, after = table([result["variable"], "median"], ["---:", "---:"], rows), ""
     else:
         rows = [[what, f"{number(value)} {unit}".strip()] for what, value, unit in result["rows"]]
-        body, after = table(["", ""], ["---", "---:"], rows), ""
+        body, after = table(["what", "measured"], ["---", "---:"], rows), ""
     notes = "".join(f"{sentence.strip()}\n" for sentence in result["note"].split("  ") if sentence)
     return f"### {result['title']}\n\n{body}\n\n{after}{notes}".rstrip("\n") + "\n"
 
@@ -121,11 +123,11 @@ def page(results):
     for name, section in sections.items():
         where.setdefault(section["where"], []).append(SECTIONS[name][0])
     return TEXT.format(
-        where="\n".join(f"{', '.join(names)}: {text}" for text, names in where.items()),
+        where="\n".join(f"- {', '.join(names)}: {text}" for text, names in where.items()),
         noise=f"{median(spreads):.0%}",
         missing="".join(f"Left out: {name}, which is not installed.\n" for name in missing),
-        targets=table(["", "ratio", "wanted", "measured", ""], ["---", "---", "---:", "---:", "---"], targets),
-        exponents=table(["", "variable", "exponent", "fitted from"], ["---", "---", "---:", "---:"],
+        targets=table(["what", "ratio", "wanted", "measured", "verdict"], ["---", "---", "---:", "---:", "---"], targets),
+        exponents=table(["what", "variable", "exponent", "fitted from"], ["---", "---", "---:", "---:"],
                         [[r["title"], r["variable"], f"{r['exponent']:.2f}", f"{r['fit_from']:,}"] for r in grown]),
         sections="".join(f"\n## {SECTIONS[name][0]}\n\n{sentences(SECTIONS[name][1])}\n" + "".join(f"\n{shown(result)}" for result in section["results"])
                          for name, section in sections.items()),

@@ -1,6 +1,6 @@
 """Measure the library beside its peers, and write what came out: `make bench`.
 
-    PYTHONPATH=tests python benchmarks/run.py [--rounds 3] [section ...]
+    PYTHONPATH=tests:benchmarks python benchmarks/run.py [--rounds 3] [section ...]
 
 Sections: fields, runs, networks, flows (all of them if none is named), and book, which takes much longer and must be named.  Each is a
 process of its own.  A section that is not measured keeps what the last run found, and its date, in benchmarks/results.json.
