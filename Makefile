@@ -2,6 +2,7 @@
 #   VENV     where the environment is made        PYTHON   the Python that makes it (3.11 or newer)
 #   CHAPTERS the notebooks that `execute` runs    PORT     where `serve` listens
 #   CLAIMS   the tests that `claims` runs
+#   SECTIONS what `bench` measures: fields runs networks flows if none is named; book takes longer
 #   LIMIT    seconds that a notebook may run, stretched on a slow machine
 VENV     ?= .venv
 PYTHON   ?= python3
@@ -9,6 +10,7 @@ PORT     ?= 8000
 CHAPTERS ?= $(wildcard chapters/*.ipynb)
 LIMIT    ?= 60
 CLAIMS   ?= $(wildcard tests/test_*_claims.py)
+SECTIONS ?=
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -33,7 +35,9 @@ PEERS     := $(VENV)/.peers
 SCALE     := $(VENV)/.scale
 BROWSER   := $(VENV)/.browser
 JUPYTER   := $(VENV)/.jupyter
+COURSE    := $(VENV)/.course
 WEB       := tools/web/node_modules/.installed
+PYBS      := _build/bench/pybs
 BUILT     := _build/.built
 SITE      := _build/html/index.html
 PDF       := _build/pdf/book.pdf
@@ -42,10 +46,10 @@ LITE      := _build/html/lite/.built
 PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI),--quiet --progress-bar off)
 # chapters/ itself is listed so that a removed file counts as a change.
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
-               -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml
+               -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml assignments/report.md
 
-.PHONY: help book test browser-test lite-test pdf lite site system serve peers scale execute claims run-times speed \
-	speed-trees lint constraints clean
+.PHONY: help book test browser-test lite-test pdf lite site system serve peers scale execute claims run-times \
+	bench measure speed assignments course-bench lint constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -102,19 +106,31 @@ claims: $(PEERS)  ## run the claim tests and write chapters/claims.json (CLAIMS=
 run-times: $(INSTALLED)  ## measure every notebook and write chapters/run_times.md
 	$(BIN)/python tools/run_times.py --limit $(LIMIT) $(CHAPTERS)
 
-speed: $(PEERS)  ## measure how fast the library is beside other implementations (two minutes)
-	PYTHONPATH=tests $(BIN)/python benchmarks/speed.py
+bench:  ## measure the library beside other implementations, write chapters/benchmarks.md (ten minutes)
+	@test -d $(PYBS) || GIT_TERMINAL_PROMPT=0 timeout 60 git clone --quiet --depth 1 https://github.com/henriksu/pybs $(PYBS) \
+	  || echo "pybs cannot be fetched: it is left out."
+	$(MAKE) VENV=_build/bench/venv measure
 
-speed-trees: $(PEERS)  ## measure how fast rooted trees are beside other packages (a few minutes)
-	PYTHONPATH=tests:$(PYTHONPATH) $(BIN)/python benchmarks/trees.py
+# In the environment of VENV, whatever that is.
+measure: $(PEERS)
+	PYTHONPATH=tests:benchmarks:$(PYBS) $(BIN)/python benchmarks/run.py $(SECTIONS)
+
+speed: bench
+
+assignments: $(COURSE)  ## make the student copies, the autograders and the solution sheets
+	$(BIN)/python tools/course.py
+	@echo "Student copies: assignments/student; autograders and solution sheets: _build/assignments"
+
+course-bench: $(INSTALLED)  ## mark every wrong answer and a class of 200, write assignments/report.md (half an hour)
+	PYTHONPATH=tools $(BIN)/python tools/course_report.py
 
 lint: $(INSTALLED)  ## check the Python sources' style
-	$(BIN)/ruff check lib tests tools benchmarks
+	$(BIN)/ruff check lib tests tools benchmarks assignments
 
 constraints:  ## pin again what the requirements bring in (fresh environment; a few minutes)
 	rm -rf _build/pins
 	$(PYTHON) -m venv _build/pins
-	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt requirements-scale.txt requirements-browser.txt requirements-lite.txt) wheel
+	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt requirements-scale.txt requirements-browser.txt requirements-lite.txt requirements-course.txt) wheel
 	_build/pins/bin/python -m pip check
 	{ grep '^#' constraints.txt; \
 	  _build/pins/bin/python -m pip freeze --all --exclude pip | sed 's/+cpu$$//' | sort -f; } > _build/constraints.txt
@@ -137,7 +153,7 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@touch $@
 
 $(PEERS): $(INSTALLED) requirements-peers.txt
-	@echo "Installing the peers (torch, jax, optax, BSeries, kauri) ..."
+	@echo "Installing the peers (torch, jax, optax, BSeries, kauri, autograd) ..."
 	@$(PIP) -r requirements-peers.txt
 	@$(BIN)/python -m pip check
 	@touch $@
@@ -160,6 +176,12 @@ $(JUPYTER): $(INSTALLED) requirements-lite.txt
 	@$(BIN)/python -m pip check
 	@touch $@
 
+$(COURSE): $(INSTALLED) requirements-course.txt
+	@echo "Installing what makes the assignments (otter-grader) ..."
+	@$(PIP) -r requirements-course.txt
+	@$(BIN)/python -m pip check
+	@touch $@
+
 $(WEB): tools/web/package.json tools/web/package-lock.json
 	@command -v npm > /dev/null || { echo "npm is needed: MathJax, which shows the formulas, comes from it." \
 	  "It is part of Node.js 18 or newer (on Debian: apt-get install npm)." >&2; exit 1; }
@@ -171,14 +193,14 @@ $(PDF): $(INSTALLED) $(SOURCES) CITATION.cff $(wildcard tools/pdf*) tools/book_s
 	@echo "Building the PDF ..."
 	$(BIN)/python tools/pdf.py
 
-$(LITE): $(JUPYTER) $(SOURCES) pyproject.toml tools/lite.py
+$(LITE): $(JUPYTER) $(SOURCES) $(wildcard assignments/student/*.ipynb) pyproject.toml tools/lite.py
 	@echo "Building the JupyterLite site ..."
 	$(BIN)/python tools/lite.py
 	@touch $@
 
 # --all, because otherwise only changed pages are executed again, and a change in lib/ changes them all.
 # A PDF and a JupyterLite site that are there are kept up to date, since the pages offer them.
-$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py tools/pdf_link.py tools/launch.py \
+$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py tools/leaks.py tools/pdf_link.py $(wildcard assignments/[0-9]*.ipynb) tools/launch.py \
   $(wildcard $(PDF) $(LITE))
 	@echo "Executing and building the book ..."
 	$(BIN)/jupyter-book build . --all -W -n --keep-going

@@ -160,7 +160,7 @@ def test_trees_equal_another_package_through_order_seven(peer, measured):
     try:
         theirs = PEERS[peer](7)
     except ImportError:
-        pytest.skip(f"{peer} is not installed (benchmarks/trees.py says where it comes from)")
+        pytest.skip(f"{peer} is not installed (make bench says where it comes from)")
     ours = bea.tree_coefficients(bea.gradient_descent(), 7)
     assert len(ours) == 85 and theirs.keys() == ours.keys()
     assert all(abs(theirs[tree] - value) < 1e-12 for tree, value in ours.items())

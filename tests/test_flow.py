@@ -1,6 +1,7 @@
 """Runs and flows: all paths of the code agree, flows are exact solutions, and what leaves the finite numbers says where."""
 
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -150,6 +151,74 @@ def test_the_start_is_not_changed_and_whole_numbers_are_floats():
     start = np.array([1, 2])
     path = bea.run(bea.gradient_descent(), bea.bilinear(), start, 0.01, 3)
     assert path.dtype == float and start.tolist() == [1, 2]
+
+
+# --- storing less -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["gradient_descent", "nesterov", "adam", "adam outside"])
+def test_every_kth_iterate_is_that_of_the_whole_run(name, monkeypatch):
+    """Floats, arrays, settings, mini-batches and, forced, machine code: bit for bit."""
+    loss, batches = bea.bilinear(), [0, 1] * 30
+    sizes = np.array([0.01, 0.02, 0.005])
+    ways = [(loss, 0.01, {}), (by_code(loss), 0.01, {}), (loss, sizes, {}), ([by_code(loss), by_code(bea.bilinear(1, 1))], sizes, {"batches": batches})]
+    for forced in (False, True):
+        if forced:
+            pytest.importorskip("numba", reason="Numba is not installed: runs of many settings use arrays")
+            monkeypatch.setattr(FLOW_MODULE, "LONG_RUN", 0)
+        for problem, h, options in ways:
+            whole = bea.run(make(name), problem, START, h, 60, **options)
+            for every in (1, 4, 60):
+                np.testing.assert_array_equal(bea.run(make(name), problem, START, h, 60, every=every, **options), whole[::every])
+    assert bea.run(make(name), loss, START, 0.01, 0, every=3).tolist() == [list(START)]
+
+
+@pytest.mark.parametrize("every", [0, -1, 7, 2.0, True, None])
+def test_every_must_divide_the_steps(every):
+    with pytest.raises(ValueError, match="every = .* must be a positive whole number that divides the number of steps, 10"):
+        bea.run(make("adam"), bea.bilinear(), START, 0.01, 10, every=every)
+
+
+def test_a_diverging_run_of_which_less_is_kept():
+    """h lambda = 3: theta_1024 overflows, and 1030 is the first that is kept after it."""
+    for loss in (bea.quadratic([1]), by_code(bea.quadratic([1]))):
+        with pytest.raises(bea.Divergence, match="diverged at step 1030: the last finite iterate is step 1020") as caught:
+            bea.run(bea.gradient_descent(), loss, (1.0,), 3.0, 2000, every=10)
+        np.testing.assert_array_equal(caught.value.path[:, 0], (-2.0) ** np.arange(0, 1024, 10))
+
+
+def peak_bytes(*arguments, **options):
+    """The memory that a run takes at its worst, after one to fill caches, and the bytes that it returns."""
+    bea.run(*arguments, **options)
+    tracemalloc.start()
+    try:
+        path = bea.run(*arguments, **options)
+        return tracemalloc.get_traced_memory()[1], path.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("machine_code", [False, True])
+def test_memory_grows_with_what_is_kept(machine_code, monkeypatch):
+    """400 settings, 1200 steps: at most what is kept, an eighth more (which of it is finite), and 32 iterates; an iterate is 6400 bytes."""
+    if machine_code:
+        pytest.importorskip("numba", reason="Numba is not installed: runs of many settings use arrays")
+    monkeypatch.setattr(FLOW_MODULE, "LONG_RUN", 0 if machine_code else np.inf)
+    optimizer = bea.adam(np.linspace(0, 0.9, 400), 0.99, 0.01)
+    kept = []
+    for every in (1, 10, 1200):
+        peak, stored = peak_bytes(optimizer, bea.bilinear(), START, 1e-3, 1200, every=every)
+        assert stored == (1200 // every + 1) * 6400
+        assert stored < peak < 1.2 * stored + 32 * 6400
+        kept.append(peak)
+    assert kept[0] > 8 * kept[1] > 8 * kept[2]  # the control: a run that keeps all needs more
+
+
+def test_memory_of_one_trajectory_grows_with_what_is_kept():
+    """Floats are Python objects until the end: at most ten times the bytes that are kept, and 20 kB."""
+    for every in (1, 100, 10_000):
+        peak, stored = peak_bytes(make("adam"), bea.bilinear(), START, 1e-3, 10_000, every=every)
+        assert peak < 10 * stored + 20_000
 
 
 # --- flows are solutions ------------------------------------------------------------------------------------------------------

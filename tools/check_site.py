@@ -1,4 +1,5 @@
-"""Check the built site: it asks no other server for anything, and every page can be found.
+"""Check the built site: it asks no other server for anything, and every page can be found,
+and no solution of an assignment stands anywhere.
 
     python tools/check_site.py _build/html
 
@@ -16,6 +17,7 @@ from xml.etree import ElementTree
 import yaml
 
 from book_site import site_address
+from leaks import leaks_in_site
 
 CONFIG = Path(__file__).resolve().parent.parent / "_config.yml"
 
@@ -174,10 +176,10 @@ def main(folder):
     if not (root / "index.html").is_file():
         raise SystemExit(f"{folder} holds no site: run `make book` first")
     site = site_address(yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["repository"]["url"])
-    problems = problems_of_site(root, site)
+    problems = problems_of_site(root, site) + leaks_in_site(root)
     if problems:
         raise SystemExit("The site has problems:\n  " + "\n  ".join(problems))
-    print(f"Checked: no page in {folder} needs another server, and each can be found.")
+    print(f"Checked: no page in {folder} needs another server, each can be found, and no solution of an assignment is there.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Build the JupyterLite site: the chapters with a Python that runs in the reader's browser.
+"""Build the JupyterLite site: the chapters and the assignments with a Python that runs in the reader's browser.
 
     python tools/lite.py
 
@@ -32,6 +32,8 @@ EXTENSIONS = (
     "@jupyter-widgets/jupyterlab-manager",
     "jupyterlab-myst",
 )
+
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 
 
 def pin(package):
@@ -94,9 +96,8 @@ def write_settings(folder):
         (folder / name).write_text(json.dumps(settings, indent=2), encoding="utf-8")
 
 
-def write_wheels(folder):
-    """Wheels in `folder`/pypi, from which `%pip` installs in the browser."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+def library_wheel(folder):
+    """A wheel of the library in `folder`; returns its path."""
     # A copy, because the build leaves traces in the folder where it works.
     source = folder / "library"
     shutil.copytree(
@@ -104,12 +105,19 @@ def write_wheels(folder):
     )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    wheels = ["--no-deps", "--wheel-dir", folder / "pypi"]
-    subprocess.run([*pip, "wheel", "--no-build-isolation", *wheels, source], check=True)
-    subprocess.run(
-        [*pip, "wheel", "--only-binary", ":all:", *wheels, *map(pin, WHEELS)], check=True
-    )
+    command = [*PIP, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", folder, source]
+    subprocess.run(command, check=True)
     shutil.rmtree(source)
+    return max(folder.glob("bea_book-*.whl"), key=lambda path: path.stat().st_mtime)
+
+
+def write_wheels(folder):
+    """Wheels in `folder`/pypi, from which `%pip` installs in the browser."""
+    library_wheel(folder / "pypi")
+    wheels = ["--no-deps", "--wheel-dir", folder / "pypi"]
+    subprocess.run(
+        [*PIP, "wheel", "--only-binary", ":all:", *wheels, *map(pin, WHEELS)], check=True
+    )
 
 
 def browser_copy(notebook):
@@ -130,7 +138,8 @@ def browser_copy(notebook):
 
 def write_files(folder):
     """What the reader finds in JupyterLite, in `folder`/files, at the repository's own paths."""
-    for path in sorted((ROOT / "chapters").glob("*.ipynb")):
+    students = (ROOT / "assignments" / "student").glob("*.ipynb")
+    for path in sorted([*(ROOT / "chapters").glob("*.ipynb"), *students]):
         copy = folder / "files" / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(browser_copy(nbformat.read(path, 4)), copy)

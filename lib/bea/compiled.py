@@ -80,19 +80,19 @@ def numba_run(optimizer, loss):
     except ImportError:
         return None
 
-    def run(theta, h, steps, state, correct):
+    def run(theta, h, steps, state, correct, every):
         d, *settings = theta.shape
         count = int(np.prod(settings))
 
         def rows(values):
             return np.array([np.broadcast_to(value, count) for value in values], dtype=float)
 
-        path = np.empty((steps + 1, d, count))
+        path = np.empty((steps // every + 1, d, count))
         path[0] = theta.reshape(d, count)
         missing = np.full((len(state), count), 1.0 if correct else 0.0)
         memory = np.concatenate([*(m.reshape(d, count) for m in state), missing])
-        kernel(path, memory, rows([h, *optimizer.hyperparameters.values()]))
-        return np.moveaxis(path.reshape(steps + 1, d, *settings), 1, -1)
+        kernel(path, memory, rows([h, *optimizer.hyperparameters.values()]), every)
+        return np.moveaxis(path.reshape(len(path), d, *settings), 1, -1)
 
     return run
 
@@ -104,7 +104,7 @@ def _numba_kernel(constructor, conventions, loss):
     step = _symbolic_step(constructor, conventions, loss)
     shared, results = sp.cse(step.results)
     d = loss.dimension
-    now = [f"path[n, {i}, s]" for i in range(d)]
+    now = [f"path[before, {i}, s]" for i in range(d)]
     then = [f"path[n + 1, {i}, s]" for i in range(d)]
     memory = [f"memory[{i}, s]" for i in range(len(results) - d)]
     body = [f"{symbol} = given[{i}, s]" for i, symbol in enumerate(step.given)]
@@ -112,10 +112,12 @@ def _numba_kernel(constructor, conventions, loss):
     body += [f"{symbol} = {sp.pycode(expression)}" for symbol, expression in shared]
     body += [f"{place} = {sp.pycode(value)}" for place, value in zip(then + memory, results)]
     lines = [
-        "def kernel(path, memory, given):",
+        "def kernel(path, memory, given, every):",
         "    for n in range(path.shape[0] - 1):",
-        "        for s in range(path.shape[2]):",
+        "        for k in range(every):",
+        "            before = n if k == 0 else n + 1",  # what is not kept is overwritten
+        "            for s in range(path.shape[2]):",
     ]
     scope = {"math": math}
-    exec("\n".join(lines + [" " * 12 + line for line in body]), scope)
+    exec("\n".join(lines + [" " * 16 + line for line in body]), scope)
     return numba.njit(scope["kernel"], error_model="numpy")

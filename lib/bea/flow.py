@@ -1,6 +1,6 @@
 """Runs of an optimizer, and flows of its modified equation at the same times t_n = n h."""
 
-from itertools import count
+from itertools import count, islice
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -18,15 +18,15 @@ from bea.optimizers import Optimizer
 __all__ = ["Divergence", "flow", "run", "walk"]
 
 LONG_RUN = 500_000  # coordinates times steps from which on compiling with Numba saves time
-TOLERANCE = 1e-12  # of SciPy's DOP853: far below any error that the book measures
+TOLERANCE = 1e-12  # of SciPy's solvers: far below any error that the book measures
 
 
 class Divergence(ArithmeticError):
     """A run or a flow left the finite numbers.
 
-    ``step`` is the first step whose result is not finite, ``path`` all iterates up to there (later
-    ones are not kept), and ``settings`` the indices of the settings that diverged at that step,
-    empty if there is only one.
+    ``step`` is the first step whose result is not finite (of those that are kept, if not all are),
+    ``path`` all that was kept up to there, and ``settings`` the indices of the settings that
+    diverged at that step, empty if there is only one.
     """
 
     def __init__(self, message, step, path, settings=()):
@@ -37,7 +37,7 @@ class Divergence(ArithmeticError):
         return type(self), (*self.args, self.step, self.path, self.settings)
 
 
-def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
+def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None, every=1):
     r"""The iterates :math:`\theta^{(0)}, \dots, \theta^{(\mathrm{steps})}` of an optimizer.
 
     Parameters
@@ -51,15 +51,17 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
     memory : the averages before the first step, as :meth:`bea.modified.ModifiedEquation.memory` gives them
         Without it they are zero.  With it there is no bias correction: memory that is there already
         has no start to correct.
+    every : keep the iterates 0, every, 2 every, ... up to ``steps``, a multiple of it; memory grows
+        with what is kept, not with ``steps``
 
     Returns
     -------
-    array of shape (steps + 1, d), or (steps + 1, batch, d)
+    array of shape (steps // every + 1, d), or (steps // every + 1, batch, d)
 
     Raises
     ------
     Divergence
-        If an iterate is not finite: it says at which step, and holds the iterates before.
+        If an iterate that is kept is not finite: it says at which step, and holds those before.
     TypeError or ValueError
         If an argument is of the wrong kind or out of its range.
 
@@ -69,8 +71,14 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
     >>> from bea.optimizers import gradient_descent
     >>> run(gradient_descent(), quadratic([1]), theta0=(1.0,), h=0.5, steps=3).ravel().tolist()
     [1.0, 0.5, 0.25, 0.125]
+    >>> run(gradient_descent(), quadratic([1]), theta0=(1.0,), h=0.5, steps=4, every=2).ravel().tolist()
+    [1.0, 0.25, 0.0625]
     """
     steps = _steps(steps)
+    if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1 or steps % every:
+        raise ValueError(
+            f"every = {every!r} must be a positive whole number that divides the number of steps, {steps}"
+        )
     optimizer, losses, theta, h, batches, state, correct = _prepared(
         optimizer, loss, theta0, h, batches, memory
     )
@@ -85,16 +93,16 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None):
     )
     with np.errstate(all="ignore"):  # what is not finite is reported below, with its step
         if compiled is not None:
-            path = compiled(theta, h, steps, state, correct)
+            path = compiled(theta, h, steps, state, correct, every)
         elif symbolic and theta.ndim == 1:
-            path = _run_compiled(optimizer, losses[0], theta, h, steps, state, correct)
+            path = _run_compiled(optimizer, losses[0], theta, h, steps, state, correct, every)
         else:
-            path = np.empty((steps + 1, *theta.shape))
+            path = np.empty((steps // every + 1, *theta.shape))
             walked = _walk(optimizer, losses, theta, h, batches, state, correct)
-            for n, theta in zip(range(steps + 1), walked):
-                path[n] = theta
+            for row, theta in enumerate(islice(walked, 0, steps + 1, every)):
+                path[row] = theta
             path = np.moveaxis(path, 1, -1)
-    _check_finite(path, "the run", f"h = {h}")
+    _check_finite(path, "the run", f"h = {h}", every)
     return path
 
 
@@ -120,7 +128,8 @@ def walk(optimizer, loss, theta0, h, *, batches=None):
 def flow(equation, theta0, h, steps, *, per_step=1):
     r"""The solution of a modified equation at the times :math:`t_n = nh`.
 
-    SciPy's DOP853 computes it at a relative tolerance of 1e-12.
+    SciPy's DOP853 computes it at a relative tolerance of 1e-12, and RK45 the short pieces of a
+    transient equation.
 
     Parameters
     ----------
@@ -244,7 +253,7 @@ def _checked_walk(walked, where):
         yield point
 
 
-def _run_compiled(optimizer, loss, theta, h, steps, state, correct):
+def _run_compiled(optimizer, loss, theta, h, steps, state, correct, every):
     """One setting of a symbolic loss: the optimizer's own formula, written out once as
     straight-line code on floats."""
     advance = straight_line_step(optimizer, loss)
@@ -254,8 +263,9 @@ def _run_compiled(optimizer, loss, theta, h, steps, state, correct):
     d = len(theta)
     path = [variables[:d]]
     try:
-        for _ in range(steps):
-            variables = advance(*given, *variables)
+        for _ in range(steps // every):
+            for _ in range(every):
+                variables = advance(*given, *variables)
             path.append(variables[:d])
     # what float arithmetic raises where arrays give inf or nan
     except (OverflowError, ZeroDivisionError, ValueError):
@@ -297,9 +307,10 @@ def _flow_in_pieces(equation, start, h, steps, per_step):
     times = h * np.arange(per_step + 1) / per_step
     for n, field in enumerate(equation.pieces(h, steps)):
         first = n * per_step
-        # interpolation costs a quarter more, so of a whole step only the end is asked for
+        # over one step RK45 needs half of DOP853's evaluations; interpolation costs a quarter more,
+        # so of a whole step only the end is asked for
         inner = times if per_step > 1 else None
-        piece = _solve(field, path[first], h, t_eval=inner, first_step=h)
+        piece = _solve(field, path[first], h, t_eval=inner, first_step=h, method="RK45")
         if not piece.success:
             raise Divergence(
                 f"the flow stops between steps {n} and {n + 1} of {steps}", n + 1, path[: first + 1]
@@ -308,14 +319,14 @@ def _flow_in_pieces(equation, start, h, steps, per_step):
     return path
 
 
-def _solve(field, start, time, **options):
+def _solve(field, start, time, method="DOP853", **options):
     """SciPy's solution from ``start`` up to ``time``."""
     with np.errstate(all="ignore"):  # a blow-up is reported by whoever called
         return solve_ivp(
             lambda t, y: field(y.reshape(start.shape)).ravel(),
             (0, time),
             start.ravel(),
-            method="DOP853",
+            method=method,
             rtol=TOLERANCE,
             atol=TOLERANCE,
             **options,
@@ -333,17 +344,18 @@ def _steps(steps):
     return int(steps)
 
 
-def _check_finite(path, what, where):
+def _check_finite(path, what, where, every=1):
     finite = np.isfinite(path).all(axis=-1)
     if finite.all():
         return
     of_step = finite.reshape(len(path), -1)
-    step = int(np.argmin(of_step.all(axis=1)))
-    settings = tuple(np.flatnonzero(~of_step[step]).tolist()) if path.ndim == 3 else ()
+    row = int(np.argmin(of_step.all(axis=1)))
+    step = row * every
+    settings = tuple(np.flatnonzero(~of_step[row]).tolist()) if path.ndim == 3 else ()
     which = f" (settings {list(settings)})" if settings else ""
     raise Divergence(
-        f"{what} diverged at step {step}{which}: the last finite iterate is step {step - 1}; take a smaller step than {where}",
+        f"{what} diverged at step {step}{which}: the last finite iterate is step {step - every}; take a smaller step than {where}",
         step,
-        path[:step],
+        path[:row],
         settings,
     )

@@ -16,6 +16,7 @@ from browsing import ROOT, SITE
 from jupyterlite_pyodide_kernel import constants
 
 import lite
+from bea_course.notebook import read_assignment
 
 # Longer than a test may take otherwise: WebAssembly is several times slower, and Python starts there.
 pytestmark = pytest.mark.timeout(1200)
@@ -99,6 +100,25 @@ def test_chapter_runs_to_its_end(name, lab, book, capsys):
     exec(SLOPE, {})
     here = float(capsys.readouterr().out)
     assert float(live.execute(page, SLOPE)) == pytest.approx(here, rel=1e-6)
+    assert [url for url in log.outside if not url.startswith(lite.PYODIDE)] == []
+
+
+def test_an_assignment_checks_itself(lab, book):
+    """A student copy runs as it is, and right answers are told so."""
+    page, log = lab
+    source = ROOT / "assignments" / "05_adam.ipynb"
+    live.open_notebook(page, f"{book}/lite/lab/index.html?path=assignments/student/{source.name}")
+    cells = live.run_all(page, 1000)
+    assert live.problems_of_run(cells) == []
+    said = [live.texts(cell).get("stdout", "") for cell in cells if cell["source"].startswith("check(")]
+    by_hand = [text for text in said if "a person reads this answer" in text]
+    assert len(by_hand) == 1
+    assert all("not answered yet" in text for text in said if text not in by_hand)
+    for question in read_assignment(source).questions:
+        if not question.by_hand:
+            check = f"check({question.name!r}, {', '.join(question.tests[0].arguments)})"
+            text = live.execute(page, f"{question.solution}\n{check}")
+            assert text == f"{question.name}: right, as far as this check sees.\n"
     assert [url for url in log.outside if not url.startswith(lite.PYODIDE)] == []
 
 

@@ -1,0 +1,41 @@
+"""Common wrong answers to assignment 2; see 05_adam.py for the form."""
+
+WRONG = {
+    "factor": [
+        (" + c * h**2 * lam**2", "", "that is Euler's"),
+        ("+ c", "- c", "two minus signs"),
+        (None, "factor = sp.exp(-h * lam)", "the flow's own factor"),
+        ("c * h**2", "c * h", "not what one step does"),
+    ],
+    "rate": [
+        ("- c", "", "c is missing"),
+        ("sp.Rational(1, 2)", "1", "coefficient of h^1"),
+        ("sp.Rational(1, 3) - c", "sp.Rational(1, 3) - c / 2", "coefficient of h^2"),
+        ("[lam, lam**2 * (sp.Rational(1, 2) - c), lam**3 * (sp.Rational(1, 3) - c)]", "[-lam, lam**2 * (c - sp.Rational(1, 2)), lam**3 * (c - sp.Rational(1, 3))]", "the signs"),
+        (None, "rate = lam", "a list of three"),
+    ],
+    "terms": [
+        ("a = c - sp.Rational(1, 2)", "a = c", "bending is missing"),
+        ("a = c - sp.Rational(1, 2)", "a = sp.Rational(1, 2) - c", "wrong sign"),
+        ("b = sp.Rational(1, 3) - c", "b = -sp.Rational(1, 6) + 0 * c", "`b`"),
+        ("- c / 2 + sp.Rational(1, 12)", "- sp.Rational(1, 6)", "`d`"),
+        ("c**2 / 2", "c**2", "`d`"),
+    ],
+    "penalty": [
+        ("1 - 2 * c", "2 * c - 1", "the sign"),
+        ("/ 4", "/ 2", "a factor of 2"),
+        ("1 - 2 * c", "1 - c", "not the method's"),
+    ],
+    "best": [
+        ("sp.Rational(1, 2)", "1", "order 1 only"),
+        ("order = 2", "order = 3", "the order is"),
+        ("sp.Rational(1, 2)", "0", "order 1 only"),
+    ],
+    "errors": [
+        ("c - 1 / 2", "c", "with 2 terms"),
+        ("c - 1 / 2", "1 / 2 - c", "with 2 terms"),
+        ("1 / 3 - c", "1 / 3", "with 3 terms"),
+        ("range(round(1 / h))", "range(round(0.5 / h))", "not those of this method"),
+        ("np.array(found)", "np.array(found) * 0", "positive"),
+    ],
+}

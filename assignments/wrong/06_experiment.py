@@ -1,0 +1,33 @@
+"""Common wrong answers to assignment 6; see 05_adam.py for the form."""
+
+WRONG = {
+    "measure": [
+        ("2 if factor else 1", "2", "does not reach the correction"),
+        ("2 if factor else 1", "1 if factor else 2", "you predict the slope 2"),
+        ("slopes = (2, 1)", "slopes = (3, 2)", "you predict the slope 3"),
+        ("slopes = (2, 1)", "slopes = (1, 2)", "larger by about 1"),
+        ("8e-3, 4e-3, 2e-3, 1e-3", "2e-3, 1.6e-3, 1.25e-3, 1e-3", "less than a factor of 8"),
+        ("8e-3, 4e-3, 2e-3, 1e-3", "1e-3, 2e-3, 4e-3, 8e-3", "must fall"),
+        (None, "hs = [0.8, 0.4, 0.2, 0.1]\nslopes = (2, 1)\ndef measure(hs, factor):\n    return np.array(hs) ** (1 + factor)", "is that measured?"),
+        (None, "hs = [8e-3, 4e-3]\nslopes = (2, 1)\ndef measure(hs, factor):\n    return hs", "four or more"),
+    ],
+    "interval": [
+        (" / np.sqrt(n)", "", "how far single values spread"),
+        ("t.ppf(0.975, n - 1)", "1.96", "the normal distribution's"),
+        ("t.ppf(0.975, n - 1)", "2", "2 standard errors"),
+        (", ddof=1", "", "with n − 1, not n"),
+        ("0.975", "0.95", "on each side"),
+        ("t.ppf(0.975, n - 1) * ", "", "one standard error"),
+        (None, "def interval(values):\n    rng = np.random.default_rng(1)\n    means = rng.choice(values, (1000, len(values))).mean(axis=1)\n    return np.quantile(means, [0.025, 0.975])", "covers the mean in"),
+        ("np.mean(values) - half, np.mean(values) + half", "np.mean(values) + half, np.mean(values) - half", "the lower end first"),
+    ],
+    "seeds": [
+        ("default_rng(seed)", "default_rng()", "the same number for the same seed"),
+        ("default_rng(seed)", "default_rng(1)", "the same for every seed"),
+        ("(seed, 1 / 2)", "(seed, 0)", "the control shows the effect, too"),
+        ("(seed, 0)", "(seed, 1 / 2)", "neither is seen"),
+        ("smallest = 0.005", "smallest = 0.5", "neither is seen"),
+        ("smallest = 0.005", "smallest = 0", "must be positive"),
+        ("rng.uniform(0, 0.2), rng.uniform(0.6, 0.8)", "rng.normal(), rng.normal()", "decides nothing"),
+    ],
+}

@@ -1,0 +1,103 @@
+"""How things are timed, and in which form the results are written down.
+
+All times are *processor time* of a process with one thread for linear algebra: on a machine that others use, too, wall time says more
+about them than about us.  Rivals alternate, and what is compared is the ratio within one round, of which the median counts; its
+quartiles say how much noise there was.  Before anything is timed the caller has compared the results (`agree`).
+"""
+
+import subprocess
+import sys
+import time
+from statistics import median, quantiles
+
+import numpy as np
+
+SHORTEST = 0.02  # seconds: what takes less is repeated within a round
+PATIENCE = 12.0  # seconds that one task may take altogether: slow rivals run in fewer rounds, at least once
+
+
+def processor_seconds(task, repeats=1):
+    """Processor time of one call."""
+    began = time.process_time()
+    for _ in range(repeats):
+        task()
+    return (time.process_time() - began) / repeats
+
+
+def rounds_of(tasks, rounds):
+    """{name: [seconds of one call, for each round]} over rounds in which every task runs once; what is slow stops early."""
+    repeats = {name: max(1, int(SHORTEST / max(processor_seconds(task), 1e-7))) for name, task in tasks.items()}
+    seconds = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, task in tasks.items():
+            if sum(seconds[name]) * repeats[name] < PATIENCE:
+                seconds[name].append(processor_seconds(task, repeats[name]))
+    return seconds
+
+
+def compared(title, ours, seconds, *, agreement, targets=(), note=""):
+    """The result of one comparison: for each rival the median time, and the paired ratio to ours with its quartiles.
+
+    ``targets``: (name, "at least" or "at most", bound), on the ratio name / ours.
+    """
+    rows = []
+    for name, values in seconds.items():
+        ratios = [theirs / mine for theirs, mine in zip(values, seconds[ours])]
+        low, _, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else [ratios[0]] * 3
+        rows.append({"name": name, "seconds": median(values), "ratio": median(ratios), "low": low, "high": high, "rounds": len(values)})
+    found = {row["name"]: row["ratio"] for row in rows}
+    return {
+        "kind": "comparison", "title": title, "ours": ours, "agreement": agreement, "note": note, "rows": rows,
+        "targets": [target(f"{name} / {ours}", found[name], sense, bound) for name, sense, bound in targets],
+    }  # fmt: skip
+
+
+def target(what, value, sense, bound):
+    """What was wanted, and whether it was met."""
+    met = value >= bound if sense == "at least" else value <= bound
+    return {"what": what, "value": value, "sense": sense, "bound": bound, "met": bool(met)}
+
+
+def growth(title, variable, points, *, fit_from, note=""):
+    """The result of a series of measurements {x: seconds}, with the exponent of x fitted where it is at least ``fit_from``."""
+    xs = [x for x in points if x >= fit_from]
+    slope = float(np.polyfit(np.log(xs), np.log([points[x] for x in xs]), 1)[0])
+    return {
+        "kind": "growth", "title": title, "variable": variable, "points": [[x, s] for x, s in points.items()],
+        "fit_from": fit_from, "exponent": slope, "note": note,
+    }  # fmt: skip
+
+
+def facts(title, rows, *, targets=(), note=""):
+    """The result of what is no comparison: rows (what, value, unit)."""
+    return {"kind": "facts", "title": title, "rows": [list(row) for row in rows], "targets": list(targets), "note": note}
+
+
+def agree(what, ours, theirs, tolerance):
+    """The greatest difference, relative to the greatest value, in words; AssertionError if it is larger than ``tolerance``."""
+    ours, theirs = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
+    assert ours.shape == theirs.shape, f"{what}: shapes {ours.shape} and {theirs.shape}"
+    difference = float(abs(ours - theirs).max() / abs(ours).max())
+    assert difference <= tolerance, f"{what}: results differ by {difference:.1e}, more than {tolerance:.0e}"
+    return f"{what} to {difference:.0e}" if difference else f"{what} exactly"
+
+
+class Missing(Exception):
+    """A rival is not installed."""
+
+
+def fresh(code, *arguments, limit=900):
+    """(numbers, processor seconds) of ``code`` in a process of its own, which prints its results and, last, its time.
+
+    Raises Missing if it cannot import something.
+    """
+    guarded = "import sys\ntry:\n" + "".join(f"    {line}\n" for line in code.strip().splitlines())
+    guarded += "except ImportError as problem:\n    print(problem, file=sys.stderr)\n    sys.exit(3)\n"
+    command = [sys.executable, "-W", "ignore", "-c", guarded, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    if done.returncode == 3:
+        raise Missing(done.stderr.strip())
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    *results, seconds = map(float, done.stdout.split())
+    return np.array(results), seconds

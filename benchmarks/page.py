@@ -1,0 +1,147 @@
+"""The page chapters/benchmarks.md, made from benchmarks/results.json and from nothing else.
+
+    python benchmarks/page.py          (writes it again, without measuring)
+"""
+
+import json
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results.json"
+PAGE = ROOT / "chapters" / "benchmarks.md"
+
+#: The sections, in the page's order: module, heading, what it asks.
+SECTIONS = {
+    "fields": ("Modified fields", "How long does it take from an optimizer and a loss to the numbers of the modified equation?"),
+    "runs": ("Runs", "How long do Adam's iterates take, all of them kept?  All in float64, all with epsilon outside the root.  "
+             "Paths are compared over their first 200 steps; where a gradient changes its sign, Adam makes round-off visible."),
+    "networks": ("Networks", "The same for a small network on real images."),
+    "flows": ("Flows", "How long does the flow take that iterates are compared with?"),
+    "book": ("The book", "How long does it take to build what you read?"),
+}
+
+TEXT = """\
+---
+myst:
+  html_meta:
+    description: How fast the library is beside its peers - modified fields, runs, networks and flows, with agreement checked first and losses included.
+---
+# Benchmarks
+
+This page is made by `make bench`, which installs the peers into an environment of its own, compares all results, measures, and writes the page.
+No number here is typed.
+It says where the library loses, and by how much.
+
+**How it is measured.**
+One thread, float64, and every iterate kept unless a table says otherwise.
+Results are compared before anything is timed, or, where each measurement is a process of its own, as they come; the greatest difference stands under each table, relative to the greatest value.
+The times are *processor time*, which other users of a machine spoil less than wall time; wall time is given for the book only, beside it.
+Rivals alternate.
+A ratio is taken within one round, theirs divided by ours, so that a busy moment falls on both: above 1 the library is faster.
+The tables give the median over the rounds, and from where to where the middle half of the ratios lies.
+What misses its target by a factor of two is called 2× short.
+On a shared machine caches and clock frequency are shared, too, so even processor time wanders, and medians of times more than ratios.
+Here the middle half of the ratios is typically {noise} wide: a ratio as near to 1 as that decides nothing.
+
+**Where.**
+
+{where}
+{missing}
+## What was wanted
+
+{targets}
+
+## How cost grows
+
+Each exponent is the slope of a line through the measured points, in logarithms, from the value in the last column on; below it fixed costs rule.
+
+{exponents}
+{sections}"""
+
+
+def number(value):
+    """Three digits, as one reads them."""
+    if value == 0:
+        return "0"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def duration(seconds):
+    unit, size = ("s", 1) if seconds >= 1 else ("ms", 1e-3) if seconds >= 1e-3 else ("µs", 1e-6)
+    return f"{number(seconds / size)} {unit}"
+
+
+def verdict(target):
+    """met, or NOT MET and by which factor it is missed."""
+    value, bound = target["value"], target["bound"]
+    if target["met"]:
+        return "met"
+    factor = bound / value if target["sense"] == "at least" else value / bound
+    return f"**NOT MET**, {factor:.3g}× short"
+
+
+def table(head, align, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "|".join(align) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def shown(result):
+    """One result as Markdown."""
+    if result["kind"] == "comparison":
+        rows = [
+            [row["name"], duration(row["seconds"]), number(row["ratio"]),
+             f"{number(row['low'])} to {number(row['high'])}" if row["rounds"] > 1 and row["name"] != result["ours"] else "", str(row["rounds"])]
+            for row in result["rows"]
+        ]  # fmt: skip
+        body = table(["who", "median", f"ratio to {result['ours']}", "middle half", "rounds"], ["---", "---:", "---:", "---:", "---:"], rows)
+        after = f"Agreement: {result['agreement']}.\n" if result["agreement"] else ""
+    elif result["kind"] == "growth":
+        rows = [[f"{x:,}", duration(seconds)] for x, seconds in result["points"]]
+        body, after = table([result["variable"], "median"], ["---:", "---:"], rows), ""
+    else:
+        rows = [[what, f"{number(value)} {unit}".strip()] for what, value, unit in result["rows"]]
+        body, after = table(["what", "measured"], ["---", "---:"], rows), ""
+    notes = "".join(f"{sentence.strip()}\n" for sentence in result["note"].split("  ") if sentence)
+    return f"### {result['title']}\n\n{body}\n\n{after}{notes}".rstrip("\n") + "\n"
+
+
+def page(results):
+    """The page's text."""
+    sections = {name: results[name] for name in SECTIONS if name in results}
+    targets = [
+        [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), verdict(target)]
+        for section in sections.values() for result in section["results"] for target in result.get("targets", [])
+    ]  # fmt: skip
+    grown = [result for section in sections.values() for result in section["results"] if result["kind"] == "growth"]
+    missing = {name: why for section in sections.values() for name, why in section["missing"].items()}
+    spreads = [(row["high"] - row["low"]) / row["ratio"] for section in sections.values() for result in section["results"]
+               if result["kind"] == "comparison" for row in result["rows"] if row["name"] != result["ours"] and row["rounds"] > 1]  # fmt: skip
+    where = {}
+    for name, section in sections.items():
+        where.setdefault(section["where"], []).append(SECTIONS[name][0])
+    return TEXT.format(
+        where="\n".join(f"- {', '.join(names)}: {text}" for text, names in where.items()),
+        noise=f"{median(spreads):.0%}",
+        missing="".join(f"Left out: {name}, which is not installed.\n" for name in missing),
+        targets=table(["what", "ratio", "wanted", "measured", "verdict"], ["---", "---", "---:", "---:", "---"], targets),
+        exponents=table(["what", "variable", "exponent", "fitted from"], ["---", "---", "---:", "---:"],
+                        [[r["title"], r["variable"], f"{r['exponent']:.2f}", f"{r['fit_from']:,}"] for r in grown]),
+        sections="".join(f"\n## {SECTIONS[name][0]}\n\n{sentences(SECTIONS[name][1])}\n" + "".join(f"\n{shown(result)}" for result in section["results"])
+                         for name, section in sections.items()),
+    )  # fmt: skip
+
+
+def sentences(text):
+    return "\n".join(text.split("  "))
+
+
+def main():
+    PAGE.write_text(page(json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+r"""Assignment 1: Euler's method with the step sizes :math:`(1+a)h` and :math:`(1-a)h` in turn.
+
+The references are runs and fine integrations; no formula of the answers is written here.
+"""
+
+from functools import cache
+
+import numpy as np
+import sympy as sp
+
+from bea_course.compare import (
+    answered,
+    demand,
+    expression,
+    name_the_mistake,
+    number,
+    points,
+    slope,
+    value,
+    vector,
+)
+
+a, h, lam, T = sp.symbols("a h lambda T", positive=True)
+
+
+def two(f, x, first, second):
+    """Two steps of Euler's method."""
+    x = x + first * f(x)
+    return x + second * f(x)
+
+
+# --- pair and factor ---------------------------------------------------------------------------
+
+
+def pair(pair, seed=1):
+    """A pair of steps on a random field."""
+    answered(pair)
+    rng = np.random.default_rng(seed)
+    matrix, x = rng.normal(size=(3, 3)), rng.normal(size=3)
+
+    def f(x):
+        return np.sin(matrix @ x)
+
+    size, part = rng.uniform(0.05, 0.3), rng.uniform(0.2, 0.9)
+    got = vector(pair(f, x.copy(), size, part), (3,), "what `pair` returns")
+    long, short = (1 + part) * size, (1 - part) * size
+    if not np.allclose(got, two(f, x, long, short)):
+        name_the_mistake(
+            lambda other: np.allclose(got, other),
+            {
+                "the field is taken at x in both steps: the second one starts where the first has ended.": x + (long + short) * f(x),
+                "the short step comes first here; the long one must.": two(f, x, short, long),
+                "a pair takes the time 2h, yours only half of it.": two(f, x, long / 2, short / 2),
+                "both steps have one length; `a` is missing.": two(f, x, size, size),
+                "the steps go against f: a step adds h·f.": two(f, x, -long, -short),
+            },
+            "this is not where two steps of Euler's method lead.",
+        )
+
+
+def factor(factor, seed=1):
+    """The factor of a pair on f(x) = -lambda x."""
+    answer = expression(factor, (a, h, lam), "factor")
+    others = {
+        "that is two equal steps; `a` is missing.": lambda f, x, p, q: two(f, x, (p + q) / 2, (p + q) / 2),
+        "that is a sum: the second step sees what the first has left.": lambda f, x, p, q: x + (p + q) * f(x),
+        "the signs: x decays, so each step takes something away.": lambda f, x, p, q: two(f, x, -p, -q),
+        "this is one of the two steps.": lambda f, x, p, q: x + p * f(x),
+        "this is the other one of the two steps.": lambda f, x, p, q: x + q * f(x),
+    }
+    at = points((a, h, lam), seed)
+    got = [value(answer, point).real for point in at]
+
+    def by(step):
+        return [float(step(lambda x, r=point[lam]: -r * x, sp.Integer(1), (1 + point[a]) * point[h], (1 - point[a]) * point[h])) for point in at]
+
+    if not np.allclose(got, by(two), rtol=1e-9):
+        name_the_mistake(lambda step: np.allclose(got, by(step), rtol=1e-9), others, "this is not what a pair does to x.")
+
+
+# --- errors, small h ---------------------------------------------------------------------------
+
+
+def _second_order(part, sees=True):
+    """The coefficients of h^2 on f(x) = x, x = 1: of the flow after 2h, and of a pair."""
+    flow = sp.series(sp.exp(2 * h), h, 0, 3).removeO().coeff(h, 2)
+    middle = 1 + (1 + part) * h
+    end = middle + (1 - part) * h * (middle if sees else 1)
+    return flow, sp.expand(end).coeff(h, 2)
+
+
+def local(k):
+    """The coefficient of the local error."""
+    answer = expression(k, (a,), "k")
+    at = [sp.Rational(1, 3), sp.Rational(5, 7), sp.Rational(9, 10)]
+    got = [sp.nsimplify(answer.subs(a, part)) for part in at]
+
+    def all_are(formula):
+        return got == [formula(part) for part in at]
+
+    if not all_are(lambda part: _second_order(part)[0] - _second_order(part)[1]):
+        name_the_mistake(
+            all_are,
+            {
+                "that is the coefficient of the pair itself; take it from the flow's.": lambda part: _second_order(part)[1],
+                "that is the flow's own; a pair has a term of order h², too, since its second step sees f elsewhere.": lambda part: _second_order(part)[0],
+                "the sign: it is the flow minus the pair.": lambda part: _second_order(part)[1] - _second_order(part)[0],
+                "that is the error of two equal steps; do the long and the short one make up for each other?": lambda part: _second_order(0)[0] - _second_order(0)[1],
+                "after the time 2h the flow has the term (2h)²/2 f'f: you took the time h.": lambda part: _second_order(part)[0] / 4 - _second_order(part)[1],
+            },
+            "on f(x) = x flow and pair differ by another multiple of h².",
+        )
+
+
+@cache
+def _first_term(part, rate, time):
+    """The limit of (run minus flow)/h, by exact products and extrapolation."""
+    found = []
+    for pairs in (500, 1000, 2000):
+        step = time / (2 * pairs)
+        x = two(lambda x: -rate * x, 1.0, (1 + part) * step, (1 - part) * step)
+        found.append((np.exp(pairs * np.log(x)) - np.exp(-rate * time)) / step)
+    once = [2 * found[1] - found[0], 2 * found[2] - found[1]]
+    return (4 * once[1] - once[0]) / 3
+
+
+def error(error, seed=1):
+    """The first term of the global error on a mode."""
+    answer = expression(error, (a, h, lam, T), "error")
+    demand(answer.has(h), "`error` must have its factor h.")
+    demand(sp.simplify(sp.diff(answer, h, 2)) == 0 and answer.subs(h, 0) == 0, "the first term only: `error` must be h times something without h.")
+    at = points((a, lam, T), seed, 4)
+    numbers = [tuple(float(point[s]) / (2 if s is a else 1) for s in (a, lam, T)) for point in at]
+    got = np.array([value(answer, {a: x, h: 1, lam: y, T: z}).real for x, y, z in numbers])
+    wanted = np.array([_first_term(*x) for x in numbers])
+    rates, times = np.array(numbers).T[1:]
+    if not np.allclose(got, wanted, rtol=1e-5):
+        name_the_mistake(
+            lambda other: np.allclose(got, other, rtol=1e-5),
+            {
+                "the sign: it is the run minus the flow. Which of them is lower?": -wanted,
+                "there are T/(2h) pairs, not T/h.": 2 * wanted,
+                "an error made early decays like everything else on this mode: the exponential is missing.": wanted * np.exp(rates * times),
+                "errors add up: the number of pairs grows with T.": wanted / times,
+                "that is the error of equal steps; `a` is missing.": [_first_term(0.0, y, z) for _, y, z in numbers],
+            },
+            f"at a = {numbers[0][0]:.3f}, λ = {numbers[0][1]:.3f}, T = {numbers[0][2]:.3f} a run of 2000 pairs tends to the error {wanted[0]:.5f} h, and you say {got[0]:.5f} h.",
+        )
+
+
+# --- how large ---------------------------------------------------------------------------------
+
+
+def limit(limit, cases=((0.0, 1.0), (0.5, 2.0), (0.9, 0.5), (0.7, 1.3), (0.75, 1.0))):
+    """The largest step size."""
+    answered(limit)
+
+    def size(h, part, rate):
+        return abs(two(lambda x: -rate * x, 1.0, (1 + part) * h, (1 - part) * h))
+
+    for part, rate in cases:
+        got = number(limit(part, rate), "what `limit` returns")
+        where = f"for a = {part}, λ = {rate}"
+        demand(got > 0, f"{where} your limit is {got:.4g}; some step is always small enough.")
+        grows = [h for h in np.linspace(0, got, 400)[1:-1] if size(h, part, rate) > 1 + 1e-9]
+        if part and np.isclose(got, limit_of_each := 2 / (1 + part) / rate):
+            demand(size(1.001 * limit_of_each, part, rate) > 1, f"{where} that is where the long step alone would grow; the short one may repair that.")
+        demand(not (part and np.isclose(got, 2 / rate)), f"{where} that is the limit of equal steps.")
+        demand(not (rate != 1 and size(got / rate * 1.001, part, rate) > 1 > size(got / rate * 0.999, part, rate)), f"{where} you give h·λ, not h.")
+        demand(not grows, f"{where} x grows already at h = {min(grows, default=0):.4g}: the factor meets −1 before it meets 1.")
+        demand(
+            size(got * 1.001, part, rate) > 1,
+            f"{where} a step longer than your {got:.4g} is still safe.",
+        )
+
+
+# --- experiment --------------------------------------------------------------------------------
+
+
+def _pendulum(x):
+    return np.array([x[1], -np.sin(x[0]) - x[1] / 2])
+
+
+@cache
+def _plain(part, hs):
+    """The distances of plain runs from a fine integration by Runge and Kutta."""
+    flow = np.array([1.0, 0.0])
+    for _ in range(400):
+        k1 = _pendulum(flow)
+        k2 = _pendulum(flow + k1 / 400)
+        k3 = _pendulum(flow + k2 / 400)
+        flow = flow + (k1 + 2 * k2 + 2 * k3 + _pendulum(flow + k3 / 200)) / 1200
+    found = []
+    for step in hs:
+        x = np.array([1.0, 0.0])
+        for _ in range(round(1 / step)):
+            x = two(_pendulum, x, (1 + part) * step, (1 - part) * step)
+        found.append(np.linalg.norm(x - flow))
+    return found
+
+
+def errors(errors, a=0.4, hs=(0.02, 0.01, 0.005)):
+    """The errors of runs, and of two combined."""
+    answered(errors)
+    plain, combined = (vector(errors(np.array(hs), a, both), (len(hs),), "what `errors` returns") for both in (False, True))
+    demand((plain > 0).all() and (combined > 0).all(), "an error here is a distance, and positive.")
+    if not np.allclose(plain, _plain(a, hs), rtol=1e-3):
+        demand(not np.allclose(plain, _plain(0.0, hs), rtol=1e-2), "without `combine` these are the errors of equal steps; `a` is missing.")
+        demand(0.9 < slope(hs, plain) < 1.1, f"without `combine` the slope must be 1; yours is {slope(hs, plain):.2f}. Is the time 2?")
+        demand(False, "without `combine` the slope is right, but these are not the errors of this method, start and time. Is the flow accurate to ten digits?")
+    found = slope(hs, combined)
+    if not 1.8 < found < 2.2:
+        demand(not np.allclose(combined, plain), "with `combine` nothing changes.")
+        demand(not np.allclose(combined, 0.75 * plain, rtol=0.1), f"slope {found:.2f}: a mean of the two runs only averages their errors, of h and h/2; they must cancel.")
+        demand(False, f"with `combine` the slope must be 2; yours is {found:.2f}.")
+    demand(np.all(combined < plain / 2), "with `combine` the slope is right, but the errors are too large.")

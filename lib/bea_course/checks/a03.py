@@ -1,0 +1,239 @@
+r"""Assignment 3: epochs in which each batch is used r times in succession.
+
+The references are exact epochs on random parabolas, as polynomials in the step size, over all orders
+or all sequences; no formula of the answers is written here.
+"""
+
+from fractions import Fraction
+from functools import cache
+from itertools import permutations, product
+
+import numpy as np
+import sympy as sp
+
+from bea_course.compare import answered, demand, expression, name_the_mistake, slope, value, vector
+
+g_A, g_B, H_A, H_B, r = sp.symbols("g_A g_B H_A H_B r", positive=True)
+
+
+# --- epoch -------------------------------------------------------------------------------------
+
+
+def epoch(epoch, seed=3):
+    """Where an epoch on random losses ends."""
+    answered(epoch)
+    rng = np.random.default_rng(seed)
+    matrices, theta = rng.normal(size=(4, 2, 2)), rng.normal(size=2)
+    gradients = [lambda x, matrix=matrix: np.tanh(matrix @ x) for matrix in matrices]
+    order, h, repeats = [2, 0, 3, 1], rng.uniform(0.1, 0.3), 3
+    got = vector(epoch(theta.copy(), gradients, order, h, repeats), (2,), "what `epoch` returns")
+
+    def run(order, h=h):
+        x = theta
+        for batch in order:
+            x = x - h * gradients[batch](x)
+        return x
+
+    if not np.allclose(got, run(np.repeat(order, repeats))):
+        others = {
+            "each batch is used once only; `r` is missing.": run(order),
+            "that is the whole order, r times: each batch must be used r times before the next one comes.": run(order * repeats),
+            "that is one step r times as long for each batch; each of the r steps takes the gradient anew.": run(order, h * repeats),
+            "all gradients are taken at the epoch's start; each step takes its own where it stands.": theta - h * repeats * sum(gradient(theta) for gradient in gradients),
+            "the batches must come as `order` says.": run(np.repeat(sorted(order), repeats)),
+            "uphill: a step goes against the gradient.": run(np.repeat(order, repeats), -h),
+            "a step is h times the batch's own gradient, not a part of it.": run(np.repeat(order, repeats), h / 4),
+        }
+        name_the_mistake(lambda other: np.allclose(got, other), others, "this is not where the epoch ends.")
+
+
+# --- two batches -------------------------------------------------------------------------------
+
+
+def end_of(sequence, gradients, curvatures):
+    """The coefficients of h and h^2 of where a run ends that starts at 0, on parabolas."""
+    first, second = Fraction(0), Fraction(0)
+    for batch in sequence:
+        # the gradient at first*h is g + H*first*h, to order h
+        first, second = first - gradients[batch], second - curvatures[batch] * first
+    return first, second
+
+
+def instances(seed, count=4, batches=2):
+    """Random gradients and curvatures, and a number of repeats."""
+    rng = np.random.default_rng(seed)
+    for k in range(count):
+        numbers = [[Fraction(int(n), 10) for n in rng.integers(5, 40, batches)] for _ in range(2)]
+        yield *numbers, (2, 5, 1, 3)[k % 4]
+
+
+def at(gradients, curvatures, repeats):
+    """The symbols' values."""
+    numbers = [sp.Rational(x.numerator, x.denominator) for x in (*gradients, *curvatures)]
+    return dict(zip((g_A, g_B, H_A, H_B, r), (*numbers, repeats)))
+
+
+def compared(answer, wanted, mistakes, otherwise, seed):
+    """Compare a formula with exact runs; ``wanted`` and the mistakes take (g, H, r)."""
+    cases = list(instances(seed))
+    got = [value(answer, at(*case)).real for case in cases]
+
+    def is_it(reference):
+        return np.allclose(got, [float(reference(*case)) for case in cases], rtol=1e-9)
+
+    if not is_it(wanted):
+        name_the_mistake(is_it, mistakes, otherwise)
+
+
+def two(gradients, curvatures, repeats, sequence=(0, 1)):
+    """The coefficient of h^2 for A and then B."""
+    return end_of(np.repeat(sequence, repeats), gradients, curvatures)[1]
+
+
+def second(second, seed=3):
+    """The coefficient of h^2."""
+    answer = expression(second, (g_A, g_B, H_A, H_B, r), "second")
+
+    def own(g, H, n):
+        return end_of([0] * n, g, H)[1] + end_of([1] * n, g, H)[1]
+
+    mistakes = {
+        "the sign: the later gradients are smaller, so that the run falls short.": lambda g, H, n: -two(g, H, n),
+        "that is B first: the batch that comes later is the one that is seen from elsewhere.": lambda g, H, n: two(g, H, n, (1, 0)),
+        "each batch's own r steps displace each other, too.": lambda g, H, n: two(g, H, n) - own(g, H, n),
+        "B sees all of A's r steps: the product of the two is missing.": own,
+        "this is r = 1: `r` is missing.": lambda g, H, n: two(g, H, 1),
+        "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one: not r².": lambda g, H, n: two(g, H, n) - own(g, H, n) + n**2 * (g[0] * H[0] + g[1] * H[1]),
+        "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one.": lambda g, H, n: two(g, H, n) + own(g, H, n),
+    }
+    compared(answer, two, mistakes, "an exact run has another coefficient of h².", seed)
+
+
+def field(gradients, curvatures, repeats, sequence=(0, 1)):
+    """f_1, from the end of an exact run and the flow's own term."""
+    time = 2 * repeats
+    own = Fraction(time**2, 2) * sum(curvatures) / 2 * sum(gradients) / 2
+    return (two(gradients, curvatures, repeats, sequence) - own) / time
+
+
+def correction(correction, seed=3):
+    """The correction of the field."""
+    answer = expression(correction, (g_A, g_B, H_A, H_B, r), "correction")
+    mistakes = {
+        "the sign: what the run has beyond the flow, not the reverse.": lambda g, H, n: -field(g, H, n),
+        "the flow's own term of order h² is missing.": lambda g, H, n: two(g, H, n) / Fraction(2 * n),
+        "divide by the time of an epoch, 2r steps.": lambda g, H, n: field(g, H, n) * 2 * n,
+        "divide by the time of an epoch, 2r steps, not 2.": lambda g, H, n: field(g, H, n) * n,
+        "that is the mean over both orders; this is one of them.": lambda g, H, n: (field(g, H, n) + field(g, H, n, (1, 0))) / 2,
+        "that is B first and A second.": lambda g, H, n: field(g, H, n, (1, 0)),
+        "this is r = 1: `r` is missing.": lambda g, H, n: field(g, H, 1),
+        "E is the mean of the two losses, not their sum.": lambda g, H, n: (two(g, H, n) - Fraction((2 * n) ** 2, 2) * sum(H) * sum(g)) / (2 * n),
+    }
+    compared(answer, field, mistakes, "with this correction the flow does not end where an exact run does.", seed)
+
+
+# --- means -------------------------------------------------------------------------------------
+
+
+def shuffled(k):
+    """The penalty of the mean over both orders."""
+    answer = expression(k, (r,), "k")
+
+    def wanted(g, H, n):
+        # minus the derivative of k (g_A^2 + g_B^2)/2 is -k (H_A g_A + H_B g_B)
+        mean = (field(g, H, n) + field(g, H, n, (1, 0))) / 2
+        return -mean / (g[0] * H[0] + g[1] * H[1])
+
+    mistakes = {
+        "the sign: this would be a reward.": lambda g, H, n: -wanted(g, H, n),
+        "H g is half of the derivative of g²: a factor of 2.": lambda g, H, n: 2 * wanted(g, H, n),
+        "a factor of 2 is lost: each batch's loss counts half in E, and its square stands with one half as well.": lambda g, H, n: wanted(g, H, n) / 2,
+        "count again what depends on r: r steps on a batch are not one step r times as long.": lambda g, H, n: n * wanted(g, H, n),
+        "count again what depends on r; the pairs of steps on one batch take part.": lambda g, H, n: wanted(g, H, n) / n,
+    }
+    compared(answer, wanted, mistakes, "the mean over both orders has another penalty.", 3)
+
+
+@cache
+def _drawn(gradients, curvatures, repeats):
+    """(what the mean over all sequences needs, H g of the full batch, the mean of H_b g_b), each exact."""
+    m = len(gradients)
+    ends = [end_of(np.repeat(s, repeats), gradients, curvatures)[1] for s in product(range(m), repeat=m)]
+    time = m * repeats
+    full = sum(curvatures) * sum(gradients) / m**2
+    own = sum(H * g for H, g in zip(curvatures, gradients)) / m
+    return (Fraction(time**2, 2) * full - sum(ends) / m**m) * 2 / time, full, own
+
+
+def drawn(u, v, seed=3):
+    """The two coefficients with replacement."""
+    answers = [expression(answer, (r,), name) for answer, name in ((u, "u"), (v, "v"))]
+    for m in (2, 3):
+        for g, H, n in instances(seed + m, 3, m):
+            wanted, full, own = map(float, _drawn(tuple(g), tuple(H), n))
+            x, y = (value(answer, {r: n}).real for answer in answers)
+            got = x * full + y * own
+            if not np.isclose(got, wanted):
+                name_the_mistake(
+                    lambda other: np.isclose(got, other),
+                    {
+                        "that is r = 1; a batch that is drawn stays for r steps.": full,
+                        "that is the reshuffled epoch; here a batch may come twice.": own,
+                        "the sign of v: repeats take something *away* from the batches' own squares.": wanted + 2 * y * own,
+                        "u and v have changed places.": wanted - (y - x) * (full - own),
+                        "a pair of steps with the same draw has the mean of H_b g_b, and there are r(r−1)/2 of them for each draw, not r²/2.": wanted - own,
+                    },
+                    f"with {m} batches, each used {n} time{'s' * (n > 1)}, the mean over all {m**m} sequences is another one.",
+                )
+
+
+# --- experiment --------------------------------------------------------------------------------
+
+DATA = [(1.0, 1.2), (0.6, -0.4), (-0.8, 0.5)]
+
+
+def _gradient(theta, batch):
+    x, y = DATA[batch]
+    return -x * (y - x * theta[0] * theta[1]) * theta[::-1]
+
+
+@cache
+def _control(hs, repeats, orders=None):
+    """The gaps without penalty."""
+    found = []
+    for h in hs:
+        ends = []
+        for order in list(permutations(range(3)))[:orders]:
+            theta = np.array([1.1, 0.7])
+            for batch in np.repeat(order, repeats):
+                theta = theta - h * _gradient(theta, batch)
+            ends.append(theta)
+        flow, dt = np.array([1.1, 0.7]), 3 * repeats * h / 40
+
+        def plain(theta):
+            return -sum(_gradient(theta, batch) for batch in range(3)) / 3
+
+        for _ in range(40):
+            k1 = plain(flow)
+            k2 = plain(flow + dt / 2 * k1)
+            k3 = plain(flow + dt / 2 * k2)
+            flow = flow + dt / 6 * (k1 + 2 * k2 + 2 * k3 + plain(flow + dt * k3))
+        found.append(np.linalg.norm(np.mean(ends, axis=0) - flow))
+    return found
+
+
+def gap(gap, r=2, hs=(8e-3, 4e-3, 2e-3)):
+    """The gaps with the penalty and without."""
+    answered(gap)
+    on, off = (vector(gap(np.array(hs), r, factor), (len(hs),), "what `gap` returns") for factor in (1.0, 0.0))
+    demand((on > 0).all() and (off > 0).all(), "a gap is a distance, and positive.")
+    if not np.allclose(off, _control(hs, r), rtol=0.01, atol=0):
+        demand(not np.allclose(off, _control(hs, 1), rtol=0.01, atol=0), "without penalty these are the gaps of r = 1.")
+        demand(not np.allclose(off, _control(hs, r, 1), rtol=0.01, atol=0), "that is one order; take the mean over all six.")
+        control = slope(hs, off)
+        demand(control > 1.5, f"the control without penalty (factor 0) must have slope 2; yours has {control:.2f}. Do both take the time 3·r·h?")
+        demand(False, "without penalty these are not the gaps of these batches from this start.")
+    found = slope(hs, on)
+    if not 2.8 < found < 3.2:
+        demand(not np.allclose(on, 2 * off, rtol=0.2, atol=0), f"slope {found:.2f}: the penalty has the wrong sign, and doubles the gap.")
+        demand(False, f"with the penalty (factor 1) the slope must be 3; yours is {found:.2f}.")

@@ -1,0 +1,373 @@
+r"""Assignment 5: Adam with another exponent, :math:`\theta_j \leftarrow \theta_j - h\,\hat m_j/(\hat v_j + \varepsilon)^p`.
+
+The references are the library's averages, its engine and complex steps; no formula of the answers is
+written here.
+"""
+
+from functools import cache
+
+import numpy as np
+import sympy as sp
+
+import bea
+from bea.averages import Average, identity, square
+from bea_course.compare import (
+    answered,
+    demand,
+    expression,
+    name_the_mistake,
+    number,
+    points,
+    slope,
+    value,
+    vector,
+)
+
+g, S, h, epsilon, p = sp.symbols("g S h epsilon p", positive=True)
+lag_beta, lag_rho, C_beta, C_rho = sp.symbols("lag_beta lag_rho C_beta C_rho", positive=True)
+
+TINY = 1e-20  # of a complex step
+
+
+def family(beta, rho, epsilon, p):
+    """The optimizer of this assignment; p = 1/2 is Adam."""
+    memory = (Average(identity, beta), Average(square, rho))
+    given = {"beta": beta, "rho": rho, "epsilon": epsilon, "p": p}
+    return bea.Optimizer(family, given, {}, memory, lambda m, v: m * (v + epsilon) ** (-p), True)
+
+
+def close(a, b, relative=1e-8):
+    return np.allclose(a, b, rtol=relative, atol=1e-14)
+
+
+# --- step --------------------------------------------------------------------------------------
+
+
+def _step(given, undamped=False, late=0, corrected=True, outside=False, root=False, sizes=square):
+    """The new theta by the library's averages, with flaws on demand."""
+    theta, gradient, m, v, n, h, beta, rho, epsilon, p = given
+    m = beta * m + gradient if undamped else Average(identity, beta).advance(m, gradient)
+    v = Average(square, rho).advance(v, sizes(gradient))
+    if corrected:
+        m, v = m / (1 - beta ** (n + 1 - late)), v / (1 - rho ** (n + 1 - late))
+    q = 0.5 if root else p
+    return theta - h * (m / (v**q + epsilon) if outside else m / (v + epsilon) ** q)
+
+
+def _instance(rng, n):
+    theta, gradient, m = rng.normal(size=(3, 3))
+    v = rng.uniform(0.5, 2, size=3)
+    if n == 0:
+        m, v = np.zeros(3), np.zeros(3)
+    beta, rho = rng.uniform(0.3, 0.9, size=2)
+    return theta, gradient, m, v, n, rng.uniform(0.01, 0.1), beta, rho, rng.uniform(0.1, 1), rng.uniform(0.1, 0.4)
+
+
+def step(step, seed=5):
+    """One step of the method, from random memory."""
+    answered(step)
+    rng = np.random.default_rng(seed)
+    for n in (3, int(rng.integers(5, 20)), 0):
+        given = _instance(rng, n)
+        returned = step(*(np.copy(x) if isinstance(x, np.ndarray) else x for x in given))
+        answered(returned)
+        demand(
+            isinstance(returned, tuple | list) and len(returned) == 3,
+            "`step` must return theta, m and v, in this order.",
+        )
+        theta, m, v = (vector(x, (3,), "what `step` returns") for x in returned)
+        if not close(theta, _step(given)):
+            name_the_mistake(
+                lambda flaw: close(theta, _step(given, **flaw)),
+                {
+                    "this has no bias correction; after step n, m is too small by 1 − β^(n+1), and v likewise.": {"corrected": False},
+                    "the bias correction is one step late: after step n an average holds n + 1 gradients.": {"late": 1 if n else 0},
+                    "this is the heavy ball without its factor 1−β: the newest gradient enters m with that factor.": {"undamped": True},
+                    "ε is outside the power; add it to v before.": {"outside": True},
+                    "that is Adam's square root; the exponent here is p.": {"root": True},
+                    "v averages the squared gradient, not the gradient.": {"sizes": identity},
+                },
+                f"theta after step n = {n} is not what the two averages give.",
+            )
+        _, gradient, old_m, old_v, _, _, beta, rho, *_ = given
+        demand(
+            close(m, Average(identity, beta).advance(old_m, gradient))
+            and close(v, Average(square, rho).advance(old_v, gradient**2)),
+            "theta is right, but the next step needs m and v as they are before bias correction: return those.",
+        )
+
+
+# --- mirrors -----------------------------------------------------------------------------------
+
+
+def _mirror(power, decay, point, order):
+    """The coefficient of h^order of the average of gradient^power, from its weights, age by age."""
+    gradient, change = float(point[g]), float(point[S])
+    ages = np.arange(4000)
+    weights = (1 - decay) * decay**ages
+    # k steps ago the gradient was g + k h S; a complex step in h differentiates
+    seen = (gradient + ages * 1j * TINY * change) ** power
+    return float((weights @ seen).imag / TINY if order else weights @ seen.real)
+
+
+def mirrors(m_hat, v_hat, seed=5):
+    """What the two averages show, to first order in h."""
+    symbols = (g, S, h, lag_beta, lag_rho)
+    for name, answer, power, lag in (("m_hat", m_hat, 1, lag_beta), ("v_hat", v_hat, 2, lag_rho)):
+        answer = expression(answer, symbols, name)
+        for point in points((g, S), seed, 3):
+            decay = {lag_beta: 0.8, lag_rho: 0.95}
+            lags = {symbol: bea.lag(decay[symbol]) for symbol in decay}
+            at = point | lags
+            start, change = (complex(sp.diff(answer, h, k).subs(h, 0).subs(at)).real for k in (0, 1))
+            demand(
+                close(start, _mirror(power, decay[lag], point, 0)),
+                f"`{name}` at h = 0 must be what an average of equal {'gradients' if power == 1 else 'squared gradients'} is.",
+            )
+            wanted = _mirror(power, decay[lag], point, 1)
+            if not close(change, wanted):
+                other = {lag_beta: 0.95, lag_rho: 0.8}[lag]
+                name_the_mistake(
+                    lambda number: close(change, number),
+                    {
+                        f"`{name}` has the wrong sign: walking downhill you come from where the gradient was g + k·h·S.": -wanted,
+                        f"`{name}` looks through the other mirror: β belongs to m, ρ to v.": _mirror(power, other, point, 1),
+                        f"`{name}` changes as the gradient does; but it holds squares, and d(g²) is not g·dg.": wanted / 2,
+                        f"`{name}` changes as the gradient does; but it holds squares.": wanted / (2 * float(point[g])),
+                    },
+                    f"the coefficient of h in `{name}` is not what the weights of the average give.",
+                )
+        demand(
+            sp.simplify(sp.diff(answer, h, 2)) == 0, f"`{name}` to first order only: it must be linear in h."
+        )
+
+
+# --- bracket -----------------------------------------------------------------------------------
+
+
+def _quotient(point, sizes=2, sign=1, power=None):
+    """The coefficient of h in the quotient of the mirrors, by a complex step; with flaws on demand."""
+    x = {str(symbol): float(number) for symbol, number in point.items()}
+    step = 1j * TINY
+    m = x["g"] + step * x["lag_beta"] * x["S"]
+    v = x["g"] ** 2 + sign * step * sizes * x["lag_rho"] * x["g"] * x["S"]
+    return (m * (v + x["epsilon"]) ** -(power or x["p"])).imag / TINY
+
+
+def lagging(lagging, seed=5):
+    """The coefficient of h in the quotient."""
+    symbols = (g, S, lag_beta, lag_rho, epsilon, p)
+    answer = expression(lagging, symbols, "lagging")
+    for point in points(symbols, seed):
+        got = value(answer, point).real
+        if not close(got, _quotient(point)):
+            name_the_mistake(
+                lambda flaw: close(got, _quotient(point, **flaw)),
+                {
+                    "the two mirrors work in the same direction here; but one of them stands below the fraction bar.": {"sign": -1},
+                    "the exponent is p, not Adam's one half.": {"power": 0.5},
+                    "v changes twice as fast as that: it holds squares.": {"sizes": 1},
+                },
+                "this is not the coefficient of h in m_hat/(v_hat + ε)^p.",
+            )
+
+
+def _bend(point):
+    """½ f_0' f_0 for f_0 = −U: half of U's derivative by the gradient, times S."""
+    x = {str(symbol): float(number) for symbol, number in point.items()}
+    gradient = x["g"] + 1j * TINY
+    return 0.5 * x["S"] * (gradient * (gradient**2 + x["epsilon"]) ** -x["p"]).imag / TINY
+
+
+def half_step(half_step, seed=5):
+    """Half of the bending of the flow within a step."""
+    symbols = (g, S, epsilon, p)
+    answer = expression(half_step, symbols, "half_step")
+    for point in points(symbols, seed):
+        got, wanted = value(answer, point).real, _bend(point)
+        if not close(got, wanted):
+            denominator = float(point[g] ** 2 + point[epsilon]) ** -float(point[p])
+            name_the_mistake(
+                lambda number: close(got, number),
+                {
+                    "that is the whole bending; a flow that bends evenly is off by half of it.": 2 * wanted,
+                    "the sign: f_0 = −U twice, so the two minus signs cancel.": -wanted,
+                    "the denominator changes along the way as well: differentiate it, too.": float(point[S]) * denominator / 2,
+                },
+                "this is not ½ f_0' f_0 with f_0 = −U.",
+            )
+
+
+@cache
+def _engine_bracket(gradient, beta, rho, epsilon, p):
+    """The bracket of f_1, from the engine's f_1 on a parabola through this gradient."""
+    loss = bea.quadratic([1.7])
+    theta = np.array([gradient / 1.7])
+    _, f_1 = bea.modified_equation(family(beta, rho, epsilon, p), loss, 2).coefficients(theta)
+    power = (gradient**2 + epsilon) ** p
+    change = 1.7 * gradient / power
+    return float(-2 * f_1[0] * power / change)
+
+
+def constant(decay, n=None):
+    """C = 1 + 2·lag."""
+    return 1 + 2 * bea.lag(decay, n)
+
+
+def bracket(bracket, seed=5):
+    """The bracket, against the engine."""
+    symbols = (g, epsilon, p, C_beta, C_rho)
+    answer = expression(bracket, symbols, "bracket")
+    rng = np.random.default_rng(seed)
+    for _ in range(5):
+        beta, rho = rng.uniform(0.2, 0.95, size=2)
+        gradient, stability = rng.uniform(0.3, 2, size=2)
+        power = rng.uniform(0.1, 0.4)
+        at = {g: gradient, epsilon: stability, p: power, C_beta: constant(beta), C_rho: constant(rho)}
+        got = value(answer, at).real
+        wanted = _engine_bracket(gradient, beta, rho, stability, power)
+        if not close(got, wanted):
+            denominator = wanted - constant(beta)
+            name_the_mistake(
+                lambda number: close(got, number),
+                {
+                    "that is Adam's bracket; with another exponent the denominator's mirror counts differently.": _engine_bracket(gradient, beta, rho, stability, 0.5),
+                    "both mirrors count with the same sign here; the denominator's works against the numerator's.": constant(beta) - denominator,
+                    "the sign is turned round: it is minus one half of the bracket that stands in f_1.": -wanted,
+                    "only memory is in it, 2·lag in place of C: the half step is missing.": wanted - _engine_bracket(gradient, 0.0, 0.0, stability, power),
+                    "this holds only where ε is negligible: keep g² + ε apart from g².": _engine_bracket(gradient, beta, rho, 0.0, power),
+                    "the two constants have changed places.": _engine_bracket(gradient, rho, beta, stability, power),
+                },
+                f"at g = {gradient:.3f}, ε = {stability:.3f}, p = {power:.3f}, β = {beta:.3f}, ρ = {rho:.3f} the engine finds {wanted:.4f}, and your bracket is {got:.4f}.",
+            )
+
+
+# --- potential ---------------------------------------------------------------------------------
+
+
+def potential(potential, seed=5):
+    """A function of g whose derivative is the memoryless step."""
+    symbols = (g, epsilon, p)
+    answer = expression(potential, symbols, "potential")
+    derivative = sp.diff(answer, g)
+    ratios = []
+    for point in points(symbols, seed):
+        point = point | {p: point[p] / 3}
+        x = {str(symbol): float(number) for symbol, number in point.items()}
+        got, wanted = value(derivative, point).real, x["g"] / (x["g"] ** 2 + x["epsilon"]) ** x["p"]
+        adam = x["g"] / (x["g"] ** 2 + x["epsilon"]) ** 0.5
+        ratios.append((got / wanted, got / adam, x["p"]))
+    ratios = np.array(ratios)
+    if not close(ratios[:, 0], 1):
+        demand(not close(ratios[:, 1], 1), "that is Adam's perturbed norm; its derivative has the exponent one half.")
+        demand(not close(ratios[:, 0], -1), "the sign: the step is minus h times the derivative, not plus.")
+        demand(
+            not close(ratios[:, 0], 2 * (1 - ratios[:, 2])) and not close(ratios[:, 0], 1 - ratios[:, 2]) and not close(ratios[:, 0], 2),
+            "right up to a constant factor: differentiate it and compare.",
+        )
+        demand(False, "its derivative with respect to g is not g/(g² + ε)^p.")
+
+
+# --- sign --------------------------------------------------------------------------------------
+
+
+def _bracket_at(ratio, beta, rho, p, n):
+    """The bracket after step n where ε is `ratio` times the squared gradient, from the engine's two parts."""
+    share = (_engine_bracket(1.0, beta, rho, ratio, p) - constant(beta)) / constant(rho)
+    return constant(beta, n) + share * constant(rho, n)
+
+
+CASES = [(0.9, 0.99, 0.4, None), (0.0, 0.9, 0.3, None), (0.9, 0.99, 0.01, None), (0.95, 0.9, 0.45, None)]
+EARLY = [(0.9, 0.99, 0.4, 0), (0.9, 0.999, 0.45, 40), (0.5, 0.99, 0.3, 12)]
+
+
+def sign(sign_change, cases=CASES):
+    """Where the bracket changes its sign."""
+    answered(sign_change)
+    for beta, rho, p, n in cases:
+        r = number(sign_change(beta, rho, p, n), "what `sign_change` returns")
+        where = f"for β = {beta}, ρ = {rho}, p = {p}" + (f" after step {n}" if n is not None else "")
+        positive = _bracket_at(0.0, beta, rho, p, n) >= 0
+        demand(
+            r >= 0,
+            "a ratio ε/g² can't be negative: where the formula gives that, the bracket is positive for every ε, and the answer is 0.",
+        )
+        if n is not None and r:
+            full = number(sign_change(beta, rho, p), "what `sign_change` returns")
+            demand(not close(r, full), f"{where} the mirrors are not yet full: use the lags of step n.")
+        if positive:
+            demand(r == 0, f"{where} the bracket is positive for every ε, and the answer is 0; yours is {r:.3g}.")
+            continue
+
+        def changes(r, n=n, p=p, beta=beta, rho=rho):
+            if not 0 < r < np.inf:
+                return False
+            return _bracket_at(r * 0.999, beta, rho, p, n) < 0 < _bracket_at(r * 1.001, beta, rho, p, n)
+
+        if not changes(r):
+            demand(not (r and changes(1 / r)), f"{where} that is g²/ε; the ratio asked for is ε/g².")
+            demand(
+                not close(r, constant(rho, n) / constant(beta, n) - 1),
+                f"{where} that is where Adam's bracket changes its sign; the exponent p moves the place.",
+            )
+            now = _bracket_at(r, beta, rho, p, n) if r < np.inf else np.nan
+            demand(False, f"{where} the bracket does not change its sign at {r:.4g}; there it is {now:.3g}.")
+
+
+# --- experiment --------------------------------------------------------------------------------
+
+SETTING = (0.8, 0.6, 0.1, 0.3)  # beta, rho, epsilon, p
+START, HORIZON = np.array([0.9, 1.5]), 0.2
+HS = (4e-3, 2e-3, 1e-3)
+
+
+@cache
+def _without(hs):
+    """The control's errors: the library's run, and its leading field by one step of Runge and Kutta a step."""
+    method, loss, errors = family(*SETTING), bea.bilinear(), []
+    field = bea.modified_equation(method, loss, 1).field(1.0)  # one term: the same for every h
+    for h in hs:
+        steps = round(HORIZON / h)
+        path = [START]
+        for _ in range(steps):
+            x = path[-1]
+            k1 = field(x)
+            k2 = field(x + h / 2 * k1)
+            k3 = field(x + h / 2 * k2)
+            path.append(x + h / 6 * (k1 + 2 * k2 + 2 * k3 + field(x + h * k3)))
+        errors.append(np.linalg.norm(path - bea.run(method, loss, START, h, steps), axis=1).max())
+    return np.array(errors)
+
+
+@cache
+def _full_mirrors(hs):
+    """The errors of the steady-state equation for a run from rest."""
+    return bea.order_study(family(*SETTING), bea.bilinear(), START, HORIZON, hs, 2, start="rest").errors
+
+
+def experiment(errors, hs=HS):
+    """The errors with the bracket and without: by their slopes, and against the library's."""
+    answered(errors)
+    with_bracket = vector(errors(np.array(hs), 1.0), (len(hs),), "what `errors` returns")
+    without = vector(errors(np.array(hs), 0.0), (len(hs),), "what `errors` returns")
+    demand((with_bracket > 0).all() and (without > 0).all(), "an error here is a distance, and positive.")
+    control = slope(hs, without)
+    demand(
+        0.9 < control < 1.1,
+        f"the control without bracket (factor 0) must fail with slope 1; yours has {control:.2f}.",
+    )
+    found = slope(hs, with_bracket)
+    if not 1.9 < found < 2.1:
+        demand(
+            not close(with_bracket, _full_mirrors(hs), 0.05),
+            f"slope {found:.2f}: your C are those of full mirrors; a run from empty memory needs C of step n.",
+        )
+        demand(
+            not close(with_bracket, 2 * without, 0.2),
+            f"slope {found:.2f}: the correction is added with the wrong sign, and doubles the error.",
+        )
+        demand(False, f"with the bracket (factor 1) the slope must be 2; yours is {found:.2f}.")
+    demand(
+        close(without, _without(hs), 0.05),
+        "the slopes are right, but the errors without bracket are not those of this method from this start.",
+    )

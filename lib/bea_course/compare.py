@@ -1,0 +1,156 @@
+"""Is this answer that formula?  What the checks of all assignments share.
+
+An answer is compared at random instances and never with a printed result, so that a check gives
+nothing away; where it equals a known wrong formula instead, the student is told which one.
+"""
+
+from numbers import Number
+
+import numpy as np
+import sympy as sp
+
+__all__ = [
+    "Wrong",
+    "answered",
+    "demand",
+    "expression",
+    "name_the_mistake",
+    "number",
+    "points",
+    "same",
+    "slope",
+    "value",
+    "vector",
+]
+
+
+class Wrong(AssertionError):
+    """An answer is wrong; the message is for the student."""
+
+
+def demand(condition, message):
+    """Raise :class:`Wrong` with the message if the condition does not hold."""
+    if not condition:
+        raise Wrong(message)
+
+
+def answered(*answers):
+    """Raise :class:`Wrong` if an answer still is the ``...`` of the student copy, or None."""
+    for answer in answers:
+        demand(answer is not ... and answer is not None, "not answered yet.")
+
+
+def expression(answer, symbols, name):
+    """The answer as a SymPy expression in no other than these symbols.
+
+    Examples
+    --------
+    >>> g, h = sp.symbols("g h")
+    >>> expression(2 * g, (g,), "bracket")
+    2*g
+    >>> expression(2 * h, (g,), "bracket")
+    Traceback (most recent call last):
+    ...
+    bea_course.compare.Wrong: `bracket` contains h; use only g.
+    """
+    answered(answer)
+    demand(
+        isinstance(answer, sp.Expr | Number) and not isinstance(answer, bool),
+        f"`{name}` must be a formula in SymPy's symbols; yours is of the type {kind(answer)}.",
+    )
+    answer = sp.sympify(answer)
+    strange = sorted(map(str, answer.free_symbols - set(symbols)))
+    allowed = ", ".join(map(str, symbols))
+    demand(not strange, f"`{name}` contains {', '.join(strange)}; use only {allowed}.")
+    return answer
+
+
+def kind(answer):
+    """The name of an answer's type, also of one that did not come through from another process."""
+    return getattr(answer, "type_name", type(answer).__name__)
+
+
+def number(answer, name):
+    """The answer as a float."""
+    answered(answer)
+    if isinstance(answer, sp.Expr) and answer.is_number:
+        answer = float(answer)
+    if isinstance(answer, np.ndarray) and answer.ndim == 0:
+        answer = answer.item()
+    good = isinstance(answer, Number) and not isinstance(answer, bool | complex)
+    demand(good, f"`{name}` must be a number; yours is of the type {kind(answer)}.")
+    return float(answer)
+
+
+def vector(answer, shape, name):
+    """The answer as an array of floats of this shape."""
+    answered(answer)
+    try:
+        array = np.asarray(answer, float)
+    except (TypeError, ValueError):
+        raise Wrong(f"`{name}` must hold numbers; yours is of the type {kind(answer)}.") from None
+    demand(array.shape == shape, f"`{name}` must have the shape {shape}; yours has {array.shape}.")
+    demand(np.isfinite(array).all(), f"`{name}` holds a number that is not finite.")
+    return array
+
+
+def points(symbols, seed, count=5):
+    """Random points: dictionaries from each symbol to a positive rational number below 2.
+
+    Examples
+    --------
+    >>> points(sp.symbols("g h"), seed=1, count=1)
+    [{g: 94/101, h: 103/101}]
+    """
+    rng = np.random.default_rng(seed)
+    return [
+        {symbol: sp.Rational(int(rng.integers(1, 202)), 101) for symbol in symbols}
+        for _ in range(count)
+    ]
+
+
+def value(formula, point):
+    """The complex number that a formula is at a point."""
+    return complex(sp.N(formula.subs(point), 30))
+
+
+def same(left, right, symbols, seed=0):
+    """Whether two formulas are identical: whether they agree at random points to 1e-10.
+
+    Two different formulas of the kinds met here agree at five random points with no noticeable
+    probability, and equal ones always do, however they are written.
+
+    Examples
+    --------
+    >>> g = sp.Symbol("g")
+    >>> same((g + 1)**2, g**2 + 2*g + 1, (g,)), same(g, g**2, (g,))
+    (True, False)
+    """
+    for point in points(symbols, seed):
+        a, b = value(sp.sympify(left), point), value(sp.sympify(right), point)
+        if not abs(a - b) <= 1e-10 * max(1, abs(a), abs(b)):
+            return False
+    return True
+
+
+def name_the_mistake(is_it, mistakes, otherwise):
+    """Raise :class:`Wrong` with the first message whose formula the answer is; else ``otherwise``.
+
+    ``is_it`` tells whether the answer is the given formula; ``mistakes`` maps messages to formulas.
+    """
+    for message, formula in mistakes.items():
+        if is_it(formula):
+            raise Wrong(message)
+    raise Wrong(otherwise)
+
+
+def slope(hs, errors):
+    """The slope of log(error) against log(h), by least squares.
+
+    Examples
+    --------
+    >>> hs = np.array([0.1, 0.05, 0.025])
+    >>> round(slope(hs, 3 * hs**2), 10)
+    2.0
+    """
+    return float(np.polyfit(np.log(hs), np.log(errors), 1)[0])

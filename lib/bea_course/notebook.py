@@ -1,0 +1,223 @@
+"""What stands where: the source of an assignment, and what a student handed in.
+
+A source is a notebook in otter-grader's format: raw cells mark where a question, its solution and
+its tests begin and end.  From it `make assignments` makes the student copy; this module reads it for
+grading, with no need of otter-grader.
+"""
+
+import ast
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = [
+    "Assignment",
+    "Question",
+    "Test",
+    "Unreadable",
+    "filled",
+    "read_assignment",
+    "read_submission",
+]
+
+HEADING = re.compile(r"^## (.+?) \((\d+) points?, (\d+) minutes\)$", re.M)
+CHECK = re.compile(r"""^\s*check\(\s*["'](\w+)["']""", re.M)
+EMPTY = "_Type your answer here, replacing this text._"
+
+
+class Unreadable(Exception):
+    """A submission that is no notebook; the message is for its author."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test of a question: ``source`` defines a function whose arguments name what it tests."""
+
+    name: str
+    points: float
+    hidden: bool
+    source: str
+    arguments: tuple
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question; ``by_hand`` if a person reads its answer, which then is prose."""
+
+    name: str
+    title: str
+    points: int
+    minutes: int
+    by_hand: bool
+    text: str
+    solution: str
+    tests: tuple
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """An assignment: ``number`` as in its file's name, ``setup`` the code before its questions."""
+
+    number: str
+    title: str
+    setup: tuple
+    questions: tuple
+    prose: frozenset
+
+    @property
+    def points(self):
+        return sum(question.points for question in self.questions)
+
+    @property
+    def minutes(self):
+        return sum(question.minutes for question in self.questions)
+
+    def question(self, name):
+        return next(question for question in self.questions if question.name == name)
+
+
+def cells_of(path):
+    """(kind, source) of each cell of a notebook; raises Unreadable if it is none."""
+    try:
+        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+        return [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Unreadable(f"this is no notebook of format 4 ({type(error).__name__})") from None
+
+
+# --- the source --------------------------------------------------------------------------------
+
+
+def settings_of(raw):
+    """{key: value} of the lines `key: value` of a raw cell."""
+    return dict(re.findall(r"^(\w+): *(.*)$", raw, re.M))
+
+
+def read_test(source):
+    """The test that a cell defines, its settings in a first string."""
+    match = re.match(r'""" # BEGIN TEST CONFIG\n(.*?)""" # END TEST CONFIG\n(.*)', source, re.S)
+    if not match:
+        raise ValueError(f"a test begins with its settings, not with {source[:40]!r}")
+    settings, body = settings_of(match[1]), match[2].strip()
+    (function,) = ast.parse(body).body
+    arguments = tuple(argument.arg for argument in function.args.args)
+    points, hidden = float(settings["points"]), settings.get("hidden") == "true"
+    return Test(function.name, points, hidden, body, arguments)
+
+
+def without_markers(source):
+    """A solution's cell without the marks of what the student copy leaves out."""
+    lines = [line for line in source.splitlines() if not re.match(r"\s*# (BEGIN|END) SOLUTION", line)]
+    return "\n".join(re.sub(r"\s*# SOLUTION$", "", line) for line in lines).strip()
+
+
+def read_assignment(path):
+    """The assignment whose source is at ``path``."""
+    setup, questions, prose, title = [], [], [], ""
+    within, question, tests, texts, solution = [], None, [], [], []
+    for kind, source in cells_of(path):
+        mark = re.match(r"# (BEGIN|END) (\w+)", source) if kind == "raw" else None
+        if mark and mark[1] == "BEGIN":
+            within.append(mark[2])
+            if mark[2] == "QUESTION":
+                question, tests, texts, solution = settings_of(source), [], [], []
+        elif mark:
+            within.pop()
+            if mark[2] == "QUESTION":
+                questions.append(_question(question, texts, solution, tests))
+        elif kind == "raw":
+            continue
+        elif within[-1:] == ["TESTS"]:
+            tests.append(read_test(source))
+        elif within[-1:] == ["SOLUTION"]:
+            solution.append(without_markers(source))
+        elif kind == "markdown":
+            prose.append(source.strip())
+            title = title or source.splitlines()[0].removeprefix("# ")
+            if within:
+                texts.append(source.strip())
+        elif not questions and not within:
+            setup.append(source)
+    number = Path(path).stem[:2]
+    return Assignment(number, title, tuple(setup), tuple(questions), frozenset(prose))
+
+
+def _question(settings, texts, solution, tests):
+    text = "\n\n".join(texts)
+    name, by_hand = settings["name"], settings.get("manual") == "true"
+    heading = HEADING.search(text)
+    if not heading:
+        raise ValueError(f"the question {name} needs a heading such as `## Title (3 points, 20 minutes)`")
+    points = int(heading[2])
+    given = float(settings["points"]) if by_hand else sum(test.points for test in tests)
+    if given != points or float(settings["points"]) != points:
+        raise ValueError(f"the question {name} says {points} points, but they add up to {given:g}")
+    return Question(
+        name, heading[1], points, int(heading[3]), by_hand, text, "\n\n".join(solution), tuple(tests)
+    )
+
+
+# --- what students hand in ---------------------------------------------------------------------
+
+
+def python_of(source):
+    """A cell's code without the lines that are no Python: commands for IPython and the shell."""
+    if re.match(r"\s*%%(?!time)", source):
+        return ""
+    return "\n".join("" if re.match(r"\s*[%!]", line) else line for line in source.splitlines())
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a student handed in, cut at the cells that check: the code and the prose of each question.
+
+    ``code`` maps a question's name to its cells, or has one entry None if nothing says what belongs
+    to which question; then all cells belong to all.
+    """
+
+    code: dict
+    prose: dict
+
+    def before(self, name):
+        """The questions up to this one, in the notebook's order."""
+        order = list(self.code)
+        return order[: order.index(name) + 1] if name in order else order
+
+
+def read_submission(path, assignment):
+    """What stands in a submission; raises Unreadable."""
+    names = {question.name for question in assignment.questions}
+    setup = {source.strip() for source in assignment.setup}
+    code, prose, cells, texts = {}, {}, [], []
+    for kind, source in cells_of(path):
+        if kind == "code" and source.strip() not in setup:
+            cells.append(python_of(source))
+        if kind == "markdown":
+            text = re.sub(r"<!--.*?-->", "", source, flags=re.S).strip()
+            if text and text != EMPTY and text not in assignment.prose:
+                texts.append(text)
+        for name in CHECK.findall(source) if kind == "code" else ():
+            if name in names and name not in code:
+                code[name], cells = cells, []
+                prose[name], texts = "\n\n".join(texts), []
+    if cells:
+        code[None] = cells
+    return Submission(code, prose)
+
+
+def filled(assignment, answers):
+    """A notebook as a student would hand it in, with these answers by their questions' names."""
+    cells = [("code", source) for source in assignment.setup]
+    for question in assignment.questions:
+        answer = answers.get(question.name, "")
+        cells.append(("markdown", question.text))
+        cells.append(("markdown" if question.by_hand else "code", answer or EMPTY * question.by_hand))
+        cells.append(("code", f'check("{question.name}")'))
+    blank = {"metadata": {}, "outputs": [], "execution_count": None}
+    notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}}
+    notebook["cells"] = [
+        {"cell_type": kind, "source": source, **(blank if kind == "code" else {"metadata": {}})}
+        for kind, source in cells
+    ]
+    return json.dumps(notebook)

@@ -1,0 +1,133 @@
+"""The benchmarks' page says what was measured, and what it is made with is right.  Nothing is timed here."""
+
+import copy
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+import measure
+import page
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMITTED = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+
+
+def test_page_is_what_the_results_give():
+    assert (ROOT / "chapters" / "benchmarks.md").read_text(encoding="utf-8") == page.page(COMMITTED)
+
+
+def problems_of(results):
+    """What results would mislead about."""
+    problems = [f"no section {name}" for name in page.SECTIONS if name not in results]
+    for name, section in results.items():
+        if not re.match(r"\d{4}-\d\d-\d\d, .+, \d+ cores, \w+, Python 3\.\d+\.\d+, \w", section["where"]):
+            problems.append(f"{name} says not where it was measured")
+        for result in section["results"]:
+            title = result["title"]
+            if result["kind"] == "comparison":
+                ours = [row for row in result["rows"] if row["name"] == result["ours"]]
+                if [row["ratio"] for row in ours] != [1.0]:
+                    problems.append(f"{title}: ours is not 1")
+                if not result["agreement"]:
+                    problems.append(f"{title}: results were not compared")
+                for row in result["rows"]:
+                    if not row["low"] <= row["ratio"] <= row["high"] or row["seconds"] <= 0:
+                        problems.append(f"{title}: {row['name']} has impossible numbers")
+                    if row["name"] in ("BSeries", "kauri", "pybs", "optax", "optax, compiled", "torch.optim", "JAX, compiled", "PyTorch") and not any(
+                        wanted["what"].startswith(row["name"] + " / ") for wanted in result["targets"]
+                    ):
+                        problems.append(f"{title}: nothing was wanted of {row['name']}")
+            if result["kind"] == "growth" and not math.isfinite(result["exponent"]):
+                problems.append(f"{title}: no exponent")
+            for wanted in result.get("targets", []):
+                if wanted != measure.target(wanted["what"], wanted["value"], wanted["sense"], wanted["bound"]):
+                    problems.append(f"{title}: {wanted['what']} is judged wrongly")
+    return problems
+
+
+def test_results_are_whole():
+    assert problems_of(COMMITTED) == []
+
+
+def a_comparison(results):
+    return results["runs"]["results"][0]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda r: r.pop("networks"), "no section networks"),
+        (lambda r: r["runs"].update(where="on a fast machine"), "runs says not where it was measured"),
+        (lambda r: a_comparison(r).update(agreement=""), "One trajectory, 2000 steps: results were not compared"),
+        (lambda r: a_comparison(r)["targets"][0].update(value=0.5, met=True), "is judged wrongly"),
+        (lambda r: a_comparison(r).update(targets=[]), "nothing was wanted of torch.optim"),
+        (lambda r: a_comparison(r)["rows"][1].update(low=1e9), "has impossible numbers"),
+    ],
+)
+def test_spoilt_results_are_caught(spoil, said):
+    spoilt = copy.deepcopy(COMMITTED)
+    spoil(spoilt)
+    assert any(said in problem for problem in problems_of(spoilt))
+
+
+def test_page_names_every_loss():
+    """Every ratio below what was wanted stands on the page as NOT MET, with its factor; the control is a page without losses."""
+    missed = [t for s in COMMITTED.values() for r in s["results"] for t in r.get("targets", []) if not t["met"]]
+    assert page.page(COMMITTED).count("| **NOT MET**, ") == len(missed)
+    lost = copy.deepcopy(COMMITTED)
+    a_comparison(lost)["targets"] = [measure.target("optax / bea", 0.5, "at least", 1)]
+    assert "| optax / bea | at least 1 | 0.5 | **NOT MET**, 2× short |" in page.page(lost)
+
+
+# --- what measures -----------------------------------------------------------------------------
+
+
+def test_a_wrong_rival_is_not_timed():
+    assert measure.agree("a rival", [1.0, 2.0], [1.0, 2.0], 1e-9) == "a rival exactly"
+    assert measure.agree("a rival", [1.0, 2.0], [1.0, 2.0 + 2e-10], 1e-9) == "a rival to 1e-10"
+    with pytest.raises(AssertionError, match="a rival: results differ by 5.0e-02, more than 1e-09"):
+        measure.agree("a rival", [1.0, 2.0], [1.0, 2.1], 1e-9)
+    with pytest.raises(AssertionError, match="shapes"):
+        measure.agree("a rival", [1.0, 2.0], [1.0], 1e-9)
+
+
+def test_ratios_are_paired():
+    """A machine that is three times slower in the second round changes no ratio."""
+    result = measure.compared("race", "ours", {"ours": [1.0, 3.0, 1.0], "theirs": [2.0, 6.0]}, agreement="exactly",
+                              targets=[("theirs", "at least", 2), ("theirs", "at most", 1.5)])  # fmt: skip
+    assert [(row["ratio"], row["low"], row["high"], row["rounds"]) for row in result["rows"]] == [(1, 1, 1, 3), (2, 2, 2, 2)]
+    assert [wanted["met"] for wanted in result["targets"]] == [True, False]
+
+
+def test_exponents_are_fitted_where_they_are_meant_to():
+    points = {n: 1e-3 + 2e-6 * n**1.5 if n < 100 else 2e-6 * n**1.5 for n in (1, 10, 100, 1000, 10_000)}
+    assert measure.growth("time", "n", points, fit_from=100)["exponent"] == pytest.approx(1.5)
+    assert measure.growth("time", "n", points, fit_from=1)["exponent"] < 1
+
+
+def test_slow_rivals_stop_early(monkeypatch):
+    """Twenty milliseconds are allowed: what takes as long runs once, what is fast in every round."""
+    monkeypatch.setattr(measure, "processor_seconds", lambda task, repeats=1: task())
+    monkeypatch.setattr(measure, "PATIENCE", 0.02)
+    assert measure.rounds_of({"slow": lambda: 0.5, "fast": lambda: 0.03 / 10}, 3)["slow"] == [0.5]
+    monkeypatch.setattr(measure, "PATIENCE", 12.0)
+    assert measure.rounds_of({"slow": lambda: 0.5}, 3)["slow"] == [0.5] * 3
+
+
+def test_a_missing_rival_is_named():
+    with pytest.raises(measure.Missing, match="no_such_rival"):
+        measure.fresh("import no_such_rival\nprint(1, 2)")
+    numbers, seconds = measure.fresh("print(1, 2, float(sys.argv[1]))", 0.5)
+    assert numbers.tolist() == [1, 2] and seconds == 0.5
+
+
+@pytest.mark.parametrize(("value", "text"), [(0, "0"), (0.12345, "0.123"), (12.345, "12.3"), (1234.5, "1,234"), (99.96, "100")])
+def test_numbers_read_well(value, text):
+    assert page.number(value) == text
+
+
+def test_durations_read_well():
+    assert [page.duration(s) for s in (2.5, 0.0025, 2.5e-6)] == ["2.5 s", "2.5 ms", "2.5 µs"]
