@@ -49,7 +49,7 @@ SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml assignments/report.md
 
 .PHONY: help book test browser-test lite-test pdf lite site system serve peers scale execute claims run-times \
-	bench measure speed assignments course-bench lint constraints clean
+	bench measure assignments course-bench lint constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -114,8 +114,6 @@ bench:  ## measure the library beside other implementations, write chapters/benc
 # In the environment of VENV, whatever that is.
 measure: $(PEERS)
 	PYTHONPATH=tests:benchmarks:$(PYBS) $(BIN)/python benchmarks/run.py $(SECTIONS)
-
-speed: bench
 
 assignments: $(COURSE)  ## make the student copies, the autograders and the solution sheets
 	$(BIN)/python tools/course.py

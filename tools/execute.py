@@ -27,7 +27,7 @@ def execute(path, limit):
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
-        timeout=limit,
+        timeout=round(limit),  # it takes whole seconds only
         kernel_name=KERNELSPEC["name"],
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,

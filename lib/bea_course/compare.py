@@ -100,7 +100,7 @@ def points(symbols, seed, count=5):
     Examples
     --------
     >>> points(sp.symbols("g h"), seed=1, count=1)
-    [{g: 94/101, h: 103/101}]
+    [{g: 96/101, h: 103/101}]
     """
     rng = np.random.default_rng(seed)
     return [

@@ -200,7 +200,7 @@ def _gradient(theta, batch):
 @cache
 def _control(hs, repeats, orders=None):
     """The gaps without penalty."""
-    found = []
+    gaps = []
     for h in hs:
         ends = []
         for order in list(permutations(range(3)))[:orders]:
@@ -218,8 +218,8 @@ def _control(hs, repeats, orders=None):
             k2 = plain(flow + dt / 2 * k1)
             k3 = plain(flow + dt / 2 * k2)
             flow = flow + dt / 6 * (k1 + 2 * k2 + 2 * k3 + plain(flow + dt * k3))
-        found.append(np.linalg.norm(np.mean(ends, axis=0) - flow))
-    return found
+        gaps.append(np.linalg.norm(sum(ends) / len(ends) - flow))
+    return gaps
 
 
 def gap(gap, r=2, hs=(8e-3, 4e-3, 2e-3)):
