@@ -196,7 +196,7 @@ def _check_decay(decay):
 
 def _check_step(n):
     """Raises TypeError or ValueError if ``n`` is neither numbers of steps nor a SymPy expression."""
-    if type(n) is int and n >= 0:
+    if type(n) is int and 0 <= n < 2**53:
         return
     if isinstance(n, sp.Expr) and n.is_extended_real is not False and not n.is_number:
         return
