@@ -100,7 +100,7 @@ def no_other_plugins(monkeypatch):
 
 
 def run(pytester, test, *options):
-    pytester.makepyfile(test_ch00_claims=test)
+    pytester.makepyfile(test_other_claims=test)
     return pytester.runpytest("-p", "claims", "--claims-file=claims.json", *options)
 
 
@@ -111,12 +111,12 @@ def written(pytester):
 
 
 def test_figures_are_written_and_compared(pytester, written):
-    [cases] = [test["cases"] for test in written["test_ch00_claims.py"].values()]
+    [cases] = [test["cases"] for test in written["test_other_claims.py"].values()]
     assert cases == {
         "1": [["slope", "1.01", "about k"], ["exact", "3", "points"]],
         "2": [["slope", "2.03", "about k"], ["exact", "3", "points"]],
     }
-    assert written["test_ch00_claims.py"]["test_line"]["about"] == "A line."
+    assert written["test_other_claims.py"]["test_line"]["about"] == "A line."
     run(pytester, MEASURING.replace("SLOPE", "1.013")).assert_outcomes(passed=2)
 
 
@@ -146,16 +146,16 @@ def test_a_claim_that_says_nothing_fails(pytester, test, options):
 
 
 def test_files_that_did_not_run_are_kept_and_lost_ones_dropped(pytester, written):
-    other = pytester.makepyfile(test_ch01_claims="def test_b(measured): measured('exact', 1)")
+    other = pytester.makepyfile(test_sample_claims="def test_b(measured): measured('exact', 1)")
     result = pytester.runpytest(
         "-p", "claims", "--claims-file=claims.json", "--write-claims", other
     )
     result.assert_outcomes(passed=1)
     both = claims.load(pytester.path / "claims.json")
-    assert list(both) == ["test_ch00_claims.py", "test_ch01_claims.py"]
-    (pytester.path / "test_ch00_claims.py").unlink()
+    assert list(both) == ["test_other_claims.py", "test_sample_claims.py"]
+    (pytester.path / "test_other_claims.py").unlink()
     pytester.runpytest("-p", "claims", "--claims-file=claims.json", "--write-claims", other)
-    assert list(claims.load(pytester.path / "claims.json")) == ["test_ch01_claims.py"]
+    assert list(claims.load(pytester.path / "claims.json")) == ["test_sample_claims.py"]
 
 
 # --- the page ------------------------------------------------------------------------------------

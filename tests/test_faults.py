@@ -100,7 +100,7 @@ GOOD = {
     "rmsprop": (bea.rmsprop, {"rho": 0.9, "epsilon": 1e-8, "epsilon_inside": True, "bias_correction": False}),
     "rooted_trees": (bea.rooted_trees, {"nodes": 3}),
     "rosenbrock": (bea.rosenbrock, {"steepness": 100}),
-    "run": (bea.run, {"optimizer": ADAM, "loss": ONE, "theta0": (1.0,), "h": 0.1, "steps": 3, "batches": None, "memory": None}),
+    "run": (bea.run, {"optimizer": ADAM, "loss": ONE, "theta0": (1.0,), "h": 0.1, "steps": 3, "batches": None, "memory": None, "every": 1}),
     "signum": (bea.signum, {"beta": 0.9, "epsilon": 1e-8}),
     "taylor": (bea.taylor, {"expression": x**2, "symbols": [x], "curve": LINE}),
     "transient_equation": (bea.transient_equation, {"optimizer": ADAM, "loss_or_losses": ONE, "order": 2, "batches": None}),
@@ -139,7 +139,7 @@ SIZES = {
 # What must never pass, although Python would take it: the silent kind of wrong.
 NEVER = {
     ("Average", "decay"): [-1, -0.5, 1.5, "word", None, np.array([np.nan])],
-    ("Average.correction", "n"): [-1, 1.5, float("nan")],
+    ("Average.correction", "n"): [-1, float("inf"), float("nan")],
     ("Average.weights", "count"): [0, -1, True],
     ("Loss", "expression"): [sp.I, sp.nan, sp.oo],
     ("Loss.value", "theta"): [np.ma.masked, np.array([None])],
@@ -152,7 +152,7 @@ NEVER = {
     ("adam", "beta"): [np.ma.masked, True, 1, -0.1, [0.5, 1.0]],
     ("elementary_differential", "tree"): ["", [], {}, "word"],
     ("lag", "decay"): [-0.5, 1.5, float("nan"), 1],
-    ("lag", "n"): [-1, 0.5, float("nan")],
+    ("lag", "n"): [-1, float("inf"), float("nan")],
     ("logistic_regression", "rows"): [None, True, (), [600]],
     ("moments", "count"): [0, -1, True],
     ("order_study", "horizon"): [True, float("inf")],

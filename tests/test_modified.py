@@ -664,20 +664,20 @@ def test_points_and_settings_must_fit():
 
 def wrong_second_moment(monkeypatch):
     """mu_2 = beta/(1-beta)^2, the variance, in the place of beta(1+beta)/(1-beta)^2."""
-    right = averages.moments
-    monkeypatch.setattr(averages, "moments", lambda decay, count: [m if r != 2 else decay / (1 - decay) ** 2 for r, m in enumerate(right(decay, count))])
+    right = averages.age_moments
+    monkeypatch.setattr(averages, "age_moments", lambda decay, count: [m if r != 2 else decay / (1 - decay) ** 2 for r, m in enumerate(right(decay, count))])
 
 
 def wrong_first_moment(monkeypatch):
     """A lag of 1/(1-beta), as if the average did not hold the present gradient."""
-    right = averages.moments
-    monkeypatch.setattr(averages, "moments", lambda decay, count: [m if r != 1 else 1 / (1 - decay) for r, m in enumerate(right(decay, count))])
+    right = averages.age_moments
+    monkeypatch.setattr(averages, "age_moments", lambda decay, count: [m if r != 1 else 1 / (1 - decay) for r, m in enumerate(right(decay, count))])
 
 
 def future_instead_of_past(monkeypatch):
     """s -> s + i in the place of s - i."""
-    right = averages.moments
-    monkeypatch.setattr(averages, "moments", lambda decay, count: [(-1) ** r * m for r, m in enumerate(right(decay, count))])
+    right = averages.age_moments
+    monkeypatch.setattr(averages, "age_moments", lambda decay, count: [(-1) ** r * m for r, m in enumerate(right(decay, count))])
 
 
 def other_bernoulli_number(monkeypatch):

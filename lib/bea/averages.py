@@ -200,8 +200,8 @@ def _check_step(n):
         return
     if isinstance(n, sp.Expr) and n.is_extended_real is not False and not n.is_number:
         return
-    numbers = np.asarray(n)
+    numbers = np.asarray(n)  # a smooth curve has values between the steps, too
     if isinstance(n, (bool, np.ma.MaskedArray)) or numbers.dtype.kind not in "iuf" or not numbers.size:
-        raise TypeError(f"the number of the step must be whole, 0 or more, not {n!r}")
-    if not np.all((numbers >= 0) & (numbers == np.floor(numbers)) & np.isfinite(numbers)):
-        raise ValueError(f"the number of the step must be whole, 0 or more, not {n}")
+        raise TypeError(f"the number of the step must be a number, 0 or more, not {n!r}")
+    if not np.all((numbers >= 0) & np.isfinite(numbers)):
+        raise ValueError(f"the number of the step must be finite, 0 or more, not {n}")
