@@ -13,6 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import execute
+import pace
 from bea.explore import MIME
 
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
@@ -658,14 +659,14 @@ def test_execute_is_deterministic_and_normal(tmp_path):
 
 def run_nbval(pytester, limit):
     # A process of its own, and the plugin by name: the way the real run has it.
-    here = str(Path(__file__).parent)
+    here = Path(__file__).parent
     return pytester.runpytest_subprocess(
-        "--nbval", "-p", "notebook_clock", f"--notebook-limit={limit}", "-o", f"pythonpath={here}"
+        "--nbval", "-p", "notebook_clock", f"--notebook-limit={limit}", "-o", f"pythonpath={here} {here.parent / 'tools'}"
     )
 
 
 def test_slow_notebook_fails(pytester, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(pace.__file__).parent}")
     source = "import time\ntime.sleep(0.3)"
     notebook = execute.normalize(new_notebook(cells=[new_code_cell(source) for _ in range(3)]))
     for number, cell in enumerate(notebook.cells, 1):
