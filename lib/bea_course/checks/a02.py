@@ -142,7 +142,8 @@ def _plain(hs, k):
     found = []
     for h in hs:
         x = np.array([1.5, 1.0])
-        for _ in range(round(1 / h)):
+        steps = round(1 / h)
+        for _ in range(steps):
             x = x + h * f(x + k * h * f(x))
         found.append(np.linalg.norm(x - flow))
     return found
