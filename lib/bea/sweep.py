@@ -68,6 +68,8 @@ def sweep(function, grid, *, repeats=None, seed=0, executor=None, folder=None, p
     ImportError
         Without xarray (``pip install bea-book[scale]``).
 
+    Notes
+    -----
     An error of the function itself is passed on, with a note that says at which setting; what is
     finished by then stays in ``folder``.  The function is recognized by its name, its own code and
     the plain values bound to it; what it calls or reads besides is not watched.
