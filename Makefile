@@ -61,7 +61,7 @@ book: $(BUILT)  ## make the environment, execute every notebook, build the site
 test: $(INSTALLED)  ## make the environment, run all tests, doctests and notebooks
 	limit=$$($(BIN)/python tools/pace.py $(LIMIT)) && \
 	$(BIN)/python -m pytest tests lib chapters --doctest-modules --nbval --nbval-cell-timeout=$$limit \
-	  --notebook-limit=$$limit -n 2 --dist loadfile --durations=10 -rs
+	  --notebook-limit=$(LIMIT) -n 2 --dist loadfile --durations=10 -rs
 
 # In turn, because the pages offer the PDF and JupyterLite only if they are there when they are built.
 browser-test: $(BROWSER) $(WEB)  ## test the built book in Chromium, with the network cut off

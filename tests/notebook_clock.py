@@ -4,15 +4,17 @@ nbval makes one test of every code cell and starts the kernel in the first one's
 adds up the time of a notebook's tests as they run, fails the cell during which the sum passes
 `--notebook-limit`, and lists all sums at the end.  So no notebook is run twice to be timed.
 
-A machine that others use may become slower after the limit was set: before a notebook fails, the
-machine's pace is taken again, and the limit is stretched by as much as it has fallen.
+The limit is meant for a machine of a certain pace (`tools/pace.py`).  Before a notebook fails, the
+pace is taken as it is then, by the clock, with all that the machine does besides, and the limit is
+stretched accordingly.
 """
 
+import time
 from collections import defaultdict
 
 import pytest
 
-from pace import loop
+from pace import loop, stretched
 
 
 def pytest_addoption(parser):
@@ -32,7 +34,6 @@ def pytest_configure(config):
 class NotebookClock:
     def __init__(self, limit):
         self.limit = limit
-        self.pace = None  # at the first notebook
         self.allowed = defaultdict(lambda: limit)
         self.running = defaultdict(float)  # seconds so far, in the process that runs the cells
         self.reported = defaultdict(float)  # the same in the process that writes the summary
@@ -42,20 +43,21 @@ class NotebookClock:
         outcome = yield
         if item.path.suffix != ".ipynb":
             return
-        if self.pace is None:
-            self.pace = loop()
         before = self.running[item.path]
         after = self.running[item.path] = before + call.duration
         report = outcome.get_result()
         # Once is enough: the cells after it need not fail, too.
         if before <= self.allowed[item.path] < after and report.passed:
-            self.allowed[item.path] = self.limit * max(1, loop() / self.pace)
+            start = time.perf_counter()
+            loop()
+            here = stretched(self.limit, time.perf_counter() - start)
+            self.allowed[item.path] = max(here, self.allowed[item.path])
             if after <= self.allowed[item.path]:
                 return
             report.outcome = "failed"
             report.longrepr = (
                 f"{item.path.name} has run for {after:.1f} s in this cell's {call.when}; "
-                f"the limit for the whole notebook is {self.limit:g} s"
+                f"the limit for the whole notebook is {self.limit:g} s, here {self.allowed[item.path]:.1f} s"
             )
 
     def pytest_runtest_logreport(self, report):
