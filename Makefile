@@ -58,11 +58,11 @@ book: $(BUILT)  ## make the environment, execute every notebook, build the site
 	@echo "The book is up to date: $(CURDIR)/$(SITE)"
 	@echo "Open that file, or run 'make serve' and go to http://localhost:$(PORT)/"
 
-# Two notebooks at a time share the cores, and each may take half as long again as it may alone.
+# The notebooks one at a time, because each is timed.
 test: $(INSTALLED)  ## make the environment, run all tests, doctests and notebooks
-	limit=$$($(BIN)/python tools/pace.py $(LIMIT)) && \
-	$(BIN)/python -m pytest tests lib chapters --doctest-modules --nbval --nbval-cell-timeout=$$limit \
-	  --notebook-limit=$$(($(LIMIT) * 3 / 2)) -n 2 --dist loadfile --durations=10 -rs
+	$(BIN)/python -m pytest tests lib --doctest-modules -n 2 --dist loadfile --durations=10 -rs
+	PYTHONPATH=tests:tools $(BIN)/python -m pytest chapters -p notebook_clock --nbval \
+	  --nbval-cell-timeout=$$($(BIN)/python tools/pace.py $(LIMIT)) --notebook-limit=$(LIMIT) --durations=10
 
 # In turn, because the pages offer the PDF and JupyterLite only if they are there when they are built.
 browser-test: $(BROWSER) $(WEB)  ## test the built book in Chromium, with the network cut off
