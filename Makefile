@@ -107,7 +107,7 @@ claims: $(PEERS)  ## run the claim tests and write chapters/claims.json (CLAIMS=
 run-times: $(INSTALLED)  ## measure every notebook and write chapters/run_times.md
 	$(BIN)/python tools/run_times.py --limit $(LIMIT) $(CHAPTERS)
 
-bench:  ## measure the library beside other implementations, write chapters/benchmarks.md (ten minutes)
+bench:  ## measure the library beside other implementations, write chapters/benchmarks.md
 	@test -d $(PYBS) || GIT_TERMINAL_PROMPT=0 timeout 60 git clone --quiet --depth 1 https://github.com/henriksu/pybs $(PYBS) \
 	  || echo "pybs cannot be fetched: it is left out."
 	$(MAKE) VENV=_build/bench/venv measure

@@ -14,6 +14,7 @@ from bea.modified import (
     with_settings,
 )
 from bea.optimizers import Optimizer
+from bea.series import whole
 
 __all__ = ["Divergence", "flow", "run", "walk"]
 
@@ -74,11 +75,9 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None, every=1
     >>> run(gradient_descent(), quadratic([1]), theta0=(1.0,), h=0.5, steps=4, every=2).ravel().tolist()
     [1.0, 0.25, 0.0625]
     """
-    steps = _steps(steps)
-    if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1 or steps % every:
-        raise ValueError(
-            f"every = {every!r} must be a positive whole number that divides the number of steps, {steps}"
-        )
+    steps, every = whole("steps", steps, 0), whole("every", every, 1)
+    if steps % every:
+        raise ValueError(f"every = {every} must divide the number of steps, {steps}")
     optimizer, losses, theta, h, batches, state, correct = _prepared(
         optimizer, loss, theta0, h, batches, memory
     )
@@ -159,9 +158,7 @@ def flow(equation, theta0, h, steps, *, per_step=1):
     >>> flow(modified_equation(gradient_descent(), quadratic([1]), order=1), (1.0,), h=0.5, steps=2).ravel().round(6).tolist()
     [1.0, 0.606531, 0.367879]
     """
-    h, steps, per_step = step_size(h), _steps(steps), _steps(per_step)
-    if per_step == 0:
-        raise ValueError("per_step = 0 was given; there must be at least one point for each step")
+    h, steps, per_step = step_size(h), whole("steps", steps, 0), whole("per_step", per_step, 1)
     if np.ndim(h):
         raise ValueError(
             f"a flow takes one step size, not {h!r}: its times n h are common to all points"
@@ -334,14 +331,6 @@ def _solve(field, start, time, method="DOP853", **options):
 
 
 # --- shared small parts -------------------------------------------------------------------------
-
-
-def _steps(steps):
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
-        raise TypeError(f"the number of steps {steps!r} must be a whole number")
-    if steps < 0:
-        raise ValueError(f"the number of steps {steps} must not be negative")
-    return int(steps)
 
 
 def _check_finite(path, what, where, every=1):
