@@ -1,6 +1,7 @@
 """No text of a solution, and no hidden test, may stand in what is published."""
 
 import html
+import io
 import json
 import re
 import subprocess
@@ -61,8 +62,6 @@ def words_of(name, data):
         return done.stdout.decode("utf-8", "replace")
     if suffix in (".whl", ".zip"):
         try:
-            import io
-
             with ZipFile(io.BytesIO(data)) as archive:
                 return "\n".join(words_of(part, archive.read(part)) for part in archive.namelist())
         except BadZipFile:

@@ -19,6 +19,7 @@ PACKAGES = {
     "fonts-freefont-otf": "FreeSerif.otf",
     "fonts-dejavu-core": "DejaVuSansMono.ttf",
     "fonts-texgyre-math": "texgyretermes-math.otf",
+    "poppler-utils": "pdftotext",  # reads the PDF for the check that no solution leaks
 }
 # the browser test takes the browser that CHROMIUM names, if there is one
 BROWSER = {} if os.environ.get("CHROMIUM") else {"chromium": "chromium"}
