@@ -126,10 +126,11 @@ course-bench: $(INSTALLED)  ## mark every wrong answer and a class of 200, write
 lint: $(INSTALLED)  ## check the Python sources' style
 	$(BIN)/ruff check lib tests tools benchmarks assignments
 
+# soupsieve 3 needs Python 3.11.5, and Debian 12 has 3.11.2.
 constraints:  ## pin again what the requirements bring in (fresh environment; a few minutes)
 	rm -rf _build/pins
 	$(PYTHON) -m venv _build/pins
-	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt requirements-scale.txt requirements-browser.txt requirements-lite.txt requirements-course.txt) wheel
+	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt requirements-scale.txt requirements-browser.txt requirements-lite.txt requirements-course.txt) wheel 'soupsieve<3'
 	_build/pins/bin/python -m pip check
 	{ grep '^#' constraints.txt; \
 	  _build/pins/bin/python -m pip freeze --all --exclude pip | sed 's/+cpu$$//' | sort -f; } > _build/constraints.txt
