@@ -59,7 +59,7 @@ class Net:
         return self.loss_and_gradient(theta[None])[1][0]
 
     def hessian_vector(self, theta, v):
-        """By a central difference; the chapter takes a complex step."""
+        """By a central difference; the chapter's network differentiates its backpropagation."""
         step = 1e-5 / np.linalg.norm(v)
         return (self.gradient(theta + step * v) - self.gradient(theta - step * v)) / (2 * step)
 

@@ -74,6 +74,15 @@ def test_the_gradient_is_a_complex_step_of_the_value(case):
     np.testing.assert_allclose(loss.gradient(theta), steps, rtol=1e-11, atol=1e-15)
 
 
+def test_hessian_vector_products_are_complex_steps_of_the_gradient(case):
+    _, _, loss, theta = case
+    points = np.stack([theta, 0.3 * theta, -theta])
+    v = np.random.default_rng(5).normal(size=points.shape)
+    moved = loss.gradient_code((points + 1e-20j * v).T).imag.T / 1e-20
+    np.testing.assert_allclose(loss.hessian_vector(points, v), moved, rtol=1e-11, atol=1e-15)
+    np.testing.assert_allclose(loss.hessian_vector(points, v[0])[2], loss.hessian_vector(-theta, v[0]), rtol=1e-11, atol=1e-15)
+
+
 def test_hessian_vector_products_are_differences_of_the_gradient(case):
     _, _, loss, theta = case
     v = np.random.default_rng(2).normal(size=len(theta))

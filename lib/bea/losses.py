@@ -270,6 +270,9 @@ class NumericLoss(_Problem):
         runs on a Series
         too, which is all that the engine needs.
 
+    hessian_vector_code : function of theta and v, both (d, ...), that returns the Hessian's product
+        with v, shape (d, ...); without it one complex step of the gradient gives the product
+
     Examples
     --------
     >>> bowl = NumericLoss(2, lambda t: (t * t).sum(axis=0) / 2, lambda t: t)
@@ -280,6 +283,7 @@ class NumericLoss(_Problem):
     dimension: int
     value_code: Callable
     gradient_code: Callable
+    hessian_vector_code: Callable | None = None
 
     def __post_init__(self):
         if (
@@ -292,6 +296,16 @@ class NumericLoss(_Problem):
             raise TypeError(
                 f"value_code and gradient_code must be functions of theta, not {self.value_code!r} and {self.gradient_code!r}"
             )
+        if self.hessian_vector_code is not None and not callable(self.hessian_vector_code):
+            raise TypeError(
+                f"hessian_vector_code must be a function of theta and v, or None, not {self.hessian_vector_code!r}"
+            )
+
+    def hessian_vector(self, theta, v):
+        r"""The product :math:`\nabla^2 E(\theta)\,v`, by ``hessian_vector_code`` if it was given."""
+        if self.hessian_vector_code is None:
+            return super().hessian_vector(theta, v)
+        return np.moveaxis(self.hessian_vector_code(*self._point_and_direction(theta, v)), 0, -1)
 
 
 def quadratic(curvature):

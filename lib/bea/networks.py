@@ -3,7 +3,9 @@ r"""Small neural networks on real data, behind the interface of :mod:`bea.losses
 A network is layers of :math:`\tanh`, the last one linear, and a softmax; its loss is the mean
 cross-entropy.  If its features come as several patches of one image, all patches share the weights
 of the first layer, and the network is convolutional.  Gradients are written out by hand
-(backpropagation) in code that is analytic, so that a complex step gives Hessian-vector products.
+(backpropagation), and so are their derivatives along a direction, the Hessian-vector products
+(Pearlmutter, Neural Computation 6, 1994, 147-160).  The code is analytic, so that complex steps can
+check it.
 
 All parameters stand in one vector: for each layer its weights, row by row, then its biases.  Many
 points :math:`\theta` (seeds, settings of an optimizer) are computed at once.
@@ -108,6 +110,9 @@ class Network:
         hit = np.zeros((self.widths[-1], len(labels)))
         hit[labels, np.arange(len(labels))] = 1
         rows = self._rows(features)
+        # Once an array of nearly 32 MB was made and dropped, glibc keeps freed memory of that size.
+        # Else it returns the arrays of each gradient to the system, which takes longer than to fill them.
+        np.empty(2**22 - 2**10)
 
         def value(theta):
             scores = self._forward(theta, rows)[-1]
@@ -133,7 +138,36 @@ class Network:
             parts = [part.reshape(len(part), -1) for part in reversed(found)]
             return _like(theta, np.concatenate(parts, axis=1).T)
 
-        return NumericLoss(self.dimension, value, gradient)
+        def hessian_vector(theta, v):
+            """The gradient's derivative along ``v``, product by product; ``d_x`` is that of ``x``."""
+            inputs = self._forward(theta, rows)
+            d_inputs = self._forward_along(theta, v, inputs)
+            p, d_scores = np.exp(_log_softmax(inputs.pop())), d_inputs.pop()
+            delta = (p - hit) / len(labels)
+            d_delta = p * (d_scores - (p * d_scores).sum(axis=1, keepdims=True)) / len(labels)
+            weights, d_weights = self._layers(theta), self._layers(v)
+            found = []
+            while weights:
+                w, d_w, x, d_x = weights.pop(), d_weights.pop(), inputs.pop(), d_inputs.pop()
+                product = x @ d_delta.swapaxes(1, 2)
+                if weights:
+                    product += d_x @ delta.swapaxes(1, 2)
+                found += [d_delta.sum(axis=2), product]
+                if weights:
+                    back, d_back = w[:, :-1] @ delta, w[:, :-1] @ d_delta
+                    d_back += d_w[:, :-1] @ delta
+                    d_x *= 2 * x * back
+                    x *= x
+                    slope = np.subtract(1, x, out=x)
+                    delta = np.multiply(back, slope, out=back)
+                    d_back *= slope
+                    d_delta = np.subtract(d_back, d_x, out=d_back)
+                if len(weights) == 1:
+                    delta, d_delta = (a.reshape(len(a), self.widths[1], -1) for a in (delta, d_delta))
+            parts = [part.reshape(len(part), -1) for part in reversed(found)]
+            return _like(theta, np.concatenate(parts, axis=1).T)
+
+        return NumericLoss(self.dimension, value, gradient, hessian_vector)
 
     def predict(self, theta, features):
         """The most likely class of each example: shape (examples,) or (batch, examples)."""
@@ -182,6 +216,22 @@ class Network:
                 x = x.reshape(len(x), -1, rows.shape[2] // self.patches)
             inputs.append(x)
         return inputs
+
+    def _forward_along(self, theta, v, inputs):
+        """The derivatives along ``v`` of what `_forward` returned; the first does not depend on theta."""
+        layers = list(zip(self._layers(theta), self._layers(v), inputs, inputs[1:]))
+        found = [None]
+        for k, (w, d_w, x, y) in enumerate(layers):
+            d_y = d_w[:, :-1].swapaxes(1, 2) @ x
+            d_y += d_w[:, -1, :, None]
+            if k > 0:
+                d_y += w[:, :-1].swapaxes(1, 2) @ found[k]
+            d_y = d_y.reshape(y.shape)
+            if k < len(layers) - 1:
+                slope = y * y
+                d_y *= np.subtract(1, slope, out=slope)  # y was a tanh
+            found.append(d_y)
+        return found
 
 
 def patches(images, size, stride=1):
