@@ -3,6 +3,7 @@
 #   CHAPTERS the notebooks that `execute` runs    PORT     where `serve` listens
 #   CLAIMS   the tests that `claims` runs
 #   SECTIONS what `bench` measures: fields runs networks flows if none is named; book takes longer
+#   EXECUTE  no: the book's pages show the notebooks' outputs as they are committed
 #   LIMIT    seconds that a notebook may run, stretched on a slow machine
 VENV     ?= .venv
 PYTHON   ?= python3
@@ -202,7 +203,7 @@ $(LITE): $(JUPYTER) $(SOURCES) $(wildcard assignments/student/*.ipynb) pyproject
 # A PDF and a JupyterLite site that are there are kept up to date, since the pages offer them.
 $(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py tools/leaks.py tools/pdf_link.py $(wildcard assignments/[0-9]*.ipynb) tools/launch.py \
   $(wildcard $(PDF) $(LITE))
-	@echo "Executing and building the book ..."
+	@echo "$(if $(filter no,$(EXECUTE)),Building the book from the committed outputs,Executing and building the book) ..."
 	$(BIN)/jupyter-book build . --all -W -n --keep-going
 	$(BIN)/python tools/check_site.py _build/html
 	@touch $@

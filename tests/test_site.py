@@ -166,6 +166,22 @@ def test_only_github_gives_an_address(address):
         book_site.site_address(address)
 
 
+@pytest.mark.parametrize("wanted, mode", [(None, "force"), ("yes", "force"), ("no", "off")])
+def test_execute_no_takes_the_committed_outputs(wanted, mode, monkeypatch):
+    monkeypatch.delenv("EXECUTE", raising=False)
+    if wanted:
+        monkeypatch.setenv("EXECUTE", wanted)
+    config = SimpleNamespace(nb_execution_mode="force")
+    book_site.choose_execution(None, config)
+    assert config.nb_execution_mode == mode
+
+
+def test_execute_is_yes_or_no(monkeypatch):
+    monkeypatch.setenv("EXECUTE", "never")
+    with pytest.raises(ConfigError, match="'never'; it must be yes or no"):
+        book_site.choose_execution(None, None)
+
+
 def test_missing_mathjax_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(book_site, "MATHJAX", tmp_path / "nowhere")
     app = SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=tmp_path)

@@ -4,6 +4,7 @@ _config.yml lists it under `local_extensions`.  It
 
 - derives the site's public address from the repository's, and hands it to the extensions that need
   it (canonical links, social cards, sitemap, 404 page);
+- takes the notebooks' outputs as they are committed, if the environment says `EXECUTE=no`;
 - takes each page's description from the page, and complains where there is none;
 - puts MathJax beside the pages, from the npm package that tools/web pins, so that reading the book
   asks no other server for anything;
@@ -12,6 +13,7 @@ _config.yml lists it under `local_extensions`.  It
 """
 
 import html
+import os
 import re
 import shutil
 from pathlib import Path
@@ -95,6 +97,14 @@ def set_addresses(app, config):
     config.notfound_context = {"title": "Page not found", "body": body}
 
 
+def choose_execution(app, config):
+    wanted = os.environ.get("EXECUTE", "yes")
+    if wanted not in ("yes", "no"):
+        raise ConfigError(f"EXECUTE is {wanted!r}; it must be yes or no")
+    if wanted == "no":
+        config.nb_execution_mode = "off"
+
+
 def complete_head(app, pagename, templatename, context, doctree):
     """Description and icon of one page, before its social card is made."""
     context.setdefault("metatags", "")
@@ -173,6 +183,7 @@ def finish(app, exception):
 def setup(app):
     # Lower numbers come first.  500 is everyone's default; the 404 page's addresses are made at 400.
     app.connect("config-inited", set_addresses, priority=100)
+    app.connect("config-inited", choose_execution)
     app.connect("html-page-context", complete_head, priority=450)
     app.connect("html-page-context", drop_files, priority=900)
     app.connect("html-page-context", preload_fonts, priority=900)
