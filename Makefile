@@ -204,6 +204,8 @@ $(LITE): $(JUPYTER) $(SOURCES) $(wildcard assignments/student/*.ipynb) pyproject
 $(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py tools/leaks.py tools/pdf_link.py $(wildcard assignments/[0-9]*.ipynb) tools/launch.py \
   $(wildcard $(PDF) $(LITE))
 	@echo "$(if $(filter no,$(EXECUTE)),Building the book from the committed outputs,Executing and building the book) ..."
+	@# Files of an older build change the new one: Sphinx adds a checksum to the style sheets that it finds.
+	@mkdir -p _build/html && find _build/html -mindepth 1 -maxdepth 1 ! -name lite -exec rm -rf {} +
 	$(BIN)/jupyter-book build . --all -W -n --keep-going
 	$(BIN)/python tools/check_site.py _build/html
 	@touch $@
