@@ -147,19 +147,23 @@ def tree_coefficients(optimizer, nodes):
         for i, a in enumerate(left):
             if a:
                 for j, b in enumerate(right):
-                    product[i + j] += a * b
+                    if b:
+                        product[i + j] += a * b
         return tuple(product)
+
+    def power(values, i):
+        """The coefficient of s^i after the step, from those of the gradient."""
+        terms = (v * matrix[j][i] for j, v in enumerate(values) if v and j >= i - 1)
+        return sum(terms, domain.zero)
 
     @cache
     def curve(tree):
         values = along(tree)
-        return tuple(
-            sum((values[j] * matrix[j][i] for j in range(max(i - 1, 0), len(values))), domain.zero)
-            for i in range(len(values) + 1)
-        )
+        return tuple(power(values, i) for i in range(len(values) + 1))
 
     trees = [tree for n in range(1, nodes + 1) for tree in rooted_trees(n)]
-    return {tree: sp.factor(domain.to_sympy(curve(tree)[1])) for tree in trees}
+    found = {tree: domain.to_sympy(power(along(tree), 1)) for tree in trees}
+    return found if domain is QQ else {tree: sp.factor(value) for tree, value in found.items()}
 
 
 def _linear_memory(optimizer):
