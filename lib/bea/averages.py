@@ -175,21 +175,19 @@ def _check_decay(decay):
     """Raises TypeError or ValueError if ``decay`` is neither numbers in [0, 1) nor a SymPy expression."""
     if type(decay) is float and 0 <= decay < 1:  # what it nearly always is
         return
-    wrong_kind = TypeError(
-        f"a decay must be a real number, an array of them or a SymPy expression, not {decay!r}"
-    )
     if isinstance(decay, sp.Expr):
-        if decay.is_extended_real is False:
-            raise wrong_kind
-        if not decay.is_number:
+        right_kind = decay.is_extended_real is not False
+        if right_kind and not decay.is_number:
             return
-        if not decay.is_finite:
+        if right_kind and not decay.is_finite:
             raise ValueError(f"a decay must be in [0, 1), not {decay}")
-    elif isinstance(decay, (bool, np.ma.MaskedArray)) or not isinstance(decay, (Real, np.ndarray)):
-        raise wrong_kind
+    else:
+        right_kind = isinstance(decay, (Real, np.ndarray)) and not isinstance(decay, (bool, np.ma.MaskedArray))
     numbers = np.asarray(decay)
-    if numbers.size == 0 or numbers.dtype.kind not in "iufO":
-        raise wrong_kind
+    if not right_kind or numbers.size == 0 or numbers.dtype.kind not in "iufO":
+        raise TypeError(
+            f"a decay must be a real number, an array of them or a SymPy expression, not {decay!r}"
+        )
     if not np.all((numbers >= 0) & (numbers < 1)):
         raise ValueError(f"a decay must be in [0, 1), not {decay}")
 

@@ -374,23 +374,21 @@ def _stability(name, value):
 
 
 def _hyperparameter(name, value, allowed, range_in_words):
-    wrong_kind = TypeError(
-        f"{name} = {value!r} must be a real number, a one-dimensional array of them "
-        "or a SymPy expression"
-    )
     if isinstance(value, Fraction):
         value = sp.Rational(value.numerator, value.denominator)
-    if isinstance(value, sp.Basic):
-        if not isinstance(value, sp.Expr) or value.is_extended_real is False:
-            raise wrong_kind
+    if isinstance(value, sp.Expr) and value.is_extended_real is not False:
         if value.is_number and not allowed(float(value)):
             raise ValueError(f"{name} = {value} must be {range_in_words}")
         return value
-    if isinstance(value, bool) or not isinstance(value, (Real, np.ndarray, list, tuple)):
-        raise wrong_kind
-    array = np.asarray(value)
-    if isinstance(value, np.ma.MaskedArray) or array.dtype.kind not in "iuf" or array.ndim > 1 or array.size == 0:
-        raise wrong_kind
+    right_kind = isinstance(value, (Real, np.ndarray, list, tuple)) and not isinstance(
+        value, (bool, sp.Basic, np.ma.MaskedArray)
+    )
+    array = np.asarray(value) if right_kind else None
+    if not right_kind or array.dtype.kind not in "iuf" or array.ndim > 1 or array.size == 0:
+        raise TypeError(
+            f"{name} = {value!r} must be a real number, a one-dimensional array of them "
+            "or a SymPy expression"
+        )
     wrong = ~allowed(array.astype(float))
     if np.any(wrong):
         raise ValueError(
