@@ -121,7 +121,7 @@ assignments: $(COURSE)  ## make the student copies, the autograders and the solu
 	$(BIN)/python tools/course.py
 	@echo "Student copies: assignments/student; autograders and solution sheets: _build/assignments"
 
-course-bench: $(INSTALLED)  ## mark every wrong answer and a class of 200, write assignments/report.md (half an hour)
+course-bench: $(INSTALLED)  ## mark every wrong answer and a class of 200, write assignments/report.md (ten minutes)
 	PYTHONPATH=tools $(BIN)/python tools/course_report.py
 
 lint: $(INSTALLED)  ## check the Python sources' style
