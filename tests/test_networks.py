@@ -103,6 +103,26 @@ def test_a_batch_is_its_points_one_by_one(case):
     assert (points == before).all()
 
 
+def test_many_points_are_taken_in_groups(case):
+    _, _, loss, theta = case
+    points = theta[:, None] * np.linspace(-1, 1, 5)
+    v = np.random.default_rng(6).normal(size=points.shape)
+    asked = []
+
+    def code(*arguments):
+        asked.append(arguments[0].shape[1])
+        return loss.hessian_vector_code(*arguments)
+
+    grouped = bea.networks._in_groups(2, code)(points, v)
+    assert asked == [2, 2, 1]
+    np.testing.assert_array_equal(grouped, loss.hessian_vector_code(points, v))
+    data = np.random.default_rng(7).normal(size=(3000, 30))  # of which only one point fits at a time
+    large = bea.Network((30, 2)).loss(data, (data[:, 0] > 0).astype(int))
+    some = np.random.default_rng(8).normal(size=(3, 62))
+    np.testing.assert_array_equal(large.gradient(some), [large.gradient(p) for p in some])
+    np.testing.assert_array_equal(large.value(some), [large.value(p) for p in some])
+
+
 def test_calls_leave_no_trace(case):
     """The code works in place; neither data nor parameters may change."""
     _, _, loss, theta = case

@@ -3,7 +3,6 @@
 from itertools import count, islice
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from bea.compiled import numba_run, straight_line_step
 from bea.losses import batch_losses
@@ -318,6 +317,10 @@ def _flow_in_pieces(equation, start, h, steps, per_step):
 
 def _solve(field, start, time, method="DOP853", **options):
     """SciPy's solution from ``start`` up to ``time``."""
+    from scipy.integrate import (
+        solve_ivp,  # here, because it takes nearly half of the library's start
+    )
+
     with np.errstate(all="ignore"):  # a blow-up is reported by whoever called
         return solve_ivp(
             lambda t, y: field(y.reshape(start.shape)).ravel(),

@@ -167,7 +167,12 @@ class Network:
             parts = [part.reshape(len(part), -1) for part in reversed(found)]
             return _like(theta, np.concatenate(parts, axis=1).T)
 
-        return NumericLoss(self.dimension, value, gradient, hessian_vector)
+        # As many points at once as leave a layer's numbers in the processor's cache.
+        size = max(1, 2**16 // (max(self.widths) * rows.shape[2]))
+        return NumericLoss(
+            self.dimension,
+            *(_in_groups(size, code) for code in (value, gradient, hessian_vector)),
+        )
 
     def predict(self, theta, features):
         """The most likely class of each example: shape (examples,) or (batch, examples)."""
@@ -267,6 +272,18 @@ def _numbers(name, values):
     if not np.all(np.isfinite(array)):
         raise ValueError(f"{name} must be finite")
     return array.astype(float)
+
+
+def _in_groups(size, code):
+    """The same function, with at most ``size`` points at a time."""
+
+    def grouped(*points):  # theta, or theta and v
+        if points[0].ndim == 1 or points[0].shape[1] <= size:
+            return code(*points)
+        starts = range(0, points[0].shape[1], size)
+        return np.concatenate([code(*(p[:, a : a + size] for p in points)) for a in starts], axis=-1)
+
+    return grouped
 
 
 def _tanh(x):
