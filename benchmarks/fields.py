@@ -24,6 +24,7 @@ if name == "kauri":
     import kauri
 elif name == "BSeries":
     from BSeries import bs
+sp.lambdify((), 0, "numpy")  # the first call imports what NumPy had put off
 began = time.process_time()
 if name == "bea":
     terms = bea.modified_equation(bea.gradient_descent(), loss, order).coefficients(point)
