@@ -166,3 +166,32 @@ def test_no_memory_leaves_the_value_alone():
     assert Average(identity, 0).along(series) is series
     for zero in (0.0, sp.Integer(0)):
         np.testing.assert_array_equal(Average(identity, zero).along(series).coefficients.astype(float), series.coefficients)
+
+
+# --- refusals ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decay", [1.5, -0.1, 1, np.array([0.5, 1.5]), np.array([0.5, np.nan]), sp.Rational(3, 2), sp.oo])
+def test_a_decay_out_of_range_is_refused(decay):
+    for refuse in (lambda: lag(decay), lambda: moments(decay, 3), lambda: Average(identity, decay)):
+        with pytest.raises(ValueError, match="must be in"):
+            refuse()
+
+
+@pytest.mark.parametrize("n", [-1, -0.5, np.array([0, -1]), np.inf, np.nan])
+def test_a_step_before_the_first_is_refused(n):
+    with pytest.raises(ValueError, match="finite, 0 or more"):
+        lag(0.9, n)
+
+
+@pytest.mark.parametrize("n", ["3", True, 1j, np.array([]), sp.I])
+def test_a_step_that_is_no_number_is_refused(n):
+    with pytest.raises(TypeError, match="must be a number"):
+        lag(0.9, n)
+
+
+def test_steps_may_be_symbols_arrays_and_between_the_steps():
+    n = sp.Symbol("n", real=True)
+    assert lag(BETA, n).subs(n, 4).equals(lag(BETA, 4))
+    np.testing.assert_allclose(lag(0.9, np.arange(3)), [lag(0.9, k) for k in range(3)])
+    assert lag(0.9, 0) < lag(0.9, 0.5) < lag(0.9, 1)

@@ -130,6 +130,7 @@ def test_bilinear_is_barrett_and_dherins():
     loss = bea.bilinear()
     assert np.isclose(loss.value([2.8, 3.5]), 0.5 * (1.5 - 2 * 2.8 * 3.5) ** 2)
     assert loss.value([0.5, 1.5]) == 0
+    assert all(symbol.is_real for symbol in (*loss.symbols, *bea.rosenbrock().symbols))
     c, k = sp.symbols("c k")
     assert set(bea.bilinear(c, k).parameters) == {c, k}
     np.testing.assert_allclose(bea.bilinear(0.3, 0.7).value(POINTS), 0.5 * (0.3 - 0.7 * POINTS[:, 0] * POINTS[:, 1]) ** 2)
@@ -225,6 +226,9 @@ def test_wrong_points_are_refused(name):
     for wrong in ([1.0], np.ones((3, 2))):
         with pytest.raises(ValueError, match="shape"):
             loss.hessian_vector(np.ones((2, 2)), wrong)
+    for points in (np.ones((3, 2)), np.ones(2)):  # neither is a v broadcast, nor a theta
+        with pytest.raises(ValueError, match=r"v has the shape \(1, 2\); allowed are that of theta"):
+            loss.hessian_vector(points, np.ones((1, 2)))
 
 
 def test_losses_by_code_are_checked():
@@ -258,11 +262,15 @@ def test_lists_of_losses_are_checked():
 
 
 def test_rows_and_columns_of_the_data_are_checked():
-    for columns in ((99,), (-1, 2), (), (0.5,), 3):
+    assert bea.logistic_regression((0, 29), rows=[0, 568, -569]).dimension == 2  # the last of both
+    for columns in ((30,), (-1, 2), (), (0.5,), 3):
         with pytest.raises(ValueError, match="whole numbers from 0 to 29"):
             bea.logistic_regression(columns)
     with pytest.raises(ValueError, match="selects none"):
         bea.logistic_regression(rows=slice(600, 700))
+    for rows in ([569], [-570], [0.5], [[0]], np.ones(3, dtype=bool)):
+        with pytest.raises(ValueError, match="whole numbers below 569"):
+            bea.logistic_regression(rows=rows)
 
 
 def test_a_linear_loss_has_constant_gradient_and_no_corrections():
@@ -275,7 +283,7 @@ def test_a_linear_loss_has_constant_gradient_and_no_corrections():
 
 
 @pytest.mark.parametrize("make", [bea.bilinear, bea.rosenbrock])
-@pytest.mark.parametrize("value, error", [("a", TypeError), (True, TypeError), (None, TypeError), (float("nan"), ValueError), (sp.oo, ValueError)])
+@pytest.mark.parametrize("value, error", [("a", TypeError), (True, TypeError), (None, TypeError), (float("nan"), ValueError), (sp.oo, ValueError), (sp.I, ValueError)])
 def test_constants_of_the_books_losses_are_numbers_or_expressions(make, value, error):
     with pytest.raises(error, match="must be"):
         make(value)

@@ -210,6 +210,7 @@ def test_same_coefficients_for_symbol_and_number():
     ("optimizer", "nodes", "message"),
     [
         (bea.rmsprop(Fraction(9, 10), Fraction(1, 10)), 3, "linear memory"),
+        (bea.signum(Fraction(9, 10), Fraction(1, 10)), 3, "not linear"),
         (bea.heavy_ball(0.9), 3, "exact"),
         (bea.heavy_ball(np.array([0.5, 0.9])), 3, "exact"),
         (bea.gradient_descent(), 0, "at least 1"),
@@ -218,3 +219,10 @@ def test_same_coefficients_for_symbol_and_number():
 def test_what_trees_cannot_do_is_said(optimizer, nodes, message):
     with pytest.raises(ValueError, match=message):
         tree_coefficients(optimizer, nodes)
+
+
+def test_a_field_must_be_a_column():
+    y = sp.Symbol("y")
+    for wrong in (sp.Matrix([[y, y]]), np.array([[y]], dtype=object), [y], y):
+        with pytest.raises(TypeError, match="must be a SymPy column"):
+            bea.elementary_differential(((),), wrong, [y])
