@@ -317,9 +317,8 @@ def _flow_in_pieces(equation, start, h, steps, per_step):
 
 def _solve(field, start, time, method="DOP853", **options):
     """SciPy's solution from ``start`` up to ``time``."""
-    from scipy.integrate import (
-        solve_ivp,  # here, because it takes nearly half of the library's start
-    )
+    # here, because it takes nearly half of the library's start
+    from scipy.integrate import solve_ivp
 
     with np.errstate(all="ignore"):  # a blow-up is reported by whoever called
         return solve_ivp(
