@@ -264,8 +264,10 @@ def problems_of_lines(notebook):
 
 
 def problems_of_exercises(notebook):
-    """Every exercise has a label and one solution, and every solution is folded."""
-    problems = []
+    """Every exercise has a label and one solution, every solution is folded, and its end is no cell of
+    its own, which would be an empty box in JupyterLab."""
+    ends = [n for n, c in markdown_cells(notebook) if c.source.strip() == "```{solution-end}\n```"]
+    problems = [f"cell {n}: the end of a solution alone; join it to the next cell" for n in ends]
     exercises, solutions = [], []
     for number, name, argument, options in directives_of(notebook):
         if name in ("exercise", "exercise-start"):
@@ -500,6 +502,10 @@ def stray_solution(nb):
     nb.cells[3].source = nb.cells[3].source.replace("{solution} ex-one", "{solution} ex-two")
 
 
+def lone_end(nb):
+    nb.cells.insert(3, new_markdown_cell("```{solution-end}\n```"))
+
+
 def unlabelled_exercise(nb):
     nb.cells[3].source = nb.cells[3].source.replace(":label: ex-one\n", "")
 
@@ -596,6 +602,7 @@ def drop_objectives(nb):
         (problems_of_exercises, open_solution),
         (problems_of_exercises, drop_solution),
         (problems_of_exercises, stray_solution),
+        (problems_of_exercises, lone_end),
         (problems_of_exercises, unlabelled_exercise),
         (problems_of_format, other_kernel),
         (problems_of_format, random_id),

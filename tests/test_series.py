@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bea import Series, antidifference, taylor
+from bea.series import whole
 
 H, S = sp.symbols("h s")
 LENGTH = 4
@@ -301,3 +302,16 @@ def test_other_functions_are_refused_by_name():
             function(example(exact=False))
     with pytest.raises(TypeError):
         np.arctan2(example(exact=False), 1.0)
+
+
+def test_whole_numbers_within_bounds_and_nothing_else():
+    assert [whole("k", k, 1, 3) for k in (1, np.int64(2), 3)] == [1, 2, 3]
+    for wrong, error, message in ((0, ValueError, "at least 1"), (4, ValueError, "at most 3"), (2.0, TypeError, "whole"), (True, TypeError, "whole")):
+        with pytest.raises(error, match=message):
+            whole("k", wrong, 1, 3)
+
+
+def test_coefficients_are_a_square():
+    for shape in ((3,), (2, 3), (3, 2), (0, 0)):
+        with pytest.raises(ValueError, match="allowed is"):
+            Series(np.zeros(shape))

@@ -27,7 +27,7 @@ TESTS = {
     "averages": ["test_averages"],
     "flow": ["test_flow"],
     "losses": ["test_losses"],
-    "modified": ["test_flow", "test_properties"],
+    "modified": ["test_flow", "test_properties", "test_modified"],
     "networks": ["test_networks"],
     "optimizers": ["test_optimizers", "test_sign_optimizers"],
     "orders": ["test_orders"],
