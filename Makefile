@@ -39,7 +39,8 @@ JUPYTER   := $(VENV)/.jupyter
 COURSE    := $(VENV)/.course
 WEB       := tools/web/node_modules/.installed
 PYBS      := _build/bench/pybs
-BUILT     := _build/.built
+# Pages from committed outputs have a stamp of their own, so that `make book` executes all the same.
+BUILT     := _build/.built$(if $(filter no,$(EXECUTE)),-committed)
 SITE      := _build/html/index.html
 PDF       := _build/pdf/book.pdf
 LITE      := _build/html/lite/.built
@@ -205,6 +206,7 @@ $(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py 
   $(wildcard $(PDF) $(LITE))
 	@echo "$(if $(filter no,$(EXECUTE)),Building the book from the committed outputs,Executing and building the book) ..."
 	@# Files of an older build change the new one: Sphinx adds a checksum to the style sheets that it finds.
+	@rm -f _build/.built _build/.built-committed
 	@mkdir -p _build/html && find _build/html -mindepth 1 -maxdepth 1 ! -name lite -exec rm -rf {} +
 	$(BIN)/jupyter-book build . --all -W -n --keep-going
 	$(BIN)/python tools/check_site.py _build/html

@@ -116,9 +116,9 @@ def test_many_points_are_taken_in_groups(case):
     grouped = bea.networks._in_groups(2, code)(points, v)
     assert asked == [2, 2, 1]
     np.testing.assert_array_equal(grouped, loss.hessian_vector_code(points, v))
-    data = np.random.default_rng(7).normal(size=(3000, 30))  # of which only one point fits at a time
-    large = bea.Network((30, 2)).loss(data, (data[:, 0] > 0).astype(int))
-    some = np.random.default_rng(8).normal(size=(3, 62))
+    data = np.random.default_rng(7).normal(size=(3000, 2))
+    large = bea.Network((2, 30)).loss(data, (data[:, 0] > 0).astype(int))  # one point fits at a time
+    some = np.random.default_rng(8).normal(size=(3, 90))
     np.testing.assert_array_equal(large.gradient(some), [large.gradient(p) for p in some])
     np.testing.assert_array_equal(large.value(some), [large.value(p) for p in some])
 

@@ -150,10 +150,9 @@ class Network:
             while weights:
                 w, d_w, x, d_x = weights.pop(), d_weights.pop(), inputs.pop(), d_inputs.pop()
                 product = x @ d_delta.swapaxes(1, 2)
-                if weights:
-                    product += d_x @ delta.swapaxes(1, 2)
                 found += [d_delta.sum(axis=2), product]
                 if weights:
+                    product += d_x @ delta.swapaxes(1, 2)  # in place: it stands in the list
                     back, d_back = w[:, :-1] @ delta, w[:, :-1] @ d_delta
                     d_back += d_w[:, :-1] @ delta
                     d_x *= 2 * x * back
@@ -168,7 +167,7 @@ class Network:
             return _like(theta, np.concatenate(parts, axis=1).T)
 
         # As many points at once as leave a layer's numbers in the processor's cache.
-        size = max(1, 2**16 // (max(self.widths) * rows.shape[2]))
+        size = max(1, 2**16 // (max(self.widths[1:]) * rows.shape[2]))
         return NumericLoss(
             self.dimension,
             *(_in_groups(size, code) for code in (value, gradient, hessian_vector)),
