@@ -22,11 +22,11 @@ from page import main as write_page
 
 #: What every measurement runs with.
 ONE_THREAD = {
-    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu",
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }  # fmt: skip
 PACKAGES = {
-    "fields": ("numpy", "sympy", "BSeries", "kauri"), "runs": ("numpy", "numba", "jax", "optax", "torch", "autograd"),
+    "fields": ("numpy", "sympy", "BSeries", "kauri"), "runs": ("numpy", "llvmlite", "jax", "optax", "torch", "autograd"),
     "networks": ("numpy", "jax", "optax", "torch"), "flows": ("numpy", "scipy"), "book": ("jupyter-book", "sphinx"),
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ import sympy as sp
 
 import bea
 
-FLOW_MODULE = sys.modules["bea.flow"]  # bea.flow itself is the function
+COMPILED_MODULE = sys.modules["bea.compiled"]
 
 OPTIMIZERS = {
     "gradient_descent": (bea.gradient_descent, {}), "heavy_ball": (bea.heavy_ball, {"beta": 0.6}),
@@ -72,8 +72,8 @@ def test_compiled_and_array_paths_agree(name, loss):
 
 @pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball damped", "nesterov", "rmsprop outside", "adam", "adam outside", "adam not corrected"])
 def test_machine_code_agrees(name, monkeypatch):
-    """The Numba path, forced for a short run: one setting, many settings, and with a memory."""
-    pytest.importorskip("numba", reason="Numba is not installed: runs of many settings use arrays")
+    """Machine code, forced for a short run: one setting, many settings, and with a memory."""
+    pytest.importorskip("llvmlite", reason="llvmlite is not installed: runs of many settings use arrays")
     loss, h, sizes = bea.bilinear(), 0.01, np.array([0.01, 0.02, 0.005])
     changes = {"beta": np.array([0.0, 0.5, 0.9])} if "beta" in OPTIMIZERS[name][1] else {}
     memory = bea.modified_equation(make(name), loss, 3).memory(START, h)
@@ -83,7 +83,7 @@ def test_machine_code_agrees(name, monkeypatch):
                 bea.run(make(name), loss, START, h, 40, memory=memory)]
 
     usual = runs()
-    monkeypatch.setattr(FLOW_MODULE, "LONG_RUN", 0)
+    monkeypatch.setattr(COMPILED_MODULE, "LONG_RUN", 0)
     for fast, slow in zip(runs(), usual):
         assert fast.shape == slow.shape
         np.testing.assert_allclose(fast, slow, rtol=1e-11, atol=1e-12)
@@ -164,8 +164,8 @@ def test_every_kth_iterate_is_that_of_the_whole_run(name, monkeypatch):
     ways = [(loss, 0.01, {}), (by_code(loss), 0.01, {}), (loss, sizes, {}), ([by_code(loss), by_code(bea.bilinear(1, 1))], sizes, {"batches": batches})]
     for forced in (False, True):
         if forced:
-            pytest.importorskip("numba", reason="Numba is not installed: runs of many settings use arrays")
-            monkeypatch.setattr(FLOW_MODULE, "LONG_RUN", 0)
+            pytest.importorskip("llvmlite", reason="llvmlite is not installed: runs of many settings use arrays")
+            monkeypatch.setattr(COMPILED_MODULE, "LONG_RUN", 0)
         for problem, h, options in ways:
             whole = bea.run(make(name), problem, START, h, 60, **options)
             for every in (1, 4, 60):
@@ -195,8 +195,9 @@ def test_a_diverging_run_of_which_less_is_kept():
 
 
 def peak_bytes(*arguments, **options):
-    """The memory that a run takes at its worst, after one to fill caches, and the bytes that it returns."""
-    bea.run(*arguments, **options)
+    """The memory that a run takes at its worst, after two to fill caches and to compile, and the bytes that it returns."""
+    for _ in range(2):
+        bea.run(*arguments, **options)
     tracemalloc.start()
     try:
         path = bea.run(*arguments, **options)
@@ -209,8 +210,8 @@ def peak_bytes(*arguments, **options):
 def test_memory_grows_with_what_is_kept(machine_code, monkeypatch):
     """400 settings, 1200 steps: at most what is kept, an eighth more (which of it is finite), and 32 iterates; an iterate is 6400 bytes."""
     if machine_code:
-        pytest.importorskip("numba", reason="Numba is not installed: runs of many settings use arrays")
-    monkeypatch.setattr(FLOW_MODULE, "LONG_RUN", 0 if machine_code else np.inf)
+        pytest.importorskip("llvmlite", reason="llvmlite is not installed: runs of many settings use arrays")
+    monkeypatch.setattr(COMPILED_MODULE, "LONG_RUN", 0 if machine_code else np.inf)
     optimizer = bea.adam(np.linspace(0, 0.9, 400), 0.99, 0.01)
     kept = []
     for every in (1, 10, 1200):
@@ -221,8 +222,13 @@ def test_memory_grows_with_what_is_kept(machine_code, monkeypatch):
     assert kept[0] > 8 * kept[1] > 8 * kept[2]  # the control: a run that keeps all needs more
 
 
-def test_memory_of_one_trajectory_grows_with_what_is_kept():
-    """Floats are Python objects until the end: at most ten times the bytes that are kept, and 20 kB."""
+@pytest.mark.parametrize("machine_code", [False, True])
+def test_memory_of_one_trajectory_grows_with_what_is_kept(machine_code, monkeypatch):
+    """Python's floats are objects until the end: at most ten times the bytes that are kept, and 20 kB."""
+    if machine_code:
+        pytest.importorskip("llvmlite", reason="llvmlite is not installed: runs stay Python")
+    else:
+        monkeypatch.setitem(sys.modules, "bea.machine", None)
     for every in (1, 100, 10_000):
         peak, stored = peak_bytes(make("adam"), bea.bilinear(), START, 1e-3, 10_000, every=every)
         assert peak < 10 * stored + 20_000
@@ -320,8 +326,8 @@ def test_a_run_whose_code_overflows_says_where():
 def test_of_a_batch_the_diverging_settings_are_named(monkeypatch):
     for forced in (False, True):
         if forced:
-            pytest.importorskip("numba")
-            monkeypatch.setattr(FLOW_MODULE, "LONG_RUN", 0)
+            pytest.importorskip("llvmlite", reason="llvmlite is not installed")
+            monkeypatch.setattr(COMPILED_MODULE, "LONG_RUN", 0)
         with pytest.raises(bea.Divergence, match=r"at step 1024 \(settings \[1, 3\]\)") as caught:
             bea.run(bea.gradient_descent(), bea.quadratic([1]), [(1.0,), (1.0,), (0.5,), (-1.0,)], np.array([0.5, 3.0, 2.5, 3.0]), 2000)
         assert caught.value.settings == (1, 3) and caught.value.path.shape == (1024, 4, 1) and np.isfinite(caught.value.path).all()

@@ -55,7 +55,7 @@ def by_the_paper(optimizer, steps, h):
 def test_run_follows_the_paper(optimizer):
     expected = by_the_paper(optimizer, 40, 0.05)
     assert np.allclose(bea.run(optimizer, LOSS, START, 0.05, 40), expected, rtol=1e-13, atol=1e-13)
-    # the paths for arrays and, where Numba is there, for long runs agree
+    # the paths for arrays and, where llvmlite is there, for long runs agree
     many = bea.run(optimizer, LOSS, np.array([START, START]), 0.05, 40)
     assert np.allclose(many[:, 1], expected, rtol=1e-13, atol=1e-13)
 

@@ -25,8 +25,10 @@ LIMIT = 600  # seconds for the tests without any change; a mutant that takes fou
 #: The fast tests of each module, the quickest first.
 TESTS = {
     "averages": ["test_averages"],
+    "compiled": ["test_compiled", "test_flow"],
     "flow": ["test_flow"],
     "losses": ["test_losses"],
+    "machine": ["test_compiled"],
     "modified": ["test_flow", "test_properties", "test_modified"],
     "networks": ["test_networks"],
     "optimizers": ["test_optimizers", "test_sign_optimizers"],

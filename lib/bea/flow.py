@@ -4,7 +4,7 @@ from itertools import count, islice
 
 import numpy as np
 
-from bea.compiled import numba_run, straight_line_step
+from bea.compiled import straight_line_run
 from bea.losses import batch_losses
 from bea.modified import (
     TransientEquation,
@@ -17,7 +17,6 @@ from bea.series import whole
 
 __all__ = ["Divergence", "flow", "run", "walk"]
 
-LONG_RUN = 500_000  # coordinates times steps from which on compiling with Numba saves time
 TOLERANCE = 1e-12  # of SciPy's solvers: far below any error that the book measures
 
 
@@ -85,16 +84,11 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None, every=1
             f"batches names the mini-batches of {len(batches)} steps, "
             f"but {steps} steps were asked for"
         )
-    symbolic = len(losses) == 1 and hasattr(losses[0], "gradient_expressions")
-    compiled = (
-        numba_run(optimizer, losses[0]) if symbolic and steps * theta.size >= LONG_RUN else None
-    )
+    path = None
     with np.errstate(all="ignore"):  # what is not finite is reported below, with its step
-        if compiled is not None:
-            path = compiled(theta, h, steps, state, correct, every)
-        elif symbolic and theta.ndim == 1:
-            path = _run_compiled(optimizer, losses[0], theta, h, steps, state, correct, every)
-        else:
+        if len(losses) == 1 and hasattr(losses[0], "gradient_expressions"):
+            path = straight_line_run(optimizer, losses[0], theta, h, steps, state, correct, every)
+        if path is None:
             path = np.empty((steps // every + 1, *theta.shape))
             walked = _walk(optimizer, losses, theta, h, batches, state, correct)
             for row, theta in enumerate(islice(walked, 0, steps + 1, every)):
@@ -197,9 +191,10 @@ def _prepared(optimizer, loss, theta0, h, batches, memory):
         )
     optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), step_size(h)
     batches = batch_sequence(batches, len(losses))
-    theta = with_settings(
-        losses[0].components(theta0), np.broadcast_shapes(optimizer.settings, np.shape(h))
-    )
+    settings = optimizer.settings
+    if np.ndim(h):
+        settings = np.broadcast_shapes(settings, np.shape(h))
+    theta = with_settings(losses[0].components(theta0), settings)
     state = _initial_memory(optimizer, losses[0], theta, memory)
     correct = optimizer.bias_correction and memory is None
     return optimizer, losses, theta, h, batches, state, correct
@@ -249,29 +244,9 @@ def _checked_walk(walked, where):
         yield point
 
 
-def _run_compiled(optimizer, loss, theta, h, steps, state, correct, every):
-    """One setting of a symbolic loss: the optimizer's own formula, written out once as
-    straight-line code on floats."""
-    advance = straight_line_step(optimizer, loss)
-    given = (h, *optimizer.hyperparameters.values())
-    missing = [1.0 if correct else 0.0] * len(state)
-    variables = (*theta.tolist(), *(x for m in state for x in m.tolist()), *missing)
-    d = len(theta)
-    path = [variables[:d]]
-    try:
-        for _ in range(steps // every):
-            for _ in range(every):
-                variables = advance(*given, *variables)
-            path.append(variables[:d])
-    # what float arithmetic raises where arrays give inf or nan
-    except (OverflowError, ZeroDivisionError, ValueError):
-        path.append((np.nan,) * d)
-    return np.array(path)
-
-
 def _initial_memory(optimizer, loss, theta, memory):
     if memory is None:
-        return [np.zeros_like(theta) for _ in optimizer.averages]
+        return [np.zeros(theta.shape) for _ in optimizer.averages]
     memory = tuple(memory)
     if len(memory) != len(optimizer.averages):
         raise ValueError(
@@ -336,10 +311,10 @@ def _solve(field, start, time, method="DOP853", **options):
 
 
 def _check_finite(path, what, where, every=1):
-    finite = np.isfinite(path).all(axis=-1)
+    finite = np.isfinite(path)
     if finite.all():
         return
-    of_step = finite.reshape(len(path), -1)
+    of_step = finite.all(axis=-1).reshape(len(path), -1)
     row = int(np.argmin(of_step.all(axis=1)))
     step = row * every
     settings = tuple(np.flatnonzero(~of_step[row]).tolist()) if path.ndim == 3 else ()

@@ -87,9 +87,9 @@ class _Problem:
             raise ValueError(
                 f"a point of shape {array.shape} was given; allowed are ({self.dimension},) and (batch, {self.dimension})"
             )
-        if not np.all(np.isfinite(array)):
+        if not np.isfinite(array).all():
             raise ValueError(f"a point must be finite, not {theta!r}")
-        return np.moveaxis(array, -1, 0)
+        return array.T
 
 
 class _SymbolicProblem(_Problem):

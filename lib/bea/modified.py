@@ -262,6 +262,8 @@ def batch_sequence(batches, count):
 def step_size(h):
     """``h`` as a float, or an array (batch,) of them; ValueError or TypeError if it is not positive
     and finite."""
+    if type(h) is float and 0 < h < np.inf:  # nearly always; NumPy takes its time over one number
+        return h
     if isinstance(h, (bool, str)) or isinstance(h, sp.Basic) and not h.is_number:
         raise TypeError(f"the step size h = {h!r} must be a positive number")
     try:
@@ -448,6 +450,8 @@ def _start(theta, equation):
 def with_settings(theta, settings):
     """``theta`` (d,) or (d, batch) broadcast against the shape of the settings; ValueError if they
     do not fit."""
+    if not settings:
+        return np.ascontiguousarray(theta)
     try:
         shape = np.broadcast_shapes(theta.shape[1:], settings)
     except ValueError as problem:

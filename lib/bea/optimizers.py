@@ -85,7 +85,9 @@ class Optimizer:
 
     def __post_init__(self):
         lengths = {
-            name: np.shape(value) for name, value in self.hyperparameters.items() if np.ndim(value)
+            name: value.shape
+            for name, value in self.hyperparameters.items()
+            if isinstance(value, np.ndarray)
         }
         if len(set(lengths.values()) - {(1,)}) > 1:
             raise ValueError(
@@ -104,7 +106,8 @@ class Optimizer:
     @property
     def settings(self):
         """The shape of the settings, () for one and (batch,) if hyper-parameters are arrays."""
-        return np.broadcast_shapes(*(np.shape(value) for value in self.hyperparameters.values()))
+        arrays = [v for v in self.hyperparameters.values() if isinstance(v, np.ndarray)]
+        return np.broadcast_shapes(*(array.shape for array in arrays)) if arrays else ()
 
     @property
     def symbols(self):
@@ -374,6 +377,10 @@ def _stability(name, value):
 
 
 def _hyperparameter(name, value, allowed, range_in_words):
+    if type(value) is float and allowed(
+        value
+    ):  # nearly always; NumPy takes its time over one number
+        return value
     if isinstance(value, Fraction):
         value = sp.Rational(value.numerator, value.denominator)
     if isinstance(value, sp.Expr) and value.is_extended_real is not False:
