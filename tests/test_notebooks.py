@@ -152,7 +152,8 @@ def problems_of_code(notebook):
 
 
 def problems_of_outputs(notebook):
-    """No memory addresses and no paths of the machine that ran it."""
+    """No memory addresses, no paths of the machine that ran it, no line that ends in spaces: they stay on the
+    page or not, depending on where the kernel happened to cut what was printed."""
     problems = []
     for number, cell in code_cells(notebook):
         for output in cell.outputs:
@@ -161,6 +162,8 @@ def problems_of_outputs(notebook):
                 problems.append(f"cell {number} prints a bare object: {match[0]!r}")
             if match := re.search(r"(?<![\w.])/(?:home|root|tmp|Users|work|opt|var)/[\w./-]+", text):
                 problems.append(f"cell {number} prints a path of this machine: {match[0]!r}")
+            if match := re.search(r"^.*[ \t]+$", output.get("text", ""), re.M):
+                problems.append(f"cell {number} prints a line that ends in spaces: {match[0]!r}")
     return problems
 
 
@@ -462,6 +465,10 @@ def print_path(nb):
     nb.cells[1].outputs[0].data["text/plain"] = "'/" + "home/someone/book'"
 
 
+def print_spaces(nb):
+    nb.cells[1].outputs = [new_output("stream", text="N   error  \n1   0.5\n")]
+
+
 def drop_alt(nb):
     del nb.cells[2].metadata["mystnb"]["image"]
 
@@ -592,6 +599,7 @@ def drop_objectives(nb):
         (problems_of_code, exempt_by_comment),
         (problems_of_outputs, print_address),
         (problems_of_outputs, print_path),
+        (problems_of_outputs, print_spaces),
         (problems_of_figures, drop_alt),
         (problems_of_figures, shorten_caption),
         (problems_of_figures, drop_name),
