@@ -85,15 +85,15 @@ def run(optimizer, loss, theta0, h, steps, *, batches=None, memory=None, every=1
             f"but {steps} steps were asked for"
         )
     path = None
-    with np.errstate(all="ignore"):  # what is not finite is reported below, with its step
-        if len(losses) == 1 and hasattr(losses[0], "gradient_expressions"):
-            path = straight_line_run(optimizer, losses[0], theta, h, steps, state, correct, every)
-        if path is None:
-            path = np.empty((steps // every + 1, *theta.shape))
-            walked = _walk(optimizer, losses, theta, h, batches, state, correct)
+    if len(losses) == 1 and hasattr(losses[0], "gradient_expressions"):
+        path = straight_line_run(optimizer, losses[0], theta, h, steps, state, correct, every)
+    if path is None:
+        path = np.empty((steps // every + 1, *theta.shape))
+        walked = _walk(optimizer, losses, theta, h, batches, state, correct)
+        with np.errstate(all="ignore"):  # what is not finite is reported below, with its step
             for row, theta in enumerate(islice(walked, 0, steps + 1, every)):
                 path[row] = theta
-            path = np.moveaxis(path, 1, -1)
+        path = np.moveaxis(path, 1, -1)
     _check_finite(path, "the run", f"h = {h}", every)
     return path
 
