@@ -3,12 +3,13 @@
 import math
 import sys
 
-import bea
 import numpy as np
 import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import bea
 
 COMPILED = sys.modules["bea.compiled"]
 x, y = sp.symbols("x y", real=True)
@@ -28,7 +29,7 @@ OPTIMIZERS = {
 LOSSES = {
     "bilinear": bea.bilinear(),
     "rosenbrock": bea.rosenbrock(2),
-    "functions of the C library": bea.Loss(sp.exp(-x) + sp.tanh(y) ** 2 + sp.cos(x * y) + sp.log(3 + y**2) + sp.erf(x), (x, y)),
+    "functions of the C library": bea.Loss(sp.exp(-x) + sp.tanh(y) ** 2 + y * sp.sin(x) + sp.cos(x) + sp.log(3 + y**2) + sp.erf(x), (x, y)),
     "absolute values and pieces": bea.Loss(abs(x - y) + sp.Piecewise((x**2, x > 1), (2 * x - 1, True)) + y**4, (x, y)),
     "roots and high powers": bea.Loss(sp.sqrt(1 + x**2) + (2 + x**2 + y**2) ** sp.Rational(3, 2) / 20 + x**6 / 30 + 1 / (3 + y) ** 3, (x, y)),
 }
