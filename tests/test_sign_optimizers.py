@@ -188,3 +188,9 @@ def test_hyperparameters_out_of_range(make):
 def test_trees_need_linear_memory(optimizer):
     with pytest.raises(ValueError, match="linear"):
         tree_coefficients(optimizer, 2)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 1, 1.0, 1.5, -0.1, [0.5, 1.0], float("nan")])
+def test_lion_refuses_a_beta_2_outside_its_open_interval(value):
+    with pytest.raises(ValueError, match=r"beta_2 = .* must be in \(0, 1\)"):
+        bea.lion(beta_1=0.5, beta_2=value, epsilon=0.1)
