@@ -4,7 +4,7 @@ Everywhere epsilon stands outside the root, as it does in all of these packages.
 """
 
 import tracemalloc
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -12,13 +12,18 @@ import bea
 from measure import Missing, agree, compared, facts, fresh, rounds_of, target
 
 START, BETA, RHO, EPSILON = (0.9, 1.5), 0.9, 0.95, 1e-2
-LOSS = bea.bilinear()  # made once: compiled code belongs to a loss
 EARLY = 200  # steps over which paths are compared: near a sign change of the gradient Adam amplifies round-off
+
+
+@cache
+def loss():
+    """Made once, because compiled code belongs to a loss, and when asked for, so that a cold start counts it."""
+    return bea.bilinear()
 
 
 def ours(h, steps, beta=BETA, rho=RHO, **options):
     """A function that runs, like the rivals' with its optimizer made beforehand."""
-    return partial(bea.run, bea.adam(beta, rho, EPSILON, epsilon_inside=False), LOSS, START, h, steps, **options)
+    return partial(bea.run, bea.adam(beta, rho, EPSILON, epsilon_inside=False), loss(), START, h, steps, **options)
 
 
 def by_optax(h, steps, beta=BETA, rho=RHO):
@@ -105,6 +110,15 @@ def by_autograd(h, steps, beta=None, rho=None):
     return np.moveaxis(path, 1, -1)
 
 
+def by_sympy():
+    """Where every run of ours begins: the gradient, and code for it."""
+    import sympy as sp
+
+    a, b = sp.symbols("a b")
+    value = (sp.Rational(3, 2) - 2 * a * b) ** 2 / 2
+    return sp.lambdify([a, b], [sp.diff(value, x) for x in (a, b)], modules="math", cse=True)(*START)
+
+
 def grid(count):
     """``count`` pairs of decays."""
     rng = np.random.default_rng(0)
@@ -143,24 +157,34 @@ name, count, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 import numpy as np
 if name == "optax":
     import jax, optax
-else:
+elif name == "bea":
     import bea
+else:
+    import sympy
 ready = time.process_time()
 import runs  # which imports the library for optax, too: not counted
 started = time.process_time()
 beta, rho = runs.grid(count) if count > 1 else (runs.BETA, runs.RHO)
-task = runs.by_optax(1e-3, steps, beta, rho) if name == "optax" else lambda: runs.ours(1e-3, steps, beta, rho)()[1:]
-path = np.asarray(task())
+if name == "optax":
+    found = np.asarray(runs.by_optax(1e-3, steps, beta, rho)())[-1].ravel()[::100]
+elif name == "bea":
+    found = runs.ours(1e-3, steps, beta, rho)()[-1].ravel()[::100]
+else:
+    found = runs.by_sympy()
 ended = time.process_time()
-print(*path[-1].ravel()[::100], ended - started, ended - (started - ready))
+print(*found, ended - started, ended - (started - ready))
 """
 
 
 def cold(count, steps, missing):
-    """Processor time of a whole process, and of what comes after the imports: compiling and one run."""
+    """Processor time of a whole process, and of what comes after the imports: compiling and one run.
+
+    Besides, that of the least that a loss given to SymPy costs, which bounds what can be had.
+    """
     whole, after, agreement = {}, {}, ""
-    for _ in range(2):
-        for name in ("bea", "optax"):
+    least = "SymPy alone: the gradient and its code, no run"
+    for _ in range(3):
+        for name in ("bea", "optax", least):
             try:
                 (*found, without), took = fresh(COLD, name, count, steps)
             except Missing as problem:
@@ -170,12 +194,12 @@ def cold(count, steps, missing):
             after.setdefault(name, []).append(without)
             if name == "bea":
                 ours = found
-            else:
+            elif name == "optax":
                 agreement = agree("optax", ours, found, 1e-6)
     of_what = f"{count:,} settings" if count > 1 else "one trajectory"
     for seconds, title, note in (
         (after, f"From a cold start, after the imports: {of_what}, {steps} steps",
-         "Compiling and one run, in a fresh process.  llvmlite, where our run takes it, counts with its own import."),
+         "Making the loss, compiling and one run, in a fresh process.  llvmlite, where our run takes it, counts with its own import.  No run on a loss of SymPy's can take less than the last row."),
         (whole, f"From a cold start, all told: {of_what}, {steps} steps",
          "The whole process: Python's own start and the imports besides, which are most of it: NumPy, SciPy and SymPy here, JAX there."),
     ):  # fmt: skip
