@@ -19,6 +19,10 @@ DOUBLE, INT, POINTER = ir.DoubleType(), ir.IntType(64), ir.PointerType()
 ARITHMETIC = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 COMPARISONS = {ast.Eq: "==", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 INSTRUCTIONS = {"sqrt": "sqrt", "abs": "fabs", "copysign": "copysign"}
+# What Python's math takes from the C library.  Others it computes itself, and C's gamma is a logarithm.
+FUNCTIONS = frozenset(
+    "exp expm1 log log1p pow sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh erf erfc".split()
+)
 
 
 def loop(source, d, lanes):
@@ -139,7 +143,8 @@ def _translated(build, node, known, lanes):
         case ast.Call(
             func=ast.Name(id=name) | ast.Attribute(value=ast.Name(id="math"), attr=name), args=given
         ):
-            return _call(build, name, [value(part) for part in given], lanes)
+            if name in INSTRUCTIONS or name in FUNCTIONS:
+                return _call(build, name, [value(part) for part in given], lanes)
     raise NotImplementedError(f"no instruction for {ast.unparse(node)}")
 
 

@@ -377,10 +377,8 @@ def _stability(name, value):
 
 
 def _hyperparameter(name, value, allowed, range_in_words):
-    if type(value) is float and allowed(
-        value
-    ):  # nearly always; NumPy takes its time over one number
-        return value
+    if type(value) is float and allowed(value):
+        return value  # nearly always; NumPy takes its time over one number
     if isinstance(value, Fraction):
         value = sp.Rational(value.numerator, value.denominator)
     if isinstance(value, sp.Expr) and value.is_extended_real is not False:

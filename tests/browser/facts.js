@@ -23,7 +23,7 @@ window.facts = (() => {
       if (paint) return paint.startTime;
       await new Promise((done) => setTimeout(done, 100));
     }
-    return NaN;
+    throw new Error("nothing was seen of the page within five seconds");
   }
 
   // Opens what is folded, as a reader would: folded text is not seen, nor is what is wrong with it.
