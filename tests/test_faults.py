@@ -225,13 +225,9 @@ def test_optional_arguments_are_in_the_table():
 LONG = 10**6
 
 
-@pytest.fixture(params=["straight-line code", "machine code"])
-def last_of_a_long_run(request, monkeypatch):
+@pytest.fixture
+def last_of_a_long_run(way):
     """The last iterate of a run of a million steps, by either way of computing it."""
-    if request.param == "machine code":
-        pytest.importorskip("llvmlite", reason="llvmlite is not installed")
-    else:
-        monkeypatch.setitem(sys.modules, "bea.machine", None)
     return lambda *given: bea.run(*given, steps=LONG)[-1, 0]
 
 

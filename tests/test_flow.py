@@ -222,13 +222,8 @@ def test_memory_grows_with_what_is_kept(machine_code, monkeypatch):
     assert kept[0] > 8 * kept[1] > 8 * kept[2]  # the control: a run that keeps all needs more
 
 
-@pytest.mark.parametrize("machine_code", [False, True])
-def test_memory_of_one_trajectory_grows_with_what_is_kept(machine_code, monkeypatch):
+def test_memory_of_one_trajectory_grows_with_what_is_kept(way):
     """Python's floats are objects until the end: at most ten times the bytes that are kept, and 20 kB."""
-    if machine_code:
-        pytest.importorskip("llvmlite", reason="llvmlite is not installed: runs stay Python")
-    else:
-        monkeypatch.setitem(sys.modules, "bea.machine", None)
     for every in (1, 100, 10_000):
         peak, stored = peak_bytes(make("adam"), bea.bilinear(), START, 1e-3, 10_000, every=every)
         assert peak < 10 * stored + 20_000
