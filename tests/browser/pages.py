@@ -44,7 +44,7 @@ def look_at(offline_context, url, view, picture=None):
     context.add_init_script(path=FACTS)
     page = context.new_page()
     page.goto(url)
-    times = page.evaluate("facts.ready()")
+    times = page.evaluate("facts.times()")
     page.evaluate("facts.unfold()")
     mathematics, overflow = page.evaluate("facts.mathematics()"), page.evaluate("facts.overflow()")
     themes, violations = {}, {}
