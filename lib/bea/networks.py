@@ -119,50 +119,44 @@ class Network:
             return _like(theta, -(hit * _log_softmax(scores)).sum(axis=(1, 2)) / len(labels))
 
         def gradient(theta):
-            inputs = self._forward(theta, rows)
-            delta = _log_softmax(inputs.pop())
-            np.exp(delta, out=delta)
+            first, *later = self._forward(theta, rows)
+            delta = _softmax(later.pop())
             delta -= hit
             delta /= len(labels)
-            weights = self._layers(theta)
             found = []
-            while weights:
-                w, x = weights.pop(), inputs.pop()
+            for w, x in zip(reversed(self._layers(theta)[1:]), reversed(later)):
                 found += [delta.sum(axis=2), x @ delta.swapaxes(1, 2)]  # of the biases, the weights
-                if weights:
-                    delta = w[:, :-1] @ delta
-                    x *= x  # in place, here and below: memory is what takes the time
-                    delta *= np.subtract(1, x, out=x)  # x was a tanh
-                if len(weights) == 1:  # one column for each patch again
-                    delta = delta.reshape(len(delta), self.widths[1], -1)
+                delta = w[:, :-1] @ delta
+                x *= x  # in place, here and below: memory is what takes the time
+                delta *= np.subtract(1, x, out=x)  # x was a tanh
+            delta = delta.reshape(len(delta), self.widths[1], -1)  # a column for each patch again
+            found.append(first @ delta.swapaxes(1, 2))
             parts = [part.reshape(len(part), -1) for part in reversed(found)]
             return _like(theta, np.concatenate(parts, axis=1).T)
 
         def hessian_vector(theta, v):
             """The gradient's derivative along ``v``, product by product; ``d_x`` is that of ``x``."""
-            inputs = self._forward(theta, rows)
-            d_inputs = self._forward_along(theta, v, inputs)
-            p, d_scores = np.exp(_log_softmax(inputs.pop())), d_inputs.pop()
+            first, *later = self._forward(theta, rows)
+            d_later = self._forward_along(theta, v, [first, *later])
+            p, d_scores = _softmax(later.pop()), d_later.pop()
             delta = (p - hit) / len(labels)
             d_delta = p * (d_scores - (p * d_scores).sum(axis=1, keepdims=True)) / len(labels)
-            weights, d_weights = self._layers(theta), self._layers(v)
+            layers = zip(self._layers(theta)[1:], self._layers(v)[1:], later, d_later)
             found = []
-            while weights:
-                w, d_w, x, d_x = weights.pop(), d_weights.pop(), inputs.pop(), d_inputs.pop()
+            for w, d_w, x, d_x in reversed(list(layers)):
                 product = x @ d_delta.swapaxes(1, 2)
+                product += d_x @ delta.swapaxes(1, 2)
                 found += [d_delta.sum(axis=2), product]
-                if weights:
-                    product += d_x @ delta.swapaxes(1, 2)  # in place: it stands in the list
-                    back, d_back = w[:, :-1] @ delta, w[:, :-1] @ d_delta
-                    d_back += d_w[:, :-1] @ delta
-                    d_x *= 2 * x * back
-                    x *= x
-                    slope = np.subtract(1, x, out=x)
-                    delta = np.multiply(back, slope, out=back)
-                    d_back *= slope
-                    d_delta = np.subtract(d_back, d_x, out=d_back)
-                if len(weights) == 1:
-                    delta, d_delta = (a.reshape(len(a), self.widths[1], -1) for a in (delta, d_delta))
+                back, d_back = w[:, :-1] @ delta, w[:, :-1] @ d_delta
+                d_back += d_w[:, :-1] @ delta
+                d_x *= 2 * x * back
+                x *= x
+                slope = np.subtract(1, x, out=x)
+                delta = np.multiply(back, slope, out=back)
+                d_back *= slope
+                d_delta = np.subtract(d_back, d_x, out=d_back)
+            d_delta = d_delta.reshape(len(d_delta), self.widths[1], -1)
+            found.append(first @ d_delta.swapaxes(1, 2))
             parts = [part.reshape(len(part), -1) for part in reversed(found)]
             return _like(theta, np.concatenate(parts, axis=1).T)
 
@@ -196,9 +190,11 @@ class Network:
         return features
 
     def _rows(self, features):
-        """A row for each input; its columns run through all examples' first patches, then their
-        second ones, and so on."""
-        return np.ascontiguousarray(features.transpose(2, 1, 0)).reshape(1, self.widths[0], -1)
+        """A row for each input, and one of ones, which the biases multiply; the columns run through
+        all examples' first patches, then their second ones, and so on."""
+        rows = np.ones((1, self.widths[0] + 1, self.patches * len(features)))
+        rows[0, :-1] = features.transpose(2, 1, 0).reshape(self.widths[0], -1)
+        return rows
 
     def _layers(self, theta):
         """The layers' parameters, each (batch, inputs + 1, outputs) with the biases last."""
@@ -212,8 +208,11 @@ class Network:
         layers = self._layers(theta)
         inputs = [rows]
         for k, w in enumerate(layers):
-            x = w[:, :-1].swapaxes(1, 2) @ inputs[-1]
-            x += w[:, -1, :, None]
+            if k == 0:
+                x = w.swapaxes(1, 2) @ rows
+            else:
+                x = w[:, :-1].swapaxes(1, 2) @ inputs[-1]
+                x += w[:, -1, :, None]
             if k < len(layers) - 1:
                 _tanh(x)
             if k == 0:  # a column for each example: all its patches below one another
@@ -222,15 +221,17 @@ class Network:
         return inputs
 
     def _forward_along(self, theta, v, inputs):
-        """The derivatives along ``v`` of what `_forward` returned; the first does not depend on theta."""
+        """The derivatives along ``v`` of what `_forward` returned, but for the rows of inputs, which
+        do not depend on theta."""
         layers = list(zip(self._layers(theta), self._layers(v), inputs, inputs[1:]))
-        found = [None]
+        found = []
         for k, (w, d_w, x, y) in enumerate(layers):
-            d_y = d_w[:, :-1].swapaxes(1, 2) @ x
-            d_y += d_w[:, -1, :, None]
-            if k > 0:
-                d_y += w[:, :-1].swapaxes(1, 2) @ found[k]
-            d_y = d_y.reshape(y.shape)
+            if k == 0:
+                d_y = (d_w.swapaxes(1, 2) @ x).reshape(y.shape)
+            else:
+                d_y = d_w[:, :-1].swapaxes(1, 2) @ x
+                d_y += d_w[:, -1, :, None]
+                d_y += w[:, :-1].swapaxes(1, 2) @ found[-1]
             if k < len(layers) - 1:
                 slope = y * y
                 d_y *= np.subtract(1, slope, out=slope)  # y was a tanh
@@ -303,6 +304,14 @@ def _log_softmax(scores):
     overflowing."""
     scores -= scores.real.max(axis=1, keepdims=True)
     scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    return scores
+
+
+def _softmax(scores):
+    """In place, shifted likewise."""
+    scores -= scores.real.max(axis=1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=1, keepdims=True)
     return scores
 
 
