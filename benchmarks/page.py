@@ -36,7 +36,7 @@ It says where the library loses, and by how much.
 **How it is measured.**
 One thread, float64, and every iterate kept unless a table says otherwise.
 Results are compared before anything is timed, or, where each measurement is a process of its own, as they come; the greatest difference stands under each table, relative to the greatest value.
-The times are *processor time*, which other users of a machine spoil less than wall time; wall time is given for the book only, beside it.
+The times are *processor time*, which other users of a machine spoil less than wall time; wall time is given for the book, beside it, and where two processes share the work.
 Rivals alternate.
 A ratio is taken within one round, theirs divided by ours, so that a busy moment falls on both: above 1 the library is faster.
 The tables give the median over the rounds, and from where to where the middle half of the ratios lies.

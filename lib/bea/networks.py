@@ -199,9 +199,11 @@ class Network:
     def _layers(self, theta):
         """The layers' parameters, each (batch, inputs + 1, outputs) with the biases last."""
         points = np.ascontiguousarray(theta.reshape(len(theta), -1).T)
-        ends = np.cumsum([(i + 1) * o for i, o in self.shapes])
-        parts = np.split(points, ends[:-1], axis=1)
-        return [p.reshape(len(points), i + 1, o) for p, (i, o) in zip(parts, self.shapes)]
+        found, end = [], 0
+        for i, o in self.shapes:
+            begin, end = end, end + (i + 1) * o
+            found.append(points[:, begin:end].reshape(len(points), i + 1, o))
+        return found
 
     def _forward(self, theta, rows):
         """What enters each layer, (batch, inputs, columns), and the scores that leave the last."""
