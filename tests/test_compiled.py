@@ -73,6 +73,25 @@ def test_every_setting_has_its_own_hyperparameters(in_machine_code):
         np.testing.assert_array_equal(together[:, k], alone)
 
 
+@pytest.mark.parametrize("name", ["heavy ball", "rmsprop", "adam", "nadam"])
+def test_machine_code_begins_with_a_memory(name, in_machine_code):
+    loss, start, h = bea.bilinear(), (0.9, 1.5), 0.001
+    memory = bea.modified_equation(OPTIMIZERS[name], loss, 3).memory(start, h)
+    given = OPTIMIZERS[name], loss, start, h, 40
+    remembered = bea.run(*given, memory=memory)
+    np.testing.assert_array_equal(remembered, in_python(*given, memory=memory))
+    assert not np.allclose(remembered, bea.run(*given), rtol=1e-6)  # the control: the memory matters
+
+
+def test_whole_numbers_are_divided_before_they_are_rounded(in_machine_code):
+    """As Python does it: such a fraction is not that of the rounded numbers, which may not even exist."""
+    p, q = 1227767160581583681, 1315376154388015873
+    assert p / q != float(p) / float(q)
+    loss = bea.VectorField((x * sp.Rational(p, q) + sp.Rational(-p, q), y * sp.Rational(10**400 + 1, 2 * 10**400 + 1)), (x, y))
+    given = bea.gradient_descent(), loss, (0.9, 1.5), 0.3, 40
+    np.testing.assert_array_equal(bea.run(*given), in_python(*given))
+
+
 def test_a_path_in_pieces_is_the_path(in_machine_code, monkeypatch):
     """Pieces of seven rows, the last one shorter."""
     points = np.random.default_rng(3).uniform(0.3, 1.4, (9, 2))

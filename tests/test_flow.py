@@ -70,25 +70,6 @@ def test_compiled_and_array_paths_agree(name, loss):
     np.testing.assert_allclose(pair[:, 1], compiled, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball damped", "nesterov", "rmsprop outside", "adam", "adam outside", "adam not corrected"])
-def test_machine_code_agrees(name, monkeypatch):
-    """Machine code, forced for a short run: one setting, many settings, and with a memory."""
-    pytest.importorskip("llvmlite", reason="llvmlite is not installed: runs of many settings use arrays")
-    loss, h, sizes = bea.bilinear(), 0.01, np.array([0.01, 0.02, 0.005])
-    changes = {"beta": np.array([0.0, 0.5, 0.9])} if "beta" in OPTIMIZERS[name][1] else {}
-    memory = bea.modified_equation(make(name), loss, 3).memory(START, h)
-
-    def runs():
-        return [bea.run(make(name), loss, START, h, 40), bea.run(make(name, **changes), loss, [START, (0.4, 0.7), (1.0, 1.1)], sizes, 40),
-                bea.run(make(name), loss, START, h, 40, memory=memory)]
-
-    usual = runs()
-    monkeypatch.setattr(COMPILED_MODULE, "LONG_RUN", 0)
-    for fast, slow in zip(runs(), usual):
-        assert fast.shape == slow.shape
-        np.testing.assert_allclose(fast, slow, rtol=1e-11, atol=1e-12)
-
-
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_batch_of_settings_is_settings_one_by_one(name, count):

@@ -242,6 +242,16 @@ def test_losses_by_code_are_checked():
             bea.run(bea.gradient_descent(), bea.NumericLoss(2, np.sum, code), (1.0, 1.0), 0.1, 1)
 
 
+@pytest.mark.parametrize("number", [sp.Integer(10) ** 309, sp.Rational(10**400, 3), sp.Float("1e400"), -sp.Integer(10) ** 309])
+def test_a_number_beyond_the_floats_says_so(number):
+    loss = bea.Loss(number * A**2 + B, (A, B))
+    for ask in (loss.value, loss.gradient, loss.hessian, lambda theta: bea.run(bea.gradient_descent(), loss, theta, 0.1, 3)):
+        with pytest.raises(ValueError, match=r"the number -?\d\.\d\dE\+\d+ is beyond the floats, which end at 1.8e\+308"):
+            ask([1.0, 1.0])
+    held = bea.Loss(sp.Rational(10**400 + 1, 2 * 10**400 + 1) * A**2 + sp.Rational(1, 10**400) * B, (A, B))
+    assert held.gradient([3.0, 1.0]).tolist() == [3.0, 0.0]
+
+
 def test_what_has_no_numbers_says_so():
     abstract = bea.Loss(sp.Function("E")(A, B), (A, B))
     for ask in (abstract.value, abstract.gradient, abstract.hessian):

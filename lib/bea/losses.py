@@ -6,6 +6,7 @@ points lies together in memory; functions called ``..._code`` use that layout an
 on :class:`bea.series.Series` alike.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,7 +102,7 @@ class _SymbolicProblem(_Problem):
 
     def check_numeric(self):
         """Raises ValueError if the expressions hold parameters or abstract functions, which have no
-        numbers."""
+        numbers, or numbers that no float holds."""
         if self.parameters:
             raise ValueError(
                 f"give numbers to the parameters {', '.join(map(str, self.parameters))} before computing with this loss"
@@ -113,6 +114,7 @@ class _SymbolicProblem(_Problem):
             raise ValueError(
                 f"the abstract function {unknown.pop()} has no numbers; only symbolic terms can be had of it"
             )
+        _check_size(*self.gradient_expressions)
 
     @cached_property
     def _compiled_gradient(self):
@@ -204,6 +206,7 @@ class Loss(_SymbolicProblem):
     @cached_property
     def _compiled_value(self):
         self.check_numeric()
+        _check_size(self.expression)
         return sp.lambdify(self.symbols, self.expression, modules="numpy")
 
     def value_code(self, theta):
@@ -523,3 +526,12 @@ def _check_expression(expression, symbols, parameters):
         raise ValueError(f"the expression {expression} is not real")
     if expression.has(sp.nan, sp.zoo, sp.oo):
         raise ValueError(f"the expression {expression} is not finite")
+
+
+def _check_size(*expressions):
+    for expression in expressions:
+        for number in expression.atoms(sp.Rational, sp.Float):
+            if abs(number) > sys.float_info.max:
+                raise ValueError(
+                    f"the number {sp.N(number, 3)} is beyond the floats, which end at {sys.float_info.max:.3g}"
+                )

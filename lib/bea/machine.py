@@ -123,6 +123,9 @@ def _translated(build, node, known, lanes):
         return _translated(build, part, known, lanes)
 
     match node:
+        case ast.BinOp() | ast.UnaryOp() if not any(map(_varies, ast.walk(node))):
+            # Python divides whole numbers before it rounds them
+            return _constant(eval(ast.unparse(node)), lanes)
         case ast.Name(id=name) if name in known:
             return known[name]
         case ast.NamedExpr(target=ast.Name(id=name), value=x):
@@ -146,6 +149,10 @@ def _translated(build, node, known, lanes):
             if name in INSTRUCTIONS or name in FUNCTIONS:
                 return _call(build, name, [value(part) for part in given], lanes)
     raise NotImplementedError(f"no instruction for {ast.unparse(node)}")
+
+
+def _varies(node):
+    return isinstance(node, (ast.Name, ast.Call))
 
 
 def _constant(number, lanes):
