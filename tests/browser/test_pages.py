@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pages
 import pytest
-from browsing import OUT, SITE
+from browsing import OUT, PICTURES, SITE
 
 PAGES = sorted(p for folder in ("", "chapters") for p in (SITE / folder).glob("*.html"))
 # The address of the book itself only sends the reader on.
@@ -20,7 +20,7 @@ def test_the_book_is_there():
 def test_page(name, view, offline_context, book, record_property):
     OUT.mkdir(parents=True, exist_ok=True)
     picture = f"{OUT}/{name.removesuffix('.html').replace('/', '-')}-{view}-{{}}.jpg"
-    look = pages.look_at(offline_context, f"{book}/{name}", view, picture)
+    look = pages.look_at(offline_context, f"{book}/{name}", view, picture if PICTURES else None)
     row = {
         f"first paint {view}, ms": f"{look.times['paint']:.0f}",
         f"typeset {view}, ms": f"{look.times['typeset']:.0f}",
