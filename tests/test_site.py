@@ -182,6 +182,25 @@ def test_execute_is_yes_or_no(monkeypatch):
         book_site.choose_execution(None, None)
 
 
+def test_where_a_kernel_splits_what_is_printed_does_not_show():
+    """Every split into two and three pieces, with an output of another kind between; MyST-NB's own merging fails."""
+    text, warning = "one\n\n  two\n", "careful\n"
+
+    def shown(merge, cuts):
+        ends = [0, *cuts, len(text)]
+        pieces = [nbformat.v4.new_output("stream", name="stdout", text=text[a:b]) for a, b in zip(ends, ends[1:])]
+        stderr = nbformat.v4.new_output("stream", name="stderr", text=warning)
+        picture = nbformat.v4.new_output("display_data", {"text/plain": "<Figure>"})
+        return merge([pieces[0], stderr, picture, *pieces[1:]])
+
+    splits = [(k,) for k in range(1, len(text))] + [(3, 4), (4, 5), (5, 9)]
+    whole = shown(book_site.join_streams, ())
+    assert [output.get("text") for output in whole] == [text, warning, None]
+    for cuts in splits:
+        assert shown(book_site.join_streams, cuts) == whole
+    assert any(shown(book_site.coalesce_streams, cuts) != whole for cuts in splits)
+
+
 def test_missing_mathjax_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(book_site, "MATHJAX", tmp_path / "nowhere")
     app = SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=tmp_path)

@@ -8,6 +8,7 @@ _config.yml lists it under `local_extensions`.  It
 - takes each page's description from the page, and complains where there is none;
 - puts MathJax beside the pages, from the npm package that tools/web pins, so that reading the book
   asks no other server for anything;
+- joins what a cell printed before it is shown, wherever the kernel split it;
 - leaves out of the pages what they load twice or never use, and has them ask early for what every
   formula needs.
 """
@@ -19,7 +20,9 @@ import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import myst_nb.core.render
 from docutils import nodes
+from myst_nb.core.utils import coalesce_streams
 from sphinx.errors import ConfigError, ExtensionError
 from sphinx.util import logging
 
@@ -180,7 +183,25 @@ def finish(app, exception):
         path.unlink()
 
 
+def join_streams(outputs):
+    """A cell's outputs with all that it printed in one piece, as `nb_merge_streams` has it.
+
+    MyST-NB ends each piece with a new line; and a kernel may split before the one that a line has.
+    """
+    joined, streams = [], {}
+    for output in outputs:
+        name = output.get("name")  # of a stream only
+        if name in streams:
+            streams[name]["text"] += output["text"]
+        else:
+            joined.append(output)
+            if output["output_type"] == "stream":
+                streams[name] = output
+    return coalesce_streams(joined)
+
+
 def setup(app):
+    myst_nb.core.render.coalesce_streams = join_streams
     # Lower numbers come first.  500 is everyone's default; the 404 page's addresses are made at 400.
     app.connect("config-inited", set_addresses, priority=100)
     app.connect("config-inited", choose_execution)
