@@ -175,6 +175,7 @@ def test_mean():
     assert sp.expand(bea.mean([first, second]).expression - (A**2 + B + 3 * B**2) / 2) == 0
     lam = sp.Symbol("lambda")
     assert bea.mean([bea.quadratic([lam]), bea.quadratic([1])]).parameters == (lam,)
+    assert bea.mean([second]).expression == 3 * B**2  # of one
     coded = LOSSES["mean of code"]
     np.testing.assert_allclose(coded.value(POINTS), (numeric_bowl().value(POINTS) + bea.logistic_regression().value(POINTS)) / 2)
 
@@ -273,6 +274,8 @@ def test_lists_of_losses_are_checked():
 
 def test_rows_and_columns_of_the_data_are_checked():
     assert bea.logistic_regression((0, 29), rows=[0, 568, -569]).dimension == 2  # the last of both
+    chosen = np.isin(np.arange(569), [5, 17, 400])
+    assert bea.logistic_regression(rows=chosen).value([0.3, -0.2]) == bea.logistic_regression(rows=[5, 17, 400]).value([0.3, -0.2])
     for columns in ((30,), (-1, 2), (), (0.5,), 3):
         with pytest.raises(ValueError, match="whole numbers from 0 to 29"):
             bea.logistic_regression(columns)

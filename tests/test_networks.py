@@ -178,13 +178,17 @@ def test_patches_are_windows():
     lambda: bea.Network((5, 2)).loss(FEATURES, LABELS),
     lambda: bea.Network((5, 3)).loss(FEATURES, LABELS.astype(float)),
     lambda: bea.Network((6, 2, 3), patches=5).loss(WINDOWS, LABELS),
-    lambda: bea.patches(IMAGES, 7),
-    lambda: bea.patches(IMAGES[0], 2),
     lambda: bea.patches(IMAGES, 2, 0),
 ])  # fmt: skip
 def test_what_does_not_fit_is_refused(make):
     with pytest.raises(ValueError):
         make()
+
+
+@pytest.mark.parametrize("images, size", [(IMAGES, 7), (IMAGES, 6), (IMAGES[0], 2), (IMAGES[None], 2)])
+def test_images_without_such_patches_are_refused(images, size):
+    with pytest.raises(ValueError, match=f"have no patches of size {size} and stride 1"):
+        bea.patches(images, size)
 
 
 def test_pytorchs_loss_and_gradient(case):
