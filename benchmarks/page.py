@@ -1,4 +1,4 @@
-"""The page chapters/benchmarks.md, made from benchmarks/results.json and from nothing else.
+"""The page chapters/benchmarks.md, made from benchmarks/results.json and benchmarks/mutants.json and from nothing else.
 
     python benchmarks/page.py          (writes it again, without measuring)
 """
@@ -9,6 +9,7 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
+MUTANTS = ROOT / "benchmarks" / "mutants.json"  # made by tools/mutate.py
 PAGE = ROOT / "chapters" / "benchmarks.md"
 
 #: The sections, in the page's order: module, heading, what it asks.
@@ -57,7 +58,17 @@ Here the middle half of the ratios is typically {noise} wide: a ratio as near to
 Each exponent is the slope of a line through the measured points, in logarithms, from the value in the last column on; below it fixed costs rule.
 
 {exponents}
-{sections}"""
+{sections}
+## Mutation score
+
+How much do the tests notice?
+`tools/mutate.py` changes one operator, comparison, condition or number of the library at a time, and runs the fast tests of its module.
+Such a mutant is killed if a test fails or hangs.
+Of {mutants:,} mutants {tried} were tried, evenly through the source of each module, and {killed} were killed: **{score:.0%}**.
+`tests/survivors.md` says of each of the others why it lives.
+
+{by_module}
+"""
 
 
 def number(value):
@@ -108,8 +119,8 @@ def shown(result):
     return f"### {result['title']}\n\n{body}\n\n{after}{notes}".rstrip("\n") + "\n"
 
 
-def page(results):
-    """The page's text."""
+def page(results, mutants):
+    """The page's text: from what was measured, and what the tests noticed of each module."""
     sections = {name: results[name] for name in SECTIONS if name in results}
     targets = [
         [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), verdict(target)]
@@ -122,7 +133,13 @@ def page(results):
     where = {}
     for name, section in sections.items():
         where.setdefault(section["where"], []).append(SECTIONS[name][0])
+    possible, tried = (sum(found[what] for found in mutants.values()) for what in ("mutants", "tried"))
+    killed = tried - sum(len(found["survivors"]) for found in mutants.values())
     return TEXT.format(
+        mutants=possible, tried=tried, killed=killed, score=killed / tried,
+        by_module=table(["module", "mutants", "tried", "killed", "when"], ["---", "---:", "---:", "---:", "---"],
+                        [[f"`{name}`", str(found["mutants"]), str(found["tried"]), str(found["tried"] - len(found["survivors"])), found["date"]]
+                         for name, found in mutants.items()]),
         where="\n".join(f"- {', '.join(names)}: {text}" for text, names in where.items()),
         noise=f"{median(spreads):.0%}",
         missing="".join(f"Left out: {name}, which is not installed.\n" for name in missing),
@@ -139,7 +156,8 @@ def sentences(text):
 
 
 def main():
-    PAGE.write_text(page(json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")
+    results, mutants = (json.loads(path.read_text(encoding="utf-8")) for path in (RESULTS, MUTANTS))
+    PAGE.write_text(page(results, mutants), encoding="utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}")
 
 

@@ -1,18 +1,22 @@
 """Mutation testing: change one thing in the library at a time, and see whether the fast tests notice.
 
     python tools/mutate.py series averages --every 3
+    python tools/mutate.py series --every 3 --write benchmarks/mutants.json
 
 A mutant has one operator, comparison, condition or number changed.  It is killed if a test fails or hangs,
 and survives otherwise.  What is left out: messages of errors,
 docstrings, names.  Every mutant runs in a fork of a process that has the large packages loaded already, so
-that it costs little more than the tests themselves; `--every 3` takes every third.
+that it costs little more than the tests themselves; `--every 3` takes every third.  What is written is the
+table on the page of benchmarks; tests/survivors.md says of each survivor why it may live.
 """
 
 import argparse
 import ast
 import copy
+import datetime
 import importlib.abc
 import importlib.util
+import json
 import os
 import signal
 import sys
@@ -72,6 +76,10 @@ def nodes_of(tree):
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
                 yield from nodes_of(child)
+
+
+def number_of_mutants(source):
+    return sum(1 for node in nodes_of(ast.parse(source)) for _ in changes_of(node))
 
 
 def mutants_of(source, every=1):
@@ -141,10 +149,20 @@ def survives(module, path, tree, limit=LIMIT):
         os._exit(code)
 
 
+def write(path, module, found):
+    """Put what was found of one module into the file, in the place of what stood there."""
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results[module] = found
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(dict(sorted(results.items())), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("modules", nargs="+", choices=TESTS)
     parser.add_argument("--every", type=int, default=1, help="take every so-manieth mutant")
+    parser.add_argument("--write", type=Path, help="the JSON file that keeps the results, module by module")
     given = parser.parse_args()
     # loaded once, before the forks; not bea itself
     import hypothesis  # noqa: F401
@@ -163,13 +181,21 @@ def main():
         if not survives(module, path, ast.parse(source)):
             sys.exit(f"{module}: the tests fail without any change")
         limit = 10 + 4 * (time.time() - begun)
-        killed = count = 0
+        tried, survivors = 0, []
         for line, before, after, tree in mutants_of(source, given.every):
+            tried += 1
             alive = survives(module, path, tree, limit)
-            killed, count = killed + (not alive), count + 1
+            if alive:
+                survivors.append(f"{before} -> {after}")
             word = "SURVIVES" if alive else "killed"
             print(f"{word}  {module}.py:{line}: {before}  ->  {after}", flush=True)
-        print(f"{module}: {killed} of {count} mutants killed", flush=True)
+        print(f"{module}: {tried - len(survivors)} of {tried} mutants killed", flush=True)
+        if given.write:
+            found = {
+                "date": datetime.date.today().isoformat(), "mutants": number_of_mutants(source),
+                "tried": tried, "survivors": survivors,
+            }  # fmt: skip
+            write(given.write, module, found)
 
 
 if __name__ == "__main__":
