@@ -42,13 +42,41 @@ def in_machine_code(monkeypatch):
 
 
 def in_python(*arguments, **options):
-    """A run without llvmlite, of one setting."""
+    """A run without llvmlite, of one setting; and a look whether it was that."""
+    seen = []
+    run_python = COMPILED._Program.run_python
+
+    def watched(*given):
+        seen.append(run_python(*given))
+        return seen[-1]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "bea.machine", None)
+        patch.setattr(COMPILED._Program, "run_python", watched)
         COMPILED._program.cache_clear()
         path = bea.run(*arguments, **options)
         COMPILED._program.cache_clear()
+    assert len(seen) == 1 and seen[0] is not None
     return path
+
+
+def ways(field, start, steps=20, h=0.05, optimizer=bea.gradient_descent()):
+    """What one run comes to without llvmlite, in machine code, and as the second of two settings: its
+    path, to the sign of zero, or the name of what it raises."""
+    found = []
+    for module, long_run, points in [(None, 10**9, start), (sys.modules.get("bea.machine"), 0, start), (None, 10**9, [start, start])]:
+        with pytest.MonkeyPatch.context() as patch:
+            if module is None:
+                patch.setitem(sys.modules, "bea.machine", None)
+            patch.setattr(COMPILED, "LONG_RUN", long_run)
+            COMPILED._program.cache_clear()
+            try:
+                path = bea.run(optimizer, field, points, h, steps)
+                found.append((path if path.ndim == 2 else path[:, 1]).tobytes())
+            except Exception as problem:
+                found.append(type(problem).__name__)
+            COMPILED._program.cache_clear()
+    return found
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -60,6 +88,8 @@ def test_machine_code_has_pythons_bits(name, loss, in_machine_code):
     sizes = np.linspace(0.004, 0.02, 11)
     one = bea.run(optimizer, loss, points[0], sizes[0], 60)
     eleven = bea.run(optimizer, loss, points, sizes, 60, every=3)
+    program = COMPILED._program(optimizer.constructor, tuple(optimizer.conventions.items()), loss)
+    assert set(program.loops) == {1, 8} and None not in program.loops.values()  # it was machine code
     np.testing.assert_array_equal(one, in_python(optimizer, loss, points[0], sizes[0], 60))
     for k in range(11):
         np.testing.assert_array_equal(eleven[:, k], in_python(optimizer, loss, points[k], float(sizes[k]), 60, every=3))
@@ -196,6 +226,52 @@ def test_a_function_that_means_something_else_in_c_stays_python(in_machine_code)
         assert bea.run(bea.gradient_descent(), field, (5.0,), 0.01, 1)[1, 0] == pytest.approx(5.24, rel=1e-14)
 
 
+WHOLE = {
+    "products of whole numbers": (bea.Loss(9007199254740993 * x, (x,)), (1.0,), bea.rmsprop(0.9, 1e-3)),
+    "comparison with a whole number": (bea.VectorField((sp.Piecewise((2**53, x < 2**53 + 1), (1, True)),), (x,)), (2.0**53,), bea.gradient_descent()),
+    "minus nothing": (bea.VectorField((sp.atan2(y, -1), sp.Integer(0)), (x, y)), (1.0, -0.0), bea.gradient_descent()),
+    "a coordinate that the loss does not hold": (bea.Loss(x**2, (x, y)), (1.0, -0.0), bea.gradient_descent()),
+    "minus a case": (bea.VectorField((sp.atan2(-sp.Piecewise((0, y >= 0), (1, True)), -1), y), (x, y)), (1.0, 1.0), bea.gradient_descent()),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_numbers_are_floats(name):
+    """With exact whole numbers, and no zero below zero, Python would be the one that differs."""
+    pytest.importorskip("llvmlite", reason="llvmlite is not installed: runs stay Python")
+    field, start, optimizer = WHOLE[name]
+    python, machine, _ = ways(field, start, optimizer=optimizer)
+    assert python == machine and isinstance(python, bytes)
+
+
+NOWHERE = {
+    "sign of a logarithm": (sp.sign(sp.log(x)) - 1, (-1.0,)),
+    "sign of a difference": (sp.sign(1 / x - 1 / sp.sin(x)), (0.0,)),
+    "a Piecewise without a case": (-sp.Piecewise((1, x > 0)), (0.4,)),
+}
+
+
+@pytest.mark.parametrize("name", NOWHERE)
+def test_what_is_no_number_diverges_in_every_way(name):
+    expression, start = NOWHERE[name]
+    assert ways(bea.VectorField((expression,), (x,)), start) == ["Divergence"] * 3
+
+
+def test_what_cannot_be_printed_is_left_to_arrays(way):
+    """The derivative of an absolute value whose sign is unknown, and a sum with an index."""
+    k = sp.Symbol("k", integer=True)
+    for field in (bea.Loss(abs(sp.log(x) * x), (x,)), bea.VectorField((-sp.Sum(x**k, (k, 1, 3)),), (x,))):
+        many = bea.run(bea.gradient_descent(), field, [(0.4,), (0.3,)], 0.05, 5)
+        for k_, start in enumerate([(0.4,), (0.3,)]):
+            np.testing.assert_allclose(bea.run(bea.gradient_descent(), field, start, 0.05, 5), many[:, k_], rtol=1e-13)
+
+
+def test_a_sum_too_long_to_translate_stays_python(way):
+    loss = bea.Loss(sp.Add(*(sp.exp(-x * sp.Rational(k, 977)) for k in range(1, 700))), (x,))
+    runs = [bea.run(bea.gradient_descent(), loss, (0.1,), 0.001, 2) for _ in range(2)]
+    np.testing.assert_allclose(runs[1], runs[0], rtol=1e-14)
+
+
 def test_what_has_no_instruction_stays_python(in_machine_code):
     """The greater of two: one setting in Python, many by arrays, and they agree."""
     loss = bea.VectorField((sp.Max(x, y), y), (x, y))
@@ -218,4 +294,4 @@ def test_small_powers_are_products():
     printed = COMPILED._Printer().doprint
     assert printed(x**3) == "(x*x*x)" and printed(x**-2) == "(1/(x*x))"
     assert printed((x + y) ** 2) == "((y0 := x + y)*y0)" or printed((x + y) ** 2) == "((y1 := x + y)*y1)"
-    assert printed(x**5) == "math.pow(x, 5)" and printed(sp.sqrt(x)) == "math.sqrt(x)" and printed(1 / x) == "1/x"
+    assert printed(x**5) == "math.pow(x, 5.0)" and printed(sp.sqrt(x)) == "math.sqrt(x)" and printed(1 / x) == "1.0/x"

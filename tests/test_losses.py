@@ -253,6 +253,16 @@ def test_a_number_beyond_the_floats_says_so(number):
     assert held.gradient([3.0, 1.0]).tolist() == [3.0, 0.0]
 
 
+def test_what_is_not_real_is_refused():
+    with pytest.raises(ValueError, match="is not real"):
+        bea.VectorField((sp.log(-2) * A,), (A,))
+    root = bea.VectorField(((-1) ** sp.Rational(1, 3) * A,), (A,))
+    with pytest.raises(ValueError, match="is not real"):
+        bea.run(bea.gradient_descent(), root, (2.0,), 0.05, 5)
+    with pytest.raises(ValueError, match="beyond the floats"):
+        bea.run(bea.gradient_descent(), bea.VectorField((sp.pi**1000 * A,), (A,)), (2.0,), 0.05, 5)
+
+
 def test_what_has_no_numbers_says_so():
     abstract = bea.Loss(sp.Function("E")(A, B), (A, B))
     for ask in (abstract.value, abstract.gradient, abstract.hessian):

@@ -4,7 +4,8 @@ losses fast.
 Nothing is defined twice.  An optimizer's averages and update are run once on SymPy symbols, and the
 expressions that come out are printed as one Python function.  It runs as it stands, or, if llvmlite
 is installed (``pip install bea-book[fast]``), translated operation by operation to machine code,
-for many settings at once: the same operations in the same order, hence the same bits.
+for many settings at once: the same operations in the same order, hence the same bits.  Only where
+Python's floats raise and there is no llvmlite do arrays take over, which round otherwise.
 """
 
 import math
@@ -37,7 +38,10 @@ def straight_line_run(optimizer, loss, theta, h, steps, state, correct, every):
     long = steps * theta.size >= LONG_RUN * d
     if not (one or long):
         return None
-    program = _program(optimizer.constructor, tuple(optimizer.conventions.items()), loss)
+    try:
+        program = _program(optimizer.constructor, tuple(optimizer.conventions.items()), loss)
+    except NotImplementedError:  # the loss holds what cannot be printed as Python
+        return None
     given = (h, *optimizer.hyperparameters.values())
     # rows as the step takes them: theta, the averages, and the weights that are still missing
     variables = np.empty(((len(state) + 1) * d + len(state), theta.size // d))
@@ -101,11 +105,26 @@ def _symbolic_step(constructor, conventions, loss):
 
 
 class _Printer(PythonCodePrinter):
-    """Python on floats, with small powers as products, which are faster."""
+    """Python on floats, whole numbers among them, with small powers as products, which are faster."""
 
     def __init__(self):
         super().__init__({"fully_qualified_modules": True})
         self._names = map("y{}".format, count())
+
+    def _print_Integer(self, expr):
+        return repr(float(int(expr)))
+
+    _print_Zero = _print_One = _print_NegativeOne = _print_Integer
+
+    def _print_sign(self, expr):
+        """SymPy's own printer gives not-a-number a sign, and a divergence would be hidden."""
+        x = self._print(expr.args[0])
+        return f"(1.0 if {x} > 0 else -1.0 if {x} < 0 else 0.0 if {x} == 0 else {x})"
+
+    def _print_Sum(self, expr):
+        raise NotImplementedError("its index could be one of the names that are used here")
+
+    _print_Product = _print_Sum
 
     def _print_Pow(self, expr, rational=False):
         base, power = expr.args
@@ -150,8 +169,8 @@ class _Program:
                 for _ in range(every):
                     variables = advance(*given, *variables)
                 path.append(variables[:d])
-        except (OverflowError, ZeroDivisionError, ValueError):
-            return None
+        except (OverflowError, ZeroDivisionError, ValueError, TypeError):
+            return None  # a TypeError if a Piecewise has no case, hence no number
         return np.array(path)
 
     def run_machine_code(self, given, variables, d, steps, every):
@@ -181,9 +200,9 @@ class _Program:
     def _loop(self, d, lanes):
         if lanes not in self.loops:
             try:
-                from bea import machine  # llvmlite is optional, hence here
+                from bea.machine import loop  # llvmlite is optional, hence here
 
-                self.loops[lanes] = machine.loop(self.source, d, lanes)
-            except (ImportError, NotImplementedError):
+                self.loops[lanes] = loop(self.source, d, lanes)
+            except (ImportError, NotImplementedError, RecursionError):  # a sum of too many terms
                 self.loops[lanes] = None
         return self.loops[lanes]

@@ -522,7 +522,7 @@ def _check_expression(expression, symbols, parameters):
             f"the expression {expression} holds {', '.join(sorted(map(str, stray)))}, which is not among the coordinates "
             f"{symbols} or the parameters {parameters}"
         )
-    if expression.is_extended_real is False:
+    if expression.is_extended_real is False or expression.has(sp.I):
         raise ValueError(f"the expression {expression} is not real")
     if expression.has(sp.nan, sp.zoo, sp.oo):
         raise ValueError(f"the expression {expression} is not finite")
@@ -530,7 +530,10 @@ def _check_expression(expression, symbols, parameters):
 
 def _check_size(*expressions):
     for expression in expressions:
-        for number in expression.atoms(sp.Rational, sp.Float):
+        powers = {power for power in expression.atoms(sp.Pow) if power.is_number}
+        for number in expression.atoms(sp.Rational, sp.Float) | powers:
+            if number.is_real is False:
+                raise ValueError(f"the number {number} is not real")
             if abs(number) > sys.float_info.max:
                 raise ValueError(
                     f"the number {sp.N(number, 3)} is beyond the floats, which end at {sys.float_info.max:.3g}"

@@ -156,6 +156,8 @@ def _varies(node):
 
 
 def _constant(number, lanes):
+    if not isinstance(number, (int, float)):
+        raise NotImplementedError(f"no instruction for {number}")
     return ir.Constant(_numbers(lanes), float(number) if lanes == 1 else [float(number)] * lanes)
 
 
