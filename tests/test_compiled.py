@@ -60,7 +60,7 @@ def in_python(*arguments, **options):
     return path
 
 
-def ways(field, start, steps=20, h=0.05, optimizer=bea.gradient_descent()):
+def ways(field, start, optimizer=OPTIMIZERS["gradient descent"]):
     """What one run comes to without llvmlite, in machine code, and as the second of two settings: its
     path, to the sign of zero, or the name of what it raises."""
     found = []
@@ -71,7 +71,7 @@ def ways(field, start, steps=20, h=0.05, optimizer=bea.gradient_descent()):
             patch.setattr(COMPILED, "LONG_RUN", long_run)
             COMPILED._program.cache_clear()
             try:
-                path = bea.run(optimizer, field, points, h, steps)
+                path = bea.run(optimizer, field, points, 0.05, 20)
                 found.append((path if path.ndim == 2 else path[:, 1]).tobytes())
             except Exception as problem:
                 found.append(type(problem).__name__)
