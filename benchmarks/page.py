@@ -64,7 +64,7 @@ Each exponent is the slope of a line through the measured points, in logarithms,
 How much do the tests notice?
 `tools/mutate.py` changes one operator, comparison, condition or number of the library at a time, and runs the fast tests of its module.
 Such a mutant is killed if a test fails or hangs.
-Of {mutants:,} mutants {tried} were tried, evenly through the source of each module, and {killed} were killed: **{score:.0%}**.
+Of {mutants:,} mutants {tried} were tried on {dates}, evenly through the source of each module, and {killed} were killed: **{score:.0%}**.
 `tests/survivors.md` says of each of the others why it lives.
 
 {by_module}
@@ -137,8 +137,9 @@ def page(results, mutants):
     killed = tried - sum(len(found["survivors"]) for found in mutants.values())
     return TEXT.format(
         mutants=possible, tried=tried, killed=killed, score=killed / tried,
-        by_module=table(["module", "mutants", "tried", "killed", "when"], ["---", "---:", "---:", "---:", "---"],
-                        [[f"`{name}`", str(found["mutants"]), str(found["tried"]), str(found["tried"] - len(found["survivors"])), found["date"]]
+        dates=" and ".join(sorted({found["date"] for found in mutants.values()})),
+        by_module=table(["module", "mutants", "tried", "killed"], ["---", "---:", "---:", "---:"],
+                        [[f"`{name}`", str(found["mutants"]), str(found["tried"]), str(found["tried"] - len(found["survivors"]))]
                          for name, found in mutants.items()]),
         where="\n".join(f"- {', '.join(names)}: {text}" for text, names in where.items()),
         noise=f"{median(spreads):.0%}",

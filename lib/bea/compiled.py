@@ -121,6 +121,12 @@ class _Printer(PythonCodePrinter):
         x = self._print(expr.args[0])
         return f"(1.0 if {x} > 0 else -1.0 if {x} < 0 else 0.0 if {x} == 0 else {x})"
 
+    def _print_Piecewise(self, expr):
+        """Not a number, rather than SymPy's None, where it has no case."""
+        if expr.args[-1].cond != True:  # noqa: E712, a condition of SymPy's
+            expr = sp.Piecewise(*expr.args, (sp.nan, True))
+        return super()._print_Piecewise(expr)
+
     def _print_Sum(self, expr):
         raise NotImplementedError("its index could be one of the names that are used here")
 
@@ -169,8 +175,8 @@ class _Program:
                 for _ in range(every):
                     variables = advance(*given, *variables)
                 path.append(variables[:d])
-        except (OverflowError, ZeroDivisionError, ValueError, TypeError):
-            return None  # a TypeError if a Piecewise has no case, hence no number
+        except (OverflowError, ZeroDivisionError, ValueError):
+            return None
         return np.array(path)
 
     def run_machine_code(self, given, variables, d, steps, every):

@@ -114,7 +114,7 @@ class _SymbolicProblem(_Problem):
             raise ValueError(
                 f"the abstract function {unknown.pop()} has no numbers; only symbolic terms can be had of it"
             )
-        _check_size(*self.gradient_expressions)
+        _check_numbers(*self.gradient_expressions)
 
     @cached_property
     def _compiled_gradient(self):
@@ -206,7 +206,7 @@ class Loss(_SymbolicProblem):
     @cached_property
     def _compiled_value(self):
         self.check_numeric()
-        _check_size(self.expression)
+        _check_numbers(self.expression)
         return sp.lambdify(self.symbols, self.expression, modules="numpy")
 
     def value_code(self, theta):
@@ -528,7 +528,7 @@ def _check_expression(expression, symbols, parameters):
         raise ValueError(f"the expression {expression} is not finite")
 
 
-def _check_size(*expressions):
+def _check_numbers(*expressions):
     for expression in expressions:
         powers = {power for power in expression.atoms(sp.Pow) if power.is_number}
         for number in expression.atoms(sp.Rational, sp.Float) | powers:
@@ -536,5 +536,5 @@ def _check_size(*expressions):
                 raise ValueError(f"the number {number} is not real")
             if abs(number) > sys.float_info.max:
                 raise ValueError(
-                    f"the number {sp.N(number, 3)} is beyond the floats, which end at {sys.float_info.max:.3g}"
+                    f"the number {sp.N(number, 3)} is beyond the floats, which end at {sys.float_info.max:.3g}; measure in other units"
                 )

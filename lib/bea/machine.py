@@ -133,7 +133,7 @@ def _translated(build, node, known, lanes):
             return known[name]
         case ast.Constant(value=int() | float() as number):
             return _constant(number, lanes)
-        case ast.Attribute(value=ast.Name(id="math"), attr="pi" | "e" as name):
+        case ast.Attribute(value=ast.Name(id="math"), attr="pi" | "e" | "nan" as name):
             return _constant(getattr(math, name), lanes)
         case ast.UnaryOp(op=ast.USub(), operand=x):
             return build.fneg(value(x))
@@ -156,8 +156,6 @@ def _varies(node):
 
 
 def _constant(number, lanes):
-    if not isinstance(number, (int, float)):
-        raise NotImplementedError(f"no instruction for {number}")
     return ir.Constant(_numbers(lanes), float(number) if lanes == 1 else [float(number)] * lanes)
 
 
