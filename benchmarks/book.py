@@ -22,7 +22,10 @@ def command(*words, folder):
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([str(word) for word in words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.perf_counter() - began
+    return (
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        time.perf_counter() - began,
+    )
 
 
 def measure(rounds):
@@ -30,21 +33,29 @@ def measure(rounds):
     folder = ROOT / "_build" / "bench" / "book"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     for name in filter(None, tracked.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     # The book's own limit for a cell is wall time, which on a busy machine says nothing.
     settings = folder / "_config.yml"
-    settings.write_text(settings.read_text(encoding="utf-8").replace("timeout: 60", "timeout: 1800"), encoding="utf-8")
+    settings.write_text(
+        settings.read_text(encoding="utf-8").replace("timeout: 60", "timeout: 1800"),
+        encoding="utf-8",
+    )
     os.symlink(ROOT / "tools" / "web" / "node_modules", folder / "tools" / "web" / "node_modules")
     builder = [Path(sys.prefix) / "bin" / "jupyter-book", "build", ".", "-n", "--keep-going"]
     rows = []
     for what, words in (
         ("cold build, all notebooks executed", [*builder, "--all"]),
         ("warm build, nothing changed", builder),
-        (f"one chapter executed, {CHAPTER}", [sys.executable, "tools/execute.py", "--limit", 1800, CHAPTER]),
+        (
+            f"one chapter executed, {CHAPTER}",
+            [sys.executable, "tools/execute.py", "--limit", 1800, CHAPTER],
+        ),
     ):
         processor, wall = command(*words, folder=folder)
         rows += [(f"{what}: processor time", processor, "s"), (f"{what}: wall time", wall, "s")]
@@ -53,4 +64,10 @@ def measure(rounds):
     rows += [("pages", len(pages), ""), ("the heaviest page", max(pages) / 1e6, "MB"), ("the median page", sorted(pages)[len(pages) // 2] / 1e6, "MB"),
              ("the whole site", sum(f.stat().st_size for f in html.rglob("*") if f.is_file()) / 1e6, "MB")]  # fmt: skip
     shutil.rmtree(folder)
-    return [facts("Building the book", rows, note="The environment is there already.  Wall time includes waiting for others who use the machine.")], {}
+    return [
+        facts(
+            "Building the book",
+            rows,
+            note="The environment is there already.  Wall time includes waiting for others who use the machine.",
+        )
+    ], {}

@@ -26,7 +26,10 @@ def processor_seconds(task, repeats=1):
 
 def rounds_of(tasks, rounds):
     """{name: [seconds of one call, for each round]} over rounds in which every task runs once; what is slow stops early."""
-    repeats = {name: max(1, int(SHORTEST / max(processor_seconds(task), 1e-7))) for name, task in tasks.items()}
+    repeats = {
+        name: max(1, int(SHORTEST / max(processor_seconds(task), 1e-7)))
+        for name, task in tasks.items()
+    }
     seconds = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
@@ -43,8 +46,19 @@ def compared(title, ours, seconds, *, agreement, targets=(), note=""):
     rows = []
     for name, values in seconds.items():
         ratios = [theirs / mine for theirs, mine in zip(values, seconds[ours])]
-        low, _, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else [ratios[0]] * 3
-        rows.append({"name": name, "seconds": median(values), "ratio": median(ratios), "low": low, "high": high, "rounds": len(values)})
+        low, _, high = (
+            quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else [ratios[0]] * 3
+        )
+        rows.append(
+            {
+                "name": name,
+                "seconds": median(values),
+                "ratio": median(ratios),
+                "low": low,
+                "high": high,
+                "rounds": len(values),
+            }
+        )
     found = {row["name"]: row["ratio"] for row in rows}
     return {
         "kind": "comparison", "title": title, "ours": ours, "agreement": agreement, "note": note, "rows": rows,
@@ -70,7 +84,13 @@ def growth(title, variable, points, *, fit_from, note=""):
 
 def facts(title, rows, *, targets=(), note=""):
     """The result of what is no comparison: rows (what, value, unit)."""
-    return {"kind": "facts", "title": title, "rows": [list(row) for row in rows], "targets": list(targets), "note": note}
+    return {
+        "kind": "facts",
+        "title": title,
+        "rows": [list(row) for row in rows],
+        "targets": list(targets),
+        "note": note,
+    }
 
 
 def agree(what, ours, theirs, tolerance):
@@ -78,7 +98,9 @@ def agree(what, ours, theirs, tolerance):
     ours, theirs = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
     assert ours.shape == theirs.shape, f"{what}: shapes {ours.shape} and {theirs.shape}"
     difference = float(abs(ours - theirs).max() / abs(ours).max())
-    assert difference <= tolerance, f"{what}: results differ by {difference:.1e}, more than {tolerance:.0e}"
+    assert difference <= tolerance, (
+        f"{what}: results differ by {difference:.1e}, more than {tolerance:.0e}"
+    )
     return f"{what} to {difference:.0e}" if difference else f"{what} exactly"
 
 
@@ -92,7 +114,9 @@ def fresh(code, *arguments, limit=900):
     Raises Missing if it cannot import something.
     """
     guarded = "import sys\ntry:\n" + "".join(f"    {line}\n" for line in code.strip().splitlines())
-    guarded += "except ImportError as problem:\n    print(problem, file=sys.stderr)\n    sys.exit(3)\n"
+    guarded += (
+        "except ImportError as problem:\n    print(problem, file=sys.stderr)\n    sys.exit(3)\n"
+    )
     command = [sys.executable, "-W", "ignore", "-c", guarded, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
     if done.returncode == 3:

@@ -31,7 +31,10 @@ def layers(theta):
     """[(weights, biases)] from one vector, of JAX or PyTorch."""
     place, found = 0, []
     for inputs, outputs in NETWORK.shapes:
-        weights, place = theta[place : place + inputs * outputs].reshape(inputs, outputs), place + inputs * outputs
+        weights, place = (
+            theta[place : place + inputs * outputs].reshape(inputs, outputs),
+            place + inputs * outputs,
+        )
         found.append((weights, theta[place : place + outputs]))
         place += outputs
     return found
@@ -68,7 +71,10 @@ def by_jax(steps, beta=BETA):
 
         return jax.lax.scan(step, (start, method.init(start)), None, length=steps)[1]
 
-    compiled, given = jax.jit(jax.vmap(one, out_axes=1) if np.ndim(beta) else one), jax.numpy.asarray(beta)
+    compiled, given = (
+        jax.jit(jax.vmap(one, out_axes=1) if np.ndim(beta) else one),
+        jax.numpy.asarray(beta),
+    )
     return lambda: compiled(given).block_until_ready()
 
 
@@ -85,7 +91,9 @@ def by_torch(steps, beta=BETA):
         for n in range(steps):
             method.zero_grad()
             (w1, b1_), (w2, b2_) = layers(theta)
-            torch.nn.functional.cross_entropy(torch.tanh(features @ w1 + b1_) @ w2 + b2_, labels).backward()
+            torch.nn.functional.cross_entropy(
+                torch.tanh(features @ w1 + b1_) @ w2 + b2_, labels
+            ).backward()
             method.step()
             path[n] = theta.detach()
         return path.numpy()
@@ -104,9 +112,14 @@ def against(title, piece, beta, targets, missing, note=""):
         except ImportError as problem:
             missing[name] = str(problem)
     targets = [wanted for wanted in targets if wanted[0] in tasks]
-    seconds = {name: [STEPS / piece * found for found in values] for name, values in rounds_of(tasks, 21).items()}
+    seconds = {
+        name: [STEPS / piece * found for found in values]
+        for name, values in rounds_of(tasks, 21).items()
+    }
     note = f"{note}  Timed in turn, {piece} steps at a time; the times are for {STEPS}.".strip()
-    return compared(title, "bea", seconds, agreement=", ".join(agreement), targets=targets, note=note)
+    return compared(
+        title, "bea", seconds, agreement=", ".join(agreement), targets=targets, note=note
+    )
 
 
 def sixteen(rounds):
@@ -119,7 +132,9 @@ def sixteen(rounds):
 
     one, all_at_once = partial(ours, SHORT), partial(ours, SHORT, SIXTEEN)
     seconds = rounds_of({"one": one, "sixteen": all_at_once}, 3 * rounds)
-    alone = float(np.median([many / single for many, single in zip(seconds["sixteen"], seconds["one"])]))
+    alone = float(
+        np.median([many / single for many, single in zip(seconds["sixteen"], seconds["one"])])
+    )
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
 
         def shared():
@@ -127,9 +142,17 @@ def sixteen(rounds):
                 pass
 
         shared()  # the processes start
-        two = float(np.median([by_the_clock(shared) / by_the_clock(one) for _ in range(3 * rounds)]))
-    rows = [("bea: sixteen settings, in units of one", alone, "×"), ("bea: sixteen settings in two processes, by the clock, in units of one", two, "×")]
-    targets = [target("bea: sixteen / one", alone, "at most", 10), target("bea: sixteen in two processes / one, by the clock", two, "at most", 10)]
+        two = float(
+            np.median([by_the_clock(shared) / by_the_clock(one) for _ in range(3 * rounds)])
+        )
+    rows = [
+        ("bea: sixteen settings, in units of one", alone, "×"),
+        ("bea: sixteen settings in two processes, by the clock, in units of one", two, "×"),
+    ]
+    targets = [
+        target("bea: sixteen / one", alone, "at most", 10),
+        target("bea: sixteen in two processes / one, by the clock", two, "at most", 10),
+    ]
     note = "The arithmetic is sixteenfold; only what is done once for all settings can be saved, or shared with another core."
     return facts("Sixteen settings against one", rows, targets=targets, note=note)
 
@@ -137,7 +160,10 @@ def sixteen(rounds):
 def correction(rounds):
     """One Hessian-vector product, which is what the first-order correction of gradient descent needs, against one gradient."""
     direction = LOSS.gradient(START)
-    tasks = {"bea, gradient": partial(LOSS.gradient, START), "bea, Hessian-vector product": partial(LOSS.hessian_vector, START, direction)}
+    tasks = {
+        "bea, gradient": partial(LOSS.gradient, START),
+        "bea, Hessian-vector product": partial(LOSS.hessian_vector, START, direction),
+    }
     rows, targets, agreement = [], [], ""
     try:
         jax, loss = loss_of_jax()
@@ -147,7 +173,12 @@ def correction(rounds):
         gradient = jax.jit(jax.grad(loss))
         product = jax.jit(lambda theta, v: jax.jvp(jax.grad(loss), (theta,), (v,))[1])
         point, v = jax.numpy.array(START), jax.numpy.array(direction)
-        agreement = agree("JAX's Hessian-vector product", LOSS.hessian_vector(START, direction), product(point, v), 1e-9)
+        agreement = agree(
+            "JAX's Hessian-vector product",
+            LOSS.hessian_vector(START, direction),
+            product(point, v),
+            1e-9,
+        )
         tasks |= {"JAX, gradient": lambda: gradient(point).block_until_ready(),
                   "JAX, Hessian-vector product": lambda: product(point, v).block_until_ready()}  # fmt: skip
     seconds = rounds_of(tasks, 2 * rounds)

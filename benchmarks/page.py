@@ -1,6 +1,6 @@
 """The page chapters/benchmarks.md, made from benchmarks/results.json and benchmarks/mutants.json and from nothing else.
 
-    python benchmarks/page.py          (writes it again, without measuring)
+python benchmarks/page.py          (writes it again, without measuring)
 """
 
 import json
@@ -14,9 +14,15 @@ PAGE = ROOT / "chapters" / "benchmarks.md"
 
 #: The sections, in the page's order: module, heading, what it asks.
 SECTIONS = {
-    "fields": ("Modified fields", "How long does it take from an optimizer and a loss to the numbers of the modified equation?"),
-    "runs": ("Runs", "How long do Adam's iterates take, all of them kept?  All in float64, all with epsilon outside the root.  "
-             "Paths are compared over their first 200 steps; where a gradient changes its sign, Adam makes round-off visible."),
+    "fields": (
+        "Modified fields",
+        "How long does it take from an optimizer and a loss to the numbers of the modified equation?",
+    ),
+    "runs": (
+        "Runs",
+        "How long do Adam's iterates take, all of them kept?  All in float64, all with epsilon outside the root.  "
+        "Paths are compared over their first 200 steps; where a gradient changes its sign, Adam makes round-off visible.",
+    ),
     "networks": ("Networks", "The same for a small network on real images."),
     "flows": ("Flows", "How long does the flow take that iterates are compared with?"),
     "book": ("The book", "How long does it take to build what you read?"),
@@ -107,7 +113,11 @@ def shown(result):
              f"{number(row['low'])} to {number(row['high'])}" if row["rounds"] > 1 and row["name"] != result["ours"] else "", str(row["rounds"])]
             for row in result["rows"]
         ]  # fmt: skip
-        body = table(["who", "median", f"ratio to {result['ours']}", "middle half", "rounds"], ["---", "---:", "---:", "---:", "---:"], rows)
+        body = table(
+            ["who", "median", f"ratio to {result['ours']}", "middle half", "rounds"],
+            ["---", "---:", "---:", "---:", "---:"],
+            rows,
+        )
         after = f"Agreement: {result['agreement']}.\n" if result["agreement"] else ""
     elif result["kind"] == "growth":
         rows = [[f"{x:,}", duration(seconds)] for x, seconds in result["points"]]
@@ -126,14 +136,23 @@ def page(results, mutants):
         [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), verdict(target)]
         for section in sections.values() for result in section["results"] for target in result.get("targets", [])
     ]  # fmt: skip
-    grown = [result for section in sections.values() for result in section["results"] if result["kind"] == "growth"]
-    missing = {name: why for section in sections.values() for name, why in section["missing"].items()}
+    grown = [
+        result
+        for section in sections.values()
+        for result in section["results"]
+        if result["kind"] == "growth"
+    ]
+    missing = {
+        name: why for section in sections.values() for name, why in section["missing"].items()
+    }
     spreads = [(row["high"] - row["low"]) / row["ratio"] for section in sections.values() for result in section["results"]
                if result["kind"] == "comparison" for row in result["rows"] if row["name"] != result["ours"] and row["rounds"] > 1]  # fmt: skip
     where = {}
     for name, section in sections.items():
         where.setdefault(section["where"], []).append(SECTIONS[name][0])
-    possible, tried = (sum(found[what] for found in mutants.values()) for what in ("mutants", "tried"))
+    possible, tried = (
+        sum(found[what] for found in mutants.values()) for what in ("mutants", "tried")
+    )
     killed = tried - sum(len(found["survivors"]) for found in mutants.values())
     return TEXT.format(
         mutants=possible, tried=tried, killed=killed, score=killed / tried,

@@ -37,7 +37,10 @@ def processor():
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.machine()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def where(section):
@@ -59,13 +62,23 @@ def measured(section, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", help="what to measure; all but the book if nothing is named")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each rival runs; the median counts")
-    parser.add_argument("--write", type=Path, help="measure one section in this process and write it there (used by this script itself)")
+    parser.add_argument(
+        "sections", nargs="*", help="what to measure; all but the book if nothing is named"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="how often each rival runs; the median counts"
+    )
+    parser.add_argument(
+        "--write",
+        type=Path,
+        help="measure one section in this process and write it there (used by this script itself)",
+    )
     arguments = parser.parse_args()
     if arguments.write:
         [section] = arguments.sections
-        arguments.write.write_text(json.dumps(measured(section, arguments.rounds), indent=1) + "\n", encoding="utf-8")
+        arguments.write.write_text(
+            json.dumps(measured(section, arguments.rounds), indent=1) + "\n", encoding="utf-8"
+        )
         return
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for section in arguments.sections or [name for name in SECTIONS if name != "book"]:

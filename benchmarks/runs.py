@@ -23,7 +23,15 @@ def loss():
 
 def ours(h, steps, beta=BETA, rho=RHO, **options):
     """A function that runs, like the rivals' with its optimizer made beforehand."""
-    return partial(bea.run, bea.adam(beta, rho, EPSILON, epsilon_inside=False), loss(), START, h, steps, **options)
+    return partial(
+        bea.run,
+        bea.adam(beta, rho, EPSILON, epsilon_inside=False),
+        loss(),
+        START,
+        h,
+        steps,
+        **options,
+    )
 
 
 def by_optax(h, steps, beta=BETA, rho=RHO):
@@ -76,14 +84,21 @@ def by_torch(h, steps, beta, rho):
         theta = torch.tensor(START, dtype=torch.float64)[:, None].repeat(1, len(beta))
         m, v = torch.zeros_like(theta), torch.zeros_like(theta)
         path = torch.empty((steps, *theta.shape), dtype=torch.float64)
-        b1, b2, one_less_beta, one_less_rho = torch.ones_like(beta), torch.ones_like(rho), 1 - beta, 1 - rho
+        b1, b2, one_less_beta, one_less_rho = (
+            torch.ones_like(beta),
+            torch.ones_like(rho),
+            1 - beta,
+            1 - rho,
+        )
         for n in range(steps):
             g = -2 * (1.5 - 2 * theta[0] * theta[1]) * theta.flip(0)
             m.mul_(beta).addcmul_(one_less_beta, g)
             v.mul_(rho).addcmul_(g * g, one_less_rho)
             b1 *= beta
             b2 *= rho
-            theta = torch.addcdiv(theta, m / (1 - b1), (v / (1 - b2)).sqrt_().add_(EPSILON), value=-h)
+            theta = torch.addcdiv(
+                theta, m / (1 - b1), (v / (1 - b2)).sqrt_().add_(EPSILON), value=-h
+            )
             path[n] = theta
         return np.moveaxis(path.numpy(), 1, -1)
 
@@ -97,7 +112,16 @@ def by_autograd(h, steps, beta=None, rho=None):
     gradient = elementwise_grad(lambda theta: 0.5 * (1.5 - 2 * theta[0] * theta[1]) ** 2)
     if beta is None:
         path = []
-        last = adam(lambda theta, n: gradient(theta), anp.array(START), lambda theta, n, g: path.append(theta), steps, h, BETA, RHO, EPSILON)
+        last = adam(
+            lambda theta, n: gradient(theta),
+            anp.array(START),
+            lambda theta, n, g: path.append(theta),
+            steps,
+            h,
+            BETA,
+            RHO,
+            EPSILON,
+        )
         return np.array([*path[1:], last])
     theta = np.repeat(np.array(START)[:, None], len(beta), axis=1)
     m, v, path = np.zeros_like(theta), np.zeros_like(theta), np.empty((steps, *theta.shape))
@@ -105,7 +129,9 @@ def by_autograd(h, steps, beta=None, rho=None):
         g = gradient(theta)
         m = (1 - beta) * g + beta * m
         v = (1 - rho) * g**2 + rho * v
-        theta = theta - h * (m / (1 - beta ** (n + 1))) / (np.sqrt(v / (1 - rho ** (n + 1))) + EPSILON)
+        theta = theta - h * (m / (1 - beta ** (n + 1))) / (
+            np.sqrt(v / (1 - rho ** (n + 1))) + EPSILON
+        )
         path[n] = theta
     return np.moveaxis(path, 1, -1)
 
@@ -116,7 +142,9 @@ def by_sympy():
 
     a, b = sp.symbols("a b")
     value = (sp.Rational(3, 2) - 2 * a * b) ** 2 / 2
-    return sp.lambdify([a, b], [sp.diff(value, x) for x in (a, b)], modules="math", cse=True)(*START)
+    return sp.lambdify([a, b], [sp.diff(value, x) for x in (a, b)], modules="math", cse=True)(
+        *START
+    )
 
 
 def grid(count):
@@ -139,7 +167,14 @@ def against(title, makers, mine, rounds, targets, missing, note=""):
         agreement.append(agree(name, path[:EARLY], theirs[:EARLY], 1e-9))
         tasks[name] = task
     targets = [wanted for wanted in targets if wanted[0] in tasks]
-    return compared(title, "bea", rounds_of(tasks, rounds), agreement=", ".join(agreement), targets=targets, note=note)
+    return compared(
+        title,
+        "bea",
+        rounds_of(tasks, rounds),
+        agreement=", ".join(agreement),
+        targets=targets,
+        note=note,
+    )
 
 
 def of_settings(count, steps, rounds, missing):
@@ -203,7 +238,14 @@ def cold(count, steps, missing):
         (whole, f"From a cold start, all told: {of_what}, {steps} steps",
          "The whole process: Python's own start and the imports besides, which are most of it: NumPy, SciPy and SymPy here, JAX there."),
     ):  # fmt: skip
-        yield compared(title, "bea", seconds, agreement=agreement, targets=[("optax", "at least", 10)], note=note)
+        yield compared(
+            title,
+            "bea",
+            seconds,
+            agreement=agreement,
+            targets=[("optax", "at least", 10)],
+            note=note,
+        )
 
 
 def memory():
@@ -217,15 +259,27 @@ def memory():
         kept = task().nbytes
         peaks[every] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        rows += [(f"every={every}: kept", kept / 1e6, "MB"), (f"every={every}: peak of the run", peaks[every] / 1e6, "MB")]
+        rows += [
+            (f"every={every}: kept", kept / 1e6, "MB"),
+            (f"every={every}: peak of the run", peaks[every] / 1e6, "MB"),
+        ]
         share = peaks[every] / (1.2 * kept + 32 * 1000 * 16)
-    targets = [target("peak with every=1000 / (1.2 × what is kept + 32 iterates)", share, "at most", 1)]
-    return facts("Memory of 1000 settings over 1000 steps", rows, targets=targets, note="`tests/test_flow.py` holds runs to this bound.")
+    targets = [
+        target("peak with every=1000 / (1.2 × what is kept + 32 iterates)", share, "at most", 1)
+    ]
+    return facts(
+        "Memory of 1000 settings over 1000 steps",
+        rows,
+        targets=targets,
+        note="`tests/test_flow.py` holds runs to this bound.",
+    )
 
 
 def measure(rounds):
     missing, one, long = {}, (1e-4, 2000), (1e-6, 300_000)
-    optax, torch, autograd = ((name, "at least", 1) for name in ("optax, compiled", "torch.optim", "autograd"))
+    optax, torch, autograd = (
+        (name, "at least", 1) for name in ("optax, compiled", "torch.optim", "autograd")
+    )
     results = [
         against("One trajectory, 2000 steps", {
             "optax, compiled": partial(by_optax, *one), "torch.optim": lambda: partial(by_torch_optim, *one),

@@ -22,8 +22,16 @@ def age_moments(decay, count):
 def lie(a, fields, symbols):
     """D a for a = [a_0, a_1, ...] along f = [f_0, f_1, ...] as far as both are known."""
     count = min(len(a), len(fields))
-    return [sp.Add(*(sp.diff(a[k - j], s) * component for j in range(k + 1) for s, component in zip(symbols, fields[j])))
-            for k in range(count)]
+    return [
+        sp.Add(
+            *(
+                sp.diff(a[k - j], s) * component
+                for j in range(k + 1)
+                for s, component in zip(symbols, fields[j])
+            )
+        )
+        for k in range(count)
+    ]
 
 
 def modified_terms(gradient, symbols, averages, update, order):
@@ -49,7 +57,9 @@ def modified_terms(gradient, symbols, averages, update, order):
                 derivative = [function(gradient[i])] + [sp.Integer(0)] * k
                 for r in range(k + 1):
                     for j in range(k + 1 - r):
-                        coefficients[r + j] += (-1) ** r * moments[a][r] / sp.factorial(r) * derivative[j]
+                        coefficients[r + j] += (
+                            (-1) ** r * moments[a][r] / sp.factorial(r) * derivative[j]
+                        )
                     if r < k:
                         derivative = lie(derivative, fields, symbols)
                 values |= {x[a][j]: coefficients[j] for j in range(k + 1)}

@@ -17,7 +17,10 @@ def eulerian(r):
     """The coefficients A(r, 0), ..., A(r, r-1) by their recurrence; sum_i i^r x^i = x (sum_m A(r, m) x^m)/(1-x)^(r+1)."""
     row = [1]
     for n in range(2, r + 1):
-        row = [(m + 1) * (row[m] if m < n - 1 else 0) + (n - m) * (row[m - 1] if m else 0) for m in range(n)]
+        row = [
+            (m + 1) * (row[m] if m < n - 1 else 0) + (n - m) * (row[m - 1] if m else 0)
+            for m in range(n)
+        ]
     return row
 
 
@@ -29,9 +32,14 @@ def test_the_running_state_is_the_weighted_sum(decay, values):
     average, state = Average(identity, decay), 0.0
     for n, value in enumerate(values):
         state = average.advance(state, value)
-        plain, corrected = average.weights(n + 1, bias_correction=False), average.weights(n + 1, bias_correction=True)
+        plain, corrected = (
+            average.weights(n + 1, bias_correction=False),
+            average.weights(n + 1, bias_correction=True),
+        )
         assert np.isclose(state, plain @ values[: n + 1], rtol=1e-10, atol=1e-10)
-        assert np.isclose(state / average.correction(n), corrected @ values[: n + 1], rtol=1e-10, atol=1e-10)
+        assert np.isclose(
+            state / average.correction(n), corrected @ values[: n + 1], rtol=1e-10, atol=1e-10
+        )
         assert np.isclose(corrected.sum(), 1) and np.isclose(plain.sum(), average.correction(n))
 
 
@@ -50,9 +58,13 @@ def test_arrays_of_decays_equal_one_by_one():
     together = Average(square, decays)
     for i, decay in enumerate(decays):
         alone = Average(square, float(decay))
-        np.testing.assert_allclose(together.weights(7, True)[:, i], alone.weights(7, True), rtol=1e-14)
+        np.testing.assert_allclose(
+            together.weights(7, True)[:, i], alone.weights(7, True), rtol=1e-14
+        )
         np.testing.assert_allclose(together.correction(4)[i], alone.correction(4))
-        np.testing.assert_allclose(np.array(moments(decays, 6))[:, i], moments(float(decay), 6), rtol=1e-13)
+        np.testing.assert_allclose(
+            np.array(moments(decays, 6))[:, i], moments(float(decay), 6), rtol=1e-13
+        )
     assert together.weights(7, False).shape == (7, 3)
 
 
@@ -82,11 +94,16 @@ def test_moments_are_sums(decay):
     with mpmath.workdps(30):
         terms = int(160 / -mpmath.log(decay)) if decay else 1
         for r, found in enumerate(moments(decay, 9)):
-            wanted = (1 - mpmath.mpf(decay)) * mpmath.fsum(mpmath.mpf(i) ** r * mpmath.mpf(decay) ** i for i in range(terms))
-            assert abs(found - wanted) <= 1e-12 * abs(wanted) * 10**(r / 4)
+            wanted = (1 - mpmath.mpf(decay)) * mpmath.fsum(
+                mpmath.mpf(i) ** r * mpmath.mpf(decay) ** i for i in range(terms)
+            )
+            assert abs(found - wanted) <= 1e-12 * abs(wanted) * 10 ** (r / 4)
 
 
-@given(st.fractions(min_value=0, max_value=1, max_denominator=30).filter(lambda x: x < 1), st.integers(0, 12))
+@given(
+    st.fractions(min_value=0, max_value=1, max_denominator=30).filter(lambda x: x < 1),
+    st.integers(0, 12),
+)
 def test_lag_is_the_mean_age_of_the_weights(decay, n):
     """Exactly, on rationals: with n the corrected weights' mean age; without, the first moment."""
     exact = sp.Rational(decay.numerator, decay.denominator)
@@ -123,8 +140,14 @@ def test_the_resolvent_is_the_infinite_sum(decay):
         terms = int(150 / -mpmath.log(beta)) if decay else 1
         for k, polynomial in enumerate(polynomials):
             for s in (0, mpmath.mpf("0.7"), -2):
-                wanted = (1 - beta) * mpmath.fsum(beta**i * mpmath.polyval([mpmath.mpf(float(c)) for c in polynomial[::-1]], s - i) for i in range(terms))
-                found = mpmath.polyval([mpmath.mpf(float(c)) for c in result.coefficients[k][::-1]], s)
+                wanted = (1 - beta) * mpmath.fsum(
+                    beta**i
+                    * mpmath.polyval([mpmath.mpf(float(c)) for c in polynomial[::-1]], s - i)
+                    for i in range(terms)
+                )
+                found = mpmath.polyval(
+                    [mpmath.mpf(float(c)) for c in result.coefficients[k][::-1]], s
+                )
                 assert abs(found - wanted) < 1e-9 * max(1, abs(wanted))
 
 
@@ -132,7 +155,9 @@ def test_the_resolvent_solves_the_recursion_exactly():
     """m(s) = beta m(s-1) + (1-beta) a(s) identically in s and beta: the only polynomial that does."""
     s = sp.Symbol("s")
     rows = [[sp.Rational(2, 3)], [1, -2], [0, sp.Rational(1, 2), 5], [7, 0, -1, 3]]
-    series = Series.from_polynomials([[np.array(sp.sympify(c), dtype=object) for c in row] for row in rows])
+    series = Series.from_polynomials(
+        [[np.array(sp.sympify(c), dtype=object) for c in row] for row in rows]
+    )
     result = Average(identity, BETA).along(series)
     for k, row in enumerate(rows):
         m = sum(c * s**j for j, c in enumerate(result.coefficients[k]))
@@ -146,9 +171,21 @@ def test_the_resolvent_in_powers_of_the_derivative():
     for j in range(4):
         rows = [[sp.Integer(0)] for _ in range(j)] + [[sp.Integer(0)] * j + [sp.Integer(1)]]
         series = Series.from_polynomials([[np.array(c, dtype=object) for c in row] for row in rows])
-        found = sum(c * s**i for i, c in enumerate(Average(identity, BETA).along(series).coefficients[j]))
-        coefficients = [1, -BETA / (1 - BETA), BETA * (1 + BETA) / (2 * (1 - BETA) ** 2), -BETA * (1 + 4 * BETA + BETA**2) / (6 * (1 - BETA) ** 3)]
-        assert sp.cancel(sp.expand(found - sum(c * sp.diff(s**j, s, r) for r, c in enumerate(coefficients)))) == 0
+        found = sum(
+            c * s**i for i, c in enumerate(Average(identity, BETA).along(series).coefficients[j])
+        )
+        coefficients = [
+            1,
+            -BETA / (1 - BETA),
+            BETA * (1 + BETA) / (2 * (1 - BETA) ** 2),
+            -BETA * (1 + 4 * BETA + BETA**2) / (6 * (1 - BETA) ** 3),
+        ]
+        assert (
+            sp.cancel(
+                sp.expand(found - sum(c * sp.diff(s**j, s, r) for r, c in enumerate(coefficients)))
+            )
+            == 0
+        )
 
 
 def test_the_resolvent_on_arrays_of_points_and_decays():
@@ -157,7 +194,9 @@ def test_the_resolvent_on_arrays_of_points_and_decays():
     polynomials = polynomial_curve(rng, 4, (2, 3))
     together = Average(identity, decays).along(Series.from_polynomials(polynomials))
     for i, decay in enumerate(decays):
-        alone = Average(identity, float(decay)).along(Series.from_polynomials([[c[:, i] for c in row] for row in polynomials]))
+        alone = Average(identity, float(decay)).along(
+            Series.from_polynomials([[c[:, i] for c in row] for row in polynomials])
+        )
         np.testing.assert_allclose(together.coefficients[..., i], alone.coefficients, rtol=1e-12)
 
 
@@ -165,13 +204,17 @@ def test_no_memory_leaves_the_value_alone():
     series = Series.from_polynomials(polynomial_curve(np.random.default_rng(4), 4))
     assert Average(identity, 0).along(series) is series
     for zero in (0.0, sp.Integer(0)):
-        np.testing.assert_array_equal(Average(identity, zero).along(series).coefficients.astype(float), series.coefficients)
+        np.testing.assert_array_equal(
+            Average(identity, zero).along(series).coefficients.astype(float), series.coefficients
+        )
 
 
 # --- refusals ----------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("decay", [1.5, -0.1, 1, np.array([0.5, 1.5]), np.array([0.5, np.nan]), sp.Rational(3, 2), sp.oo])
+@pytest.mark.parametrize(
+    "decay", [1.5, -0.1, 1, np.array([0.5, 1.5]), np.array([0.5, np.nan]), sp.Rational(3, 2), sp.oo]
+)
 def test_a_decay_out_of_range_is_refused(decay):
     for refuse in (lambda: lag(decay), lambda: moments(decay, 3), lambda: Average(identity, decay)):
         with pytest.raises(ValueError, match="must be in"):

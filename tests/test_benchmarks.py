@@ -17,14 +17,18 @@ MUTANTS = json.loads((ROOT / "benchmarks" / "mutants.json").read_text(encoding="
 
 
 def test_page_is_what_the_results_give():
-    assert (ROOT / "chapters" / "benchmarks.md").read_text(encoding="utf-8") == page.page(COMMITTED, MUTANTS)
+    assert (ROOT / "chapters" / "benchmarks.md").read_text(encoding="utf-8") == page.page(
+        COMMITTED, MUTANTS
+    )
 
 
 def problems_of(results):
     """What results would mislead about."""
     problems = [f"no section {name}" for name in page.SECTIONS if name not in results]
     for name, section in results.items():
-        if not re.match(r"\d{4}-\d\d-\d\d, .+, \d+ cores, \w+, Python 3\.\d+\.\d+, \w", section["where"]):
+        if not re.match(
+            r"\d{4}-\d\d-\d\d, .+, \d+ cores, \w+, Python 3\.\d+\.\d+, \w", section["where"]
+        ):
             problems.append(f"{name} says not where it was measured")
         for result in section["results"]:
             title = result["title"]
@@ -37,14 +41,26 @@ def problems_of(results):
                 for row in result["rows"]:
                     if not row["low"] <= row["ratio"] <= row["high"] or row["seconds"] <= 0:
                         problems.append(f"{title}: {row['name']} has impossible numbers")
-                    if row["name"] in ("BSeries", "kauri", "pybs", "optax", "optax, compiled", "torch.optim", "JAX, compiled", "PyTorch") and not any(
-                        wanted["what"].startswith(row["name"] + " / ") for wanted in result["targets"]
+                    if row["name"] in (
+                        "BSeries",
+                        "kauri",
+                        "pybs",
+                        "optax",
+                        "optax, compiled",
+                        "torch.optim",
+                        "JAX, compiled",
+                        "PyTorch",
+                    ) and not any(
+                        wanted["what"].startswith(row["name"] + " / ")
+                        for wanted in result["targets"]
                     ):
                         problems.append(f"{title}: nothing was wanted of {row['name']}")
             if result["kind"] == "growth" and not math.isfinite(result["exponent"]):
                 problems.append(f"{title}: no exponent")
             for wanted in result.get("targets", []):
-                if wanted != measure.target(wanted["what"], wanted["value"], wanted["sense"], wanted["bound"]):
+                if wanted != measure.target(
+                    wanted["what"], wanted["value"], wanted["sense"], wanted["bound"]
+                ):
                     problems.append(f"{title}: {wanted['what']} is judged wrongly")
     return problems
 
@@ -61,8 +77,14 @@ def a_comparison(results):
     ("spoil", "said"),
     [
         (lambda r: r.pop("networks"), "no section networks"),
-        (lambda r: r["runs"].update(where="on a fast machine"), "runs says not where it was measured"),
-        (lambda r: a_comparison(r).update(agreement=""), "One trajectory, 2000 steps: results were not compared"),
+        (
+            lambda r: r["runs"].update(where="on a fast machine"),
+            "runs says not where it was measured",
+        ),
+        (
+            lambda r: a_comparison(r).update(agreement=""),
+            "One trajectory, 2000 steps: results were not compared",
+        ),
         (lambda r: a_comparison(r)["targets"][0].update(value=0.5, met=True), "is judged wrongly"),
         (lambda r: a_comparison(r).update(targets=[]), "nothing was wanted of torch.optim"),
         (lambda r: a_comparison(r)["rows"][1].update(low=1e9), "has impossible numbers"),
@@ -76,7 +98,13 @@ def test_spoilt_results_are_caught(spoil, said):
 
 def test_page_names_every_loss():
     """Every ratio below what was wanted stands on the page as NOT MET, with its factor; the control is a page without losses."""
-    missed = [t for s in COMMITTED.values() for r in s["results"] for t in r.get("targets", []) if not t["met"]]
+    missed = [
+        t
+        for s in COMMITTED.values()
+        for r in s["results"]
+        for t in r.get("targets", [])
+        if not t["met"]
+    ]
     assert page.page(COMMITTED, MUTANTS).count("| **NOT MET**, ") == len(missed)
     lost = copy.deepcopy(COMMITTED)
     a_comparison(lost)["targets"] = [measure.target("optax / bea", 0.5, "at least", 1)]
@@ -96,7 +124,10 @@ def test_the_mutation_score_is_counted():
     mutants = {"one": {"date": "2026-01-01", "mutants": 90, "tried": 30, "survivors": ["a -> b"]},
                "two": {"date": "2026-01-02", "mutants": 1000, "tried": 20, "survivors": ["a < b -> a <= b", "1 -> 2"]}}  # fmt: skip
     text = page.page(COMMITTED, mutants)
-    assert "Of 1,090 mutants 50 were tried on 2026-01-01 and 2026-01-02, evenly through the source of each module, and 47 were killed: **94%**." in text
+    assert (
+        "Of 1,090 mutants 50 were tried on 2026-01-01 and 2026-01-02, evenly through the source of each module, and 47 were killed: **94%**."
+        in text
+    )
     assert "| `two` | 1000 | 20 | 18 |" in text
 
 
@@ -116,12 +147,17 @@ def test_ratios_are_paired():
     """A machine that is three times slower in the second round changes no ratio."""
     result = measure.compared("race", "ours", {"ours": [1.0, 3.0, 1.0], "theirs": [2.0, 6.0]}, agreement="exactly",
                               targets=[("theirs", "at least", 2), ("theirs", "at most", 1.5)])  # fmt: skip
-    assert [(row["ratio"], row["low"], row["high"], row["rounds"]) for row in result["rows"]] == [(1, 1, 1, 3), (2, 2, 2, 2)]
+    assert [(row["ratio"], row["low"], row["high"], row["rounds"]) for row in result["rows"]] == [
+        (1, 1, 1, 3),
+        (2, 2, 2, 2),
+    ]
     assert [wanted["met"] for wanted in result["targets"]] == [True, False]
 
 
 def test_exponents_are_fitted_where_they_are_meant_to():
-    points = {n: 1e-3 + 2e-6 * n**1.5 if n < 100 else 2e-6 * n**1.5 for n in (1, 10, 100, 1000, 10_000)}
+    points = {
+        n: 1e-3 + 2e-6 * n**1.5 if n < 100 else 2e-6 * n**1.5 for n in (1, 10, 100, 1000, 10_000)
+    }
     assert measure.growth("time", "n", points, fit_from=100)["exponent"] == pytest.approx(1.5)
     assert measure.growth("time", "n", points, fit_from=1)["exponent"] < 1
 
@@ -142,7 +178,10 @@ def test_a_missing_rival_is_named():
     assert numbers.tolist() == [1, 2] and seconds == 0.5
 
 
-@pytest.mark.parametrize(("value", "text"), [(0, "0"), (0.12345, "0.123"), (12.345, "12.3"), (1234.5, "1,234"), (99.96, "100")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.12345, "0.123"), (12.345, "12.3"), (1234.5, "1,234"), (99.96, "100")],
+)
 def test_numbers_read_well(value, text):
     assert page.number(value) == text
 

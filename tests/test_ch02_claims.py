@@ -29,7 +29,14 @@ PENDULUM = bea.VectorField((p, -sp.sin(q)), (q, p))
 
 def test_hlw_example_ix_1_1(measured):
     """HLW Example IX.1.1: the six coefficients printed there for explicit Euler on y' = y^2."""
-    printed = [1, -1, sp.Rational(3, 2), -sp.Rational(8, 3), sp.Rational(31, 6), -sp.Rational(157, 15)]
+    printed = [
+        1,
+        -1,
+        sp.Rational(3, 2),
+        -sp.Rational(8, 3),
+        sp.Rational(31, 6),
+        -sp.Rational(157, 15),
+    ]
     terms = bea.modified_equation(euler, RICCATI, order=6).terms
     assert [sp.simplify(term[0] / y ** (k + 2)) for k, term in enumerate(terms)] == printed
     measured("exact", 6, "printed coefficients")
@@ -45,12 +52,18 @@ def test_hlw_ix_1_explicit_euler_on_lotka_volterra(measured):
 
 def test_hlw_ix_1_symplectic_euler_on_lotka_volterra(measured):
     """HLW chapter IX.1: the term in h for symplectic Euler (p implicit); the same oracle stands in the tests of BSeries.jl."""
+
     def step(z):
         p_new = z[1] * sp.series(1 / (1 + h * (z[0] - 2)), h, 0, 3).removeO()
         return sp.Matrix([z[0] + h * z[0] * (p_new - 1), p_new])
 
     field = logarithm_of_step(step, [q, p], powers=3)
-    printed = sp.Matrix([q * (p - 1) - h * q * (p**2 + p * q - 4 * p + 1) / 2, -p * (q - 2) + h * p * (q**2 + p * q - 5 * q + 4) / 2])
+    printed = sp.Matrix(
+        [
+            q * (p - 1) - h * q * (p**2 + p * q - 4 * p + 1) / 2,
+            -p * (q - 2) + h * p * (q**2 + p * q - 5 * q + 4) / 2,
+        ]
+    )
     assert (field - printed).expand().is_zero_matrix
     measured("exact", 2, "printed components")
 
@@ -61,7 +74,9 @@ def test_by_hand_to_h_squared_for_an_abstract_field(measured):
     jacobian = f.jacobian([x, y])
     second = sp.Matrix([(f.T * sp.hessian(component, [x, y]) * f)[0] for component in f])
     by_hand = (f, -jacobian * f / 2, jacobian**2 * f / 3 + second / 12)
-    for found, expected in zip(bea.modified_equation(euler, bea.VectorField(tuple(f), (x, y)), order=3).terms, by_hand):
+    for found, expected in zip(
+        bea.modified_equation(euler, bea.VectorField(tuple(f), (x, y)), order=3).terms, by_hand
+    ):
         assert (found - expected).expand().is_zero_matrix
     measured("exact", 3, "terms, for any field")
 
@@ -69,11 +84,15 @@ def test_by_hand_to_h_squared_for_an_abstract_field(measured):
 def test_trees(measured):
     """HLW IX.1 and III: the tall tree has coefficient (-1)^(p+1)/p, the bushy one B_(p-1)/(p-1)!, which is 0 for p = 4 and 6."""
     linear = bea.modified_equation(euler, bea.VectorField((y,), (y,)), order=6).terms
-    assert [term[0] / y for term in linear] == [sp.Rational((-1) ** (k + 1), k) for k in range(1, 7)]
+    assert [term[0] / y for term in linear] == [
+        sp.Rational((-1) ** (k + 1), k) for k in range(1, 7)
+    ]
     for nodes in range(2, 7):
         bushy = bea.VectorField((sp.Integer(1), x ** (nodes - 1) / sp.factorial(nodes - 1)), (x, y))
         bernoulli = sp.Rational(-1, 2) if nodes == 2 else sp.bernoulli(nodes - 1)
-        assert bea.modified_equation(euler, bushy, order=nodes).terms[-1][1] == bernoulli / sp.factorial(nodes - 1)
+        assert bea.modified_equation(euler, bushy, order=nodes).terms[-1][
+            1
+        ] == bernoulli / sp.factorial(nodes - 1)
     measured("exact", 11, "coefficients of trees")
 
 
@@ -95,7 +114,9 @@ def test_one_mode_is_solved_exactly(measured):
     iterates = bea.run(euler, bea.quadratic([1]), (1.0,), size, 20).ravel()
     mu = -np.log(1 - size * rate) / size
     assert np.allclose(np.exp(-mu * size * np.arange(21)), iterates, rtol=1e-12, atol=0)
-    assert not np.allclose(np.exp(-rate * size * np.arange(21)), iterates, rtol=0.2, atol=0)  # the plain flow
+    assert not np.allclose(
+        np.exp(-rate * size * np.arange(21)), iterates, rtol=0.2, atol=0
+    )  # the plain flow
     measured("exact", 20, "steps, to 1e-12")
 
 
@@ -106,13 +127,21 @@ def test_one_mode_converges_below_one_and_not_beyond(measured):
     beyond = np.abs(np.cumsum(terms * 1.2 ** np.arange(60)))
     assert beyond[59] > 5 * beyond[29] > 25 * beyond[9]
     iterates = bea.run(euler, bea.quadratic([1]), (1.0,), 1.2, 10).ravel()
-    assert np.all(np.sign(iterates[1:]) == -np.sign(iterates[:-1])) and abs(iterates[-1]) < abs(iterates[0])
+    assert np.all(np.sign(iterates[1:]) == -np.sign(iterates[:-1])) and abs(iterates[-1]) < abs(
+        iterates[0]
+    )
     measured("partial sums at z = 1.2 after 10, 30, 60 terms", beyond[[9, 29, 59]], "they diverge")
 
 
 # --- orders ------------------------------------------------------------------------------------------------------------
 
-WINDOW = dict(optimizer=euler, loss=LOTKA_VOLTERRA, theta0=(3.0, 1.0), horizon=1.0, hs=[0.04, 0.02, 0.01, 0.005])
+WINDOW = dict(
+    optimizer=euler,
+    loss=LOTKA_VOLTERRA,
+    theta0=(3.0, 1.0),
+    horizon=1.0,
+    hs=[0.04, 0.02, 0.01, 0.005],
+)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
@@ -125,10 +154,12 @@ def test_slope_is_the_number_of_terms(order, measured):
 
 def test_control_loses_its_order(measured):
     """-h/3 f'f for -h/2 f'f: two terms, but slope 1."""
+
     def field(size):
         def spoilt(theta):
             f_0, f_1 = bea.modified_equation(euler, LOTKA_VOLTERRA, 2).coefficients(theta)
             return f_0 + 2 / 3 * size * f_1
+
         return spoilt
 
     slope = bea.order_study(**WINDOW, equation=SimpleNamespace(field=field)).slope
@@ -139,9 +170,24 @@ def test_control_loses_its_order(measured):
 def test_each_term_comes_closer_on_the_spiral(measured):
     """The chapter's figure: h = 0.15 from (2.5, 1), 91 steps."""
     path = bea.run(euler, LOTKA_VOLTERRA, (2.5, 1.0), 0.15, 91)
-    errors = [np.linalg.norm(bea.flow(bea.modified_equation(euler, LOTKA_VOLTERRA, k), (2.5, 1.0), 0.15, 91) - path, axis=1).max() for k in (1, 2, 3, 4)]
-    assert errors[0] > 3 and all(later < earlier / 2.5 for earlier, later in zip(errors, errors[1:])) and errors[3] < 0.03
-    measured("largest distance with 1, 2, 3, 4 terms", errors, "each less than 1/2.5 of the last", digits=2)
+    errors = [
+        np.linalg.norm(
+            bea.flow(bea.modified_equation(euler, LOTKA_VOLTERRA, k), (2.5, 1.0), 0.15, 91) - path,
+            axis=1,
+        ).max()
+        for k in (1, 2, 3, 4)
+    ]
+    assert (
+        errors[0] > 3
+        and all(later < earlier / 2.5 for earlier, later in zip(errors, errors[1:]))
+        and errors[3] < 0.03
+    )
+    measured(
+        "largest distance with 1, 2, 3, 4 terms",
+        errors,
+        "each less than 1/2.5 of the last",
+        digits=2,
+    )
 
 
 # --- the pendulum ------------------------------------------------------------------------------------------------------
@@ -181,15 +227,22 @@ def test_explicit_euler_adds_h_times_the_mean_of_sin_squared(measured):
 
 def test_symplectic_euler_keeps_a_nearby_energy(measured):
     """The nearby energy varies by O(h^2), the energy itself by O(h); with the other sign of the new term it's no better."""
+
     def spread(size, sign, q_first=False):
         path = symplectic_euler((1.2, 0.0), size, round(16 / size), q_first)
         return np.ptp(energy(path) + sign * size / 2 * path[:, 1] * np.sin(path[:, 0]))
 
     sizes = np.array([0.1, 0.05, 0.025])
+
     def slope(*options):
         return np.polyfit(np.log(sizes), np.log([spread(size, *options) for size in sizes]), 1)[0]
 
-    slopes = [slope(-1), slope(0), slope(1), slope(1, True)]  # the last with q first: the sign flips
+    slopes = [
+        slope(-1),
+        slope(0),
+        slope(1),
+        slope(1, True),
+    ]  # the last with q first: the sign flips
     assert slopes == pytest.approx([2, 1, 1, 2], abs=0.1)
     measured("slopes: nearby energy, energy, wrong sign, q first", slopes, "2, 1, 1, 2 ± 0.1")
 
@@ -208,6 +261,7 @@ def coefficients(count, power=2):
 @pytest.fixture(scope="module")
 def smallest():
     """power, 1/h -> (defects of one step by number of terms), by quadrature to 50 digits."""
+
     def defects(power, inverse, count=120):
         with mp.workdps(50):
             exact = [mp.mpf(a.numerator) / a.denominator for a in coefficients(count, power)]
@@ -218,12 +272,15 @@ def smallest():
                     total += c * size**k * value ** (k * (power - 1) + power)
                     times[k] += weight / total
             return np.array([float(abs(time - 1)) for time in times])
+
     return defects
 
 
 @pytest.mark.parametrize("power", [2, 3])
 def test_engine_agrees_with_the_functional_equation(power, measured):
-    engine = bea.modified_equation(euler, bea.VectorField((y**power,), (y,)), order=12).coefficients([sp.Integer(1)])[:, 0]
+    engine = bea.modified_equation(
+        euler, bea.VectorField((y**power,), (y,)), order=12
+    ).coefficients([sp.Integer(1)])[:, 0]
     assert [Fraction(int(a.p), int(a.q)) for a in engine] == coefficients(12, power)
     measured("exact", 12, "coefficients")
 
@@ -231,9 +288,15 @@ def test_engine_agrees_with_the_functional_equation(power, measured):
 def test_coefficients_grow_like_a_factorial(measured):
     c = coefficients(120)
     roots = {k: float(abs(c[k])) ** (1 / k) / k for k in (60, 90, 119)}
-    assert all(abs(root * 2 * pi * e - 1) < 0.12 for root in roots.values())  # |c_k|^(1/k) ~ k/(2 pi e)
+    assert all(
+        abs(root * 2 * pi * e - 1) < 0.12 for root in roots.values()
+    )  # |c_k|^(1/k) ~ k/(2 pi e)
     assert float(abs(c[20])) ** (1 / 20) < 2 < 7 < float(abs(c[119])) ** (1 / 119)
-    measured("root of coefficient 60, 90, 119, divided by k/(2 pi e)", [root * 2 * pi * e for root in roots.values()], "1 ± 0.12")
+    measured(
+        "root of coefficient 60, 90, 119, divided by k/(2 pi e)",
+        [root * 2 * pi * e for root in roots.values()],
+        "1 ± 0.12",
+    )
 
 
 @pytest.mark.parametrize("inverse", [6, 9, 12])
@@ -254,11 +317,17 @@ def test_defect_agrees_with_the_flow(smallest, measured):
     measured("integration / quadrature", miss * 6 / smallest(2, 6)[3], "1 ± 0.02")
 
 
-@pytest.mark.parametrize("power, exponent, inverses", [(2, 2 * pi, range(5, 16)), (3, pi, range(8, 21, 3))])
+@pytest.mark.parametrize(
+    "power, exponent, inverses", [(2, 2 * pi, range(5, 16)), (3, pi, range(8, 21, 3))]
+)
 def test_best_defect_is_exponentially_small(smallest, power, exponent, inverses, measured):
     """HLW Theorem IX.7.6 in kind; the exponent is 2 pi times the distance of the solution's singularity, within 6 %."""
-    best = [np.log(smallest(power, inverse, 120 if power == 2 else 80).min()) for inverse in inverses]
+    best = [
+        np.log(smallest(power, inverse, 120 if power == 2 else 80).min()) for inverse in inverses
+    ]
     slope, level = np.polyfit(list(inverses), best, 1)
     assert -slope == pytest.approx(exponent, rel=0.06)
-    assert np.abs(np.polyval((slope, level), list(inverses)) - best).max() < 0.05 * (best[0] - best[-1])
+    assert np.abs(np.polyval((slope, level), list(inverses)) - best).max() < 0.05 * (
+        best[0] - best[-1]
+    )
     measured("exponent / predicted", -slope / exponent, "1 ± 0.06")

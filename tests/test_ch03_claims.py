@@ -49,7 +49,9 @@ def newton_terms(loss, order):
     gradient = sp.Matrix(loss.gradient_expressions)
     for _ in range(order):
         here = dict(zip(loss.symbols, points[-1]))
-        points.append((points[-1] - h * gradient.subs(here, simultaneous=True)).applyfunc(sp.expand))
+        points.append(
+            (points[-1] - h * gradient.subs(here, simultaneous=True)).applyfunc(sp.expand)
+        )
     total, differences = sp.zeros(len(loss.symbols), 1), points
     for k in range(1, order + 1):
         differences = [right - left for left, right in zip(differences, differences[1:])]
@@ -60,13 +62,18 @@ def newton_terms(loss, order):
 # --- the modified loss -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("factor, expected", [(sp.Rational(1, 4), True), (sp.Rational(1, 2), False), (-sp.Rational(1, 4), False)])
+@pytest.mark.parametrize(
+    "factor, expected",
+    [(sp.Rational(1, 4), True), (sp.Rational(1, 2), False), (-sp.Rational(1, 4), False)],
+)
 def test_barrett_and_dherin_modified_loss_for_an_abstract_loss(factor, expected, measured):
     x = sp.symbols("x_1:4")
     E = sp.Function("E")(*x)
     modified = E + factor * h * sum(sp.diff(E, s) ** 2 for s in x)
     f_0, f_1 = bea.modified_equation(DESCENT, bea.Loss(E, x), 2).terms
-    gap = (f_0 + h * f_1 + sp.Matrix([sp.diff(modified, s) for s in x])).applyfunc(lambda e: sp.expand(e.doit()))
+    gap = (f_0 + h * f_1 + sp.Matrix([sp.diff(modified, s) for s in x])).applyfunc(
+        lambda e: sp.expand(e.doit())
+    )
     assert (gap == sp.zeros(3, 1)) is expected
     measured("exact", 1, "factor, for any loss in three variables")
 
@@ -98,9 +105,11 @@ def test_hlw_ix_1_coefficients_of_explicit_euler(measured):
     measured("exact", 3, "terms")
 
 
-CASES = [((2.8, 3.5), 0.2, [0.2 / n for n in (160, 320, 640)]),
-         ((0.9, 1.5), 1.0, [0.01, 0.005, 0.0025]),
-         ((1.2, -0.8), 1.0, [0.01, 0.005, 0.0025])]
+CASES = [
+    ((2.8, 3.5), 0.2, [0.2 / n for n in (160, 320, 640)]),
+    ((0.9, 1.5), 1.0, [0.01, 0.005, 0.0025]),
+    ((1.2, -0.8), 1.0, [0.01, 0.005, 0.0025]),
+]
 
 
 @pytest.mark.parametrize("start, horizon, sizes", CASES)
@@ -113,7 +122,12 @@ def test_slopes_over_the_window_of_the_chapter(start, horizon, sizes, order, mea
 
 @pytest.mark.parametrize("start, horizon, sizes", CASES)
 def test_penalty_slope_is_2_and_wrong_factors_drop_it(start, horizon, sizes, measured):
-    slopes = {factor: bea.order_study(DESCENT, MODEL, start, horizon, sizes, equation=PenaltyFlow(factor)).slope for factor in (0.25, 0.5, -0.25)}
+    slopes = {
+        factor: bea.order_study(
+            DESCENT, MODEL, start, horizon, sizes, equation=PenaltyFlow(factor)
+        ).slope
+        for factor in (0.25, 0.5, -0.25)
+    }
     assert slopes[0.25] == pytest.approx(2, abs=0.1)
     assert slopes[0.5] < 1.2 and slopes[-0.25] < 1.2
     measured("slopes for the factors 1/4, 1/2, -1/4", slopes.values(), "2 ± 0.1, others below 1.2")
@@ -126,23 +140,36 @@ def test_penalty_slope_is_2_and_wrong_factors_drop_it(start, horizon, sizes, mea
 def test_exact_law_along_whole_runs_at_any_step(size, measured):
     path = bea.run(DESCENT, MODEL, START, size, 100)
     r = 1.5 - 2 * path[:-1, 0] * path[:-1, 1]
-    assert np.allclose(imbalance(path[1:]), imbalance(path[:-1]) * (1 - size**2 * 4 * r**2), atol=1e-12)
-    assert not np.allclose(imbalance(path[1:]), imbalance(path[:-1]) * (1 - size**2 * 2 * r**2), atol=1e-6)
+    assert np.allclose(
+        imbalance(path[1:]), imbalance(path[:-1]) * (1 - size**2 * 4 * r**2), atol=1e-12
+    )
+    assert not np.allclose(
+        imbalance(path[1:]), imbalance(path[:-1]) * (1 - size**2 * 2 * r**2), atol=1e-6
+    )
     measured("exact", 100, "steps, to 1e-12")
 
 
 def test_gradient_flow_keeps_the_imbalance_and_the_modified_flow_does_not(measured):
-    flows = [bea.flow(bea.modified_equation(DESCENT, MODEL, order), START, 0.005, 40) for order in (1, 2)]
+    flows = [
+        bea.flow(bea.modified_equation(DESCENT, MODEL, order), START, 0.005, 40) for order in (1, 2)
+    ]
     assert np.abs(imbalance(flows[0]) - imbalance(flows[0][0])).max() < 1e-9
     assert imbalance(flows[1][-1]) > -4.2 > imbalance(flows[1][0])
-    measured("imbalance at the end of plain and modified flow", [imbalance(flow[-1]) for flow in flows], "-4.41, above -4.2")
+    measured(
+        "imbalance at the end of plain and modified flow",
+        [imbalance(flow[-1]) for flow in flows],
+        "-4.41, above -4.2",
+    )
 
 
 def test_derivative_of_the_landing_point_in_h_is_the_integral_over_gradient_flow(measured):
     first, r_0 = imbalance(np.array(START)), 1.5 - 2 * START[0] * START[1]
     integral = quad(lambda r: r / np.sqrt(first**2 + (1.5 - r) ** 2), 0, r_0)[0]
     sizes = np.array([0.001, 0.0005])
-    quotients = [(1 - imbalance(bea.run(DESCENT, MODEL, START, size, round(1 / size))[-1]) / first) / size for size in sizes]
+    quotients = [
+        (1 - imbalance(bea.run(DESCENT, MODEL, START, size, round(1 / size))[-1]) / first) / size
+        for size in sizes
+    ]
     extrapolated = 2 * quotients[1] - quotients[0]
     assert extrapolated == pytest.approx(integral, rel=1e-3)
     assert abs(quotients[0] - integral) == pytest.approx(2 * abs(quotients[1] - integral), rel=0.1)
@@ -158,15 +185,25 @@ def landing(mu, size):
 
 def test_an_explicit_penalty_replaces_the_large_step(measured):
     """Barrett and Dherin (2021): explicit gradient regularization, in the two-parameter model."""
-    errors, control = ([np.linalg.norm(landing(0, s) - landing(factor * 0.9 * s, s / 10)) for s in SIZES] for factor in (0.25, 0.5))
+    errors, control = (
+        [np.linalg.norm(landing(0, s) - landing(factor * 0.9 * s, s / 10)) for s in SIZES]
+        for factor in (0.25, 0.5)
+    )
     assert slope(SIZES, errors) == pytest.approx(2, abs=0.1)
     assert slope(SIZES, control) < 1.2
-    measured("slopes with the right and a wrong penalty", [slope(SIZES, errors), slope(SIZES, control)], "2 ± 0.1, below 1.2")
+    measured(
+        "slopes with the right and a wrong penalty",
+        [slope(SIZES, errors), slope(SIZES, control)],
+        "2 ± 0.1, below 1.2",
+    )
 
 
 def test_a_negative_penalty_cancels_the_implicit_one(measured):
     plain = bea.flow(PenaltyFlow(0), START, 1.0, 1)[-1]
-    slopes = {factor: slope(SIZES, [np.linalg.norm(landing(factor * s, s) - plain) for s in SIZES]) for factor in (-0.25, -0.125, 0)}
+    slopes = {
+        factor: slope(SIZES, [np.linalg.norm(landing(factor * s, s) - plain) for s in SIZES])
+        for factor in (-0.25, -0.125, 0)
+    }
     assert slopes[-0.25] == pytest.approx(2, abs=0.1)
     assert slopes[-0.125] < 1.2 and slopes[0] < 1.2
     measured("slopes for the factors -1/4, -1/8, 0", slopes.values(), "2 ± 0.1, others below 1.2")
@@ -193,12 +230,16 @@ def test_every_term_is_a_gradient_on_a_quadratic_and_sums_to_the_logarithm(measu
     loss = bea.quadratic([[3, 1], [1, 2]])
     H, theta = sp.Matrix([[3, 1], [1, 2]]), sp.Matrix(loss.symbols)
     for k, term in enumerate(bea.modified_equation(DESCENT, loss, 5).terms):
-        assert (term + H ** (k + 1) * theta / (k + 1)).applyfunc(sp.expand) == sp.zeros(2, 1)  # -ln(1 - hH)/h = sum of h^k H^(k+1)/(k+1)
+        assert (term + H ** (k + 1) * theta / (k + 1)).applyfunc(sp.expand) == sp.zeros(
+            2, 1
+        )  # -ln(1 - hH)/h = sum of h^k H^(k+1)/(k+1)
         assert asymmetry(term, loss.symbols) == sp.zeros(2, 2)
     measured("exact", 5, "terms")
 
 
-@pytest.mark.parametrize("expression, is_gradient", [((A**2 + B**2) ** 2, True), ((A**2 + 2 * B**2) ** 2, False)])
+@pytest.mark.parametrize(
+    "expression, is_gradient", [((A**2 + B**2) ** 2, True), ((A**2 + 2 * B**2) ** 2, False)]
+)
 def test_third_term_of_radial_and_of_stretched_losses(expression, is_gradient, measured):
     loss = bea.Loss(expression, (A, B))
     assert (asymmetry(newton_terms(loss, 3)[2], (A, B)) == sp.zeros(2, 2)) is is_gradient
@@ -213,7 +254,10 @@ def test_diabetes_imbalance_falls_in_every_run_and_the_prediction_stays(measured
 
     data = load_diabetes()
     X = data.data[:, [data.feature_names.index(name) for name in ("bmi", "bp", "s5")]]
-    X, y = (X - X.mean(axis=0)) / X.std(axis=0), (data.target - data.target.mean()) / data.target.std()
+    X, y = (
+        (X - X.mean(axis=0)) / X.std(axis=0),
+        (data.target - data.target.mean()) / data.target.std(),
+    )
 
     def slopes(theta):  # in the products w; data by hand, no SymPy
         return ((theta[:, :3] * theta[:, 3:]) @ X.T - y) @ X / len(y)
@@ -222,7 +266,9 @@ def test_diabetes_imbalance_falls_in_every_run_and_the_prediction_stays(measured
         theta = start
         for _ in range(round(60 / size)):
             s = slopes(theta)
-            assert np.abs(size * s).max() < np.sqrt(2)  # where the law guarantees that every imbalance shrinks
+            assert np.abs(size * s).max() < np.sqrt(
+                2
+            )  # where the law guarantees that every imbalance shrinks
             theta = theta - size * np.hstack([s * theta[:, 3:], s * theta[:, :3]])
         return theta
 
@@ -236,7 +282,11 @@ def test_diabetes_imbalance_falls_in_every_run_and_the_prediction_stays(measured
     assert [ratio.mean() for ratio in left] == pytest.approx([0.985, 0.966, 0.897], abs=5e-4)
     best = np.linalg.lstsq(X, y, rcond=None)[0]
     assert max(np.abs(theta[:, :3] * theta[:, 3:] - best).max() for theta in ends) < 1e-5
-    measured("mean share of the imbalance left for h = 0.05, 0.1, 0.2", [ratio.mean() for ratio in left], "falls in all 10 runs")
+    measured(
+        "mean share of the imbalance left for h = 0.05, 0.1, 0.2",
+        [ratio.mean() for ratio in left],
+        "falls in all 10 runs",
+    )
 
 
 def test_beyond_2_the_run_leaves_the_sharp_minimizer_and_every_truncation_stays(measured):
@@ -249,14 +299,24 @@ def test_beyond_2_the_run_leaves_the_sharp_minimizer_and_every_truncation_stays(
         assert size * 4 * (flow[-1] ** 2).sum() > 2.19
     stable = bea.run(DESCENT, MODEL, beside, 1.7 / curvature, 200)[-1]
     assert np.linalg.norm(stable - [0.25, 3.0]) < 0.02
-    measured("h times the curvature at the end of the run", size * 4 * (end**2).sum(), "below 2, from 2.2")
+    measured(
+        "h times the curvature at the end of the run",
+        size * 4 * (end**2).sum(),
+        "below 2, from 2.2",
+    )
 
 
 def test_implicit_euler_has_the_opposite_penalty(measured):
     def path(size, steps):
         points = [np.array([0.9, 1.5])]
         for _ in range(steps):
-            points.append(fsolve(lambda new: new - points[-1] + size * MODEL.gradient(new), points[-1], xtol=1e-13))
+            points.append(
+                fsolve(
+                    lambda new: new - points[-1] + size * MODEL.gradient(new),
+                    points[-1],
+                    xtol=1e-13,
+                )
+            )
         return np.array(points)
 
     sizes = [0.01, 0.005, 0.0025]
@@ -265,10 +325,18 @@ def test_implicit_euler_has_the_opposite_penalty(measured):
         steps = round(0.4 / size)
         points = path(size, steps)
         for factor, found in errors.items():
-            found.append(np.linalg.norm(bea.flow(PenaltyFlow(factor), (0.9, 1.5), size, steps) - points, axis=1).max())
+            found.append(
+                np.linalg.norm(
+                    bea.flow(PenaltyFlow(factor), (0.9, 1.5), size, steps) - points, axis=1
+                ).max()
+            )
     assert slope(sizes, errors[-0.25]) == pytest.approx(2, abs=0.1)
     assert slope(sizes, errors[0.25]) < 1.2
-    measured("slopes for the factors -1/4, 1/4", [slope(sizes, found) for found in errors.values()], "2 ± 0.1, below 1.2")
+    measured(
+        "slopes for the factors -1/4, 1/4",
+        [slope(sizes, found) for found in errors.values()],
+        "2 ± 0.1, below 1.2",
+    )
 
 
 def test_law_of_the_loss_with_a_squared_factor(measured):
@@ -286,10 +354,16 @@ def test_a_step_of_three_hundredths_lands_on_the_other_branch(measured):
     assert imbalance(path[-1]) == pytest.approx(0.715, abs=1e-3)
     predicted = bea.flow(PenaltyFlow(0.25), START, 0.03, 50)[-1]
     assert imbalance(predicted) == pytest.approx(-3.623, abs=1e-3)
-    measured("imbalance, measured and predicted", [imbalance(path[-1]), imbalance(predicted)], "0.715, -3.623")
+    measured(
+        "imbalance, measured and predicted",
+        [imbalance(path[-1]), imbalance(predicted)],
+        "0.715, -3.623",
+    )
 
 
-@pytest.mark.parametrize("size, left", [(0.0275, -0.028), (0.0278, 0.041), (0.03, 0.715), (0.04, 4.804), (0.05, 0.143)])
+@pytest.mark.parametrize(
+    "size, left", [(0.0275, -0.028), (0.0278, 0.041), (0.03, 0.715), (0.04, 4.804), (0.05, 0.143)]
+)
 def test_large_steps_balance_overshoot_and_unbalance(size, left, measured):
     end = imbalance(bea.run(DESCENT, MODEL, START, size, 300)[-1])
     assert end == pytest.approx(left, abs=1e-3)

@@ -30,7 +30,9 @@ def adam(gradient, theta, beta, rho, epsilon, h, steps):
     for n in range(steps):
         g = gradient(theta)
         m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g * g
-        theta = theta - h * (m / (1 - beta ** (n + 1))) / np.sqrt(v / (1 - rho ** (n + 1)) + epsilon)
+        theta = theta - h * (m / (1 - beta ** (n + 1))) / np.sqrt(
+            v / (1 - rho ** (n + 1)) + epsilon
+        )
         path.append(theta)
     return np.array(path)
 
@@ -70,7 +72,10 @@ def equal_step(optimizer, h, low, high):
 def test_a_coordinate_changes_its_regime_at_g_star(inside, power, measured):
     optimizer = bea.adam(0.5, 0.8, 0.3, epsilon_inside=inside)
     printed = 0.3**power * (C(0.5) / (C(0.8) - C(0.5))) ** power
-    gaps = [equal_step(optimizer, h, 0.5 * printed, 1.5 * printed) / printed - 1 for h in (2e-3, 1e-3, 5e-4)]
+    gaps = [
+        equal_step(optimizer, h, 0.5 * printed, 1.5 * printed) / printed - 1
+        for h in (2e-3, 1e-3, 5e-4)
+    ]
     slopes = np.log2(np.divide(gaps[:-1], gaps[1:]))
     np.testing.assert_allclose(slopes, 1, atol=0.1)
     assert abs(gaps[-1]) < 0.02
@@ -78,17 +83,30 @@ def test_a_coordinate_changes_its_regime_at_g_star(inside, power, measured):
 
 
 def test_pytorchs_defaults_change_sign_at_1e_10_and_the_same_epsilon_inside_at_1e_5(measured):
-    for inside, epsilon, g_star in ((False, 1e-8, 9.6e-11), (True, 1e-16, 9.8e-10), (True, 1e-8, 9.8e-6)):
-        equation = bea.modified_equation(bea.adam(0.9, 0.999, epsilon, epsilon_inside=inside), BOWL, 2)
+    for inside, epsilon, g_star in (
+        (False, 1e-8, 9.6e-11),
+        (True, 1e-16, 9.8e-10),
+        (True, 1e-8, 9.8e-6),
+    ):
+        equation = bea.modified_equation(
+            bea.adam(0.9, 0.999, epsilon, epsilon_inside=inside), BOWL, 2
+        )
         below, above = (equation.coefficients((g,))[1, 0] for g in (0.98 * g_star, 1.02 * g_star))
-        assert below < 0 < above  # downhill is to the left: below it the correction speeds the descent up
+        assert (
+            below < 0 < above
+        )  # downhill is to the left: below it the correction speeds the descent up
     measured("exact", 3, "changes of sign, within 2 %")
 
 
 def test_without_crossing_the_sign_is_positive(measured):
     for beta, rho in ((0.9, 0.9), (0.99, 0.9), (0.5, 0.0)):
         for epsilon in (1e-6, 1.0, 1e6):
-            assert bea.modified_equation(bea.adam(beta, rho, epsilon), BOWL, 2).coefficients((1.0,))[1, 0] < 0
+            assert (
+                bea.modified_equation(bea.adam(beta, rho, epsilon), BOWL, 2).coefficients((1.0,))[
+                    1, 0
+                ]
+                < 0
+            )
     measured("exact", 9, "settings")
 
 
@@ -156,13 +174,17 @@ def test_the_denominator_fills_in_a_few_memories(missing, memories, measured):
     ((0.9, 0.99), (3.72, 3.87, 0.34)), ((0.9, 0.999), (3.63, 3.64, 0.03)), ((0.99, 0.999), (3.75, 3.91, 0.36))])  # fmt: skip
 def test_each_regime_waits_for_its_own_constant(pair, times, measured):
     ages, waits = np.arange(20000), []
-    c_beta, c_rho = (1 + 2 * np.cumsum(decay**ages * ages) / np.cumsum(decay**ages) for decay in pair)
+    c_beta, c_rho = (
+        1 + 2 * np.cumsum(decay**ages * ages) / np.cumsum(decay**ages) for decay in pair
+    )
     for share, time in zip((1.0, 0.5, 0.0), times):
         found = c_beta - share * c_rho
         last = np.flatnonzero(np.abs(found - found[-1]) > 0.1 * abs(found[-1]))[-1]
         waits.append((last + 1) * (1 - pair[1]))
         assert waits[-1] == pytest.approx(time, abs=6e-3)
-    measured("memories until settled: large, middle, small epsilon", waits, ", ".join(map(str, times)))
+    measured(
+        "memories until settled: large, middle, small epsilon", waits, ", ".join(map(str, times))
+    )
 
 
 # --- ten coordinates ---------------------------------------------------------------------------
@@ -225,10 +247,17 @@ def test_the_vote_is_the_corrections_part_in_the_norms_change(ten, regression, m
         return -(brackets / R * (hessian(path[n]) @ (g / R)) ** 2).sum() / 2
 
     g = gradients[700]
-    assert quotient == pytest.approx(vote(700, C(0.9) - C(0.99) * g**2 / (g**2 + epsilon)), rel=1e-5)
+    assert quotient == pytest.approx(
+        vote(700, C(0.9) - C(0.99) * g**2 / (g**2 + epsilon)), rel=1e-5
+    )
     signs = [np.sign(vote(n, bracket(gradients[n], n))) for n in (1, 2, 1569, 1570)]
     assert signs == [-1, 1, 1, -1]
-    measured("difference quotient / vote", quotient / vote(700, C(0.9) - C(0.99) * g**2 / (g**2 + epsilon)), "1 ± 1e-5", digits=4)
+    measured(
+        "difference quotient / vote",
+        quotient / vote(700, C(0.9) - C(0.99) * g**2 / (g**2 + epsilon)),
+        "1 ± 1e-5",
+        digits=4,
+    )
 
 
 def test_one_norm_at_equal_loss_has_the_predicted_sign(regression, measured):
@@ -239,7 +268,10 @@ def test_one_norm_at_equal_loss_has_the_predicted_sign(regression, measured):
         k = int((values < 0.3).argmax())
         assert k > 0
         part = (values[k - 1] - 0.3) / (values[k - 1] - values[k])
-        norms = [(np.sqrt(gradient(theta) ** 2 + epsilon) - np.sqrt(epsilon)).sum() for theta in path[k - 1 : k + 1]]
+        norms = [
+            (np.sqrt(gradient(theta) ** 2 + epsilon) - np.sqrt(epsilon)).sum()
+            for theta in path[k - 1 : k + 1]
+        ]
         return norms[0] + part * (norms[1] - norms[0])
 
     def plain(epsilon):
@@ -260,7 +292,12 @@ def test_one_norm_at_equal_loss_has_the_predicted_sign(regression, measured):
             path = adam(gradient, np.full(10, 0.5), *pair, epsilon, h, 2600)
             changes.append(100 * (at_level(path, epsilon) / plain(epsilon) - 1))
             assert changes[-1] == pytest.approx(percent, abs=0.02)
-    measured("norm against the plain flow's, per cent, small and large epsilon", changes, "1.53, -1.77, -0.04, -0.45", digits=2)
+    measured(
+        "norm against the plain flow's, per cent, small and large epsilon",
+        changes,
+        "1.53, -1.77, -0.04, -0.45",
+        digits=2,
+    )
 
 
 # --- the valley --------------------------------------------------------------------------------
@@ -274,7 +311,9 @@ def pencil(beta, rho, h):
 
 
 def test_the_logarithm_is_0_23_after_halving(measured):
-    assert LOG / 2 == pytest.approx(0.23, abs=2e-3) and (A_END + 0.7) / A_END == pytest.approx(1.99, abs=5e-3)
+    assert LOG / 2 == pytest.approx(0.23, abs=2e-3) and (A_END + 0.7) / A_END == pytest.approx(
+        1.99, abs=5e-3
+    )
     measured("half the logarithm", LOG / 2, "0.23")
 
 
@@ -293,10 +332,14 @@ def test_the_pencils_law_has_slope_two_and_its_control_slope_one(beta, rho, meas
 
 def test_the_law_holds_on_both_sides_of_the_valley(measured):
     a, b = VALLEY.symbols
-    f_1 = bea.modified_equation(bea.adam(sp.Rational(1, 2), sp.Rational(4, 5), sp.Integer(0)), VALLEY, 2).terms[1]
+    f_1 = bea.modified_equation(
+        bea.adam(sp.Rational(1, 2), sp.Rational(4, 5), sp.Integer(0)), VALLEY, 2
+    ).terms[1]
     for point in ({a: 2, b: 3}, {a: sp.Rational(1, 5), b: sp.Rational(1, 2)}):
         drift = (f_1[0] - f_1[1]).subs(point)
-        assert sp.simplify(drift - 3 * (point[a] - point[b]) / (point[a] * point[b])) == 0  # -(3 - 9)/2
+        assert (
+            sp.simplify(drift - 3 * (point[a] - point[b]) / (point[a] * point[b])) == 0
+        )  # -(3 - 9)/2
     measured("exact", 2, "points in fractions")
 
 
@@ -308,7 +351,12 @@ def test_the_printed_table(pair, h, run, law, measured):
     end = path[np.argmax(path.prod(axis=1) < 1)]
     assert end[0] - end[1] == pytest.approx(run, abs=6e-5)
     assert -0.7 + pencil(*pair, h) == pytest.approx(law, abs=6e-5)
-    measured("imbalance, run and law", [end[0] - end[1], -0.7 + pencil(*pair, h)], f"{run}, {law}", digits=4)
+    measured(
+        "imbalance, run and law",
+        [end[0] - end[1], -0.7 + pencil(*pair, h)],
+        f"{run}, {law}",
+        digits=4,
+    )
 
 
 def test_a_run_that_swings_through_the_valley_goes_on_drifting(measured):
@@ -318,7 +366,12 @@ def test_a_run_that_swings_through_the_valley_goes_on_drifting(measured):
     assert first[0] - first[1] == pytest.approx(-0.64, abs=0.01)
     assert path[-1, 0] - path[-1, 1] == pytest.approx(-0.43, abs=0.01)
     assert (np.diff(np.sign(product - 0.75)) != 0).sum() > 10
-    measured("imbalance at the first passage and at the end", [first[0] - first[1], path[-1, 0] - path[-1, 1]], "-0.64, -0.43", digits=2)
+    measured(
+        "imbalance at the first passage and at the end",
+        [first[0] - first[1], path[-1, 0] - path[-1, 1]],
+        "-0.64, -0.43",
+        digits=2,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -336,7 +389,11 @@ def test_larger_beta_bends_towards_balance_and_larger_rho_away(sweep, measured):
     assert (np.sign(moved[apart]) == np.sign(betas - rhos)[apart]).all()
     grid = moved.reshape(8, 8)[:7, :7]  # beta along a row, rho down a column
     assert (np.diff(grid, axis=1) > 0).all() and (np.diff(grid, axis=0) < 0).all()
-    measured("settings with the predicted sign", int((np.sign(moved[apart]) == np.sign(betas - rhos)[apart]).sum()), "all 56")
+    measured(
+        "settings with the predicted sign",
+        int((np.sign(moved[apart]) == np.sign(betas - rhos)[apart]).sum()),
+        "all 56",
+    )
 
 
 def test_the_edge_of_validity(sweep, measured):
@@ -350,8 +407,17 @@ def test_the_edge_of_validity(sweep, measured):
     assert (ratio[(largest > 0.9) & shorter] < 0.75).all()
     same = moved[(betas == rhos)]
     assert -0.057 < same[-1] < -0.047 and abs(same[0]) < 1e-4
-    measured("run / law for h C < 0.03, largest distance from 1", np.abs(ratio[largest < 0.03] - 1).max(), "below 0.1", digits=2)
-    measured("run / law for h C from 0.1 to 0.5, median", np.median(ratio[(largest > 0.1) & (largest < 0.5)]), "1.15 to 1.4")
+    measured(
+        "run / law for h C < 0.03, largest distance from 1",
+        np.abs(ratio[largest < 0.03] - 1).max(),
+        "below 0.1",
+        digits=2,
+    )
+    measured(
+        "run / law for h C from 0.1 to 0.5, median",
+        np.median(ratio[(largest > 0.1) & (largest < 0.5)]),
+        "1.15 to 1.4",
+    )
 
 
 # --- between the limits ------------------------------------------------------------------------
@@ -373,11 +439,15 @@ def test_both_asymptotes_and_one_change_of_sign(measured):
     D, G = -4.41, np.linalg.norm(valley_gradient(START))
     # a^2 - 1/a^2 = D on ab = 1
     a_squared = (D + np.sqrt(D**2 + 4)) / 2
-    assert plain_at_half(1e10) == pytest.approx(np.sqrt(a_squared) - 1 / np.sqrt(a_squared), abs=1e-5)
+    assert plain_at_half(1e10) == pytest.approx(
+        np.sqrt(a_squared) - 1 / np.sqrt(a_squared), abs=1e-5
+    )
     assert plain_at_half(1e-6) == pytest.approx(-0.7, abs=1e-5)
 
     epsilons, h = np.array([1e-4, 10.0, 18.0, 1.8e3, 1e9]), 5e-4
-    path = adam(valley_gradient, start(5), 0.9, 0.99, epsilons, h * np.sqrt(1 + epsilons / G**2), 52000)
+    path = adam(
+        valley_gradient, start(5), 0.9, 0.99, epsilons, h * np.sqrt(1 + epsilons / G**2), 52000
+    )
     corrections = (imbalance_at_half(path) - [plain_at_half(e) for e in epsilons]) / h
     assert (np.sign(corrections) == [-1, -1, 1, 1, 1]).all()
     assert corrections[0] == pytest.approx(-47.3, abs=0.1)

@@ -22,7 +22,11 @@ def C(decay):
 def tau(beta, rho, last=4000):
     """The double sum over the ages of both averages, added up."""
     j = np.arange(last)
-    return ((1 - rho) * (rho * beta) ** j).sum() * (1 - beta) * ((beta**j)[1:] * (1 - beta ** j[1:])).sum()
+    return (
+        ((1 - rho) * (rho * beta) ** j).sum()
+        * (1 - beta)
+        * ((beta**j)[1:] * (1 - beta ** j[1:])).sum()
+    )
 
 
 def adam(gradient, theta, beta, rho, h, steps, epsilon=0.0, memory=None):
@@ -59,12 +63,23 @@ def mean_end(sequences, h, **options):
 
 ALL = {
     "replacement": np.array(list(product(range(4), repeat=8))).T,
-    "reshuffled": np.array([p + q for p in permutations(range(4)) for q in permutations(range(4))]).T,
+    "reshuffled": np.array(
+        [p + q for p in permutations(range(4)) for q in permutations(range(4))]
+    ).T,
 }
 
 
 def test_the_question_all_sequences_are_slower_and_less_imbalanced(measured):
-    full = last(adam(lambda t, n: -2 * (1.5 - 2 * t[0] * t[1]) * t[::-1], np.array([0.9, 1.5]), 0.5, 0.9, 0.005, 8))
+    full = last(
+        adam(
+            lambda t, n: -2 * (1.5 - 2 * t[0] * t[1]) * t[::-1],
+            np.array([0.9, 1.5]),
+            0.5,
+            0.9,
+            0.005,
+            8,
+        )
+    )
     start = np.array([0.9, 1.5])
     ways = [-(full - start).mean() / 0.005]
     for sequences in ALL.values():
@@ -72,7 +87,12 @@ def test_the_question_all_sequences_are_slower_and_less_imbalanced(measured):
         ways.append(-moved.mean() / 0.005)
         assert 4 < ways[-1] < 7 < ways[0]
         assert abs(moved @ (1, -1)) < abs((full - start) @ (1, -1))
-    measured("steps' worth of way in eight: full batch, replacement, reshuffled", ways, "two below 7", digits=2)
+    measured(
+        "steps' worth of way in eight: full batch, replacement, reshuffled",
+        ways,
+        "two below 7",
+        digits=2,
+    )
 
 
 def test_an_order_has_its_own_flow(measured):
@@ -86,11 +106,19 @@ def test_an_order_has_its_own_flow(measured):
             curve = bea.flow(equation, path[0], 0.24 / n, int(n))
             errors.setdefault((terms, tuple(sequence)), []).append(np.abs(curve - path).max())
     found = [slope(1 / counts, e) for e in errors.values()]
-    assert found[0] == pytest.approx(2, abs=0.12) and found[1] == pytest.approx(1, abs=0.12) and found[2] < 1.2
-    measured("slopes: its own flow, one term, another order's", found, "2, 1 ± 0.12, below 1.2", digits=2)
+    assert (
+        found[0] == pytest.approx(2, abs=0.12)
+        and found[1] == pytest.approx(1, abs=0.12)
+        and found[2] < 1.2
+    )
+    measured(
+        "slopes: its own flow, one term, another order's", found, "2, 1 ± 0.12, below 1.2", digits=2
+    )
 
 
-def test_the_two_ways_of_drawing_part_at_order_h_for_adam_and_h_squared_for_linear_methods(measured):
+def test_the_two_ways_of_drawing_part_at_order_h_for_adam_and_h_squared_for_linear_methods(
+    measured,
+):
     hs = np.array([4e-4, 2e-4])
 
     def descent(sequences, h):
@@ -101,7 +129,9 @@ def test_the_two_ways_of_drawing_part_at_order_h_for_adam_and_h_squared_for_line
 
     slopes = []
     for end in (lambda s, h: mean_end(s, h, beta=0.5, rho=0.9, epsilon=1e-2), descent):
-        gaps = [np.linalg.norm(np.subtract(*(end(s, h).mean(axis=1) for s in ALL.values()))) for h in hs]
+        gaps = [
+            np.linalg.norm(np.subtract(*(end(s, h).mean(axis=1) for s in ALL.values()))) for h in hs
+        ]
         slopes.append(slope(hs, gaps))
     assert slopes == pytest.approx([1, 2], abs=0.08)
     measured("slopes of the gap: Adam, gradient descent", slopes, "1, 2 ± 0.08", digits=2)
@@ -154,7 +184,9 @@ def test_fluctuations_for_both_ways_of_drawing(beta, measured):
         assert mean == pytest.approx(second_order(*right), abs=4 * error + 0.005)
         assert abs(mean - second_order(*wrong)) > 4 * error + 0.005
         seen.append(mean - second_order(*right))
-    measured("mean less prediction: replacement, reshuffled", seen, "0 ± 4 standard errors", digits=1)
+    measured(
+        "mean less prediction: replacement, reshuffled", seen, "0 ± 4 standard errors", digits=1
+    )
 
 
 def test_covariance_within_a_reshuffled_epoch_in_exact_sums(measured):
@@ -172,9 +204,13 @@ def test_covariance_within_a_reshuffled_epoch_in_exact_sums(measured):
         found_covariance.append((M * V).mean() / (1 - rho))
         found_variance.append((V * V).mean() / (1 - rho))
     p = np.arange(1, 5)
-    assert np.mean(found_covariance) == pytest.approx(((1 - beta**p) * (4 - p) / 3).mean() * (a * b).mean(), rel=1e-5)
+    assert np.mean(found_covariance) == pytest.approx(
+        ((1 - beta**p) * (4 - p) / 3).mean() * (a * b).mean(), rel=1e-5
+    )
     assert max(found_variance) < 1e-5
-    measured("covariance of M and V over 1 - rho", np.mean(found_covariance), "the formula's ± 1e-5")
+    measured(
+        "covariance of M and V over 1 - rho", np.mean(found_covariance), "the formula's ± 1e-5"
+    )
 
 
 def test_the_self_averaged_step_is_right_to_half_a_per_cent_at_0_99(measured):
@@ -204,7 +240,9 @@ def bowl(beta, rho, proportional, ratio, scale, steps, pairs, seed=0):
         end = last(adam(gradient, np.full(2 * pairs, 2.0), beta, rho, h, k * steps, memory=memory))
         ends.append((end[:pairs] + end[pairs:]) / 2)
     unit = 2 / scale
-    return unit * (ends[0].mean() - ends[1].mean()), unit * np.sqrt(sum(e.var() / pairs for e in ends))
+    return unit * (ends[0].mean() - ends[1].mean()), unit * np.sqrt(
+        sum(e.var() / pairs for e in ends)
+    )
 
 
 def bowl_told(bracket, proportional, ratio, scale, steps):
@@ -222,7 +260,10 @@ def bowl_told(bracket, proportional, ratio, scale, steps):
     return R0 * solve_ivp(rate, (0, scale * R0 * steps), (2.0, 0.0), rtol=1e-9, atol=1e-12).y[1, -1]
 
 
-@pytest.mark.parametrize("rho, ratio, sign", [(0.97, 0.0, 1), (0.97, 0.5, 1), (0.97, 4.0, -1), (0.9, 1.0, -1), (0.9, 4.0, -1)])
+@pytest.mark.parametrize(
+    "rho, ratio, sign",
+    [(0.97, 0.0, 1), (0.97, 0.5, 1), (0.97, 4.0, -1), (0.9, 1.0, -1), (0.9, 4.0, -1)],
+)
 def test_constant_noise_acts_as_an_epsilon_and_changes_the_sign(rho, ratio, sign, measured):
     scale, steps = 5e-4, 1000
     seen, error = bowl(0.9, rho, False, ratio, scale, steps, 300 if ratio else 1)
@@ -232,7 +273,9 @@ def test_constant_noise_acts_as_an_epsilon_and_changes_the_sign(rho, ratio, sign
     assert sign * seen > 2 * error
     if ratio:
         assert abs(seen - as_without) > 4 * error
-    measured("effect of order h, seen and told", [float(seen), float(told)], "the same sign", digits=2)
+    measured(
+        "effect of order h, seen and told", [float(seen), float(told)], "the same sign", digits=2
+    )
 
 
 def test_proportional_noise_leaves_the_bracket_until_the_trembling_shows(measured):
@@ -254,16 +297,27 @@ def test_proportional_noise_leaves_the_bracket_until_the_trembling_shows(measure
     # and it is no matter of a smaller step: it stays at half the step size
     seen, error = bowl(0.9, 0.9, True, 8.0, scale / 2, 2 * steps, 600)
     assert abs(seen) > 4 * error and abs(seen - told(0.9, 8.0, 1)) < 4 * error
-    measured("seen and told at noise of 0.5; at 8, with trembling", figures, "alike, two by two", digits=2)
+    measured(
+        "seen and told at noise of 0.5; at 8, with trembling",
+        figures,
+        "alike, two by two",
+        digits=2,
+    )
 
 
 def test_the_thresholds_of_the_text(measured):
     assert np.sqrt(C(0.99) / C(0.9) - 1) == pytest.approx(3.08, abs=0.01)
     assert np.sqrt(C(0.999) / C(0.9) - 1) == pytest.approx(10.2, abs=0.05)
-    assert C(0.9) / C(0.99) == pytest.approx(0.095, abs=1e-3) and C(0.9) / C(0.999) == pytest.approx(0.0095, abs=1e-4)
+    assert C(0.9) / C(0.99) == pytest.approx(0.095, abs=1e-3) and C(0.9) / C(
+        0.999
+    ) == pytest.approx(0.0095, abs=1e-4)
     for rho, size in ((0.99, 1056), (0.999, 96)):
         assert 100**2 * C(0.9) / (C(rho) - C(0.9)) == pytest.approx(size, abs=0.5)
-    measured("thresholds of sigma/g at rho = 0.99, 0.999", np.sqrt([C(r) / C(0.9) - 1 for r in (0.99, 0.999)]), "3.08, 10.2")
+    measured(
+        "thresholds of sigma/g at rho = 0.99, 0.999",
+        np.sqrt([C(r) / C(0.9) - 1 for r in (0.99, 0.999)]),
+        "3.08, 10.2",
+    )
 
 
 # --- the valley --------------------------------------------------------------------------------
@@ -277,7 +331,9 @@ def valley(pairs, sigmas, h, runs, start, steps, stop_at=None, seed=5):
     sigma = np.broadcast_to(np.array(sigmas)[:, None], shape).ravel()
 
     def gradient(t, n):
-        return -2 * (1.5 + sigma * SIGNS[rng.integers(0, 2, len(sigma))] - 2 * t[0] * t[1]) * t[::-1]
+        return (
+            -2 * (1.5 + sigma * SIGNS[rng.integers(0, 2, len(sigma))] - 2 * t[0] * t[1]) * t[::-1]
+        )
 
     theta = np.tile(np.array(start)[:, None], len(sigma))
     found = np.full(len(sigma), np.nan)
@@ -312,7 +368,12 @@ def test_label_noise_reduces_the_drift_and_keeps_its_sign(measured):
         assert of_pair[2].mean() / of_pair[0].mean() == pytest.approx(law[2] / law[0], rel=0.1)
         assert law[2] / law[0] < 0.65
         parts += [of_pair[2].mean() / of_pair[0].mean(), law[2] / law[0]]
-    measured("drift with noise of 4 / without, seen and told, both signs", parts, "alike, below 0.65", digits=2)
+    measured(
+        "drift with noise of 4 / without, seen and told, both signs",
+        parts,
+        "alike, below 0.65",
+        digits=2,
+    )
 
 
 def test_on_the_floor_the_trembling_numerator_balances(measured):
@@ -324,14 +385,18 @@ def test_on_the_floor_the_trembling_numerator_balances(measured):
         assert mean == pytest.approx(tau(*pair) / 0.75, abs=0.02)
     assert means[3] > 3 * tau(0.9, 0.99) / 0.75  # the memory is too long for this step
     # whatever sigma is
-    other = -np.log(-valley(((0.5, 0.5),), (2.0,), h, 60, (0.5, 1.5), steps)[0, 0]) / (h * h * steps)
+    other = -np.log(-valley(((0.5, 0.5),), (2.0,), h, 60, (0.5, 1.5), steps)[0, 0]) / (
+        h * h * steps
+    )
     assert other.mean() == pytest.approx(means[1], abs=0.02)
     measured("rate at three settings; with a memory too long", means, "1.33 tau; more", digits=2)
 
 
 def test_tau_is_the_solution_of_the_recursions(measured):
     for beta, rho in ((0.9, 0.97), (0.5, 0.5), (0.9, 0.9)):
-        assert tau(beta, rho) == pytest.approx(beta / (1 + beta) * (1 - rho) / (1 - beta * rho), rel=1e-9)
+        assert tau(beta, rho) == pytest.approx(
+            beta / (1 + beta) * (1 - rho) / (1 - beta * rho), rel=1e-9
+        )
     assert tau(0.9, 0.9) <= 0.5
     measured("exact", 3, "settings")
 
@@ -376,7 +441,12 @@ def test_the_mean_over_all_sequences_needs_the_spread(measured):
         gaps = np.abs(np.array(ends) - [told(T / n, kind) for n in counts])
         slopes.append(slope(T / counts, gaps))
     assert slopes == pytest.approx([2, 1, 1], abs=0.1)
-    measured("slopes: with the spread, with nothing, mean of the fields", slopes, "2, 1, 1 ± 0.1", digits=2)
+    measured(
+        "slopes: with the spread, with nothing, mean of the fields",
+        slopes,
+        "2, 1, 1 ± 0.1",
+        digits=2,
+    )
 
 
 # --- exercises ---------------------------------------------------------------------------------
@@ -386,7 +456,17 @@ def test_median_without_memory_and_mean_with_a_long_one(measured):
     targets, rng = np.array([0.0, 0.0, 1.0, 2.0, 12.0]), np.random.default_rng(2)
     rests = []
     for rho, rest in ((0.0, np.median(targets)), (0.99, targets.mean())):
-        path = list(adam(lambda x, n: x - targets[rng.integers(0, 5, 200)], np.full(200, 2.0), 0.0, rho, 0.01, 3000, 1e-12))
+        path = list(
+            adam(
+                lambda x, n: x - targets[rng.integers(0, 5, 200)],
+                np.full(200, 2.0),
+                0.0,
+                rho,
+                0.01,
+                3000,
+                1e-12,
+            )
+        )
         rests.append(np.mean(path[1500:]))
         assert rests[-1] == pytest.approx(rest, abs=0.15)
     measured("where it rests: no memory, a long one", rests, "1, 3 ± 0.15", digits=2)

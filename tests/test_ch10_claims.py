@@ -35,7 +35,9 @@ class Net:
 
     def parts(self, theta):
         cut = 65 * self.units
-        return theta[:, :cut].reshape(-1, 65, self.units), theta[:, cut:].reshape(-1, self.units + 1, 10)
+        return theta[:, :cut].reshape(-1, 65, self.units), theta[:, cut:].reshape(
+            -1, self.units + 1, 10
+        )
 
     def scores(self, theta, x):
         w, u = self.parts(theta)
@@ -47,13 +49,15 @@ class Net:
         x, hits = self.x[rows], self.hits[rows]
         a, z = self.scores(theta, x)
         p = np.exp(z)  # scores stay small here
-        p /= (p @ np.ones((10, 1)))
+        p /= p @ np.ones((10, 1))
         loss = -np.log((p * hits) @ np.ones(10)).mean(axis=1)
         d = (p - hits) / len(x)
         back = d @ u[:, :-1].swapaxes(1, 2) * (1 - a * a)
         g_u = np.concatenate([a.swapaxes(1, 2) @ d, d.sum(axis=1)[:, None]], axis=1)
         g_w = x.T @ back
-        return loss, np.concatenate([g_w.reshape(len(theta), -1), g_u.reshape(len(theta), -1)], axis=1)
+        return loss, np.concatenate(
+            [g_w.reshape(len(theta), -1), g_u.reshape(len(theta), -1)], axis=1
+        )
 
     def gradient(self, theta):
         return self.loss_and_gradient(theta[None])[1][0]
@@ -77,7 +81,9 @@ def adam(net, settings, epsilon, h, steps, order=None):
         yield theta, loss, full
         g = full if order is None else net.loss_and_gradient(theta, order[n])[1]
         m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g**2
-        theta = theta - h * (m / (1 - beta ** (n + 1))) / np.sqrt(v / (1 - rho ** (n + 1)) + epsilon)
+        theta = theta - h * (m / (1 - beta ** (n + 1))) / np.sqrt(
+            v / (1 - rho ** (n + 1)) + epsilon
+        )
 
 
 def at_loss(net, settings, level, epsilon=1e-8, h=1e-3, order=None):
@@ -119,7 +125,13 @@ def interval(values):
     return [np.mean(values), half_width(values)]
 
 
-NO_BETA, USUAL, LARGE_BETA, SMALL_RHO, RINGING = (0.0, 0.999), (0.9, 0.999), (0.99, 0.999), (0.9, 0.9), (0.99, 0.9)
+NO_BETA, USUAL, LARGE_BETA, SMALL_RHO, RINGING = (
+    (0.0, 0.999),
+    (0.9, 0.999),
+    (0.99, 0.999),
+    (0.9, 0.9),
+    (0.99, 0.9),
+)
 FOUR = [NO_BETA, USUAL, LARGE_BETA, SMALL_RHO]
 
 
@@ -141,7 +153,11 @@ def test_the_one_norm_falls_with_beta_and_rises_with_rho_at_equal_loss(measured)
     of_beta, of_rho = percent(norm[:, 2], norm[:, 0]), percent(norm[:, 1], norm[:, 3])
     assert of_beta.mean() + half_width(of_beta) < 0 < of_rho.mean() - half_width(of_rho)
     assert -20 < of_beta.mean() < -8 and 8 < of_rho.mean() < 16
-    measured("per cent: beta from 0 to 0.99, rho from 0.9 to 0.999, each with its half-width", interval(of_beta) + interval(of_rho), "-20 to -8, 8 to 16")
+    measured(
+        "per cent: beta from 0 to 0.99, rho from 0.9 to 0.999, each with its half-width",
+        interval(of_beta) + interval(of_rho),
+        "-20 to -8, 8 to 16",
+    )
 
 
 def test_at_equal_time_rho_is_mostly_speed(measured):
@@ -152,7 +168,11 @@ def test_at_equal_time_rho_is_mostly_speed(measured):
         assert percent(loss[0], loss[1]) > 10
     norm = full_batch()
     assert np.mean(ratios) > 2 * percent(norm[:, 1], norm[:, 3]).mean()
-    measured("per cent: rho from 0.9 to 0.999 at equal time, at equal loss", [np.mean(ratios), percent(norm[:, 1], norm[:, 3]).mean()], "more than twice")
+    measured(
+        "per cent: rho from 0.9 to 0.999 at equal time, at equal loss",
+        [np.mean(ratios), percent(norm[:, 1], norm[:, 3]).mean()],
+        "more than twice",
+    )
 
 
 def test_at_large_epsilon_rho_has_no_effect_and_beta_keeps_its_own(measured):
@@ -160,12 +180,21 @@ def test_at_large_epsilon_rho_has_no_effect_and_beta_keeps_its_own(measured):
     of_beta, of_rho = percent(norm[:, 1], norm[:, 0]), percent(norm[:, 1], norm[:, 3])
     assert np.abs(of_rho).max() < 0.02
     assert of_beta.mean() + half_width(of_beta) < -2
-    measured("per cent: beta from 0 to 0.9, with half-width", interval(of_beta), "below -2; of rho below 0.02")
+    measured(
+        "per cent: beta from 0 to 0.9, with half-width",
+        interval(of_beta),
+        "below -2; of rho below 0.02",
+    )
 
 
 def test_the_effect_of_beta_is_proportional_to_h_and_that_of_rho_is_not(measured):
-    small, large = (np.array([at_loss(net(seed), FOUR, 1.0, h=h) for seed in REPETITIONS]) for h in (5e-4, 1e-3))
-    of_beta, of_rho = (percent(large[:, 1], large[:, k]).mean() / percent(small[:, 1], small[:, k]).mean() for k in (0, 3))
+    small, large = (
+        np.array([at_loss(net(seed), FOUR, 1.0, h=h) for seed in REPETITIONS]) for h in (5e-4, 1e-3)
+    )
+    of_beta, of_rho = (
+        percent(large[:, 1], large[:, k]).mean() / percent(small[:, 1], small[:, k]).mean()
+        for k in (0, 3)
+    )
     assert of_beta == pytest.approx(2, abs=0.25)
     assert of_rho == pytest.approx(0.9, abs=0.15)
     measured("effect at 2h / at h: of beta, of rho", [of_beta, of_rho], "2 ± 0.25, 0.9 ± 0.15")
@@ -187,14 +216,23 @@ def test_minibatches_of_50_halve_the_effect_of_rho_and_keep_that_of_beta(measure
     of_beta, of_rho = percent(found[:, 2], found[:, 0]), percent(found[:, 1], found[:, 3])
     assert of_beta.mean() + half_width(of_beta) < 0 < of_rho.mean() - half_width(of_rho)
     assert of_rho.mean() < 0.7 * percent(norm[:, 1], norm[:, 3]).mean()
-    measured("per cent: beta from 0 to 0.99, rho from 0.9 to 0.999, each with its half-width", interval(of_beta) + interval(of_rho), "signs as in full batch")
+    measured(
+        "per cent: beta from 0 to 0.99, rho from 0.9 to 0.999, each with its half-width",
+        interval(of_beta) + interval(of_rho),
+        "signs as in full batch",
+    )
 
 
 def test_a_smaller_norm_is_no_better_accuracy(measured):
     points = {seed: first_below(net(seed), [NO_BETA, LARGE_BETA], 0.6) for seed in REPETITIONS}
     found = np.array([net(seed).accuracy(theta) for seed, theta in points.items()])
     assert (found[:, 1] - found[:, 0]).mean() < -0.5
-    measured("points of accuracy, beta from 0 to 0.99, with half-width", interval(found[:, 1] - found[:, 0]), "below -0.5", digits=2)
+    measured(
+        "points of accuracy, beta from 0 to 0.99, with half-width",
+        interval(found[:, 1] - found[:, 0]),
+        "below -0.5",
+        digits=2,
+    )
 
 
 def test_sharpness_moves_with_the_norm(measured):
@@ -209,7 +247,11 @@ def test_sharpness_moves_with_the_norm(measured):
             columns = [small.hessian_vector(theta, unit) for unit in np.eye(theta.size)]
             top.append(np.linalg.eigvalsh(np.array(columns)).max())
         assert top[2] < top[0] and top[3] < top[1]
-    measured("sharpness against that without memory / small rho, in the last repetition", [top[2] / top[0], top[3] / top[1]], "below 1")
+    measured(
+        "sharpness against that without memory / small rho, in the last repetition",
+        [top[2] / top[0], top[3] / top[1]],
+        "below 1",
+    )
 
 
 # --- the field ---------------------------------------------------------------------------------
@@ -245,7 +287,9 @@ def test_the_field_by_hessian_vector_products_is_the_engines(measured):
     theta = np.linspace(-1, 1.4, 7)
     for n in (0, 1, 6):
         engine = bea.transient_equation(bea.adam(0.6, 0.9, 1e-3), symbolic).field(0.01, n)(theta)
-        np.testing.assert_allclose(field(numeric, theta, 0.6, 0.9, 1e-3, 0.01, n), engine, rtol=1e-9)
+        np.testing.assert_allclose(
+            field(numeric, theta, 0.6, 0.9, 1e-3, 0.01, n), engine, rtol=1e-9
+        )
     measured("exact", 3, "steps, to 1e-9")
 
 
@@ -269,7 +313,10 @@ def distances(net, beta, rho, epsilon, h, steps, share):
 def test_a_network_gains_an_order_by_the_correction(measured):
     slopes = []
     for share, order in ((0, 1), (1, 2)):
-        errors = [distances(net(100), 0.9, 0.95, 1e-2, h, round(0.04 / h), share)[-1] for h in (2e-4, 1e-4)]
+        errors = [
+            distances(net(100), 0.9, 0.95, 1e-2, h, round(0.04 / h), share)[-1]
+            for h in (2e-4, 1e-4)
+        ]
         slopes.append(np.log2(errors[0] / errors[1]))
         assert slopes[-1] == pytest.approx(order, abs=0.15)
     measured("slopes without and with the correction", slopes, "1, 2 ± 0.15")
@@ -278,11 +325,18 @@ def test_a_network_gains_an_order_by_the_correction(measured):
 def test_the_corrected_flow_breaks_away_for_long_memory_only(measured):
     ratio = {}
     for rho in (0.9, 0.999):
-        plain, corrected = (distances(net(100), 0.9, rho, 1e-4, 1e-3, 160, share) for share in (0, 1))
+        plain, corrected = (
+            distances(net(100), 0.9, rho, 1e-4, 1e-3, 160, share) for share in (0, 1)
+        )
         ratio[rho] = corrected / plain
         assert ratio[rho][60] < 1
     assert ratio[0.9][-1] < 0.5 and ratio[0.999][-1] > 1.5
-    measured("corrected / plain distance after 160 steps, rho = 0.9 and 0.999", [r[-1] for r in ratio.values()], "below 0.5, above 1.5", digits=2)
+    measured(
+        "corrected / plain distance after 160 steps, rho = 0.9 and 0.999",
+        [r[-1] for r in ratio.values()],
+        "below 0.5, above 1.5",
+        digits=2,
+    )
 
 
 # --- the response ------------------------------------------------------------------------------

@@ -20,7 +20,9 @@ OPTIMIZERS = {
     "nesterov": bea.nesterov(0.5),
     "rmsprop": bea.rmsprop(0.9, 1e-3),
     "adam": bea.adam(0.9, 0.99, 1e-3),
-    "adam, epsilon outside, not corrected": bea.adam(0.9, 0.99, 1e-3, epsilon_inside=False, bias_correction=False),
+    "adam, epsilon outside, not corrected": bea.adam(
+        0.9, 0.99, 1e-3, epsilon_inside=False, bias_correction=False
+    ),
     "adamw": bea.adamw(0.9, 0.99, 1e-3, 0.1),
     "nadam": bea.nadam(0.9, 0.99, 1e-3),
     "signum": bea.signum(0.9, 1e-3),
@@ -29,9 +31,20 @@ OPTIMIZERS = {
 LOSSES = {
     "bilinear": bea.bilinear(),
     "rosenbrock": bea.rosenbrock(2),
-    "functions of the C library": bea.Loss(sp.exp(-x) + sp.tanh(y) ** 2 + y * sp.sin(x) + sp.cos(x) + sp.log(3 + y**2) + sp.erf(x), (x, y)),
-    "absolute values and pieces": bea.Loss(abs(x - y) + sp.Piecewise((x**2, x > 1), (2 * x - 1, True)) + y**4, (x, y)),
-    "roots and high powers": bea.Loss(sp.sqrt(1 + x**2) + (2 + x**2 + y**2) ** sp.Rational(3, 2) / 20 + x**6 / 30 + 1 / (3 + y) ** 3, (x, y)),
+    "functions of the C library": bea.Loss(
+        sp.exp(-x) + sp.tanh(y) ** 2 + y * sp.sin(x) + sp.cos(x) + sp.log(3 + y**2) + sp.erf(x),
+        (x, y),
+    ),
+    "absolute values and pieces": bea.Loss(
+        abs(x - y) + sp.Piecewise((x**2, x > 1), (2 * x - 1, True)) + y**4, (x, y)
+    ),
+    "roots and high powers": bea.Loss(
+        sp.sqrt(1 + x**2)
+        + (2 + x**2 + y**2) ** sp.Rational(3, 2) / 20
+        + x**6 / 30
+        + 1 / (3 + y) ** 3,
+        (x, y),
+    ),
 }
 
 
@@ -73,7 +86,9 @@ def ways(field, start, optimizer=OPTIMIZERS["gradient descent"]):
             try:
                 path = bea.run(optimizer, field, points, 0.05, 20)
                 if compiled:
-                    program = COMPILED._program(optimizer.constructor, tuple(optimizer.conventions.items()), field)
+                    program = COMPILED._program(
+                        optimizer.constructor, tuple(optimizer.conventions.items()), field
+                    )
                     assert program.loops[1] is not None
                 found.append((path if path.ndim == 2 else path[:, 1]).tobytes())
             except Exception as problem:
@@ -92,17 +107,27 @@ def test_machine_code_has_pythons_bits(name, loss, in_machine_code):
     one = bea.run(optimizer, loss, points[0], sizes[0], 60)
     eleven = bea.run(optimizer, loss, points, sizes, 60, every=3)
     program = COMPILED._program(optimizer.constructor, tuple(optimizer.conventions.items()), loss)
-    assert set(program.loops) == {1, 8} and None not in program.loops.values()  # it was machine code
+    assert (
+        set(program.loops) == {1, 8} and None not in program.loops.values()
+    )  # it was machine code
     np.testing.assert_array_equal(one, in_python(optimizer, loss, points[0], sizes[0], 60))
     for k in range(11):
-        np.testing.assert_array_equal(eleven[:, k], in_python(optimizer, loss, points[k], float(sizes[k]), 60, every=3))
+        np.testing.assert_array_equal(
+            eleven[:, k], in_python(optimizer, loss, points[k], float(sizes[k]), 60, every=3)
+        )
 
 
 def test_every_setting_has_its_own_hyperparameters(in_machine_code):
-    beta, rho, epsilon = np.linspace(0, 0.9, 19), np.linspace(0.5, 0.99, 19), np.linspace(0.01, 1, 19)
+    beta, rho, epsilon = (
+        np.linspace(0, 0.9, 19),
+        np.linspace(0.5, 0.99, 19),
+        np.linspace(0.01, 1, 19),
+    )
     together = bea.run(bea.adam(beta, rho, epsilon), bea.bilinear(), (0.9, 1.5), 0.01, 50)
     for k in range(19):
-        alone = in_python(bea.adam(beta[k], rho[k], epsilon[k]), bea.bilinear(), (0.9, 1.5), 0.01, 50)
+        alone = in_python(
+            bea.adam(beta[k], rho[k], epsilon[k]), bea.bilinear(), (0.9, 1.5), 0.01, 50
+        )
         np.testing.assert_array_equal(together[:, k], alone)
 
 
@@ -113,14 +138,19 @@ def test_machine_code_begins_with_a_memory(name, in_machine_code):
     given = OPTIMIZERS[name], loss, start, h, 40
     remembered = bea.run(*given, memory=memory)
     np.testing.assert_array_equal(remembered, in_python(*given, memory=memory))
-    assert not np.allclose(remembered, bea.run(*given), rtol=1e-6)  # the control: the memory matters
+    assert not np.allclose(
+        remembered, bea.run(*given), rtol=1e-6
+    )  # the control: the memory matters
 
 
 def test_whole_numbers_are_divided_before_they_are_rounded(in_machine_code):
     """As Python does it: such a fraction is not that of the rounded numbers, which may not even exist."""
     p, q = 1227767160581583681, 1315376154388015873
     assert p / q != float(p) / float(q)
-    loss = bea.VectorField((x * sp.Rational(p, q) + sp.Rational(-p, q), y * sp.Rational(10**400 + 1, 2 * 10**400 + 1)), (x, y))
+    loss = bea.VectorField(
+        (x * sp.Rational(p, q) + sp.Rational(-p, q), y * sp.Rational(10**400 + 1, 2 * 10**400 + 1)),
+        (x, y),
+    )
     given = bea.gradient_descent(), loss, (0.9, 1.5), 0.3, 40
     np.testing.assert_array_equal(bea.run(*given), in_python(*given))
 
@@ -130,12 +160,18 @@ def test_a_path_in_pieces_is_the_path(in_machine_code, monkeypatch):
     points = np.random.default_rng(3).uniform(0.3, 1.4, (9, 2))
     whole = bea.run(OPTIMIZERS["adam"], bea.bilinear(), points, 0.01, 60, every=2)
     monkeypatch.setattr(COMPILED, "PIECE", 7 * 9)
-    np.testing.assert_array_equal(bea.run(OPTIMIZERS["adam"], bea.bilinear(), points, 0.01, 60, every=2), whole)
+    np.testing.assert_array_equal(
+        bea.run(OPTIMIZERS["adam"], bea.bilinear(), points, 0.01, 60, every=2), whole
+    )
     monkeypatch.setattr(COMPILED, "PIECE", 1)
-    np.testing.assert_array_equal(bea.run(OPTIMIZERS["adam"], bea.bilinear(), points, 0.01, 60, every=2), whole)
+    np.testing.assert_array_equal(
+        bea.run(OPTIMIZERS["adam"], bea.bilinear(), points, 0.01, 60, every=2), whole
+    )
 
 
-numbers = st.sampled_from([sp.Integer(-3), sp.Integer(2), sp.Rational(1, 3), sp.Float(0.7), sp.Rational(-5, 2)])
+numbers = st.sampled_from(
+    [sp.Integer(-3), sp.Integer(2), sp.Rational(1, 3), sp.Float(0.7), sp.Rational(-5, 2)]
+)
 formulas = st.recursive(
     st.sampled_from([x, y]) | numbers,
     lambda inner: (
@@ -162,7 +198,9 @@ def test_any_formula_has_the_same_bits(first, second):
         patch.setattr(COMPILED, "LONG_RUN", 0)
         nine = bea.run(OPTIMIZERS["adam"], field, points, 0.05, 20)
     for k in (0, 8):
-        np.testing.assert_array_equal(nine[:, k], in_python(OPTIMIZERS["adam"], field, points[k], 0.05, 20))
+        np.testing.assert_array_equal(
+            nine[:, k], in_python(OPTIMIZERS["adam"], field, points[k], 0.05, 20)
+        )
 
 
 def test_the_first_short_run_is_python_and_the_next_is_not():
@@ -226,15 +264,37 @@ def test_a_function_that_means_something_else_in_c_stays_python(in_machine_code)
     """C's gamma is the logarithm of Python's: a step from 5 leads to 5 + 0.01 * 4!."""
     field = bea.VectorField((sp.gamma(x),), (x,))
     for _ in range(2):
-        assert bea.run(bea.gradient_descent(), field, (5.0,), 0.01, 1)[1, 0] == pytest.approx(5.24, rel=1e-14)
+        assert bea.run(bea.gradient_descent(), field, (5.0,), 0.01, 1)[1, 0] == pytest.approx(
+            5.24, rel=1e-14
+        )
 
 
 WHOLE = {
-    "products of whole numbers": (bea.Loss(9007199254740993 * x, (x,)), (1.0,), bea.rmsprop(0.9, 1e-3)),
-    "comparison with a whole number": (bea.VectorField((sp.Piecewise((2**53, x < 2**53 + 1), (1, True)),), (x,)), (2.0**53,), bea.gradient_descent()),
-    "minus nothing": (bea.VectorField((sp.atan2(y, -1), sp.Integer(0)), (x, y)), (1.0, -0.0), bea.gradient_descent()),
-    "a coordinate that the loss does not hold": (bea.Loss(x**2, (x, y)), (1.0, -0.0), bea.gradient_descent()),
-    "minus a case": (bea.VectorField((sp.atan2(-sp.Piecewise((0, y >= 0), (1, True)), -1), y), (x, y)), (1.0, 1.0), bea.gradient_descent()),
+    "products of whole numbers": (
+        bea.Loss(9007199254740993 * x, (x,)),
+        (1.0,),
+        bea.rmsprop(0.9, 1e-3),
+    ),
+    "comparison with a whole number": (
+        bea.VectorField((sp.Piecewise((2**53, x < 2**53 + 1), (1, True)),), (x,)),
+        (2.0**53,),
+        bea.gradient_descent(),
+    ),
+    "minus nothing": (
+        bea.VectorField((sp.atan2(y, -1), sp.Integer(0)), (x, y)),
+        (1.0, -0.0),
+        bea.gradient_descent(),
+    ),
+    "a coordinate that the loss does not hold": (
+        bea.Loss(x**2, (x, y)),
+        (1.0, -0.0),
+        bea.gradient_descent(),
+    ),
+    "minus a case": (
+        bea.VectorField((sp.atan2(-sp.Piecewise((0, y >= 0), (1, True)), -1), y), (x, y)),
+        (1.0, 1.0),
+        bea.gradient_descent(),
+    ),
 }
 
 
@@ -263,9 +323,14 @@ def test_what_is_no_number_diverges_in_every_way(name):
 def test_what_cannot_be_printed_is_left_to_arrays(way):
     """The derivative of an absolute value whose sign is unknown, and a sum with an index."""
     k = sp.Symbol("k", integer=True)
-    for field in (bea.Loss(abs(sp.log(x) * x), (x,)), bea.VectorField((-sp.Sum(x**k, (k, 1, 3)),), (x,))):
+    for field in (
+        bea.Loss(abs(sp.log(x) * x), (x,)),
+        bea.VectorField((-sp.Sum(x**k, (k, 1, 3)),), (x,)),
+    ):
         both = bea.run(bea.gradient_descent(), field, [(0.4,), (0.3,)], 0.05, 5)
-        np.testing.assert_allclose(bea.run(bea.gradient_descent(), field, (0.3,), 0.05, 5), both[:, 1], rtol=1e-13)
+        np.testing.assert_allclose(
+            bea.run(bea.gradient_descent(), field, (0.3,), 0.05, 5), both[:, 1], rtol=1e-13
+        )
 
 
 def test_a_sum_too_long_to_translate_stays_python(way):
@@ -280,12 +345,28 @@ def test_what_has_no_instruction_stays_python(in_machine_code):
     points = [(0.9, 1.5), (1.4, 0.7)]
     many = bea.run(OPTIMIZERS["adam"], loss, points, 0.01, 30)
     for k, point in enumerate(points):
-        np.testing.assert_allclose(many[:, k], bea.run(OPTIMIZERS["adam"], loss, point, 0.01, 30), rtol=1e-12)
+        np.testing.assert_allclose(
+            many[:, k], bea.run(OPTIMIZERS["adam"], loss, point, 0.01, 30), rtol=1e-12
+        )
     program = COMPILED._program(bea.adam, tuple(OPTIMIZERS["adam"].conventions.items()), loss)
     assert "max(" in program.source and program.loops == {1: None}
 
 
-@pytest.mark.parametrize("code", ["x % 2", "unheard_of(x)", "x if x else 1", "math.tau", "x if x != 1 else 2", "'x'", "math.unheard_of(x)", "math.gamma(x)", "math.hypot(x, x)", "round(x)"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x % 2",
+        "unheard_of(x)",
+        "x if x else 1",
+        "math.tau",
+        "x if x != 1 else 2",
+        "'x'",
+        "math.unheard_of(x)",
+        "math.gamma(x)",
+        "math.hypot(x, x)",
+        "round(x)",
+    ],
+)
 def test_a_refused_translation_says_what(code):
     machine = pytest.importorskip("bea.machine", reason="llvmlite is not installed")
     with pytest.raises(NotImplementedError, match="no instruction for"):
@@ -295,5 +376,12 @@ def test_a_refused_translation_says_what(code):
 def test_small_powers_are_products():
     printed = COMPILED._Printer().doprint
     assert printed(x**3) == "(x*x*x)" and printed(x**-2) == "(1/(x*x))"
-    assert printed((x + y) ** 2) == "((y0 := x + y)*y0)" or printed((x + y) ** 2) == "((y1 := x + y)*y1)"
-    assert printed(x**5) == "math.pow(x, 5.0)" and printed(sp.sqrt(x)) == "math.sqrt(x)" and printed(1 / x) == "1.0/x"
+    assert (
+        printed((x + y) ** 2) == "((y0 := x + y)*y0)"
+        or printed((x + y) ** 2) == "((y1 := x + y)*y1)"
+    )
+    assert (
+        printed(x**5) == "math.pow(x, 5.0)"
+        and printed(sp.sqrt(x)) == "math.sqrt(x)"
+        and printed(1 / x) == "1.0/x"
+    )

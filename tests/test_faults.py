@@ -43,7 +43,10 @@ GOOD = {
     "Average": (bea.Average, {"of": bea.identity, "decay": 0.5}),
     "Average.along": (bea.Average(bea.identity, 0.5).along, {"values": SERIES}),
     "Average.correction": (bea.Average(bea.identity, 0.5).correction, {"n": 3}),
-    "Average.weights": (bea.Average(bea.identity, 0.5).weights, {"count": 3, "bias_correction": True}),
+    "Average.weights": (
+        bea.Average(bea.identity, 0.5).weights,
+        {"count": 3, "bias_correction": True},
+    ),
     "Loss": (bea.Loss, {"expression": x**2, "symbols": (x,), "parameters": ()}),
     "Loss.value": (TWO.value, {"theta": (1.0, 1.0)}),
     "Loss.gradient": (TWO.gradient, {"theta": (1.0, 1.0)}),
@@ -68,19 +71,43 @@ GOOD = {
     "Series /": (lambda other: SERIES / other, {"other": 2}),
     "Series **": (lambda other: SERIES**other, {"other": 2}),
     "@ Series": (lambda other: SERIES.__rmatmul__(other), {"other": np.ones((2, 1))}),
-    "Study": (lambda **given: bea.Study(**given).slope, {"hs": np.array([0.1, 0.05]), "errors": np.array([0.1, 0.025])}),
+    "Study": (
+        lambda **given: bea.Study(**given).slope,
+        {"hs": np.array([0.1, 0.05]), "errors": np.array([0.1, 0.025])},
+    ),
     "Study.verdict": (bea.Study([0.1, 0.05], [0.1, 0.025]).verdict, {"order": 2, "tolerance": 0.1}),
     "TransientEquation.terms": (bea.transient_equation(DESCENT, ONE).terms, {"n": 1}),
     "TransientEquation.field": (FIRST.field, {"h": 0.1, "n": 1}),
     "TransientEquation.field()": (FIRST.field(0.1, 1), {"theta": (1.0,)}),
     "TransientEquation.pieces": (pieces, {"h": 0.1, "steps": 2}),
-    "VectorField": (bea.VectorField, {"components_of_field": (x,), "symbols": (x,), "parameters": ()}),
-    "adam": (bea.adam, {"beta": 0.9, "rho": 0.9, "epsilon": 1e-8, "epsilon_inside": True, "bias_correction": True}),
-    "adamw": (bea.adamw, {"beta": 0.9, "rho": 0.9, "epsilon": 1e-8, "weight_decay": 0.1, "bias_correction": True}),
+    "VectorField": (
+        bea.VectorField,
+        {"components_of_field": (x,), "symbols": (x,), "parameters": ()},
+    ),
+    "adam": (
+        bea.adam,
+        {"beta": 0.9, "rho": 0.9, "epsilon": 1e-8, "epsilon_inside": True, "bias_correction": True},
+    ),
+    "adamw": (
+        bea.adamw,
+        {"beta": 0.9, "rho": 0.9, "epsilon": 1e-8, "weight_decay": 0.1, "bias_correction": True},
+    ),
     "antidifference": (bea.antidifference, {"polynomial": np.array([0.0, 1.0])}),
     "bilinear": (bea.bilinear, {"c": 1.5, "k": 2}),
-    "elementary_differential": (bea.elementary_differential, {"tree": ((),), "field": sp.Matrix([x**2]), "variables": [x]}),
-    "flow": (bea.flow, {"equation": bea.modified_equation(DESCENT, ONE, 2), "theta0": (1.0,), "h": 0.1, "steps": 3, "per_step": 1}),
+    "elementary_differential": (
+        bea.elementary_differential,
+        {"tree": ((),), "field": sp.Matrix([x**2]), "variables": [x]},
+    ),
+    "flow": (
+        bea.flow,
+        {
+            "equation": bea.modified_equation(DESCENT, ONE, 2),
+            "theta0": (1.0,),
+            "h": 0.1,
+            "steps": 3,
+            "per_step": 1,
+        },
+    ),
     "gradient_descent": (bea.gradient_descent, {}),
     "heavy_ball": (bea.heavy_ball, {"beta": 0.9, "damped": True}),
     "lag": (bea.lag, {"decay": 0.9, "n": 3}),
@@ -93,17 +120,44 @@ GOOD = {
     "nesterov": (bea.nesterov, {"beta": 0.9}),
     "order_study": (
         bea.order_study,
-        {"optimizer": DESCENT, "loss": ONE, "theta0": (1.0,), "horizon": 0.1, "hs": [0.1, 0.05], "order": 1, "equation": None, "start": None},
+        {
+            "optimizer": DESCENT,
+            "loss": ONE,
+            "theta0": (1.0,),
+            "horizon": 0.1,
+            "hs": [0.1, 0.05],
+            "order": 1,
+            "equation": None,
+            "start": None,
+        },
     ),
     "patches": (bea.patches, {"images": np.ones((2, 4, 4)), "size": 2, "stride": 1}),
     "quadratic": (bea.quadratic, {"curvature": [1, 2]}),
-    "rmsprop": (bea.rmsprop, {"rho": 0.9, "epsilon": 1e-8, "epsilon_inside": True, "bias_correction": False}),
+    "rmsprop": (
+        bea.rmsprop,
+        {"rho": 0.9, "epsilon": 1e-8, "epsilon_inside": True, "bias_correction": False},
+    ),
     "rooted_trees": (bea.rooted_trees, {"nodes": 3}),
     "rosenbrock": (bea.rosenbrock, {"steepness": 100}),
-    "run": (bea.run, {"optimizer": ADAM, "loss": ONE, "theta0": (1.0,), "h": 0.1, "steps": 3, "batches": None, "memory": None, "every": 1}),
+    "run": (
+        bea.run,
+        {
+            "optimizer": ADAM,
+            "loss": ONE,
+            "theta0": (1.0,),
+            "h": 0.1,
+            "steps": 3,
+            "batches": None,
+            "memory": None,
+            "every": 1,
+        },
+    ),
     "signum": (bea.signum, {"beta": 0.9, "epsilon": 1e-8}),
     "taylor": (bea.taylor, {"expression": x**2, "symbols": [x], "curve": LINE}),
-    "transient_equation": (bea.transient_equation, {"optimizer": ADAM, "loss_or_losses": ONE, "order": 2, "batches": None}),
+    "transient_equation": (
+        bea.transient_equation,
+        {"optimizer": ADAM, "loss_or_losses": ONE, "order": 2, "batches": None},
+    ),
     "tree_coefficients": (bea.tree_coefficients, {"optimizer": DESCENT, "nodes": 3}),
     "trees.order": (trees.order, {"tree": ((),)}),
     "trees.symmetry": (trees.symmetry, {"tree": ((),)}),
@@ -178,8 +232,12 @@ def refused(function, given):
         while trace.tb_next:
             trace = trace.tb_next
         ours = "bea" in trace.tb_frame.f_globals.get("__name__", "").split(".")
-        said = str(error).startswith("unhashable type")  # a cache asks for it, and says what is wrong
-        assert ours or said, f"{type(error).__name__} from {trace.tb_frame.f_code.co_filename}: {error}"
+        said = str(error).startswith(
+            "unhashable type"
+        )  # a cache asks for it, and says what is wrong
+        assert ours or said, (
+            f"{type(error).__name__} from {trace.tb_frame.f_code.co_filename}: {error}"
+        )
         assert len(str(error)) > 10
         return True
     return False
@@ -268,7 +326,9 @@ def test_a_million_steps_of_adam_do_not_drift(last_of_a_long_run):
 
 def test_a_million_steps_of_a_walk_take_no_more_memory():
     """Python holds as many blocks of memory after 10^6 steps as after 1000; keeping a thousand iterates is seen."""
-    walked = bea.walk(DESCENT, bea.NumericLoss(1, lambda t: t[0] ** 2 / 2, lambda t: t), (1.0,), 2.0**-20)
+    walked = bea.walk(
+        DESCENT, bea.NumericLoss(1, lambda t: t[0] ** 2 / 2, lambda t: t), (1.0,), 2.0**-20
+    )
 
     def go_on(steps):
         for _ in range(steps):

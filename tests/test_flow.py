@@ -12,19 +12,36 @@ import bea
 COMPILED_MODULE = sys.modules["bea.compiled"]
 
 OPTIMIZERS = {
-    "gradient_descent": (bea.gradient_descent, {}), "heavy_ball": (bea.heavy_ball, {"beta": 0.6}),
-    "heavy_ball damped": (lambda beta: bea.heavy_ball(beta, damped=True), {"beta": 0.6}), "nesterov": (bea.nesterov, {"beta": 0.6}),
+    "gradient_descent": (bea.gradient_descent, {}),
+    "heavy_ball": (bea.heavy_ball, {"beta": 0.6}),
+    "heavy_ball damped": (lambda beta: bea.heavy_ball(beta, damped=True), {"beta": 0.6}),
+    "nesterov": (bea.nesterov, {"beta": 0.6}),
     "rmsprop": (bea.rmsprop, {"rho": 0.8, "epsilon": 0.05}),
-    "rmsprop corrected": (lambda rho, epsilon: bea.rmsprop(rho, epsilon, bias_correction=True), {"rho": 0.8, "epsilon": 0.05}),
-    "rmsprop outside": (lambda rho, epsilon: bea.rmsprop(rho, epsilon, epsilon_inside=False), {"rho": 0.8, "epsilon": 0.05}),
+    "rmsprop corrected": (
+        lambda rho, epsilon: bea.rmsprop(rho, epsilon, bias_correction=True),
+        {"rho": 0.8, "epsilon": 0.05},
+    ),
+    "rmsprop outside": (
+        lambda rho, epsilon: bea.rmsprop(rho, epsilon, epsilon_inside=False),
+        {"rho": 0.8, "epsilon": 0.05},
+    ),
     "adam": (bea.adam, {"beta": 0.6, "rho": 0.8, "epsilon": 0.05}),
-    "adam outside": (lambda **h: bea.adam(**h, epsilon_inside=False), {"beta": 0.6, "rho": 0.8, "epsilon": 0.05}),
-    "adam not corrected": (lambda **h: bea.adam(**h, bias_correction=False), {"beta": 0.6, "rho": 0.8, "epsilon": 0.05}),
+    "adam outside": (
+        lambda **h: bea.adam(**h, epsilon_inside=False),
+        {"beta": 0.6, "rho": 0.8, "epsilon": 0.05},
+    ),
+    "adam not corrected": (
+        lambda **h: bea.adam(**h, bias_correction=False),
+        {"beta": 0.6, "rho": 0.8, "epsilon": 0.05},
+    ),
 }
 A, B = bea.bilinear().symbols
 LOSSES = {
-    "bilinear": bea.bilinear(), "rosenbrock": bea.rosenbrock(2),
-    "transcendental": bea.Loss(sp.exp(-A) * sp.sin(B) + sp.tanh(A * B) + sp.log(1 + A**2) + sp.sqrt(1 + B**2), (A, B)),
+    "bilinear": bea.bilinear(),
+    "rosenbrock": bea.rosenbrock(2),
+    "transcendental": bea.Loss(
+        sp.exp(-A) * sp.sin(B) + sp.tanh(A * B) + sp.log(1 + A**2) + sp.sqrt(1 + B**2), (A, B)
+    ),
 }
 START = (0.9, 1.5)
 
@@ -47,7 +64,13 @@ def by_hand(optimizer, gradients, theta0, h, steps, memory=None):
         g = gradients[n](theta)
         state = [a.advance(m, a.of(g)) for a, m in zip(optimizer.averages, state)]
         corrected = optimizer.bias_correction and memory is None
-        theta = theta - h * optimizer.update(*([m / a.correction(n) for a, m in zip(optimizer.averages, state)] if corrected else state))
+        theta = theta - h * optimizer.update(
+            *(
+                [m / a.correction(n) for a, m in zip(optimizer.averages, state)]
+                if corrected
+                else state
+            )
+        )
         path.append(theta)
     return np.array(path)
 
@@ -62,9 +85,18 @@ def test_compiled_and_array_paths_agree(name, loss):
     optimizer, problem = make(name), LOSSES[loss]
     compiled = bea.run(optimizer, problem, START, 0.01, 60)
     assert compiled.shape == (61, 2) and compiled[0].tolist() == list(START)
-    np.testing.assert_allclose(compiled, by_hand(optimizer, [problem.gradient] * 60, START, 0.01, 60), rtol=1e-12, atol=1e-13)
-    np.testing.assert_allclose(bea.run(optimizer, by_code(problem), START, 0.01, 60), compiled, rtol=1e-12, atol=1e-13)
-    np.testing.assert_allclose(bea.run(optimizer, problem, [START], 0.01, 60)[:, 0], compiled, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(
+        compiled,
+        by_hand(optimizer, [problem.gradient] * 60, START, 0.01, 60),
+        rtol=1e-12,
+        atol=1e-13,
+    )
+    np.testing.assert_allclose(
+        bea.run(optimizer, by_code(problem), START, 0.01, 60), compiled, rtol=1e-12, atol=1e-13
+    )
+    np.testing.assert_allclose(
+        bea.run(optimizer, problem, [START], 0.01, 60)[:, 0], compiled, rtol=1e-12, atol=1e-13
+    )
     pair = bea.run(optimizer, problem, [(0.4, 0.7), START], 0.01, 60)
     assert pair.shape == (61, 2, 2)
     np.testing.assert_allclose(pair[:, 1], compiled, rtol=1e-12, atol=1e-13)
@@ -75,35 +107,60 @@ def test_compiled_and_array_paths_agree(name, loss):
 def test_a_batch_of_settings_is_settings_one_by_one(name, count):
     """Arrays of every hyper-parameter and of h, from one point and from as many."""
     hyper = OPTIMIZERS[name][1]
-    arrays = {"beta": np.linspace(0, 0.9, count), "rho": np.linspace(0.5, 0.99, count), "epsilon": np.linspace(0.01, 1, count)}
-    sizes, points = np.linspace(0.005, 0.02, count), np.random.default_rng(1).uniform(0.4, 1.4, (count, 2))
+    arrays = {
+        "beta": np.linspace(0, 0.9, count),
+        "rho": np.linspace(0.5, 0.99, count),
+        "epsilon": np.linspace(0.01, 1, count),
+    }
+    sizes, points = (
+        np.linspace(0.005, 0.02, count),
+        np.random.default_rng(1).uniform(0.4, 1.4, (count, 2)),
+    )
     for loss in (LOSSES["bilinear"], bea.logistic_regression()):
         for theta0 in (START, points):
             for h in (0.01, sizes):
-                together = bea.run(make(name, **{key: arrays[key] for key in hyper}), loss, theta0, h, 20)
+                together = bea.run(
+                    make(name, **{key: arrays[key] for key in hyper}), loss, theta0, h, 20
+                )
                 if not hyper and np.ndim(h) == 0 and theta0 is START:
                     assert together.shape == (21, 2)
                     continue
                 assert together.shape == (21, count, 2)
                 for i in range(count):
-                    alone = bea.run(make(name, **{key: float(arrays[key][i]) for key in hyper}), loss, START if theta0 is START else theta0[i],
-                                    float(np.broadcast_to(h, count)[i]), 20)
+                    alone = bea.run(
+                        make(name, **{key: float(arrays[key][i]) for key in hyper}),
+                        loss,
+                        START if theta0 is START else theta0[i],
+                        float(np.broadcast_to(h, count)[i]),
+                        20,
+                    )
                     np.testing.assert_allclose(together[:, i], alone, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_mini_batches_are_seen_in_their_order(name):
-    losses, order = [bea.bilinear(), bea.bilinear(1, 1), bea.logistic_regression()], (2, 0, 0, 1, 2, 1, 1, 0)
+    losses, order = (
+        [bea.bilinear(), bea.bilinear(1, 1), bea.logistic_regression()],
+        (2, 0, 0, 1, 2, 1, 1, 0),
+    )
     losses[2] = by_code(losses[2])
     mixed = [by_code(losses[0]), by_code(losses[1]), losses[2]]
     optimizer = make(name)
     wanted = by_hand(optimizer, [mixed[i].gradient for i in order], START, 0.05, 8)
-    np.testing.assert_allclose(bea.run(optimizer, mixed, START, 0.05, 8, batches=order), wanted, rtol=1e-12)
-    np.testing.assert_allclose(bea.run(optimizer, mixed, [START, START], 0.05, 8, batches=order)[:, 1], wanted, rtol=1e-12)
-    np.testing.assert_allclose(bea.run(optimizer, mixed, START, 0.05, 5, batches=order), wanted[:6], rtol=1e-12)
+    np.testing.assert_allclose(
+        bea.run(optimizer, mixed, START, 0.05, 8, batches=order), wanted, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        bea.run(optimizer, mixed, [START, START], 0.05, 8, batches=order)[:, 1], wanted, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        bea.run(optimizer, mixed, START, 0.05, 5, batches=order), wanted[:6], rtol=1e-12
+    )
     same = bea.run(optimizer, losses[:2], START, 0.05, 4, batches=(0, 0, 0, 0))
     np.testing.assert_allclose(same, bea.run(optimizer, losses[0], START, 0.05, 4), rtol=1e-12)
-    np.testing.assert_allclose(bea.run(optimizer, losses[0], START, 0.05, 4, batches=[0] * 4), same, rtol=1e-12)
+    np.testing.assert_allclose(
+        bea.run(optimizer, losses[0], START, 0.05, 4, batches=[0] * 4), same, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -113,9 +170,15 @@ def test_a_run_goes_on_from_its_memory(name):
     rng = np.random.default_rng(2)
     memory = tuple(rng.uniform(0.1, 1, 2) for _ in optimizer.averages)
     wanted = by_hand(optimizer, [loss.gradient] * 30, START, 0.01, 30, memory=memory)
-    np.testing.assert_allclose(bea.run(optimizer, loss, START, 0.01, 30, memory=memory), wanted, rtol=1e-12)
-    np.testing.assert_allclose(bea.run(optimizer, by_code(loss), START, 0.01, 30, memory=memory), wanted, rtol=1e-12)
-    both = bea.run(optimizer, loss, [START, START], 0.01, 30, memory=[np.array([m, m]) for m in memory])
+    np.testing.assert_allclose(
+        bea.run(optimizer, loss, START, 0.01, 30, memory=memory), wanted, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        bea.run(optimizer, by_code(loss), START, 0.01, 30, memory=memory), wanted, rtol=1e-12
+    )
+    both = bea.run(
+        optimizer, loss, [START, START], 0.01, 30, memory=[np.array([m, m]) for m in memory]
+    )
     np.testing.assert_allclose(both[:, 1], wanted, rtol=1e-12)
 
 
@@ -124,7 +187,10 @@ def test_no_steps_is_the_start(name):
     for loss in (bea.bilinear(), bea.logistic_regression()):
         assert bea.run(make(name), loss, START, 0.1, 0).tolist() == [list(START)]
         assert bea.run(make(name), loss, [START, START], 0.1, 0).shape == (1, 2, 2)
-        for equation in (bea.modified_equation(make(name), loss, 2), bea.transient_equation(make(name), loss)):
+        for equation in (
+            bea.modified_equation(make(name), loss, 2),
+            bea.transient_equation(make(name), loss),
+        ):
             assert bea.flow(equation, START, 0.1, 0).tolist() == [list(START)]
 
 
@@ -142,15 +208,25 @@ def test_every_kth_iterate_is_that_of_the_whole_run(name, monkeypatch):
     """Floats, arrays, settings, mini-batches and, forced, machine code: bit for bit."""
     loss, batches = bea.bilinear(), [0, 1] * 30
     sizes = np.array([0.01, 0.02, 0.005])
-    ways = [(loss, 0.01, {}), (by_code(loss), 0.01, {}), (loss, sizes, {}), ([by_code(loss), by_code(bea.bilinear(1, 1))], sizes, {"batches": batches})]
+    ways = [
+        (loss, 0.01, {}),
+        (by_code(loss), 0.01, {}),
+        (loss, sizes, {}),
+        ([by_code(loss), by_code(bea.bilinear(1, 1))], sizes, {"batches": batches}),
+    ]
     for forced in (False, True):
         if forced:
-            pytest.importorskip("llvmlite", reason="llvmlite is not installed: runs of many settings use arrays")
+            pytest.importorskip(
+                "llvmlite", reason="llvmlite is not installed: runs of many settings use arrays"
+            )
             monkeypatch.setattr(COMPILED_MODULE, "LONG_RUN", 0)
         for problem, h, options in ways:
             whole = bea.run(make(name), problem, START, h, 60, **options)
             for every in (1, 4, 60):
-                np.testing.assert_array_equal(bea.run(make(name), problem, START, h, 60, every=every, **options), whole[::every])
+                np.testing.assert_array_equal(
+                    bea.run(make(name), problem, START, h, 60, every=every, **options),
+                    whole[::every],
+                )
     assert bea.run(make(name), loss, START, 0.01, 0, every=3).tolist() == [list(START)]
 
 
@@ -159,7 +235,10 @@ def test_every_kth_iterate_is_that_of_the_whole_run(name, monkeypatch):
     [
         *((every, ValueError, f"every = {every} must be at least 1") for every in (0, -1)),
         (7, ValueError, "every = 7 must divide the number of steps, 10"),
-        *((every, TypeError, f"every = {every} must be a whole number") for every in (2.0, True, None)),
+        *(
+            (every, TypeError, f"every = {every} must be a whole number")
+            for every in (2.0, True, None)
+        ),
     ],
 )
 def test_every_must_be_whole_and_divide_the_steps(every, error, match):
@@ -170,7 +249,9 @@ def test_every_must_be_whole_and_divide_the_steps(every, error, match):
 def test_a_diverging_run_of_which_less_is_kept():
     """h lambda = 3: theta_1024 overflows, and 1030 is the first that is kept after it."""
     for loss in (bea.quadratic([1]), by_code(bea.quadratic([1]))):
-        with pytest.raises(bea.Divergence, match="diverged at step 1030: the last finite iterate is step 1020") as caught:
+        with pytest.raises(
+            bea.Divergence, match="diverged at step 1030: the last finite iterate is step 1020"
+        ) as caught:
             bea.run(bea.gradient_descent(), loss, (1.0,), 3.0, 2000, every=10)
         np.testing.assert_array_equal(caught.value.path[:, 0], (-2.0) ** np.arange(0, 1024, 10))
 
@@ -191,7 +272,9 @@ def peak_bytes(*arguments, **options):
 def test_memory_grows_with_what_is_kept(machine_code, monkeypatch):
     """400 settings, 1200 steps: at most what is kept, an eighth more (which of it is finite), and 32 iterates; an iterate is 6400 bytes."""
     if machine_code:
-        pytest.importorskip("llvmlite", reason="llvmlite is not installed: runs of many settings use arrays")
+        pytest.importorskip(
+            "llvmlite", reason="llvmlite is not installed: runs of many settings use arrays"
+        )
     monkeypatch.setattr(COMPILED_MODULE, "LONG_RUN", 0 if machine_code else np.inf)
     optimizer = bea.adam(np.linspace(0, 0.9, 400), 0.99, 0.01)
     kept = []
@@ -216,11 +299,17 @@ def test_memory_of_one_trajectory_grows_with_what_is_kept(way):
 def test_flows_of_quadratics_are_exponentials():
     """Gradient flow, and heavy ball with three terms on eigenvalues 1 and 3: exp of the summed series, to 1e-10."""
     loss, start, h, steps = bea.quadratic([1, 3]), np.array([1.0, -0.7]), 0.05, 30
-    for optimizer, order in ((bea.gradient_descent(), 1), (bea.heavy_ball(0.5), 3), (bea.nesterov(0.3), 4)):
+    for optimizer, order in (
+        (bea.gradient_descent(), 1),
+        (bea.heavy_ball(0.5), 3),
+        (bea.nesterov(0.3), 4),
+    ):
         equation = bea.modified_equation(optimizer, loss, order)
         rate = equation.field(h)(np.ones(2))
         wanted = start * np.exp(np.outer(h * np.arange(steps + 1), rate))
-        np.testing.assert_allclose(bea.flow(equation, start, h, steps), wanted, rtol=1e-10, atol=1e-11)
+        np.testing.assert_allclose(
+            bea.flow(equation, start, h, steps), wanted, rtol=1e-10, atol=1e-11
+        )
 
 
 def test_flows_of_vector_fields():
@@ -230,27 +319,51 @@ def test_flows_of_vector_fields():
     square = bea.modified_equation(bea.gradient_descent(), bea.VectorField((y**2,), (y,)), 1)
     np.testing.assert_allclose(bea.flow(square, (1.0,), 0.05, 10)[:, 0], 1 / (1 - t), rtol=1e-10)
     rotation = bea.modified_equation(bea.gradient_descent(), bea.VectorField((-z, y), (y, z)), 1)
-    np.testing.assert_allclose(bea.flow(rotation, (1.0, 0.0), 0.05, 10), np.stack([np.cos(t), np.sin(t)], axis=1), rtol=1e-10, atol=1e-11)
+    np.testing.assert_allclose(
+        bea.flow(rotation, (1.0, 0.0), 0.05, 10),
+        np.stack([np.cos(t), np.sin(t)], axis=1),
+        rtol=1e-10,
+        atol=1e-11,
+    )
 
 
 def test_the_exact_rate_needs_all_terms():
     """(1 - h lambda)^n is the flow of the whole series: with 24 terms at h lambda = 0.3 the flow is the run to 1e-10; with three it misses by 1e-3."""
     loss = bea.quadratic([3])
     run = bea.run(bea.gradient_descent(), loss, (1.0,), 0.1, 20)
-    np.testing.assert_allclose(bea.flow(bea.modified_equation(bea.gradient_descent(), loss, 24), (1.0,), 0.1, 20), run, rtol=1e-10, atol=1e-11)
-    assert abs(bea.flow(bea.modified_equation(bea.gradient_descent(), loss, 3), (1.0,), 0.1, 20) - run).max() > 1e-3
+    np.testing.assert_allclose(
+        bea.flow(bea.modified_equation(bea.gradient_descent(), loss, 24), (1.0,), 0.1, 20),
+        run,
+        rtol=1e-10,
+        atol=1e-11,
+    )
+    assert (
+        abs(
+            bea.flow(bea.modified_equation(bea.gradient_descent(), loss, 3), (1.0,), 0.1, 20) - run
+        ).max()
+        > 1e-3
+    )
 
 
 @pytest.mark.parametrize("name", ["heavy_ball", "adam", "rmsprop outside"])
 def test_flows_of_batches_are_flows_one_by_one(name):
     points = np.array([[0.9, 1.5], [0.4, 0.7]])
     for loss in (bea.bilinear(), bea.logistic_regression()):
-        for equation in (bea.modified_equation(make(name), loss, 3), bea.transient_equation(make(name), loss)):
+        for equation in (
+            bea.modified_equation(make(name), loss, 3),
+            bea.transient_equation(make(name), loss),
+        ):
             together = bea.flow(equation, points, 0.02, 10)
             assert together.shape == (11, 2, 2)
             for i in range(2):
-                np.testing.assert_allclose(together[:, i], bea.flow(equation, points[i], 0.02, 10), rtol=1e-9)
-    many = bea.modified_equation(make(name, **({"beta": [0.1, 0.5]} if name != "rmsprop outside" else {"rho": [0.1, 0.5]})), bea.bilinear(), 2)
+                np.testing.assert_allclose(
+                    together[:, i], bea.flow(equation, points[i], 0.02, 10), rtol=1e-9
+                )
+    many = bea.modified_equation(
+        make(name, **({"beta": [0.1, 0.5]} if name != "rmsprop outside" else {"rho": [0.1, 0.5]})),
+        bea.bilinear(),
+        2,
+    )
     assert bea.flow(many, START, 0.02, 4).shape == (5, 2, 2)
 
 
@@ -269,18 +382,29 @@ def test_anything_with_a_field_flows():
         def field(self, h):
             return lambda theta: -theta
 
-    np.testing.assert_allclose(bea.flow(Decay(), (1.0, 2.0), 0.1, 3)[-1], np.array([1.0, 2.0]) * np.exp(-0.3), rtol=1e-10)
+    np.testing.assert_allclose(
+        bea.flow(Decay(), (1.0, 2.0), 0.1, 3)[-1], np.array([1.0, 2.0]) * np.exp(-0.3), rtol=1e-10
+    )
 
 
 # --- leaving the finite numbers --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", [bea.quadratic([1]), by_code(bea.quadratic([1]))], ids=["compiled", "arrays"])
+@pytest.mark.parametrize(
+    "loss", [bea.quadratic([1]), by_code(bea.quadratic([1]))], ids=["compiled", "arrays"]
+)
 def test_a_diverging_run_says_where(loss):
     """h lambda = 3: theta_n = (-2)^n overflows at n = 1024."""
-    with pytest.raises(bea.Divergence, match="the run diverged at step 1024: the last finite iterate is step 1023; .*h = 3.0") as caught:
+    with pytest.raises(
+        bea.Divergence,
+        match="the run diverged at step 1024: the last finite iterate is step 1023; .*h = 3.0",
+    ) as caught:
         bea.run(bea.gradient_descent(), loss, (1.0,), 3.0, 2000)
-    assert caught.value.step == 1024 and caught.value.settings == () and isinstance(caught.value, ArithmeticError)
+    assert (
+        caught.value.step == 1024
+        and caught.value.settings == ()
+        and isinstance(caught.value, ArithmeticError)
+    )
     np.testing.assert_array_equal(caught.value.path[:, 0], (-2.0) ** np.arange(1024))
 
 
@@ -291,8 +415,13 @@ def test_a_run_whose_code_overflows_says_where():
     for loss in (steep, by_code(steep)):
         with pytest.raises(bea.Divergence) as caught:
             bea.run(bea.gradient_descent(), loss, (10.0,), 0.5, 50)
-        assert caught.value.step == 2 == len(caught.value.path) and np.isfinite(caught.value.path).all()
-    roots = bea.Loss(-2 * x ** sp.Rational(3, 2) / 3 + 2 * x, (x,))  # leaves the domain of the square root
+        assert (
+            caught.value.step == 2 == len(caught.value.path)
+            and np.isfinite(caught.value.path).all()
+        )
+    roots = bea.Loss(
+        -2 * x ** sp.Rational(3, 2) / 3 + 2 * x, (x,)
+    )  # leaves the domain of the square root
     for loss in (roots, by_code(roots)):
         with pytest.raises(bea.Divergence) as caught:
             bea.run(bea.gradient_descent(), loss, (0.5,), 0.7, 50)
@@ -305,8 +434,18 @@ def test_of_a_batch_the_diverging_settings_are_named(monkeypatch):
             pytest.importorskip("llvmlite", reason="llvmlite is not installed")
             monkeypatch.setattr(COMPILED_MODULE, "LONG_RUN", 0)
         with pytest.raises(bea.Divergence, match=r"at step 1024 \(settings \[1, 3\]\)") as caught:
-            bea.run(bea.gradient_descent(), bea.quadratic([1]), [(1.0,), (1.0,), (0.5,), (-1.0,)], np.array([0.5, 3.0, 2.5, 3.0]), 2000)
-        assert caught.value.settings == (1, 3) and caught.value.path.shape == (1024, 4, 1) and np.isfinite(caught.value.path).all()
+            bea.run(
+                bea.gradient_descent(),
+                bea.quadratic([1]),
+                [(1.0,), (1.0,), (0.5,), (-1.0,)],
+                np.array([0.5, 3.0, 2.5, 3.0]),
+                2000,
+            )
+        assert (
+            caught.value.settings == (1, 3)
+            and caught.value.path.shape == (1024, 4, 1)
+            and np.isfinite(caught.value.path).all()
+        )
 
 
 def test_a_flow_that_blows_up_says_where():
@@ -314,7 +453,10 @@ def test_a_flow_that_blows_up_says_where():
     y = sp.Symbol("y")
     loss = bea.VectorField((y**2,), (y,))
     t = 0.07 * np.arange(15)
-    for equation in (bea.modified_equation(bea.gradient_descent(), loss, 1), bea.transient_equation(bea.gradient_descent(), loss, 1)):
+    for equation in (
+        bea.modified_equation(bea.gradient_descent(), loss, 1),
+        bea.transient_equation(bea.gradient_descent(), loss, 1),
+    ):
         with pytest.raises(bea.Divergence, match="step") as caught:
             bea.flow(equation, (1.0,), 0.07, 30)
         assert caught.value.step == 15 == len(caught.value.path)
@@ -328,8 +470,11 @@ STEADY = bea.modified_equation(ADAM, BILINEAR, 2)
 
 
 def both(theta0=START, h=0.1, steps=2):
-    return [lambda: bea.run(ADAM, BILINEAR, theta0, h, steps), lambda: bea.flow(STEADY, theta0, h, steps),
-            lambda: bea.flow(bea.transient_equation(ADAM, BILINEAR), theta0, h, steps)]
+    return [
+        lambda: bea.run(ADAM, BILINEAR, theta0, h, steps),
+        lambda: bea.flow(STEADY, theta0, h, steps),
+        lambda: bea.flow(bea.transient_equation(ADAM, BILINEAR), theta0, h, steps),
+    ]
 
 
 def test_step_sizes_and_numbers_of_steps_are_checked():
@@ -389,7 +534,11 @@ def test_symbols_cannot_run():
             bea.run(ADAM, abstract, theta0, 0.1, 2)
     exact = bea.adam(sp.Rational(3, 5), sp.Rational(4, 5), sp.Rational(1, 20))
     for theta0 in (START, [START, START]):
-        np.testing.assert_allclose(bea.run(exact, BILINEAR, theta0, 0.01, 5), bea.run(ADAM, BILINEAR, theta0, 0.01, 5), rtol=1e-13)
+        np.testing.assert_allclose(
+            bea.run(exact, BILINEAR, theta0, 0.01, 5),
+            bea.run(ADAM, BILINEAR, theta0, 0.01, 5),
+            rtol=1e-13,
+        )
 
 
 def test_batches_and_memory_are_checked():
@@ -424,7 +573,9 @@ def test_more_points_per_step_lie_on_the_same_flow(make, steps):
     np.testing.assert_allclose(fine[::4], coarse, rtol=1e-11)
     if steps:  # between two steps: the flow of the smooth equation with the same field
         field = equation.field(1e-2, 0) if make is bea.transient_equation else equation.field(1e-2)
-        np.testing.assert_allclose((fine[1] - fine[0]) / 2.5e-3, field(fine[:2].mean(axis=0)), rtol=1e-3)
+        np.testing.assert_allclose(
+            (fine[1] - fine[0]) / 2.5e-3, field(fine[:2].mean(axis=0)), rtol=1e-3
+        )
 
 
 def test_points_per_step_must_be_a_positive_whole_number():
@@ -448,7 +599,9 @@ def test_a_walk_is_the_run_step_by_step():
         walked = list(bea.walk(optimizer, losses, start, 0.1, batches=order))
         np.testing.assert_array_equal(walked, kept)
         endless = bea.walk(optimizer, losses[0], start, 0.1)
-        np.testing.assert_array_equal([next(endless) for _ in range(9)], bea.run(optimizer, losses[0], start, 0.1, 8))
+        np.testing.assert_array_equal(
+            [next(endless) for _ in range(9)], bea.run(optimizer, losses[0], start, 0.1, 8)
+        )
 
 
 def test_a_walk_says_where_it_leaves_the_finite_numbers():

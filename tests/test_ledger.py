@@ -12,7 +12,9 @@ from bea import equations, ledger
 
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 LABELLED = re.compile(r"\$\$\s*((?:(?!\$\$).)*?)\s*\$\$\s*\(([\w-]+)\)", re.S)
-OTHER_LABELS = re.compile(r"```\{math\}[^`]*?:label:|\\label\{|\\begin\{(?:align|equation|gather|multline)\}")
+OTHER_LABELS = re.compile(
+    r"```\{math\}[^`]*?:label:|\\label\{|\\begin\{(?:align|equation|gather|multline)\}"
+)
 ENTRIES = equations.entries()
 
 
@@ -47,9 +49,18 @@ def test_every_labelled_equation_has_an_entry_and_every_entry_an_equation():
 
 def test_no_other_way_of_labelling_is_used():
     for path in [*CHAPTERS.glob("*.ipynb"), *CHAPTERS.glob("*.md")]:
-        text = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "markdown") \
-            if path.suffix == ".ipynb" else path.read_text()
-        assert not OTHER_LABELS.search(text), f"{path.name} labels an equation in a way that the ledger does not see"
+        text = (
+            "\n".join(
+                c.source
+                for c in nbformat.read(path, as_version=4).cells
+                if c.cell_type == "markdown"
+            )
+            if path.suffix == ".ipynb"
+            else path.read_text()
+        )
+        assert not OTHER_LABELS.search(text), (
+            f"{path.name} labels an equation in a way that the ledger does not see"
+        )
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.label)
@@ -62,7 +73,9 @@ def test_what_is_printed_is_what_is_checked(entry):
 def test_equation_holds_and_every_mutant_is_caught(entry):
     report = ledger.verify(entry)
     assert report.holds, f"{entry.label} is wrong as printed: {entry.latex}"
-    assert report.tried >= 1, f"{entry.label}: nothing in it could be spoilt, so the check proves nothing"
+    assert report.tried >= 1, (
+        f"{entry.label}: nothing in it could be spoilt, so the check proves nothing"
+    )
     assert not report.survivors, f"{entry.label}: spoilt copies that pass: {report.survivors}"
 
 
@@ -70,30 +83,35 @@ def test_equation_holds_and_every_mutant_is_caught(entry):
 
 
 def value(latex, **atoms):
-    return ledger.read("0 = " + latex, {name.replace("_", "_"): v for name, v in atoms.items()})[0][1]
+    return ledger.read("0 = " + latex, {name.replace("_", "_"): v for name, v in atoms.items()})[0][
+        1
+    ]
 
 
 x, y = sp.symbols("x y")
 
 
-@pytest.mark.parametrize("latex, meaning", [
-    (r"x - y - x", -y),
-    (r"-\frac{x}{2}\,y^2", -x * y**2 / 2),
-    (r"\frac{1}{2}\left(x + y\right)^2", (x + y) ** 2 / 2),
-    (r"\frac{x}{(1 - y)^{3}}", x / (1 - y) ** 3),
-    (r"\sqrt{x^2 + 1}", sp.sqrt(x**2 + 1)),
-    (r"x/2 y", x / 2 * y),
-    (r"\ln(1 - x)", sp.log(1 - x)),
-    (r"\sin x \cdot y", sp.sin(x) * y),
-    (r"\sum_{k=1}^{3} k x^k - y", x + 2 * x**2 + 3 * x**3 - y),
-    (r"\sum_{k=2}^{3} 2 k y", 10 * y),
-    (r"\sum_{k=1}^{0} x", 0),
-    (r"x^{-1}", 1 / x),
-    (r"\begin{aligned} x &+ 2 \\ &- y \end{aligned}", x + 2 - y),
-    (r"x\,y\;x\ y\left(x\right)", x**3 * y**2),
-    (r"\binom{2 + 3}{2} x", 10 * x),
-    (r"\binom{2}{3}", 0),
-])
+@pytest.mark.parametrize(
+    "latex, meaning",
+    [
+        (r"x - y - x", -y),
+        (r"-\frac{x}{2}\,y^2", -x * y**2 / 2),
+        (r"\frac{1}{2}\left(x + y\right)^2", (x + y) ** 2 / 2),
+        (r"\frac{x}{(1 - y)^{3}}", x / (1 - y) ** 3),
+        (r"\sqrt{x^2 + 1}", sp.sqrt(x**2 + 1)),
+        (r"x/2 y", x / 2 * y),
+        (r"\ln(1 - x)", sp.log(1 - x)),
+        (r"\sin x \cdot y", sp.sin(x) * y),
+        (r"\sum_{k=1}^{3} k x^k - y", x + 2 * x**2 + 3 * x**3 - y),
+        (r"\sum_{k=2}^{3} 2 k y", 10 * y),
+        (r"\sum_{k=1}^{0} x", 0),
+        (r"x^{-1}", 1 / x),
+        (r"\begin{aligned} x &+ 2 \\ &- y \end{aligned}", x + 2 - y),
+        (r"x\,y\;x\ y\left(x\right)", x**3 * y**2),
+        (r"\binom{2 + 3}{2} x", 10 * x),
+        (r"\binom{2}{3}", 0),
+    ],
+)
 def test_reader(latex, meaning):
     assert sp.simplify(value(latex, x=x, y=y) - meaning) == 0
 
@@ -106,7 +124,9 @@ def test_reader_refuses_what_it_does_not_understand(latex):
 
 def test_reader_keeps_a_greek_factor_apart_from_the_letter_behind_it():
     assert value(r"\beta\,x + \beta x", **{r"\beta": y, "x": x}) == 2 * x * y
-    assert len([m for m in ledger.mutants(r"y = \beta\,x") if r"\beta" not in m]) == 2  # dropped, and exchanged with rho
+    assert (
+        len([m for m in ledger.mutants(r"y = \beta\,x") if r"\beta" not in m]) == 2
+    )  # dropped, and exchanged with rho
 
 
 def test_reader_takes_the_longest_atom_and_whole_commands_only():
@@ -119,12 +139,19 @@ def test_reader_takes_the_longest_atom_and_whole_commands_only():
 def test_reader_writes_indices_into_subscripts():
     atoms = {r"\partial_1E": x, r"\partial_2E": y, r"H_{11}": 1, r"H_{12}": 2, r"H_{22}": 3}
     assert value(r"\sum_{i=1}^{2} \partial_i E", **atoms) == x + y
-    assert value(r"\sum_{j=1}^{2} \sum_{i=1}^{j} H_{ij}\,\partial_i E", **atoms) == x + 2 * x + 3 * y
+    assert (
+        value(r"\sum_{j=1}^{2} \sum_{i=1}^{j} H_{ij}\,\partial_i E", **atoms) == x + 2 * x + 3 * y
+    )
 
 
 def test_order_term_is_judged_at_its_power():
     def entry(latex):
-        return ledger.Entry("eq-exponential", latex, lambda rng: {"y": sp.exp(ledger.h), "h": ledger.h}, "the exponential's series")
+        return ledger.Entry(
+            "eq-exponential",
+            latex,
+            lambda rng: {"y": sp.exp(ledger.h), "h": ledger.h},
+            "the exponential's series",
+        )
 
     assert ledger.holds(entry(r"y = 1 + h + \frac{h^2}{2} + O(h^3)"))
     assert not ledger.holds(entry(r"y = 1 + h + \frac{h^2}{2} + O(h^4)"))
@@ -137,9 +164,16 @@ def test_mutants_keep_statements_apart():
 
 
 def test_a_check_that_passes_everything_is_found_out():
-    empty = ledger.Entry("eq-empty", "x = x", lambda rng: {"x": sp.Integer(rng.randint(2, 9))}, "nothing")
+    empty = ledger.Entry(
+        "eq-empty", "x = x", lambda rng: {"x": sp.Integer(rng.randint(2, 9))}, "nothing"
+    )
     assert ledger.verify(empty).tried == 0
-    blind = ledger.Entry("eq-blind", "x = 2 y", lambda rng: {"x": sp.Integer(0), "y": sp.Integer(0)}, "an instance that sees nothing")
+    blind = ledger.Entry(
+        "eq-blind",
+        "x = 2 y",
+        lambda rng: {"x": sp.Integer(0), "y": sp.Integer(0)},
+        "an instance that sees nothing",
+    )
     assert ledger.verify(blind).survivors
 
 

@@ -15,16 +15,23 @@ A, B, X = sp.symbols("a b x", real=True)
 def numeric_bowl():
     """A loss by code that is not a quadratic, with tanh, a matrix and a power."""
     matrix = np.array([[1.0, 0.5], [-0.25, 2.0]])
-    return bea.NumericLoss(2, lambda t: np.log(np.cosh(matrix @ t)).sum(axis=0) + (t**4).sum(axis=0) / 4,
-                           lambda t: matrix.T @ np.tanh(matrix @ t) + t**3)
+    return bea.NumericLoss(
+        2,
+        lambda t: np.log(np.cosh(matrix @ t)).sum(axis=0) + (t**4).sum(axis=0) / 4,
+        lambda t: matrix.T @ np.tanh(matrix @ t) + t**3,
+    )
 
 
 LOSSES = {
     "quadratic": bea.quadratic([[2, 1], [1, 3]]),
     "bilinear": bea.bilinear(),
     "rosenbrock": bea.rosenbrock(5),
-    "transcendental": bea.Loss(sp.exp(-A) * sp.sin(B) + sp.tanh(A * B) + sp.log(1 + A**2) + sp.sqrt(1 + B**2), (A, B)),
-    "absolute values": bea.Loss(sp.Abs(A - 2 * B) ** 3 + sp.sqrt((A * B) ** 2) ** 3 + sp.cosh(A) + sp.atan(A * B), (A, B)),
+    "transcendental": bea.Loss(
+        sp.exp(-A) * sp.sin(B) + sp.tanh(A * B) + sp.log(1 + A**2) + sp.sqrt(1 + B**2), (A, B)
+    ),
+    "absolute values": bea.Loss(
+        sp.Abs(A - 2 * B) ** 3 + sp.sqrt((A * B) ** 2) ** 3 + sp.cosh(A) + sp.atan(A * B), (A, B)
+    ),
     "one variable unused": bea.Loss(A**4 / 4, (A, B)),
     "logistic": bea.logistic_regression(),
     "logistic, some rows": bea.logistic_regression(columns=(3, 7), rows=slice(10, 60)),
@@ -40,7 +47,10 @@ def test_gradients_are_central_differences_of_the_value(name):
     """Step 1e-5, agreement to 1e-8."""
     loss, step = LOSSES[name], 1e-5
     for point in POINTS:
-        differences = [(loss.value(point + step * unit) - loss.value(point - step * unit)) / (2 * step) for unit in np.eye(2)]
+        differences = [
+            (loss.value(point + step * unit) - loss.value(point - step * unit)) / (2 * step)
+            for unit in np.eye(2)
+        ]
         np.testing.assert_allclose(loss.gradient(point), differences, rtol=1e-7, atol=1e-8)
 
 
@@ -48,42 +58,85 @@ def test_gradients_are_central_differences_of_the_value(name):
 def test_hessians_are_central_differences_of_the_gradient_and_symmetric(name):
     loss, step = LOSSES[name], 1e-5
     for point in POINTS:
-        differences = np.stack([(loss.gradient(point + step * unit) - loss.gradient(point - step * unit)) / (2 * step) for unit in np.eye(2)], axis=-1)
+        differences = np.stack(
+            [
+                (loss.gradient(point + step * unit) - loss.gradient(point - step * unit))
+                / (2 * step)
+                for unit in np.eye(2)
+            ],
+            axis=-1,
+        )
         hessian = loss.hessian(point)
         np.testing.assert_allclose(hessian, differences, rtol=1e-7, atol=1e-7)
         np.testing.assert_allclose(hessian, hessian.T, rtol=1e-13, atol=1e-14)
         v = np.array([0.3, -1.7])
-        np.testing.assert_allclose(loss.hessian_vector(point, v), hessian @ v, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(
+            loss.hessian_vector(point, v), hessian @ v, rtol=1e-12, atol=1e-13
+        )
 
 
-@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if isinstance(loss, bea.Loss)])
+@pytest.mark.parametrize(
+    "name", [name for name, loss in LOSSES.items() if isinstance(loss, bea.Loss)]
+)
 def test_derivatives_are_sympys(name):
     """To round-off (1e-13), and the expressions identically."""
     loss = LOSSES[name]
     gradient = [sp.diff(loss.expression, s) for s in loss.symbols]
     assert [sp.simplify(a - b) for a, b in zip(gradient, loss.gradient_expressions)] == [0, 0]
-    assert sp.simplify(loss.hessian_expressions - sp.hessian(loss.expression, loss.symbols)) == sp.zeros(2, 2)
+    assert sp.simplify(
+        loss.hessian_expressions - sp.hessian(loss.expression, loss.symbols)
+    ) == sp.zeros(2, 2)
     for point in POINTS:
         here = dict(zip(loss.symbols, map(sp.Float, point)))
-        np.testing.assert_allclose(loss.value(point), float(loss.expression.subs(here)), rtol=1e-13, atol=1e-14)
-        np.testing.assert_allclose(loss.gradient(point), [float(g.subs(here)) for g in gradient], rtol=1e-12, atol=1e-13)
-        np.testing.assert_allclose(loss.hessian(point), np.array(loss.hessian_expressions.subs(here), dtype=float), rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(
+            loss.value(point), float(loss.expression.subs(here)), rtol=1e-13, atol=1e-14
+        )
+        np.testing.assert_allclose(
+            loss.gradient(point), [float(g.subs(here)) for g in gradient], rtol=1e-12, atol=1e-13
+        )
+        np.testing.assert_allclose(
+            loss.hessian(point),
+            np.array(loss.hessian_expressions.subs(here), dtype=float),
+            rtol=1e-12,
+            atol=1e-13,
+        )
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_batch_is_its_points_one_by_one(name):
     loss = LOSSES[name]
     directions = np.random.default_rng(12).normal(size=POINTS.shape)
-    for points in (POINTS, POINTS[:2], POINTS[:1]):  # two points in two coordinates: axes must not be mistaken for each other
+    for points in (
+        POINTS,
+        POINTS[:2],
+        POINTS[:1],
+    ):  # two points in two coordinates: axes must not be mistaken for each other
         v = directions[: len(points)]
-        assert loss.value(points).shape == (len(points),) and loss.gradient(points).shape == points.shape
+        assert (
+            loss.value(points).shape == (len(points),)
+            and loss.gradient(points).shape == points.shape
+        )
         assert loss.hessian(points).shape == (len(points), 2, 2)
         for i, point in enumerate(points):
             np.testing.assert_allclose(loss.value(points)[i], loss.value(point), rtol=1e-14)
-            np.testing.assert_allclose(loss.gradient(points)[i], loss.gradient(point), rtol=1e-13, atol=1e-15)
-            np.testing.assert_allclose(loss.hessian(points)[i], loss.hessian(point), rtol=1e-13, atol=1e-15)
-            np.testing.assert_allclose(loss.hessian_vector(points, v)[i], loss.hessian_vector(point, v[i]), rtol=1e-13, atol=1e-15)
-            np.testing.assert_allclose(loss.hessian_vector(points, v[0])[i], loss.hessian_vector(point, v[0]), rtol=1e-13, atol=1e-15)
+            np.testing.assert_allclose(
+                loss.gradient(points)[i], loss.gradient(point), rtol=1e-13, atol=1e-15
+            )
+            np.testing.assert_allclose(
+                loss.hessian(points)[i], loss.hessian(point), rtol=1e-13, atol=1e-15
+            )
+            np.testing.assert_allclose(
+                loss.hessian_vector(points, v)[i],
+                loss.hessian_vector(point, v[i]),
+                rtol=1e-13,
+                atol=1e-15,
+            )
+            np.testing.assert_allclose(
+                loss.hessian_vector(points, v[0])[i],
+                loss.hessian_vector(point, v[0]),
+                rtol=1e-13,
+                atol=1e-15,
+            )
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -92,16 +145,28 @@ def test_gradients_run_on_series(name):
     loss = LOSSES[name]
     theta, v = np.array([0.7, 1.1]), np.array([1.0, -0.5])
     zero = np.zeros(2)
-    gradient = loss.gradient_code(Series.from_polynomials([[theta], [zero, v], [zero]])).coefficients
+    gradient = loss.gradient_code(
+        Series.from_polynomials([[theta], [zero, v], [zero]])
+    ).coefficients
     np.testing.assert_allclose(gradient[0, 0], loss.gradient(theta), rtol=1e-13, atol=1e-15)
-    np.testing.assert_allclose(gradient[1, 1], loss.hessian_vector(theta, v), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(
+        gradient[1, 1], loss.hessian_vector(theta, v), rtol=1e-12, atol=1e-14
+    )
     step = 1e-4
-    second = (loss.gradient(theta + step * v) - 2 * loss.gradient(theta) + loss.gradient(theta - step * v)) / (2 * step**2)
+    second = (
+        loss.gradient(theta + step * v) - 2 * loss.gradient(theta) + loss.gradient(theta - step * v)
+    ) / (2 * step**2)
     np.testing.assert_allclose(gradient[2, 2], second, rtol=1e-5, atol=1e-6)
 
 
 def test_gradients_run_on_exact_series():
-    loss, curve = bea.bilinear(), [[np.array([sp.Rational(9, 10), sp.Rational(3, 2)], dtype=object)], [np.array([0, 0]), np.array([1, -2])]]
+    loss, curve = (
+        bea.bilinear(),
+        [
+            [np.array([sp.Rational(9, 10), sp.Rational(3, 2)], dtype=object)],
+            [np.array([0, 0]), np.array([1, -2])],
+        ],
+    )
     gradient = loss.gradient_code(Series.from_polynomials(curve)).coefficients
     here = dict(zip(loss.symbols, curve[0][0]))
     assert [g.subs(here) for g in loss.gradient_expressions] == gradient[0, 0].tolist()
@@ -133,18 +198,25 @@ def test_bilinear_is_barrett_and_dherins():
     assert all(symbol.is_real for symbol in (*loss.symbols, *bea.rosenbrock().symbols))
     c, k = sp.symbols("c k")
     assert set(bea.bilinear(c, k).parameters) == {c, k}
-    np.testing.assert_allclose(bea.bilinear(0.3, 0.7).value(POINTS), 0.5 * (0.3 - 0.7 * POINTS[:, 0] * POINTS[:, 1]) ** 2)
+    np.testing.assert_allclose(
+        bea.bilinear(0.3, 0.7).value(POINTS), 0.5 * (0.3 - 0.7 * POINTS[:, 0] * POINTS[:, 1]) ** 2
+    )
 
 
 def test_rosenbrock():
     for steepness in (100, 2.5):
         x, y = POINTS.T
-        np.testing.assert_allclose(bea.rosenbrock(steepness).value(POINTS), (1 - x) ** 2 + steepness * (y - x**2) ** 2)
+        np.testing.assert_allclose(
+            bea.rosenbrock(steepness).value(POINTS), (1 - x) ** 2 + steepness * (y - x**2) ** 2
+        )
     s = sp.Symbol("s")
     assert bea.rosenbrock(s).parameters == (s,)
 
 
-@pytest.mark.parametrize("columns, rows", [((0, 1), slice(None)), ((2, 5, 20), slice(0, 100)), ((4,), np.array([3, 5, 500, 7]))])
+@pytest.mark.parametrize(
+    "columns, rows",
+    [((0, 1), slice(None)), ((2, 5, 20), slice(0, 100)), ((4,), np.array([3, 5, 500, 7]))],
+)
 def test_logistic_regression_is_scikit_learns_log_loss(columns, rows):
     """At five random points, to 1e-12; with scikit-learn's own standardization done by hand over all rows."""
     data = load_breast_cancer()
@@ -153,7 +225,9 @@ def test_logistic_regression_is_scikit_learns_log_loss(columns, rows):
     loss = bea.logistic_regression(columns, rows)
     for theta in np.random.default_rng(5).normal(size=(5, len(columns))):
         probability = 1 / (1 + np.exp(-(features @ theta)))
-        assert np.isclose(loss.value(theta), log_loss(data.target[rows], probability, labels=[0, 1]), rtol=1e-12)
+        assert np.isclose(
+            loss.value(theta), log_loss(data.target[rows], probability, labels=[0, 1]), rtol=1e-12
+        )
 
 
 def test_disjoint_minibatches_average_to_the_full_batch():
@@ -167,7 +241,9 @@ def test_disjoint_minibatches_average_to_the_full_batch():
 def test_logistic_regression_far_out_neither_overflows_nor_warns():
     with np.errstate(all="raise", under="ignore"):
         loss = bea.logistic_regression()
-        assert np.isfinite(loss.value([1e3, -1e3])) and np.all(np.isfinite(loss.gradient([[1e3, 1e3], [-1e3, 1e3]])))
+        assert np.isfinite(loss.value([1e3, -1e3])) and np.all(
+            np.isfinite(loss.gradient([[1e3, 1e3], [-1e3, 1e3]]))
+        )
 
 
 def test_mean():
@@ -177,13 +253,21 @@ def test_mean():
     assert bea.mean([bea.quadratic([lam]), bea.quadratic([1])]).parameters == (lam,)
     assert bea.mean([second]).expression == 3 * B**2  # of one
     coded = LOSSES["mean of code"]
-    np.testing.assert_allclose(coded.value(POINTS), (numeric_bowl().value(POINTS) + bea.logistic_regression().value(POINTS)) / 2)
+    np.testing.assert_allclose(
+        coded.value(POINTS),
+        (numeric_bowl().value(POINTS) + bea.logistic_regression().value(POINTS)) / 2,
+    )
 
 
 def test_vector_fields():
     field = bea.VectorField((A * (B - 1), B * (2 - A)), (A, B))
-    np.testing.assert_allclose(field.gradient(POINTS), -np.stack([POINTS[:, 0] * (POINTS[:, 1] - 1), POINTS[:, 1] * (2 - POINTS[:, 0])], axis=-1))
-    np.testing.assert_allclose(field.hessian([0.5, 0.7]), -np.array([[-0.3, 0.5], [-0.7, 1.5]]), rtol=1e-13)
+    np.testing.assert_allclose(
+        field.gradient(POINTS),
+        -np.stack([POINTS[:, 0] * (POINTS[:, 1] - 1), POINTS[:, 1] * (2 - POINTS[:, 0])], axis=-1),
+    )
+    np.testing.assert_allclose(
+        field.hessian([0.5, 0.7]), -np.array([[-0.3, 0.5], [-0.7, 1.5]]), rtol=1e-13
+    )
     with pytest.raises(TypeError, match="no value"):
         field.value([1.0, 1.0])
     with pytest.raises(ValueError, match="1 components were given for 2 symbols"):
@@ -216,7 +300,9 @@ def test_losses_in_the_wrong_symbols_are_refused():
 def test_wrong_points_are_refused(name):
     loss = LOSSES[name]
     for wrong in ([1.0], [1.0, 2.0, 3.0], 1.0, np.ones((2, 2, 2)), np.ones((0, 2)), [[1.0], [2.0]]):
-        with pytest.raises(ValueError, match=r"shape .* was given; allowed are \(2,\) and \(batch, 2\)"):
+        with pytest.raises(
+            ValueError, match=r"shape .* was given; allowed are \(2,\) and \(batch, 2\)"
+        ):
             loss.gradient(wrong)
     for wrong in ([np.nan, 1.0], [[1.0, 1.0], [np.inf, 1.0]], [None, 1.0]):
         with pytest.raises(ValueError, match="must be finite"):
@@ -228,7 +314,9 @@ def test_wrong_points_are_refused(name):
         with pytest.raises(ValueError, match="shape"):
             loss.hessian_vector(np.ones((2, 2)), wrong)
     for points in (np.ones((3, 2)), np.ones(2)):  # neither is a v broadcast, nor a theta
-        with pytest.raises(ValueError, match=r"v has the shape \(1, 2\); allowed are that of theta"):
+        with pytest.raises(
+            ValueError, match=r"v has the shape \(1, 2\); allowed are that of theta"
+        ):
             loss.hessian_vector(points, np.ones((1, 2)))
 
 
@@ -239,17 +327,32 @@ def test_losses_by_code_are_checked():
     with pytest.raises(TypeError, match="must be functions of theta"):
         bea.NumericLoss(2, 1.0, np.sin)
     for code in (lambda t: t.sum(axis=0), lambda t: t[:1]):
-        with pytest.raises(ValueError, match=r"gradient_code returned the shape \(.*\) for theta of shape \(2,\)"):
+        with pytest.raises(
+            ValueError, match=r"gradient_code returned the shape \(.*\) for theta of shape \(2,\)"
+        ):
             bea.run(bea.gradient_descent(), bea.NumericLoss(2, np.sum, code), (1.0, 1.0), 0.1, 1)
 
 
-@pytest.mark.parametrize("number", [sp.Integer(10) ** 309, sp.Rational(10**400, 3), sp.Float("1e400"), -sp.Integer(10) ** 309])
+@pytest.mark.parametrize(
+    "number",
+    [sp.Integer(10) ** 309, sp.Rational(10**400, 3), sp.Float("1e400"), -(sp.Integer(10) ** 309)],
+)
 def test_a_number_beyond_the_floats_says_so(number):
     loss = bea.Loss(number * A**2 + B, (A, B))
-    for ask in (loss.value, loss.gradient, loss.hessian, lambda theta: bea.run(bea.gradient_descent(), loss, theta, 0.1, 3)):
-        with pytest.raises(ValueError, match=r"the number -?\d\.\d\dE\+\d+ is beyond the floats, which end at 1.8e\+308"):
+    for ask in (
+        loss.value,
+        loss.gradient,
+        loss.hessian,
+        lambda theta: bea.run(bea.gradient_descent(), loss, theta, 0.1, 3),
+    ):
+        with pytest.raises(
+            ValueError,
+            match=r"the number -?\d\.\d\dE\+\d+ is beyond the floats, which end at 1.8e\+308",
+        ):
             ask([1.0, 1.0])
-    held = bea.Loss(sp.Rational(10**400 + 1, 2 * 10**400 + 1) * A**2 + sp.Rational(1, 10**400) * B, (A, B))
+    held = bea.Loss(
+        sp.Rational(10**400 + 1, 2 * 10**400 + 1) * A**2 + sp.Rational(1, 10**400) * B, (A, B)
+    )
     assert held.gradient([3.0, 1.0]).tolist() == [3.0, 0.0]
 
 
@@ -285,7 +388,9 @@ def test_lists_of_losses_are_checked():
 def test_rows_and_columns_of_the_data_are_checked():
     assert bea.logistic_regression((0, 29), rows=[0, 568, -569]).dimension == 2  # the last of both
     chosen = np.isin(np.arange(569), [5, 17, 400])
-    assert bea.logistic_regression(rows=chosen).value([0.3, -0.2]) == bea.logistic_regression(rows=[5, 17, 400]).value([0.3, -0.2])
+    assert bea.logistic_regression(rows=chosen).value([0.3, -0.2]) == bea.logistic_regression(
+        rows=[5, 17, 400]
+    ).value([0.3, -0.2])
     for columns in ((30,), (-1, 2), (), (0.5,), 3):
         with pytest.raises(ValueError, match="whole numbers from 0 to 29"):
             bea.logistic_regression(columns)
@@ -298,7 +403,9 @@ def test_rows_and_columns_of_the_data_are_checked():
 
 def test_a_linear_loss_has_constant_gradient_and_no_corrections():
     a, b = sp.symbols("a b")
-    equation = bea.modified_equation(bea.adam(beta=0.9, rho=0.99, epsilon=0.1), bea.Loss(a + 2 * b, (a, b)), order=3)
+    equation = bea.modified_equation(
+        bea.adam(beta=0.9, rho=0.99, epsilon=0.1), bea.Loss(a + 2 * b, (a, b)), order=3
+    )
     f_0, f_1, f_2 = equation.coefficients((1.0, 2.0))
     np.testing.assert_allclose(f_0, [-1 / np.sqrt(1.1), -2 / np.sqrt(4.1)], rtol=1e-15)
     np.testing.assert_array_equal([f_1, f_2], np.zeros((2, 2)))
@@ -306,7 +413,17 @@ def test_a_linear_loss_has_constant_gradient_and_no_corrections():
 
 
 @pytest.mark.parametrize("make", [bea.bilinear, bea.rosenbrock])
-@pytest.mark.parametrize("value, error", [("a", TypeError), (True, TypeError), (None, TypeError), (float("nan"), ValueError), (sp.oo, ValueError), (sp.I, ValueError)])
+@pytest.mark.parametrize(
+    "value, error",
+    [
+        ("a", TypeError),
+        (True, TypeError),
+        (None, TypeError),
+        (float("nan"), ValueError),
+        (sp.oo, ValueError),
+        (sp.I, ValueError),
+    ],
+)
 def test_constants_of_the_books_losses_are_numbers_or_expressions(make, value, error):
     with pytest.raises(error, match="must be"):
         make(value)

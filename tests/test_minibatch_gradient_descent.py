@@ -18,7 +18,12 @@ M = 4
 A, B = sp.symbols("a b")
 LOSSES = tuple(
     bea.Loss((c - k * A * B) ** 2 / 2 + s * A, (A, B))
-    for c, k, s in ((1, 1, sp.Rational(1, 2)), (2, sp.Rational(3, 2), -1), (sp.Rational(1, 2), 2, 0), (1, sp.Rational(1, 2), 1))
+    for c, k, s in (
+        (1, 1, sp.Rational(1, 2)),
+        (2, sp.Rational(3, 2), -1),
+        (sp.Rational(1, 2), 2, 0),
+        (1, sp.Rational(1, 2), 1),
+    )
 )
 START = (0.9, 1.3)
 HS = np.array([4e-3, 2e-3, 1e-3, 5e-4])
@@ -46,7 +51,12 @@ def epoch_errors(orders, penalty):
     for h in HS:
         ends = [bea.run(DESCENT, LOSSES, START, h, M, batches=order)[-1] for order in orders]
         loss = bea.Loss(FULL + sp.nsimplify(h) * PENALTIES[penalty], (A, B))
-        flow = bea.flow(SimpleNamespace(field=lambda _, loss=loss: lambda theta: -loss.gradient(theta)), START, M * h, 1)
+        flow = bea.flow(
+            SimpleNamespace(field=lambda _, loss=loss: lambda theta: -loss.gradient(theta)),
+            START,
+            M * h,
+            1,
+        )
         errors.append(np.linalg.norm(np.mean(ends, axis=0) - flow[-1]))
     return bea.Study(HS, np.array(errors))
 
@@ -55,14 +65,18 @@ def test_there_are_24_orders_and_256_sequences():
     assert len(WITHOUT_REPLACEMENT) == 24 and len(WITH_REPLACEMENT) == 256
 
 
-@pytest.mark.parametrize("orders, penalty, slope", [
-    (WITHOUT_REPLACEMENT, "Smith", 3),
-    (WITHOUT_REPLACEMENT, "full batch", 2),
-    (WITHOUT_REPLACEMENT, "none", 2),
-    (WITH_REPLACEMENT, "full batch", 3),
-    (WITH_REPLACEMENT, "Smith", 2),
-    (WITH_REPLACEMENT, "none", 2),
-], ids=lambda value: str(len(value)) if isinstance(value, tuple) else str(value))
+@pytest.mark.parametrize(
+    "orders, penalty, slope",
+    [
+        (WITHOUT_REPLACEMENT, "Smith", 3),
+        (WITHOUT_REPLACEMENT, "full batch", 2),
+        (WITHOUT_REPLACEMENT, "none", 2),
+        (WITH_REPLACEMENT, "full batch", 3),
+        (WITH_REPLACEMENT, "Smith", 2),
+        (WITH_REPLACEMENT, "none", 2),
+    ],
+    ids=lambda value: str(len(value)) if isinstance(value, tuple) else str(value),
+)
 def test_smith_et_al_2021_mean_over_all_orders(orders, penalty, slope):
     """h from 5e-4 to 4e-3, m = 4: one epoch is off by O(h^3) with the right penalty and by O(h^2) with the wrong one or none."""
     assert epoch_errors(orders, penalty).slope == pytest.approx(slope, abs=0.1)
@@ -73,5 +87,11 @@ def test_every_single_order_follows_its_piecewise_equation(order):
     """One epoch, h from 5e-4 to 4e-3: off by O(h^3) with two terms, by O(h^2) with one."""
     for terms in (1, 2):
         equation = bea.transient_equation(DESCENT, LOSSES, order=terms, batches=order)
-        errors = [np.linalg.norm(bea.flow(equation, START, h, M)[-1] - bea.run(DESCENT, LOSSES, START, h, M, batches=order)[-1]) for h in HS]
+        errors = [
+            np.linalg.norm(
+                bea.flow(equation, START, h, M)[-1]
+                - bea.run(DESCENT, LOSSES, START, h, M, batches=order)[-1]
+            )
+            for h in HS
+        ]
         assert bea.Study(HS, np.array(errors)).slope == pytest.approx(terms + 1, abs=0.1)

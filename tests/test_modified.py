@@ -26,12 +26,19 @@ ABSTRACT = bea.Loss(sp.Function("E")(A, B), (A, B))
 def zero(expression):
     """Whether a rational function, or one with square roots and abstract derivatives, is identically zero."""
     derivatives = sorted(expression.atoms(sp.Derivative), key=str)
-    expression = expression.xreplace({d: sp.Symbol(f"D{i}", real=True) for i, d in enumerate(derivatives)})
+    expression = expression.xreplace(
+        {d: sp.Symbol(f"D{i}", real=True) for i, d in enumerate(derivatives)}
+    )
     return sp.simplify(expression) == 0
 
 
 def random_polynomial(rng, symbols, degree=4):
-    return sp.Add(*(int(rng.integers(-4, 5)) * monomial for monomial in sorted(sp.itermonomials(symbols, degree), key=str)))
+    return sp.Add(
+        *(
+            int(rng.integers(-4, 5)) * monomial
+            for monomial in sorted(sp.itermonomials(symbols, degree), key=str)
+        )
+    )
 
 
 class Field:
@@ -45,7 +52,16 @@ class Field:
 
     def d2(self, u, v):
         n = range(len(self.symbols))
-        return sp.Matrix([sum(sp.diff(component, self.symbols[j], self.symbols[k]) * u[j] * v[k] for j in n for k in n) for component in self.f])
+        return sp.Matrix(
+            [
+                sum(
+                    sp.diff(component, self.symbols[j], self.symbols[k]) * u[j] * v[k]
+                    for j in n
+                    for k in n
+                )
+                for component in self.f
+            ]
+        )
 
 
 # --- oracles ------------------------------------------------------------------------------------------------------------------
@@ -54,7 +70,9 @@ class Field:
 def oracle_hlw_example_1():
     """Hairer, Lubich, Wanner, Geometric Numerical Integration, Example IX.1.1: explicit Euler on y' = y^2."""
     y = sp.Symbol("y")
-    terms = bea.modified_equation(bea.gradient_descent(), bea.VectorField((y**2,), (y,)), order=6).terms
+    terms = bea.modified_equation(
+        bea.gradient_descent(), bea.VectorField((y**2,), (y,)), order=6
+    ).terms
     wanted = [1, -1, R(3, 2), -R(8, 3), R(31, 6), -R(157, 15)]
     assert [sp.expand(f[0]) for f in terms] == [c * y ** (k + 2) for k, c in enumerate(wanted)]
 
@@ -62,7 +80,9 @@ def oracle_hlw_example_1():
 def oracle_hlw_example_2():
     """Example IX.1.3(a): explicit Euler on Lotka and Volterra's equations q' = q(p-1), p' = p(2-q); the printed h-term."""
     q, p = sp.symbols("q p")
-    f_0, f_1 = bea.modified_equation(bea.gradient_descent(), bea.VectorField((q * (p - 1), p * (2 - q)), (q, p)), order=2).terms
+    f_0, f_1 = bea.modified_equation(
+        bea.gradient_descent(), bea.VectorField((q * (p - 1), p * (2 - q)), (q, p)), order=2
+    ).terms
     assert sp.expand(f_0 - sp.Matrix([q * (p - 1), p * (2 - q)])) == sp.zeros(2, 1)
     printed = -R(1, 2) * sp.Matrix([q * (p**2 - p * q + 1), -p * (p * q - q**2 + 3 * q - 4)])
     assert sp.expand(f_1 - printed) == sp.zeros(2, 1)
@@ -77,8 +97,15 @@ def oracle_euler_b_series(seed=0):
     field = Field(components, symbols)
     f = field.f
     f_f, ff = field.d1(f), field.d2(f, f)
-    wanted = [f, -f_f / 2, field.d1(f_f) / 3 + ff / 12, -(field.d1(field.d1(f_f)) / 4 + field.d1(ff) / 12 + field.d2(f, f_f) / 12)]
-    equation = bea.modified_equation(bea.gradient_descent(), bea.VectorField(components, symbols), order=4)
+    wanted = [
+        f,
+        -f_f / 2,
+        field.d1(f_f) / 3 + ff / 12,
+        -(field.d1(field.d1(f_f)) / 4 + field.d1(ff) / 12 + field.d2(f, f_f) / 12),
+    ]
+    equation = bea.modified_equation(
+        bea.gradient_descent(), bea.VectorField(components, symbols), order=4
+    )
     found = equation.coefficients([point[s] for s in symbols])
     assert [list(w.subs(point)) for w in wanted] == found.tolist()
     floats = equation.coefficients([float(point[s]) for s in symbols])
@@ -95,13 +122,21 @@ def oracle_heavy_ball(seed=0):
     here = {A: R(2, 3), B: -R(3, 5)}
     field = Field([-g for g in loss.gradient_expressions], loss.symbols)
     f, f_f = field.f, field.d1(field.f)
-    wanted = [f / (1 - BETA), -(1 + BETA) / (2 * (1 - BETA) ** 3) * f_f,
-              (1 + 4 * BETA + BETA**2) / (3 * (1 - BETA) ** 5) * field.d1(f_f) + (1 + 10 * BETA + BETA**2) / (12 * (1 - BETA) ** 5) * field.d2(f, f)]
+    wanted = [
+        f / (1 - BETA),
+        -(1 + BETA) / (2 * (1 - BETA) ** 3) * f_f,
+        (1 + 4 * BETA + BETA**2) / (3 * (1 - BETA) ** 5) * field.d1(f_f)
+        + (1 + 10 * BETA + BETA**2) / (12 * (1 - BETA) ** 5) * field.d2(f, f),
+    ]
     for damped in (False, True):
-        found = bea.modified_equation(bea.heavy_ball(BETA, damped=damped), loss, 3).coefficients((here[A], here[B]))
+        found = bea.modified_equation(bea.heavy_ball(BETA, damped=damped), loss, 3).coefficients(
+            (here[A], here[B])
+        )
         for k in range(3):
             scale = (1 - BETA) ** (k + 1) if damped else 1
-            assert all(sp.cancel(a - b * scale) == 0 for a, b in zip(found[k], wanted[k].subs(here)))
+            assert all(
+                sp.cancel(a - b * scale) == 0 for a, b in zip(found[k], wanted[k].subs(here))
+            )
 
 
 def slow_root_series(characteristic, beta, order):
@@ -133,9 +168,13 @@ def oracle_slow_root(name="heavy_ball", beta=NINE_TENTHS, order=6):
     """On E = lambda x^2/2 the flow's exponent is ln z(h lambda)/h with z the slow characteristic root: six coefficients, exactly."""
     maker, characteristic = CHARACTERISTIC[name]
     wanted = slow_root_series(characteristic, beta, order)
-    exact = bea.modified_equation(maker(beta), bea.quadratic([R(3)]), order).coefficients((R(5, 2),))
+    exact = bea.modified_equation(maker(beta), bea.quadratic([R(3)]), order).coefficients(
+        (R(5, 2),)
+    )
     assert [f[0] for f in exact] == [c * 3 ** (k + 1) * R(5, 2) for k, c in enumerate(wanted)]
-    floats = bea.modified_equation(maker(float(beta)), bea.quadratic([3]), order).coefficients((2.5,))
+    floats = bea.modified_equation(maker(float(beta)), bea.quadratic([3]), order).coefficients(
+        (2.5,)
+    )
     np.testing.assert_allclose(floats[:, 0], [float(f[0]) for f in exact], rtol=1e-11)
 
 
@@ -146,7 +185,10 @@ def naive_numbers(method):
     mean, squares = (lambda g: g), (lambda g: g * g)
     averages_and_update = {
         "adam": ([(mean, R(9, 10)), (squares, R(19, 20))], lambda m, v: m / sp.sqrt(v + R(1, 100))),
-        "adam, epsilon outside": ([(mean, R(9, 10)), (squares, R(19, 20))], lambda m, v: m / (sp.sqrt(v) + R(1, 10))),
+        "adam, epsilon outside": (
+            [(mean, R(9, 10)), (squares, R(19, 20))],
+            lambda m, v: m / (sp.sqrt(v) + R(1, 10)),
+        ),
         "rmsprop": ([(mean, 0), (squares, R(19, 20))], lambda g, v: g / sp.sqrt(v + R(1, 100))),
         "nesterov": ([(mean, 0), (mean, R(9, 10))], lambda g, m: g + 9 * m),
         "heavy_ball": ([(mean, R(9, 10))], lambda m: 10 * m),
@@ -155,32 +197,48 @@ def naive_numbers(method):
     # symbols of no known sign: sqrt(g**2) must stay what it is, not become |g|, whose derivatives SymPy writes with Dirac's delta
     symbols = sp.symbols("u v")
     gradient = [g.xreplace(dict(zip(loss.symbols, symbols))) for g in loss.gradient_expressions]
-    function = sp.lambdify(symbols, modified_terms(gradient, symbols, *averages_and_update, 3), modules="numpy", cse=True)
+    function = sp.lambdify(
+        symbols,
+        modified_terms(gradient, symbols, *averages_and_update, 3),
+        modules="numpy",
+        cse=True,
+    )
     return np.array([function(*point) for point in NAIVE_POINTS], dtype=float)
 
 
 NAIVE_POINTS = ((0.9, 1.5), (0.4, 0.7), (1.3, -0.6))
 NAIVE = {
-    "adam": bea.adam(0.9, 0.95, 0.01), "adam, epsilon outside": bea.adam(0.9, 0.95, 0.1, epsilon_inside=False),
-    "rmsprop": bea.rmsprop(0.95, 0.01), "nesterov": bea.nesterov(0.9), "heavy_ball": bea.heavy_ball(0.9), "gradient_descent": bea.gradient_descent(),
+    "adam": bea.adam(0.9, 0.95, 0.01),
+    "adam, epsilon outside": bea.adam(0.9, 0.95, 0.1, epsilon_inside=False),
+    "rmsprop": bea.rmsprop(0.95, 0.01),
+    "nesterov": bea.nesterov(0.9),
+    "heavy_ball": bea.heavy_ball(0.9),
+    "gradient_descent": bea.gradient_descent(),
 }
 
 
 def oracle_naive_engine(method="adam"):
     """Three terms equal those of the naive engine (repeated Lie derivatives, tests/naive.py) to 1e-10, at three points at once."""
-    found = bea.modified_equation(NAIVE[method], bea.bilinear(), 3).coefficients(np.array(NAIVE_POINTS))
+    found = bea.modified_equation(NAIVE[method], bea.bilinear(), 3).coefficients(
+        np.array(NAIVE_POINTS)
+    )
     np.testing.assert_allclose(np.moveaxis(found, 1, 0), naive_numbers(method), rtol=1e-10)
 
 
 def perturbed_norm_gradient(loss, epsilon):
     """The derivative of ||grad E||_{1,eps} = sum_i sqrt((d_i E)^2 + eps)."""
-    return [sp.diff(sum(sp.sqrt(g**2 + epsilon) for g in loss.gradient_expressions), s) for s in loss.symbols]
+    return [
+        sp.diff(sum(sp.sqrt(g**2 + epsilon) for g in loss.gradient_expressions), s)
+        for s in loss.symbols
+    ]
 
 
 def oracle_adam_full_batch(loss=ABSTRACT):
     """Cattaneo, Klusowski, Shigida (2024), full batch, n large: identically in beta, rho, epsilon, and in an abstract loss."""
     f_0, f_1 = bea.modified_equation(bea.adam(BETA, RHO, EPSILON), loss, order=2).terms
-    for j, (g, slope) in enumerate(zip(loss.gradient_expressions, perturbed_norm_gradient(loss, EPSILON))):
+    for j, (g, slope) in enumerate(
+        zip(loss.gradient_expressions, perturbed_norm_gradient(loss, EPSILON))
+    ):
         c_beta, c_rho = (1 + BETA) / (1 - BETA), (1 + RHO) / (1 - RHO)
         bias = R(1, 2) * (c_beta - c_rho + c_rho * EPSILON / (g**2 + EPSILON)) * slope
         assert zero(f_0[j] + g / sp.sqrt(g**2 + EPSILON))
@@ -208,8 +266,13 @@ def theorem_by_sums(n, gradients, hessians, beta, rho, epsilon, inside, correcte
         return (1 - decay) * decay ** (upto - k) / ((1 - decay ** (upto + 1)) if corrected else 1)
 
     def moments_at(upto):
-        m = [sum(weight(beta, k, upto) * gradients[k][j] for k in range(upto + 1)) for j in range(d)]
-        v = [sum(weight(rho, k, upto) * gradients[k][j] ** 2 for k in range(upto + 1)) for j in range(d)]
+        m = [
+            sum(weight(beta, k, upto) * gradients[k][j] for k in range(upto + 1)) for j in range(d)
+        ]
+        v = [
+            sum(weight(rho, k, upto) * gradients[k][j] ** 2 for k in range(upto + 1))
+            for j in range(d)
+        ]
         r = [sp.sqrt(x + epsilon) if inside else sp.sqrt(x) + epsilon for x in v]
         return m, v, r
 
@@ -219,11 +282,31 @@ def theorem_by_sums(n, gradients, hessians, beta, rho, epsilon, inside, correcte
         ratios.append([a / b for a, b in zip(m, r)])
     f_0, f_1 = [], []
     for j in range(d):
-        big_l = sum(weight(beta, k, n) * sum(hessians[k][i][j] * sum(ratios[step][i] for step in range(k, n)) for i in range(d)) for k in range(n + 1))
-        l_bar = sum(weight(beta, k, n) * sum(hessians[k][i][j] * ratios[n][i] for i in range(d)) for k in range(n + 1))
-        big_p = sum(weight(rho, k, n) * gradients[k][j] * sum(hessians[k][i][j] * sum(ratios[step][i] for step in range(k, n)) for i in range(d))
-                    for k in range(n + 1))
-        p_bar = sum(weight(rho, k, n) * gradients[k][j] * sum(hessians[k][i][j] * ratios[n][i] for i in range(d)) for k in range(n + 1))
+        big_l = sum(
+            weight(beta, k, n)
+            * sum(
+                hessians[k][i][j] * sum(ratios[step][i] for step in range(k, n)) for i in range(d)
+            )
+            for k in range(n + 1)
+        )
+        l_bar = sum(
+            weight(beta, k, n) * sum(hessians[k][i][j] * ratios[n][i] for i in range(d))
+            for k in range(n + 1)
+        )
+        big_p = sum(
+            weight(rho, k, n)
+            * gradients[k][j]
+            * sum(
+                hessians[k][i][j] * sum(ratios[step][i] for step in range(k, n)) for i in range(d)
+            )
+            for k in range(n + 1)
+        )
+        p_bar = sum(
+            weight(rho, k, n)
+            * gradients[k][j]
+            * sum(hessians[k][i][j] * ratios[n][i] for i in range(d))
+            for k in range(n + 1)
+        )
         denominator = 2 * r[j] ** 3 if inside else 2 * sp.sqrt(v[j]) * r[j] ** 2
         f_0.append(-m[j] / r[j])
         f_1.append(m[j] * (2 * big_p + p_bar) / denominator - (2 * big_l + l_bar) / (2 * r[j]))
@@ -244,10 +327,14 @@ def oracle_theorem(inside=True, corrected=True, steps=(0, 1, 2, 3, 4)):
     optimizer = bea.adam(**HYPER, epsilon_inside=inside, bias_correction=corrected)
     equation = bea.transient_equation(optimizer, list(three_losses()), batches=ORDER_OF_BATCHES)
     for n in steps:
-        wanted = theorem_by_sums(n, gradients, hessians, **HYPER, inside=inside, corrected=corrected)
+        wanted = theorem_by_sums(
+            n, gradients, hessians, **HYPER, inside=inside, corrected=corrected
+        )
         numeric = [equation.field(h, n)([float(x) for x in POINT]) for h in (1e-3, 1.0)]
         for h, field in zip((1e-3, 1.0), numeric):
-            np.testing.assert_allclose(field, [float(sp.N(a + h * b, 30)) for a, b in zip(*wanted)], rtol=1e-11)
+            np.testing.assert_allclose(
+                field, [float(sp.N(a + h * b, 30)) for a, b in zip(*wanted)], rtol=1e-11
+            )
         if n <= 2:
             for term, formula in zip(equation.terms(n), wanted):
                 assert all(abs(sp.N(a.subs(here) - b, 30)) < 1e-20 for a, b in zip(term, formula))
@@ -260,17 +347,32 @@ def oracle_linear_transient(name="heavy_ball", steps=(0, 1, 2, 3, 4)):
     optimizer, coefficient = {
         "gradient_descent": (bea.gradient_descent(), lambda age: 1 if age == 0 else 0),
         "heavy_ball": (bea.heavy_ball(beta), lambda age: beta**age),
-        "heavy_ball damped": (bea.heavy_ball(beta, damped=True), lambda age: (1 - beta) * beta**age),
+        "heavy_ball damped": (
+            bea.heavy_ball(beta, damped=True),
+            lambda age: (1 - beta) * beta**age,
+        ),
         "nesterov": (bea.nesterov(beta), lambda age: (1 if age == 0 else 0) + beta * beta**age),
     }[name]
     g, hess = [sp.Matrix(x) for x in gradients], [sp.Matrix(x) for x in hessians]
-    u = [sum((coefficient(n - k) * g[k] for k in range(n + 1)), sp.zeros(2, 1)) for n in range(len(g))]
+    u = [
+        sum((coefficient(n - k) * g[k] for k in range(n + 1)), sp.zeros(2, 1))
+        for n in range(len(g))
+    ]
     equation = bea.transient_equation(optimizer, list(three_losses()), batches=ORDER_OF_BATCHES)
     for n in steps:
-        wanted = sum((-coefficient(n - k) * hess[k] * (sum((u[step] for step in range(k, n)), sp.zeros(2, 1)) + u[n] / 2) for k in range(n + 1)),
-                     sp.zeros(2, 1))
+        wanted = sum(
+            (
+                -coefficient(n - k)
+                * hess[k]
+                * (sum((u[step] for step in range(k, n)), sp.zeros(2, 1)) + u[n] / 2)
+                for k in range(n + 1)
+            ),
+            sp.zeros(2, 1),
+        )
         found = equation.field(0.5, n)([float(x) for x in POINT])
-        np.testing.assert_allclose(found, np.array(-u[n] + wanted / 2, dtype=float).ravel(), rtol=1e-12)
+        np.testing.assert_allclose(
+            found, np.array(-u[n] + wanted / 2, dtype=float).ravel(), rtol=1e-12
+        )
 
 
 def oracle_adam_full_batch_finite_n(n):
@@ -306,14 +408,21 @@ def test_the_b_series_of_eulers_method(seed):
 
 def test_the_rate_of_a_quadratic_mode():
     """-ln(1 - h lambda)/h = lambda (1 + h lambda/2 + (h lambda)^2/3 + ...): twelve terms, exactly and in floats."""
-    exact = bea.modified_equation(bea.gradient_descent(), bea.quadratic([R(1, 3)]), 12).coefficients((R(7, 2),))
+    exact = bea.modified_equation(
+        bea.gradient_descent(), bea.quadratic([R(1, 3)]), 12
+    ).coefficients((R(7, 2),))
     assert [f[0] for f in exact] == [-R(7, 2) * R(1, 3) ** (k + 1) / (k + 1) for k in range(12)]
-    floats = bea.modified_equation(bea.gradient_descent(), bea.quadratic([3.0]), 12).coefficients((0.7,))
-    np.testing.assert_allclose(floats[:, 0], [-0.7 * 3.0 ** (k + 1) / (k + 1) for k in range(12)], rtol=1e-10)
+    floats = bea.modified_equation(bea.gradient_descent(), bea.quadratic([3.0]), 12).coefficients(
+        (0.7,)
+    )
+    np.testing.assert_allclose(
+        floats[:, 0], [-0.7 * 3.0 ** (k + 1) / (k + 1) for k in range(12)], rtol=1e-10
+    )
     lam = sp.Symbol("lambda")
     loss = bea.quadratic([lam])
-    assert [sp.expand(f[0]) for f in bea.modified_equation(bea.gradient_descent(), loss, 4).terms] == [
-        -lam ** (k + 1) * loss.symbols[0] / (k + 1) for k in range(4)]
+    assert [
+        sp.expand(f[0]) for f in bea.modified_equation(bea.gradient_descent(), loss, 4).terms
+    ] == [-(lam ** (k + 1)) * loss.symbols[0] / (k + 1) for k in range(4)]
 
 
 def test_barrett_and_dherins_modified_loss():
@@ -321,7 +430,9 @@ def test_barrett_and_dherins_modified_loss():
     terms = bea.modified_equation(bea.gradient_descent(), ABSTRACT, 2).terms
     norm = sum(g**2 for g in ABSTRACT.gradient_expressions)
     for j, s in enumerate((A, B)):
-        assert zero(terms[0][j] + sp.diff(ABSTRACT.expression, s)) and zero(terms[1][j] + sp.diff(norm / 4, s).doit())
+        assert zero(terms[0][j] + sp.diff(ABSTRACT.expression, s)) and zero(
+            terms[1][j] + sp.diff(norm / 4, s).doit()
+        )
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -332,7 +443,10 @@ def test_heavy_ball_to_h_squared(seed):
 def test_heavy_ball_and_nesterov_as_modified_losses():
     """E + (h_e/4) K ||grad E||^2, h_e = h/(1-beta): K = (1+beta)/(1-beta) and (1 - beta + 2 beta^2)/(1-beta); K = 19 at beta = 0.9."""
     norm = sum(g**2 for g in ABSTRACT.gradient_expressions)
-    for maker, k in ((bea.heavy_ball, (1 + BETA) / (1 - BETA)), (bea.nesterov, (1 - BETA + 2 * BETA**2) / (1 - BETA))):
+    for maker, k in (
+        (bea.heavy_ball, (1 + BETA) / (1 - BETA)),
+        (bea.nesterov, (1 - BETA + 2 * BETA**2) / (1 - BETA)),
+    ):
         f_0, f_1 = bea.modified_equation(maker(BETA), ABSTRACT, 2).terms
         for j, s in enumerate((A, B)):
             assert zero(f_0[j] + sp.diff(ABSTRACT.expression, s) / (1 - BETA))
@@ -358,29 +472,55 @@ def test_adam_is_the_papers_full_batch_formula_on_an_abstract_loss():
 def test_adam_is_the_papers_full_batch_formula_on_the_books_losses():
     for loss in (bea.bilinear(), bea.rosenbrock(2), bea.quadratic([[2, 1], [1, 3]])):
         f_0, f_1 = bea.modified_equation(bea.adam(BETA, RHO, EPSILON), loss, order=2).terms
-        numbers = {BETA: R(9, 10), RHO: R(3, 4), EPSILON: R(1, 7), loss.symbols[0]: R(3, 5), loss.symbols[1]: R(4, 3)}
-        for j, (g, slope) in enumerate(zip(loss.gradient_expressions, perturbed_norm_gradient(loss, EPSILON))):
+        numbers = {
+            BETA: R(9, 10),
+            RHO: R(3, 4),
+            EPSILON: R(1, 7),
+            loss.symbols[0]: R(3, 5),
+            loss.symbols[1]: R(4, 3),
+        }
+        for j, (g, slope) in enumerate(
+            zip(loss.gradient_expressions, perturbed_norm_gradient(loss, EPSILON))
+        ):
             c_beta, c_rho = (1 + BETA) / (1 - BETA), (1 + RHO) / (1 - RHO)
-            wanted = -(c_beta - c_rho + c_rho * EPSILON / (g**2 + EPSILON)) * slope / sp.sqrt(g**2 + EPSILON) / 2
+            wanted = (
+                -(c_beta - c_rho + c_rho * EPSILON / (g**2 + EPSILON))
+                * slope
+                / sp.sqrt(g**2 + EPSILON)
+                / 2
+            )
             assert abs(sp.N((f_1[j] - wanted).subs(numbers), 40)) < 1e-30
             assert abs(sp.N((f_0[j] + g / sp.sqrt(g**2 + EPSILON)).subs(numbers), 40)) < 1e-30
 
 
 def test_adam_with_epsilon_outside_the_root():
     """f_1 = [(1+rho)/(1-rho) |g|/R - (1+beta)/(1-beta)] S/(2R), S_j = sum_i E_ij g_i/R_i, R = sqrt(g^2) + epsilon; abstract loss."""
-    f_0, f_1 = bea.modified_equation(bea.adam(BETA, RHO, EPSILON, epsilon_inside=False), ABSTRACT, order=2).terms
+    f_0, f_1 = bea.modified_equation(
+        bea.adam(BETA, RHO, EPSILON, epsilon_inside=False), ABSTRACT, order=2
+    ).terms
     g = ABSTRACT.gradient_expressions
     r = [sp.sqrt(x**2) + EPSILON for x in g]
     for j in range(2):
         s = sum(ABSTRACT.hessian_expressions[i, j] * g[i] / r[i] for i in range(2))
-        wanted = ((1 + RHO) / (1 - RHO) * g[j] ** 2 / (sp.sqrt(g[j] ** 2) * r[j]) - (1 + BETA) / (1 - BETA)) * s / (2 * r[j])
+        wanted = (
+            (
+                (1 + RHO) / (1 - RHO) * g[j] ** 2 / (sp.sqrt(g[j] ** 2) * r[j])
+                - (1 + BETA) / (1 - BETA)
+            )
+            * s
+            / (2 * r[j])
+        )
         assert zero(f_0[j] + g[j] / r[j]) and zero(f_1[j] - wanted)
 
 
 def test_rmsprop_is_adam_with_beta_zero():
     for inside in (True, False):
-        adam = bea.modified_equation(bea.adam(sp.Integer(0), RHO, EPSILON, epsilon_inside=inside), ABSTRACT, 2).terms
-        rmsprop = bea.modified_equation(bea.rmsprop(RHO, EPSILON, epsilon_inside=inside), ABSTRACT, 2).terms
+        adam = bea.modified_equation(
+            bea.adam(sp.Integer(0), RHO, EPSILON, epsilon_inside=inside), ABSTRACT, 2
+        ).terms
+        rmsprop = bea.modified_equation(
+            bea.rmsprop(RHO, EPSILON, epsilon_inside=inside), ABSTRACT, 2
+        ).terms
         assert all(zero(a - b) for x, y in zip(adam, rmsprop) for a, b in zip(x, y))
     points = np.random.default_rng(0).uniform(0.3, 1.5, (4, 2))
     for losses in (bea.bilinear(), bea.logistic_regression()):
@@ -390,8 +530,14 @@ def test_rmsprop_is_adam_with_beta_zero():
 
 
 def test_signs_do_not_depend_on_bias_correction_in_steady_state():
-    for maker in (lambda c: bea.adam(0.9, 0.95, 0.1, bias_correction=c), lambda c: bea.rmsprop(0.95, 0.1, bias_correction=c)):
-        a, b = (bea.modified_equation(maker(c), bea.bilinear(), 4).coefficients((0.9, 1.5)) for c in (True, False))
+    for maker in (
+        lambda c: bea.adam(0.9, 0.95, 0.1, bias_correction=c),
+        lambda c: bea.rmsprop(0.95, 0.1, bias_correction=c),
+    ):
+        a, b = (
+            bea.modified_equation(maker(c), bea.bilinear(), 4).coefficients((0.9, 1.5))
+            for c in (True, False)
+        )
         assert np.array_equal(a, b)
 
 
@@ -401,7 +547,9 @@ def test_the_theorem_for_mini_batches(inside, corrected):
     oracle_theorem(inside, corrected)
 
 
-@pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball", "heavy_ball damped", "nesterov"])
+@pytest.mark.parametrize(
+    "name", ["gradient_descent", "heavy_ball", "heavy_ball damped", "nesterov"]
+)
 def test_momentum_from_the_first_step_on(name):
     oracle_linear_transient(name)
 
@@ -419,16 +567,27 @@ def test_rmsprop_from_the_first_step_on():
         optimizer = bea.rmsprop(HYPER["rho"], HYPER["epsilon"], bias_correction=corrected)
         equation = bea.transient_equation(optimizer, list(three_losses()), batches=ORDER_OF_BATCHES)
         for n in (0, 2, 4):
-            wanted = theorem_by_sums(n, gradients, hessians, **hyper, inside=True, corrected=corrected)
-            np.testing.assert_allclose(equation.field(0.5, n)([float(x) for x in POINT]), [float(sp.N(a + b / 2, 30)) for a, b in zip(*wanted)], rtol=1e-11)
+            wanted = theorem_by_sums(
+                n, gradients, hessians, **hyper, inside=True, corrected=corrected
+            )
+            np.testing.assert_allclose(
+                equation.field(0.5, n)([float(x) for x in POINT]),
+                [float(sp.N(a + b / 2, 30)) for a, b in zip(*wanted)],
+                rtol=1e-11,
+            )
 
 
 # --- limits and consistency -----------------------------------------------------------------------------------------------------------
 
 OPTIMIZERS = {
-    "gradient_descent": bea.gradient_descent(), "heavy_ball": bea.heavy_ball(0.6), "heavy_ball damped": bea.heavy_ball(0.6, damped=True),
-    "nesterov": bea.nesterov(0.6), "rmsprop": bea.rmsprop(0.7, 0.05), "rmsprop outside": bea.rmsprop(0.7, 0.05, epsilon_inside=False, bias_correction=True),
-    "adam": bea.adam(0.6, 0.7, 0.05), "adam outside": bea.adam(0.6, 0.7, 0.05, epsilon_inside=False),
+    "gradient_descent": bea.gradient_descent(),
+    "heavy_ball": bea.heavy_ball(0.6),
+    "heavy_ball damped": bea.heavy_ball(0.6, damped=True),
+    "nesterov": bea.nesterov(0.6),
+    "rmsprop": bea.rmsprop(0.7, 0.05),
+    "rmsprop outside": bea.rmsprop(0.7, 0.05, epsilon_inside=False, bias_correction=True),
+    "adam": bea.adam(0.6, 0.7, 0.05),
+    "adam outside": bea.adam(0.6, 0.7, 0.05, epsilon_inside=False),
     "adam not corrected": bea.adam(0.6, 0.7, 0.05, bias_correction=False),
 }
 
@@ -447,41 +606,88 @@ def test_late_pieces_are_the_stationary_equation(name):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_many_points_are_points_one_by_one(name):
     for loss in (bea.bilinear(), bea.rosenbrock(3), bea.logistic_regression()):
-        for count in (1, 2, 5):  # two points in two coordinates and steps in equal number: axes must not be mistaken for each other
+        for count in (
+            1,
+            2,
+            5,
+        ):  # two points in two coordinates and steps in equal number: axes must not be mistaken for each other
             points = np.random.default_rng(2).uniform(0.4, 1.3, (count, 2))
             steady = bea.modified_equation(OPTIMIZERS[name], loss, 5)
-            assert steady.coefficients(points).shape == (5, count, 2) and steady.coefficients(points[0]).shape == (5, 2)
+            assert steady.coefficients(points).shape == (5, count, 2) and steady.coefficients(
+                points[0]
+            ).shape == (5, 2)
             assert steady.field(0.1)(points).shape == points.shape
             transient = bea.transient_equation(OPTIMIZERS[name], loss)
             for i, point in enumerate(points):
                 alone = steady.coefficients(point)
-                np.testing.assert_allclose(steady.coefficients(points)[:, i], alone, rtol=1e-9, atol=1e-12 * abs(alone).max())
-                np.testing.assert_allclose(steady.field(0.1)(points)[i], sum(0.1**k * f for k, f in enumerate(alone)), rtol=1e-9)
-                for memory, alone_memory in zip(steady.memory(points, 0.1), steady.memory(point, 0.1)):
+                np.testing.assert_allclose(
+                    steady.coefficients(points)[:, i],
+                    alone,
+                    rtol=1e-9,
+                    atol=1e-12 * abs(alone).max(),
+                )
+                np.testing.assert_allclose(
+                    steady.field(0.1)(points)[i],
+                    sum(0.1**k * f for k, f in enumerate(alone)),
+                    rtol=1e-9,
+                )
+                for memory, alone_memory in zip(
+                    steady.memory(points, 0.1), steady.memory(point, 0.1)
+                ):
                     np.testing.assert_allclose(memory[i], alone_memory, rtol=1e-9)
                 for n in (0, 1, 4):
-                    np.testing.assert_allclose(transient.field(0.1, n)(points)[i], transient.field(0.1, n)(point), rtol=1e-12)
+                    np.testing.assert_allclose(
+                        transient.field(0.1, n)(points)[i],
+                        transient.field(0.1, n)(point),
+                        rtol=1e-12,
+                    )
 
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_many_settings_are_settings_one_by_one(count):
     """Arrays of beta, rho and epsilon; of rho alone; with one point or as many."""
-    beta, rho, epsilon = np.linspace(0, 0.9, count), np.linspace(0.5, 0.95, count), np.linspace(0.01, 1, count)
+    beta, rho, epsilon = (
+        np.linspace(0, 0.9, count),
+        np.linspace(0.5, 0.95, count),
+        np.linspace(0.01, 1, count),
+    )
     points = np.random.default_rng(3).uniform(0.4, 1.3, (count, 2))
-    for losses, batches in ((bea.bilinear(), None), ([bea.bilinear(), bea.bilinear(1, 1)], (0, 1, 1, 0, 1))):
+    for losses, batches in (
+        (bea.bilinear(), None),
+        ([bea.bilinear(), bea.bilinear(1, 1)], (0, 1, 1, 0, 1)),
+    ):
         for theta0 in (points, points[0]):
-            for varied in ({"beta": beta, "rho": rho, "epsilon": epsilon}, {"rho": rho}, {"beta": beta}):
+            for varied in (
+                {"beta": beta, "rho": rho, "epsilon": epsilon},
+                {"rho": rho},
+                {"beta": beta},
+            ):
                 hyper = {"beta": 0.5, "rho": 0.8, "epsilon": 0.1, **varied}
-                singles = [{key: float(np.broadcast_to(value, count)[i]) for key, value in hyper.items()} for i in range(count)]
+                singles = [
+                    {key: float(np.broadcast_to(value, count)[i]) for key, value in hyper.items()}
+                    for i in range(count)
+                ]
                 transient = bea.transient_equation(bea.adam(**hyper), losses, batches=batches)
                 for i, single in enumerate(singles):
                     point = np.broadcast_to(theta0, (count, 2))[i]
                     alone = bea.transient_equation(bea.adam(**single), losses, batches=batches)
                     for n in (0, 2, 4):
-                        np.testing.assert_allclose(transient.field(0.1, n)(theta0)[i], alone.field(0.1, n)(point), rtol=1e-12)
+                        np.testing.assert_allclose(
+                            transient.field(0.1, n)(theta0)[i],
+                            alone.field(0.1, n)(point),
+                            rtol=1e-12,
+                        )
                     if batches is None:
-                        together = bea.modified_equation(bea.adam(**hyper), losses, 4).coefficients(theta0)
-                        np.testing.assert_allclose(together[:, i], bea.modified_equation(bea.adam(**single), losses, 4).coefficients(point), rtol=1e-9)
+                        together = bea.modified_equation(bea.adam(**hyper), losses, 4).coefficients(
+                            theta0
+                        )
+                        np.testing.assert_allclose(
+                            together[:, i],
+                            bea.modified_equation(bea.adam(**single), losses, 4).coefficients(
+                                point
+                            ),
+                            rtol=1e-9,
+                        )
 
 
 def test_a_step_size_for_each_point():
@@ -492,24 +698,39 @@ def test_a_step_size_for_each_point():
         np.testing.assert_allclose(together[i], equation.field(sizes[i])(points[i]), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball", "nesterov", "adam", "adam outside"])
+@pytest.mark.parametrize(
+    "name", ["gradient_descent", "heavy_ball", "nesterov", "adam", "adam outside"]
+)
 def test_symbolic_terms_and_numeric_coefficients_agree(name):
     optimizer, loss = OPTIMIZERS[name], bea.rosenbrock(3)
     order = 2 if "adam" in name else 4
     terms = bea.modified_equation(optimizer, loss, order).terms
     numbers = bea.modified_equation(optimizer, loss, order).coefficients((0.4, 0.7))
     here = dict(zip(loss.symbols, (0.4, 0.7)))
-    np.testing.assert_allclose(np.array([f.subs(here).T.tolist()[0] for f in terms], dtype=float), numbers, rtol=1e-10)
+    np.testing.assert_allclose(
+        np.array([f.subs(here).T.tolist()[0] for f in terms], dtype=float), numbers, rtol=1e-10
+    )
 
 
 def test_exact_points_give_exact_numbers():
     loss = bea.bilinear()
     for point in ((R(9, 10), R(3, 2)), [Fraction(9, 10), Fraction(3, 2)], (R(9, 10), 1)):
-        for optimizer in (bea.gradient_descent(), bea.heavy_ball(R(1, 2)), bea.nesterov(Fraction(2, 3)), bea.adam(R(9, 10), R(19, 20), R(1, 100))):
+        for optimizer in (
+            bea.gradient_descent(),
+            bea.heavy_ball(R(1, 2)),
+            bea.nesterov(Fraction(2, 3)),
+            bea.adam(R(9, 10), R(19, 20), R(1, 100)),
+        ):
             exact = bea.modified_equation(optimizer, loss, 3).coefficients(point)
-            assert exact.dtype == object and not any(sp.sympify(x).has(sp.Float) for x in exact.ravel())
-            floats = bea.modified_equation(optimizer.in_floats(), loss, 3).coefficients([float(x) for x in point])
-            np.testing.assert_allclose(floats, np.array([[float(sp.N(x, 30)) for x in f] for f in exact]), rtol=1e-10)
+            assert exact.dtype == object and not any(
+                sp.sympify(x).has(sp.Float) for x in exact.ravel()
+            )
+            floats = bea.modified_equation(optimizer.in_floats(), loss, 3).coefficients(
+                [float(x) for x in point]
+            )
+            np.testing.assert_allclose(
+                floats, np.array([[float(sp.N(x, 30)) for x in f] for f in exact]), rtol=1e-10
+            )
 
 
 @pytest.mark.parametrize("corrected", [False, True])
@@ -525,7 +746,10 @@ def test_pieces_with_exact_numbers_are_exact_also_where_an_average_remembers_not
 
 def test_exact_hyperparameters_serve_in_numeric_calls():
     exact = bea.adam(R(9, 10), R(19, 20), R(1, 100))
-    for equation in (lambda o: bea.modified_equation(o, bea.bilinear(), 3).field(0.1), lambda o: bea.transient_equation(o, bea.bilinear()).field(0.1, 3)):
+    for equation in (
+        lambda o: bea.modified_equation(o, bea.bilinear(), 3).field(0.1),
+        lambda o: bea.transient_equation(o, bea.bilinear()).field(0.1, 3),
+    ):
         found = equation(exact)([0.9, 1.5])
         assert found.dtype == float
         np.testing.assert_array_equal(found, equation(exact.in_floats())([0.9, 1.5]))
@@ -537,9 +761,25 @@ def test_the_memory_is_that_of_the_flow_before():
     equation, misses = bea.modified_equation(optimizer, loss, 5), []
     for h in (0.02, 0.01):
         ages, field = np.arange(1, 61), equation.field(h)
-        past = solve_ivp(lambda t, y, field=field: -field(y), (0, 60 * h), theta, method="DOP853", rtol=1e-12, atol=1e-13, t_eval=ages * h).y.T
-        wanted = [sum((1 - a.decay) * a.decay ** (i - 1) * a.of(loss.gradient(y)) for i, y in zip(ages, past)) for a in optimizer.averages]
-        misses.append(max(abs(np.array(m) - w).max() for m, w in zip(equation.memory(theta, h), wanted)))
+        past = solve_ivp(
+            lambda t, y, field=field: -field(y),
+            (0, 60 * h),
+            theta,
+            method="DOP853",
+            rtol=1e-12,
+            atol=1e-13,
+            t_eval=ages * h,
+        ).y.T
+        wanted = [
+            sum(
+                (1 - a.decay) * a.decay ** (i - 1) * a.of(loss.gradient(y))
+                for i, y in zip(ages, past)
+            )
+            for a in optimizer.averages
+        ]
+        misses.append(
+            max(abs(np.array(m) - w).max() for m, w in zip(equation.memory(theta, h), wanted))
+        )
     assert 20 < misses[0] / misses[1] < 48
 
 
@@ -574,7 +814,12 @@ def test_the_piecewise_equation_ends_at_order_two():
         bea.transient_equation(ADAM, BILINEAR, order=3)
     first = bea.transient_equation(ADAM, BILINEAR, order=1)
     assert len(first.terms(2)) == 1
-    np.testing.assert_allclose(first.field(0.1, 2)([0.9, 1.5]), np.array(first.terms(2)[0].subs(dict(zip(BILINEAR.symbols, (0.9, 1.5)))), dtype=float).ravel())
+    np.testing.assert_allclose(
+        first.field(0.1, 2)([0.9, 1.5]),
+        np.array(
+            first.terms(2)[0].subs(dict(zip(BILINEAR.symbols, (0.9, 1.5)))), dtype=float
+        ).ravel(),
+    )
 
 
 def test_several_losses_need_a_sequence_of_batches():
@@ -583,14 +828,23 @@ def test_several_losses_need_a_sequence_of_batches():
     with pytest.raises(ValueError, match="2 mini-batch losses were given without batches"):
         bea.transient_equation(ADAM, [BILINEAR, BILINEAR])
     for wrong in ((0, 2), (-1, 0)):
-        with pytest.raises(ValueError, match=r"batches must lie in 0..1 for 2 losses; .* were given"):
+        with pytest.raises(
+            ValueError, match=r"batches must lie in 0..1 for 2 losses; .* were given"
+        ):
             bea.transient_equation(ADAM, [BILINEAR, BILINEAR], batches=wrong)
     for wrong in ((), (0.0, 1.0), "01", [[0, 1]], 1, (True, False)):
         with pytest.raises(TypeError, match="non-empty sequence of whole numbers"):
             bea.transient_equation(ADAM, [BILINEAR, BILINEAR], batches=wrong)
     equation = bea.transient_equation(ADAM, [BILINEAR, BILINEAR], batches=(0, 1, 1))
-    for ask in (lambda: equation.terms(3), lambda: equation.field(0.1, 3), lambda: list(equation.pieces(0.1, 4))):
-        with pytest.raises(ValueError, match="step 3 was asked for, but batches names the mini-batches of 3 steps only"):
+    for ask in (
+        lambda: equation.terms(3),
+        lambda: equation.field(0.1, 3),
+        lambda: list(equation.pieces(0.1, 4)),
+    ):
+        with pytest.raises(
+            ValueError,
+            match="step 3 was asked for, but batches names the mini-batches of 3 steps only",
+        ):
             ask()
     with pytest.raises(ValueError, match="several mini-batch losses"):
         _ = equation.loss
@@ -606,10 +860,20 @@ def test_steps_are_whole_and_not_negative():
 
 
 def test_step_sizes_are_positive_and_finite():
-    steady, piecewise = bea.modified_equation(ADAM, BILINEAR, 2), bea.transient_equation(ADAM, BILINEAR)
-    for ask in (steady.field, lambda h: piecewise.field(h, 0), lambda h: list(piecewise.pieces(h, 1)), lambda h: steady.memory((0.9, 1.5), h)):
+    steady, piecewise = (
+        bea.modified_equation(ADAM, BILINEAR, 2),
+        bea.transient_equation(ADAM, BILINEAR),
+    )
+    for ask in (
+        steady.field,
+        lambda h: piecewise.field(h, 0),
+        lambda h: list(piecewise.pieces(h, 1)),
+        lambda h: steady.memory((0.9, 1.5), h),
+    ):
         for h in (0, -0.1, float("nan"), float("inf"), [0.1, -0.1], np.array([]), np.ones((2, 2))):
-            with pytest.raises(ValueError, match="(?s)step size h = .* must be positive and finite"):
+            with pytest.raises(
+                ValueError, match="(?s)step size h = .* must be positive and finite"
+            ):
                 ask(h)
         for h in ("0.1", True, 1j, STEP):
             with pytest.raises(TypeError, match="step size h = .* must be a positive number"):
@@ -617,8 +881,16 @@ def test_step_sizes_are_positive_and_finite():
 
 
 def test_points_are_checked():
-    steady, piecewise = bea.modified_equation(ADAM, BILINEAR, 2), bea.transient_equation(ADAM, BILINEAR)
-    for ask in (steady.coefficients, steady.field(0.1), piecewise.field(0.1, 1), lambda theta: steady.memory(theta, 0.1)):
+    steady, piecewise = (
+        bea.modified_equation(ADAM, BILINEAR, 2),
+        bea.transient_equation(ADAM, BILINEAR),
+    )
+    for ask in (
+        steady.coefficients,
+        steady.field(0.1),
+        piecewise.field(0.1, 1),
+        lambda theta: steady.memory(theta, 0.1),
+    ):
         for wrong in ([1.0], [1.0, 2.0, 3.0], 1.0, np.ones((2, 3))):
             with pytest.raises(ValueError, match="a point of shape"):
                 ask(wrong)
@@ -633,8 +905,12 @@ def test_points_are_checked():
 
 def test_symbols_have_no_numbers():
     symbolic = bea.adam(BETA, RHO, 0.1)
-    for ask in (lambda: bea.modified_equation(symbolic, BILINEAR, 2).coefficients((0.9, 1.5)), lambda: bea.modified_equation(symbolic, BILINEAR, 2).field(0.1)((0.9, 1.5)),
-                lambda: bea.transient_equation(symbolic, BILINEAR).field(0.1, 0)((0.9, 1.5)), lambda: bea.modified_equation(symbolic, BILINEAR, 2).memory((0.9, 1.5), 0.1)):
+    for ask in (
+        lambda: bea.modified_equation(symbolic, BILINEAR, 2).coefficients((0.9, 1.5)),
+        lambda: bea.modified_equation(symbolic, BILINEAR, 2).field(0.1)((0.9, 1.5)),
+        lambda: bea.transient_equation(symbolic, BILINEAR).field(0.1, 0)((0.9, 1.5)),
+        lambda: bea.modified_equation(symbolic, BILINEAR, 2).memory((0.9, 1.5), 0.1),
+    ):
         with pytest.raises(ValueError, match="holds the symbols beta, rho; give them numbers"):
             ask()
     with pytest.raises(ValueError, match="abstract function"):
@@ -643,18 +919,27 @@ def test_symbols_have_no_numbers():
 
 def test_terms_need_symbols_and_one_setting():
     coded = bea.logistic_regression()
-    for ask in (lambda: bea.modified_equation(ADAM, coded, 2).terms, lambda: bea.transient_equation(ADAM, coded).terms(0)):
+    for ask in (
+        lambda: bea.modified_equation(ADAM, coded, 2).terms,
+        lambda: bea.transient_equation(ADAM, coded).terms(0),
+    ):
         with pytest.raises(TypeError, match="symbolic terms need"):
             ask()
     many = bea.adam([0.1, 0.2], 0.9, 0.1)
-    for ask in (lambda: bea.modified_equation(many, BILINEAR, 2).terms, lambda: bea.transient_equation(many, BILINEAR).terms(0)):
+    for ask in (
+        lambda: bea.modified_equation(many, BILINEAR, 2).terms,
+        lambda: bea.transient_equation(many, BILINEAR).terms(0),
+    ):
         with pytest.raises(ValueError, match="holds arrays"):
             ask()
 
 
 def test_points_and_settings_must_fit():
     many = bea.adam([0.1, 0.2, 0.3], 0.9, 0.1)
-    for ask in (bea.modified_equation(many, BILINEAR, 2).coefficients, bea.transient_equation(many, BILINEAR).field(0.1, 1)):
+    for ask in (
+        bea.modified_equation(many, BILINEAR, 2).coefficients,
+        bea.transient_equation(many, BILINEAR).field(0.1, 1),
+    ):
         with pytest.raises(ValueError, match="2 points and 3 settings do not combine"):
             ask(np.ones((2, 2)))
 
@@ -665,19 +950,35 @@ def test_points_and_settings_must_fit():
 def wrong_second_moment(monkeypatch):
     """mu_2 = beta/(1-beta)^2, the variance, in the place of beta(1+beta)/(1-beta)^2."""
     right = averages.age_moments
-    monkeypatch.setattr(averages, "age_moments", lambda decay, count: [m if r != 2 else decay / (1 - decay) ** 2 for r, m in enumerate(right(decay, count))])
+    monkeypatch.setattr(
+        averages,
+        "age_moments",
+        lambda decay, count: [
+            m if r != 2 else decay / (1 - decay) ** 2 for r, m in enumerate(right(decay, count))
+        ],
+    )
 
 
 def wrong_first_moment(monkeypatch):
     """A lag of 1/(1-beta), as if the average did not hold the present gradient."""
     right = averages.age_moments
-    monkeypatch.setattr(averages, "age_moments", lambda decay, count: [m if r != 1 else 1 / (1 - decay) for r, m in enumerate(right(decay, count))])
+    monkeypatch.setattr(
+        averages,
+        "age_moments",
+        lambda decay, count: [
+            m if r != 1 else 1 / (1 - decay) for r, m in enumerate(right(decay, count))
+        ],
+    )
 
 
 def future_instead_of_past(monkeypatch):
     """s -> s + i in the place of s - i."""
     right = averages.age_moments
-    monkeypatch.setattr(averages, "age_moments", lambda decay, count: [(-1) ** r * m for r, m in enumerate(right(decay, count))])
+    monkeypatch.setattr(
+        averages,
+        "age_moments",
+        lambda decay, count: [(-1) ** r * m for r, m in enumerate(right(decay, count))],
+    )
 
 
 def other_bernoulli_number(monkeypatch):
@@ -695,9 +996,13 @@ def other_bernoulli_number(monkeypatch):
 
 def integral_instead_of_sum(monkeypatch):
     """The integral of the update: no discretization."""
+
     def wrong(polynomial):
         exact = polynomial.dtype == object
-        return np.stack([polynomial[0] * 0] + [c * R(1, j + 1) if exact else c / (j + 1) for j, c in enumerate(polynomial)])
+        return np.stack(
+            [polynomial[0] * 0]
+            + [c * R(1, j + 1) if exact else c / (j + 1) for j, c in enumerate(polynomial)]
+        )
 
     monkeypatch.setattr(modified, "antidifference", wrong)
 
@@ -718,7 +1023,9 @@ def power_without_its_second_order(monkeypatch):
 def wrong_lag_of_the_weights(monkeypatch):
     """Weights of the steps in reverse: the oldest counts most."""
     right = bea.Average.weights
-    monkeypatch.setattr(bea.Average, "weights", lambda self, count, corrected: right(self, count, corrected)[::-1])
+    monkeypatch.setattr(
+        bea.Average, "weights", lambda self, count, corrected: right(self, count, corrected)[::-1]
+    )
 
 
 def late_bias_correction(monkeypatch):
@@ -746,12 +1053,40 @@ def squares_without_their_factor_two(monkeypatch):
 
 MUTANTS = [
     (wrong_second_moment, [oracle_heavy_ball, oracle_slow_root, oracle_naive_engine]),
-    (wrong_first_moment, [oracle_heavy_ball, oracle_slow_root, oracle_naive_engine, oracle_adam_full_batch]),
-    (future_instead_of_past, [oracle_heavy_ball, oracle_slow_root, oracle_naive_engine, oracle_adam_full_batch]),
-    (other_bernoulli_number, [oracle_hlw_example_1, oracle_hlw_example_2, oracle_euler_b_series, oracle_naive_engine, oracle_theorem]),
-    (integral_instead_of_sum, [oracle_hlw_example_1, oracle_hlw_example_2, oracle_euler_b_series, oracle_slow_root, oracle_theorem, oracle_linear_transient]),
+    (
+        wrong_first_moment,
+        [oracle_heavy_ball, oracle_slow_root, oracle_naive_engine, oracle_adam_full_batch],
+    ),
+    (
+        future_instead_of_past,
+        [oracle_heavy_ball, oracle_slow_root, oracle_naive_engine, oracle_adam_full_batch],
+    ),
+    (
+        other_bernoulli_number,
+        [
+            oracle_hlw_example_1,
+            oracle_hlw_example_2,
+            oracle_euler_b_series,
+            oracle_naive_engine,
+            oracle_theorem,
+        ],
+    ),
+    (
+        integral_instead_of_sum,
+        [
+            oracle_hlw_example_1,
+            oracle_hlw_example_2,
+            oracle_euler_b_series,
+            oracle_slow_root,
+            oracle_theorem,
+            oracle_linear_transient,
+        ],
+    ),
     (power_without_its_second_order, [oracle_naive_engine]),
-    (wrong_lag_of_the_weights, [oracle_theorem, oracle_linear_transient, lambda: oracle_adam_full_batch_finite_n(2)]),
+    (
+        wrong_lag_of_the_weights,
+        [oracle_theorem, oracle_linear_transient, lambda: oracle_adam_full_batch_finite_n(2)],
+    ),
     (late_bias_correction, [oracle_theorem, lambda: oracle_adam_full_batch_finite_n(1)]),
     (no_bias_correction, [oracle_theorem, lambda: oracle_adam_full_batch_finite_n(1)]),
     (squares_without_their_factor_two, [oracle_naive_engine, oracle_adam_full_batch]),

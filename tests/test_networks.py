@@ -18,7 +18,12 @@ NETWORKS = {
     "deep convolution": (bea.Network((6, 2, 4, 3), patches=6), None),
 }
 # 3 x 2 patches, moved by one, kept by the six that start in the upper left corner
-WINDOWS = np.array([[[image[i : i + 3, j : j + 2].ravel() for j in range(3)] for i in range(2)] for image in IMAGES]).reshape(7, 6, 6)
+WINDOWS = np.array(
+    [
+        [[image[i : i + 3, j : j + 2].ravel() for j in range(3)] for i in range(2)]
+        for image in IMAGES
+    ]
+).reshape(7, 6, 6)
 
 
 @pytest.fixture(params=NETWORKS)
@@ -45,7 +50,11 @@ def scores_by_loops(network, theta, example):
     """The scores of one example, unit by unit: the first layer slides over the patches."""
     (w, b), *rest = layers(network, theta)
     patches = np.atleast_2d(example)
-    x = [sum(p[i] * w[i, o] for i in range(len(p))) + b[o] for o in range(w.shape[1]) for p in patches]
+    x = [
+        sum(p[i] * w[i, o] for i in range(len(p))) + b[o]
+        for o in range(w.shape[1])
+        for p in patches
+    ]
     for w, b in rest:
         x = np.tanh(x)
         x = [sum(x[i] * w[i, o] for i in range(len(x))) + b[o] for o in range(w.shape[1])]
@@ -80,7 +89,12 @@ def test_hessian_vector_products_are_complex_steps_of_the_gradient(case):
     v = np.random.default_rng(5).normal(size=points.shape)
     moved = loss.gradient_code((points + 1e-20j * v).T).imag.T / 1e-20
     np.testing.assert_allclose(loss.hessian_vector(points, v), moved, rtol=1e-11, atol=1e-15)
-    np.testing.assert_allclose(loss.hessian_vector(points, v[0])[2], loss.hessian_vector(-theta, v[0]), rtol=1e-11, atol=1e-15)
+    np.testing.assert_allclose(
+        loss.hessian_vector(points, v[0])[2],
+        loss.hessian_vector(-theta, v[0]),
+        rtol=1e-11,
+        atol=1e-15,
+    )
 
 
 def test_hessian_vector_products_are_differences_of_the_gradient(case):
@@ -99,7 +113,9 @@ def test_a_batch_is_its_points_one_by_one(case):
     points = np.stack([theta, 0.3 * theta, -theta])
     before = points.copy()
     np.testing.assert_allclose(loss.value(points), [loss.value(p) for p in points], rtol=1e-14)
-    np.testing.assert_allclose(loss.gradient(points), [loss.gradient(p) for p in points], rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(
+        loss.gradient(points), [loss.gradient(p) for p in points], rtol=1e-12, atol=1e-16
+    )
     assert (points == before).all()
 
 
@@ -117,7 +133,9 @@ def test_many_points_are_taken_in_groups(case):
     assert asked == [2, 2, 1]
     np.testing.assert_array_equal(grouped, loss.hessian_vector_code(points, v))
     data = np.random.default_rng(7).normal(size=(3000, 2))
-    large = bea.Network((2, 30)).loss(data, (data[:, 0] > 0).astype(int))  # one point fits at a time
+    large = bea.Network((2, 30)).loss(
+        data, (data[:, 0] > 0).astype(int)
+    )  # one point fits at a time
     some = np.random.default_rng(8).normal(size=(3, 90))
     np.testing.assert_array_equal(large.gradient(some), [large.gradient(p) for p in some])
     np.testing.assert_array_equal(large.value(some), [large.value(p) for p in some])
@@ -163,7 +181,9 @@ def test_the_start_has_the_stated_variances():
 
 
 def test_patches_are_windows():
-    np.testing.assert_array_equal(bea.patches(IMAGES, 3, 2)[:, 1], IMAGES[:, 0:3, 2:5].reshape(7, 9))
+    np.testing.assert_array_equal(
+        bea.patches(IMAGES, 3, 2)[:, 1], IMAGES[:, 0:3, 2:5].reshape(7, 9)
+    )
     assert bea.patches(IMAGES, 2).shape == (7, 20, 4)
 
 
@@ -185,7 +205,9 @@ def test_what_does_not_fit_is_refused(make):
         make()
 
 
-@pytest.mark.parametrize("images, size", [(IMAGES, 7), (IMAGES, 6), (IMAGES[0], 2), (IMAGES[None], 2)])
+@pytest.mark.parametrize(
+    "images, size", [(IMAGES, 7), (IMAGES, 6), (IMAGES[0], 2), (IMAGES[None], 2)]
+)
 def test_images_without_such_patches_are_refused(images, size):
     with pytest.raises(ValueError, match=f"have no patches of size {size} and stride 1"):
         bea.patches(images, size)

@@ -43,17 +43,40 @@ EQUAL = {
     "gradient_descent optax": (bea.gradient_descent(), lambda: with_optax("sgd")),
     "heavy_ball torch": (bea.heavy_ball(BETA), lambda: with_torch("SGD", momentum=BETA)),
     "heavy_ball optax": (bea.heavy_ball(BETA), lambda: with_optax("sgd", momentum=BETA)),
-    "damped torch": (bea.heavy_ball(BETA, damped=True), lambda: with_torch("SGD", lr=(1 - BETA) * H, momentum=BETA)),
-    "damped optax": (bea.heavy_ball(BETA, damped=True), lambda: with_optax("sgd", h=(1 - BETA) * H, momentum=BETA)),
+    "damped torch": (
+        bea.heavy_ball(BETA, damped=True),
+        lambda: with_torch("SGD", lr=(1 - BETA) * H, momentum=BETA),
+    ),
+    "damped optax": (
+        bea.heavy_ball(BETA, damped=True),
+        lambda: with_optax("sgd", h=(1 - BETA) * H, momentum=BETA),
+    ),
     "nesterov torch": (bea.nesterov(BETA), lambda: with_torch("SGD", momentum=BETA, nesterov=True)),
     "nesterov optax": (bea.nesterov(BETA), lambda: with_optax("sgd", momentum=BETA, nesterov=True)),
-    "rmsprop inside optax": (bea.rmsprop(RHO, EPSILON), lambda: with_optax("rmsprop", decay=RHO, eps=EPSILON)),
-    "rmsprop outside torch": (bea.rmsprop(RHO, EPSILON, epsilon_inside=False), lambda: with_torch("RMSprop", alpha=RHO, eps=EPSILON)),
-    "rmsprop outside optax": (bea.rmsprop(RHO, EPSILON, epsilon_inside=False),
-                              lambda: with_optax("rmsprop", decay=RHO, eps=EPSILON, eps_in_sqrt=False)),
-    "adam inside optax": (bea.adam(BETA, RHO, EPSILON), lambda: with_optax("adam", b1=BETA, b2=RHO, eps=0.0, eps_root=EPSILON)),
-    "adam outside torch": (bea.adam(BETA, RHO, EPSILON, epsilon_inside=False), lambda: with_torch("Adam", betas=(BETA, RHO), eps=EPSILON)),
-    "adam outside optax": (bea.adam(BETA, RHO, EPSILON, epsilon_inside=False), lambda: with_optax("adam", b1=BETA, b2=RHO, eps=EPSILON)),
+    "rmsprop inside optax": (
+        bea.rmsprop(RHO, EPSILON),
+        lambda: with_optax("rmsprop", decay=RHO, eps=EPSILON),
+    ),
+    "rmsprop outside torch": (
+        bea.rmsprop(RHO, EPSILON, epsilon_inside=False),
+        lambda: with_torch("RMSprop", alpha=RHO, eps=EPSILON),
+    ),
+    "rmsprop outside optax": (
+        bea.rmsprop(RHO, EPSILON, epsilon_inside=False),
+        lambda: with_optax("rmsprop", decay=RHO, eps=EPSILON, eps_in_sqrt=False),
+    ),
+    "adam inside optax": (
+        bea.adam(BETA, RHO, EPSILON),
+        lambda: with_optax("adam", b1=BETA, b2=RHO, eps=0.0, eps_root=EPSILON),
+    ),
+    "adam outside torch": (
+        bea.adam(BETA, RHO, EPSILON, epsilon_inside=False),
+        lambda: with_torch("Adam", betas=(BETA, RHO), eps=EPSILON),
+    ),
+    "adam outside optax": (
+        bea.adam(BETA, RHO, EPSILON, epsilon_inside=False),
+        lambda: with_optax("adam", b1=BETA, b2=RHO, eps=EPSILON),
+    ),
 }
 
 
@@ -74,7 +97,10 @@ def test_torchs_dampening_is_not_damped(measured):
 
 
 def test_inside_and_outside_differ(measured):
-    inside, outside = ours(bea.adam(BETA, RHO, EPSILON)), ours(bea.adam(BETA, RHO, EPSILON, epsilon_inside=False))
+    inside, outside = (
+        ours(bea.adam(BETA, RHO, EPSILON)),
+        ours(bea.adam(BETA, RHO, EPSILON, epsilon_inside=False)),
+    )
     assert np.abs(inside - outside).max() > 1e-4
     measured("largest distance", np.abs(inside - outside).max(), "above 0.0001", digits=2)
 
@@ -85,6 +111,8 @@ def test_kerass_epsilon_is_ours_over_the_root_of_the_gathered_weight(measured):
     for n in (0, 1, 10):
         keras = np.sqrt(1 - RHO ** (n + 1)) / (1 - BETA ** (n + 1)) * m / (np.sqrt(v) + EPSILON)
         changing = EPSILON / np.sqrt(1 - RHO ** (n + 1))
-        formula = bea.adam(BETA, RHO, changing, epsilon_inside=False).update(m / (1 - BETA ** (n + 1)), v / (1 - RHO ** (n + 1)))
+        formula = bea.adam(BETA, RHO, changing, epsilon_inside=False).update(
+            m / (1 - BETA ** (n + 1)), v / (1 - RHO ** (n + 1))
+        )
         assert formula == pytest.approx(keras, rel=1e-12)
     measured("exact", 3, "steps, to 1e-12")

@@ -92,7 +92,9 @@ def prose_of(source):
             if line.strip().startswith(fence) and not line.strip().strip(fence[0]):
                 fence = None
             continue
-        if mark and (not mark[2].strip().startswith("{") or mark[2].startswith(("{math}", "{code"))):
+        if mark and (
+            not mark[2].strip().startswith("{") or mark[2].startswith(("{math}", "{code"))
+        ):
             # A closing fence of a directive also comes here; it opens nothing.
             if mark[2].strip():
                 fence = mark[1]
@@ -130,8 +132,12 @@ def problems_of_errors(notebook):
         for output in cell.outputs:
             if output.output_type == "stream" and output.name == "stderr":
                 problems.append(f"cell {number} prints to stderr: {output.text[:80]!r}")
-            if output.output_type == "error" and "raises-exception" not in cell.metadata.get("tags", []):
-                problems.append(f"cell {number} fails with {output.ename} and no tag raises-exception")
+            if output.output_type == "error" and "raises-exception" not in cell.metadata.get(
+                "tags", []
+            ):
+                problems.append(
+                    f"cell {number} fails with {output.ename} and no tag raises-exception"
+                )
     return problems
 
 
@@ -144,7 +150,10 @@ def problems_of_code(notebook):
                 problems.append(f"cell {number} has a line that ends in ';': {line.strip()!r}")
             if re.search(r"\bsys\.path\b", line):
                 problems.append(f"cell {number} touches the import path: {line.strip()!r}")
-        marks = [*cell.metadata.get("tags", []), *re.findall(r"^\s*#\s*(\w+)\s*$", cell.source, re.M)]
+        marks = [
+            *cell.metadata.get("tags", []),
+            *re.findall(r"^\s*#\s*(\w+)\s*$", cell.source, re.M),
+        ]
         for mark in marks:
             if re.fullmatch(r"(?i)(nbval|pytest_validate)[-_](ignore[-_]output|skip)", mark):
                 problems.append(f"cell {number} is exempt from comparison: {mark}")
@@ -160,7 +169,9 @@ def problems_of_outputs(notebook):
             text = text_of(output)
             if match := re.search(r"<[^<>\n]* at 0x[0-9a-fA-F]+>", text):
                 problems.append(f"cell {number} prints a bare object: {match[0]!r}")
-            if match := re.search(r"(?<![\w.])/(?:home|root|tmp|Users|work|opt|var)/[\w./-]+", text):
+            if match := re.search(
+                r"(?<![\w.])/(?:home|root|tmp|Users|work|opt|var)/[\w./-]+", text
+            ):
                 problems.append(f"cell {number} prints a path of this machine: {match[0]!r}")
             if match := re.search(r"^.*[ \t]+$", output.get("text", ""), re.M):
                 problems.append(f"cell {number} prints a line that ends in spaces: {match[0]!r}")
@@ -176,13 +187,17 @@ def problems_of_figures(notebook):
         if not images:
             continue
         if len(images) > 1:
-            problems.append(f"cell {number} shows {len(images)} images; one caption can't describe them")
+            problems.append(
+                f"cell {number} shows {len(images)} images; one caption can't describe them"
+            )
         mystnb = cell.metadata.get("mystnb", {})
         alt = mystnb.get("image", {}).get("alt", "")
         caption = mystnb.get("figure", {}).get("caption", "")
         name = mystnb.get("figure", {}).get("name", "")
         if len(alt.strip()) < SHORTEST_ALT:
-            problems.append(f"cell {number}: alt text of {len(alt)} characters; {SHORTEST_ALT} are needed")
+            problems.append(
+                f"cell {number}: alt text of {len(alt)} characters; {SHORTEST_ALT} are needed"
+            )
         if len(caption.strip()) < SHORTEST_CAPTION:
             problems.append(
                 f"cell {number}: caption of {len(caption)} characters; {SHORTEST_CAPTION} are needed"
@@ -220,14 +235,25 @@ def problems_of_skeleton(notebook):
 
 def problems_of_explorers(notebook):
     """Every chapter has a figure that moves; each has a picture beside it for print."""
-    outputs = [o.data for _, cell in code_cells(notebook) for o in cell.outputs if MIME in o.get("data", {})]
+    outputs = [
+        o.data
+        for _, cell in code_cells(notebook)
+        for o in cell.outputs
+        if MIME in o.get("data", {})
+    ]
     if not outputs:
         return ["has no explorer (bea.explore)"]
-    return ["an explorer has no picture for print"] if any("image/png" not in o for o in outputs) else []
+    return (
+        ["an explorer has no picture for print"]
+        if any("image/png" not in o for o in outputs)
+        else []
+    )
 
 
 QUESTION = re.compile(r"^\*\*\d\.\*\*", re.M)
-ANSWER = re.compile(r"^:::\{admonition\} [a-e]\) .*\n:class: dropdown quiz\n\n\*\*(Right|No)\.\*\*", re.M)
+ANSWER = re.compile(
+    r"^:::\{admonition\} [a-e]\) .*\n:class: dropdown quiz\n\n\*\*(Right|No)\.\*\*", re.M
+)
 
 
 def problems_of_quiz(notebook):
@@ -241,7 +267,11 @@ def problems_of_quiz(notebook):
         problems.append(f"its quiz has {len(questions)} questions, not 3 to 5")
     for number, question in enumerate(questions, 1):
         verdicts = ANSWER.findall(question)
-        if len(verdicts) < 3 or verdicts.count("Right") != 1 or len(verdicts) != question.count("{admonition}"):
+        if (
+            len(verdicts) < 3
+            or verdicts.count("Right") != 1
+            or len(verdicts) != question.count("{admonition}")
+        ):
             problems.append(f"question {number} of its quiz: the verdicts are {verdicts}")
     return problems
 
@@ -262,7 +292,9 @@ def problems_of_lines(notebook):
             text = re.sub(r"`[^`]*`|\$[^$]*\$", "formula", text)
             text = ABBREVIATIONS.sub("abbreviation", text)
             if SENTENCE_END.search(text):
-                problems.append(f"cell {number}, line {line_number}: more than one sentence: {line[:70]!r}")
+                problems.append(
+                    f"cell {number}, line {line_number}: more than one sentence: {line[:70]!r}"
+                )
     return problems
 
 
@@ -279,12 +311,18 @@ def problems_of_exercises(notebook):
             exercises.append(options.get("label"))
         if name in ("solution", "solution-start"):
             if "dropdown" not in options.get("class", "").split():
-                problems.append(f"cell {number}: the solution of {argument!r} lacks ':class: dropdown'")
+                problems.append(
+                    f"cell {number}: the solution of {argument!r} lacks ':class: dropdown'"
+                )
             solutions.append(argument)
     for label in exercises:
         if label is not None and solutions.count(label) != 1:
-            problems.append(f"the exercise {label!r} has {solutions.count(label)} solutions; one is needed")
-    problems += [f"a solution of {s!r}, which is no exercise here" for s in solutions if s not in exercises]
+            problems.append(
+                f"the exercise {label!r} has {solutions.count(label)} solutions; one is needed"
+            )
+    problems += [
+        f"a solution of {s!r}, which is no exercise here" for s in solutions if s not in exercises
+    ]
     return problems
 
 
@@ -300,7 +338,9 @@ def problems_of_format(notebook):
         problems.append(f"its kernel is {kernel!r}, not 'python3'")
     if not all("id" in cell for cell in notebook.cells):
         problems.append("has cells without an id")
-    if nbformat.writes(execute.normalize(nbformat.from_dict(notebook))) != nbformat.writes(notebook):
+    if nbformat.writes(execute.normalize(nbformat.from_dict(notebook))) != nbformat.writes(
+        notebook
+    ):
         problems.append("is not as `make execute` writes it: run that")
     return problems
 
@@ -676,7 +716,12 @@ def run_nbval(pytester, limit):
     # A process of its own, and the plugin by name: the way the real run has it.
     here = Path(__file__).parent
     return pytester.runpytest_subprocess(
-        "--nbval", "-p", "notebook_clock", f"--notebook-limit={limit}", "-o", f"pythonpath={here} {here.parent / 'tools'}"
+        "--nbval",
+        "-p",
+        "notebook_clock",
+        f"--notebook-limit={limit}",
+        "-o",
+        f"pythonpath={here} {here.parent / 'tools'}",
     )
 
 

@@ -19,7 +19,11 @@ def library_steps(optimizer, gradients, start, h=STEP):
     state, theta, path = [sp.Integer(0)] * len(optimizer.averages), start, [start]
     for n, g in enumerate(gradients):
         state = [average.advance(m, average.of(g)) for average, m in zip(optimizer.averages, state)]
-        seen = [m / average.correction(n) for average, m in zip(optimizer.averages, state)] if optimizer.bias_correction else state
+        seen = (
+            [m / average.correction(n) for average, m in zip(optimizer.averages, state)]
+            if optimizer.bias_correction
+            else state
+        )
         theta = theta - h * optimizer.update(*seen)
         path.append(theta)
     return path
@@ -67,7 +71,9 @@ def textbook_rmsprop(gradients, x, inside, corrected):
     for t, g in enumerate(gradients, start=1):
         v = RHO * v + (1 - RHO) * g**2
         hat = v / (1 - RHO**t) if corrected else v
-        path.append(path[-1] - STEP * g / (sp.sqrt(hat + EPSILON) if inside else sp.sqrt(hat) + EPSILON))
+        path.append(
+            path[-1] - STEP * g / (sp.sqrt(hat + EPSILON) if inside else sp.sqrt(hat) + EPSILON)
+        )
     return path
 
 
@@ -78,7 +84,10 @@ def textbook_adam(gradients, x, inside, corrected):
         m = BETA * m + (1 - BETA) * g
         v = RHO * v + (1 - RHO) * g**2
         m_hat, v_hat = (m / (1 - BETA**t), v / (1 - RHO**t)) if corrected else (m, v)
-        path.append(path[-1] - STEP * m_hat / (sp.sqrt(v_hat + EPSILON) if inside else sp.sqrt(v_hat) + EPSILON))
+        path.append(
+            path[-1]
+            - STEP * m_hat / (sp.sqrt(v_hat + EPSILON) if inside else sp.sqrt(v_hat) + EPSILON)
+        )
     return path
 
 
@@ -91,17 +100,24 @@ CASES = {
 for _inside in (True, False):
     for _corrected in (True, False):
         _how = f"epsilon {'inside' if _inside else 'outside'}, {'corrected' if _corrected else 'not corrected'}"
-        CASES[f"rmsprop, {_how}"] = (bea.rmsprop(RHO, EPSILON, epsilon_inside=_inside, bias_correction=_corrected),
-                                     lambda g, x, i=_inside, c=_corrected: textbook_rmsprop(g, x, i, c))
-        CASES[f"adam, {_how}"] = (bea.adam(BETA, RHO, EPSILON, epsilon_inside=_inside, bias_correction=_corrected),
-                                  lambda g, x, i=_inside, c=_corrected: textbook_adam(g, x, i, c))
+        CASES[f"rmsprop, {_how}"] = (
+            bea.rmsprop(RHO, EPSILON, epsilon_inside=_inside, bias_correction=_corrected),
+            lambda g, x, i=_inside, c=_corrected: textbook_rmsprop(g, x, i, c),
+        )
+        CASES[f"adam, {_how}"] = (
+            bea.adam(BETA, RHO, EPSILON, epsilon_inside=_inside, bias_correction=_corrected),
+            lambda g, x, i=_inside, c=_corrected: textbook_adam(g, x, i, c),
+        )
 
 
 def identical(left, right):
     """Zero identically: by simplification, confirmed at random points with 30 digits."""
     difference = left - right
     for _ in range(3):
-        numbers = {s: sp.Rational(np.random.default_rng(_).integers(1, 90), 97 + i) for i, s in enumerate(sorted(difference.free_symbols, key=str))}
+        numbers = {
+            s: sp.Rational(np.random.default_rng(_).integers(1, 90), 97 + i)
+            for i, s in enumerate(sorted(difference.free_symbols, key=str))
+        }
         if abs(sp.N(difference.subs(numbers), 30)) > 1e-25:
             return False
     return sp.simplify(sp.expand(difference)) == 0
@@ -120,7 +136,12 @@ def test_two_full_steps_are_the_textbooks_on_symbols(name):
 def test_a_run_of_numbers_is_the_textbooks(name):
     """bea.run on E = x^4/4 - x over four steps against the textbook evaluated with 30 digits: to 1e-13."""
     optimizer, textbook = CASES[name]
-    numbers = {BETA: sp.Rational(7, 10), RHO: sp.Rational(4, 5), EPSILON: sp.Rational(1, 100), STEP: sp.Rational(1, 20)}
+    numbers = {
+        BETA: sp.Rational(7, 10),
+        RHO: sp.Rational(4, 5),
+        EPSILON: sp.Rational(1, 100),
+        STEP: sp.Rational(1, 20),
+    }
     x = sp.Symbol("x", real=True)
     loss = bea.Loss(x**4 / 4 - x, (x,))
     given = {key: float(numbers[value]) for key, value in optimizer.hyperparameters.items()}
@@ -137,10 +158,19 @@ def test_mutants_of_the_formula_are_caught(name):
     """The comparison above fails for another decay, a doubled step, or a gradient of the wrong sign."""
     optimizer, textbook = CASES[name]
     right = textbook(GRADIENTS[:2], X0)[-1]
-    spoilt = [library_steps(optimizer, GRADIENTS[:2], X0, h=2 * STEP)[-1], library_steps(optimizer, [-g for g in GRADIENTS[:2]], X0)[-1]]
+    spoilt = [
+        library_steps(optimizer, GRADIENTS[:2], X0, h=2 * STEP)[-1],
+        library_steps(optimizer, [-g for g in GRADIENTS[:2]], X0)[-1],
+    ]
     for hyperparameter, symbol in (("beta", BETA), ("rho", RHO), ("epsilon", EPSILON)):
         if hyperparameter in optimizer.hyperparameters:
-            spoilt.append(library_steps(optimizer.with_hyperparameters(**{hyperparameter: symbol / 2}), GRADIENTS[:2], X0)[-1])
+            spoilt.append(
+                library_steps(
+                    optimizer.with_hyperparameters(**{hyperparameter: symbol / 2}),
+                    GRADIENTS[:2],
+                    X0,
+                )[-1]
+            )
     assert not any(identical(wrong, right) for wrong in spoilt)
 
 
@@ -151,9 +181,13 @@ def test_the_updates_as_printed():
     assert bea.heavy_ball(BETA, damped=True).update(m) == m
     assert sp.cancel(bea.nesterov(BETA).update(g, m) - g - BETA * m / (1 - BETA)) == 0
     assert bea.adam(BETA, RHO, EPSILON).update(m, v) == m / sp.sqrt(v + EPSILON)
-    assert bea.adam(BETA, RHO, EPSILON, epsilon_inside=False).update(m, v) == m / (sp.sqrt(v) + EPSILON)
+    assert bea.adam(BETA, RHO, EPSILON, epsilon_inside=False).update(m, v) == m / (
+        sp.sqrt(v) + EPSILON
+    )
     assert bea.rmsprop(RHO, EPSILON).update(g, v) == g / sp.sqrt(v + EPSILON)
-    assert bea.rmsprop(RHO, EPSILON, epsilon_inside=False).update(g, v) == g / (sp.sqrt(v) + EPSILON)
+    assert bea.rmsprop(RHO, EPSILON, epsilon_inside=False).update(g, v) == g / (
+        sp.sqrt(v) + EPSILON
+    )
 
 
 def test_rmsprop_is_adam_without_momentum():
@@ -174,9 +208,12 @@ def test_damped_and_undamped_heavy_ball_differ_by_the_step_alone():
 # --- what the hyper-parameters may be ---------------------------------------------------------------------------------------------
 
 MAKERS = {
-    ("heavy_ball", "beta"): bea.heavy_ball, ("nesterov", "beta"): bea.nesterov,
-    ("rmsprop", "rho"): lambda v: bea.rmsprop(v, 0.1), ("rmsprop", "epsilon"): lambda v: bea.rmsprop(0.9, v),
-    ("adam", "beta"): lambda v: bea.adam(v, 0.9, 0.1), ("adam", "rho"): lambda v: bea.adam(0.9, v, 0.1),
+    ("heavy_ball", "beta"): bea.heavy_ball,
+    ("nesterov", "beta"): bea.nesterov,
+    ("rmsprop", "rho"): lambda v: bea.rmsprop(v, 0.1),
+    ("rmsprop", "epsilon"): lambda v: bea.rmsprop(0.9, v),
+    ("adam", "beta"): lambda v: bea.adam(v, 0.9, 0.1),
+    ("adam", "rho"): lambda v: bea.adam(0.9, v, 0.1),
     ("adam", "epsilon"): lambda v: bea.adam(0.9, 0.9, v),
 }
 
@@ -184,7 +221,17 @@ MAKERS = {
 @pytest.mark.parametrize("which", MAKERS, ids=" ".join)
 def test_values_out_of_range_are_refused_by_name_value_and_range(which):
     _, name = which
-    bad = [-0.1, float("nan"), float("inf"), -float("inf"), sp.Rational(-1, 3), sp.nan, sp.oo, np.float64(-2), -1]
+    bad = [
+        -0.1,
+        float("nan"),
+        float("inf"),
+        -float("inf"),
+        sp.Rational(-1, 3),
+        sp.nan,
+        sp.oo,
+        np.float64(-2),
+        -1,
+    ]
     allowed = r"finite and not negative" if name == "epsilon" else r"in [0, 1)"
     bad += [] if name == "epsilon" else [1, 1.0, 1.5, sp.Integer(1), sp.Rational(3, 2)]
     for value in bad:
@@ -200,7 +247,22 @@ def test_values_out_of_range_are_refused_by_name_value_and_range(which):
 @pytest.mark.parametrize("which", MAKERS, ids=" ".join)
 def test_values_of_the_wrong_kind_are_refused(which):
     _, name = which
-    for value in ("0.9", None, 1j, True, np.True_, [], [[0.5]], np.ones((2, 2)) / 2, {"a": 1}, np.array(["x"]), np.array([True]), [0.5, "x"], sp.I / 2, sp.true):
+    for value in (
+        "0.9",
+        None,
+        1j,
+        True,
+        np.True_,
+        [],
+        [[0.5]],
+        np.ones((2, 2)) / 2,
+        {"a": 1},
+        np.array(["x"]),
+        np.array([True]),
+        [0.5, "x"],
+        sp.I / 2,
+        sp.true,
+    ):
         with pytest.raises(TypeError, match=f"(?s){name} = .*real number, a one-dimensional array"):
             MAKERS[which](value)
 
@@ -208,16 +270,34 @@ def test_values_of_the_wrong_kind_are_refused(which):
 @pytest.mark.parametrize("which", MAKERS, ids=" ".join)
 def test_allowed_values_are_kept(which):
     _, name = which
-    for value in (0, 0.0, 0.5, np.float32(0.25), sp.Rational(1, 2), np.array([0.1, 0.2]), [0.1, 0.2], BETA):
+    for value in (
+        0,
+        0.0,
+        0.5,
+        np.float32(0.25),
+        sp.Rational(1, 2),
+        np.array([0.1, 0.2]),
+        [0.1, 0.2],
+        BETA,
+    ):
         kept = MAKERS[which](value).hyperparameters[name]
-        assert np.all(np.asarray(kept) == np.asarray(value)) if not isinstance(value, sp.Basic) else kept == value
+        assert (
+            np.all(np.asarray(kept) == np.asarray(value))
+            if not isinstance(value, sp.Basic)
+            else kept == value
+        )
 
 
-@pytest.mark.parametrize("flag, maker", [("damped", lambda v: bea.heavy_ball(0.9, damped=v)),
-                                         ("epsilon_inside", lambda v: bea.adam(0.9, 0.9, 0.1, epsilon_inside=v)),
-                                         ("bias_correction", lambda v: bea.adam(0.9, 0.9, 0.1, bias_correction=v)),
-                                         ("epsilon_inside", lambda v: bea.rmsprop(0.9, 0.1, epsilon_inside=v)),
-                                         ("bias_correction", lambda v: bea.rmsprop(0.9, 0.1, bias_correction=v))])
+@pytest.mark.parametrize(
+    "flag, maker",
+    [
+        ("damped", lambda v: bea.heavy_ball(0.9, damped=v)),
+        ("epsilon_inside", lambda v: bea.adam(0.9, 0.9, 0.1, epsilon_inside=v)),
+        ("bias_correction", lambda v: bea.adam(0.9, 0.9, 0.1, bias_correction=v)),
+        ("epsilon_inside", lambda v: bea.rmsprop(0.9, 0.1, epsilon_inside=v)),
+        ("bias_correction", lambda v: bea.rmsprop(0.9, 0.1, bias_correction=v)),
+    ],
+)
 def test_flags_are_true_or_false(flag, maker):
     for value in (1, 0, None, "yes"):
         with pytest.raises(TypeError, match=f"{flag} = .* must be True or False"):
@@ -228,7 +308,9 @@ def test_flags_are_true_or_false(flag, maker):
 def test_arrays_of_different_length_are_refused():
     with pytest.raises(ValueError, match=r"one length.*'beta': \(2,\), 'rho': \(3,\)"):
         bea.adam([0.1, 0.2], [0.1, 0.2, 0.3], 0.1)
-    assert bea.adam([0.1, 0.2], 0.9, [0.1, 0.3]).settings == (2,) and bea.adam([0.1], [0.1, 0.2], 0.1).settings == (2,)
+    assert bea.adam([0.1, 0.2], 0.9, [0.1, 0.3]).settings == (2,) and bea.adam(
+        [0.1], [0.1, 0.2], 0.1
+    ).settings == (2,)
 
 
 def test_arrays_of_hyperparameters_cannot_be_changed_afterwards():
@@ -242,12 +324,20 @@ def test_arrays_of_hyperparameters_cannot_be_changed_afterwards():
 
 def test_an_optimizer_can_be_made_again():
     optimizer = bea.adam(BETA, RHO, 0.1, epsilon_inside=False, bias_correction=False)
-    assert optimizer.symbols == {BETA, RHO} and optimizer.settings == () and optimizer.name == "adam"
+    assert (
+        optimizer.symbols == {BETA, RHO} and optimizer.settings == () and optimizer.name == "adam"
+    )
     other = optimizer.with_hyperparameters(beta=0.5, rho=0.25)
-    assert repr(other) == "adam(beta=0.5, rho=0.25, epsilon=0.1, epsilon_inside=False, bias_correction=False)"
+    assert (
+        repr(other)
+        == "adam(beta=0.5, rho=0.25, epsilon=0.1, epsilon_inside=False, bias_correction=False)"
+    )
     assert other.symbols == set()
     floats = bea.adam(sp.Rational(1, 2), RHO, sp.Rational(1, 10)).in_floats()
-    assert floats.hyperparameters == {"beta": 0.5, "rho": RHO, "epsilon": 0.1} and floats.in_floats() is floats
+    assert (
+        floats.hyperparameters == {"beta": 0.5, "rho": RHO, "epsilon": 0.1}
+        and floats.in_floats() is floats
+    )
 
 
 def test_conventions_are_keywords_with_a_default():
@@ -255,4 +345,6 @@ def test_conventions_are_keywords_with_a_default():
     for maker in (bea.heavy_ball, bea.rmsprop, bea.adam):
         for parameter in inspect.signature(maker).parameters.values():
             if parameter.name in ("damped", "epsilon_inside", "bias_correction"):
-                assert parameter.kind is inspect.Parameter.KEYWORD_ONLY and isinstance(parameter.default, bool)
+                assert parameter.kind is inspect.Parameter.KEYWORD_ONLY and isinstance(
+                    parameter.default, bool
+                )

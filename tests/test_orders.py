@@ -19,10 +19,14 @@ PROBLEMS = {
     "quadratic": (bea.quadratic([1, 3]), (1.0, 0.7), 0.12, [2e-3, 1e-3, 5e-4]),
 }
 OPTIMIZERS = {
-    "gradient_descent": bea.gradient_descent(), "heavy_ball": bea.heavy_ball(0.5), "nesterov": bea.nesterov(0.5),
-    "heavy_ball damped": bea.heavy_ball(0.6, damped=True), "rmsprop": bea.rmsprop(0.7, 0.1),
+    "gradient_descent": bea.gradient_descent(),
+    "heavy_ball": bea.heavy_ball(0.5),
+    "nesterov": bea.nesterov(0.5),
+    "heavy_ball damped": bea.heavy_ball(0.6, damped=True),
+    "rmsprop": bea.rmsprop(0.7, 0.1),
     "rmsprop corrected": bea.rmsprop(0.7, 0.1, bias_correction=True),
-    "adam": bea.adam(0.5, 0.7, 0.1), "adam outside": bea.adam(0.5, 0.7, 0.3, epsilon_inside=False),
+    "adam": bea.adam(0.5, 0.7, 0.1),
+    "adam outside": bea.adam(0.5, 0.7, 0.3, epsilon_inside=False),
 }
 
 
@@ -34,7 +38,10 @@ class LastTermHalved:
 
     def field(self, h):
         order = self.equation.order
-        return lambda theta: sum((0.5 if k == order - 1 else 1.0) * h**k * f for k, f in enumerate(self.equation.coefficients(theta)))
+        return lambda theta: sum(
+            (0.5 if k == order - 1 else 1.0) * h**k * f
+            for k, f in enumerate(self.equation.coefficients(theta))
+        )
 
 
 class TransientHalved(TransientEquation):
@@ -69,30 +76,55 @@ def test_adam_with_longer_memory(problem):
     """beta = 0.9, rho = 0.95, eps = 0.1, T = 0.12 (logistic: 0.24): the window must lie lower, h = 6.25e-5 and 3.125e-5 (quadratic 2.5e-4
     to 6.25e-5, logistic 1e-3 to 2.5e-4); slopes 1, 2, 3 within 0.1 (measured 1.00 to 1.01, 1.97 to 2.01, 2.98 to 3.02)."""
     loss, start, horizon, _ = PROBLEMS[problem]
-    hs = {"quadratic": [2.5e-4, 1.25e-4, 6.25e-5], "logistic": [1e-3, 5e-4, 2.5e-4]}.get(problem, [6.25e-5, 3.125e-5])
+    hs = {"quadratic": [2.5e-4, 1.25e-4, 6.25e-5], "logistic": [1e-3, 5e-4, 2.5e-4]}.get(
+        problem, [6.25e-5, 3.125e-5]
+    )
     for order in (1, 2, 3):
         study = bea.order_study(bea.adam(0.9, 0.95, 0.1), loss, start, horizon, hs, order=order)
         assert abs(study.slope - order) <= 0.1, (order, study)
 
 
 @pytest.mark.parametrize("order", [2, 3])
-@pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball", "nesterov", "rmsprop", "adam", "adam outside"])
+@pytest.mark.parametrize(
+    "name", ["gradient_descent", "heavy_ball", "nesterov", "rmsprop", "adam", "adam outside"]
+)
 def test_control_a_halved_coefficient_loses_an_order(name, order):
     """The last term halved: the slope drops by one (measured 0.99 to 1.04 and 1.97 to 2.06 on the bilinear loss)."""
     loss, start, horizon, hs = PROBLEMS["bilinear"]
-    control = bea.order_study(OPTIMIZERS[name], loss, start, horizon, hs, order=order, equation=LastTermHalved(OPTIMIZERS[name], loss, order),
-                              start="slow manifold")
+    control = bea.order_study(
+        OPTIMIZERS[name],
+        loss,
+        start,
+        horizon,
+        hs,
+        order=order,
+        equation=LastTermHalved(OPTIMIZERS[name], loss, order),
+        start="slow manifold",
+    )
     assert abs(control.slope - (order - 1)) <= 0.1, control
     assert "does NOT hold" in control.verdict(order)
 
 
-@pytest.mark.parametrize("name", ["heavy_ball", "heavy_ball damped", "nesterov", "rmsprop", "adam not corrected"])
+@pytest.mark.parametrize(
+    "name", ["heavy_ball", "heavy_ball damped", "nesterov", "rmsprop", "adam not corrected"]
+)
 def test_control_from_rest_without_bias_correction_every_truncation_is_first_order(name):
     """The initial layer: slope 1 within 0.1 at orders 2 and 3, bilinear loss, h = 1.25e-4 to 5e-4, T = 0.12 (measured 0.98 to 1.03)."""
-    optimizer = {**OPTIMIZERS, "adam not corrected": bea.adam(0.5, 0.7, 0.1, bias_correction=False)}[name]
+    optimizer = {
+        **OPTIMIZERS,
+        "adam not corrected": bea.adam(0.5, 0.7, 0.1, bias_correction=False),
+    }[name]
     loss, start, horizon, hs = PROBLEMS["bilinear"]
     for order in (2, 3):
-        assert abs(bea.order_study(optimizer, loss, start, horizon, hs, order=order, start="rest").slope - 1) <= 0.1
+        assert (
+            abs(
+                bea.order_study(
+                    optimizer, loss, start, horizon, hs, order=order, start="rest"
+                ).slope
+                - 1
+            )
+            <= 0.1
+        )
 
 
 @pytest.mark.parametrize("name", ["rmsprop corrected", "adam", "adam outside"])
@@ -103,7 +135,9 @@ def test_control_from_rest_with_bias_correction_the_third_order_is_lost(name):
     """
     loss, start, horizon, hs = PROBLEMS["bilinear"]
     for order in (2, 3):
-        study = bea.order_study(OPTIMIZERS[name], loss, start, horizon, hs, order=order, start="rest")
+        study = bea.order_study(
+            OPTIMIZERS[name], loss, start, horizon, hs, order=order, start="rest"
+        )
         assert abs(study.slope - 2) <= 0.1, (order, study)
 
 
@@ -136,8 +170,13 @@ def test_piecewise_equations_have_order_two_from_rest(name, batches):
 def test_control_piecewise_with_half_its_correction_is_first_order(name):
     """Mini-batches as above; the h-term halved: slope 1 within 0.15; and so without the h-term (measured 0.92 to 1.05)."""
     optimizer = OPTIMIZERS[name]
-    for equation in (TransientHalved(optimizer, THREE, 2, IRREGULAR), bea.transient_equation(optimizer, THREE, 1, batches=IRREGULAR)):
-        study = bea.order_study(optimizer, list(THREE), START, HORIZON, [5e-4, 2.5e-4], equation=equation)
+    for equation in (
+        TransientHalved(optimizer, THREE, 2, IRREGULAR),
+        bea.transient_equation(optimizer, THREE, 1, batches=IRREGULAR),
+    ):
+        study = bea.order_study(
+            optimizer, list(THREE), START, HORIZON, [5e-4, 2.5e-4], equation=equation
+        )
         assert abs(study.slope - 1) <= 0.15, study
 
 
@@ -157,8 +196,14 @@ def test_the_finite_n_equation_beats_the_stationary_one_which_is_worse_than_none
     6.7e-2 with the stationary one, 1.0e-3 with the piecewise one."""
     optimizer, loss, h, steps = bea.adam(0.9, 0.95, 1e-2), bea.bilinear(), 5e-3, 40
     run = bea.run(optimizer, loss, START, h, steps)
-    none, stationary, finite = (np.linalg.norm(bea.flow(e, START, h, steps) - run, axis=-1).max() for e in (
-        bea.modified_equation(optimizer, loss, 1), bea.modified_equation(optimizer, loss, 2), bea.transient_equation(optimizer, loss)))
+    none, stationary, finite = (
+        np.linalg.norm(bea.flow(e, START, h, steps) - run, axis=-1).max()
+        for e in (
+            bea.modified_equation(optimizer, loss, 1),
+            bea.modified_equation(optimizer, loss, 2),
+            bea.transient_equation(optimizer, loss),
+        )
+    )
     assert finite < none / 15 and 2 * none < stationary
 
 
@@ -166,12 +211,18 @@ def test_the_finite_n_equation_beats_the_stationary_one_which_is_worse_than_none
 
 
 def test_slopes_are_least_squares():
-    study = bea.Study(np.array([0.4, 0.2, 0.1]), np.array([3 * 0.4**2.5, 3 * 0.2**2.5, 3 * 0.1**2.5]))
+    study = bea.Study(
+        np.array([0.4, 0.2, 0.1]), np.array([3 * 0.4**2.5, 3 * 0.2**2.5, 3 * 0.1**2.5])
+    )
     assert np.isclose(study.slope, 2.5) and np.allclose(study.slopes, 2.5)
-    assert study.verdict(2) == "slope 2.50 over h = 0.1 to 0.4: order 2 does NOT hold" and "holds" in study.verdict(2.5)
+    assert study.verdict(
+        2
+    ) == "slope 2.50 over h = 0.1 to 0.4: order 2 does NOT hold" and "holds" in study.verdict(2.5)
     bent = bea.Study(np.array([0.4, 0.2, 0.1]), np.array([0.4, 0.1, 0.05]))
     x, y = np.log(bent.hs), np.log(bent.errors)
-    assert np.isclose(bent.slope, ((x - x.mean()) @ (y - y.mean())) / ((x - x.mean()) @ (x - x.mean())))
+    assert np.isclose(
+        bent.slope, ((x - x.mean()) @ (y - y.mean())) / ((x - x.mean()) @ (x - x.mean()))
+    )
 
 
 def test_a_study_is_of_the_runs_and_flows_it_says():
@@ -179,17 +230,27 @@ def test_a_study_is_of_the_runs_and_flows_it_says():
     optimizer, loss = OPTIMIZERS["adam"], bea.bilinear()
     study = bea.order_study(optimizer, loss, START, 0.1, [1e-3, 4e-3, 2e-3], order=2)
     assert study.hs.tolist() == [4e-3, 2e-3, 1e-3]
-    slow, equation = bea.modified_equation(optimizer, loss, 4), bea.modified_equation(optimizer, loss, 2)
+    slow, equation = (
+        bea.modified_equation(optimizer, loss, 4),
+        bea.modified_equation(optimizer, loss, 2),
+    )
     for h, error in zip(study.hs, study.errors):
         run = bea.run(optimizer, loss, START, h, round(0.1 / h), memory=slow.memory(START, h))
-        assert np.isclose(error, np.linalg.norm(bea.flow(equation, START, h, round(0.1 / h)) - run, axis=1).max())
+        assert np.isclose(
+            error, np.linalg.norm(bea.flow(equation, START, h, round(0.1 / h)) - run, axis=1).max()
+        )
     rest = bea.order_study(optimizer, loss, START, 0.1, [4e-3, 2e-3], order=2, start="rest")
     run = bea.run(optimizer, loss, START, 2e-3, 50)
-    assert np.isclose(rest.errors[1], np.linalg.norm(bea.flow(equation, START, 2e-3, 50) - run, axis=1).max())
+    assert np.isclose(
+        rest.errors[1], np.linalg.norm(bea.flow(equation, START, 2e-3, 50) - run, axis=1).max()
+    )
 
 
 def test_studies_refuse_what_gives_no_slope():
-    ask = lambda **k: bea.order_study(OPTIMIZERS["adam"], bea.bilinear(), START, **{"horizon": 0.1, "hs": [4e-3, 2e-3], **k})  # noqa: E731
+    def ask(**k):
+        return bea.order_study(
+            OPTIMIZERS["adam"], bea.bilinear(), START, **{"horizon": 0.1, "hs": [4e-3, 2e-3], **k}
+        )  # noqa: E731
     with pytest.raises(ValueError, match="does not divide the horizon 0.1"):
         ask(hs=[4e-3, 3e-3])
     with pytest.raises(ValueError, match="does not divide the horizon"):
@@ -210,7 +271,9 @@ def test_studies_refuse_what_gives_no_slope():
         ask(order=2.5)
 
 
-@pytest.mark.parametrize("hs, errors", [([0.1], [0.2]), ([0.1, 0.05], [0.2]), ([0.1, 0.0], [0.2, 0.1])])
+@pytest.mark.parametrize(
+    "hs, errors", [([0.1], [0.2]), ([0.1, 0.05], [0.2]), ([0.1, 0.0], [0.2, 0.1])]
+)
 def test_a_study_needs_two_positive_steps_and_an_error_for_each(hs, errors):
     with pytest.raises(ValueError, match="two positive step sizes or more, and an error for each"):
         bea.Study(np.array(hs), np.array(errors))

@@ -23,7 +23,11 @@ def torch_path(problem, make):
     path = [np.array(START)]
     for _ in range(STEPS):
         optimizer.zero_grad()
-        loss = 0.5 * (1.5 - 2 * theta[0] * theta[1]) ** 2 if signed is None else torch.nn.functional.softplus(-(signed @ theta)).mean()
+        loss = (
+            0.5 * (1.5 - 2 * theta[0] * theta[1]) ** 2
+            if signed is None
+            else torch.nn.functional.softplus(-(signed @ theta)).mean()
+        )
         loss.backward()
         optimizer.step()
         path.append(theta.detach().numpy().copy())
@@ -36,7 +40,10 @@ def signed_features():
     from sklearn.preprocessing import StandardScaler
 
     data = load_breast_cancer()
-    return StandardScaler().fit_transform(data.data[:, :2]) * np.where(data.target == 1, 1.0, -1.0)[:, None]
+    return (
+        StandardScaler().fit_transform(data.data[:, :2])
+        * np.where(data.target == 1, 1.0, -1.0)[:, None]
+    )
 
 
 def optax_path(problem, make):
@@ -47,7 +54,11 @@ def optax_path(problem, make):
         signed = None if problem == "bilinear" else jax.numpy.array(signed_features())
 
         def loss(theta):
-            return 0.5 * (1.5 - 2 * theta[0] * theta[1]) ** 2 if signed is None else jax.numpy.logaddexp(0, -(signed @ theta)).mean()
+            return (
+                0.5 * (1.5 - 2 * theta[0] * theta[1]) ** 2
+                if signed is None
+                else jax.numpy.logaddexp(0, -(signed @ theta)).mean()
+            )
 
         theta = jax.numpy.array(START)
         optimizer, gradient = make(optax), jax.jit(jax.grad(loss))
@@ -62,21 +73,51 @@ def optax_path(problem, make):
 
 TORCH = {
     "SGD": (bea.gradient_descent(), lambda torch, p: torch.optim.SGD(p, lr=H)),
-    "SGD, momentum": (bea.heavy_ball(BETA), lambda torch, p: torch.optim.SGD(p, lr=H, momentum=BETA)),
-    "SGD, Nesterov": (bea.nesterov(BETA), lambda torch, p: torch.optim.SGD(p, lr=H, momentum=BETA, nesterov=True)),
-    "RMSprop": (bea.rmsprop(RHO, EPSILON, epsilon_inside=False), lambda torch, p: torch.optim.RMSprop(p, lr=H, alpha=RHO, eps=EPSILON)),
-    "Adam": (bea.adam(BETA, RHO, EPSILON, epsilon_inside=False), lambda torch, p: torch.optim.Adam(p, lr=H, betas=(BETA, RHO), eps=EPSILON)),
+    "SGD, momentum": (
+        bea.heavy_ball(BETA),
+        lambda torch, p: torch.optim.SGD(p, lr=H, momentum=BETA),
+    ),
+    "SGD, Nesterov": (
+        bea.nesterov(BETA),
+        lambda torch, p: torch.optim.SGD(p, lr=H, momentum=BETA, nesterov=True),
+    ),
+    "RMSprop": (
+        bea.rmsprop(RHO, EPSILON, epsilon_inside=False),
+        lambda torch, p: torch.optim.RMSprop(p, lr=H, alpha=RHO, eps=EPSILON),
+    ),
+    "Adam": (
+        bea.adam(BETA, RHO, EPSILON, epsilon_inside=False),
+        lambda torch, p: torch.optim.Adam(p, lr=H, betas=(BETA, RHO), eps=EPSILON),
+    ),
 }
 OPTAX = {
     "sgd": (bea.gradient_descent(), lambda optax: optax.sgd(H)),
     "sgd, momentum": (bea.heavy_ball(BETA), lambda optax: optax.sgd(H, momentum=BETA)),
     "sgd, Nesterov": (bea.nesterov(BETA), lambda optax: optax.sgd(H, momentum=BETA, nesterov=True)),
-    "ema": (bea.heavy_ball(BETA, damped=True), lambda optax: optax.chain(optax.ema(BETA, debias=False), optax.scale(-H))),
-    "rmsprop, eps inside": (bea.rmsprop(RHO, EPSILON), lambda optax: optax.rmsprop(H, decay=RHO, eps=EPSILON)),
-    "rmsprop, eps outside": (bea.rmsprop(RHO, EPSILON, epsilon_inside=False), lambda optax: optax.rmsprop(H, decay=RHO, eps=EPSILON, eps_in_sqrt=False)),
-    "rmsprop, bias correction": (bea.rmsprop(RHO, EPSILON, bias_correction=True), lambda optax: optax.rmsprop(H, decay=RHO, eps=EPSILON, bias_correction=True)),
-    "adam, eps inside": (bea.adam(BETA, RHO, EPSILON), lambda optax: optax.adam(H, b1=BETA, b2=RHO, eps=0.0, eps_root=EPSILON)),
-    "adam, eps outside": (bea.adam(BETA, RHO, EPSILON, epsilon_inside=False), lambda optax: optax.adam(H, b1=BETA, b2=RHO, eps=EPSILON)),
+    "ema": (
+        bea.heavy_ball(BETA, damped=True),
+        lambda optax: optax.chain(optax.ema(BETA, debias=False), optax.scale(-H)),
+    ),
+    "rmsprop, eps inside": (
+        bea.rmsprop(RHO, EPSILON),
+        lambda optax: optax.rmsprop(H, decay=RHO, eps=EPSILON),
+    ),
+    "rmsprop, eps outside": (
+        bea.rmsprop(RHO, EPSILON, epsilon_inside=False),
+        lambda optax: optax.rmsprop(H, decay=RHO, eps=EPSILON, eps_in_sqrt=False),
+    ),
+    "rmsprop, bias correction": (
+        bea.rmsprop(RHO, EPSILON, bias_correction=True),
+        lambda optax: optax.rmsprop(H, decay=RHO, eps=EPSILON, bias_correction=True),
+    ),
+    "adam, eps inside": (
+        bea.adam(BETA, RHO, EPSILON),
+        lambda optax: optax.adam(H, b1=BETA, b2=RHO, eps=0.0, eps_root=EPSILON),
+    ),
+    "adam, eps outside": (
+        bea.adam(BETA, RHO, EPSILON, epsilon_inside=False),
+        lambda optax: optax.adam(H, b1=BETA, b2=RHO, eps=EPSILON),
+    ),
 }
 
 
@@ -85,7 +126,12 @@ OPTAX = {
 def test_pytorch_walks_the_same_path(name, problem):
     """50 steps of 0.01, beta 0.8, rho 0.95, eps 1e-3: equal to 1e-12."""
     optimizer, make = TORCH[name]
-    np.testing.assert_allclose(bea.run(optimizer, PROBLEMS[problem], START, H, STEPS), torch_path(problem, make), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        bea.run(optimizer, PROBLEMS[problem], START, H, STEPS),
+        torch_path(problem, make),
+        rtol=1e-12,
+        atol=1e-12,
+    )
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -93,13 +139,22 @@ def test_pytorch_walks_the_same_path(name, problem):
 def test_optax_walks_the_same_path(name, problem):
     """As above; optax's ``eps_root`` is the paper's epsilon inside the root."""
     optimizer, make = OPTAX[name]
-    np.testing.assert_allclose(bea.run(optimizer, PROBLEMS[problem], START, H, STEPS), optax_path(problem, make), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        bea.run(optimizer, PROBLEMS[problem], START, H, STEPS),
+        optax_path(problem, make),
+        rtol=1e-12,
+        atol=1e-12,
+    )
 
 
 def test_control_the_conventions_are_told_apart():
     """Epsilon on the wrong side of the root, no bias correction, or the other momentum: paths differ by more than 1e-5."""
     path = torch_path("bilinear", TORCH["Adam"][1])
-    for wrong in (bea.adam(BETA, RHO, EPSILON), bea.adam(BETA, RHO, EPSILON, epsilon_inside=False, bias_correction=False), bea.nesterov(BETA)):
+    for wrong in (
+        bea.adam(BETA, RHO, EPSILON),
+        bea.adam(BETA, RHO, EPSILON, epsilon_inside=False, bias_correction=False),
+        bea.nesterov(BETA),
+    ):
         assert abs(bea.run(wrong, bea.bilinear(), START, H, STEPS) - path).max() > 1e-5
     heavy = torch_path("bilinear", TORCH["SGD, momentum"][1])
     for wrong in (bea.nesterov(BETA), bea.heavy_ball(BETA, damped=True)):
@@ -110,13 +165,20 @@ def test_gradients_and_hessians_are_jaxs():
     jax = pytest.importorskip("jax", reason="JAX is not installed (make peers)")
     with jax.enable_x64(True):
         signed = jax.numpy.array(signed_features())
-        losses = {"bilinear": lambda t: 0.5 * (1.5 - 2 * t[0] * t[1]) ** 2, "logistic": lambda t: jax.numpy.logaddexp(0, -(signed @ t)).mean()}
+        losses = {
+            "bilinear": lambda t: 0.5 * (1.5 - 2 * t[0] * t[1]) ** 2,
+            "logistic": lambda t: jax.numpy.logaddexp(0, -(signed @ t)).mean(),
+        }
         for name, loss in losses.items():
             for theta in ((0.9, 1.5), (-0.4, 0.3)):
                 point = jax.numpy.array(theta)
                 np.testing.assert_allclose(PROBLEMS[name].value(theta), loss(point), rtol=1e-13)
-                np.testing.assert_allclose(PROBLEMS[name].gradient(theta), jax.grad(loss)(point), rtol=1e-12, atol=1e-14)
-                np.testing.assert_allclose(PROBLEMS[name].hessian(theta), jax.hessian(loss)(point), rtol=1e-11, atol=1e-14)
+                np.testing.assert_allclose(
+                    PROBLEMS[name].gradient(theta), jax.grad(loss)(point), rtol=1e-12, atol=1e-14
+                )
+                np.testing.assert_allclose(
+                    PROBLEMS[name].hessian(theta), jax.hessian(loss)(point), rtol=1e-11, atol=1e-14
+                )
 
 
 def test_two_terms_by_automatic_differentiation():

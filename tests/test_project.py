@@ -30,7 +30,9 @@ def project_files():
     """Every file of the project as git sees it, new ones included, ignored ones not."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [ROOT / name for name in sorted(set(names.split("\0"))) if name and (ROOT / name).is_file()]
+    return [
+        ROOT / name for name in sorted(set(names.split("\0"))) if name and (ROOT / name).is_file()
+    ]
 
 
 def lines_of(path):
@@ -82,7 +84,9 @@ def test_constraints_are_names_and_versions_only():
 
 def test_requirements_are_all_pinned():
     for name in [*REQUIREMENTS, "binder/requirements.txt"]:
-        lines = [line for line in read(name).splitlines() if line and not line.startswith(("#", "-"))]
+        lines = [
+            line for line in read(name).splitlines() if line and not line.startswith(("#", "-"))
+        ]
         assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!]+", line)] == [], name
 
 
@@ -100,7 +104,10 @@ def test_extras_are_installed_within_their_bounds():
     for name, lines in extras.items():
         pins = pins_of(files[name])
         for requirement in map(Requirement, lines):
-            assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), (name, requirement)
+            assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), (
+                name,
+                requirement,
+            )
 
 
 def test_one_version():
@@ -118,7 +125,9 @@ def pages_of_toc():
             return [page for item in node for page in walk(item)]
         if isinstance(node, dict):
             own = [node[key] for key in ("root", "file") if key in node]
-            return own + [page for value in node.values() if isinstance(value, list) for page in walk(value)]
+            return own + [
+                page for value in node.values() if isinstance(value, list) for page in walk(value)
+            ]
         return []
 
     return walk(yaml.safe_load(read("_toc.yml")))
@@ -128,14 +137,22 @@ def test_toc_and_chapters_agree():
     pages = pages_of_toc()
     assert len(pages) == len(set(pages))
     written = [path for path in (ROOT / "chapters").rglob("*") if path.suffix in (".ipynb", ".md")]
-    written = [path for path in written if not any(part.startswith(".") for part in path.parts[len(ROOT.parts) :])]
-    assert sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in written) == sorted(pages)
+    written = [
+        path
+        for path in written
+        if not any(part.startswith(".") for part in path.parts[len(ROOT.parts) :])
+    ]
+    assert sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in written) == sorted(
+        pages
+    )
 
 
 def test_run_times_are_of_these_chapters():
     page = read("chapters/run_times.md")
     rows = re.findall(r"^\| \[.*\]\((\w+)\.ipynb\) \| ([\d.]+) \| (\d+) \|$", page, re.M)
-    assert sorted(name for name, _, _ in rows) == sorted(p.stem for p in (ROOT / "chapters").glob("*.ipynb"))
+    assert sorted(name for name, _, _ in rows) == sorted(
+        p.stem for p in (ROOT / "chapters").glob("*.ipynb")
+    )
     assert all(float(seconds) <= float(limit) for _, seconds, limit in rows)
 
 
@@ -248,13 +265,17 @@ def imports_of_library():
         place = path.relative_to(folder)
         name = place.parts[0].removesuffix(".py")
         if name != "__init__":
-            graph.setdefault(name, set()).update(imports_of(path.read_text(encoding="utf-8"), len(place.parts) - 1))
+            graph.setdefault(name, set()).update(
+                imports_of(path.read_text(encoding="utf-8"), len(place.parts) - 1)
+            )
     return {name: imported - {name} for name, imported in graph.items()}
 
 
 def problems_of_imports(graph):
     """What is wrong in {module: modules it imports}."""
-    problems = [f"{name} has no layer: give it one in LAYERS" for name in graph if name not in LAYER]
+    problems = [
+        f"{name} has no layer: give it one in LAYERS" for name in graph if name not in LAYER
+    ]
     for name, imported in graph.items():
         for other in sorted(imported):
             if other not in LAYER:
@@ -281,7 +302,10 @@ def test_imports_run_one_way():
         {"optimizers": imports_of("from . import flow")},
         {"optimizers": imports_of("def f():\n    import bea.flow")},
         {"modified": imports_of("import bea")},
-        {"series": imports_of("from .losses import Loss"), "losses": imports_of("from bea import series")},
+        {
+            "series": imports_of("from .losses import Loss"),
+            "losses": imports_of("from bea import series"),
+        },
         {"something_new": set()},
     ],
 )

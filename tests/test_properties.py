@@ -29,7 +29,9 @@ def float_series(draw, lengths=(1, 6), leading=(-1.5, 1.5), shape=()):
     """A series of floats: P_k of degree k, its constant P_0 within the bounds."""
     length = draw(st.integers(*lengths))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    rows = [[rng.uniform(*leading, shape)]] + [list(rng.uniform(-1, 1, (k + 1, *shape))) for k in range(1, length)]
+    rows = [[rng.uniform(*leading, shape)]] + [
+        list(rng.uniform(-1, 1, (k + 1, *shape))) for k in range(1, length)
+    ]
     return Series.from_polynomials([[np.asarray(c) for c in row] for row in rows])
 
 
@@ -40,7 +42,9 @@ def exact_polynomials(draw, length=4):
 
 
 def of(polynomials):
-    return Series.from_polynomials([[np.array(c, dtype=object) for c in row] for row in polynomials])
+    return Series.from_polynomials(
+        [[np.array(c, dtype=object) for c in row] for row in polynomials]
+    )
 
 
 def close(left, right):
@@ -125,7 +129,9 @@ def test_composition_is_the_sum_of_powers(a, degree):
     small = a - a.leading
     terms = [small**n * (1 / factorial(n)) for n in range(len(a))]
     close(np.exp(small), sum(terms[1:], terms[0]))
-    close(np.sin(small), sum(((-1) ** (n // 2) * t for n, t in enumerate(terms) if n % 2), 0 * small))
+    close(
+        np.sin(small), sum(((-1) ** (n // 2) * t for n, t in enumerate(terms) if n % 2), 0 * small)
+    )
     power = a * 0 + 1
     for _ in range(degree):
         power = power * a
@@ -143,8 +149,13 @@ def test_the_resolvent_solves_its_recursion_exactly(polynomials, decay):
     m = Average(identity, beta).along(of(polynomials))
     for k, row in enumerate(polynomials):
         for s in range(-1, 5):
-            value, before = (sum(c * sp.Integer(t) ** j for j, c in enumerate(m.coefficients[k])) for t in (s, s - 1))
-            assert value == beta * before + (1 - beta) * sum(c * sp.Integer(s) ** j for j, c in enumerate(row))
+            value, before = (
+                sum(c * sp.Integer(t) ** j for j, c in enumerate(m.coefficients[k]))
+                for t in (s, s - 1)
+            )
+            assert value == beta * before + (1 - beta) * sum(
+                c * sp.Integer(s) ** j for j, c in enumerate(row)
+            )
 
 
 @fixed
@@ -154,7 +165,10 @@ def test_the_resolvent_is_the_brute_force_sum(polynomials, decay, s):
     series = Average(identity, exact(decay)).along(of(polynomials))
     for k, row in enumerate(polynomials):
         row = [Fraction(int(c.p), int(c.q)) for c in row]
-        total = sum(float(decay) ** i * float(sum(c * (s - i) ** j for j, c in enumerate(row))) for i in range(400))
+        total = sum(
+            float(decay) ** i * float(sum(c * (s - i) ** j for j, c in enumerate(row)))
+            for i in range(400)
+        )
         found = sum(float(c) * float(s) ** j for j, c in enumerate(series.coefficients[k]))
         assert abs(found - (1 - float(decay)) * total) < 1e-9 * (1 + abs(found))
 
@@ -176,14 +190,20 @@ def test_moments_solve_their_recurrence(decay, count):
     beta = exact(decay)
     found = moments(beta, count)
     for r in range(1, count):
-        assert sp.simplify(found[r] - beta * sum(sp.binomial(r, i) * found[i] for i in range(r + 1))) == 0
+        assert (
+            sp.simplify(found[r] - beta * sum(sp.binomial(r, i) * found[i] for i in range(r + 1)))
+            == 0
+        )
 
 
 @fixed
 @given(st.lists(FRACTIONS, min_size=1, max_size=6), st.lists(FRACTIONS, min_size=1, max_size=6))
 def test_sums_are_linear(left, right):
     size = max(len(left), len(right))
-    p, q = (np.array([exact(c) for c in (*row, *[Fraction(0)] * (size - len(row)))], dtype=object) for row in (left, right))
+    p, q = (
+        np.array([exact(c) for c in (*row, *[Fraction(0)] * (size - len(row)))], dtype=object)
+        for row in (left, right)
+    )
     assert np.array_equal(antidifference(p + 3 * q), antidifference(p) + 3 * antidifference(q))
 
 
@@ -191,21 +211,29 @@ def test_sums_are_linear(left, right):
 
 
 @fixed
-@given(st.fractions(Fraction(1, 5), 3, max_denominator=5), FRACTIONS.filter(bool), st.integers(1, 8))
+@given(
+    st.fractions(Fraction(1, 5), 3, max_denominator=5), FRACTIONS.filter(bool), st.integers(1, 8)
+)
 def test_gradient_descent_on_a_parabola_is_a_logarithm(curvature, start, order):
     """(1 - h c)^(t/h) = exp(t log(1 - h c)/h), so f_k = -c^(k+1)/(k+1) theta, exactly."""
     # a whole number, given alone, would count as a float
     start = start if start.denominator > 1 else start + Fraction(1, 7)
-    equation = bea.modified_equation(bea.gradient_descent(), bea.quadratic([exact(curvature)]), order)
+    equation = bea.modified_equation(
+        bea.gradient_descent(), bea.quadratic([exact(curvature)]), order
+    )
     found = equation.coefficients([start])
-    assert [f[0] for f in found] == [-exact(curvature) ** (k + 1) / (k + 1) * exact(start) for k in range(order)]
+    assert [f[0] for f in found] == [
+        -(exact(curvature) ** (k + 1)) / (k + 1) * exact(start) for k in range(order)
+    ]
 
 
 @fixed
 @given(st.floats(0, 0.9), st.floats(0.2, 3), st.integers(2, 7))
 def test_heavy_ball_on_a_parabola_is_a_root(beta, curvature, order):
     """The multiplier z of theta solves z^2 - (1 + beta - h c (1 - beta)) z + beta = 0; exp(h sum f_k h^k) = z up to h^(order+1)."""
-    coefficients = bea.modified_equation(bea.heavy_ball(beta, damped=True), bea.quadratic([curvature]), order).coefficients([1.0])[:, 0]
+    coefficients = bea.modified_equation(
+        bea.heavy_ball(beta, damped=True), bea.quadratic([curvature]), order
+    ).coefficients([1.0])[:, 0]
     misses = []
     for h in (0.02 * (1 - beta), 0.01 * (1 - beta)):
         b = 1 + beta - h * curvature * (1 - beta)
@@ -215,13 +243,23 @@ def test_heavy_ball_on_a_parabola_is_a_root(beta, curvature, order):
 
 
 @fixed
-@given(st.integers(0, 2**32), st.permutations(range(3)), st.sampled_from(["adam", "nesterov", "signum"]))
+@given(
+    st.integers(0, 2**32),
+    st.permutations(range(3)),
+    st.sampled_from(["adam", "nesterov", "signum"]),
+)
 def test_equations_turn_with_their_coordinates(seed, order, name):
     """Coordinates in another order give the same numbers in that order."""
     x = sp.symbols("x:3")
     loss = x[0] ** 2 * x[1] + sp.exp(x[1] - x[2]) + x[2] ** 4 / 4 + x[0]
-    optimizer = {"adam": bea.adam(0.7, 0.8, 0.01), "nesterov": bea.nesterov(0.6), "signum": bea.signum(0.5, 0.1)}[name]
+    optimizer = {
+        "adam": bea.adam(0.7, 0.8, 0.01),
+        "nesterov": bea.nesterov(0.6),
+        "signum": bea.signum(0.5, 0.1),
+    }[name]
     theta = np.random.default_rng(seed).uniform(-1, 1, 3)
     plain = bea.modified_equation(optimizer, bea.Loss(loss, x), 3).coefficients(theta)
-    turned = bea.modified_equation(optimizer, bea.Loss(loss, [x[i] for i in order]), 3).coefficients(theta[list(order)])
+    turned = bea.modified_equation(
+        optimizer, bea.Loss(loss, [x[i] for i in order]), 3
+    ).coefficients(theta[list(order)])
     np.testing.assert_allclose(turned, plain[:, list(order)], rtol=1e-9, atol=1e-9)

@@ -22,7 +22,9 @@ def block(word):
 def names():
     """What the page's blocks on PyTorch define."""
     pytest.importorskip("torch", reason="PyTorch is not installed (make peers)")
-    defined = {"__name__": "__main__"}  # as in a script, so that Dask sends the functions themselves
+    defined = {
+        "__name__": "__main__"
+    }  # as in a script, so that Dask sends the functions themselves
     exec(block("def torch_loss"), defined)
     exec(block("def measure"), defined)
     return defined
@@ -41,10 +43,16 @@ def test_the_first_sweep(monkeypatch, tmp_path):
     defined = {"__name__": "page"}
     exec(block("def final_distance"), defined)
     exec(block("typical ="), defined)
-    assert defined["typical"].dims == ("h",) and dict(defined["found"].sizes) == {"beta": 3, "h": 3, "repeat": 5}
+    assert defined["typical"].dims == ("h",) and dict(defined["found"].sizes) == {
+        "beta": 3,
+        "h": 3,
+        "repeat": 5,
+    }
     first = defined["found"]
     exec(block('folder="final_distance"'), defined)
-    assert first.identical(defined["found"]) and len(list(Path("final_distance").glob("*.npz"))) == 45
+    assert (
+        first.identical(defined["found"]) and len(list(Path("final_distance").glob("*.npz"))) == 45
+    )
 
 
 def test_a_pytorch_model_agrees_with_our_network(names):
@@ -53,7 +61,9 @@ def test_a_pytorch_model_agrees_with_our_network(names):
     rng = np.random.default_rng(3)
     features, labels = rng.normal(size=(11, 3)), rng.integers(2, size=11)
     network = bea.Network((3, 4, 2))
-    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)
+    ).double()
     theirs = names["torch_loss"](model, torch.tensor(features), torch.tensor(labels), chunk=4)
     ours = network.loss(features, labels)
     first, second = np.arange(12).reshape(3, 4).T.ravel(), 16 + np.arange(8).reshape(4, 2).T.ravel()
@@ -61,7 +71,12 @@ def test_a_pytorch_model_agrees_with_our_network(names):
     points = rng.normal(size=(3, network.dimension))
     for point in (points, points[0]):
         np.testing.assert_allclose(theirs.value(point[..., order]), ours.value(point), rtol=1e-12)
-        np.testing.assert_allclose(theirs.gradient(point[..., order]), ours.gradient(point)[..., order], rtol=1e-10, atol=1e-14)
+        np.testing.assert_allclose(
+            theirs.gradient(point[..., order]),
+            ours.gradient(point)[..., order],
+            rtol=1e-10,
+            atol=1e-14,
+        )
     adam = bea.adam(0.9, 0.99, 1e-6)
     path = bea.run(adam, theirs, points[0, order], 0.01, 20)
     np.testing.assert_allclose(path, bea.run(adam, ours, points[0], 0.01, 20)[:, order], rtol=1e-9)
@@ -72,7 +87,13 @@ def tiny(seed, torch):
     images = torch.randn(12, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     kinds = torch.arange(12) % 2
     torch.manual_seed(seed)
-    layers = torch.nn.Conv2d(3, 4, 3), torch.nn.GroupNorm(2, 4), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(64, 2)
+    layers = (
+        torch.nn.Conv2d(3, 4, 3),
+        torch.nn.GroupNorm(2, 4),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(64, 2),
+    )
     layers[1].weight.data.fill_(8)  # soon learnt
     return torch.nn.Sequential(*layers), (images[:8], kinds[:8]), (images[8:], kinds[8:])
 
@@ -89,7 +110,9 @@ def test_the_call_for_a_cluster_with_a_tiny_network(names, monkeypatch, tmp_path
         return tiny(seed, torch)
 
     call = block("task = partial(measure")
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None
+    ) as cluster:
         defined = names | {"problem": problem, "cluster": cluster}
         try:
             exec(call, defined)
@@ -98,7 +121,11 @@ def test_the_call_for_a_cluster_with_a_tiny_network(names, monkeypatch, tmp_path
     found = defined["found"]
     assert dict(found.sizes) == {"beta": 5, "rho": 3, "repeat": 3}
     assert Path("cifar.nc").exists() and len(list(Path("cifar").glob("*.npz"))) == 45
-    assert np.isfinite(found.norm).all() and (found.step > 5).all() and found.accuracy.isin([0, 0.25, 0.5, 0.75, 1]).all()
+    assert (
+        np.isfinite(found.norm).all()
+        and (found.step > 5).all()
+        and found.accuracy.isin([0, 0.25, 0.5, 0.75, 1]).all()
+    )
     # one setting again, here, by another road: PyTorch's own Adam, which has epsilon outside the root
     rng = np.random.default_rng(np.random.SeedSequence(0).spawn(3)[1])
     model, (images, labels), _ = tiny(int(rng.integers(2**31)), torch)

@@ -30,7 +30,10 @@ def begun(logfile):
 
 def bits(dataset):
     """Everything of a Dataset, to the last bit."""
-    return {name: (v.dims, v.dtype, v.shape, v.values.tobytes()) for name, v in dataset.variables.items()}
+    return {
+        name: (v.dims, v.dtype, v.shape, v.values.tobytes())
+        for name, v in dataset.variables.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,9 @@ def pool():
 def client():
     distributed = pytest.importorskip("distributed", reason="Dask is not installed (make scale)")
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
@@ -88,7 +93,9 @@ def test_repeats_are_the_same_at_all_settings_and_differ_from_each_other():
 
 @pytest.mark.parametrize("form", ["netcdf", "zarr"])
 def test_a_dataset_is_saved_and_read_again(serial, form, tmp_path):
-    pytest.importorskip("netCDF4" if form == "netcdf" else "zarr", reason="not installed (make scale)")
+    pytest.importorskip(
+        "netCDF4" if form == "netcdf" else "zarr", reason="not installed (make scale)"
+    )
     if form == "netcdf":
         serial.to_netcdf(tmp_path / "found.nc", engine="netcdf4")
         again = xarray.load_dataset(tmp_path / "found.nc", engine="netcdf4")
@@ -145,7 +152,13 @@ def test_a_killed_worker_of_a_cluster_costs_nothing_but_what_it_had_in_hand(clie
 
 def test_a_killed_process_of_a_pool_leaves_what_is_finished(tmp_path):
     logfile, folder = str(tmp_path / "log"), str(tmp_path / "kept")
-    ask = partial(sweep, partial(deadly, logfile=logfile, folder=folder), {"a": range(9)}, repeats=1, folder=folder)
+    ask = partial(
+        sweep,
+        partial(deadly, logfile=logfile, folder=folder),
+        {"a": range(9)},
+        repeats=1,
+        folder=folder,
+    )
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         with pytest.raises(BrokenProcessPool) as caught:
             ask(executor=pool)
@@ -153,8 +166,12 @@ def test_a_killed_process_of_a_pool_leaves_what_is_finished(tmp_path):
     kept, lost = [int(p.stem) for p in Path(folder).glob("*.npz")], begun(logfile)
     assert len(kept) >= 4
     found, count = ask(), begun(logfile)
-    assert all(count[a] == 1 for a in kept) and sum(count.values()) == 9 + sum(lost.values()) - len(kept)
-    assert bits(found) == bits(sweep(partial(noted, logfile=str(tmp_path / "other")), {"a": range(9)}, repeats=1))
+    assert all(count[a] == 1 for a in kept) and sum(count.values()) == 9 + sum(lost.values()) - len(
+        kept
+    )
+    assert bits(found) == bits(
+        sweep(partial(noted, logfile=str(tmp_path / "other")), {"a": range(9)}, repeats=1)
+    )
 
 
 def test_a_sweep_that_is_killed_again_and_again_computes_nothing_twice(tmp_path):
@@ -175,12 +192,20 @@ def test_a_sweep_that_is_killed_again_and_again_computes_nothing_twice(tmp_path)
         assert program.wait() == -signal.SIGKILL
     kept = {int(p.stem) for p in folder.glob("*.npz")}
     assert 6 <= len(kept) < 8
-    found = sweep(partial(noted, logfile=logfile, pause=0.05), {"a": range(8)}, repeats=1, folder=folder)
+    found = sweep(
+        partial(noted, logfile=logfile, pause=0.05), {"a": range(8)}, repeats=1, folder=folder
+    )
     count = begun(logfile)
     assert set(count) == set(range(8)) and sum(count.values()) <= 8 + 2
-    assert bits(found) == bits(sweep(partial(noted, logfile=str(tmp_path / "other")), {"a": range(8)}, repeats=1))
+    assert bits(found) == bits(
+        sweep(partial(noted, logfile=str(tmp_path / "other")), {"a": range(8)}, repeats=1)
+    )
     again = begun(logfile)
-    assert bits(sweep(partial(noted, logfile=logfile, pause=0.05), {"a": range(8)}, repeats=1, folder=folder)) == bits(found)
+    assert bits(
+        sweep(
+            partial(noted, logfile=logfile, pause=0.05), {"a": range(8)}, repeats=1, folder=folder
+        )
+    ) == bits(found)
     assert begun(logfile) == again
 
 
@@ -199,7 +224,11 @@ def test_a_result_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         sweep(task, {"a": range(3)}, repeats=1, folder=tmp_path / "kept")
     monkeypatch.undo()
     left = sorted(p.name for p in (tmp_path / "kept").iterdir())
-    assert left[0] == "0000000.npz" and left[1].startswith("0000001.npz.") and left[2] == "question.json"
+    assert (
+        left[0] == "0000000.npz"
+        and left[1].startswith("0000001.npz.")
+        and left[2] == "question.json"
+    )
     sweep(task, {"a": range(3)}, repeats=1, folder=tmp_path / "kept")
     assert begun(tmp_path / "log") == {0: 1, 1: 2, 2: 1}
 
@@ -264,7 +293,9 @@ def test_functions_are_told_apart_by_code_and_bound_values_not_by_comments():
         return _Question(partial(names["f"], **bound), {}, None, 0).described()["code"]
 
     plain = "def f(x=1):\n    return x + 2"
-    assert digest(plain) == digest("# a comment\n\n" + plain.replace("\n    ", "\n    # another\n    "))
+    assert digest(plain) == digest(
+        "# a comment\n\n" + plain.replace("\n    ", "\n    # another\n    ")
+    )
     assert digest(plain) != digest(plain.replace("+ 2", "+ 3"))
     assert digest(plain) != digest(plain.replace("+ 2", "- 2"))
     assert digest(plain) != digest(plain.replace("x=1", "x=2"))

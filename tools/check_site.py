@@ -179,7 +179,9 @@ def main(folder):
     problems = problems_of_site(root, site) + leaks_in_site(root)
     if problems:
         raise SystemExit("The site has problems:\n  " + "\n  ".join(problems))
-    print(f"Checked: no page in {folder} needs another server, each can be found, and no solution of an assignment is there.")
+    print(
+        f"Checked: no page in {folder} needs another server, each can be found, and no solution of an assignment is there."
+    )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,11 @@ def student_copy(notebook):
         cell.metadata = nbformat.NotebookNode(
             {key: cell.metadata[key] for key in ("deletable", "editable") if key in cell.metadata}
         )
-        cell.source = cell.source.replace("<!-- BEGIN QUESTION -->", "").replace("<!-- END QUESTION -->", "").strip()
+        cell.source = (
+            cell.source.replace("<!-- BEGIN QUESTION -->", "")
+            .replace("<!-- END QUESTION -->", "")
+            .strip()
+        )
     notebook.cells = [cell for cell in notebook.cells if cell.source]
     return normalize(notebook)
 
@@ -54,7 +58,11 @@ def solution_sheet(notebook):
         if cell.cell_type == "raw":
             hidden = {"# BEGIN TESTS": True, "# END TESTS": False}.get(cell.source.strip(), hidden)
         elif not hidden:
-            lines = [line for line in cell.source.splitlines() if "# BEGIN SOLUTION" not in line and "# END SOLUTION" not in line]
+            lines = [
+                line
+                for line in cell.source.splitlines()
+                if "# BEGIN SOLUTION" not in line and "# END SOLUTION" not in line
+            ]
             cell.source = "\n".join(line.removesuffix("  # SOLUTION") for line in lines)
             cells.append(cell)
     notebook.cells = cells
@@ -75,7 +83,10 @@ def make(source, wheel):
     (stage / "requirements.txt").write_text(f"{UNPACKED}/{wheel.name}\n", encoding="utf-8")
     otter(stage, "assign", source.name, "dist", "--no-run-tests")
     STUDENT.mkdir(exist_ok=True)
-    write(student_copy(nbformat.read(stage / "dist" / "student" / source.name, 4)), STUDENT / source.name)
+    write(
+        student_copy(nbformat.read(stage / "dist" / "student" / source.name, 4)),
+        STUDENT / source.name,
+    )
     (zip_file,) = (stage / "dist" / "autograder").glob("*.zip")
     for folder in ("autograder", "solutions"):
         (BUILD / folder).mkdir(exist_ok=True)
@@ -87,9 +98,13 @@ def make(source, wheel):
 
 def otter(folder, *command):
     """Run a command of otter-grader in a folder."""
-    done = subprocess.run([sys.executable, "-m", "otter", *command], cwd=folder, text=True, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "otter", *command], cwd=folder, text=True, capture_output=True
+    )
     if done.returncode:
-        raise RuntimeError(f"{done.stdout}{done.stderr}\n`otter {' '.join(command)}` failed in {folder}")
+        raise RuntimeError(
+            f"{done.stdout}{done.stderr}\n`otter {' '.join(command)}` failed in {folder}"
+        )
 
 
 def points(folder, autograder, notebook):
@@ -112,7 +127,9 @@ def problems_of(source, stage):
     for notebook, wanted in ((right, of), (student, 0)):
         found = points(stage, autograder, notebook)
         if found != (wanted, of):
-            problems.append(f"{autograder.name} gives {notebook.name} {found[0]:g} of {found[1]:g} points, not {wanted} of {of}")
+            problems.append(
+                f"{autograder.name} gives {notebook.name} {found[0]:g} of {found[1]:g} points, not {wanted} of {of}"
+            )
     return problems
 
 

@@ -50,7 +50,9 @@ def handed_in(name, assignment, answers):
 
 
 def row(*cells):
-    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return (
+        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    )
 
 
 def cpu():
@@ -82,7 +84,14 @@ def of_assignment(source):
             messages = [test["message"] for test in found["tests"].values() if test.get("message")]
             right_reason = any(said in message for message in messages)
             told, total = told + right_reason, total + 1
-            lines.append(row(name, f"{points:g} of {question.points}", messages[0] if messages else "", "yes" if right_reason else "**no**"))
+            lines.append(
+                row(
+                    name,
+                    f"{points:g} of {question.points}",
+                    messages[0] if messages else "",
+                    "yes" if right_reason else "**no**",
+                )
+            )
     leaks = leaks_in([FOLDER / "student" / path.name for path in SOURCES], [source])
     overview = row(
         assignment.title,
@@ -107,7 +116,14 @@ def of_faults(source):
         result = mark(source, handed_in("faulty.ipynb", assignment, answers), Limits(seconds=10))
         entry = result["questions"]["half_step"]
         became = entry["fault"] or "; ".join(entry["errors"])
-        lines.append(row(title, became, f"{entry['points']:g} of {entry['of']}", f"{result['points']:g} of {assignment.points - 2 - entry['of']}"))
+        lines.append(
+            row(
+                title,
+                became,
+                f"{entry['points']:g} of {entry['of']}",
+                f"{result['points']:g} of {assignment.points - 2 - entry['of']}",
+            )
+        )
     return lines
 
 
@@ -149,7 +165,18 @@ def memory_of(pid):
 
 def run_class(source, folder, out, stop_at=None):
     """Run the grader in a process; kill it when ``stop_at`` results are there.  (seconds, CPU seconds, memory)."""
-    command = [sys.executable, "-m", "bea_course.grade", str(folder), "--out", str(out), "--assignment", str(source), "--jobs", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "bea_course.grade",
+        str(folder),
+        "--out",
+        str(out),
+        "--assignment",
+        str(source),
+        "--jobs",
+        "2",
+    ]
     start, used, most = time.perf_counter(), cpu(), 0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while process.poll() is None:
@@ -175,7 +202,9 @@ def of_class(source):
     each = second[1] / (SIZE - len(kept))
     right = read_assignment(source).points - 2
     full = sum(result["points"] == right for result in found.values())
-    stopped = sum(any(entry.get("fault") for entry in r["questions"].values()) for r in found.values())
+    stopped = sum(
+        any(entry.get("fault") for entry in r["questions"].values()) for r in found.values()
+    )
     results, marked = grade(source, folder, out, quiet=True)
     return [
         f"- {SIZE} submissions of assignment 5, two at a time: {wall:.0f} seconds by the clock, {each:.1f} CPU seconds each.",
@@ -198,7 +227,9 @@ def kept(name, measure):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keep", action="store_true", help="measure only what is not in _build/course-report yet")
+    parser.add_argument(
+        "--keep", action="store_true", help="measure only what is not in _build/course-report yet"
+    )
     if not parser.parse_args().keep:
         shutil.rmtree(ROOT / "_build" / "course-report", ignore_errors=True)
     adam = next(path for path in SOURCES if path.name.startswith("05"))
@@ -208,7 +239,14 @@ def main():
     for source in SOURCES:
         line, wrong = kept(source.stem, lambda source=source: of_assignment(source))
         overview.append(line)
-        tables += ["", f"### {read_assignment(source).title}", "", "| question | points | what the checks say | the expected reason |", "|---|---|---|---|", *wrong]
+        tables += [
+            "",
+            f"### {read_assignment(source).title}",
+            "",
+            "| question | points | what the checks say | the expected reason |",
+            "|---|---|---|---|",
+            *wrong,
+        ]
     broken = kept("faults", lambda: of_faults(adam))
     text = [
         "# The assignments, measured",

@@ -26,21 +26,30 @@ def squeezed(text):
 def public():
     """What is published anyway: the text of the chapters and of the library."""
     paths = [*(ROOT / "chapters").glob("*.*"), *(ROOT / "lib" / "bea").rglob("*.py")]
-    return "".join(squeezed(words_of(path.name, path.read_bytes())) for path in sorted(paths) if path.is_file())
+    return "".join(
+        squeezed(words_of(path.name, path.read_bytes())) for path in sorted(paths) if path.is_file()
+    )
 
 
 def secrets_of(source, hidden_tests=True):
     """The lines, squeezed, of the solutions and hidden tests of an assignment that stand nowhere in public."""
     secrets = set()
     for question in read_assignment(source).questions:
-        texts = [question.solution, *(test.source for test in question.tests if test.hidden and hidden_tests)]
+        texts = [
+            question.solution,
+            *(test.source for test in question.tests if test.hidden and hidden_tests),
+        ]
         lines = {squeezed(line) for text in texts for line in text.splitlines()}
         # what the question itself says, such as a function's first line
-        given = squeezed(question.text) + "".join(squeezed(t.source) for t in question.tests if not t.hidden)
+        given = squeezed(question.text) + "".join(
+            squeezed(t.source) for t in question.tests if not t.hidden
+        )
         secrets |= {
             line
             for line in lines
-            if len(line) >= SHORTEST and line not in given and not line.startswith(("def", "import", "from"))
+            if len(line) >= SHORTEST
+            and line not in given
+            and not line.startswith(("def", "import", "from"))
         }
     return frozenset(line for line in secrets if line not in public())
 
@@ -89,7 +98,9 @@ def leaks_in(paths, sources=SOURCES, hidden_tests=True):
             continue
         text = squeezed(words_of(path.name, path.read_bytes()))
         for source, lines in secrets.items():
-            found += [f"{path}: holds of {source.stem} `{line}`" for line in sorted(lines) if line in text]
+            found += [
+                f"{path}: holds of {source.stem} `{line}`" for line in sorted(lines) if line in text
+            ]
     return found
 
 

@@ -51,7 +51,10 @@ SWAPPED = {
 
 def changes_of(node):
     """(attribute, its new value) for every way to change one node."""
-    if isinstance(node, (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.AugAssign)) and type(node.op) in SWAPPED:
+    if (
+        isinstance(node, (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.AugAssign))
+        and type(node.op) in SWAPPED
+    ):
         yield "op", SWAPPED[type(node.op)]()
     if isinstance(node, ast.Compare):
         for k, operator in enumerate(node.ops):
@@ -95,7 +98,12 @@ def mutants_of(source, every=1):
             setattr(twin, attribute, value)
             shown = node.test if attribute == "test" else node
             after = twin.test if attribute == "test" else twin
-            yield node.lineno, ast.unparse(shown), ast.unparse(after), ast.fix_missing_locations(changed)
+            yield (
+                node.lineno,
+                ast.unparse(shown),
+                ast.unparse(after),
+                ast.fix_missing_locations(changed),
+            )
 
 
 class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -138,12 +146,25 @@ def survives(module, path, tree, limit=LIMIT):
         import pytest
         from hypothesis import Phase, settings
 
-        settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate], database=None, derandomize=True)
+        settings.register_profile(
+            "mutants", phases=[Phase.explicit, Phase.generate], database=None, derandomize=True
+        )
         settings.load_profile("mutants")
         sys.meta_path.insert(0, Changed(f"bea.{module}", path, tree))
         os.chdir(ROOT)
         files = [f"tests/{name}.py" for name in TESTS[module]]
-        quiet = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "ignore"]
+        quiet = [
+            "-x",
+            "-q",
+            "-n",
+            "0",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+            "-W",
+            "ignore",
+        ]
         code = int(pytest.main([*quiet, *files]) != 0)
     finally:
         os._exit(code)
@@ -154,7 +175,10 @@ def write(path, module, found):
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     results[module] = found
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(dict(sorted(results.items())), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.write_text(
+        json.dumps(dict(sorted(results.items())), indent=1, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
     new.replace(path)
 
 
@@ -162,7 +186,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("modules", nargs="+", choices=TESTS)
     parser.add_argument("--every", type=int, default=1, help="take every so-manieth mutant")
-    parser.add_argument("--write", type=Path, help="the JSON file that keeps the results, module by module")
+    parser.add_argument(
+        "--write", type=Path, help="the JSON file that keeps the results, module by module"
+    )
     given = parser.parse_args()
     # loaded once, before the forks; not bea itself
     import hypothesis  # noqa: F401

@@ -1,6 +1,6 @@
 """Run every notebook once and write the page chapters/run_times.md.
 
-    python tools/run_times.py [--limit SECONDS] chapters/*.ipynb
+python tools/run_times.py [--limit SECONDS] chapters/*.ipynb
 """
 
 import argparse
@@ -46,7 +46,9 @@ def page(times, limit, here, date):
     """The page's text; `times` lists (file name without its ending, title, seconds), and `here` is the
     limit on this machine."""
     return TEXT.format(
-        rows="\n".join(f"| [{title}]({name}.ipynb) | {s:.1f} | {here:.0f} |" for name, title, s in times),
+        rows="\n".join(
+            f"| [{title}]({name}.ipynb) | {s:.1f} | {here:.0f} |" for name, title, s in times
+        ),
         total=sum(seconds for _, _, seconds in times),
         limit=limit,
         date=date,
@@ -69,7 +71,9 @@ def main():
         notebook, seconds = execute(path, here)
         times.append((path.stem, title_of(notebook), seconds))
         print(f"{seconds:.1f} s")
-    PAGE.write_text(page(times, arguments.limit, here, datetime.date.today().isoformat()), encoding="utf-8")
+    PAGE.write_text(
+        page(times, arguments.limit, here, datetime.date.today().isoformat()), encoding="utf-8"
+    )
     print(f"wrote {PAGE}")
 
 

@@ -2,10 +2,22 @@
 
 WRONG = {
     "pair": [
-        (None, "def pair(f, x, h, a):\n    return x + (1 + a) * h * f(x) + (1 - a) * h * f(x)", "at x in both steps"),
-        (None, "def pair(f, x, h, a):\n    x = x + (1 - a) * h * f(x)\n    return x + (1 + a) * h * f(x)", "the long one must"),
+        (
+            None,
+            "def pair(f, x, h, a):\n    return x + (1 + a) * h * f(x) + (1 - a) * h * f(x)",
+            "at x in both steps",
+        ),
+        (
+            None,
+            "def pair(f, x, h, a):\n    x = x + (1 - a) * h * f(x)\n    return x + (1 + a) * h * f(x)",
+            "the long one must",
+        ),
         ("* h", "* h / 2", "only half of it"),
-        (None, "def pair(f, x, h, a):\n    x = x + h * f(x)\n    return x + h * f(x)", "`a` is missing"),
+        (
+            None,
+            "def pair(f, x, h, a):\n    x = x + h * f(x)\n    return x + h * f(x)",
+            "`a` is missing",
+        ),
         ("x +", "x -", "against f"),
         ("return x + (1 - a) * h * f(x)", "return x", "not where two steps"),
     ],

@@ -11,7 +11,11 @@ WRONG = {
         ("- c", "", "c is missing"),
         ("sp.Rational(1, 2)", "1", "coefficient of h^1"),
         ("sp.Rational(1, 3) - c", "sp.Rational(1, 3) - c / 2", "coefficient of h^2"),
-        ("[lam, lam**2 * (sp.Rational(1, 2) - c), lam**3 * (sp.Rational(1, 3) - c)]", "[-lam, lam**2 * (c - sp.Rational(1, 2)), lam**3 * (c - sp.Rational(1, 3))]", "the signs"),
+        (
+            "[lam, lam**2 * (sp.Rational(1, 2) - c), lam**3 * (sp.Rational(1, 3) - c)]",
+            "[-lam, lam**2 * (c - sp.Rational(1, 2)), lam**3 * (c - sp.Rational(1, 3))]",
+            "the signs",
+        ),
         (None, "rate = lam", "a list of three"),
     ],
     "terms": [

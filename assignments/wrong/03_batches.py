@@ -3,15 +3,31 @@
 WRONG = {
     "epoch": [
         ("range(r)", "range(1)", "`r` is missing"),
-        (None, "def epoch(theta, gradients, order, h, r):\n    for _ in range(r):\n        for batch in order:\n            theta = theta - h * gradients[batch](theta)\n    return theta", "the whole order, r times"),
-        (None, "def epoch(theta, gradients, order, h, r):\n    for batch in order:\n        theta = theta - r * h * gradients[batch](theta)\n    return theta", "r times as long"),
-        (None, "def epoch(theta, gradients, order, h, r):\n    return theta - h * r * sum(gradients[b](theta) for b in order)", "at the epoch's start"),
+        (
+            None,
+            "def epoch(theta, gradients, order, h, r):\n    for _ in range(r):\n        for batch in order:\n            theta = theta - h * gradients[batch](theta)\n    return theta",
+            "the whole order, r times",
+        ),
+        (
+            None,
+            "def epoch(theta, gradients, order, h, r):\n    for batch in order:\n        theta = theta - r * h * gradients[batch](theta)\n    return theta",
+            "r times as long",
+        ),
+        (
+            None,
+            "def epoch(theta, gradients, order, h, r):\n    return theta - h * r * sum(gradients[b](theta) for b in order)",
+            "at the epoch's start",
+        ),
         ("in order", "in sorted(order)", "as `order` says"),
         ("theta - h", "theta + h", "uphill"),
         ("h * gradients", "h / len(order) * gradients", "not a part of it"),
     ],
     "second": [
-        (None, "second = -(r * (r - 1) / 2 * (H_A * g_A + H_B * g_B) + r**2 * H_B * g_A)", "the sign"),
+        (
+            None,
+            "second = -(r * (r - 1) / 2 * (H_A * g_A + H_B * g_B) + r**2 * H_B * g_A)",
+            "the sign",
+        ),
         ("H_B * g_A", "H_A * g_B", "that is B first"),
         ("r * (r - 1) / 2 * (H_A * g_A + H_B * g_B) + ", "", "displace each other"),
         (" + r**2 * H_B * g_A", "", "B sees all"),
@@ -20,8 +36,16 @@ WRONG = {
         ("r * (r - 1) / 2", "r * (r - 1)", "an earlier and a later one."),
     ],
     "correction": [
-        ("-(H_A * g_A + H_B * g_B) / 4 + r * (H_B * g_A - H_A * g_B) / 4", "(H_A * g_A + H_B * g_B) / 4 - r * (H_B * g_A - H_A * g_B) / 4", "the sign"),
-        (None, "correction = (r - 1) / 4 * (H_A * g_A + H_B * g_B) + r / 2 * H_B * g_A", "own term of order h²"),
+        (
+            "-(H_A * g_A + H_B * g_B) / 4 + r * (H_B * g_A - H_A * g_B) / 4",
+            "(H_A * g_A + H_B * g_B) / 4 - r * (H_B * g_A - H_A * g_B) / 4",
+            "the sign",
+        ),
+        (
+            None,
+            "correction = (r - 1) / 4 * (H_A * g_A + H_B * g_B) + r / 2 * H_B * g_A",
+            "own term of order h²",
+        ),
         ("/ 4", "* r / 2", "2r steps."),
         ("/ 4", "* r / 4", "not 2."),
         (" + r * (H_B * g_A - H_A * g_B) / 4", "", "the mean over both orders"),
@@ -48,7 +72,11 @@ WRONG = {
         ("permutations(range(3))]", "[(0, 1, 2)]]", "that is one order"),
         ("- factor * h / 2", "+ factor * h / 2", "doubles the gap"),
         ("- factor * h / 2", "- factor * h * r / 2", "must be 3"),
-        ("sum(hessian(theta, b) @ gradients[b] for b in range(3)) / 3", "sum(hessian(theta, b) for b in range(3)) @ sum(gradients) / 9", "must be 3"),
+        (
+            "sum(hessian(theta, b) @ gradients[b] for b in range(3)) / 3",
+            "sum(hessian(theta, b) for b in range(3)) @ sum(gradients) / 9",
+            "must be 3",
+        ),
         ("3 * r * h / 20", "3 * h / 20", "Do both take the time"),
         ("range(20)", "range(0)", "Do both take the time"),
     ],

@@ -3,8 +3,16 @@
 WRONG = {
     "step": [
         ("(1 - beta) * gradient", "gradient", "heavy ball without its factor 1−β"),
-        ("m = beta * m + (1 - beta) * gradient\n    return theta - h * ((1 - alpha) * gradient + alpha * m), m", "return theta - h * ((1 - alpha) * gradient + alpha * m), beta * m + (1 - beta) * gradient", "before it is used"),
-        ("((1 - alpha) * gradient + alpha * m)", "(alpha * gradient + (1 - alpha) * m)", "changed places"),
+        (
+            "m = beta * m + (1 - beta) * gradient\n    return theta - h * ((1 - alpha) * gradient + alpha * m), m",
+            "return theta - h * ((1 - alpha) * gradient + alpha * m), beta * m + (1 - beta) * gradient",
+            "before it is used",
+        ),
+        (
+            "((1 - alpha) * gradient + alpha * m)",
+            "(alpha * gradient + (1 - alpha) * m)",
+            "changed places",
+        ),
         ("((1 - alpha) * gradient + alpha * m)", "m", "stands beside m"),
         ("theta - h", "theta + h", "uphill"),
         ("alpha * m), m", "alpha * m)", "must return theta and m"),
@@ -30,7 +38,11 @@ WRONG = {
     ],
     "matrix": [
         ("beta]])", "beta]]).T", "columns and rows"),
-        ("1 - y * (1 - alpha * beta), -y * alpha * beta", "1 - y * (1 - alpha), -y * alpha", "before theta moves"),
+        (
+            "1 - y * (1 - alpha * beta), -y * alpha * beta",
+            "1 - y * (1 - alpha), -y * alpha",
+            "before theta moves",
+        ),
         ("[1 - beta, beta]", "[1, beta]", "the second row"),
         ("-y * alpha * beta", "-y * beta", "the first row"),
     ],

@@ -8,8 +8,16 @@ WRONG = {
     "step": [
         ("(1 - beta) * gradient", "gradient", "heavy ball without its factor 1−β"),
         ("m / (1 - beta ** (n + 1))", "m", "is not what the two averages give"),
-        ("m / (1 - beta ** (n + 1))\n    v_hat = v / (1 - rho ** (n + 1))", "m\n    v_hat = v", "no bias correction"),
-        ("m / (1 - beta ** (n + 1))\n    v_hat = v / (1 - rho ** (n + 1))", "m / (1 - beta**n)\n    v_hat = v / (1 - rho**n)", "one step late"),
+        (
+            "m / (1 - beta ** (n + 1))\n    v_hat = v / (1 - rho ** (n + 1))",
+            "m\n    v_hat = v",
+            "no bias correction",
+        ),
+        (
+            "m / (1 - beta ** (n + 1))\n    v_hat = v / (1 - rho ** (n + 1))",
+            "m / (1 - beta**n)\n    v_hat = v / (1 - rho**n)",
+            "one step late",
+        ),
         ("(v_hat + epsilon) ** p", "(v_hat**p + epsilon)", "ε is outside the power"),
         ("** p, m, v", "** 0.5, m, v", "Adam's square root"),
         ("gradient**2", "gradient", "averages the squared gradient"),
@@ -27,7 +35,11 @@ WRONG = {
     "lagging": [
         ("lag_beta - 2", "lag_beta + 2", "below the fraction bar"),
         ("2 * p", "1", "not the coefficient of h"),
-        (None, "D = g**2 + epsilon\nlagging = S / D**0.5 * (lag_beta - lag_rho * g**2 / D)", "the exponent is p"),
+        (
+            None,
+            "D = g**2 + epsilon\nlagging = S / D**0.5 * (lag_beta - lag_rho * g**2 / D)",
+            "the exponent is p",
+        ),
         ("2 * p", "p", "it holds squares"),
         ("S / D**p", "g / D**p", "not the coefficient of h"),
         (None, "lagging = h * S", "contains h; use only"),
@@ -36,38 +48,70 @@ WRONG = {
     "half_step": [
         ("S / 2", "S", "the whole bending"),
         ("S / 2", "-S / 2", "two minus signs cancel"),
-        ("sp.diff(g / (g**2 + epsilon) ** p, g)", "(g**2 + epsilon) ** -p", "differentiate it, too"),
+        (
+            "sp.diff(g / (g**2 + epsilon) ** p, g)",
+            "(g**2 + epsilon) ** -p",
+            "differentiate it, too",
+        ),
         ("S / 2", "g / 2", "not ½ f_0' f_0"),
     ],
     "bracket": [
         ("2 * p * C_rho", "C_rho", "that is Adam's bracket"),
         ("C_beta - 2", "C_beta + 2", "works against the numerator's"),
         ("= C_beta - 2 * p * C_rho", "= -C_beta + 2 * p * C_rho", "the sign is turned round"),
-        (None, "bracket = C_beta - 1 - 2 * p * (C_rho - 1) * g**2 / (g**2 + epsilon)", "the half step is missing"),
+        (
+            None,
+            "bracket = C_beta - 1 - 2 * p * (C_rho - 1) * g**2 / (g**2 + epsilon)",
+            "the half step is missing",
+        ),
         (" * g**2 / (g**2 + epsilon)", "", "ε is negligible"),
         (None, "bracket = C_rho - 2 * p * C_beta * g**2 / (g**2 + epsilon)", "changed places"),
         ("g**2 /", "epsilon /", "the engine finds"),
     ],
     "potential": [
-        ("(g**2 + epsilon) ** (1 - p) / (2 * (1 - p))", "sp.sqrt(g**2 + epsilon)", "Adam's perturbed norm"),
+        (
+            "(g**2 + epsilon) ** (1 - p) / (2 * (1 - p))",
+            "sp.sqrt(g**2 + epsilon)",
+            "Adam's perturbed norm",
+        ),
         ("= (g", "= -(g", "the sign"),
         (" / (2 * (1 - p))", "", "a constant factor"),
-        ("(g**2 + epsilon) ** (1 - p)", "(g**2 + epsilon) ** p", "its derivative with respect to g"),
+        (
+            "(g**2 + epsilon) ** (1 - p)",
+            "(g**2 + epsilon) ** p",
+            "its derivative with respect to g",
+        ),
     ],
     "sign": [
         ("2 * p * constant(rho)", "constant(rho)", "where Adam's bracket changes its sign"),
-        ("max(0.0, 2 * p * constant(rho) / constant(beta) - 1)", "2 * p * constant(rho) / constant(beta) - 1", "can't be negative"),
+        (
+            "max(0.0, 2 * p * constant(rho) / constant(beta) - 1)",
+            "2 * p * constant(rho) / constant(beta) - 1",
+            "can't be negative",
+        ),
         ("if n is not None", "if False", "not yet full"),
         ("- 1)", "- 1) or 1e-3", "the answer is 0"),
-        ("max(0.0, 2 * p * constant(rho) / constant(beta) - 1)", "1 / max(1e-9, 2 * p * constant(rho) / constant(beta) - 1)", "asked for is ε/g²"),
+        (
+            "max(0.0, 2 * p * constant(rho) / constant(beta) - 1)",
+            "1 / max(1e-9, 2 * p * constant(rho) / constant(beta) - 1)",
+            "asked for is ε/g²",
+        ),
         ("1 + 2 * lag", "2 * lag + 0.5", "does not change its sign at"),
     ],
     "experiment": [
-        ("constant(beta, n) - 2 * p * constant(rho, n)", "constant(beta, 10**6) - 2 * p * constant(rho, 10**6)", "those of full mirrors"),
+        (
+            "constant(beta, n) - 2 * p * constant(rho, n)",
+            "constant(beta, 10**6) - 2 * p * constant(rho, 10**6)",
+            "those of full mirrors",
+        ),
         ("-U - factor", "-U + factor", "doubles the error"),
         ("-U - factor * h / 2", "-U - factor * h", "must be 2"),
         ("-U - factor * h / 2 * bracket", "-U - h / 2 * bracket", "must fail with slope 1"),
         ("np.array(found)", "np.array(found[:1])", "must have the shape"),
-        ("return np.array(found)", "return np.array(hs) ** (1 + factor)", "not those of this method"),
+        (
+            "return np.array(found)",
+            "return np.array(hs) ** (1 + factor)",
+            "not those of this method",
+        ),
     ],
 }

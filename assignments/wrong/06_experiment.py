@@ -8,8 +8,16 @@ WRONG = {
         ("slopes = (2, 1)", "slopes = (1, 2)", "larger by about 1"),
         ("8e-3, 4e-3, 2e-3, 1e-3", "2e-3, 1.6e-3, 1.25e-3, 1e-3", "less than a factor of 8"),
         ("8e-3, 4e-3, 2e-3, 1e-3", "1e-3, 2e-3, 4e-3, 8e-3", "must fall"),
-        (None, "hs = [0.8, 0.4, 0.2, 0.1]\nslopes = (2, 1)\ndef measure(hs, factor):\n    return np.array(hs) ** (1 + factor)", "is that measured?"),
-        (None, "hs = [8e-3, 4e-3]\nslopes = (2, 1)\ndef measure(hs, factor):\n    return hs", "four or more"),
+        (
+            None,
+            "hs = [0.8, 0.4, 0.2, 0.1]\nslopes = (2, 1)\ndef measure(hs, factor):\n    return np.array(hs) ** (1 + factor)",
+            "is that measured?",
+        ),
+        (
+            None,
+            "hs = [8e-3, 4e-3]\nslopes = (2, 1)\ndef measure(hs, factor):\n    return hs",
+            "four or more",
+        ),
     ],
     "interval": [
         (" / np.sqrt(n)", "", "how far single values spread"),
@@ -18,8 +26,16 @@ WRONG = {
         (", ddof=1", "", "with n − 1, not n"),
         ("0.975", "0.95", "on each side"),
         ("t.ppf(0.975, n - 1) * ", "", "one standard error"),
-        (None, "def interval(values):\n    rng = np.random.default_rng(1)\n    means = rng.choice(values, (1000, len(values))).mean(axis=1)\n    return np.quantile(means, [0.025, 0.975])", "covers the mean in"),
-        ("np.mean(values) - half, np.mean(values) + half", "np.mean(values) + half, np.mean(values) - half", "the lower end first"),
+        (
+            None,
+            "def interval(values):\n    rng = np.random.default_rng(1)\n    means = rng.choice(values, (1000, len(values))).mean(axis=1)\n    return np.quantile(means, [0.025, 0.975])",
+            "covers the mean in",
+        ),
+        (
+            "np.mean(values) - half, np.mean(values) + half",
+            "np.mean(values) + half, np.mean(values) - half",
+            "the lower end first",
+        ),
     ],
     "seeds": [
         ("default_rng(seed)", "default_rng()", "the same number for the same seed"),
@@ -28,6 +44,10 @@ WRONG = {
         ("(seed, 0)", "(seed, 1 / 2)", "neither is seen"),
         ("smallest = 0.005", "smallest = 0.5", "neither is seen"),
         ("smallest = 0.005", "smallest = 0", "must be positive"),
-        ("rng.uniform(0, 0.2), rng.uniform(0.6, 0.8)", "rng.normal(), rng.normal()", "decides nothing"),
+        (
+            "rng.uniform(0, 0.2), rng.uniform(0.6, 0.8)",
+            "rng.normal(), rng.normal()",
+            "decides nothing",
+        ),
     ],
 }

@@ -182,7 +182,9 @@ def _check_decay(decay):
         if right_kind and not decay.is_finite:
             raise ValueError(f"a decay must be in [0, 1), not {decay}")
     else:
-        right_kind = isinstance(decay, (Real, np.ndarray)) and not isinstance(decay, (bool, np.ma.MaskedArray))
+        right_kind = isinstance(decay, (Real, np.ndarray)) and not isinstance(
+            decay, (bool, np.ma.MaskedArray)
+        )
     numbers = np.asarray(decay)
     if not right_kind or numbers.size == 0 or numbers.dtype.kind not in "iufO":
         raise TypeError(
@@ -199,7 +201,11 @@ def _check_step(n):
     if isinstance(n, sp.Expr) and n.is_extended_real is not False and not n.is_number:
         return
     numbers = np.asarray(n)  # a smooth curve has values between the steps, too
-    if isinstance(n, (bool, np.ma.MaskedArray)) or numbers.dtype.kind not in "iuf" or not numbers.size:
+    if (
+        isinstance(n, (bool, np.ma.MaskedArray))
+        or numbers.dtype.kind not in "iuf"
+        or not numbers.size
+    ):
         raise TypeError(f"the number of the step must be a number, 0 or more, not {n!r}")
     if not np.all((numbers >= 0) & np.isfinite(numbers)):
         raise ValueError(f"the number of the step must be finite, 0 or more, not {n}")

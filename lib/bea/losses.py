@@ -323,7 +323,9 @@ def quadratic(curvature):
     >>> quadratic([1, 9]).expression
     theta_1**2/2 + 9*theta_2**2/2
     """
-    needed = f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}"
+    needed = (
+        f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}"
+    )
     try:
         given = np.array(curvature, dtype=object)
     except ValueError as problem:  # rows of different lengths

@@ -80,7 +80,9 @@ class Network:
     def start(self, rng):
         """Random parameters, shape (d,): weights with the variance 1/inputs, no biases."""
         if not isinstance(rng, (np.random.Generator, np.random.RandomState)):
-            raise TypeError(f"a random generator such as np.random.default_rng(0) is needed, not {rng!r}")
+            raise TypeError(
+                f"a random generator such as np.random.default_rng(0) is needed, not {rng!r}"
+            )
         layers = [
             np.vstack([rng.normal(scale=i**-0.5, size=(i, o)), np.zeros(o)]) for i, o in self.shapes
         ]
@@ -283,7 +285,9 @@ def _in_groups(size, code):
         if points[0].ndim == 1 or points[0].shape[1] <= size:
             return code(*points)
         starts = range(0, points[0].shape[1], size)
-        return np.concatenate([code(*(p[:, a : a + size] for p in points)) for a in starts], axis=-1)
+        return np.concatenate(
+            [code(*(p[:, a : a + size] for p in points)) for a in starts], axis=-1
+        )
 
     return grouped
 

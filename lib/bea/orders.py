@@ -36,7 +36,9 @@ class Study:
         for name in ("hs", "errors"):
             values = np.asarray(getattr(self, name))
             if values.dtype.kind not in "iuf" or values.ndim != 1:
-                raise TypeError(f"{name} must be a sequence of numbers, not {getattr(self, name)!r}")
+                raise TypeError(
+                    f"{name} must be a sequence of numbers, not {getattr(self, name)!r}"
+                )
             if not np.all(np.isfinite(values)) or np.any(values < 0):
                 raise ValueError(f"{name} = {values} must be finite and not negative")
             object.__setattr__(self, name, values)

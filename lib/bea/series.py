@@ -123,7 +123,9 @@ class Series:
         """A number or an array of them, for an operation with this series."""
         array = np.asarray(other)
         if array.dtype.kind not in "biufcO":
-            raise TypeError(f"a series combines with numbers and arrays of them, not with {other!r}")
+            raise TypeError(
+                f"a series combines with numbers and arrays of them, not with {other!r}"
+            )
         if array.dtype == object and self.coefficients.dtype != object and isinstance(other, int):
             raise ValueError(f"a whole number of {other.bit_length()} bits is no float")
         return array
@@ -366,8 +368,12 @@ def antidifference(polynomial):
     """
     polynomial = np.asarray(polynomial)
     if polynomial.dtype.kind not in "iufcO" or not polynomial.ndim or not len(polynomial):
-        raise TypeError(f"a polynomial is an array of coefficients, at least one; not {polynomial!r}")
-    if polynomial.dtype == object and not all(isinstance(c, (Real, sp.Expr)) for c in polynomial.flat):
+        raise TypeError(
+            f"a polynomial is an array of coefficients, at least one; not {polynomial!r}"
+        )
+    if polynomial.dtype == object and not all(
+        isinstance(c, (Real, sp.Expr)) for c in polynomial.flat
+    ):
         raise TypeError(f"a polynomial has numbers or SymPy expressions, not {polynomial!r}")
     matrix = faulhaber(len(polynomial), polynomial.dtype == object)
     return np.tensordot(matrix, polynomial, axes=(1, 0))

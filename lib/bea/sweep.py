@@ -179,7 +179,9 @@ class _Question:
         taken = {name for name, _ in self.axes}
         used = set(outcome).union(*(dims for dims, _ in outcome.values()))
         if clash := sorted(taken & used):
-            raise ValueError(f"the function's results use the name {clash[0]!r}, which the grid has")
+            raise ValueError(
+                f"the function's results use the name {clash[0]!r}, which the grid has"
+            )
 
     def dataset(self, xarray, found):
         """All results as one Dataset."""

@@ -105,7 +105,10 @@ def by_hand(path):
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 comment = row.get("comment") or ""
-                given.setdefault(row["student"], {})[row["question"]] = (float(row["points"]), comment)
+                given.setdefault(row["student"], {})[row["question"]] = (
+                    float(row["points"]),
+                    comment,
+                )
     return given
 
 
@@ -138,7 +141,9 @@ def grade(source, folder, out, jobs=2, limits=Limits(), quiet=False):
     waiting = [student for student in found if not is_done(student)]
     if waiting:
         warm_up()
-    with tqdm(total=len(found), initial=len(found) - len(waiting), unit="student", disable=quiet) as bar:
+    with tqdm(
+        total=len(found), initial=len(found) - len(waiting), unit="student", disable=quiet
+    ) as bar:
         tasks = [lambda s=s: mark_into(source, found[s], target[s], limits) for s in waiting]
         failed = run_all(tasks, jobs, bar)
     for number in failed:
@@ -177,16 +182,32 @@ def main(arguments=None):
     )
     parser.add_argument("folder", help="the folder with the submissions")
     parser.add_argument("--out", default="grades.csv", help="the table to write (grades.csv)")
-    parser.add_argument("--assignment", help="the number or the source; else told by the files' names")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="submissions at a time (all cores)")
-    parser.add_argument("--seconds", type=float, default=default.seconds, help="of the processor, for one question (%(default)g)")
-    parser.add_argument("--memory", type=int, default=default.memory // 10**6, help="megabytes for one question (%(default)s)")
+    parser.add_argument(
+        "--assignment", help="the number or the source; else told by the files' names"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="submissions at a time (all cores)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=default.seconds,
+        help="of the processor, for one question (%(default)g)",
+    )
+    parser.add_argument(
+        "--memory",
+        type=int,
+        default=default.memory // 10**6,
+        help="megabytes for one question (%(default)s)",
+    )
     given = parser.parse_args(arguments)
     source = source_for(given.assignment, given.folder)
     limits = Limits(seconds=given.seconds, memory=given.memory * 10**6)
     results, marked = grade(source, given.folder, given.out, given.jobs, limits)
     title = read_assignment(source).title
-    print(f"{title}: {len(results)} submissions, {marked} of them marked now; the table is {given.out}")
+    print(
+        f"{title}: {len(results)} submissions, {marked} of them marked now; the table is {given.out}"
+    )
     missing = len(submissions_in(given.folder)) - len(results)
     return 1 if missing else 0
 

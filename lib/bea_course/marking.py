@@ -39,7 +39,12 @@ def mark(source, path, limits=Limits()):
     """
     start = time.perf_counter()
     assignment = read_assignment(source)
-    result = {"assignment": assignment.number, "title": assignment.title, "note": "", "questions": {}}
+    result = {
+        "assignment": assignment.number,
+        "title": assignment.title,
+        "note": "",
+        "questions": {},
+    }
     try:
         submission = read_submission(path, assignment)
     except Unreadable as problem:
@@ -76,9 +81,13 @@ def _of_question(source, assignment, question, submission, faulty, limits):
             return alone | {"run": "alone"}
     else:
         alone = None
-    before = [cells for k in submission.before(name) if k not in faulty for cells in submission.code[k]]
+    before = [
+        cells for k in submission.before(name) if k not in faulty for cells in submission.code[k]
+    ]
     together = ask(source, name, setup, before, replace(limits, seconds=2 * limits.seconds))
-    runs = [found | {"run": run} for run, found in (("in order", together), ("alone", alone)) if found]
+    runs = [
+        found | {"run": run} for run, found in (("in order", together), ("alone", alone)) if found
+    ]
     return max(runs, key=lambda found: _scored(question, found)["points"])
 
 
@@ -105,4 +114,10 @@ def _scored(question, found):
         )
     points = sum(test["points"] for test in tests)
     errors = [text for text, _ in found["errors"]]
-    return {"points": points, "tests": tests, "fault": found["fault"], "errors": errors, "run": found.get("run")}
+    return {
+        "points": points,
+        "tests": tests,
+        "fault": found["fault"],
+        "errors": errors,
+        "run": found.get("run"),
+    }

@@ -108,7 +108,9 @@ def read_test(source):
 
 def without_markers(source):
     """A solution's cell without the marks of what the student copy leaves out."""
-    lines = [line for line in source.splitlines() if not re.match(r"\s*# (BEGIN|END) SOLUTION", line)]
+    lines = [
+        line for line in source.splitlines() if not re.match(r"\s*# (BEGIN|END) SOLUTION", line)
+    ]
     return "\n".join(re.sub(r"\s*# SOLUTION$", "", line) for line in lines).strip()
 
 
@@ -148,13 +150,22 @@ def _question(settings, texts, solution, tests):
     name, by_hand = settings["name"], settings.get("manual") == "true"
     heading = HEADING.search(text)
     if not heading:
-        raise ValueError(f"the question {name} needs a heading such as `## Title (3 points, 20 minutes)`")
+        raise ValueError(
+            f"the question {name} needs a heading such as `## Title (3 points, 20 minutes)`"
+        )
     points = int(heading[2])
     given = float(settings["points"]) if by_hand else sum(test.points for test in tests)
     if given != points or float(settings["points"]) != points:
         raise ValueError(f"the question {name} says {points} points, but they add up to {given:g}")
     return Question(
-        name, heading[1], points, int(heading[3]), by_hand, text, "\n\n".join(solution), tuple(tests)
+        name,
+        heading[1],
+        points,
+        int(heading[3]),
+        by_hand,
+        text,
+        "\n\n".join(solution),
+        tuple(tests),
     )
 
 
@@ -212,7 +223,9 @@ def filled(assignment, answers):
     for question in assignment.questions:
         answer = answers.get(question.name, "")
         cells.append(("markdown", question.text))
-        cells.append(("markdown" if question.by_hand else "code", answer or EMPTY * question.by_hand))
+        cells.append(
+            ("markdown" if question.by_hand else "code", answer or EMPTY * question.by_hand)
+        )
         cells.append(("code", f'check("{question.name}")'))
     blank = {"metadata": {}, "outputs": [], "execution_count": None}
     notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}}

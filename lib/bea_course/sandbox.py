@@ -80,7 +80,18 @@ FORBIDDEN = (
     "socket.",
     "subprocess.Popen",
 )
-CHANGES = ("os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate", "shutil.")
+CHANGES = (
+    "os.chmod",
+    "os.chown",
+    "os.link",
+    "os.mkdir",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.symlink",
+    "os.truncate",
+    "shutil.",
+)
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -97,7 +108,16 @@ def fence(folder):
         import matplotlib
 
         readable += [matplotlib.get_configdir(), matplotlib.get_cachedir()]
-    system = ["/usr", "/lib", "/etc", "/dev", "/sys", "/proc/self", "/proc/cpuinfo", "/proc/meminfo"]
+    system = [
+        "/usr",
+        "/lib",
+        "/etc",
+        "/dev",
+        "/sys",
+        "/proc/self",
+        "/proc/cpuinfo",
+        "/proc/meminfo",
+    ]
     readable = [os.path.realpath(path) for path in readable] + system
     readable.append(f"/proc/{os.getpid()}")
 
@@ -179,10 +199,15 @@ def guarded(deed, attempts):
     except MemoryError:
         raise Fault("it needed too much memory") from None
     except BaseException as error:
-        cells = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<cell")]
+        cells = [
+            f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<cell")
+        ]
         place = f" in line {cells[-1].lineno} of its {cells[-1].filename[1:-1]}" if cells else ""
         text = str(error).splitlines()[0][:300] if str(error) else ""
-        result, problem = None, (f"{type(error).__name__}{place}: {text}", isinstance(error, NameError))
+        result, problem = (
+            None,
+            (f"{type(error).__name__}{place}: {text}", isinstance(error, NameError)),
+        )
     if attempts:
         raise Fault(f"it tried to {attempts[0]}")
     return result, problem
@@ -222,6 +247,7 @@ def answer(setup, cells, folder, limits, requests, replies):
     try:
         errors = []
         for k, source in enumerate(cells, 1):
+
             def run(source=source, k=k):
                 exec(compile(source, f"<cell {k}>", "exec"), names)
 
@@ -233,12 +259,16 @@ def answer(setup, cells, folder, limits, requests, replies):
             request = receive(requests)
             if "get" in request:
                 name = request["get"]
-                reply = {"value": encode(names[name], handle)} if name in names else {"missing": name}
+                reply = (
+                    {"value": encode(names[name], handle)} if name in names else {"missing": name}
+                )
             else:
                 function = functions[request["call"]]
                 args = [decode(arg, back) for arg in request["args"]]
                 named = {name: decode(arg, back) for name, arg in request["named"].items()}
-                result, problem = guarded(lambda: encode(function(*args, **named), handle), attempts)
+                result, problem = guarded(
+                    lambda: encode(function(*args, **named), handle), attempts
+                )
                 reply = {"error": problem} if problem else {"value": result}
             send(replies, reply)
     except Fault as fault:
@@ -319,9 +349,14 @@ def examine(source, name, limits, replies, requests, results):
             except Wrong as wrong:
                 outcome["message"] = str(wrong)
             except AnswerError as error:
-                outcome |= {"message": f"your code stopped: {error}", "name_error": error.name_error}
+                outcome |= {
+                    "message": f"your code stopped: {error}",
+                    "name_error": error.name_error,
+                }
             except Exception as error:
-                outcome["message"] = f"the test met what it did not expect, {type(error).__name__}: {error}"
+                outcome["message"] = (
+                    f"the test met what it did not expect, {type(error).__name__}: {error}"
+                )
                 outcome["unexpected"] = True
             send(results, outcome)
         send(results, {"done": True})
@@ -379,7 +414,9 @@ def ask(source, name, setup, cells, limits):
 
         def examining():
             os.close(results[0])
-            examine(source, name, limits, end(replies, 0), end(requests, 1), os.fdopen(results[1], "wb"))
+            examine(
+                source, name, limits, end(replies, 0), end(requests, 1), os.fdopen(results[1], "wb")
+            )
 
         pids = [fork(answering), fork(examining)]
         for descriptor in (*requests, *replies, results[1]):

@@ -70,7 +70,10 @@ def encode(value, handle):
 
 def _formula(x, on):
     if isinstance(x, sp.Symbol):
-        return {"symbol": x.name, "assumed": {k: v for k, v in x.assumptions0.items() if v is not None}}
+        return {
+            "symbol": x.name,
+            "assumed": {k: v for k, v in x.assumptions0.items() if v is not None},
+        }
     if isinstance(x, sp.Rational):
         return {"rational": [str(x.p), str(x.q)]}
     if isinstance(x, sp.Float):

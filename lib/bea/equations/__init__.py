@@ -20,4 +20,6 @@ def chapter(number):
 def entries():
     """All entries of the book, chapter after chapter, and then those of the proof."""
     names = sorted(module.name for module in iter_modules(__path__) if module.name != "instances")
-    return tuple(entry for name in names for entry in import_module(f"bea.equations.{name}").ENTRIES)
+    return tuple(
+        entry for name in names for entry in import_module(f"bea.equations.{name}").ENTRIES
+    )

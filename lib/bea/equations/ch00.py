@@ -13,8 +13,13 @@ def steps(optimizer, gradients, size):
     """Parameters before and after each step of the library's optimizer, one coordinate, for given gradients; its memory starts empty."""
     path, memory = [sp.Rational(3, 2)], [sp.Integer(0)] * len(optimizer.averages)
     for n, g in enumerate(gradients):
-        memory = [average.advance(m, average.of(g)) for average, m in zip(optimizer.averages, memory)]
-        seen = [m / average.correction(n) if optimizer.bias_correction else m for average, m in zip(optimizer.averages, memory)]
+        memory = [
+            average.advance(m, average.of(g)) for average, m in zip(optimizer.averages, memory)
+        ]
+        seen = [
+            m / average.correction(n) if optimizer.bias_correction else m
+            for average, m in zip(optimizer.averages, memory)
+        ]
         path.append(path[-1] - size * optimizer.update(*seen))
     return path
 
@@ -28,16 +33,34 @@ def instance(optimizer):
     """A few steps of ``optimizer(beta, rho, epsilon)``; the averages beside them are finite sums, not the library's recursions."""
 
     def draw(rng):
-        beta, rho, epsilon, size = ratio(rng, denominator=10), ratio(rng, denominator=11), ratio(rng, denominator=4), ratio(rng, denominator=13)
+        beta, rho, epsilon, size = (
+            ratio(rng, denominator=10),
+            ratio(rng, denominator=11),
+            ratio(rng, denominator=4),
+            ratio(rng, denominator=13),
+        )
         n = 3
         g = [ratio(rng, denominator=3 + k) for k in range(n + 1)]
         squares = [x**2 for x in g]
         path = steps(optimizer(beta, rho, epsilon), g, size)
-        atoms = {r"\beta": beta, r"\rho": rho, r"\varepsilon": epsilon, "h": size, "n": sp.Integer(n), "g^{(n)}": g[-1],
-                 "m^{(n)}": (1 - beta) * weighted(g, beta), "m^{(n-1)}": (1 - beta) * weighted(g[:-1], beta),
-                 "b^{(n)}": weighted(g, beta), "b^{(n-1)}": weighted(g[:-1], beta), "v^{(n)}": (1 - rho) * weighted(squares, rho),
-                 r"\hat m^{(n)}": weighted(g, beta) / weighted([1] * (n + 1), beta), r"\hat v^{(n)}": weighted(squares, rho) / weighted([1] * (n + 1), rho),
-                 r"\theta^{(n+1)}": path[-1], r"\theta^{(n)}": path[-2], r"\theta^{(n-1)}": path[-3]}
+        atoms = {
+            r"\beta": beta,
+            r"\rho": rho,
+            r"\varepsilon": epsilon,
+            "h": size,
+            "n": sp.Integer(n),
+            "g^{(n)}": g[-1],
+            "m^{(n)}": (1 - beta) * weighted(g, beta),
+            "m^{(n-1)}": (1 - beta) * weighted(g[:-1], beta),
+            "b^{(n)}": weighted(g, beta),
+            "b^{(n-1)}": weighted(g[:-1], beta),
+            "v^{(n)}": (1 - rho) * weighted(squares, rho),
+            r"\hat m^{(n)}": weighted(g, beta) / weighted([1] * (n + 1), beta),
+            r"\hat v^{(n)}": weighted(squares, rho) / weighted([1] * (n + 1), rho),
+            r"\theta^{(n+1)}": path[-1],
+            r"\theta^{(n)}": path[-2],
+            r"\theta^{(n-1)}": path[-3],
+        }
         return atoms | {f"g^{{({k})}}": x for k, x in enumerate(g)}
 
     return draw
@@ -47,18 +70,52 @@ STEP = "a few steps of the library's optimizer in exact arithmetic, with random 
 ADAM = instance(lambda beta, rho, epsilon: adam(beta, rho, epsilon))
 
 ENTRIES = (
-    Entry("eq-conv-average", r"m^{(n)} = \beta\,m^{(n-1)} + (1-\beta)\,g^{(n)} = (1-\beta)\sum_{k=0}^{n} \beta^{n-k} g^{(k)}", ADAM, "the finite sum, over ages"),
-    Entry("eq-conv-bias-correction", r"\hat m^{(n)} = \frac{m^{(n)}}{1 - \beta^{n+1}}, \quad \hat v^{(n)} = \frac{v^{(n)}}{1 - \rho^{n+1}}", ADAM,
-          "sums of gradients over sums of their weights"),
-    Entry("eq-conv-heavy-ball", r"\theta^{(n+1)} = \theta^{(n)} - h\,g^{(n)} + \beta\,(\theta^{(n)} - \theta^{(n-1)})",
-          instance(lambda beta, rho, epsilon: heavy_ball(beta)), STEP),
-    Entry("eq-conv-damped", r"\theta^{(n+1)} = \theta^{(n)} - h\,(1-\beta)\,g^{(n)} + \beta\,(\theta^{(n)} - \theta^{(n-1)})",
-          instance(lambda beta, rho, epsilon: heavy_ball(beta, damped=True)), STEP),
-    Entry("eq-conv-nesterov", r"b^{(n)} = \beta\,b^{(n-1)} + g^{(n)}, \quad \theta^{(n+1)} = \theta^{(n)} - h\,(g^{(n)} + \beta\,b^{(n)})",
-          instance(lambda beta, rho, epsilon: nesterov(beta)), STEP),
-    Entry("eq-conv-rmsprop", r"\theta^{(n+1)} = \theta^{(n)} - \frac{h\,g^{(n)}}{\sqrt{v^{(n)} + \varepsilon}}",
-          instance(lambda beta, rho, epsilon: rmsprop(rho, epsilon)), STEP),
-    Entry("eq-conv-adam", r"\theta^{(n+1)} = \theta^{(n)} - \frac{h\,\hat m^{(n)}}{\sqrt{\hat v^{(n)} + \varepsilon}}", ADAM, STEP),
-    Entry("eq-conv-adam-outside", r"\theta^{(n+1)} = \theta^{(n)} - \frac{h\,\hat m^{(n)}}{\sqrt{\hat v^{(n)}} + \varepsilon}",
-          instance(lambda beta, rho, epsilon: adam(beta, rho, epsilon, epsilon_inside=False)), STEP),
+    Entry(
+        "eq-conv-average",
+        r"m^{(n)} = \beta\,m^{(n-1)} + (1-\beta)\,g^{(n)} = (1-\beta)\sum_{k=0}^{n} \beta^{n-k} g^{(k)}",
+        ADAM,
+        "the finite sum, over ages",
+    ),
+    Entry(
+        "eq-conv-bias-correction",
+        r"\hat m^{(n)} = \frac{m^{(n)}}{1 - \beta^{n+1}}, \quad \hat v^{(n)} = \frac{v^{(n)}}{1 - \rho^{n+1}}",
+        ADAM,
+        "sums of gradients over sums of their weights",
+    ),
+    Entry(
+        "eq-conv-heavy-ball",
+        r"\theta^{(n+1)} = \theta^{(n)} - h\,g^{(n)} + \beta\,(\theta^{(n)} - \theta^{(n-1)})",
+        instance(lambda beta, rho, epsilon: heavy_ball(beta)),
+        STEP,
+    ),
+    Entry(
+        "eq-conv-damped",
+        r"\theta^{(n+1)} = \theta^{(n)} - h\,(1-\beta)\,g^{(n)} + \beta\,(\theta^{(n)} - \theta^{(n-1)})",
+        instance(lambda beta, rho, epsilon: heavy_ball(beta, damped=True)),
+        STEP,
+    ),
+    Entry(
+        "eq-conv-nesterov",
+        r"b^{(n)} = \beta\,b^{(n-1)} + g^{(n)}, \quad \theta^{(n+1)} = \theta^{(n)} - h\,(g^{(n)} + \beta\,b^{(n)})",
+        instance(lambda beta, rho, epsilon: nesterov(beta)),
+        STEP,
+    ),
+    Entry(
+        "eq-conv-rmsprop",
+        r"\theta^{(n+1)} = \theta^{(n)} - \frac{h\,g^{(n)}}{\sqrt{v^{(n)} + \varepsilon}}",
+        instance(lambda beta, rho, epsilon: rmsprop(rho, epsilon)),
+        STEP,
+    ),
+    Entry(
+        "eq-conv-adam",
+        r"\theta^{(n+1)} = \theta^{(n)} - \frac{h\,\hat m^{(n)}}{\sqrt{\hat v^{(n)} + \varepsilon}}",
+        ADAM,
+        STEP,
+    ),
+    Entry(
+        "eq-conv-adam-outside",
+        r"\theta^{(n+1)} = \theta^{(n)} - \frac{h\,\hat m^{(n)}}{\sqrt{\hat v^{(n)}} + \varepsilon}",
+        instance(lambda beta, rho, epsilon: adam(beta, rho, epsilon, epsilon_inside=False)),
+        STEP,
+    ),
 )

@@ -26,7 +26,9 @@ def step(theta, gradient, size):
 def along(functions, symbols, curve, variable):
     """Polynomial functions on a curve that is a polynomial in ``variable``, as a column, cut off after ORDER powers."""
     values = [sp.expand(f.subs(dict(zip(symbols, curve)), simultaneous=True)) for f in functions]
-    return sp.Matrix([sum(v.coeff(variable, k) * variable**k for k in range(ORDER + 1)) for v in values])
+    return sp.Matrix(
+        [sum(v.coeff(variable, k) * variable**k for k in range(ORDER + 1)) for v in values]
+    )
 
 
 def expansion(rng):
@@ -43,7 +45,9 @@ def expansion(rng):
     flow, w = sp.zeros(2, 1), sp.zeros(2, 1)
     for i in range(2):
         for k in range(ORDER + 1):
-            in_n = sp.Poly(sp.interpolate([(m, iterates[m][i].coeff(h, k)) for m in range(ORDER + 1)], n), n)
+            in_n = sp.Poly(
+                sp.interpolate([(m, iterates[m][i].coeff(h, k)) for m in range(ORDER + 1)], n), n
+            )
             assert in_n.degree() <= k
             flow[i] += in_n.coeff_monomial(n**k) * t**k
             w[i] += in_n.coeff_monomial(n ** (k - 1)) * t ** (k - 1) if k else 0
@@ -57,43 +61,86 @@ def stacked(column, t, powers=3):
 
 def limit_of_iterates(rng):
     loss, point, _, flow, _, t = expansion(rng)
-    return {r"\dot\theta": stacked(flow.diff(t), t), r"\nabla E(\theta)": stacked(along(loss.gradient_expressions, loss.symbols, flow, t), t),
-            r"\theta(0)": flow.subs(t, 0), r"\theta^{(0)}": sp.Matrix(list(point.values()))}
+    return {
+        r"\dot\theta": stacked(flow.diff(t), t),
+        r"\nabla E(\theta)": stacked(along(loss.gradient_expressions, loss.symbols, flow, t), t),
+        r"\theta(0)": flow.subs(t, 0),
+        r"\theta^{(0)}": sp.Matrix(list(point.values())),
+    }
 
 
 def one_step(rng):
     loss = polynomial_loss(rng)
     theta = sp.Matrix(list(random_point(rng, loss).values()))
     size, s = ratio(rng), sp.Symbol("s")
-    gradient = [sp.Matrix(loss.gradient_expressions)[i].subs(dict(zip(loss.symbols, theta))) for i in range(2)]
-    slopes = [sp.expand(loss.expression.subs(dict(zip(loss.symbols, theta + s * unit)))).coeff(s, 1) for unit in (sp.Matrix([1, 0]), sp.Matrix([0, 1]))]
-    return {r"\theta^{(n+1)}": step(theta, sp.Matrix(gradient), size), r"\theta^{(n)}": theta, "h": size, r"\nabla E(\theta^{(n)})": sp.Matrix(slopes)}
+    gradient = [
+        sp.Matrix(loss.gradient_expressions)[i].subs(dict(zip(loss.symbols, theta)))
+        for i in range(2)
+    ]
+    slopes = [
+        sp.expand(loss.expression.subs(dict(zip(loss.symbols, theta + s * unit)))).coeff(s, 1)
+        for unit in (sp.Matrix([1, 0]), sp.Matrix([0, 1]))
+    ]
+    return {
+        r"\theta^{(n+1)}": step(theta, sp.Matrix(gradient), size),
+        r"\theta^{(n)}": theta,
+        "h": size,
+        r"\nabla E(\theta^{(n)})": sp.Matrix(slopes),
+    }
 
 
 def mode(rng):
-    lam, size, steps, start = ratio(rng, denominator=11), ratio(rng, denominator=13), rng.randint(2, 5), ratio(rng, denominator=5)
+    lam, size, steps, start = (
+        ratio(rng, denominator=11),
+        ratio(rng, denominator=13),
+        rng.randint(2, 5),
+        ratio(rng, denominator=5),
+    )
     theta = sp.Matrix([start])
     for _ in range(steps):
         theta = step(theta, lam * theta, size)
     t, y = sp.Symbol("t"), sp.Function("y")
     flow = sp.dsolve(y(t).diff(t) + lam * y(t), y(t), ics={y(0): start}).rhs
-    return {r"\theta^{(n)}": theta[0], r"\theta^{(0)}": start, r"\theta(t_n)": flow.subs(t, steps * size), "n": sp.Integer(steps), "h": size,
-            r"\lambda": lam, "e": sp.E}
+    return {
+        r"\theta^{(n)}": theta[0],
+        r"\theta^{(0)}": start,
+        r"\theta(t_n)": flow.subs(t, steps * size),
+        "n": sp.Integer(steps),
+        "h": size,
+        r"\lambda": lam,
+        "e": sp.E,
+    }
 
 
 def mode_rate(rng):
-    lam, steps = ratio(rng), rng.randint(2, 5)  # ratio is below 11/7, so that h * lam < 1 at the value of h where exact equalities are judged
+    lam, steps = (
+        ratio(rng),
+        rng.randint(2, 5),
+    )  # ratio is below 11/7, so that h * lam < 1 at the value of h where exact equalities are judged
     theta = sp.Matrix([1])
     for _ in range(steps):
         theta = step(theta, lam * theta, h)
-    return {r"\tilde\lambda": -sp.log(sp.factor(theta[0])) / (steps * h), "n": sp.Integer(steps), "h": h, r"\lambda": lam, "e": sp.E}
+    return {
+        r"\tilde\lambda": -sp.log(sp.factor(theta[0])) / (steps * h),
+        "n": sp.Integer(steps),
+        "h": h,
+        r"\lambda": lam,
+        "e": sp.E,
+    }
 
 
 def start_of_flow(rng):
     loss, point, iterates, flow, _, t = expansion(rng)
-    return {r"\theta^{(1)}": iterates[1], r"\theta(h)": flow.subs(t, h), r"\dot\theta": flow.diff(t).subs(t, 0), r"\ddot\theta": flow.diff(t, 2).subs(t, 0),
-            r"H\nabla E": loss.hessian_expressions.subs(point) * sp.Matrix(loss.gradient_expressions).subs(point), "h": h,
-            "H": loss.hessian_expressions.subs(point)}
+    return {
+        r"\theta^{(1)}": iterates[1],
+        r"\theta(h)": flow.subs(t, h),
+        r"\dot\theta": flow.diff(t).subs(t, 0),
+        r"\ddot\theta": flow.diff(t, 2).subs(t, 0),
+        r"H\nabla E": loss.hessian_expressions.subs(point)
+        * sp.Matrix(loss.gradient_expressions).subs(point),
+        "h": h,
+        "H": loss.hessian_expressions.subs(point),
+    }
 
 
 def geometric(rng):
@@ -104,7 +151,11 @@ def first_variation(rng):
     loss, _, _, flow, w, t = expansion(rng)
     gradient = along(loss.gradient_expressions, loss.symbols, flow, t)
     hessian = along(list(loss.hessian_expressions), loss.symbols, flow, t).reshape(2, 2)
-    return {r"\dot w": stacked(w.diff(t), t), "Hw": stacked(hessian * w, t), r"H\nabla E": stacked(hessian * gradient, t)}
+    return {
+        r"\dot w": stacked(w.diff(t), t),
+        "Hw": stacked(hessian * w, t),
+        r"H\nabla E": stacked(hessian * gradient, t),
+    }
 
 
 def mode_at(rng):
@@ -117,52 +168,135 @@ def mode_at(rng):
 def mode_deviation(rng):
     lam, t, start, iterate, flow = mode_at(rng)
     s, y = sp.Symbol("s"), sp.Function("y")
-    w = sp.dsolve(y(s).diff(s) + lam * y(s) + lam**2 * start * sp.exp(-lam * s) / 2, y(s), ics={y(0): 0}).rhs  # the first variation's equation
+    w = sp.dsolve(
+        y(s).diff(s) + lam * y(s) + lam**2 * start * sp.exp(-lam * s) / 2, y(s), ics={y(0): 0}
+    ).rhs  # the first variation's equation
     return {r"\theta^{(n)}": iterate, r"\theta(t_n)": flow, "w(t_n)": w.subs(s, t), "h": h}
 
 
 def mode_limit(rng):
     lam, t, start, iterate, flow = mode_at(rng)
-    return {"w(t)": sp.limit((iterate - flow) / h, h, 0), r"\lambda": lam, "t": t, r"\theta^{(0)}": start, "e": sp.E}
+    return {
+        "w(t)": sp.limit((iterate - flow) / h, h, 0),
+        r"\lambda": lam,
+        "t": t,
+        r"\theta^{(0)}": start,
+        "e": sp.E,
+    }
 
 
 def valley(rng):
     c, k = sp.symbols("c k")
     loss = bilinear(c, k)
     a, b = loss.symbols
-    values = {a: ratio(rng), b: ratio(rng, denominator=5), c: ratio(rng, denominator=3), k: ratio(rng, denominator=4)}
+    values = {
+        a: ratio(rng),
+        b: ratio(rng, denominator=5),
+        c: ratio(rng, denominator=3),
+        k: ratio(rng, denominator=4),
+    }
     size = ratio(rng, denominator=13)
     new = step(sp.Matrix([a, b]), sp.Matrix(loss.gradient_expressions), size).subs(values)
     partial = [g.subs(values) for g in loss.gradient_expressions]
-    change = sum((a**2 - b**2).diff(s) * -g for s, g in zip(loss.symbols, loss.gradient_expressions))
-    return {"a": values[a], "b": values[b], "c": values[c], "k": values[k], "h": size, "E(a, b)": loss.expression.subs(values), "r": loss.expression.diff(c).subs(values),
-            r"\partial_a E": partial[0], r"\partial_b E": partial[1], r"\dot a": -partial[0], r"\dot b": -partial[1], "a'": new[0], "b'": new[1],
-            r"\frac{d}{dt}\left(a^2 - b^2\right)": change.subs(values)}
+    change = sum(
+        (a**2 - b**2).diff(s) * -g for s, g in zip(loss.symbols, loss.gradient_expressions)
+    )
+    return {
+        "a": values[a],
+        "b": values[b],
+        "c": values[c],
+        "k": values[k],
+        "h": size,
+        "E(a, b)": loss.expression.subs(values),
+        "r": loss.expression.diff(c).subs(values),
+        r"\partial_a E": partial[0],
+        r"\partial_b E": partial[1],
+        r"\dot a": -partial[0],
+        r"\dot b": -partial[1],
+        "a'": new[0],
+        "b'": new[1],
+        r"\frac{d}{dt}\left(a^2 - b^2\right)": change.subs(values),
+    }
 
 
 ITERATES = "the leading coefficients in n of exact iterates, that is their limit as h goes to 0 at t = nh, on a random cubic loss"
 VALLEY = "the library's bilinear loss at random exact values, its SymPy derivatives (r is the derivative in c), and one step of its gradient descent"
 
 ENTRIES = (
-    Entry("eq-gd-flow", r"\dot\theta = -\nabla E(\theta), \qquad \theta(0) = \theta^{(0)}", limit_of_iterates, ITERATES),
-    Entry("eq-gd-step", r"\theta^{(n+1)} = \theta^{(n)} - h\,\nabla E(\theta^{(n)})", one_step,
-          "the library's step on a random loss, against the linear coefficients of the loss about the point"),
-    Entry("eq-gd-mode", r"\theta^{(n)} = (1 - h\lambda)^n\,\theta^{(0)}, \qquad \theta(t_n) = e^{-n h\lambda}\,\theta^{(0)}", mode,
-          "n steps made one after another; SymPy's solution of the differential equation"),
-    Entry("eq-gd-mode-rate",
-          r"(1 - h\lambda)^n = e^{-n h\tilde\lambda}, \qquad \tilde\lambda = -\frac{\ln(1 - h\lambda)}{h} = \lambda + \frac{h\lambda^2}{2} + O(h^2)", mode_rate,
-          "the logarithm of the n-th of n steps, divided by -nh"),
-    Entry("eq-gd-acceleration", r"\ddot\theta = -H\,\dot\theta = H\nabla E", start_of_flow, ITERATES),
-    Entry("eq-gd-local-error", r"\theta^{(1)} - \theta(h) = -\frac{h^2}{2}\,H\nabla E + O(h^3)", start_of_flow, ITERATES),
-    Entry("eq-gd-geometric-sum", r"\sum_{i=0}^{n-1} (1 + hL)^i = \frac{(1 + hL)^n - 1}{hL}", geometric, "the sum, term by term"),
-    Entry("eq-gd-error-direction", r"\theta^{(n)} - \theta(t_n) = h\,w(t_n) + O(h^2)", mode_deviation,
-          "one mode at a fixed time t = nh as a function of h; w is SymPy's solution of the first variation's equation"),
-    Entry("eq-gd-first-variation", r"\dot w = -Hw - \frac{1}{2}\,H\nabla E", first_variation,
-          "the two leading coefficients in n of exact iterates on a random cubic loss; both sides as series in t, three coefficients"),
-    Entry("eq-gd-mode-deviation", r"w(t) = -\frac{1}{2}\,\lambda^2\,t\,e^{-t\lambda}\,\theta^{(0)}", mode_limit,
-          "the limit of (iterate - flow)/h as h goes to 0 at a fixed time"),
+    Entry(
+        "eq-gd-flow",
+        r"\dot\theta = -\nabla E(\theta), \qquad \theta(0) = \theta^{(0)}",
+        limit_of_iterates,
+        ITERATES,
+    ),
+    Entry(
+        "eq-gd-step",
+        r"\theta^{(n+1)} = \theta^{(n)} - h\,\nabla E(\theta^{(n)})",
+        one_step,
+        "the library's step on a random loss, against the linear coefficients of the loss about the point",
+    ),
+    Entry(
+        "eq-gd-mode",
+        r"\theta^{(n)} = (1 - h\lambda)^n\,\theta^{(0)}, \qquad \theta(t_n) = e^{-n h\lambda}\,\theta^{(0)}",
+        mode,
+        "n steps made one after another; SymPy's solution of the differential equation",
+    ),
+    Entry(
+        "eq-gd-mode-rate",
+        r"(1 - h\lambda)^n = e^{-n h\tilde\lambda}, \qquad \tilde\lambda = -\frac{\ln(1 - h\lambda)}{h} = \lambda + \frac{h\lambda^2}{2} + O(h^2)",
+        mode_rate,
+        "the logarithm of the n-th of n steps, divided by -nh",
+    ),
+    Entry(
+        "eq-gd-acceleration", r"\ddot\theta = -H\,\dot\theta = H\nabla E", start_of_flow, ITERATES
+    ),
+    Entry(
+        "eq-gd-local-error",
+        r"\theta^{(1)} - \theta(h) = -\frac{h^2}{2}\,H\nabla E + O(h^3)",
+        start_of_flow,
+        ITERATES,
+    ),
+    Entry(
+        "eq-gd-geometric-sum",
+        r"\sum_{i=0}^{n-1} (1 + hL)^i = \frac{(1 + hL)^n - 1}{hL}",
+        geometric,
+        "the sum, term by term",
+    ),
+    Entry(
+        "eq-gd-error-direction",
+        r"\theta^{(n)} - \theta(t_n) = h\,w(t_n) + O(h^2)",
+        mode_deviation,
+        "one mode at a fixed time t = nh as a function of h; w is SymPy's solution of the first variation's equation",
+    ),
+    Entry(
+        "eq-gd-first-variation",
+        r"\dot w = -Hw - \frac{1}{2}\,H\nabla E",
+        first_variation,
+        "the two leading coefficients in n of exact iterates on a random cubic loss; both sides as series in t, three coefficients",
+    ),
+    Entry(
+        "eq-gd-mode-deviation",
+        r"w(t) = -\frac{1}{2}\,\lambda^2\,t\,e^{-t\lambda}\,\theta^{(0)}",
+        mode_limit,
+        "the limit of (iterate - flow)/h as h goes to 0 at a fixed time",
+    ),
     Entry("eq-gd-valley", r"E(a, b) = \frac{1}{2}\,r^2, \qquad r = c - k\,ab", valley, VALLEY),
-    Entry("eq-gd-valley-gradient", r"\partial_a E = -k\,r\,b, \qquad \partial_b E = -k\,r\,a", valley, VALLEY),
-    Entry("eq-gd-flow-keeps-imbalance", r"\frac{d}{dt}\left(a^2 - b^2\right) = 2a\,\dot a - 2b\,\dot b = 0", valley, VALLEY),
-    Entry("eq-gd-steps-lose-imbalance", r"a'^2 - b'^2 = \left(a^2 - b^2\right)\left(1 - h^2 k^2 r^2\right)", valley, VALLEY),
+    Entry(
+        "eq-gd-valley-gradient",
+        r"\partial_a E = -k\,r\,b, \qquad \partial_b E = -k\,r\,a",
+        valley,
+        VALLEY,
+    ),
+    Entry(
+        "eq-gd-flow-keeps-imbalance",
+        r"\frac{d}{dt}\left(a^2 - b^2\right) = 2a\,\dot a - 2b\,\dot b = 0",
+        valley,
+        VALLEY,
+    ),
+    Entry(
+        "eq-gd-steps-lose-imbalance",
+        r"a'^2 - b'^2 = \left(a^2 - b^2\right)\left(1 - h^2 k^2 r^2\right)",
+        valley,
+        VALLEY,
+    ),
 )

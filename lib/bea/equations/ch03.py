@@ -31,22 +31,37 @@ def calculus(loss, at):
     x = loss.symbols
     gradient = sp.Matrix([sp.diff(loss.expression, s) for s in x])
     hessian = sp.hessian(loss.expression, x)
-    third = sp.Matrix(len(x), len(x), lambda i, j: sum(sp.diff(loss.expression, x[i], x[j], x[k]) * gradient[k] for k in range(len(x))))
+    third = sp.Matrix(
+        len(x),
+        len(x),
+        lambda i, j: sum(
+            sp.diff(loss.expression, x[i], x[j], x[k]) * gradient[k] for k in range(len(x))
+        ),
+    )
     squared = gradient.dot(gradient)
     curvature = (gradient.T * hessian * gradient)[0]
-    return {name: value.subs(at) for name, value in {
-        "E": loss.expression, r"\nabla E": gradient, "H": hessian, "T": third,
-        r"\nabla\lVert\nabla E\rVert^2": sp.Matrix([sp.diff(squared, s) for s in x]),
-        r"\nabla^3 E[\nabla E,\nabla E]": third * gradient,
-        r"\nabla(\nabla E^\top H\nabla E)": sp.Matrix([sp.diff(curvature, s) for s in x]),
-    }.items()}
+    return {
+        name: value.subs(at)
+        for name, value in {
+            "E": loss.expression,
+            r"\nabla E": gradient,
+            "H": hessian,
+            "T": third,
+            r"\nabla\lVert\nabla E\rVert^2": sp.Matrix([sp.diff(squared, s) for s in x]),
+            r"\nabla^3 E[\nabla E,\nabla E]": third * gradient,
+            r"\nabla(\nabla E^\top H\nabla E)": sp.Matrix([sp.diff(curvature, s) for s in x]),
+        }.items()
+    }
 
 
 def any_loss(rng):
     """A random polynomial loss at a random point: its derivatives, and the engine's terms there."""
     loss = polynomial_loss(rng)
     at = random_point(rng, loss)
-    terms = [sp.Matrix(f) for f in modified_equation(gradient_descent(), loss, 3).coefficients(list(at.values()))]
+    terms = [
+        sp.Matrix(f)
+        for f in modified_equation(gradient_descent(), loss, 3).coefficients(list(at.values()))
+    ]
     field = sum((h**i * term for i, term in enumerate(terms)), sp.zeros(2, 1))
     return {**calculus(loss, at), "h": h, r"\dot\theta": field, "f_2": terms[2]}
 
@@ -78,7 +93,12 @@ def budget(rng):
     gradient = sp.Matrix(loss.gradient_expressions)
     penalized = Loss(sp.expand(loss.expression + mu * gradient.dot(gradient)), loss.symbols, (h,))
     terms = engine_terms(penalized, 2)
-    return {**calculus(loss, at), "h": h, r"\mu": mu, r"\tilde E": sp.expand(potential(terms[0] + h * terms[1], penalized, at))}
+    return {
+        **calculus(loss, at),
+        "h": h,
+        r"\mu": mu,
+        r"\tilde E": sp.expand(potential(terms[0] + h * terms[1], penalized, at)),
+    }
 
 
 def bilinear_model(rng):
@@ -87,17 +107,33 @@ def bilinear_model(rng):
     loss = bilinear(c, k)
     at = random_point(rng, loss)
     a, b = loss.symbols
-    step = [(s - h * gradient_descent().update(g)).subs(at) for s, g in zip(loss.symbols, loss.gradient_expressions)]
+    step = [
+        (s - h * gradient_descent().update(g)).subs(at)
+        for s, g in zip(loss.symbols, loss.gradient_expressions)
+    ]
     f_0, f_1, f_2 = engine_terms(loss, 3)
     derivative_along_flow = (sp.Matrix([a**2 - b**2]).jacobian([a, b]) * (f_0 + h * f_1))[0]
     values = calculus(loss, at)
     gradient, hessian = sp.Matrix(loss.gradient_expressions), loss.hessian_expressions
-    origin_value = potential(f_0 + h * f_1, loss, at)  # the origin is a critical point of the bilinear model
-    return {**values, "a": at[a], "b": at[b], "k": k, "h": h, "r": (c - k * a * b).subs(at), "a'": step[0], "b'": step[1],
-            r"\frac{d}{dt}(a^2-b^2)": derivative_along_flow.subs(at), r"\operatorname{tr}H": hessian.trace().subs(at),
-            r"\nabla E": gradient.subs(at), r"\tilde E": origin_value,
-            r"\frac{\partial f_{2,a}}{\partial b}": sp.diff(f_2[0], b).subs(at),
-            r"\frac{\partial f_{2,b}}{\partial a}": sp.diff(f_2[1], a).subs(at)}
+    origin_value = potential(
+        f_0 + h * f_1, loss, at
+    )  # the origin is a critical point of the bilinear model
+    return {
+        **values,
+        "a": at[a],
+        "b": at[b],
+        "k": k,
+        "h": h,
+        "r": (c - k * a * b).subs(at),
+        "a'": step[0],
+        "b'": step[1],
+        r"\frac{d}{dt}(a^2-b^2)": derivative_along_flow.subs(at),
+        r"\operatorname{tr}H": hessian.trace().subs(at),
+        r"\nabla E": gradient.subs(at),
+        r"\tilde E": origin_value,
+        r"\frac{\partial f_{2,a}}{\partial b}": sp.diff(f_2[0], b).subs(at),
+        r"\frac{\partial f_{2,b}}{\partial a}": sp.diff(f_2[1], a).subs(at),
+    }
 
 
 def quadratic_mode(rng):
@@ -129,33 +165,89 @@ def products(rng):
 
 
 ENTRIES = (
-    Entry("eq-igr-field", r"\dot\theta = -\nabla E - \frac{h}{2} H\nabla E + O(h^2)", any_loss,
-          "The left side is the engine's field with three terms."),
-    Entry("eq-igr-identity", r"H\nabla E = \frac{1}{2}\nabla\lVert\nabla E\rVert^2", any_loss,
-          "The right side differentiates the squared norm; the left multiplies the matrix of second derivatives and the gradient."),
-    Entry("eq-igr-modified-loss", r"\tilde E = E + \frac{h}{4}\lVert\nabla E\rVert^2", modified_loss,
-          "The left side integrates the engine's two terms along a ray from a critical point."),
-    Entry("eq-igr-exact-law", r"a'^2 - b'^2 = (a^2 - b^2)(1 - h^2k^2r^2)", bilinear_model,
-          "The left side runs the algorithm for one step on exact numbers."),
-    Entry("eq-igr-flow-law", r"\frac{d}{dt}(a^2-b^2) = -hk^2r^2(a^2-b^2)", bilinear_model,
-          "The left side is the derivative along the engine's two terms."),
-    Entry("eq-igr-penalty", r"\lVert\nabla E\rVert^2 = k^2r^2(a^2 + b^2) = 2E\,\operatorname{tr}H", bilinear_model,
-          "Gradient and Hessian by differentiation of the bilinear model."),
-    Entry("eq-igr-tilt", r"\tilde E = E\left(1 + \frac{h}{2}\operatorname{tr}H\right)", bilinear_model,
-          "The left side integrates the engine's two terms along the ray from the origin, which is a critical point."),
-    Entry("eq-igr-budget", r"\tilde E = E + \left(\mu + \frac{h}{4}\right)\lVert\nabla E\rVert^2 + O(h^2)", budget,
-          "The left side integrates the engine's two terms on the penalized loss along a ray from a critical point."),
-    Entry("eq-igr-second", r"f_2 = -\frac{1}{3}H^2\nabla E - \frac{1}{12}\nabla^3 E[\nabla E,\nabla E]", any_loss,
-          "The left side is the engine's third term."),
-    Entry("eq-igr-split", r"f_2 = -\frac{1}{12}\nabla(\nabla E^\top H\nabla E) - \frac{1}{6}H^2\nabla E", any_loss,
-          "The left side is the engine's third term; the scalar is differentiated as a whole."),
-    Entry("eq-igr-curl", r"J - J^\top = -\frac{1}{6}(HT - TH)", jacobian_of_third_term,
-          "J is the Jacobian of the engine's third term."),
-    Entry("eq-igr-curl-bilinear",
-          r"\frac{\partial f_{2,a}}{\partial b} - \frac{\partial f_{2,b}}{\partial a} = -\frac{k^5r}{3}(a^4 - b^4)", bilinear_model,
-          "The left side differentiates the engine's third term."),
-    Entry("eq-igr-quadratic", r"\tilde E = -\frac{\ln(1 - h\lambda)}{2h}\theta^2", quadratic_mode,
-          "The left side solves for the decay rate that reproduces one step of the algorithm."),
-    Entry("eq-igr-products", r"u_j'^2 - v_j'^2 = (u_j^2 - v_j^2)(1 - h^2s_j^2)", products,
-          "The left side runs the algorithm for one step on a random polynomial of the products.", indices={"j": (1, 2)}),
+    Entry(
+        "eq-igr-field",
+        r"\dot\theta = -\nabla E - \frac{h}{2} H\nabla E + O(h^2)",
+        any_loss,
+        "The left side is the engine's field with three terms.",
+    ),
+    Entry(
+        "eq-igr-identity",
+        r"H\nabla E = \frac{1}{2}\nabla\lVert\nabla E\rVert^2",
+        any_loss,
+        "The right side differentiates the squared norm; the left multiplies the matrix of second derivatives and the gradient.",
+    ),
+    Entry(
+        "eq-igr-modified-loss",
+        r"\tilde E = E + \frac{h}{4}\lVert\nabla E\rVert^2",
+        modified_loss,
+        "The left side integrates the engine's two terms along a ray from a critical point.",
+    ),
+    Entry(
+        "eq-igr-exact-law",
+        r"a'^2 - b'^2 = (a^2 - b^2)(1 - h^2k^2r^2)",
+        bilinear_model,
+        "The left side runs the algorithm for one step on exact numbers.",
+    ),
+    Entry(
+        "eq-igr-flow-law",
+        r"\frac{d}{dt}(a^2-b^2) = -hk^2r^2(a^2-b^2)",
+        bilinear_model,
+        "The left side is the derivative along the engine's two terms.",
+    ),
+    Entry(
+        "eq-igr-penalty",
+        r"\lVert\nabla E\rVert^2 = k^2r^2(a^2 + b^2) = 2E\,\operatorname{tr}H",
+        bilinear_model,
+        "Gradient and Hessian by differentiation of the bilinear model.",
+    ),
+    Entry(
+        "eq-igr-tilt",
+        r"\tilde E = E\left(1 + \frac{h}{2}\operatorname{tr}H\right)",
+        bilinear_model,
+        "The left side integrates the engine's two terms along the ray from the origin, which is a critical point.",
+    ),
+    Entry(
+        "eq-igr-budget",
+        r"\tilde E = E + \left(\mu + \frac{h}{4}\right)\lVert\nabla E\rVert^2 + O(h^2)",
+        budget,
+        "The left side integrates the engine's two terms on the penalized loss along a ray from a critical point.",
+    ),
+    Entry(
+        "eq-igr-second",
+        r"f_2 = -\frac{1}{3}H^2\nabla E - \frac{1}{12}\nabla^3 E[\nabla E,\nabla E]",
+        any_loss,
+        "The left side is the engine's third term.",
+    ),
+    Entry(
+        "eq-igr-split",
+        r"f_2 = -\frac{1}{12}\nabla(\nabla E^\top H\nabla E) - \frac{1}{6}H^2\nabla E",
+        any_loss,
+        "The left side is the engine's third term; the scalar is differentiated as a whole.",
+    ),
+    Entry(
+        "eq-igr-curl",
+        r"J - J^\top = -\frac{1}{6}(HT - TH)",
+        jacobian_of_third_term,
+        "J is the Jacobian of the engine's third term.",
+    ),
+    Entry(
+        "eq-igr-curl-bilinear",
+        r"\frac{\partial f_{2,a}}{\partial b} - \frac{\partial f_{2,b}}{\partial a} = -\frac{k^5r}{3}(a^4 - b^4)",
+        bilinear_model,
+        "The left side differentiates the engine's third term.",
+    ),
+    Entry(
+        "eq-igr-quadratic",
+        r"\tilde E = -\frac{\ln(1 - h\lambda)}{2h}\theta^2",
+        quadratic_mode,
+        "The left side solves for the decay rate that reproduces one step of the algorithm.",
+    ),
+    Entry(
+        "eq-igr-products",
+        r"u_j'^2 - v_j'^2 = (u_j^2 - v_j^2)(1 - h^2s_j^2)",
+        products,
+        "The left side runs the algorithm for one step on a random polynomial of the products.",
+        indices={"j": (1, 2)},
+    ),
 )

@@ -40,8 +40,13 @@ def one_step(rng):
         new = squares.advance(old, squares.of(g))
         step = optimizer.update(mean.advance(0, mean.of(g)), new)
         for j in (1, 2):
-            found |= {f"v_{j}^{{({n}-1)}}": old, f"v_{j}^{{({n})}}": new, rf"\partial_{j} E(\theta^{{({n})}})": g,
-                      rf"\theta_{j}^{{({n})}}": theta, rf"\theta_{j}^{{({n}+1)}}": theta - h * step}
+            found |= {
+                f"v_{j}^{{({n}-1)}}": old,
+                f"v_{j}^{{({n})}}": new,
+                rf"\partial_{j} E(\theta^{{({n})}})": g,
+                rf"\theta_{j}^{{({n})}}": theta,
+                rf"\theta_{j}^{{({n}+1)}}": theta - h * step,
+            }
     return found
 
 
@@ -52,19 +57,29 @@ def sign_flow(rng):
     g = [x.subs(at) for x in loss.gradient_expressions]
     (f_0,) = modified_equation(rmsprop(sp.Integer(0), sp.Integer(0)), loss, 1).terms
     f_0 = f_0.subs(at)
-    return {r"\dot E": sum(x * f for x, f in zip(g, f_0)), r"\lVert\nabla E\rVert_1": sum(abs(x) for x in g), "d": sp.Integer(2),
-            **{rf"\partial_{j} E": g[j - 1] for j in (1, 2)}, **{rf"\dot\theta_{j}": f_0[j - 1] for j in (1, 2)}}
+    return {
+        r"\dot E": sum(x * f for x, f in zip(g, f_0)),
+        r"\lVert\nabla E\rVert_1": sum(abs(x) for x in g),
+        "d": sp.Integer(2),
+        **{rf"\partial_{j} E": g[j - 1] for j in (1, 2)},
+        **{rf"\dot\theta_{j}": f_0[j - 1] for j in (1, 2)},
+    }
 
 
 def weights_and_lags(rng):
     """Weights from impulses through the running average, the lag as the mean age under them, C from the engine on a parabola."""
     rho = decay(rng)
-    average, f_1 = Average(square, rho), transient_equation(rmsprop(rho, sp.Integer(0), bias_correction=True), Loss(X**2 / 2, (X,)))
+    average, f_1 = (
+        Average(square, rho),
+        transient_equation(rmsprop(rho, sp.Integer(0), bias_correction=True), Loss(X**2 / 2, (X,))),
+    )
     found = {r"\rho": rho}
     for n in (0, 1, 4):
         weights = [weight(average, impulse) for impulse in np.eye(n + 1, dtype=int).tolist()]
         found |= {f"u_{k}^{{({n})}}": w for k, w in enumerate(weights)}
-        found[rf"\mathrm{{lag}}_\rho({n})"] = sum(((n - k) * w for k, w in enumerate(weights)), sp.Integer(0))
+        found[rf"\mathrm{{lag}}_\rho({n})"] = sum(
+            ((n - k) * w for k, w in enumerate(weights)), sp.Integer(0)
+        )
         # for epsilon = 0 the bracket is 1 - C, and on the parabola f_1 = -(1 - C)/(2x)
         found[rf"C_\rho({n})"] = sp.simplify(1 + 2 * X * f_1.terms(n)[1][0])
     return found
@@ -87,21 +102,39 @@ def full_batch(n=N):
         rho, epsilon = optimizer.hyperparameters.values()
         loss = polynomial_loss(rng, degree=3)
         at = random_point(rng, loss)
-        g, hessian = sp.Matrix(loss.gradient_expressions), loss.hessian_expressions.subs(at).evalf(DIGITS)
+        g, hessian = (
+            sp.Matrix(loss.gradient_expressions),
+            loss.hessian_expressions.subs(at).evalf(DIGITS),
+        )
         norm = sum(sp.sqrt(x**2 + epsilon) for x in g)
         here = g.subs(at).evalf(DIGITS)
         found = {**constants(rho), r"\varepsilon": epsilon, "h": h, "d": sp.Integer(2)}
         if n is None:
-            f_0, f_1 = (term.subs(at).evalf(DIGITS) for term in modified_equation(optimizer, loss, 2).terms)
+            f_0, f_1 = (
+                term.subs(at).evalf(DIGITS) for term in modified_equation(optimizer, loss, 2).terms
+            )
         else:
             f_0, f_1 = by_running(optimizer, [here] * (n + 1), [hessian] * (n + 1), n)
         back = sp.Matrix([x / sp.sqrt(x**2 + epsilon) for x in here])
-        past = [g.subs({x: x + (N - k) * h * back[i] for i, x in enumerate(loss.symbols)}, simultaneous=True).subs(at) for k in range(N + 1)]
-        jacobian = sp.Matrix([-x / sp.sqrt(x**2 + epsilon) for x in g]).jacobian(loss.symbols).subs(at).evalf(DIGITS)
+        past = [
+            g.subs(
+                {x: x + (N - k) * h * back[i] for i, x in enumerate(loss.symbols)},
+                simultaneous=True,
+            ).subs(at)
+            for k in range(N + 1)
+        ]
+        jacobian = (
+            sp.Matrix([-x / sp.sqrt(x**2 + epsilon) for x in g])
+            .jacobian(loss.symbols)
+            .subs(at)
+            .evalf(DIGITS)
+        )
         for j in (1, 2):
             found[rf"\partial_{j} E"] = here[j - 1]
             found[f"R_{j}"] = sp.sqrt(here[j - 1] ** 2 + epsilon)
-            found[rf"\partial_{j}\lVert\nabla E\rVert_{{1,\varepsilon}}"] = sp.diff(norm, loss.symbols[j - 1]).subs(at).evalf(DIGITS)
+            found[rf"\partial_{j}\lVert\nabla E\rVert_{{1,\varepsilon}}"] = (
+                sp.diff(norm, loss.symbols[j - 1]).subs(at).evalf(DIGITS)
+            )
             found |= {rf"\partial_{{{i}{j}}} E": hessian[i - 1, j - 1] for i in (1, 2)}
             found[rf"\dot\theta_{j}"] = f_0[j - 1] + h * f_1[j - 1]
             found[rf"\mathrm{{bias}}_{j}"] = -h * f_1[j - 1] * found[f"R_{j}"]
@@ -118,14 +151,22 @@ def without_epsilon(rng):
     """RMSProp with epsilon = 0 on a random loss by running, and the one-norm of its gradient, differentiated."""
     rho, loss = decay(rng), polynomial_loss(rng, degree=3)
     at = random_point(rng, loss)
-    g, hessian = sp.Matrix(loss.gradient_expressions), loss.hessian_expressions.subs(at).evalf(DIGITS)
+    g, hessian = (
+        sp.Matrix(loss.gradient_expressions),
+        loss.hessian_expressions.subs(at).evalf(DIGITS),
+    )
     here = g.subs(at).evalf(DIGITS)
-    f_0, f_1 = by_running(rmsprop(rho, sp.Integer(0), bias_correction=True), [here] * (N + 1), [hessian] * (N + 1), N)
+    f_0, f_1 = by_running(
+        rmsprop(rho, sp.Integer(0), bias_correction=True), [here] * (N + 1), [hessian] * (N + 1), N
+    )
     norm = sum(sp.sign(x) * y for x, y in zip(here, g))
     found = {**constants(rho), "h": h}
     for j, x in enumerate(loss.symbols, 1):
-        found |= {rf"\partial_{j} E": here[j - 1], rf"\dot\theta_{j}": f_0[j - 1] + h * f_1[j - 1],
-                  rf"\partial_{j}\lVert\nabla E\rVert_1": sp.diff(norm, x).subs(at).evalf(DIGITS)}
+        found |= {
+            rf"\partial_{j} E": here[j - 1],
+            rf"\dot\theta_{j}": f_0[j - 1] + h * f_1[j - 1],
+            rf"\partial_{j}\lVert\nabla E\rVert_1": sp.diff(norm, x).subs(at).evalf(DIGITS),
+        }
     return found
 
 
@@ -139,8 +180,11 @@ def large_epsilon(rng):
     found = {"h": h, r"\varepsilon": epsilon}
     for j, x in enumerate(loss.symbols, 1):
         first, second = sp.limit(f_0[j - 1] / s, s, 0), sp.limit(f_1[j - 1] / s**2, s, 0)
-        found |= {rf"\partial_{j}\tilde E": -first - h / sp.sqrt(epsilon) * second, rf"\partial_{j} E": g[j - 1].subs(at),
-                  rf"\partial_{j}\lVert\nabla E\rVert^2": sp.diff(g.dot(g), x).subs(at)}
+        found |= {
+            rf"\partial_{j}\tilde E": -first - h / sp.sqrt(epsilon) * second,
+            rf"\partial_{j} E": g[j - 1].subs(at),
+            rf"\partial_{j}\lVert\nabla E\rVert^2": sp.diff(g.dot(g), x).subs(at),
+        }
     return found
 
 
@@ -163,10 +207,20 @@ def outside(rng):
     f_0, f_1 = by_running(optimizer, [here] * (N + 1), [hessian] * (N + 1), N)
     sizes = [sp.sign(x) * y for x, y in zip(here, g)]
     potential = sum(x - epsilon * sp.log(x + epsilon) for x in sizes)
-    found = {**constants(rho), r"\varepsilon": epsilon, "h": h, "N": potential.subs(at).evalf(DIGITS), "d": sp.Integer(2)}
+    found = {
+        **constants(rho),
+        r"\varepsilon": epsilon,
+        "h": h,
+        "N": potential.subs(at).evalf(DIGITS),
+        "d": sp.Integer(2),
+    }
     for j, x in enumerate(loss.symbols, 1):
-        found |= {rf"\partial_{j} E": here[j - 1], rf"\dot\theta_{j}": f_0[j - 1] + h * f_1[j - 1], f"R_{j}": abs(here[j - 1]) + epsilon,
-                  rf"\partial_{j} N": sp.diff(potential, x).subs(at).evalf(DIGITS)}
+        found |= {
+            rf"\partial_{j} E": here[j - 1],
+            rf"\dot\theta_{j}": f_0[j - 1] + h * f_1[j - 1],
+            f"R_{j}": abs(here[j - 1]) + epsilon,
+            rf"\partial_{j} N": sp.diff(potential, x).subs(at).evalf(DIGITS),
+        }
     return found
 
 
@@ -177,7 +231,10 @@ def first_steps(rng):
     found, theta, v = {r"\rho": rho, "h": h}, sp.Integer(0), 0
     for n in range(4):
         v = optimizer.averages[1].advance(v, optimizer.averages[1].of(g))
-        found |= {rf"\theta_1^{{({n})}}": theta, rf"\theta_1^{{({n}+1)}}": (theta := theta - h * optimizer.update(g, v))}
+        found |= {
+            rf"\theta_1^{{({n})}}": theta,
+            rf"\theta_1^{{({n}+1)}}": (theta := theta - h * optimizer.update(g, v)),
+        }
     return found
 
 
@@ -187,66 +244,163 @@ def imbalance(rng):
     a, b = ratio(rng, 11, 19, 10), ratio(rng, 21, 29, 10)
     equation = transient_equation(rmsprop(rho, sp.Integer(0), bias_correction=True), loss)
     f_0, f_1 = (f.subs(dict(zip(loss.symbols, (a, b)))) for f in equation.terms(N))
-    return {**constants(rho), r"\dot\delta": (f_0[0] - f_0[1]) + h * (f_1[0] - f_1[1]), r"\delta": a - b, "a": a, "b": b, "h": h}
+    return {
+        **constants(rho),
+        r"\dot\delta": (f_0[0] - f_0[1]) + h * (f_1[0] - f_1[1]),
+        r"\delta": a - b,
+        "a": a,
+        "b": b,
+        "h": h,
+    }
 
 
 RUN = "RMSProp run for n + 1 steps on polynomials in h, compared with Taylor's formula for the flow"
 ALONG = "the running average of a random loss's squared gradient along the line theta + (n - k) h g/R, exactly in h"
 
 ENTRIES = (
-    Entry("eq-rms-algorithm", r"""
+    Entry(
+        "eq-rms-algorithm",
+        r"""
 \begin{aligned}
 v_j^{(n)} &= \rho\, {v_j^{(n-1)}} + (1-\rho) \left(\partial_j E(\theta^{(n)})\right)^2, \\
 \theta_j^{(n+1)} &= \theta_j^{(n)} - h\, \frac{\partial_j E(\theta^{(n)})}{\sqrt{v_j^{(n)} + \varepsilon}}
-\end{aligned}""", one_step, "bea.rmsprop itself, on exact numbers", {"j": (1, 2), "n": (1, 2)}),
-    Entry("eq-rms-sign-rate", r"""
+\end{aligned}""",
+        one_step,
+        "bea.rmsprop itself, on exact numbers",
+        {"j": (1, 2), "n": (1, 2)},
+    ),
+    Entry(
+        "eq-rms-sign-rate",
+        r"""
 \dot E = \sum_{j=1}^{d} \partial_j E\, \dot\theta_j = -\sum_{j=1}^{d} \lvert\partial_j E\rvert = -\lVert\nabla E\rVert_1""",
-          sign_flow, "the engine's leading term without memory and epsilon, times the gradient"),
-    Entry("eq-rms-lag", r"""
+        sign_flow,
+        "the engine's leading term without memory and epsilon, times the gradient",
+    ),
+    Entry(
+        "eq-rms-lag",
+        r"""
 \mathrm{lag}_\rho(n) = \sum_{k=0}^{n} (n-k)\, u_k^{(n)} = \frac{\rho}{1-\rho} - \frac{(n+1)\,\rho^{n+1}}{1-\rho^{n+1}}""",
-          weights_and_lags, "weights from impulses through the running average, summed", {"n": (0, 1, 4)}),
-    Entry("eq-rms-weights", r"u_k^{(n)} = \frac{(1-\rho)\,\rho^{n-k}}{1-\rho^{n+1}}", weights_and_lags,
-          "impulses through the running average", {"n": (4,), "k": (0, 1, 4)}),
-    Entry("eq-rms-parabola", r"\frac{x}{\sqrt{\hat v}} = 1 - \frac{h\, \mathrm{lag}_\rho(n)}{x} + O(h^2)",
-          parabola, "the running average of squares along the last steps, exactly in h"),
-    Entry("eq-rms-mirror", r"""
+        weights_and_lags,
+        "weights from impulses through the running average, summed",
+        {"n": (0, 1, 4)},
+    ),
+    Entry(
+        "eq-rms-weights",
+        r"u_k^{(n)} = \frac{(1-\rho)\,\rho^{n-k}}{1-\rho^{n+1}}",
+        weights_and_lags,
+        "impulses through the running average",
+        {"n": (4,), "k": (0, 1, 4)},
+    ),
+    Entry(
+        "eq-rms-parabola",
+        r"\frac{x}{\sqrt{\hat v}} = 1 - \frac{h\, \mathrm{lag}_\rho(n)}{x} + O(h^2)",
+        parabola,
+        "the running average of squares along the last steps, exactly in h",
+    ),
+    Entry(
+        "eq-rms-mirror",
+        r"""
 \hat v_j = (\partial_j E)^2 + 2h\, \mathrm{lag}_\rho(n)\, \partial_j E \sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{R_i} + O(h^2)""",
-          full_batch(), ALONG, {"j": (1, 2)}),
-    Entry("eq-rms-one-norm", r"""
+        full_batch(),
+        ALONG,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-rms-one-norm",
+        r"""
 \sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{\sqrt{(\partial_i E)^2 + \varepsilon}} = \partial_j \lVert\nabla E\rVert_{1,\varepsilon}""",
-          full_batch(), "the perturbed one-norm of a random loss's gradient, differentiated", {"j": (1, 2)}),
-    Entry("eq-rms-expanded", r"""
+        full_batch(),
+        "the perturbed one-norm of a random loss's gradient, differentiated",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-rms-expanded",
+        r"""
 \frac{\partial_j E}{\sqrt{\hat v_j + \varepsilon}} = \frac{\partial_j E}{R_j}
 - h\, \mathrm{lag}_\rho(n)\, \frac{(\partial_j E)^2}{R_j^3}\, \partial_j \lVert\nabla E\rVert_{1,\varepsilon} + O(h^2)""",
-          full_batch(), ALONG, {"j": (1, 2)}),
-    Entry("eq-rms-half-step", r"\frac{h}{2} (f_0' f_0)_j = \frac{h}{2}\, \frac{\varepsilon}{R_j^3}\, \partial_j \lVert\nabla E\rVert_{1,\varepsilon}",
-          full_batch(), "the Jacobian of f_0 of a random loss, times f_0", {"j": (1, 2)}),
-    Entry("eq-rms-equation", r"""
+        full_batch(),
+        ALONG,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-rms-half-step",
+        r"\frac{h}{2} (f_0' f_0)_j = \frac{h}{2}\, \frac{\varepsilon}{R_j^3}\, \partial_j \lVert\nabla E\rVert_{1,\varepsilon}",
+        full_batch(),
+        "the Jacobian of f_0 of a random loss, times f_0",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-rms-equation",
+        r"""
 \begin{aligned}
 \dot\theta_j &= -\frac{\partial_j E + \mathrm{bias}_j}{\sqrt{(\partial_j E)^2 + \varepsilon}}, \\
 \mathrm{bias}_j &= \frac{h}{2} \left\{ 1 - C_\rho(n) + C_\rho(n)\, \frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} \right\} \partial_j \lVert\nabla E\rVert_{1,\varepsilon}
-\end{aligned}""", full_batch(), RUN, {"j": (1, 2)}),
-    Entry("eq-rms-constant", r"""
+\end{aligned}""",
+        full_batch(),
+        RUN,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-rms-constant",
+        r"""
 C_\rho(n) = 1 + 2\, \mathrm{lag}_\rho(n) = \frac{1+\rho}{1-\rho} - \frac{2(n+1)\,\rho^{n+1}}{1-\rho^{n+1}}""",
-          weights_and_lags, "the engine's piece n of bias-corrected RMSProp without epsilon on a parabola", {"n": (0, 1, 4)}),
-    Entry("eq-rms-stationary", r"""
+        weights_and_lags,
+        "the engine's piece n of bias-corrected RMSProp without epsilon on a parabola",
+        {"n": (0, 1, 4)},
+    ),
+    Entry(
+        "eq-rms-stationary",
+        r"""
 \mathrm{bias}_j = \frac{h}{2} \left\{ 1 - \frac{1+\rho}{1-\rho} + \frac{1+\rho}{1-\rho} \cdot \frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} \right\}
-\partial_j \lVert\nabla E\rVert_{1,\varepsilon}""", full_batch(None), "the engine's steady-state terms on a random loss", {"j": (1, 2)}),
-    Entry("eq-rms-small-epsilon", r"""
+\partial_j \lVert\nabla E\rVert_{1,\varepsilon}""",
+        full_batch(None),
+        "the engine's steady-state terms on a random loss",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-rms-small-epsilon",
+        r"""
 \dot\theta_j = -\frac{\partial_j E - h\, \mathrm{lag}_\rho(n)\, \partial_j \lVert\nabla E\rVert_1}{\lvert\partial_j E\rvert}""",
-          without_epsilon, RUN + ", with epsilon = 0", {"j": (1, 2)}),
-    Entry("eq-rms-large-epsilon", r"\partial_j \tilde E = \partial_j E + \frac{h}{4\sqrt{\varepsilon}}\, \partial_j \lVert\nabla E\rVert^2",
-          large_epsilon, "the limits, as epsilon grows, of the engine's scaled terms on a random loss", {"j": (1, 2)}),
-    Entry("eq-rms-sign-change", r"\frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} = 1 - \frac{1}{C_\rho}", sign_change,
-          "the root in epsilon of the engine's second term on a parabola"),
-    Entry("eq-rms-outside", r"""
+        without_epsilon,
+        RUN + ", with epsilon = 0",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-rms-large-epsilon",
+        r"\partial_j \tilde E = \partial_j E + \frac{h}{4\sqrt{\varepsilon}}\, \partial_j \lVert\nabla E\rVert^2",
+        large_epsilon,
+        "the limits, as epsilon grows, of the engine's scaled terms on a random loss",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-rms-sign-change",
+        r"\frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} = 1 - \frac{1}{C_\rho}",
+        sign_change,
+        "the root in epsilon of the engine's second term on a parabola",
+    ),
+    Entry(
+        "eq-rms-outside",
+        r"""
 \begin{aligned}
 \dot\theta_j &= -\frac{\partial_j E}{R_j} - \frac{h}{2R_j} \left(1 - C_\rho(n)\, \frac{\lvert\partial_j E\rvert}{R_j}\right) \partial_j N, \\
 N &= \sum_{i=1}^{d} \bigl(\lvert\partial_i E\rvert - \varepsilon \ln(\lvert\partial_i E\rvert + \varepsilon)\bigr)
-\end{aligned}""", outside, RUN + ", with epsilon outside the root", {"j": (1, 2)}),
-    Entry("eq-rms-first-steps", r"\theta_1^{(n)} - \theta_1^{(n+1)} = \frac{h}{\sqrt{1-\rho^{n+1}}}", first_steps,
-          "bea.rmsprop without bias correction, run on a linear loss", {"n": (0, 1, 3)}),
-    Entry("eq-rms-imbalance", r"""
+\end{aligned}""",
+        outside,
+        RUN + ", with epsilon outside the root",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-rms-first-steps",
+        r"\theta_1^{(n)} - \theta_1^{(n+1)} = \frac{h}{\sqrt{1-\rho^{n+1}}}",
+        first_steps,
+        "bea.rmsprop without bias correction, run on a linear loss",
+        {"n": (0, 1, 3)},
+    ),
+    Entry(
+        "eq-rms-imbalance",
+        r"""
 \dot\delta = -\frac{h}{2} \left(1 - C_\rho(n)\right) \frac{\delta}{a b} = h\, \mathrm{lag}_\rho(n)\, \frac{\delta}{a b}""",
-          imbalance, "the engine's piece n on the bilinear model without epsilon"),
+        imbalance,
+        "the engine's piece n on the bilinear model without epsilon",
+    ),
 )

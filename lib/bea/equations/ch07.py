@@ -44,19 +44,29 @@ def averages_seen(optimizer, gradients, hessians, displacements):
     memory = [[0, 0] for _ in optimizer.averages]
     for g, hessian, displacement in zip(gradients, hessians, displacements):
         seen = g + h * hessian * displacement
-        memory = [[average.advance(memory[a][j], average.of(seen[j])) for j in range(2)] for a, average in enumerate(optimizer.averages)]
+        memory = [
+            [average.advance(memory[a][j], average.of(seen[j])) for j in range(2)]
+            for a, average in enumerate(optimizer.averages)
+        ]
     n = len(displacements) - 1
-    return [[first_order(m / average.correction(n)) for m in memory[a]] for a, average in enumerate(optimizer.averages)]
+    return [
+        [first_order(m / average.correction(n)) for m in memory[a]]
+        for a, average in enumerate(optimizer.averages)
+    ]
 
 
 def first_order(expression):
     """The coefficients of 1 and h."""
-    return sp.sympify(expression).subs(h, 0).evalf(DIGITS), sp.diff(expression, h).subs(h, 0).evalf(DIGITS)
+    return sp.sympify(expression).subs(h, 0).evalf(DIGITS), sp.diff(expression, h).subs(h, 0).evalf(
+        DIGITS
+    )
 
 
 def step(optimizer, seen):
     """The step U and its derivative in h, as two column vectors, from averages known to first order."""
-    moved = [optimizer.update(*(m[0] + h * m[1] for m in of_coordinate)) for of_coordinate in zip(*seen)]
+    moved = [
+        optimizer.update(*(m[0] + h * m[1] for m in of_coordinate)) for of_coordinate in zip(*seen)
+    ]
     return tuple(sp.Matrix([first_order(u)[order] for u in moved]) for order in (0, 1))
 
 
@@ -64,7 +74,9 @@ def run_to(optimizer, gradients, hessians, n):
     """Displacements of the points of steps 0..n from that of step 0, in units of h at leading order, and the steps U^(0..n)."""
     displacements, steps = [sp.zeros(2, 1)], []
     for _ in range(n + 1):
-        steps.append(step(optimizer, averages_seen(optimizer, gradients, hessians, displacements))[0])
+        steps.append(
+            step(optimizer, averages_seen(optimizer, gradients, hessians, displacements))[0]
+        )
         displacements.append(displacements[-1] - steps[-1])
     return displacements[:-1], steps
 
@@ -81,7 +93,9 @@ def by_running(optimizer, gradients, hessians, n):
         return -step(optimizer, averages_seen(optimizer, gradients, hessians, points))[1]
 
     f_0 = -steps[-1]
-    return f_0, second_order(displacements) - second_order([displacements[-1]] * (n + 1)) - second_order([f_0] * (n + 1)) / 2
+    return f_0, second_order(displacements) - second_order(
+        [displacements[-1]] * (n + 1)
+    ) - second_order([f_0] * (n + 1)) / 2
 
 
 def parts(optimizer, gradients, hessians, n):
@@ -92,7 +106,10 @@ def parts(optimizer, gradients, hessians, n):
     for bar, points in (("", behind), (r"\bar ", [steps[-1]] * (n + 1))):
         mean, squares = averages_seen(optimizer, gradients, hessians, points)
         for j in (1, 2):
-            found |= {rf"{bar}L_{j}^{{({n})}}": mean[j - 1][1], rf"{bar}P_{j}^{{({n})}}": squares[j - 1][1] / 2}
+            found |= {
+                rf"{bar}L_{j}^{{({n})}}": mean[j - 1][1],
+                rf"{bar}P_{j}^{{({n})}}": squares[j - 1][1] / 2,
+            }
             found |= {f"M_{j}^{{({n})}}": mean[j - 1][0], f"V_{j}^{{({n})}}": squares[j - 1][0]}
     return found
 
@@ -111,15 +128,23 @@ def theorem_atoms(inside, seed):
         found |= parts(optimizer, gradients, hessians, n)
         for j in (1, 2):
             v = found[f"V_{j}^{{({n})}}"]
-            found[f"R_{j}^{{({n})}}"] = (sp.sqrt(v + epsilon) if inside else sp.sqrt(v) + epsilon).evalf(DIGITS)
+            found[f"R_{j}^{{({n})}}"] = (
+                sp.sqrt(v + epsilon) if inside else sp.sqrt(v) + epsilon
+            ).evalf(DIGITS)
             found[rf"\partial_{j} E_{n}"] = gradients[n][j - 1]
             found |= {rf"\partial_{{{i}{j}}} E_{n}": hessians[n][i - 1, j - 1] for i in (1, 2)}
         for k, impulse in enumerate(np.eye(n + 1, dtype=int).tolist()):
-            found |= {f"{letter}_{k}^{{({n})}}": weight(average, impulse) for letter, average in zip("wu", optimizer.averages)}
+            found |= {
+                f"{letter}_{k}^{{({n})}}": weight(average, impulse)
+                for letter, average in zip("wu", optimizer.averages)
+            }
     f_0, f_1 = by_running(optimizer, gradients, hessians, 3)
     for j in (1, 2):
         found[rf"\dot\theta_{j}"] = f_0[j - 1] + h * f_1[j - 1]
-        found |= {f"{name}_{j}": found[f"{name}_{j}^{{(3)}}"] for name in ("M", "V", "R", "L", "P", r"\bar L", r"\bar P")}
+        found |= {
+            f"{name}_{j}": found[f"{name}_{j}^{{(3)}}"]
+            for name in ("M", "V", "R", "L", "P", r"\bar L", r"\bar P")
+        }
     return found
 
 
@@ -143,9 +168,18 @@ def one_step(rng):
         new = [average.advance(m, average.of(g)) for average, m in zip(optimizer.averages, old)]
         seen = [m / average.correction(n) for average, m in zip(optimizer.averages, new)]
         for j in (1, 2):
-            found |= {f"m_{j}^{{({n}-1)}}": old[0], f"v_{j}^{{({n}-1)}}": old[1], f"m_{j}^{{({n})}}": new[0], f"v_{j}^{{({n})}}": new[1],
-                      rf"\hat m_{j}^{{({n})}}": seen[0], rf"\hat v_{j}^{{({n})}}": seen[1], rf"\partial_{j} E_{n}(\theta^{{({n})}})": g,
-                      rf"\theta_{j}^{{({n})}}": theta, rf"\theta_{j}^{{({n}+1)}}": theta - h * optimizer.update(*seen), "h": h}
+            found |= {
+                f"m_{j}^{{({n}-1)}}": old[0],
+                f"v_{j}^{{({n}-1)}}": old[1],
+                f"m_{j}^{{({n})}}": new[0],
+                f"v_{j}^{{({n})}}": new[1],
+                rf"\hat m_{j}^{{({n})}}": seen[0],
+                rf"\hat v_{j}^{{({n})}}": seen[1],
+                rf"\partial_{j} E_{n}(\theta^{{({n})}})": g,
+                rf"\theta_{j}^{{({n})}}": theta,
+                rf"\theta_{j}^{{({n}+1)}}": theta - h * optimizer.update(*seen),
+                "h": h,
+            }
     return found
 
 
@@ -153,15 +187,21 @@ def weights_and_lags(rng):
     """Weights from impulses through the running average, the lag as the mean age under them, C from the engine."""
     beta, rho = decays(rng)
     average, x = Average(identity, beta), sp.Symbol("x")
-    momentum = transient_equation(replace(heavy_ball(beta, damped=True), bias_correction=True), Loss(x**2 / 2, (x,)))
+    momentum = transient_equation(
+        replace(heavy_ball(beta, damped=True), bias_correction=True), Loss(x**2 / 2, (x,))
+    )
     found = {r"\beta": beta, r"\rho": rho}
     values = [ratio(rng) for _ in range(5)]
     for n in (0, 1, 4):
         weights = [weight(average, impulse) for impulse in np.eye(n + 1, dtype=int).tolist()]
-        found |= {f"w_{k}^{{({n})}}": w for k, w in enumerate(weights)} | {f"g^{{({k})}}": g for k, g in enumerate(values)}
+        found |= {f"w_{k}^{{({n})}}": w for k, w in enumerate(weights)} | {
+            f"g^{{({k})}}": g for k, g in enumerate(values)
+        }
         found[rf"\hat m^{{({n})}}"] = weight(average, values[: n + 1])
         found[rf"C_\beta({n})"] = -2 * momentum.terms(n)[1][0] / x
-        found[rf"\mathrm{{lag}}_\beta({n})"] = sum(((n - k) * w for k, w in enumerate(weights)), sp.Integer(0))
+        found[rf"\mathrm{{lag}}_\beta({n})"] = sum(
+            ((n - k) * w for k, w in enumerate(weights)), sp.Integer(0)
+        )
     return found
 
 
@@ -169,15 +209,30 @@ def mirror(rng):
     """The average of a random cubic in t, by its sum."""
     beta, n = ratio(rng, 2, 9, 10), 3
     g = sum(ratio(rng) * T**i for i in range(4))
-    seen = sum(weight(Average(identity, beta), row) * g.subs(T, 1 - (n - k) * h) for k, row in enumerate(np.eye(n + 1, dtype=int).tolist()))
-    return {r"\hat m(t_n)": sp.expand(seen), "g(t_n)": g.subs(T, 1), r"\dot g(t_n)": sp.diff(g, T).subs(T, 1), "h": h,
-            r"\mathrm{lag}_\beta(n)": lag(beta, n)}
+    seen = sum(
+        weight(Average(identity, beta), row) * g.subs(T, 1 - (n - k) * h)
+        for k, row in enumerate(np.eye(n + 1, dtype=int).tolist())
+    )
+    return {
+        r"\hat m(t_n)": sp.expand(seen),
+        "g(t_n)": g.subs(T, 1),
+        r"\dot g(t_n)": sp.diff(g, T).subs(T, 1),
+        "h": h,
+        r"\mathrm{lag}_\beta(n)": lag(beta, n),
+    }
 
 
 def resolvent(rng):
     """The average of g = exp(t) over an infinite past, at t = 0."""
     beta = ratio(rng, 2, 9, 10)
-    return {r"\beta": beta, "e^{-hD}": sp.exp(-h), "g": sp.Integer(1), r"\dot g": sp.Integer(1), r"\ddot g": sp.Integer(1), "h": h}
+    return {
+        r"\beta": beta,
+        "e^{-hD}": sp.exp(-h),
+        "g": sp.Integer(1),
+        r"\dot g": sp.Integer(1),
+        r"\ddot g": sp.Integer(1),
+        "h": h,
+    }
 
 
 def full_batch(n=None):
@@ -190,29 +245,52 @@ def full_batch(n=None):
         loss = polynomial_loss(rng, degree=3)
         at = random_point(rng, loss)
         beta, rho, epsilon = optimizer.hyperparameters.values()
-        g, hessian = sp.Matrix(loss.gradient_expressions), loss.hessian_expressions.subs(at).evalf(DIGITS)
+        g, hessian = (
+            sp.Matrix(loss.gradient_expressions),
+            loss.hessian_expressions.subs(at).evalf(DIGITS),
+        )
         norm = sum(sp.sqrt(x**2 + epsilon) for x in g)
         g_here = g.subs(at).evalf(DIGITS)
         found = {r"\beta": beta, r"\rho": rho, r"\varepsilon": epsilon, "h": h, "d": sp.Integer(2)}
         if n is None:
-            f_0, f_1 = (term.subs(at).evalf(DIGITS) for term in modified_equation(optimizer, loss, 2).terms)
+            f_0, f_1 = (
+                term.subs(at).evalf(DIGITS) for term in modified_equation(optimizer, loss, 2).terms
+            )
         else:
             f_0, f_1 = by_running(optimizer, [g_here] * (n + 1), [hessian] * (n + 1), n)
             back = sp.Matrix([x / sp.sqrt(x**2 + epsilon) for x in g_here])
-            past = [g.subs({x: x + (n - k) * h * back[i] for i, x in enumerate(loss.symbols)}, simultaneous=True).subs(at) for k in range(n + 1)]
-            jacobian = sp.Matrix([-x / sp.sqrt(x**2 + epsilon) for x in g]).jacobian(loss.symbols).subs(at).evalf(DIGITS)
+            past = [
+                g.subs(
+                    {x: x + (n - k) * h * back[i] for i, x in enumerate(loss.symbols)},
+                    simultaneous=True,
+                ).subs(at)
+                for k in range(n + 1)
+            ]
+            jacobian = (
+                sp.Matrix([-x / sp.sqrt(x**2 + epsilon) for x in g])
+                .jacobian(loss.symbols)
+                .subs(at)
+                .evalf(DIGITS)
+            )
             for name, decay in ((r"\beta", beta), (r"\rho", rho)):
-                found |= {rf"\mathrm{{lag}}_{name}(n)": lag(decay, n), rf"C_{name}(n)": 1 + 2 * lag(decay, n)}
+                found |= {
+                    rf"\mathrm{{lag}}_{name}(n)": lag(decay, n),
+                    rf"C_{name}(n)": 1 + 2 * lag(decay, n),
+                }
         for j in (1, 2):
             found[rf"\partial_{j} E"] = g_here[j - 1]
             found[f"R_{j}"] = sp.sqrt(g_here[j - 1] ** 2 + epsilon)
-            found[rf"\partial_{j}\lVert\nabla E\rVert_{{1,\varepsilon}}"] = sp.diff(norm, loss.symbols[j - 1]).subs(at).evalf(DIGITS)
+            found[rf"\partial_{j}\lVert\nabla E\rVert_{{1,\varepsilon}}"] = (
+                sp.diff(norm, loss.symbols[j - 1]).subs(at).evalf(DIGITS)
+            )
             found |= {rf"\partial_{{{i}{j}}} E": hessian[i - 1, j - 1] for i in (1, 2)}
             found[rf"\dot\theta_{j}"] = f_0[j - 1] + h * f_1[j - 1]
             found[rf"\mathrm{{bias}}_{j}"] = -h * f_1[j - 1] * found[f"R_{j}"]
             if n is not None:
                 for name, average in zip(("m", "v"), optimizer.averages):
-                    found[rf"\hat {name}_{j}"] = sp.expand(weight(average, [average.of(x[j - 1]) for x in past]))
+                    found[rf"\hat {name}_{j}"] = sp.expand(
+                        weight(average, [average.of(x[j - 1]) for x in past])
+                    )
                 found[rf"(f_0'f_0)_{j}"] = (jacobian * f_0)[j - 1]
         return found
 
@@ -223,9 +301,16 @@ def sign_change(rng):
     """The epsilon at which the engine's f_1 vanishes, on a parabola, with the gradient g > 0 there."""
     beta, x = ratio(rng, 1, 4, 10), sp.Symbol("x", positive=True)
     rho, epsilon, g = ratio(rng, 5, 9, 10), sp.Symbol("epsilon", positive=True), ratio(rng, 8, 13)
-    f_1 = modified_equation(adam(beta, rho, epsilon), Loss(x**2 / 2, (x,)), 2).terms[1][0].subs(x, g)
+    f_1 = (
+        modified_equation(adam(beta, rho, epsilon), Loss(x**2 / 2, (x,)), 2).terms[1][0].subs(x, g)
+    )
     (root,) = sp.solve(sp.numer(sp.together(f_1)), epsilon)
-    return {r"\varepsilon": root, r"\partial_j E": g, r"C_\beta": 1 + 2 * lag(beta), r"C_\rho": 1 + 2 * lag(rho)}
+    return {
+        r"\varepsilon": root,
+        r"\partial_j E": g,
+        r"C_\beta": 1 + 2 * lag(beta),
+        r"C_\rho": 1 + 2 * lag(rho),
+    }
 
 
 def imbalance(rng):
@@ -233,9 +318,19 @@ def imbalance(rng):
     (beta, rho), n = decays(rng), 3
     a, b = ratio(rng, 11, 19, 10), ratio(rng, 21, 29, 10)
     loss = bilinear()
-    f_0, f_1 = (f.subs(dict(zip(loss.symbols, (a, b)))) for f in transient_equation(adam(beta, rho, sp.Integer(0)), loss).terms(n))
-    return {r"\dot\delta": (f_0[0] - f_0[1]) + h * (f_1[0] - f_1[1]), r"\delta": a - b, "a": a, "b": b, "h": h,
-            r"C_\beta(n)": 1 + 2 * lag(beta, n), r"C_\rho(n)": 1 + 2 * lag(rho, n)}
+    f_0, f_1 = (
+        f.subs(dict(zip(loss.symbols, (a, b))))
+        for f in transient_equation(adam(beta, rho, sp.Integer(0)), loss).terms(n)
+    )
+    return {
+        r"\dot\delta": (f_0[0] - f_0[1]) + h * (f_1[0] - f_1[1]),
+        r"\delta": a - b,
+        "a": a,
+        "b": b,
+        "h": h,
+        r"C_\beta(n)": 1 + 2 * lag(beta, n),
+        r"C_\rho(n)": 1 + 2 * lag(rho, n),
+    }
 
 
 ALONG = "the running averages of a random loss's gradient along the line theta + (n - k) h g/R, exactly in h"
@@ -243,78 +338,174 @@ RUN = "Adam run for n + 1 steps on polynomials in h, compared with Taylor's form
 from_start = full_batch(n=2)
 
 ENTRIES = (
-    Entry("eq-adam-algorithm", r"""
+    Entry(
+        "eq-adam-algorithm",
+        r"""
 \begin{aligned}
 m_j^{(n)} &= \beta\, {m_j^{(n-1)}} + (1-\beta)\, \partial_j E_n(\theta^{(n)}), \quad
 & \hat m_j^{(n)} &= \frac{m_j^{(n)}}{1-\beta^{n+1}}, \\
 v_j^{(n)} &= \rho\, {v_j^{(n-1)}} + (1-\rho) \left(\partial_j E_n(\theta^{(n)})\right)^2, \quad
 & \hat v_j^{(n)} &= \frac{v_j^{(n)}}{1-\rho^{n+1}}, \\
 \theta_j^{(n+1)} &= \theta_j^{(n)} - h\, \frac{\hat m_j^{(n)}}{\sqrt{\hat v_j^{(n)} + \varepsilon}}
-\end{aligned}""", one_step, "bea.adam itself, on exact numbers", {"j": (1, 2), "n": (1, 2)}),
-    Entry("eq-adam-weights", r"""
+\end{aligned}""",
+        one_step,
+        "bea.adam itself, on exact numbers",
+        {"j": (1, 2), "n": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-weights",
+        r"""
 \hat m^{(n)} = \frac{1-\beta}{1-\beta^{n+1}} \sum_{k=0}^{n} \beta^{n-k} g^{(k)} = \sum_{k=0}^{n} w_k^{(n)} g^{(k)}""",
-          weights_and_lags, "the running average of random values, and of impulses", {"n": (0, 1, 4)}),
-    Entry("eq-adam-lag", r"""
+        weights_and_lags,
+        "the running average of random values, and of impulses",
+        {"n": (0, 1, 4)},
+    ),
+    Entry(
+        "eq-adam-lag",
+        r"""
 \mathrm{lag}_\beta(n) = \sum_{k=0}^{n} (n-k)\, w_k^{(n)} = \frac{\beta}{1-\beta} - \frac{(n+1)\,\beta^{n+1}}{1-\beta^{n+1}}""",
-          weights_and_lags, "weights from impulses through the running average, summed", {"n": (0, 1, 4)}),
-    Entry("eq-adam-mirror", r"\hat m(t_n) = g(t_n) - h\, \mathrm{lag}_\beta(n)\, \dot g(t_n) + O(h^2)", mirror,
-          "the running average of a random cubic in t"),
-    Entry("eq-adam-resolvent", r"""
+        weights_and_lags,
+        "weights from impulses through the running average, summed",
+        {"n": (0, 1, 4)},
+    ),
+    Entry(
+        "eq-adam-mirror",
+        r"\hat m(t_n) = g(t_n) - h\, \mathrm{lag}_\beta(n)\, \dot g(t_n) + O(h^2)",
+        mirror,
+        "the running average of a random cubic in t",
+    ),
+    Entry(
+        "eq-adam-resolvent",
+        r"""
 \frac{1-\beta}{1 - \beta\, {e^{-hD}}}\, g
 = g - \frac{\beta}{1-\beta}\, h \dot g + \frac{\beta(1+\beta)}{2(1-\beta)^2}\, h^2 \ddot g + O(h^3)""",
-          resolvent, "the exponential g = exp(t), on which D is 1"),
-    Entry("eq-adam-mirrors", r"""
+        resolvent,
+        "the exponential g = exp(t), on which D is 1",
+    ),
+    Entry(
+        "eq-adam-mirrors",
+        r"""
 \begin{aligned}
 \hat m_j &= \partial_j E + h\, \mathrm{lag}_\beta(n) \sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{R_i} + O(h^2), \\
 \hat v_j &= (\partial_j E)^2 + 2h\, \mathrm{lag}_\rho(n)\, \partial_j E \sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{R_i} + O(h^2)
-\end{aligned}""", from_start, ALONG, {"j": (1, 2)}),
-    Entry("eq-adam-one-norm", r"""
+\end{aligned}""",
+        from_start,
+        ALONG,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-one-norm",
+        r"""
 \sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{\sqrt{(\partial_i E)^2 + \varepsilon}} = \partial_j \lVert\nabla E\rVert_{1,\varepsilon}""",
-          from_start, "the one-norm of a random loss's gradient, differentiated", {"j": (1, 2)}),
-    Entry("eq-adam-expanded", r"""
+        from_start,
+        "the one-norm of a random loss's gradient, differentiated",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-expanded",
+        r"""
 \begin{aligned}
 \frac{\hat m_j}{\sqrt{\hat v_j + \varepsilon}} = \frac{\partial_j E}{R_j}
 &+ \frac{h}{R_j} \left(\mathrm{lag}_\beta(n) - \mathrm{lag}_\rho(n)\, \frac{(\partial_j E)^2}{R_j^2}\right) \partial_j \lVert\nabla E\rVert_{1,\varepsilon} \\
 &+ O(h^2)
 \end{aligned}""",
-          from_start, ALONG, {"j": (1, 2)}),
-    Entry("eq-adam-half-step", r"\frac{h}{2} (f_0' f_0)_j = \frac{h}{2}\, \frac{\varepsilon}{R_j^3}\, \partial_j \lVert\nabla E\rVert_{1,\varepsilon}",
-          from_start, "the Jacobian of f_0 of a random loss, times f_0", {"j": (1, 2)}),
-    Entry("eq-adam-constants", r"""
+        from_start,
+        ALONG,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-half-step",
+        r"\frac{h}{2} (f_0' f_0)_j = \frac{h}{2}\, \frac{\varepsilon}{R_j^3}\, \partial_j \lVert\nabla E\rVert_{1,\varepsilon}",
+        from_start,
+        "the Jacobian of f_0 of a random loss, times f_0",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-constants",
+        r"""
 C_\beta(n) = 1 + 2\, \mathrm{lag}_\beta(n) = \frac{1+\beta}{1-\beta} - \frac{2(n+1)\,\beta^{n+1}}{1-\beta^{n+1}}""",
-          weights_and_lags, "the engine's piece n of a bias-corrected mean gradient on a parabola", {"n": (0, 1, 4)}),
-    Entry("eq-adam-full-batch", r"""
+        weights_and_lags,
+        "the engine's piece n of a bias-corrected mean gradient on a parabola",
+        {"n": (0, 1, 4)},
+    ),
+    Entry(
+        "eq-adam-full-batch",
+        r"""
 \begin{aligned}
 \dot\theta_j &= -\frac{\partial_j E + \mathrm{bias}_j}{\sqrt{(\partial_j E)^2 + \varepsilon}}, \\
 \mathrm{bias}_j &= \frac{h}{2} \left\{ C_\beta(n) - C_\rho(n) + C_\rho(n)\, \frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} \right\} \partial_j \lVert\nabla E\rVert_{1,\varepsilon}
-\end{aligned}""", from_start, RUN, {"j": (1, 2)}),
-    Entry("eq-adam-stationary", r"""
+\end{aligned}""",
+        from_start,
+        RUN,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-stationary",
+        r"""
 \mathrm{bias}_j = \frac{h}{2} \left\{ \frac{1+\beta}{1-\beta} - \frac{1+\rho}{1-\rho} + \frac{1+\rho}{1-\rho} \cdot \frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} \right\}
-\partial_j \lVert\nabla E\rVert_{1,\varepsilon}""", full_batch(), "the engine's steady-state terms on a random loss", {"j": (1, 2)}),
-    Entry("eq-adam-sign-change", r"\frac{\varepsilon}{(\partial_j E)^2} = \frac{C_\rho}{C_\beta} - 1", sign_change,
-          "the root in epsilon of the engine's second term on a parabola"),
-    Entry("eq-adam-theorem-averages", r"""
+\partial_j \lVert\nabla E\rVert_{1,\varepsilon}""",
+        full_batch(),
+        "the engine's steady-state terms on a random loss",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-sign-change",
+        r"\frac{\varepsilon}{(\partial_j E)^2} = \frac{C_\rho}{C_\beta} - 1",
+        sign_change,
+        "the root in epsilon of the engine's second term on a parabola",
+    ),
+    Entry(
+        "eq-adam-theorem-averages",
+        r"""
 M_j^{(n)} = \sum_{k=0}^{n} w_k^{(n)}\, \partial_j E_k, \quad
 R_j^{(n)} = \sqrt{\sum_{k=0}^{n} u_k^{(n)} \left(\partial_j E_k\right)^2 + \varepsilon}""",
-          theorem(True), "Adam's running averages at one point", {"j": (1, 2), "n": (0, 1, 3)}),
-    Entry("eq-adam-theorem-memory", r"""
+        theorem(True),
+        "Adam's running averages at one point",
+        {"j": (1, 2), "n": (0, 1, 3)},
+    ),
+    Entry(
+        "eq-adam-theorem-memory",
+        r"""
 \begin{aligned}
 L_j^{(n)} &= \sum_{k=0}^{n} w_k^{(n)} \sum_{i=1}^{d} \partial_{ij} E_k \sum_{l=k}^{n-1} \frac{M_i^{(l)}}{R_i^{(l)}}, \\
 P_j^{(n)} &= \sum_{k=0}^{n} u_k^{(n)}\, \partial_j E_k \sum_{i=1}^{d} \partial_{ij} E_k \sum_{l=k}^{n-1} \frac{M_i^{(l)}}{R_i^{(l)}}
 \end{aligned}""",
-          theorem(True), "the running averages along Adam's run, differentiated in h (half of it for the squares)", {"j": (1, 2), "n": (1, 3)}),
-    Entry("eq-adam-theorem-bars", r"""
+        theorem(True),
+        "the running averages along Adam's run, differentiated in h (half of it for the squares)",
+        {"j": (1, 2), "n": (1, 3)},
+    ),
+    Entry(
+        "eq-adam-theorem-bars",
+        r"""
 \begin{aligned}
 \bar L_j^{(n)} &= \sum_{k=0}^{n} w_k^{(n)} \sum_{i=1}^{d} \partial_{ij} E_k\, \frac{M_i^{(n)}}{R_i^{(n)}}, \\
 \bar P_j^{(n)} &= \sum_{k=0}^{n} u_k^{(n)}\, \partial_j E_k \sum_{i=1}^{d} \partial_{ij} E_k\, \frac{M_i^{(n)}}{R_i^{(n)}}
 \end{aligned}""",
-          theorem(True), "the running averages at a point moved by the step, differentiated in h (half of it for the squares)", {"j": (1, 2), "n": (1, 3)}),
-    Entry("eq-adam-theorem", r"""
+        theorem(True),
+        "the running averages at a point moved by the step, differentiated in h (half of it for the squares)",
+        {"j": (1, 2), "n": (1, 3)},
+    ),
+    Entry(
+        "eq-adam-theorem",
+        r"""
 \dot\theta_j = -\frac{M_j}{R_j} + h \left[ \frac{M_j \left(2P_j + \bar P_j\right)}{2R_j^3} - \frac{2L_j + \bar L_j}{2R_j} \right]""",
-          theorem(True), RUN, {"j": (1, 2)}),
-    Entry("eq-adam-theorem-outside", r"""
+        theorem(True),
+        RUN,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-theorem-outside",
+        r"""
 \dot\theta_j = -\frac{M_j}{R_j} + h \left[ \frac{M_j \left(2P_j + \bar P_j\right)}{2\sqrt{V_j}\, R_j^2} - \frac{2L_j + \bar L_j}{2R_j} \right], \quad
-R_j = \sqrt{V_j} + \varepsilon""", theorem(False), RUN, {"j": (1, 2)}),
-    Entry("eq-adam-imbalance", r"\dot\delta = -\frac{h}{2} \left(C_\beta(n) - C_\rho(n)\right) \frac{\delta}{a b}",
-          imbalance, "the engine's piece n on the bilinear model without epsilon"),
+R_j = \sqrt{V_j} + \varepsilon""",
+        theorem(False),
+        RUN,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-imbalance",
+        r"\dot\delta = -\frac{h}{2} \left(C_\beta(n) - C_\rho(n)\right) \frac{\delta}{a b}",
+        imbalance,
+        "the engine's piece n on the bilinear model without epsilon",
+    ),
 )

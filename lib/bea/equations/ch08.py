@@ -42,14 +42,26 @@ def steady(inside):
         loss = polynomial_loss(rng, degree=3)
         at = random_point(rng, loss)
         beta, rho, epsilon = optimizer.hyperparameters.values()
-        f_0, f_1 = (term.subs(at).evalf(DIGITS) for term in modified_equation(optimizer, loss, 2).terms)
+        f_0, f_1 = (
+            term.subs(at).evalf(DIGITS) for term in modified_equation(optimizer, loss, 2).terms
+        )
         gradient = sp.Matrix(loss.gradient_expressions).subs(at).evalf(DIGITS)
         pull = -loss.hessian_expressions.subs(at).evalf(DIGITS) * f_0
-        found = {r"\varepsilon": epsilon, r"C_\beta": 1 + 2 * lag(beta), r"C_\rho": 1 + 2 * lag(rho), "d": sp.Integer(2), "h": h}
+        found = {
+            r"\varepsilon": epsilon,
+            r"C_\beta": 1 + 2 * lag(beta),
+            r"C_\rho": 1 + 2 * lag(rho),
+            "d": sp.Integer(2),
+            "h": h,
+        }
         for j in (1, 2):
             g = gradient[j - 1]
             R = sp.sqrt(g**2 + epsilon) if inside else sp.Abs(g) + epsilon
-            found |= {rf"\partial_{j} E": g, f"R_{j}": R, f"B_{j}": -2 * f_1[j - 1] * R / pull[j - 1]}
+            found |= {
+                rf"\partial_{j} E": g,
+                f"R_{j}": R,
+                f"B_{j}": -2 * f_1[j - 1] * R / pull[j - 1],
+            }
             found[rf"\mathrm{{bias}}_{j}"] = -h * f_1[j - 1] * R
             found[rf"\partial_{j}\lVert\nabla E\rVert_{{1,\varepsilon}}"] = pull[j - 1]
         return found
@@ -62,7 +74,9 @@ def vote(rng):
     found = dict(steady(True)(rng))
     for j in (1, 2):
         g = found[rf"\partial_{j} E"]
-        found[f"B_{j}"] = found[r"C_\beta"] - found[r"C_\rho"] * g**2 / (g**2 + found[r"\varepsilon"])
+        found[f"B_{j}"] = found[r"C_\beta"] - found[r"C_\rho"] * g**2 / (
+            g**2 + found[r"\varepsilon"]
+        )
     return found
 
 
@@ -90,14 +104,21 @@ def threshold(inside):
         beta, rho = ((found[name] - 1) / (found[name] + 1) for name in (r"C_\beta", r"C_\rho"))
         if beta > rho:  # no positive root: draw again
             return instance(rng)
-        return {**found, "g_*": root("x", inside=False, beta=beta, rho=rho, epsilon=found[r"\varepsilon"])}
+        return {
+            **found,
+            "g_*": root("x", inside=False, beta=beta, rho=rho, epsilon=found[r"\varepsilon"]),
+        }
 
     return instance
 
 
 def balanced_rho(rng):
     beta, epsilon, g = ratio(rng, 1, 9, 10), ratio(rng), ratio(rng)
-    return {r"\beta": beta, "u": epsilon / g**2, r"\rho_*": root("rho", beta=beta, epsilon=epsilon, x=g)}
+    return {
+        r"\beta": beta,
+        "u": epsilon / g**2,
+        r"\rho_*": root("rho", beta=beta, epsilon=epsilon, x=g),
+    }
 
 
 def two_constants(rng):
@@ -107,7 +128,9 @@ def two_constants(rng):
 
 def filling(rng):
     rho = ratio(rng, 2, 9, 10)
-    return {r"\rho": rho, r"C_\rho": constant(rho)} | {rf"C_\rho({n})": constant(rho, n) for n in (0, 1, 4)}
+    return {r"\rho": rho, r"C_\rho": constant(rho)} | {
+        rf"C_\rho({n})": constant(rho, n) for n in (0, 1, 4)
+    }
 
 
 def large_epsilon(rng):
@@ -116,7 +139,13 @@ def large_epsilon(rng):
     at = random_point(rng, loss)
     f_0, f_1 = modified_equation(heavy_ball(beta, damped=True), loss, 2).terms
     tilted = potential(f_0 + h / sp.sqrt(epsilon) * f_1, loss, at)
-    return {**calculus(loss, at), r"\tilde E": tilted, "h": h, r"\varepsilon": epsilon, r"C_\beta": 1 + 2 * lag(beta)}
+    return {
+        **calculus(loss, at),
+        r"\tilde E": tilted,
+        "h": h,
+        r"\varepsilon": epsilon,
+        r"C_\beta": 1 + 2 * lag(beta),
+    }
 
 
 def on_the_valley(rng):
@@ -126,7 +155,9 @@ def on_the_valley(rng):
     loss = bilinear(c, k)
     at = dict(zip(loss.symbols, (a, b)))
     gradient = sp.Matrix(loss.gradient_expressions).subs(at)
-    f_0, f_1 = (f.subs(at) for f in modified_equation(adam(beta, rho, sp.Integer(0)), loss, 2).terms)
+    f_0, f_1 = (
+        f.subs(at) for f in modified_equation(adam(beta, rho, sp.Integer(0)), loss, 2).terms
+    )
     motion = f_0 + h * f_1
     ball = modified_equation(heavy_ball(beta, damped=True), loss, 2).terms
     rolling = (ball[0] + h / sp.sqrt(epsilon) * ball[1]).subs(at)
@@ -140,35 +171,87 @@ def on_the_valley(rng):
 
 
 ENTRIES = (
-    Entry("eq-regimes-bracket", r"B_j = C_\beta - C_\rho\, \frac{(\partial_j E)^2}{(\partial_j E)^2 + \varepsilon}", steady(True),
-          "the engine's second term on a random loss, divided by the norm's derivative", {"j": (1, 2)}),
-    Entry("eq-regimes-boundary", r"\frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} = 1 - \frac{C_\beta}{C_\rho}", sign_change,
-          "the root in epsilon of the engine's second term on a parabola"),
-    Entry("eq-regimes-decays", r"C_\beta - C_\rho = \frac{2(\beta - \rho)}{(1 - \beta)(1 - \rho)}", two_constants,
-          "the constants from the engine's equation of a damped mean gradient"),
-    Entry("eq-regimes-large", r"\tilde E = E + \frac{h}{4\sqrt{\varepsilon}}\, C_\beta\, \lVert\nabla E\rVert^2", large_epsilon,
-          "the engine's two terms of heavy ball, integrated along a ray"),
-    Entry("eq-regimes-rho", r"\rho_* = \frac{u + (2 + u)\,\beta}{2 + u + u\,\beta}", balanced_rho,
-          "the root in rho of the engine's second term on a parabola"),
-    Entry("eq-regimes-threshold", r"g_* = \sqrt{\varepsilon}\, \sqrt{\frac{C_\beta}{C_\rho - C_\beta}}", threshold(True),
-          "the root in the gradient of the engine's second term on a parabola"),
-    Entry("eq-regimes-outside", r"""
+    Entry(
+        "eq-regimes-bracket",
+        r"B_j = C_\beta - C_\rho\, \frac{(\partial_j E)^2}{(\partial_j E)^2 + \varepsilon}",
+        steady(True),
+        "the engine's second term on a random loss, divided by the norm's derivative",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-regimes-boundary",
+        r"\frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} = 1 - \frac{C_\beta}{C_\rho}",
+        sign_change,
+        "the root in epsilon of the engine's second term on a parabola",
+    ),
+    Entry(
+        "eq-regimes-decays",
+        r"C_\beta - C_\rho = \frac{2(\beta - \rho)}{(1 - \beta)(1 - \rho)}",
+        two_constants,
+        "the constants from the engine's equation of a damped mean gradient",
+    ),
+    Entry(
+        "eq-regimes-large",
+        r"\tilde E = E + \frac{h}{4\sqrt{\varepsilon}}\, C_\beta\, \lVert\nabla E\rVert^2",
+        large_epsilon,
+        "the engine's two terms of heavy ball, integrated along a ray",
+    ),
+    Entry(
+        "eq-regimes-rho",
+        r"\rho_* = \frac{u + (2 + u)\,\beta}{2 + u + u\,\beta}",
+        balanced_rho,
+        "the root in rho of the engine's second term on a parabola",
+    ),
+    Entry(
+        "eq-regimes-threshold",
+        r"g_* = \sqrt{\varepsilon}\, \sqrt{\frac{C_\beta}{C_\rho - C_\beta}}",
+        threshold(True),
+        "the root in the gradient of the engine's second term on a parabola",
+    ),
+    Entry(
+        "eq-regimes-outside",
+        r"""
 B_j = C_\beta - C_\rho\, \frac{\lvert\partial_j E\rvert}{\lvert\partial_j E\rvert + \varepsilon}, \quad
-g_* = \varepsilon\, \frac{C_\beta}{C_\rho - C_\beta}""", threshold(False),
-          "the engine's second term with epsilon outside: on a random loss, and its root on a parabola", {"j": (1, 2)}),
-    Entry("eq-regimes-missing", r"C_\rho - C_\rho(n) = \frac{2(n + 1)}{\rho^{-(n+1)} - 1}", filling,
-          "the engine's steady state and its piece n of a bias-corrected mean gradient", {"n": (0, 1, 4)}),
-    Entry("eq-regimes-vote", r"""
+g_* = \varepsilon\, \frac{C_\beta}{C_\rho - C_\beta}""",
+        threshold(False),
+        "the engine's second term with epsilon outside: on a random loss, and its root on a parabola",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-regimes-missing",
+        r"C_\rho - C_\rho(n) = \frac{2(n + 1)}{\rho^{-(n+1)} - 1}",
+        filling,
+        "the engine's steady state and its piece n of a bias-corrected mean gradient",
+        {"n": (0, 1, 4)},
+    ),
+    Entry(
+        "eq-regimes-vote",
+        r"""
 \sum_{j=1}^{d} \partial_j \lVert\nabla E\rVert_{1,\varepsilon}\, \frac{-\mathrm{bias}_j}{R_j}
-= -\frac{h}{2} \sum_{j=1}^{d} \frac{B_j}{R_j} \left(\partial_j \lVert\nabla E\rVert_{1,\varepsilon}\right)^2""", vote,
-          "the left side is the norm's gradient times the engine's second term"),
-    Entry("eq-regimes-drift", r"""
-\dot\delta = \frac{h}{2} \left(C_\beta - C_\rho\right) \left(\frac{\dot b}{b} - \frac{\dot a}{a}\right) + O(h^2)""", on_the_valley,
-          "the engine's two terms on the bilinear model without epsilon, on both sides"),
-    Entry("eq-regimes-readings", r"""
+= -\frac{h}{2} \sum_{j=1}^{d} \frac{B_j}{R_j} \left(\partial_j \lVert\nabla E\rVert_{1,\varepsilon}\right)^2""",
+        vote,
+        "the left side is the norm's gradient times the engine's second term",
+    ),
+    Entry(
+        "eq-regimes-drift",
+        r"""
+\dot\delta = \frac{h}{2} \left(C_\beta - C_\rho\right) \left(\frac{\dot b}{b} - \frac{\dot a}{a}\right) + O(h^2)""",
+        on_the_valley,
+        "the engine's two terms on the bilinear model without epsilon, on both sides",
+    ),
+    Entry(
+        "eq-regimes-readings",
+        r"""
 \lVert\nabla E\rVert_1 = k\,\lvert r\rvert \sqrt{\delta^2 + 4ab}, \quad
-\operatorname{tr}H = k^2 \left(\delta^2 + 2ab\right)""", on_the_valley, "differentiation of the bilinear model"),
-    Entry("eq-regimes-momentum", r"""
-\frac{dD}{dp} = -\frac{h}{\sqrt\varepsilon}\, C_\beta\, k\, r\, \frac{D}{\sqrt{D^2 + 4p^2}} + O(h^2)""", on_the_valley,
-          "the engine's two terms of heavy ball with the step size h / sqrt(epsilon)"),
+\operatorname{tr}H = k^2 \left(\delta^2 + 2ab\right)""",
+        on_the_valley,
+        "differentiation of the bilinear model",
+    ),
+    Entry(
+        "eq-regimes-momentum",
+        r"""
+\frac{dD}{dp} = -\frac{h}{\sqrt\varepsilon}\, C_\beta\, k\, r\, \frac{D}{\sqrt{D^2 + 4p^2}} + O(h^2)""",
+        on_the_valley,
+        "the engine's two terms of heavy ball with the step size h / sqrt(epsilon)",
+    ),
 )

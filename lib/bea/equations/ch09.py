@@ -26,14 +26,19 @@ P = sp.Symbol("p", integer=True)
 def self_averaged(beta, rho, epsilon, g, s, symbols, parameters=()):
     """The engine's f_0 and f_1 of an optimizer that divides an average of g by the root of an average of s."""
     d = len(g)
-    field = VectorField([-y for y in (*g, *s)], (*symbols, *sp.symbols(f"unused_1:{d + 1}")), parameters)
+    field = VectorField(
+        [-y for y in (*g, *s)], (*symbols, *sp.symbols(f"unused_1:{d + 1}")), parameters
+    )
 
     def update(m, v):
         steps = [adam(beta, rho, epsilon).update(m[j], v[d + j]) for j in range(d)]
         return Series.stack(steps + [0 * m[0]] * d)
 
     memory = (Average(identity, beta), Average(identity, rho))
-    return [f[:d, :] for f in modified_equation(Optimizer(self_averaged, {}, {}, memory, update), field, 2).terms]
+    return [
+        f[:d, :]
+        for f in modified_equation(Optimizer(self_averaged, {}, {}, memory, update), field, 2).terms
+    ]
 
 
 def noisy(kind):
@@ -48,15 +53,25 @@ def noisy(kind):
         if kind == "constant":
             variance = [ratio(rng), ratio(rng)]
         else:
-            variance = [sp.expand(y**2) + ratio(rng) for y in polynomial_loss(rng, degree=2).gradient_expressions]
+            variance = [
+                sp.expand(y**2) + ratio(rng)
+                for y in polynomial_loss(rng, degree=2).gradient_expressions
+            ]
         s = [sp.expand(y**2) + v for y, v in zip(g, variance)]
-        f_0, f_1 = (f.subs(at).evalf(DIGITS) for f in self_averaged(beta, rho, epsilon, g, s, loss.symbols))
+        f_0, f_1 = (
+            f.subs(at).evalf(DIGITS) for f in self_averaged(beta, rho, epsilon, g, s, loss.symbols)
+        )
 
         def along(y):
             """The derivative along the way back, which the engine's f_0 gives."""
             return sum(-f_0[i] * sp.diff(y, x).subs(at) for i, x in enumerate(loss.symbols))
 
-        found = {r"\varepsilon": epsilon, r"C_\beta": 1 + 2 * lag(beta), r"C_\rho": 1 + 2 * lag(rho), "h": h}
+        found = {
+            r"\varepsilon": epsilon,
+            r"C_\beta": 1 + 2 * lag(beta),
+            r"C_\rho": 1 + 2 * lag(rho),
+            "h": h,
+        }
         for j in (1, 2):
             slope, square, var = (sp.sympify(y[j - 1]) for y in (g, s, variance))
             R = sp.sqrt(square.subs(at) + epsilon).evalf(DIGITS)
@@ -78,9 +93,17 @@ def two_signs(rng):
 
 def batch_gradients(rng):
     """Three batch gradients; Adam's step on the averages of a round of them as the decay goes to one."""
-    values, epsilon, decay = [ratio(rng), -ratio(rng), ratio(rng, 10, 19)], ratio(rng), sp.Symbol("decay", positive=True)
-    weights = [sp.limit(w, decay, 1) for w in Average(identity, decay).weights(3, bias_correction=True)]
-    mean, square = (sum(w * y for w, y in zip(weights, of)) for of in (values, [y**2 for y in values]))
+    values, epsilon, decay = (
+        [ratio(rng), -ratio(rng), ratio(rng, 10, 19)],
+        ratio(rng),
+        sp.Symbol("decay", positive=True),
+    )
+    weights = [
+        sp.limit(w, decay, 1) for w in Average(identity, decay).weights(3, bias_correction=True)
+    ]
+    mean, square = (
+        sum(w * y for w, y in zip(weights, of)) for of in (values, [y**2 for y in values])
+    )
     found = {f"g_{k}": y for k, y in enumerate(values)}
     return {**found, "m": sp.Integer(3), "g": average(values), r"\sigma^2": by_pairs([sp.Matrix([y]) for y in values]),
             r"\varepsilon": epsilon, "R": sp.sqrt(square + epsilon), r"\bar F": adam(0, 0, epsilon).update(mean, square)}  # fmt: skip
@@ -130,23 +153,47 @@ def on_the_floor(rng):
     # M of now with the p steps before it, weighted with rho
     shared = square * (1 - rho) * beta / (1 - beta) * (geometric(rho) - geometric(rho * beta))
     tau = trembling_share(beta, rho)
-    return {r"\dot\delta": -h * (own - shared) * (1 / b - 1 / a), r"\delta": a - b, "a": a, "b": b, "h": h, r"\tau": tau}
+    return {
+        r"\dot\delta": -h * (own - shared) * (1 / b - 1 / a),
+        r"\delta": a - b,
+        "a": a,
+        "b": b,
+        "h": h,
+        r"\tau": tau,
+    }
 
 
 def trembling_share(beta, rho):
     """tau as a stationary solution of the three recursions, by SymPy."""
     x, y, z = sp.symbols("x y z")
-    (found,) = sp.linsolve([beta**2 * x + (1 - beta) ** 2 - x, beta * (y - x) - y, rho * beta * z + (1 - rho) * y - z], x, y, z)
+    (found,) = sp.linsolve(
+        [beta**2 * x + (1 - beta) ** 2 - x, beta * (y - x) - y, rho * beta * z + (1 - rho) * y - z],
+        x,
+        y,
+        z,
+    )
     return -found[2]
 
 
 def noise_of_balance(rng):
     """The variance at which the engine's f_1 vanishes, on a parabola with constant noise, with the gradient g > 0 there."""
     beta, rho, g = ratio(rng, 1, 4, 10), ratio(rng, 5, 9, 10), ratio(rng)
-    epsilon, x, variance = ratio(rng, 1, 3, 30), sp.Symbol("x", positive=True), sp.Symbol("v", positive=True)
-    f_1 = self_averaged(beta, rho, epsilon, [x], [x**2 + variance], (x,), (variance,))[1][0].subs(x, g)
+    epsilon, x, variance = (
+        ratio(rng, 1, 3, 30),
+        sp.Symbol("x", positive=True),
+        sp.Symbol("v", positive=True),
+    )
+    f_1 = self_averaged(beta, rho, epsilon, [x], [x**2 + variance], (x,), (variance,))[1][0].subs(
+        x, g
+    )
     root = sp.solve(sp.numer(sp.together(f_1)), variance)[0]
-    return {r"\sigma_j^2": root, r"\varepsilon": epsilon, "g_j": g, r"C_\beta": constant(beta), r"C_\rho": constant(rho)}
+    return {
+        r"\sigma_j^2": root,
+        r"\varepsilon": epsilon,
+        "g_j": g,
+        r"C_\beta": constant(beta),
+        r"C_\rho": constant(rho),
+    }
 
 
 def labels(rng):
@@ -159,7 +206,9 @@ def labels(rng):
     pair = [bilinear(c + sign * sigma, k).gradient_expressions for sign in (1, -1)]
     means = [average(y) for y in zip(*pair)]
     squares = [average(x**2 for x in y) for y in zip(*pair)]
-    f_0, f_1 = (f.subs(at) for f in self_averaged(beta, rho, sp.Integer(0), means, squares, loss.symbols))
+    f_0, f_1 = (
+        f.subs(at) for f in self_averaged(beta, rho, sp.Integer(0), means, squares, loss.symbols)
+    )
     motion = f_0 + h * f_1
     return {r"\dot\delta": motion[0] - motion[1], r"\delta": a - b, "a": a, "b": b, "p": a * b, "r": c - k * a * b, r"\sigma": sigma,
             "q": sp.Abs(f_0[0]), "h": h, r"C_\beta": 1 + 2 * lag(beta), r"C_\rho": 1 + 2 * lag(rho),
@@ -173,20 +222,30 @@ def memoryless(rng):
     """
     x, e, size = sp.Symbol("x", real=True), sp.Symbol("e", positive=True), ratio(rng)
     arms, optimizer = [ratio(rng), ratio(rng, 10, 19)], adam(0, 0, 16 * size**2)
-    gradients = [ratio(rng) * x + 3 * size, ratio(rng, 10, 19) * x - sp.Rational(15, 2) * size]  # the point is x = 0
+    gradients = [
+        ratio(rng) * x + 3 * size,
+        ratio(rng, 10, 19) * x - sp.Rational(15, 2) * size,
+    ]  # the point is x = 0
     F_k = [optimizer.update(g, g**2) for g in gradients]
     F, S = average(F_k), by_pairs([sp.Matrix([f]) for f in F_k])
     moved = []
     for f in F_k:
         taylor = [(f.diff(x, i) if i else f).subs(x, 0) / sp.factorial(i) for i in range(5)]
         for arm in (*arms, *(-y for y in arms)):
-            moved.append(sp.Poly(e * arm - e**2 * sum(t * (e * arm) ** i for i, t in enumerate(taylor)), e))
+            moved.append(
+                sp.Poly(e * arm - e**2 * sum(t * (e * arm) ** i for i, t in enumerate(taylor)), e)
+            )
     centre, squares = (sp.Poly(average(y), e) for y in (moved, [y**2 for y in moved]))
     # the arms come in pairs, so that only even powers of e are left, which are powers of h
-    centre, spread = (sum(c * h ** sp.Rational(n, 2) for (n,), c in y.terms()) for y in (centre, squares - centre**2))
+    centre, spread = (
+        sum(c * h ** sp.Rational(n, 2) for (n,), c in y.terms())
+        for y in (centre, squares - centre**2)
+    )
     Q = h * average(y**2 for y in arms)
     values = {"F": F, "F'": F.diff(x), "F''": F.diff(x, 2), "S": S, "S'": S.diff(x)}
-    values |= {f"F_{k}": f for k, f in enumerate(F_k)} | {f"F_{k}'": f.diff(x) for k, f in enumerate(F_k)}
+    values |= {f"F_{k}": f for k, f in enumerate(F_k)} | {
+        f"F_{k}'": f.diff(x) for k, f in enumerate(F_k)
+    }
     found = {name: y.subs(x, 0) for name, y in values.items()}
     # a flow of -F bends by (h/2) F F' in the time h; what is left is the rate
     return {**found, "m": sp.Integer(2), "h": h, "Q": Q, r"\dot Q": sp.expand((spread - Q) / h),
@@ -196,56 +255,129 @@ def memoryless(rng):
 BY_ENGINE = "the engine's two terms for mirrors of random mean gradients and mean squares"
 
 ENTRIES = (
-    Entry("eq-mba-signs", r"""
+    Entry(
+        "eq-mba-signs",
+        r"""
 \bar F = \frac{1}{2} \cdot \frac{g + \sigma}{\sqrt{(g + \sigma)^2 + \varepsilon}} + \frac{1}{2} \cdot \frac{g - \sigma}{\sqrt{(g - \sigma)^2 + \varepsilon}}""",
-          two_signs, "bea.adam's step without memory on both gradients"),
-    Entry("eq-mba-squares", r"\frac{1}{m}\sum_{k=0}^{m-1} g_k^2 = g^2 + \sigma^2", batch_gradients,
-          "the variance from the differences of all pairs"),
-    Entry("eq-mba-self-averaging", r"\bar F = \frac{g}{R}, \qquad R = \sqrt{g^2 + \sigma^2 + \varepsilon}", batch_gradients,
-          "bea.adam's step from the averages of a round of batches, with their weights as the decay goes to one"),
-    Entry("eq-mba-fluctuations", r"""
+        two_signs,
+        "bea.adam's step without memory on both gradients",
+    ),
+    Entry(
+        "eq-mba-squares",
+        r"\frac{1}{m}\sum_{k=0}^{m-1} g_k^2 = g^2 + \sigma^2",
+        batch_gradients,
+        "the variance from the differences of all pairs",
+    ),
+    Entry(
+        "eq-mba-self-averaging",
+        r"\bar F = \frac{g}{R}, \qquad R = \sqrt{g^2 + \sigma^2 + \varepsilon}",
+        batch_gradients,
+        "bea.adam's step from the averages of a round of batches, with their weights as the decay goes to one",
+    ),
+    Entry(
+        "eq-mba-fluctuations",
+        r"""
 \begin{aligned}
 \operatorname{cov}(M, V) &= \kappa \operatorname{cov}(g_k, g_k^2), \quad
 & \kappa &= \frac{(1-\beta)(1-\rho)}{1 - \beta\rho}, \\
 \operatorname{var} V &= \nu \operatorname{var}(g_k^2), \quad
 & \nu &= \frac{1-\rho}{1+\rho}
-\end{aligned}""", fluctuations, "geometric sums of the products of weights"),
-    Entry("eq-mba-race", r"""
+\end{aligned}""",
+        fluctuations,
+        "geometric sums of the products of weights",
+    ),
+    Entry(
+        "eq-mba-race",
+        r"""
 \dot\theta_j = -\frac{g_j}{R_j} - \frac{h}{2R_j}\left[ C_\beta\, Dg_j - C_\rho\, \frac{{g_j}\, Ds_j}{2R_j^2} \right]""",
-          noisy("any"), BY_ENGINE, {"j": (1, 2)}),
-    Entry("eq-mba-runners", r"""
+        noisy("any"),
+        BY_ENGINE,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-mba-runners",
+        r"""
 \dot\theta_j = -\frac{g_j}{R_j} - \frac{h}{2R_j}\left[ C_\beta\, Dg_j - C_\rho\, \frac{g_j^2}{R_j^2}\, Dg_j - C_\rho\, \frac{g_j\, D\sigma_j^2}{2R_j^2} \right]""",
-          noisy("any"), BY_ENGINE, {"j": (1, 2)}),
-    Entry("eq-mba-share", r"""
+        noisy("any"),
+        BY_ENGINE,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-mba-share",
+        r"""
 B_j = C_\beta - C_\rho\, \frac{g_j^2 + \lambda_j\,\sigma_j^2}{g_j^2 + \sigma_j^2 + \varepsilon}, \quad
-\lambda_j = \frac{g_j\, D\sigma_j^2}{2\sigma_j^2\, Dg_j}""", noisy("any"),
-          f"{BY_ENGINE}, divided by the derivative of the gradient; and derivatives of logarithms", {"j": (1, 2)}),
-    Entry("eq-mba-constant", r"B_j = C_\beta - C_\rho\, \frac{g_j^2}{g_j^2 + \sigma_j^2 + \varepsilon}", noisy("constant"),
-          f"{BY_ENGINE}, with a constant variance", {"j": (1, 2)}),
-    Entry("eq-mba-sign-change", r"\frac{\sigma_j^2 + \varepsilon}{g_j^2} = \frac{C_\rho}{C_\beta} - 1", noise_of_balance,
-          "the root in the variance of the engine's second term on a parabola"),
-    Entry("eq-mba-stationary", r"""
+\lambda_j = \frac{g_j\, D\sigma_j^2}{2\sigma_j^2\, Dg_j}""",
+        noisy("any"),
+        f"{BY_ENGINE}, divided by the derivative of the gradient; and derivatives of logarithms",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-mba-constant",
+        r"B_j = C_\beta - C_\rho\, \frac{g_j^2}{g_j^2 + \sigma_j^2 + \varepsilon}",
+        noisy("constant"),
+        f"{BY_ENGINE}, with a constant variance",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-mba-sign-change",
+        r"\frac{\sigma_j^2 + \varepsilon}{g_j^2} = \frac{C_\rho}{C_\beta} - 1",
+        noise_of_balance,
+        "the root in the variance of the engine's second term on a parabola",
+    ),
+    Entry(
+        "eq-mba-stationary",
+        r"""
 \begin{aligned}
 \langle\tilde M^2\rangle &= \beta^2 \langle\tilde M^2\rangle + (1-\beta)^2 \sigma^2, \\
 \langle\tilde M u\rangle &= \beta \left(\langle\tilde M u\rangle - \frac{h}{R} \langle\tilde M^2\rangle\right), \\
 \langle\tilde M w\rangle &= \rho\,\beta \langle\tilde M w\rangle + (1-\rho) \langle\tilde M u\rangle
-\end{aligned}""", trembling, "geometric sums over all past steps"),
-    Entry("eq-mba-tau", r"""
+\end{aligned}""",
+        trembling,
+        "geometric sums over all past steps",
+    ),
+    Entry(
+        "eq-mba-tau",
+        r"""
 \langle\tilde M w\rangle = -\frac{h}{R}\, \tau\, \sigma^2, \quad
-\tau = \frac{\beta}{1+\beta} \cdot \frac{1-\rho}{1 - \beta\rho}""", trembling, "geometric sums over all past steps"),
-    Entry("eq-mba-law", r"""
+\tau = \frac{\beta}{1+\beta} \cdot \frac{1-\rho}{1 - \beta\rho}""",
+        trembling,
+        "geometric sums over all past steps",
+    ),
+    Entry(
+        "eq-mba-law",
+        r"""
 \dot\delta = -\frac{h}{2}\, q^2 \left(C_\beta - C_\rho\right) \frac{\delta}{a b}, \quad
-q^2 = \frac{r^2}{r^2 + \sigma^2}""", labels, "the engine's two terms for the mirrors of two labels' gradients and squares"),
-    Entry("eq-mba-law-way", r"""
-\frac{d\delta}{dp} = \frac{h}{2}\, q \left(C_\beta - C_\rho\right) \frac{\delta}{p\,(a + b)} + O(h^2)""", labels,
-          "the engine's two terms for the mirrors of two labels' gradients and squares"),
-    Entry("eq-mba-floor", r"\dot\delta = -h\,\tau\, \frac{\delta}{a b}", on_the_floor,
-          "geometric sums of the products that Adam's step itself has on the floor; tau from the recursions"),
-    Entry("eq-mba-mean-spread", r"""
+q^2 = \frac{r^2}{r^2 + \sigma^2}""",
+        labels,
+        "the engine's two terms for the mirrors of two labels' gradients and squares",
+    ),
+    Entry(
+        "eq-mba-law-way",
+        r"""
+\frac{d\delta}{dp} = \frac{h}{2}\, q \left(C_\beta - C_\rho\right) \frac{\delta}{p\,(a + b)} + O(h^2)""",
+        labels,
+        "the engine's two terms for the mirrors of two labels' gradients and squares",
+    ),
+    Entry(
+        "eq-mba-floor",
+        r"\dot\delta = -h\,\tau\, \frac{\delta}{a b}",
+        on_the_floor,
+        "geometric sums of the products that Adam's step itself has on the floor; tau from the recursions",
+    ),
+    Entry(
+        "eq-mba-mean-spread",
+        r"""
 \begin{aligned}
 \dot x &= -F - \frac{h}{2} F F' - \frac{1}{2} F'' Q + O(h^2), \\
 \dot Q &= -2 F' Q + h S + O(h^2)
-\end{aligned}""", memoryless, "a cloud of four points, moved by a step on both batches"),
-    Entry("eq-mba-mean-field", r"\frac{1}{m} \sum_{k=0}^{m-1} F_k F_k' = F F' + \frac{1}{2} S'", memoryless,
-          "Adam's step on two random batches, differentiated; the variance from the pairs"),
+\end{aligned}""",
+        memoryless,
+        "a cloud of four points, moved by a step on both batches",
+    ),
+    Entry(
+        "eq-mba-mean-field",
+        r"\frac{1}{m} \sum_{k=0}^{m-1} F_k F_k' = F F' + \frac{1}{2} S'",
+        memoryless,
+        "Adam's step on two random batches, differentiated; the variance from the pairs",
+    ),
 )

@@ -21,7 +21,10 @@ from_the_start = full_batch(n=young_step)
 
 def filling(rng):
     rho = sp.Symbol("rho", positive=True)
-    return {"n": sp.Integer(n := rng.randint(3, 6)), r"\lim_{\rho\to 1}C_\rho(n)": sp.limit(1 + 2 * lag(rho, n), rho, 1)}
+    return {
+        "n": sp.Integer(n := rng.randint(3, 6)),
+        r"\lim_{\rho\to 1}C_\rho(n)": sp.limit(1 + 2 * lag(rho, n), rho, 1),
+    }
 
 
 def field(rng):
@@ -44,10 +47,19 @@ def terminal(rng):
     when = sp.idiff(E, tau, s)  # d tau/d s on the level
     here = {s: 0, tau: 0}
     change = (sp.diff(N, s) + sp.diff(N, tau) * when).subs(here)
-    found = {r"\Delta N": change, "d": sp.Integer(2), r"\dot N": sp.diff(N, tau).subs(here), r"\dot E": sp.diff(E, tau).subs(here)}
+    found = {
+        r"\Delta N": change,
+        "d": sp.Integer(2),
+        r"\dot N": sp.diff(N, tau).subs(here),
+        r"\dot E": sp.diff(E, tau).subs(here),
+    }
     for j in (1, 2):
         x = loss.symbols[j - 1]
-        found |= {rf"\delta_{j}": delta[j - 1], rf"\partial_{j} N": sp.diff(other.expression, x).subs(at), rf"\partial_{j} E": sp.diff(loss.expression, x).subs(at)}
+        found |= {
+            rf"\delta_{j}": delta[j - 1],
+            rf"\partial_{j} N": sp.diff(other.expression, x).subs(at),
+            rf"\partial_{j} E": sp.diff(loss.expression, x).subs(at),
+        }
         # the coefficient of delta_j in the change: the same with a unit displacement
         unit = {y: at[y] + s * int(y == x) + tau * v for y, v in zip(loss.symbols, f)}
         E_j, N_j = (k.expression.subs(unit, simultaneous=True) for k in (loss, other))
@@ -69,14 +81,21 @@ def carried_atoms(seed):
     a, delta = (sp.Matrix([ratio(rng), ratio(rng)]) for _ in range(2))
     a_dot, delta_dot = -jacobian.T * a, jacobian * delta + push
     hessian = loss.hessian_expressions.subs(at).evalf(DIGITS)
-    found = {r"\dot s": (a_dot.T * delta + a.T * delta_dot)[0], r"\varepsilon": epsilon, "h": h, "d": sp.Integer(2)}
+    found = {
+        r"\dot s": (a_dot.T * delta + a.T * delta_dot)[0],
+        r"\varepsilon": epsilon,
+        "h": h,
+        "d": sp.Integer(2),
+    }
     norm = sum(sp.sqrt(g**2 + epsilon) for g in loss.gradient_expressions)
     for j in (1, 2):
         g = loss.gradient_expressions[j - 1].subs(at).evalf(DIGITS)
         R = sp.sqrt(g**2 + epsilon)
         found |= {f"a_{j}": a[j - 1], rf"\dot a_{j}": a_dot[j - 1], f"R_{j}": R}
         found[f"B_{j}(n)"] = 1 + 2 * lag(beta, n) - (1 + 2 * lag(rho, n)) * g**2 / R**2
-        found[rf"\partial_{j}\lVert\nabla E\rVert_{{1,\varepsilon}}"] = sp.diff(norm, loss.symbols[j - 1]).subs(at).evalf(DIGITS)
+        found[rf"\partial_{j}\lVert\nabla E\rVert_{{1,\varepsilon}}"] = (
+            sp.diff(norm, loss.symbols[j - 1]).subs(at).evalf(DIGITS)
+        )
         found |= {rf"\partial_{{{i}{j}}} E": hessian[i - 1, j - 1] for i in (1, 2)}
     return found
 
@@ -86,18 +105,43 @@ def carried(rng):
 
 
 ENTRIES = (
-    Entry("eq-nets-young", r"\lim_{\rho \to 1} C_\rho(n) = n + 1", filling, "SymPy's limit of 1 + 2 lag"),
-    Entry("eq-nets-field", r"""
+    Entry(
+        "eq-nets-young",
+        r"\lim_{\rho \to 1} C_\rho(n) = n + 1",
+        filling,
+        "SymPy's limit of 1 + 2 lag",
+    ),
+    Entry(
+        "eq-nets-field",
+        r"""
 \begin{aligned}
 \dot\theta_j &= -\frac{\partial_j E}{R_j} - \frac{h}{2}\, \frac{B_j(n)}{R_j} \sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{R_i}, \\
 B_j(n) &= C_\beta(n) - C_\rho(n)\, \frac{(\partial_j E)^2}{R_j^2}
-\end{aligned}""", field, "Adam run for n + 1 steps on polynomials in h; the bracket is its second term divided by the norm's derivative", {"j": (1, 2)}),
-    Entry("eq-nets-terminal", r"""
-\Delta N = \sum_{i=1}^{d} a_i \delta_i, \quad a_j = \partial_j N - \frac{\dot N}{\dot E}\, \partial_j E""", terminal,
-          "implicit differentiation of two random polynomials on a displaced line", {"j": (1, 2)}),
-    Entry("eq-nets-adjoint", r"\dot a_i = \sum_{j=1}^{d} \partial_{ij} E\, \frac{\varepsilon}{R_j^3}\, a_j", carried,
-          "minus the transposed Jacobian of f_0 of a random loss, by differentiation", {"i": (1, 2)}),
-    Entry("eq-nets-response", r"""
-\dot s = -\frac{h}{2} \sum_{j=1}^{d} \frac{a_j}{R_j}\, B_j(n)\, \partial_j \lVert\nabla E\rVert_{1,\varepsilon}""", carried,
-          "the product rule, with the Jacobian by differentiation and the push from the engine"),
+\end{aligned}""",
+        field,
+        "Adam run for n + 1 steps on polynomials in h; the bracket is its second term divided by the norm's derivative",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-nets-terminal",
+        r"""
+\Delta N = \sum_{i=1}^{d} a_i \delta_i, \quad a_j = \partial_j N - \frac{\dot N}{\dot E}\, \partial_j E""",
+        terminal,
+        "implicit differentiation of two random polynomials on a displaced line",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-nets-adjoint",
+        r"\dot a_i = \sum_{j=1}^{d} \partial_{ij} E\, \frac{\varepsilon}{R_j^3}\, a_j",
+        carried,
+        "minus the transposed Jacobian of f_0 of a random loss, by differentiation",
+        {"i": (1, 2)},
+    ),
+    Entry(
+        "eq-nets-response",
+        r"""
+\dot s = -\frac{h}{2} \sum_{j=1}^{d} \frac{a_j}{R_j}\, B_j(n)\, \partial_j \lVert\nabla E\rVert_{1,\varepsilon}""",
+        carried,
+        "the product rule, with the Jacobian by differentiation and the push from the engine",
+    ),
 )

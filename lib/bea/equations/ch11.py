@@ -33,8 +33,14 @@ def student(rng):
     T = normal_mean(sp.expand(difference**2), (x, y))
     along = sp.diff(T, a) / sp.diff(a - b, a)
     here = {a: at}
-    return {"T": T.subs(here), r"\frac{dT}{d\delta}": along.subs(here), "a": at, "b": p / at,
-            "A": at**2 - other**2, "B": (p / at) ** 2 - (p / other) ** 2}
+    return {
+        "T": T.subs(here),
+        r"\frac{dT}{d\delta}": along.subs(here),
+        "a": at,
+        "b": p / at,
+        "A": at**2 - other**2,
+        "B": (p / at) ** 2 - (p / other) ** 2,
+    }
 
 
 def penalized(rng):
@@ -43,7 +49,12 @@ def penalized(rng):
     g = sp.Matrix(loss.gradient_expressions)
     total = loss.expression + c * g.dot(g)
     left = sp.Matrix([sp.diff(total, s) for s in loss.symbols]).subs(at)
-    return {**calculus(loss, at), r"\nabla(E+c\lVert\nabla E\rVert^2)": left, "c": c, "I": sp.eye(2)}
+    return {
+        **calculus(loss, at),
+        r"\nabla(E+c\lVert\nabla E\rVert^2)": left,
+        "c": c,
+        "I": sp.eye(2),
+    }
 
 
 def penalized_valley(rng):
@@ -55,7 +66,14 @@ def penalized_valley(rng):
     total = loss.expression + c * g.dot(g)
     motion = [-sp.diff(total, s) for s in (a, b)]
     drift = (2 * a * motion[0] - 2 * b * motion[1]).subs(at)
-    return {r"\frac{d}{dt}(a^2-b^2)": drift, "a": at[a], "b": at[b], "c": c, "k": k, "r": (c_0 - k * a * b).subs(at)}
+    return {
+        r"\frac{d}{dt}(a^2-b^2)": drift,
+        "a": at[a],
+        "b": at[b],
+        "c": c,
+        "k": k,
+        "r": (c_0 - k * a * b).subs(at),
+    }
 
 
 def worst_case(rng):
@@ -78,7 +96,12 @@ def mode(rng):
     polynomial = sp.expand((z * sp.eye(2) - step).det())
     (edge,) = sp.solve(polynomial.subs(z, -1), q)
     ring = min(sp.solve(sp.discriminant(polynomial, z), q))
-    return {r"\beta": beta, r"q_{\mathrm{edge}}": edge, r"q_{\mathrm{ring}}": ring, r"C_\beta": constant(beta)}
+    return {
+        r"\beta": beta,
+        r"q_{\mathrm{edge}}": edge,
+        r"q_{\mathrm{ring}}": ring,
+        r"C_\beta": constant(beta),
+    }
 
 
 def match(rng):
@@ -88,23 +111,61 @@ def match(rng):
     ball = modified_equation(heavy_ball(beta, damped=True), loss, 2).terms
     work = potential(h / sp.sqrt(epsilon) * ball[1], loss, at) - potential(0 * ball[1], loss, at)
     unit = potential(engine_terms(loss, 2)[1], loss, at) - potential(0 * ball[1], loss, at)
-    return {r"\eta": sp.simplify(work / unit), "h": h, r"\varepsilon": epsilon, r"C_\beta": 1 + 2 * lag(beta)}
+    return {
+        r"\eta": sp.simplify(work / unit),
+        "h": h,
+        r"\varepsilon": epsilon,
+        r"C_\beta": 1 + 2 * lag(beta),
+    }
 
 
 ENTRIES = (
-    Entry("eq-gen-test", r"T = 3A^2 + 3B^2 + 2AB", student, "the mean of a polynomial by the normal distribution's moments"),
-    Entry("eq-gen-slope", r"\frac{dT}{d\delta} = \frac{4\left[(3A + B)\,a^2 - (3B + A)\,b^2\right]}{a + b}", student,
-          "differentiation along the floor b = p / a"),
-    Entry("eq-gen-same", r"\nabla\left(E + c\lVert\nabla E\rVert^2\right) = (I + 2cH)\,\nabla E", penalized,
-          "differentiation of the penalized loss, a random polynomial"),
-    Entry("eq-gen-drift", r"\frac{d}{dt}\left(a^2 - b^2\right) = -4c\,k^2 r^2 \left(a^2 - b^2\right)", penalized_valley,
-          "the gradient of the penalized bilinear model, by differentiation"),
-    Entry("eq-gen-gronwall", r"e_N = K h^3 \sum_{n=0}^{N-1} (1 + Lh)^n = \frac{K h^2}{L} \left[(1 + Lh)^N - 1\right]", worst_case,
-          "the recursion, run on exact numbers"),
-    Entry("eq-gen-edge", r"q_{\mathrm{edge}} = \frac{2(1 + \beta)}{1 - \beta} = 2C_\beta", mode,
-          "the matrix of one step of the optimizer; the constant from the engine"),
-    Entry("eq-gen-ring", r"q_{\mathrm{ring}} = \frac{1 - \sqrt\beta}{1 + \sqrt\beta}", mode,
-          "the smaller root of the discriminant of the same matrix"),
-    Entry("eq-gen-match", r"\eta = \frac{h}{\sqrt{\varepsilon}}\, C_\beta", match,
-          "the quotient of the engine's second terms, integrated along a ray"),
+    Entry(
+        "eq-gen-test",
+        r"T = 3A^2 + 3B^2 + 2AB",
+        student,
+        "the mean of a polynomial by the normal distribution's moments",
+    ),
+    Entry(
+        "eq-gen-slope",
+        r"\frac{dT}{d\delta} = \frac{4\left[(3A + B)\,a^2 - (3B + A)\,b^2\right]}{a + b}",
+        student,
+        "differentiation along the floor b = p / a",
+    ),
+    Entry(
+        "eq-gen-same",
+        r"\nabla\left(E + c\lVert\nabla E\rVert^2\right) = (I + 2cH)\,\nabla E",
+        penalized,
+        "differentiation of the penalized loss, a random polynomial",
+    ),
+    Entry(
+        "eq-gen-drift",
+        r"\frac{d}{dt}\left(a^2 - b^2\right) = -4c\,k^2 r^2 \left(a^2 - b^2\right)",
+        penalized_valley,
+        "the gradient of the penalized bilinear model, by differentiation",
+    ),
+    Entry(
+        "eq-gen-gronwall",
+        r"e_N = K h^3 \sum_{n=0}^{N-1} (1 + Lh)^n = \frac{K h^2}{L} \left[(1 + Lh)^N - 1\right]",
+        worst_case,
+        "the recursion, run on exact numbers",
+    ),
+    Entry(
+        "eq-gen-edge",
+        r"q_{\mathrm{edge}} = \frac{2(1 + \beta)}{1 - \beta} = 2C_\beta",
+        mode,
+        "the matrix of one step of the optimizer; the constant from the engine",
+    ),
+    Entry(
+        "eq-gen-ring",
+        r"q_{\mathrm{ring}} = \frac{1 - \sqrt\beta}{1 + \sqrt\beta}",
+        mode,
+        "the smaller root of the discriminant of the same matrix",
+    ),
+    Entry(
+        "eq-gen-match",
+        r"\eta = \frac{h}{\sqrt{\varepsilon}}\, C_\beta",
+        match,
+        "the quotient of the engine's second terms, integrated along a ray",
+    ),
 )

@@ -36,7 +36,15 @@ def one_variable(rng):
         return one_variable(rng)
     beta, rho = ratio(rng, 1, 4, 10), ratio(rng, 5, 9, 10)
     _, f_1, f_2 = exact_terms(adam(beta, rho, sp.Integer(0)), loss, at, 3)
-    return {"f_1": f_1[0], "f_2": f_2[0], r"\ell_\beta": lag(beta), r"\ell_\rho": lag(rho), "E'": slope, "E''": second, "E'''": third}
+    return {
+        "f_1": f_1[0],
+        "f_2": f_2[0],
+        r"\ell_\beta": lag(beta),
+        r"\ell_\rho": lag(rho),
+        "E'": slope,
+        "E''": second,
+        "E'''": third,
+    }
 
 
 def step_matrix(optimizer, curvature):
@@ -60,10 +68,16 @@ def fourth_order(rng):
     at = {s: ratio(rng) for s in x}
     beta = ratio(rng, 1, 9, 10)
     f_3 = exact_terms(heavy_ball(beta), field, at, 4)[3]
-    trees = {"f'f'f'f": (((DOT,),),), "f'f''(f,f)": ((DOT, DOT),), "f''(f,f'f)": (DOT, (DOT,)), "f'''(f,f,f)": (DOT, DOT, DOT)}
+    trees = {
+        "f'f'f'f": (((DOT,),),),
+        "f'f''(f,f)": ((DOT, DOT),),
+        "f''(f,f'f)": (DOT, (DOT,)),
+        "f'''(f,f,f)": (DOT, DOT, DOT),
+    }
     column = sp.Matrix(field.components_of_field)
     return {"f_3": f_3, r"\beta": beta} | {
-        name: elementary_differential(tree, column, list(x)).subs(at) for name, tree in trees.items()
+        name: elementary_differential(tree, column, list(x)).subs(at)
+        for name, tree in trees.items()
     }
 
 
@@ -107,7 +121,9 @@ def curls(rng):
 def plain_adam(rng):
     loss, epsilon = polynomial_loss(rng, degree=3), ratio(rng)
     at = random_point(rng, loss)
-    (f_0,) = modified_equation(adam(ratio(rng, 1, 9, 10), ratio(rng, 1, 9, 10), epsilon), loss, 1).terms
+    (f_0,) = modified_equation(
+        adam(ratio(rng, 1, 9, 10), ratio(rng, 1, 9, 10), epsilon), loss, 1
+    ).terms
     J = f_0.jacobian(loss.symbols).subs(at)
     gradient = sp.Matrix(loss.gradient_expressions).subs(at)
     R = [sp.sqrt(g**2 + epsilon) for g in gradient]
@@ -123,7 +139,12 @@ def one_of_five(rng, epsilon, decay):
         lambda: (adamw(beta, rho, epsilon, decay), lag(beta), lag(rho), decay),
         lambda: (nadam(beta, rho, epsilon), beta * lag(beta), lag(rho), 0),
         lambda: (signum(beta, epsilon), lag(beta), lag(beta), 0),
-        lambda: (lion(beta, rho, epsilon, decay), beta / rho * lag(rho), beta / rho * lag(rho), decay),
+        lambda: (
+            lion(beta, rho, epsilon, decay),
+            beta / rho * lag(rho),
+            beta / rho * lag(rho),
+            decay,
+        ),
     )[rng.randrange(5)]()
 
 
@@ -136,7 +157,12 @@ def family_at(seed):
     f_0, f_1 = (term.evalf(50) for term in exact_terms(optimizer, loss, at, 2))
     gradient = sp.Matrix(loss.gradient_expressions).subs(at)
     pushed = loss.hessian_expressions.subs(at) * f_0
-    found = {r"\varepsilon": epsilon, r"\lambda": sp.sympify(decay), r"\ell_{\mathrm{top}}": top, r"\ell_{\mathrm{bottom}}": bottom}
+    found = {
+        r"\varepsilon": epsilon,
+        r"\lambda": sp.sympify(decay),
+        r"\ell_{\mathrm{top}}": top,
+        r"\ell_{\mathrm{bottom}}": bottom,
+    }
     for j in (1, 2):
         g = gradient[j - 1]
         found |= {rf"\partial_{j} E": g, f"R_{j}": sp.sqrt(g**2 + epsilon), f"f_{{0,{j}}}": f_0[j - 1], f"f_{{1,{j}}}": f_1[j - 1],
@@ -156,14 +182,30 @@ def lags(rng):
     """From the engine's second term on a parabola with epsilon = 1, at x = 1, where the share of the gradient is 1/2."""
     x = sp.Symbol("x", real=True)
     bowl = Loss(x**2 / 2, (x,))
-    beta, low, high, rho = ratio(rng, 1, 4, 10), ratio(rng, 1, 4, 10), ratio(rng, 5, 9, 10), ratio(rng, 5, 9, 10)
+    beta, low, high, rho = (
+        ratio(rng, 1, 4, 10),
+        ratio(rng, 1, 4, 10),
+        ratio(rng, 5, 9, 10),
+        ratio(rng, 5, 9, 10),
+    )
 
     def bracket(optimizer):
-        return sp.simplify(-2 * exact_terms(optimizer, bowl, {x: sp.Integer(1)}, 2)[1][0] / exact_terms(optimizer, bowl, {x: sp.Integer(1)}, 1)[0][0] * -sp.sqrt(2))
+        return sp.simplify(
+            -2
+            * exact_terms(optimizer, bowl, {x: sp.Integer(1)}, 2)[1][0]
+            / exact_terms(optimizer, bowl, {x: sp.Integer(1)}, 1)[0][0]
+            * -sp.sqrt(2)
+        )
 
     top = (bracket(nadam(beta, rho, sp.Integer(1))) + (1 + 2 * lag(rho)) / 2 - 1) / 2
     both = (2 * bracket(lion(low, high, sp.Integer(1))) - 1) / 2
-    return {r"\beta": beta, r"\beta_1": low, r"\beta_2": high, r"\ell_{\mathrm{NAdam}}": top, r"\ell_{\mathrm{Lion}}": both}
+    return {
+        r"\beta": beta,
+        r"\beta_1": low,
+        r"\beta_2": high,
+        r"\ell_{\mathrm{NAdam}}": top,
+        r"\ell_{\mathrm{Lion}}": both,
+    }
 
 
 def drift(rng):
@@ -171,7 +213,9 @@ def drift(rng):
     c, k, a, b = ratio(rng), ratio(rng, 8, 15), ratio(rng, 11, 19, 10), ratio(rng, 21, 29, 10)
     beta, rho, decay = ratio(rng, 1, 4, 10), ratio(rng, 5, 9, 10), ratio(rng)
     loss = bilinear(c, k)
-    f_0, f_1, f_2 = exact_terms(adamw(beta, rho, sp.Integer(0), decay), loss, dict(zip(loss.symbols, (a, b))), 3)
+    f_0, f_1, f_2 = exact_terms(
+        adamw(beta, rho, sp.Integer(0), decay), loss, dict(zip(loss.symbols, (a, b))), 3
+    )
     motion = f_0 + h * f_1 + h**2 * f_2
     return {"a": a, "b": b, "h": h, r"\delta": a - b, r"\lambda": decay, r"\dot\delta": motion[0] - motion[1],
             r"\ell_{\mathrm{top}}": lag(beta), r"\ell_{\mathrm{bottom}}": lag(rho)}  # fmt: skip
@@ -180,7 +224,11 @@ def drift(rng):
 def oscillating(kappa, target):
     """The chapter's loss of two variables, with y* = target sqrt(2 / h)."""
     x, y = sp.symbols("x y", real=True)
-    return Loss(y**2 * (sp.sqrt(1 + x**2) - 1) + kappa / 2 * (y - target * sp.sqrt(2 / h)) ** 2, (x, y), (h,))
+    return Loss(
+        y**2 * (sp.sqrt(1 + x**2) - 1) + kappa / 2 * (y - target * sp.sqrt(2 / h)) ** 2,
+        (x, y),
+        (h,),
+    )
 
 
 def two_steps(rng):
@@ -194,9 +242,19 @@ def two_steps(rng):
     (cycle,) = sp.solve(turned + place, place)
     theta = sp.Matrix([cycle, high])
     for _ in range(2):
-        theta = (theta - h * sp.Matrix(loss.gradient_expressions).subs(dict(zip((x, y), theta)), simultaneous=True)).applyfunc(sp.simplify)
+        theta = (
+            theta
+            - h
+            * sp.Matrix(loss.gradient_expressions).subs(dict(zip((x, y), theta)), simultaneous=True)
+        ).applyfunc(sp.simplify)
     moved = sp.expand(sp.simplify(theta[1] * sp.sqrt(h / 2)))
-    return {"x_*": cycle, r"\eta": eta, r"\eta_*": target, r"\kappa": kappa, r"\dot\eta": sp.expand((moved - eta) / (2 * h))}
+    return {
+        "x_*": cycle,
+        r"\eta": eta,
+        r"\eta_*": target,
+        r"\kappa": kappa,
+        r"\dot\eta": sp.expand((moved - eta) / (2 * h)),
+    }
 
 
 ENTRIES = (

@@ -48,7 +48,8 @@ def pair(pair, seed=1):
         name_the_mistake(
             lambda other: np.allclose(got, other),
             {
-                "the field is taken at x in both steps: the second one starts where the first has ended.": x + (long + short) * f(x),
+                "the field is taken at x in both steps: the second one starts where the first has ended.": x
+                + (long + short) * f(x),
                 "the short step comes first here; the long one must.": two(f, x, short, long),
                 "a pair takes the time 2h, yours only half of it.": two(f, x, long / 2, short / 2),
                 "both steps have one length; `a` is missing.": two(f, x, size, size),
@@ -62,9 +63,15 @@ def factor(factor, seed=1):
     """The factor of a pair on f(x) = -lambda x."""
     answer = expression(factor, (a, h, lam), "factor")
     others = {
-        "that is two equal steps; `a` is missing.": lambda f, x, p, q: two(f, x, (p + q) / 2, (p + q) / 2),
-        "that is a sum: the second step sees what the first has left.": lambda f, x, p, q: x + (p + q) * f(x),
-        "the signs: x decays, so each step takes something away.": lambda f, x, p, q: two(f, x, -p, -q),
+        "that is two equal steps; `a` is missing.": lambda f, x, p, q: two(
+            f, x, (p + q) / 2, (p + q) / 2
+        ),
+        "that is a sum: the second step sees what the first has left.": lambda f, x, p, q: (
+            x + (p + q) * f(x)
+        ),
+        "the signs: x decays, so each step takes something away.": lambda f, x, p, q: two(
+            f, x, -p, -q
+        ),
         "this is one of the two steps.": lambda f, x, p, q: x + p * f(x),
         "this is the other one of the two steps.": lambda f, x, p, q: x + q * f(x),
     }
@@ -72,10 +79,24 @@ def factor(factor, seed=1):
     got = [value(answer, point).real for point in at]
 
     def by(step):
-        return [float(step(lambda x, r=point[lam]: -r * x, sp.Integer(1), (1 + point[a]) * point[h], (1 - point[a]) * point[h])) for point in at]
+        return [
+            float(
+                step(
+                    lambda x, r=point[lam]: -r * x,
+                    sp.Integer(1),
+                    (1 + point[a]) * point[h],
+                    (1 - point[a]) * point[h],
+                )
+            )
+            for point in at
+        ]
 
     if not np.allclose(got, by(two), rtol=1e-9):
-        name_the_mistake(lambda step: np.allclose(got, by(step), rtol=1e-9), others, "this is not what a pair does to x.")
+        name_the_mistake(
+            lambda step: np.allclose(got, by(step), rtol=1e-9),
+            others,
+            "this is not what a pair does to x.",
+        )
 
 
 # --- errors, small h ---------------------------------------------------------------------------
@@ -102,11 +123,21 @@ def local(k):
         name_the_mistake(
             all_are,
             {
-                "that is the coefficient of the pair itself; take it from the flow's.": lambda part: _second_order(part)[1],
-                "that is the flow's own; a pair has a term of order h², too, since its second step sees f elsewhere.": lambda part: _second_order(part)[0],
-                "the sign: it is the flow minus the pair.": lambda part: _second_order(part)[1] - _second_order(part)[0],
-                "that is the error of two equal steps; do the long and the short one make up for each other?": lambda part: _second_order(0)[0] - _second_order(0)[1],
-                "after the time 2h the flow has the term (2h)²/2 f'f: you took the time h.": lambda part: _second_order(part)[0] / 4 - _second_order(part)[1],
+                "that is the coefficient of the pair itself; take it from the flow's.": lambda part: (
+                    _second_order(part)[1]
+                ),
+                "that is the flow's own; a pair has a term of order h², too, since its second step sees f elsewhere.": lambda part: (
+                    _second_order(part)[0]
+                ),
+                "the sign: it is the flow minus the pair.": lambda part: (
+                    _second_order(part)[1] - _second_order(part)[0]
+                ),
+                "that is the error of two equal steps; do the long and the short one make up for each other?": lambda part: (
+                    _second_order(0)[0] - _second_order(0)[1]
+                ),
+                "after the time 2h the flow has the term (2h)²/2 f'f: you took the time h.": lambda part: (
+                    _second_order(part)[0] / 4 - _second_order(part)[1]
+                ),
             },
             "on f(x) = x flow and pair differ by another multiple of h².",
         )
@@ -128,7 +159,10 @@ def error(error, seed=1):
     """The first term of the global error on a mode."""
     answer = expression(error, (a, h, lam, T), "error")
     demand(answer.has(h), "`error` must have its factor h.")
-    demand(sp.simplify(sp.diff(answer, h, 2)) == 0 and answer.subs(h, 0) == 0, "the first term only: `error` must be h times something without h.")
+    demand(
+        sp.simplify(sp.diff(answer, h, 2)) == 0 and answer.subs(h, 0) == 0,
+        "the first term only: `error` must be h times something without h.",
+    )
     at = points((a, lam, T), seed, 4)
     numbers = [tuple(float(point[s]) / (2 if s is a else 1) for s in (a, lam, T)) for point in at]
     got = np.array([value(answer, {a: x, h: 1, lam: y, T: z}).real for x, y, z in numbers])
@@ -140,9 +174,12 @@ def error(error, seed=1):
             {
                 "the sign: it is the run minus the flow. Which of them is lower?": -wanted,
                 "there are T/(2h) pairs, not T/h.": 2 * wanted,
-                "an error made early decays like everything else on this mode: the exponential is missing.": wanted * np.exp(rates * times),
+                "an error made early decays like everything else on this mode: the exponential is missing.": wanted
+                * np.exp(rates * times),
                 "errors add up: the number of pairs grows with T.": wanted / times,
-                "that is the error of equal steps; `a` is missing.": [_first_term(0.0, y, z) for _, y, z in numbers],
+                "that is the error of equal steps; `a` is missing.": [
+                    _first_term(0.0, y, z) for _, y, z in numbers
+                ],
             },
             f"at a = {numbers[0][0]:.3f}, λ = {numbers[0][1]:.3f}, T = {numbers[0][2]:.3f} a run of 2000 pairs tends to the error {wanted[0]:.5f} h, and you say {got[0]:.5f} h.",
         )
@@ -164,10 +201,24 @@ def limit(limit, cases=((0.0, 1.0), (0.5, 2.0), (0.9, 0.5), (0.7, 1.3), (0.75, 1
         demand(got > 0, f"{where} your limit is {got:.4g}; some step is always small enough.")
         grows = [h for h in np.linspace(0, got, 400)[1:-1] if size(h, part, rate) > 1 + 1e-9]
         if part and np.isclose(got, limit_of_each := 2 / (1 + part) / rate):
-            demand(size(1.001 * limit_of_each, part, rate) > 1, f"{where} that is where the long step alone would grow; the short one may repair that.")
-        demand(not (part and np.isclose(got, 2 / rate)), f"{where} that is the limit of equal steps.")
-        demand(not (rate != 1 and size(got / rate * 1.001, part, rate) > 1 > size(got / rate * 0.999, part, rate)), f"{where} you give h·λ, not h.")
-        demand(not grows, f"{where} x grows already at h = {min(grows, default=0):.4g}: the factor meets −1 before it meets 1.")
+            demand(
+                size(1.001 * limit_of_each, part, rate) > 1,
+                f"{where} that is where the long step alone would grow; the short one may repair that.",
+            )
+        demand(
+            not (part and np.isclose(got, 2 / rate)), f"{where} that is the limit of equal steps."
+        )
+        demand(
+            not (
+                rate != 1
+                and size(got / rate * 1.001, part, rate) > 1 > size(got / rate * 0.999, part, rate)
+            ),
+            f"{where} you give h·λ, not h.",
+        )
+        demand(
+            not grows,
+            f"{where} x grows already at h = {min(grows, default=0):.4g}: the factor meets −1 before it meets 1.",
+        )
         demand(
             size(got * 1.001, part, rate) > 1,
             f"{where} a step longer than your {got:.4g} is still safe.",
@@ -202,15 +253,33 @@ def _plain(part, hs):
 def errors(errors, a=0.4, hs=(0.02, 0.01, 0.005)):
     """The errors of runs, and of two combined."""
     answered(errors)
-    plain, combined = (vector(errors(np.array(hs), a, both), (len(hs),), "what `errors` returns") for both in (False, True))
+    plain, combined = (
+        vector(errors(np.array(hs), a, both), (len(hs),), "what `errors` returns")
+        for both in (False, True)
+    )
     demand((plain > 0).all() and (combined > 0).all(), "an error here is a distance, and positive.")
     if not np.allclose(plain, _plain(a, hs), rtol=1e-3):
-        demand(not np.allclose(plain, _plain(0.0, hs), rtol=1e-2), "without `combine` these are the errors of equal steps; `a` is missing.")
-        demand(0.9 < slope(hs, plain) < 1.1, f"without `combine` the slope must be 1; yours is {slope(hs, plain):.2f}. Is the time 2?")
-        demand(False, "without `combine` the slope is right, but these are not the errors of this method, start and time. Is the flow accurate to ten digits?")
+        demand(
+            not np.allclose(plain, _plain(0.0, hs), rtol=1e-2),
+            "without `combine` these are the errors of equal steps; `a` is missing.",
+        )
+        demand(
+            0.9 < slope(hs, plain) < 1.1,
+            f"without `combine` the slope must be 1; yours is {slope(hs, plain):.2f}. Is the time 2?",
+        )
+        demand(
+            False,
+            "without `combine` the slope is right, but these are not the errors of this method, start and time. Is the flow accurate to ten digits?",
+        )
     found = slope(hs, combined)
     if not 1.8 < found < 2.2:
         demand(not np.allclose(combined, plain), "with `combine` nothing changes.")
-        demand(not np.allclose(combined, 0.75 * plain, rtol=0.1), f"slope {found:.2f}: a mean of the two runs only averages their errors, of h and h/2; they must cancel.")
+        demand(
+            not np.allclose(combined, 0.75 * plain, rtol=0.1),
+            f"slope {found:.2f}: a mean of the two runs only averages their errors, of h and h/2; they must cancel.",
+        )
         demand(False, f"with `combine` the slope must be 2; yours is {found:.2f}.")
-    demand(np.all(combined < plain / 2), "with `combine` the slope is right, but the errors are too large.")
+    demand(
+        np.all(combined < plain / 2),
+        "with `combine` the slope is right, but the errors are too large.",
+    )

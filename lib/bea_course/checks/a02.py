@@ -35,7 +35,11 @@ def factor(factor):
         "this is the flow's own factor; the method only comes near to it.": sp.exp(-h * lam),
     }
     if not same(answer, step, (c, h, lam)):
-        name_the_mistake(lambda formula: same(answer, formula, (c, h, lam)), name_unless, "this is not what one step does to x.")
+        name_the_mistake(
+            lambda formula: same(answer, formula, (c, h, lam)),
+            name_unless,
+            "this is not what one step does to x.",
+        )
 
 
 def _rates(at):
@@ -48,16 +52,28 @@ def _rates(at):
 def rate(rate, seed=2):
     """The rate's first three coefficients."""
     answered(rate)
-    demand(isinstance(rate, list | tuple) and len(rate) == 3, "`rate` must be a list of three formulas.")
+    demand(
+        isinstance(rate, list | tuple) and len(rate) == 3,
+        "`rate` must be a list of three formulas.",
+    )
     answers = [expression(answer, (c, lam), f"rate[{k}]") for k, answer in enumerate(rate)]
     for at in points((c, lam), seed):
         wanted = _rates(at)
         got = [value(answer, at).real for answer in answers]
         if not np.allclose(got, wanted, rtol=1e-8):
-            demand(not np.allclose(got, np.negative(wanted), rtol=1e-8), "the signs: the rate is positive where x decays.")
-            demand(not np.allclose(got, _rates(at | {c: 0}), rtol=1e-8), "those are Euler's; c is missing.")
+            demand(
+                not np.allclose(got, np.negative(wanted), rtol=1e-8),
+                "the signs: the rate is positive where x decays.",
+            )
+            demand(
+                not np.allclose(got, _rates(at | {c: 0}), rtol=1e-8),
+                "those are Euler's; c is missing.",
+            )
             for k in range(3):
-                demand(np.isclose(got[k], wanted[k], rtol=1e-8), f"the coefficient of h^{k} is not that of −ln(factor)/h.")
+                demand(
+                    np.isclose(got[k], wanted[k], rtol=1e-8),
+                    f"the coefficient of h^{k} is not that of −ln(factor)/h.",
+                )
 
 
 def _residual(f, x, k, a, b, d):
@@ -86,14 +102,21 @@ def terms(a, b, d, seed=2):
         second, third = _residual(linear, POINT, k, *at)
         if second:
             mistakes = {
-                "`a`: the flow's own bending is missing: it has made half of f'f already.": a - sp.Rational(1, 2),
+                "`a`: the flow's own bending is missing: it has made half of f'f already.": a
+                - sp.Rational(1, 2),
                 "`a` has the wrong sign: memory of the step, minus what the flow does.": -a,
             }
             for message, other in mistakes.items():
                 demand(_residual(linear, POINT, k, other.subs(c, k), 0, 0)[0] != 0, message)
             demand(False, "`a`: flow and step differ in h².")
-        demand(third == 0, "`b`: on f(x) = x flow and step differ in h³. Note that F'F has parts of order h, too.")
-        demand(_residual(bent, POINT, k, *at)[1] == 0, "`d`: where f is bent, flow and step differ in h³.")
+        demand(
+            third == 0,
+            "`b`: on f(x) = x flow and step differ in h³. Note that F'F has parts of order h, too.",
+        )
+        demand(
+            _residual(bent, POINT, k, *at)[1] == 0,
+            "`d`: where f is bent, flow and step differ in h³.",
+        )
 
 
 def penalty(penalty):
@@ -104,8 +127,14 @@ def penalty(penalty):
     wanted = np.array([_rates({lam: 1.0, c: k})[1] / 2 for k in at])
     got = np.array([value(answer, {c: k}).real for k in at])
     if not np.allclose(got, wanted):
-        demand(not np.allclose(got, -wanted), "the sign: at c = 0 this must be gradient descent's penalty.")
-        demand(not np.allclose(got, 2 * wanted), "a factor of 2: H∇E is *half* of the gradient of ‖∇E‖².")
+        demand(
+            not np.allclose(got, -wanted),
+            "the sign: at c = 0 this must be gradient descent's penalty.",
+        )
+        demand(
+            not np.allclose(got, 2 * wanted),
+            "a factor of 2: H∇E is *half* of the gradient of ‖∇E‖².",
+        )
         demand(False, "with this penalty the rate on one mode is not the method's.")
 
 
@@ -153,5 +182,11 @@ def best(best, order):
     """The c whose method has the highest order."""
     k, p = number(best, "best"), number(order, "order")
     rates = _rates({lam: 1.0, c: k})
-    demand(abs(rates[1]) < 1e-9, f"at c = {k:g} the flow of f is met to order 1 only: `a` does not vanish.")
-    demand(p == 2, "the order is the slope of the error against the *plain* flow: the power of h in the first term that is left.")
+    demand(
+        abs(rates[1]) < 1e-9,
+        f"at c = {k:g} the flow of f is met to order 1 only: `a` does not vanish.",
+    )
+    demand(
+        p == 2,
+        "the order is the slope of the error against the *plain* flow: the power of h in the first term that is left.",
+    )

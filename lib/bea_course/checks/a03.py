@@ -37,14 +37,23 @@ def epoch(epoch, seed=3):
     if not np.allclose(got, run(np.repeat(order, repeats))):
         others = {
             "each batch is used once only; `r` is missing.": run(order),
-            "that is the whole order, r times: each batch must be used r times before the next one comes.": run(order * repeats),
-            "that is one step r times as long for each batch; each of the r steps takes the gradient anew.": run(order, h * repeats),
-            "all gradients are taken at the epoch's start; each step takes its own where it stands.": theta - h * repeats * sum(gradient(theta) for gradient in gradients),
+            "that is the whole order, r times: each batch must be used r times before the next one comes.": run(
+                order * repeats
+            ),
+            "that is one step r times as long for each batch; each of the r steps takes the gradient anew.": run(
+                order, h * repeats
+            ),
+            "all gradients are taken at the epoch's start; each step takes its own where it stands.": theta
+            - h * repeats * sum(gradient(theta) for gradient in gradients),
             "the batches must come as `order` says.": run(np.repeat(sorted(order), repeats)),
             "uphill: a step goes against the gradient.": run(np.repeat(order, repeats), -h),
-            "a step is h times the batch's own gradient, not a part of it.": run(np.repeat(order, repeats), h / 4),
+            "a step is h times the batch's own gradient, not a part of it.": run(
+                np.repeat(order, repeats), h / 4
+            ),
         }
-        name_the_mistake(lambda other: np.allclose(got, other), others, "this is not where the epoch ends.")
+        name_the_mistake(
+            lambda other: np.allclose(got, other), others, "this is not where the epoch ends."
+        )
 
 
 # --- two batches -------------------------------------------------------------------------------
@@ -98,13 +107,23 @@ def second(second, seed=3):
         return end_of([0] * n, g, H)[1] + end_of([1] * n, g, H)[1]
 
     mistakes = {
-        "the sign: the later gradients are smaller, so that the run falls short.": lambda g, H, n: -two(g, H, n),
-        "that is B first: the batch that comes later is the one that is seen from elsewhere.": lambda g, H, n: two(g, H, n, (1, 0)),
-        "each batch's own r steps displace each other, too.": lambda g, H, n: two(g, H, n) - own(g, H, n),
+        "the sign: the later gradients are smaller, so that the run falls short.": lambda g, H, n: (
+            -two(g, H, n)
+        ),
+        "that is B first: the batch that comes later is the one that is seen from elsewhere.": lambda g, H, n: (
+            two(g, H, n, (1, 0))
+        ),
+        "each batch's own r steps displace each other, too.": lambda g, H, n: (
+            two(g, H, n) - own(g, H, n)
+        ),
         "B sees all of A's r steps: the product of the two is missing.": own,
         "this is r = 1: `r` is missing.": lambda g, H, n: two(g, H, 1),
-        "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one: not r².": lambda g, H, n: two(g, H, n) - own(g, H, n) + n**2 * (g[0] * H[0] + g[1] * H[1]),
-        "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one.": lambda g, H, n: two(g, H, n) + own(g, H, n),
+        "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one: not r².": lambda g, H, n: (
+            two(g, H, n) - own(g, H, n) + n**2 * (g[0] * H[0] + g[1] * H[1])
+        ),
+        "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one.": lambda g, H, n: (
+            two(g, H, n) + own(g, H, n)
+        ),
     }
     compared(answer, two, mistakes, "an exact run has another coefficient of h².", seed)
 
@@ -120,16 +139,30 @@ def correction(correction, seed=3):
     """The correction of the field."""
     answer = expression(correction, (g_A, g_B, H_A, H_B, r), "correction")
     mistakes = {
-        "the sign: what the run has beyond the flow, not the reverse.": lambda g, H, n: -field(g, H, n),
-        "the flow's own term of order h² is missing.": lambda g, H, n: two(g, H, n) / Fraction(2 * n),
+        "the sign: what the run has beyond the flow, not the reverse.": lambda g, H, n: (
+            -field(g, H, n)
+        ),
+        "the flow's own term of order h² is missing.": lambda g, H, n: (
+            two(g, H, n) / Fraction(2 * n)
+        ),
         "divide by the time of an epoch, 2r steps.": lambda g, H, n: field(g, H, n) * 2 * n,
         "divide by the time of an epoch, 2r steps, not 2.": lambda g, H, n: field(g, H, n) * n,
-        "that is the mean over both orders; this is one of them.": lambda g, H, n: (field(g, H, n) + field(g, H, n, (1, 0))) / 2,
+        "that is the mean over both orders; this is one of them.": lambda g, H, n: (
+            (field(g, H, n) + field(g, H, n, (1, 0))) / 2
+        ),
         "that is B first and A second.": lambda g, H, n: field(g, H, n, (1, 0)),
         "this is r = 1: `r` is missing.": lambda g, H, n: field(g, H, 1),
-        "E is the mean of the two losses, not their sum.": lambda g, H, n: (two(g, H, n) - Fraction((2 * n) ** 2, 2) * sum(H) * sum(g)) / (2 * n),
+        "E is the mean of the two losses, not their sum.": lambda g, H, n: (
+            (two(g, H, n) - Fraction((2 * n) ** 2, 2) * sum(H) * sum(g)) / (2 * n)
+        ),
     }
-    compared(answer, field, mistakes, "with this correction the flow does not end where an exact run does.", seed)
+    compared(
+        answer,
+        field,
+        mistakes,
+        "with this correction the flow does not end where an exact run does.",
+        seed,
+    )
 
 
 # --- means -------------------------------------------------------------------------------------
@@ -147,9 +180,15 @@ def shuffled(k):
     mistakes = {
         "the sign: this would be a reward.": lambda g, H, n: -wanted(g, H, n),
         "H g is half of the derivative of g²: a factor of 2.": lambda g, H, n: 2 * wanted(g, H, n),
-        "a factor of 2 is lost: each batch's loss counts half in E, and its square stands with one half as well.": lambda g, H, n: wanted(g, H, n) / 2,
-        "count again what depends on r: r steps on a batch are not one step r times as long.": lambda g, H, n: n * wanted(g, H, n),
-        "count again what depends on r; the pairs of steps on one batch take part.": lambda g, H, n: wanted(g, H, n) / n,
+        "a factor of 2 is lost: each batch's loss counts half in E, and its square stands with one half as well.": lambda g, H, n: (
+            wanted(g, H, n) / 2
+        ),
+        "count again what depends on r: r steps on a batch are not one step r times as long.": lambda g, H, n: (
+            n * wanted(g, H, n)
+        ),
+        "count again what depends on r; the pairs of steps on one batch take part.": lambda g, H, n: (
+            wanted(g, H, n) / n
+        ),
     }
     compared(answer, wanted, mistakes, "the mean over both orders has another penalty.", 3)
 
@@ -158,7 +197,9 @@ def shuffled(k):
 def _drawn(gradients, curvatures, repeats):
     """(what the mean over all sequences needs, H g of the full batch, the mean of H_b g_b), each exact."""
     m = len(gradients)
-    ends = [end_of(np.repeat(s, repeats), gradients, curvatures)[1] for s in product(range(m), repeat=m)]
+    ends = [
+        end_of(np.repeat(s, repeats), gradients, curvatures)[1] for s in product(range(m), repeat=m)
+    ]
     time = m * repeats
     full = sum(curvatures) * sum(gradients) / m**2
     own = sum(H * g for H, g in zip(curvatures, gradients)) / m
@@ -179,9 +220,11 @@ def drawn(u, v, seed=3):
                     {
                         "that is r = 1; a batch that is drawn stays for r steps.": full,
                         "that is the reshuffled epoch; here a batch may come twice.": own,
-                        "the sign of v: repeats take something *away* from the batches' own squares.": wanted + 2 * y * own,
+                        "the sign of v: repeats take something *away* from the batches' own squares.": wanted
+                        + 2 * y * own,
                         "u and v have changed places.": wanted - (y - x) * (full - own),
-                        "a pair of steps with the same draw has the mean of H_b g_b, and there are r(r−1)/2 of them for each draw, not r²/2.": wanted - own,
+                        "a pair of steps with the same draw has the mean of H_b g_b, and there are r(r−1)/2 of them for each draw, not r²/2.": wanted
+                        - own,
                     },
                     f"with {m} batches, each used {n} time{'s' * (n > 1)}, the mean over all {m**m} sequences is another one.",
                 )
@@ -225,15 +268,30 @@ def _control(hs, repeats, orders=None):
 def gap(gap, r=2, hs=(8e-3, 4e-3, 2e-3)):
     """The gaps with the penalty and without."""
     answered(gap)
-    on, off = (vector(gap(np.array(hs), r, factor), (len(hs),), "what `gap` returns") for factor in (1.0, 0.0))
+    on, off = (
+        vector(gap(np.array(hs), r, factor), (len(hs),), "what `gap` returns")
+        for factor in (1.0, 0.0)
+    )
     demand((on > 0).all() and (off > 0).all(), "a gap is a distance, and positive.")
     if not np.allclose(off, _control(hs, r), rtol=0.01, atol=0):
-        demand(not np.allclose(off, _control(hs, 1), rtol=0.01, atol=0), "without penalty these are the gaps of r = 1.")
-        demand(not np.allclose(off, _control(hs, r, 1), rtol=0.01, atol=0), "that is one order; take the mean over all six.")
+        demand(
+            not np.allclose(off, _control(hs, 1), rtol=0.01, atol=0),
+            "without penalty these are the gaps of r = 1.",
+        )
+        demand(
+            not np.allclose(off, _control(hs, r, 1), rtol=0.01, atol=0),
+            "that is one order; take the mean over all six.",
+        )
         control = slope(hs, off)
-        demand(control > 1.5, f"the control without penalty (factor 0) must have slope 2; yours has {control:.2f}. Do both take the time 3·r·h?")
+        demand(
+            control > 1.5,
+            f"the control without penalty (factor 0) must have slope 2; yours has {control:.2f}. Do both take the time 3·r·h?",
+        )
         demand(False, "without penalty these are not the gaps of these batches from this start.")
     found = slope(hs, on)
     if not 2.8 < found < 3.2:
-        demand(not np.allclose(on, 2 * off, rtol=0.2, atol=0), f"slope {found:.2f}: the penalty has the wrong sign, and doubles the gap.")
+        demand(
+            not np.allclose(on, 2 * off, rtol=0.2, atol=0),
+            f"slope {found:.2f}: the penalty has the wrong sign, and doubles the gap.",
+        )
         demand(False, f"with the penalty (factor 1) the slope must be 3; yours is {found:.2f}.")

@@ -29,7 +29,9 @@ alpha, beta = sp.symbols("alpha beta", positive=True)
 def mixed(mix, decay):
     """The optimizer of this assignment."""
     memory = (Average(identity, mix * 0), Average(identity, decay))
-    return bea.Optimizer(mixed, {"mix": mix, "decay": decay}, {}, memory, lambda g, m: (1 - mix) * g + mix * m, False)
+    return bea.Optimizer(
+        mixed, {"mix": mix, "decay": decay}, {}, memory, lambda g, m: (1 - mix) * g + mix * m, False
+    )
 
 
 def half(point):
@@ -49,11 +51,18 @@ def step(step, seed=4):
         h, a, b = rng.uniform(0.01, 0.1), *rng.uniform(0.2, 0.9, size=2)
         returned = step(theta.copy(), gradient.copy(), m.copy(), h, a, b)
         answered(returned)
-        demand(isinstance(returned, tuple | list) and len(returned) == 2, "`step` must return theta and m, in this order.")
+        demand(
+            isinstance(returned, tuple | list) and len(returned) == 2,
+            "`step` must return theta and m, in this order.",
+        )
         new, memory = (vector(x, (3,), "what `step` returns") for x in returned)
 
         def is_it(flaw, theta=theta, gradient=gradient, m=m, h=h, a=a, b=b, new=new):
-            newest = b * m + gradient if flaw == "undamped" else Average(identity, b).advance(m, gradient)
+            newest = (
+                b * m + gradient
+                if flaw == "undamped"
+                else Average(identity, b).advance(m, gradient)
+            )
             if flaw == "late":
                 newest = m
             weight = {"turned": 1 - a, "all": 1}.get(flaw, a)
@@ -72,7 +81,10 @@ def step(step, seed=4):
                 },
                 "theta is not what the formula gives.",
             )
-        demand(np.allclose(memory, Average(identity, b).advance(m, gradient)), "theta is right, but return m as the next step needs it.")
+        demand(
+            np.allclose(memory, Average(identity, b).advance(m, gradient)),
+            "theta is right, but return m as the next step needs it.",
+        )
 
 
 # --- weights and lag ---------------------------------------------------------------------------
@@ -94,9 +106,18 @@ def weights(weights, seed=4):
             wanted.append(a * m + (1 - a) * (age == 0))
         wanted = np.array(wanted)
         if not np.allclose(got, wanted):
-            demand(count == 1 or not np.allclose(got, wanted[::-1]), "newest first: weight 0 is that of the present gradient.")
-            demand(not np.allclose(got * (1 - b), wanted - (1 - a) * (np.arange(count) == 0) * b), "the factor 1−β of the average is missing.")
-            demand(not np.allclose(got, wanted - (1 - a) * (np.arange(count) == 0)), "the newest gradient also stands beside m, with 1−α.")
+            demand(
+                count == 1 or not np.allclose(got, wanted[::-1]),
+                "newest first: weight 0 is that of the present gradient.",
+            )
+            demand(
+                not np.allclose(got * (1 - b), wanted - (1 - a) * (np.arange(count) == 0) * b),
+                "the factor 1−β of the average is missing.",
+            )
+            demand(
+                not np.allclose(got, wanted - (1 - a) * (np.arange(count) == 0)),
+                "the newest gradient also stands beside m, with 1−α.",
+            )
             demand(False, f"these are not the weights of the last {count} gradients.")
 
 
@@ -114,13 +135,23 @@ def lag(lag):
     numbers = [(float(x[alpha]), float(x[beta])) for x in at]
     got = np.array([value(answer, x).real for x in at])
     others = {
-        "that is the memory's own lag; only the part α of a step is memory.": [_mean_age(1, b) for _, b in numbers],
-        "the newest gradient has age zero: count from 0, not from 1.": [_mean_age(a, b) + a for a, b in numbers],
-        "the present gradient's share 1−α has age zero, and only the rest is memory.": [_mean_age(1 - a, b) for a, b in numbers],
+        "that is the memory's own lag; only the part α of a step is memory.": [
+            _mean_age(1, b) for _, b in numbers
+        ],
+        "the newest gradient has age zero: count from 0, not from 1.": [
+            _mean_age(a, b) + a for a, b in numbers
+        ],
+        "the present gradient's share 1−α has age zero, and only the rest is memory.": [
+            _mean_age(1 - a, b) for a, b in numbers
+        ],
     }
     wanted = [_mean_age(*pair) for pair in numbers]
     if not np.allclose(got, wanted):
-        name_the_mistake(lambda other: np.allclose(got, other), others, "this is not the mean age under the weights of a step.")
+        name_the_mistake(
+            lambda other: np.allclose(got, other),
+            others,
+            "this is not the mean age under the weights of a step.",
+        )
 
 
 # --- penalty -----------------------------------------------------------------------------------
@@ -142,12 +173,19 @@ def penalty(penalty):
     wanted = np.array([_constant(*pair) for pair in numbers])
     others = {
         "only memory's part is in it; a step by itself is worth half a step more.": wanted - 1,
-        "this is the damped heavy ball's; only the part α of a step is memory.": [_constant(1.0, b) for _, b in numbers],
-        "a lag counts twice: K = 1 + 2 lag, since the penalty of one half step is h/4.": (wanted + 1) / 2,
+        "this is the damped heavy ball's; only the part α of a step is memory.": [
+            _constant(1.0, b) for _, b in numbers
+        ],
+        "a lag counts twice: K = 1 + 2 lag, since the penalty of one half step is h/4.": (
+            wanted + 1
+        )
+        / 2,
         "the sign of memory's part: it looks back uphill, to larger gradients.": 2 - wanted,
     }
     if not np.allclose(got, wanted):
-        name_the_mistake(lambda other: np.allclose(got, other), others, "the engine finds another K.")
+        name_the_mistake(
+            lambda other: np.allclose(got, other), others, "the engine finds another K."
+        )
 
 
 # --- ringing -----------------------------------------------------------------------------------
@@ -167,7 +205,10 @@ def matrix(matrix, seed=4):
 
         wanted = np.array([column(1.0, 0.0), column(0.0, 1.0)]).T
         if not np.allclose(got, wanted):
-            demand(not np.allclose(got.T, wanted), "columns and rows: the first column is where (1, 0) goes.")
+            demand(
+                not np.allclose(got.T, wanted),
+                "columns and rows: the first column is where (1, 0) goes.",
+            )
             late = np.array([column(1.0, 0.0, late=True), column(0.0, 1.0, late=True)]).T
             demand(not np.allclose(got, late), "m takes in the newest gradient before theta moves.")
             demand(np.allclose(got[1], wanted[1]), "the second row: the new m, in units of λ.")
@@ -184,7 +225,16 @@ START, HORIZON, HS = np.array([0.9, 1.5]), 0.2, (2e-3, 1e-3, 5e-4)
 def _without(hs, rest):
     method, loss = mixed(*SETTING), bea.bilinear()
     equation = bea.modified_equation(method, loss, 1)
-    return bea.order_study(method, loss, START, HORIZON, hs, 1, equation=equation, start="rest" if rest else "slow manifold").errors
+    return bea.order_study(
+        method,
+        loss,
+        START,
+        HORIZON,
+        hs,
+        1,
+        equation=equation,
+        start="rest" if rest else "slow manifold",
+    ).errors
 
 
 def experiment(errors, hs=HS):
@@ -198,8 +248,17 @@ def experiment(errors, hs=HS):
         not np.allclose(off, _without(hs, True), rtol=0.02),
         "the memory is empty at the start, and its layer spoils both slopes. Fill it as if the run had come from uphill.",
     )
-    demand(0.85 < control < 1.15, f"the control without penalty (factor 0) must fail with slope 1; yours has {control:.2f}.")
+    demand(
+        0.85 < control < 1.15,
+        f"the control without penalty (factor 0) must fail with slope 1; yours has {control:.2f}.",
+    )
     if not 1.85 < found < 2.2:
-        demand(not np.allclose(on, 2 * off, rtol=0.3), f"slope {found:.2f}: the wrong sign doubles the error.")
+        demand(
+            not np.allclose(on, 2 * off, rtol=0.3),
+            f"slope {found:.2f}: the wrong sign doubles the error.",
+        )
         demand(False, f"with the penalty (factor 1) the slope must be 2; yours is {found:.2f}.")
-    demand(np.allclose(off, _without(hs, False), rtol=0.05), "the slopes are right, but the errors without penalty are not those of this method from this start.")
+    demand(
+        np.allclose(off, _without(hs, False), rtol=0.05),
+        "the slopes are right, but the errors without penalty are not those of this method from this start.",
+    )

@@ -60,7 +60,18 @@ def _instance(rng, n):
     if n == 0:
         m, v = np.zeros(3), np.zeros(3)
     beta, rho = rng.uniform(0.3, 0.9, size=2)
-    return theta, gradient, m, v, n, rng.uniform(0.01, 0.1), beta, rho, rng.uniform(0.1, 1), rng.uniform(0.1, 0.4)
+    return (
+        theta,
+        gradient,
+        m,
+        v,
+        n,
+        rng.uniform(0.01, 0.1),
+        beta,
+        rho,
+        rng.uniform(0.1, 1),
+        rng.uniform(0.1, 0.4),
+    )
 
 
 def step(step, seed=5):
@@ -80,9 +91,15 @@ def step(step, seed=5):
             name_the_mistake(
                 lambda flaw: close(theta, _step(given, **flaw)),
                 {
-                    "this has no bias correction; after step n, m is too small by 1 − β^(n+1), and v likewise.": {"corrected": False},
-                    "the bias correction is one step late: after step n an average holds n + 1 gradients.": {"late": 1 if n else 0},
-                    "this is the heavy ball without its factor 1−β: the newest gradient enters m with that factor.": {"undamped": True},
+                    "this has no bias correction; after step n, m is too small by 1 − β^(n+1), and v likewise.": {
+                        "corrected": False
+                    },
+                    "the bias correction is one step late: after step n an average holds n + 1 gradients.": {
+                        "late": 1 if n else 0
+                    },
+                    "this is the heavy ball without its factor 1−β: the newest gradient enters m with that factor.": {
+                        "undamped": True
+                    },
                     "ε is outside the power; add it to v before.": {"outside": True},
                     "that is Adam's square root; the exponent here is p.": {"root": True},
                     "v averages the squared gradient, not the gradient.": {"sizes": identity},
@@ -119,7 +136,9 @@ def mirrors(m_hat, v_hat, seed=5):
             decay = {lag_beta: 0.8, lag_rho: 0.95}
             lags = {symbol: bea.lag(decay[symbol]) for symbol in decay}
             at = point | lags
-            start, change = (complex(sp.diff(answer, h, k).subs(h, 0).subs(at)).real for k in (0, 1))
+            start, change = (
+                complex(sp.diff(answer, h, k).subs(h, 0).subs(at)).real for k in (0, 1)
+            )
             demand(
                 close(start, _mirror(power, decay[lag], point, 0)),
                 f"`{name}` at h = 0 must be what an average of equal {'gradients' if power == 1 else 'squared gradients'} is.",
@@ -131,14 +150,19 @@ def mirrors(m_hat, v_hat, seed=5):
                     lambda number: close(change, number),
                     {
                         f"`{name}` has the wrong sign: walking downhill you come from where the gradient was g + k·h·S.": -wanted,
-                        f"`{name}` looks through the other mirror: β belongs to m, ρ to v.": _mirror(power, other, point, 1),
-                        f"`{name}` changes as the gradient does; but it holds squares, and d(g²) is not g·dg.": wanted / 2,
-                        f"`{name}` changes as the gradient does; but it holds squares.": wanted / (2 * float(point[g])),
+                        f"`{name}` looks through the other mirror: β belongs to m, ρ to v.": _mirror(
+                            power, other, point, 1
+                        ),
+                        f"`{name}` changes as the gradient does; but it holds squares, and d(g²) is not g·dg.": wanted
+                        / 2,
+                        f"`{name}` changes as the gradient does; but it holds squares.": wanted
+                        / (2 * float(point[g])),
                     },
                     f"the coefficient of h in `{name}` is not what the weights of the average give.",
                 )
         demand(
-            sp.simplify(sp.diff(answer, h, 2)) == 0, f"`{name}` to first order only: it must be linear in h."
+            sp.simplify(sp.diff(answer, h, 2)) == 0,
+            f"`{name}` to first order only: it must be linear in h.",
         )
 
 
@@ -164,7 +188,9 @@ def lagging(lagging, seed=5):
             name_the_mistake(
                 lambda flaw: close(got, _quotient(point, **flaw)),
                 {
-                    "the two mirrors work in the same direction here; but one of them stands below the fraction bar.": {"sign": -1},
+                    "the two mirrors work in the same direction here; but one of them stands below the fraction bar.": {
+                        "sign": -1
+                    },
                     "the exponent is p, not Adam's one half.": {"power": 0.5},
                     "v changes twice as fast as that: it holds squares.": {"sizes": 1},
                 },
@@ -190,9 +216,14 @@ def half_step(half_step, seed=5):
             name_the_mistake(
                 lambda number: close(got, number),
                 {
-                    "that is the whole bending; a flow that bends evenly is off by half of it.": 2 * wanted,
+                    "that is the whole bending; a flow that bends evenly is off by half of it.": 2
+                    * wanted,
                     "the sign: f_0 = −U twice, so the two minus signs cancel.": -wanted,
-                    "the denominator changes along the way as well: differentiate it, too.": float(point[S]) * denominator / 2,
+                    "the denominator changes along the way as well: differentiate it, too.": float(
+                        point[S]
+                    )
+                    * denominator
+                    / 2,
                 },
                 "this is not ½ f_0' f_0 with f_0 = −U.",
             )
@@ -223,7 +254,13 @@ def bracket(bracket, seed=5):
         beta, rho = rng.uniform(0.2, 0.95, size=2)
         gradient, stability = rng.uniform(0.3, 2, size=2)
         power = rng.uniform(0.1, 0.4)
-        at = {g: gradient, epsilon: stability, p: power, C_beta: constant(beta), C_rho: constant(rho)}
+        at = {
+            g: gradient,
+            epsilon: stability,
+            p: power,
+            C_beta: constant(beta),
+            C_rho: constant(rho),
+        }
         got = value(answer, at).real
         wanted = _engine_bracket(gradient, beta, rho, stability, power)
         if not close(got, wanted):
@@ -231,12 +268,22 @@ def bracket(bracket, seed=5):
             name_the_mistake(
                 lambda number: close(got, number),
                 {
-                    "that is Adam's bracket; with another exponent the denominator's mirror counts differently.": _engine_bracket(gradient, beta, rho, stability, 0.5),
-                    "both mirrors count with the same sign here; the denominator's works against the numerator's.": constant(beta) - denominator,
+                    "that is Adam's bracket; with another exponent the denominator's mirror counts differently.": _engine_bracket(
+                        gradient, beta, rho, stability, 0.5
+                    ),
+                    "both mirrors count with the same sign here; the denominator's works against the numerator's.": constant(
+                        beta
+                    )
+                    - denominator,
                     "the sign is turned round: it is minus one half of the bracket that stands in f_1.": -wanted,
-                    "only memory is in it, 2·lag in place of C: the half step is missing.": wanted - _engine_bracket(gradient, 0.0, 0.0, stability, power),
-                    "this holds only where ε is negligible: keep g² + ε apart from g².": _engine_bracket(gradient, beta, rho, 0.0, power),
-                    "the two constants have changed places.": _engine_bracket(gradient, rho, beta, stability, power),
+                    "only memory is in it, 2·lag in place of C: the half step is missing.": wanted
+                    - _engine_bracket(gradient, 0.0, 0.0, stability, power),
+                    "this holds only where ε is negligible: keep g² + ε apart from g².": _engine_bracket(
+                        gradient, beta, rho, 0.0, power
+                    ),
+                    "the two constants have changed places.": _engine_bracket(
+                        gradient, rho, beta, stability, power
+                    ),
                 },
                 f"at g = {gradient:.3f}, ε = {stability:.3f}, p = {power:.3f}, β = {beta:.3f}, ρ = {rho:.3f} the engine finds {wanted:.4f}, and your bracket is {got:.4f}.",
             )
@@ -259,10 +306,18 @@ def potential(potential, seed=5):
         ratios.append((got / wanted, got / adam, x["p"]))
     ratios = np.array(ratios)
     if not close(ratios[:, 0], 1):
-        demand(not close(ratios[:, 1], 1), "that is Adam's perturbed norm; its derivative has the exponent one half.")
-        demand(not close(ratios[:, 0], -1), "the sign: the step is minus h times the derivative, not plus.")
         demand(
-            not close(ratios[:, 0], 2 * (1 - ratios[:, 2])) and not close(ratios[:, 0], 1 - ratios[:, 2]) and not close(ratios[:, 0], 2),
+            not close(ratios[:, 1], 1),
+            "that is Adam's perturbed norm; its derivative has the exponent one half.",
+        )
+        demand(
+            not close(ratios[:, 0], -1),
+            "the sign: the step is minus h times the derivative, not plus.",
+        )
+        demand(
+            not close(ratios[:, 0], 2 * (1 - ratios[:, 2]))
+            and not close(ratios[:, 0], 1 - ratios[:, 2])
+            and not close(ratios[:, 0], 2),
             "right up to a constant factor: differentiate it and compare.",
         )
         demand(False, "its derivative with respect to g is not g/(g² + ε)^p.")
@@ -277,7 +332,12 @@ def _bracket_at(ratio, beta, rho, p, n):
     return constant(beta, n) + share * constant(rho, n)
 
 
-CASES = [(0.9, 0.99, 0.4, None), (0.0, 0.9, 0.3, None), (0.9, 0.99, 0.01, None), (0.95, 0.9, 0.45, None)]
+CASES = [
+    (0.9, 0.99, 0.4, None),
+    (0.0, 0.9, 0.3, None),
+    (0.9, 0.99, 0.01, None),
+    (0.95, 0.9, 0.45, None),
+]
 EARLY = [(0.9, 0.99, 0.4, 0), (0.9, 0.999, 0.45, 40), (0.5, 0.99, 0.3, 12)]
 
 
@@ -286,7 +346,9 @@ def sign(sign_change, cases=CASES):
     answered(sign_change)
     for beta, rho, p, n in cases:
         r = number(sign_change(beta, rho, p, n), "what `sign_change` returns")
-        where = f"for β = {beta}, ρ = {rho}, p = {p}" + (f" after step {n}" if n is not None else "")
+        where = f"for β = {beta}, ρ = {rho}, p = {p}" + (
+            f" after step {n}" if n is not None else ""
+        )
         positive = _bracket_at(0.0, beta, rho, p, n) >= 0
         demand(
             r >= 0,
@@ -294,24 +356,38 @@ def sign(sign_change, cases=CASES):
         )
         if n is not None and r:
             full = number(sign_change(beta, rho, p), "what `sign_change` returns")
-            demand(not close(r, full), f"{where} the mirrors are not yet full: use the lags of step n.")
+            demand(
+                not close(r, full), f"{where} the mirrors are not yet full: use the lags of step n."
+            )
         if positive:
-            demand(r == 0, f"{where} the bracket is positive for every ε, and the answer is 0; yours is {r:.3g}.")
+            demand(
+                r == 0,
+                f"{where} the bracket is positive for every ε, and the answer is 0; yours is {r:.3g}.",
+            )
             continue
 
         def changes(r, n=n, p=p, beta=beta, rho=rho):
             if not 0 < r < np.inf:
                 return False
-            return _bracket_at(r * 0.999, beta, rho, p, n) < 0 < _bracket_at(r * 1.001, beta, rho, p, n)
+            return (
+                _bracket_at(r * 0.999, beta, rho, p, n)
+                < 0
+                < _bracket_at(r * 1.001, beta, rho, p, n)
+            )
 
         if not changes(r):
-            demand(not (r and changes(1 / r)), f"{where} that is g²/ε; the ratio asked for is ε/g².")
+            demand(
+                not (r and changes(1 / r)), f"{where} that is g²/ε; the ratio asked for is ε/g²."
+            )
             demand(
                 not close(r, constant(rho, n) / constant(beta, n) - 1),
                 f"{where} that is where Adam's bracket changes its sign; the exponent p moves the place.",
             )
             now = _bracket_at(r, beta, rho, p, n) if r < np.inf else np.nan
-            demand(False, f"{where} the bracket does not change its sign at {r:.4g}; there it is {now:.3g}.")
+            demand(
+                False,
+                f"{where} the bracket does not change its sign at {r:.4g}; there it is {now:.3g}.",
+            )
 
 
 # --- experiment --------------------------------------------------------------------------------
@@ -342,7 +418,9 @@ def _without(hs):
 @cache
 def _full_mirrors(hs):
     """The errors of the steady-state equation for a run from rest."""
-    return bea.order_study(family(*SETTING), bea.bilinear(), START, HORIZON, hs, 2, start="rest").errors
+    return bea.order_study(
+        family(*SETTING), bea.bilinear(), START, HORIZON, hs, 2, start="rest"
+    ).errors
 
 
 def experiment(errors, hs=HS):
@@ -350,7 +428,10 @@ def experiment(errors, hs=HS):
     answered(errors)
     with_bracket = vector(errors(np.array(hs), 1.0), (len(hs),), "what `errors` returns")
     without = vector(errors(np.array(hs), 0.0), (len(hs),), "what `errors` returns")
-    demand((with_bracket > 0).all() and (without > 0).all(), "an error here is a distance, and positive.")
+    demand(
+        (with_bracket > 0).all() and (without > 0).all(),
+        "an error here is a distance, and positive.",
+    )
     control = slope(hs, without)
     demand(
         0.9 < control < 1.1,

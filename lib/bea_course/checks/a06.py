@@ -18,18 +18,29 @@ def measure(measure, hs, slopes, part=1.0):
     hs = vector(hs, np.shape(hs), "hs")
     demand(hs.ndim == 1 and len(hs) >= 4, "`hs` must be a list of four or more step sizes.")
     demand((hs > 0).all() and (np.diff(hs) < 0).all(), "`hs` must fall, and stay positive.")
-    demand(hs[0] / hs[-1] >= 7.9, "a slope over less than a factor of 8 in h says little: spread `hs` more.")
+    demand(
+        hs[0] / hs[-1] >= 7.9,
+        "a slope over less than a factor of 8 in h says little: spread `hs` more.",
+    )
     wanted = vector(slopes, (2,), "slopes")
-    demand(wanted[0] - wanted[1] > 0.7, "the predicted slope with the correction must be larger by about 1 than that of the control.")
+    demand(
+        wanted[0] - wanted[1] > 0.7,
+        "the predicted slope with the correction must be larger by about 1 than that of the control.",
+    )
     found = []
     for factor, name in ((1.0, "with the correction"), (0.0, "of the control")):
         errors = vector(measure(part * hs, factor), hs.shape, "what `measure` returns")
         demand((errors > 0).all(), "an error here is a distance, and positive.")
         local = np.diff(np.log(errors)) / np.diff(np.log(hs))
-        demand(np.ptp(local) > 1e-10, f"the errors {name} are an exact power of h: is that measured?")
+        demand(
+            np.ptp(local) > 1e-10, f"the errors {name} are an exact power of h: is that measured?"
+        )
         found.append((errors, slope(hs, errors), name))
     (with_it, _, _), (without, _, _) = found
-    demand(not np.allclose(with_it, without, rtol=1e-6, atol=0), "the control has the same errors: `factor` does not reach the correction.")
+    demand(
+        not np.allclose(with_it, without, rtol=1e-6, atol=0),
+        "the control has the same errors: `factor` does not reach the correction.",
+    )
     for (_, measured, name), predicted in zip(found, wanted):
         demand(
             abs(measured - predicted) < 0.2,
@@ -57,17 +68,24 @@ def interval(interval, seed=6):
         right = student.ppf(0.975, n - 1)
         if abs(covers - 0.95) > 0.005:
             named = {
-                "that is how far single values spread; the mean spreads less, by the root of their number.": right * np.sqrt(n),
+                "that is how far single values spread; the mean spreads less, by the root of their number.": right
+                * np.sqrt(n),
                 "that is the normal distribution's 1.96; with the spread estimated from few values, Student's t is wider.": 1.96,
                 "2 standard errors are too few for few values: take Student's t.": 2.0,
-                "the spread must be estimated with n − 1, not n (`ddof=1`).": right * np.sqrt(1 - 1 / n),
-                "that leaves out 5 percent on each side; 95 percent leave out 2.5.": student.ppf(0.95, n - 1),
+                "the spread must be estimated with n − 1, not n (`ddof=1`).": right
+                * np.sqrt(1 - 1 / n),
+                "that leaves out 5 percent on each side; 95 percent leave out 2.5.": student.ppf(
+                    0.95, n - 1
+                ),
                 "one standard error is no interval of 95 percent.": 1.0,
                 "Student's t here has n − 1 degrees of freedom.": student.ppf(0.975, n),
             }
             for message, width in named.items():
                 demand(not np.allclose(q, width, rtol=1e-3), message)
-            demand(False, f"with {n} normal values such an interval covers the mean in {100 * covers:.1f} percent of all cases, not in 95.")
+            demand(
+                False,
+                f"with {n} normal values such an interval covers the mean in {100 * covers:.1f} percent of all cases, not in 95.",
+            )
 
 
 # --- effect and control ------------------------------------------------------------------------
@@ -82,13 +100,21 @@ def seeds(effect, control, smallest, first=0):
     """One of effect and control must be seen, the other not, over eight seeds."""
     answered(effect, control, smallest)
     size = number(smallest, "smallest")
-    demand(size > 0, "`smallest` must be positive: the size below which an effect would not matter.")
+    demand(
+        size > 0, "`smallest` must be positive: the size below which an effect would not matter."
+    )
     verdicts = {}
     for name, function in (("effect", effect), ("control", control)):
         values = np.array([number(function(first + k), f"what `{name}` returns") for k in range(8)])
         demand(np.isfinite(values).all(), f"`{name}` is not finite for every seed.")
-        demand(number(function(first), f"what `{name}` returns") == values[0], f"`{name}` must give the same number for the same seed: make a generator from the seed, and use no other.")
-        demand(name == "control" or np.ptp(values) > 0, "`effect` is the same for every seed: nothing in it is drawn at random, and an interval means nothing.")
+        demand(
+            number(function(first), f"what `{name}` returns") == values[0],
+            f"`{name}` must give the same number for the same seed: make a generator from the seed, and use no other.",
+        )
+        demand(
+            name == "control" or np.ptp(values) > 0,
+            "`effect` is the same for every seed: nothing in it is drawn at random, and an interval means nothing.",
+        )
         low, high = _interval(values)
         seen = low > size or high < -size
         demand(
@@ -96,5 +122,11 @@ def seeds(effect, control, smallest, first=0):
             f"the interval of `{name}`, {low:.3g} to {high:.3g}, has ±{size:g} in it and decides nothing. Make its spread smaller, or say before you look what would matter.",
         )
         verdicts[name] = seen
-    demand(any(verdicts.values()), "neither is seen. That nothing happens is a result only if your instrument can see: let `control` be a case where it must.")
-    demand(not all(verdicts.values()), "the control shows the effect, too: what you switched off is not its cause, or the switch does not reach it.")
+    demand(
+        any(verdicts.values()),
+        "neither is seen. That nothing happens is a result only if your instrument can see: let `control` be a case where it must.",
+    )
+    demand(
+        not all(verdicts.values()),
+        "the control shows the effect, too: what you switched off is not its cause, or the switch does not reach it.",
+    )
