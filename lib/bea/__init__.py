@@ -9,7 +9,6 @@ The modules, from the ground up: ``series`` (power series in the step size), ``a
 """
 
 from bea.averages import Average, identity, lag, moments, square
-from bea.explore import Explorer, explore
 from bea.flow import Divergence, flow, run, walk
 from bea.losses import (
     Loss,
@@ -22,7 +21,6 @@ from bea.losses import (
     rosenbrock,
 )
 from bea.modified import ModifiedEquation, TransientEquation, modified_equation, transient_equation
-from bea.networks import Network, patches
 from bea.optimizers import (
     Optimizer,
     adam,
@@ -37,16 +35,13 @@ from bea.optimizers import (
 )
 from bea.orders import Study, order_study
 from bea.series import Series, antidifference, taylor
-from bea.sweep import sweep
 from bea.trees import elementary_differential, rooted_trees, tree_coefficients
 
 __all__ = [
     "Average",
     "Divergence",
-    "Explorer",
     "Loss",
     "ModifiedEquation",
-    "Network",
     "NumericLoss",
     "Optimizer",
     "Series",
@@ -57,7 +52,6 @@ __all__ = [
     "adamw",
     "antidifference",
     "bilinear",
-    "explore",
     "elementary_differential",
     "flow",
     "gradient_descent",
@@ -72,7 +66,6 @@ __all__ = [
     "nadam",
     "nesterov",
     "order_study",
-    "patches",
     "quadratic",
     "rmsprop",
     "rooted_trees",
@@ -80,7 +73,6 @@ __all__ = [
     "run",
     "signum",
     "square",
-    "sweep",
     "taylor",
     "transient_equation",
     "tree_coefficients",

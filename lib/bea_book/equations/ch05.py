@@ -7,12 +7,12 @@ geometric distribution from its generating function, and, where the chapter deri
 import sympy as sp
 
 from bea.averages import Average, identity
-from bea.equations.ch03 import calculus, loss_with_critical_origin, potential
-from bea.equations.instances import polynomial_loss, random_point, ratio
-from bea.ledger import Entry, h
 from bea.losses import bilinear, quadratic
 from bea.modified import modified_equation
 from bea.optimizers import heavy_ball, nesterov
+from bea_book.equations.ch03 import calculus, loss_with_critical_origin, potential
+from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea_book.ledger import Entry, h
 
 __all__ = ["ENTRIES"]
 

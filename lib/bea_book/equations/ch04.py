@@ -12,12 +12,12 @@ from itertools import permutations, product
 import sympy as sp
 from sympy.polys.rings import ring
 
-from bea.equations.ch03 import loss_with_critical_origin, potential
-from bea.equations.instances import polynomial_loss, random_point, ratio
-from bea.ledger import Entry, h
 from bea.losses import bilinear, mean
 from bea.modified import transient_equation
 from bea.optimizers import gradient_descent
+from bea_book.equations.ch03 import loss_with_critical_origin, potential
+from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea_book.ledger import Entry, h
 
 M = 3  # batches
 ORDERS = tuple(permutations(range(M)))

@@ -88,7 +88,7 @@ def sweep(function, grid, *, repeats=None, seed=0, executor=None, folder=None, p
     try:
         import xarray  # optional, hence here
     except ImportError as problem:
-        raise ImportError("bea.sweep needs xarray: pip install bea-book[scale]") from problem
+        raise ImportError("bea_book.sweep needs xarray: pip install bea-book[scale]") from problem
     question = _Question(function, grid, repeats, seed)
     if executor is not None and not isinstance(executor, Executor):
         raise TypeError(f"executor = {executor!r} must be a concurrent.futures.Executor")

@@ -23,7 +23,7 @@ from numbers import Real
 
 import numpy as np
 
-from bea import svg
+from bea_book import svg
 
 __all__ = ["Explorer", "explore"]
 
@@ -231,7 +231,7 @@ def explore(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from bea.plot import STYLE
+    from bea_book.plot import STYLE
 
     sliders = {name: tuple(_plain(v) for v in values) for name, values in sliders.items()}
     start = _checked(sliders, start or {}, {"look": look, "ask": ask, "alt": alt})

@@ -10,11 +10,11 @@ from math import comb
 import sympy as sp
 from mpmath import mp
 
-from bea.equations.instances import ratio
-from bea.ledger import Entry, h
 from bea.losses import VectorField, quadratic
 from bea.modified import modified_equation
 from bea.optimizers import gradient_descent
+from bea_book.equations.instances import ratio
+from bea_book.ledger import Entry, h
 
 __all__ = ["ENTRIES"]
 

@@ -9,11 +9,11 @@ from functools import cache
 import sympy as sp
 
 from bea.averages import lag
-from bea.equations.ch07 import DIGITS, decays, full_batch
-from bea.equations.instances import polynomial_loss, random_point, ratio
-from bea.ledger import Entry, h
 from bea.modified import transient_equation
 from bea.optimizers import adam
+from bea_book.equations.ch07 import DIGITS, decays, full_batch
+from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea_book.ledger import Entry, h
 
 young_step = 2
 from_the_start = full_batch(n=young_step)

@@ -7,13 +7,13 @@ exact numbers.
 import sympy as sp
 
 from bea.averages import lag
-from bea.equations.ch03 import calculus, engine_terms, loss_with_critical_origin, potential
-from bea.equations.ch08 import constant
-from bea.equations.instances import polynomial_loss, random_point, ratio
-from bea.ledger import Entry, h
 from bea.losses import bilinear
 from bea.modified import modified_equation
 from bea.optimizers import heavy_ball
+from bea_book.equations.ch03 import calculus, engine_terms, loss_with_critical_origin, potential
+from bea_book.equations.ch08 import constant
+from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea_book.ledger import Entry, h
 
 
 def normal_mean(polynomial, symbols):

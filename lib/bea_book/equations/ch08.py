@@ -10,13 +10,13 @@ from functools import cache
 import sympy as sp
 
 from bea.averages import lag
-from bea.equations.ch03 import calculus, loss_with_critical_origin, potential
-from bea.equations.ch07 import DIGITS, decays, sign_change
-from bea.equations.instances import polynomial_loss, random_point, ratio
-from bea.ledger import Entry, h
 from bea.losses import Loss, bilinear
 from bea.modified import modified_equation, transient_equation
 from bea.optimizers import adam, heavy_ball
+from bea_book.equations.ch03 import calculus, loss_with_critical_origin, potential
+from bea_book.equations.ch07 import DIGITS, decays, sign_change
+from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea_book.ledger import Entry, h
 
 X = sp.Symbol("x", positive=True)
 BOWL = Loss(X**2 / 2, (X,))  # here the gradient is x itself

@@ -9,12 +9,12 @@ from functools import cache
 import sympy as sp
 
 from bea.averages import lag
-from bea.equations.instances import polynomial_loss, random_point, ratio
-from bea.ledger import Entry, h
 from bea.losses import Loss, VectorField, bilinear
 from bea.modified import modified_equation
 from bea.optimizers import adam, adamw, gradient_descent, heavy_ball, lion, nadam, nesterov, signum
 from bea.trees import elementary_differential, tree_coefficients
+from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea_book.ledger import Entry, h
 
 DOT = ()
 

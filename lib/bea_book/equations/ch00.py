@@ -2,9 +2,9 @@
 
 import sympy as sp
 
-from bea.equations.instances import ratio
-from bea.ledger import Entry
 from bea.optimizers import adam, heavy_ball, nesterov, rmsprop
+from bea_book.equations.instances import ratio
+from bea_book.ledger import Entry
 
 __all__ = ["ENTRIES"]
 

@@ -11,7 +11,9 @@ import numpy as np
 import sympy as sp
 
 from bea.averages import Average, identity
-from bea.equations.ch07 import (
+from bea.modified import transient_equation
+from bea.optimizers import adam
+from bea_book.equations.ch07 import (
     DIGITS,
     T,
     averages_seen,
@@ -22,10 +24,8 @@ from bea.equations.ch07 import (
     theorem_atoms,
     weight,
 )
-from bea.equations.instances import polynomial_loss, random_point, ratio
-from bea.ledger import Entry, h
-from bea.modified import transient_equation
-from bea.optimizers import adam
+from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea_book.ledger import Entry, h
 
 __all__ = ["ENTRIES"]
 

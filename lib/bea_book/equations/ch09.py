@@ -10,15 +10,15 @@ from functools import cache
 import sympy as sp
 
 from bea.averages import Average, identity, lag
-from bea.equations.ch04 import average, by_pairs
-from bea.equations.ch07 import DIGITS, decays
-from bea.equations.ch08 import constant
-from bea.equations.instances import polynomial_loss, random_point, ratio
-from bea.ledger import Entry, h
 from bea.losses import VectorField, bilinear
 from bea.modified import modified_equation
 from bea.optimizers import Optimizer, adam
 from bea.series import Series
+from bea_book.equations.ch04 import average, by_pairs
+from bea_book.equations.ch07 import DIGITS, decays
+from bea_book.equations.ch08 import constant
+from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea_book.ledger import Entry, h
 
 P = sp.Symbol("p", integer=True)
 

@@ -1,6 +1,6 @@
 r"""Chapter 6, RMSProp: memory in the denominator.
 
-The truth is RMSProp itself, run for n + 1 steps on polynomials of first degree in h (:func:`bea.equations.ch07.by_running`, which
+The truth is RMSProp itself, run for n + 1 steps on polynomials of first degree in h (:func:`bea_book.equations.ch07.by_running`, which
 holds for any optimizer); the engine, differentiation and sums over weights found from impulses are the other witnesses.
 """
 
@@ -11,12 +11,12 @@ import numpy as np
 import sympy as sp
 
 from bea.averages import Average, lag, square
-from bea.equations.ch07 import DIGITS, by_running, weight
-from bea.equations.instances import polynomial_loss, random_point, ratio
-from bea.ledger import Entry, h
 from bea.losses import Loss, bilinear
 from bea.modified import modified_equation, transient_equation
 from bea.optimizers import rmsprop
+from bea_book.equations.ch07 import DIGITS, by_running, weight
+from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea_book.ledger import Entry, h
 
 N = 2  # the step that stands for n where a formula holds for every n
 X = sp.Symbol("x", positive=True)

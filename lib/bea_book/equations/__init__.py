@@ -14,12 +14,12 @@ def chapter(number):
     >>> all(entry.label.startswith("eq-") for entry in chapter(1))
     True
     """
-    return import_module(f"bea.equations.ch{number:02d}").ENTRIES
+    return import_module(f"bea_book.equations.ch{number:02d}").ENTRIES
 
 
 def entries():
     """All entries of the book, chapter after chapter, and then those of the proof."""
     names = sorted(module.name for module in iter_modules(__path__) if module.name != "instances")
     return tuple(
-        entry for name in names for entry in import_module(f"bea.equations.{name}").ENTRIES
+        entry for name in names for entry in import_module(f"bea_book.equations.{name}").ENTRIES
     )

@@ -178,7 +178,7 @@ def _color(color):
     """A colour as the page writes it: the book's own by name, so that dark pages can lighten them."""
     from matplotlib.colors import to_hex, to_rgba
 
-    from bea.plot import COLORS
+    from bea_book.plot import COLORS
 
     if to_rgba(color)[3] == 0:
         return "none"

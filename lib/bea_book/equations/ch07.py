@@ -12,11 +12,11 @@ import numpy as np
 import sympy as sp
 
 from bea.averages import Average, identity, lag
-from bea.equations.instances import polynomial_loss, random_point, ratio
-from bea.ledger import Entry, h
 from bea.losses import Loss, bilinear
 from bea.modified import modified_equation, transient_equation
 from bea.optimizers import adam, heavy_ball
+from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea_book.ledger import Entry, h
 
 DIGITS = 60
 T = sp.Symbol("t")

@@ -6,11 +6,11 @@ every modified loss agrees with the loss itself.
 
 import sympy as sp
 
-from bea.equations.instances import polynomial_loss, random_point, ratio
-from bea.ledger import Entry, h
 from bea.losses import Loss, bilinear, quadratic
 from bea.modified import modified_equation
 from bea.optimizers import gradient_descent
+from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea_book.ledger import Entry, h
 
 
 def engine_terms(loss, order):

@@ -8,10 +8,10 @@ No derivative of a field and no differential equation is used to find them.
 
 import sympy as sp
 
-from bea.equations.instances import polynomial_loss, random_point, ratio
-from bea.ledger import Entry, h
 from bea.losses import bilinear
 from bea.optimizers import gradient_descent
+from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea_book.ledger import Entry, h
 
 __all__ = ["ENTRIES"]
 
