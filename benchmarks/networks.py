@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import bea
+import bea_book
 from measure import agree, compared, facts, rounds_of, target
 
 H, BETA, RHO, EPSILON = 1e-3, 0.9, 0.99, 1e-6
@@ -18,7 +19,7 @@ SHORT = 40  # of them, where one and sixteen settings are compared
 
 digits = load_digits()
 FEATURES, LABELS = digits.data / 16, digits.target
-NETWORK = bea.Network((64, 32, 10))
+NETWORK = bea_book.Network((64, 32, 10))
 LOSS = NETWORK.loss(FEATURES, LABELS)
 START = NETWORK.start(np.random.default_rng(0))
 

@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items):
     """The doctest of sweeps needs what only `make scale` installs."""
     if find_spec("xarray") is None:
         for item in items:
-            if isinstance(item, pytest.DoctestItem) and item.name == "bea.sweep.sweep":
+            if isinstance(item, pytest.DoctestItem) and item.name == "bea_book.sweep.sweep":
                 item.add_marker(pytest.mark.skip(reason="xarray is not installed (make scale)"))
 
 

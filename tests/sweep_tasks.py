@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 import bea
+import bea_book
 
 
 def measured_run(beta, h, rng):
     """A run from a random start, on a network: its path of losses, its last gradient's norm, its steps."""
-    network = bea.Network((3, 4, 2))
+    network = bea_book.Network((3, 4, 2))
     loss = network.loss(rng.normal(size=(6, 3)), rng.integers(2, size=6))
     path = bea.run(bea.adam(beta, 0.9, 1e-4), loss, network.start(rng), h, 5)
     return {

@@ -177,7 +177,7 @@ def test_a_missing_docstring_is_caught(monkeypatch):
         "bea.orders.Study",
         "bea.orders.order_study",
     ]
-    assert undocumented({"bea.plot": ["COLORS", "STYLE"]}) == ["bea.plot.STYLE"]
+    assert undocumented({"bea_book.plot": ["COLORS", "STYLE"]}) == ["bea_book.plot.STYLE"]
 
 
 # --- instructor's guide ------------------------------------------------------------------------
@@ -242,7 +242,9 @@ def test_guide_names_chapters_in_order():
 
 def test_figures_for_slides(tmp_path, monkeypatch):
     """The recipe of the guide, on a chapter of one figure, 5.2 inches wide: 572 dots as it is."""
-    cell = new_code_cell("from bea import plot\nwith plot.figure() as ax:\n    ax.plot([0, 1])")
+    cell = new_code_cell(
+        "from bea_book import plot\nwith plot.figure() as ax:\n    ax.plot([0, 1])"
+    )
     cell.metadata["mystnb"] = {"figure": {"name": "fig-line"}}
     (tmp_path / "chapters").mkdir()
     nbformat.write(new_notebook(cells=[cell]), tmp_path / "chapters" / "line.ipynb")

@@ -14,7 +14,7 @@ from mpmath import mp
 from mpmath.calculus.quadrature import GaussLegendre
 
 import bea
-from bea.equations.ch02 import logarithm_of_step
+from bea_book.equations.ch02 import logarithm_of_step
 
 euler = bea.gradient_descent()
 h = sp.Symbol("h", positive=True)  # the ledger's

@@ -12,6 +12,7 @@ from scipy import stats
 from sklearn.datasets import load_digits
 
 import bea
+import bea_book
 
 DIGITS = load_digits()
 REPETITIONS = range(100, 105)
@@ -283,7 +284,7 @@ def test_the_field_by_hessian_vector_products_is_the_engines(measured):
         scores = (hidden * t[3] + t[5], hidden * t[4] + t[6])
         terms.append(sp.log(sum(sp.exp(s) for s in scores)) - scores[label])
     symbolic = bea.Loss(sp.Add(*terms) / 3, t)
-    numeric = bea.Network((2, 1, 2)).loss(np.array(x), labels)
+    numeric = bea_book.Network((2, 1, 2)).loss(np.array(x), labels)
     theta = np.linspace(-1, 1.4, 7)
     for n in (0, 1, 6):
         engine = bea.transient_equation(bea.adam(0.6, 0.9, 1e-3), symbolic).field(0.01, n)(theta)

@@ -12,8 +12,8 @@ import ipywidgets
 import numpy as np
 import pytest
 
-import bea
-from bea.explore import LARGEST, MIME, InPage
+import bea_book
+from bea_book.explore import LARGEST, MIME, InPage
 
 XLIM, YLIM = (-1.0, 3.0), (0.5, 2.5)
 BETAS, HS = [0.0, 0.5, 0.9], [0.1, 0.25]
@@ -42,7 +42,7 @@ FORMULA = r"\frac{\beta}{1-\beta} = \val{lag}, \quad \beta = \val{beta}"
 
 
 def make(draw=draw, background=background, **options):
-    return bea.explore(
+    return bea_book.explore(
         draw, **{"background": background, **WORDS, "beta": BETAS, "h": HS, **options}
     )
 
@@ -221,7 +221,7 @@ def test_two_panels_get_two_axes():
         axes[1].plot([0, 1], [h, h])
         return {}
 
-    page = bea.explore(two, background=stage, columns=2, h=[0.1, 0.2], **WORDS).page()
+    page = bea_book.explore(two, background=stage, columns=2, h=[0.1, 0.2], **WORDS).page()
     assert page.count("<clipPath") == 2 and page.count("clip-path") >= 2
     assert len(data_of(page)["frames"][0]) == 2
 
@@ -236,7 +236,7 @@ def test_level_sets_and_empty_lines_move():
         ax.plot([0, np.nan, 1], [1, 1, np.inf])
         return {}
 
-    page = bea.explore(levels, background=background, h=[0.5, 1.0], **WORDS).page()
+    page = bea_book.explore(levels, background=background, h=[0.5, 1.0], **WORDS).page()
     data = data_of(page)
     contours = [vertices(data["strings"][frame[0]]) for frame in data["frames"]]
     centre = on_page(page, np.zeros((1, 2)))[0]
@@ -307,7 +307,7 @@ def test_what_cannot_work_is_said(options, message):
 
 def test_no_slider():
     with pytest.raises(ValueError, match="at least one slider"):
-        bea.explore(draw, background=background, **WORDS)
+        bea_book.explore(draw, background=background, **WORDS)
 
 
 def test_at_refuses_what_no_slider_has(explorer):
@@ -340,6 +340,6 @@ def test_weight_is_small(explorer):
     ],
 )  # fmt: skip
 def test_numbers_as_readers_write_them(value, shown):
-    from bea.explore import _shown
+    from bea_book.explore import _shown
 
     assert _shown(value) == shown

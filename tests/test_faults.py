@@ -14,12 +14,13 @@ import pytest
 import sympy as sp
 
 import bea
+import bea_book
 from bea import trees
 
 x = sp.Symbol("x")
 ONE, TWO = bea.quadratic([1]), bea.quadratic([1, 9])
 ADAM, DESCENT = bea.adam(0.9, 0.99, 1e-8), bea.gradient_descent()
-NETWORK = bea.Network((3, 2))
+NETWORK = bea_book.Network((3, 2))
 STEADY, FIRST = bea.modified_equation(ADAM, ONE, 2), bea.transient_equation(ADAM, ONE)
 SERIES = bea.Series.from_polynomials([[np.array([2.0])], [np.array([0.0]), np.array([1.0])]])
 LINE = bea.Series.from_polynomials([[np.array([x])], [np.array([0]), np.array([x])]])
@@ -56,7 +57,7 @@ GOOD = {
     "ModifiedEquation.field": (STEADY.field, {"h": 0.1}),
     "ModifiedEquation.field()": (STEADY.field(0.1), {"theta": (1.0,)}),
     "ModifiedEquation.memory": (STEADY.memory, {"theta0": (1.0,), "h": 0.1}),
-    "Network": (bea.Network, {"widths": (3, 2), "patches": 1}),
+    "Network": (bea_book.Network, {"widths": (3, 2), "patches": 1}),
     "Network.loss": (NETWORK.loss, {"features": np.ones((4, 3)), "labels": [0, 1, 0, 1]}),
     "Network.predict": (NETWORK.predict, {"theta": np.zeros(8), "features": np.ones((4, 3))}),
     "Network.start": (NETWORK.start, {"rng": np.random.default_rng(0)}),
@@ -131,7 +132,7 @@ GOOD = {
             "start": None,
         },
     ),
-    "patches": (bea.patches, {"images": np.ones((2, 4, 4)), "size": 2, "stride": 1}),
+    "patches": (bea_book.patches, {"images": np.ones((2, 4, 4)), "size": 2, "stride": 1}),
     "quadratic": (bea.quadratic, {"curvature": [1, 2]}),
     "rmsprop": (
         bea.rmsprop,

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 import sympy as sp
 
-from bea import equations, ledger
+from bea_book import equations, ledger
 
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 LABELLED = re.compile(r"\$\$\s*((?:(?!\$\$).)*?)\s*\$\$\s*\(([\w-]+)\)", re.S)

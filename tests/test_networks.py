@@ -5,17 +5,18 @@ import pytest
 import sympy as sp
 
 import bea
+import bea_book
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(7, 5))
 IMAGES = RNG.normal(size=(7, 6, 5))
 LABELS = np.array([0, 2, 1, 1, 0, 2, 2])
 NETWORKS = {
-    "one layer": (bea.Network((5, 3)), FEATURES),
-    "two layers": (bea.Network((5, 4, 3)), FEATURES),
-    "three layers": (bea.Network((5, 4, 6, 3)), FEATURES),
-    "convolution": (bea.Network((6, 2, 3), patches=6), None),
-    "deep convolution": (bea.Network((6, 2, 4, 3), patches=6), None),
+    "one layer": (bea_book.Network((5, 3)), FEATURES),
+    "two layers": (bea_book.Network((5, 4, 3)), FEATURES),
+    "three layers": (bea_book.Network((5, 4, 6, 3)), FEATURES),
+    "convolution": (bea_book.Network((6, 2, 3), patches=6), None),
+    "deep convolution": (bea_book.Network((6, 2, 4, 3), patches=6), None),
 }
 # 3 x 2 patches, moved by one, kept by the six that start in the upper left corner
 WINDOWS = np.array(
@@ -129,11 +130,11 @@ def test_many_points_are_taken_in_groups(case):
         asked.append(arguments[0].shape[1])
         return loss.hessian_vector_code(*arguments)
 
-    grouped = bea.networks._in_groups(2, code)(points, v)
+    grouped = bea_book.networks._in_groups(2, code)(points, v)
     assert asked == [2, 2, 1]
     np.testing.assert_array_equal(grouped, loss.hessian_vector_code(points, v))
     data = np.random.default_rng(7).normal(size=(3000, 2))
-    large = bea.Network((2, 30)).loss(
+    large = bea_book.Network((2, 30)).loss(
         data, (data[:, 0] > 0).astype(int)
     )  # one point fits at a time
     some = np.random.default_rng(8).normal(size=(3, 90))
@@ -159,7 +160,7 @@ def test_a_small_network_is_its_formula():
         scores = (hidden * t[3] + t[5], hidden * t[4] + t[6])
         terms.append(sp.log(sum(sp.exp(s) for s in scores)) - scores[label])
     formula = bea.Loss(sp.Add(*terms) / 2, t)
-    loss = bea.Network((2, 1, 2)).loss(x, labels)
+    loss = bea_book.Network((2, 1, 2)).loss(x, labels)
     theta = np.linspace(-1, 1.4, 7)
     assert loss.value(theta) == pytest.approx(formula.value(theta), rel=1e-13)
     np.testing.assert_allclose(loss.gradient(theta), formula.gradient(theta), rtol=1e-12)
@@ -167,14 +168,14 @@ def test_a_small_network_is_its_formula():
 
 
 def test_large_scores_neither_overflow_nor_warn():
-    loss = bea.Network((1, 3)).loss(np.array([[1.0], [1.0]]), [0, 1])
+    loss = bea_book.Network((1, 3)).loss(np.array([[1.0], [1.0]]), [0, 1])
     theta = np.array([2000.0, 0.0, -2000.0, 0.0, 0.0, 0.0])
     assert loss.value(theta) == pytest.approx(1000)
     assert np.isfinite(loss.gradient(theta)).all()
 
 
 def test_the_start_has_the_stated_variances():
-    network = bea.Network((100, 80, 10))
+    network = bea_book.Network((100, 80, 10))
     (w, b), (v, c) = layers(network, network.start(np.random.default_rng(3)))
     assert w.std() == pytest.approx(0.1, rel=0.05) and v.std() == pytest.approx(80**-0.5, rel=0.1)
     assert not b.any() and not c.any()
@@ -182,23 +183,23 @@ def test_the_start_has_the_stated_variances():
 
 def test_patches_are_windows():
     np.testing.assert_array_equal(
-        bea.patches(IMAGES, 3, 2)[:, 1], IMAGES[:, 0:3, 2:5].reshape(7, 9)
+        bea_book.patches(IMAGES, 3, 2)[:, 1], IMAGES[:, 0:3, 2:5].reshape(7, 9)
     )
-    assert bea.patches(IMAGES, 2).shape == (7, 20, 4)
+    assert bea_book.patches(IMAGES, 2).shape == (7, 20, 4)
 
 
 @pytest.mark.parametrize("make", [
-    lambda: bea.Network((5,)),
-    lambda: bea.Network((5, 0, 3)),
-    lambda: bea.Network((5, 3.0)),
-    lambda: bea.Network((5, 3), patches=4),
-    lambda: bea.Network((5, 4, 3), patches=True),
-    lambda: bea.Network((5, 3)).loss(FEATURES[:, :4], LABELS),
-    lambda: bea.Network((5, 3)).loss(FEATURES, LABELS[:-1]),
-    lambda: bea.Network((5, 2)).loss(FEATURES, LABELS),
-    lambda: bea.Network((5, 3)).loss(FEATURES, LABELS.astype(float)),
-    lambda: bea.Network((6, 2, 3), patches=5).loss(WINDOWS, LABELS),
-    lambda: bea.patches(IMAGES, 2, 0),
+    lambda: bea_book.Network((5,)),
+    lambda: bea_book.Network((5, 0, 3)),
+    lambda: bea_book.Network((5, 3.0)),
+    lambda: bea_book.Network((5, 3), patches=4),
+    lambda: bea_book.Network((5, 4, 3), patches=True),
+    lambda: bea_book.Network((5, 3)).loss(FEATURES[:, :4], LABELS),
+    lambda: bea_book.Network((5, 3)).loss(FEATURES, LABELS[:-1]),
+    lambda: bea_book.Network((5, 2)).loss(FEATURES, LABELS),
+    lambda: bea_book.Network((5, 3)).loss(FEATURES, LABELS.astype(float)),
+    lambda: bea_book.Network((6, 2, 3), patches=5).loss(WINDOWS, LABELS),
+    lambda: bea_book.patches(IMAGES, 2, 0),
 ])  # fmt: skip
 def test_what_does_not_fit_is_refused(make):
     with pytest.raises(ValueError):
@@ -210,7 +211,7 @@ def test_what_does_not_fit_is_refused(make):
 )
 def test_images_without_such_patches_are_refused(images, size):
     with pytest.raises(ValueError, match=f"have no patches of size {size} and stride 1"):
-        bea.patches(images, size)
+        bea_book.patches(images, size)
 
 
 def test_pytorchs_loss_and_gradient(case):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import bea
+import bea_book
 
 PAGE = (Path(__file__).parent.parent / "chapters" / "scale.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^(% not run[^\n]*\n\n)?```python\n(.*?)^```$", PAGE, re.M | re.S)
@@ -60,7 +61,7 @@ def test_a_pytorch_model_agrees_with_our_network(names):
     torch = names["torch"]
     rng = np.random.default_rng(3)
     features, labels = rng.normal(size=(11, 3)), rng.integers(2, size=11)
-    network = bea.Network((3, 4, 2))
+    network = bea_book.Network((3, 4, 2))
     model = torch.nn.Sequential(
         torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)
     ).double()

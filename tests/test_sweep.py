@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 import bea
+import bea_book
 from sweep_tasks import deadly, diverging, measured_run, noted
 
 xarray = pytest.importorskip("xarray", reason="xarray is not installed (make scale)")
-sweep = partial(bea.sweep, progress=False)
+sweep = partial(bea_book.sweep, progress=False)
 GRID = {"beta": [0.0, 0.5, 0.9], "h": [0.01, 0.02]}
 
 
@@ -127,7 +128,7 @@ def test_another_seed_gives_other_bits(serial):
 
 
 def test_a_progress_bar_counts_the_settings(capsys):
-    bea.sweep(lambda a: a, {"a": [1, 2, 3]})
+    bea_book.sweep(lambda a: a, {"a": [1, 2, 3]})
     assert "3/3" in capsys.readouterr().err
 
 
@@ -178,9 +179,9 @@ def test_a_sweep_that_is_killed_again_and_again_computes_nothing_twice(tmp_path)
     """SIGKILL to the whole program whenever three more settings are finished: only what was under way then is begun again."""
     logfile, folder = str(tmp_path / "log"), tmp_path / "kept"
     script = (
-        "import sys; from functools import partial; import bea; from sweep_tasks import noted\n"
+        "import sys; from functools import partial; import bea_book; from sweep_tasks import noted\n"
         "task = partial(noted, logfile=sys.argv[1], pause=0.05)\n"
-        "bea.sweep(task, {'a': range(8)}, repeats=1, folder=sys.argv[2], progress=False)"
+        "bea_book.sweep(task, {'a': range(8)}, repeats=1, folder=sys.argv[2], progress=False)"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     for kills in (1, 2):
@@ -285,7 +286,7 @@ def test_answers_to_another_question_are_refused(tmp_path, change, word):
 
 
 def test_functions_are_told_apart_by_code_and_bound_values_not_by_comments():
-    from bea.sweep import _Question
+    from bea_book.sweep import _Question
 
     def digest(source, **bound):
         names = {}

@@ -22,8 +22,8 @@ def warm_up():
     import scipy.optimize  # noqa: F401
     import scipy.stats  # noqa: F401
 
-    import bea
-    import bea.plot  # noqa: F401
+    import bea  # noqa: F401
+    import bea_book.plot  # noqa: F401
 
 
 def mark(source, path, limits=Limits()):

@@ -15,6 +15,7 @@ from scipy.integrate import solve_ivp
 from sklearn.datasets import load_digits
 
 import bea
+import bea_book
 
 START = (2.8, 3.5)
 BILINEAR = bea.bilinear()
@@ -216,7 +217,7 @@ def digits_run(beta, rho, nudge=0.0):
     """
     digits, rng = load_digits(), np.random.default_rng(0)
     train = rng.permutation(len(digits.target))[:200]
-    network = bea.Network((64, 32, 10))
+    network = bea_book.Network((64, 32, 10))
     loss, theta = network.loss(digits.data[train] / 16, digits.target[train]), network.start(rng)
     theta *= 1 + nudge
     m, v, seen = 0, 0, []

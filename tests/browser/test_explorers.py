@@ -9,7 +9,7 @@ import pytest
 from browsing import SITE
 from oracles import ORACLES
 
-import bea
+import bea_book
 
 ID = re.compile(r'<div class="bea-explorer" id="([\w-]+)"')
 # {page: number of its explorers}
@@ -86,7 +86,7 @@ def oracle(h, turns):
 
 def explorer_page(change=lambda text: text):
     """A page with a small explorer, its HTML changed."""
-    explorer = bea.explore(
+    explorer = bea_book.explore(
         draw,
         background=lambda ax: ax.set(xlim=(0, 1), ylim=(0, 3)),
         look="The line turns.",
