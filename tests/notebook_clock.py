@@ -1,23 +1,19 @@
-"""A pytest plugin: a notebook that runs longer than its limit fails.
+"""A pytest plugin: a notebook that takes more processor time than its limit fails.
 
-nbval makes one test of every code cell and starts the kernel in the first one's set-up.  The plugin
-adds up the time of a notebook's tests as they run, fails the cell during which the sum passes
-`--notebook-limit`, and lists all sums at the end.  So no notebook is run twice to be timed.
+    python -m pytest chapters --nbval -p tests.notebook_clock --notebook-limit=60 -n 2 --dist loadfile
 
-The limit is meant for a machine of a certain pace (`tools/pace.py`).  So the pace is taken every few
-seconds while a notebook runs, by the clock, with all that the machine does besides, and the limit is
-stretched by the mean.
+nbval makes one test of every code cell.  After each cell the plugin reads how much processor time the
+notebook's kernel has taken since it started, fails the cell during which the limit is passed, and lists all
+times at the end.  Processor time depends little on what else the machine does, so that notebooks can run two
+at a time; on a processor that is slower than the one that limits are meant for, the limit grows in proportion.
 """
 
-import time
-from collections import defaultdict
-from statistics import mean
+from contextlib import suppress
 
+import psutil
 import pytest
 
-from pace import loop, stretched
-
-EVERY = 8  # seconds of a notebook between two looks at the pace
+from tools.notebooks.execute import slowness
 
 
 def pytest_addoption(parser):
@@ -26,7 +22,7 @@ def pytest_addoption(parser):
         type=float,
         default=60,
         metavar="SECONDS",
-        help="longest time that one notebook may run, kernel start included (default: 60)",
+        help="most processor time that one notebook may take, kernel start included (default: 60)",
     )
 
 
@@ -34,44 +30,47 @@ def pytest_configure(config):
     config.pluginmanager.register(NotebookClock(config.getoption("--notebook-limit")))
 
 
+def kernel_seconds(item):
+    """Processor time of the kernel that runs a notebook's cells, or None if there is no kernel."""
+    kernel = getattr(item.parent, "kernel", None)
+    with suppress(AttributeError, psutil.NoSuchProcess):
+        return sum(psutil.Process(kernel.km.provisioner.pid).cpu_times()[:4])
+
+
 class NotebookClock:
+    """Holds every notebook to `limit` seconds."""
+
     def __init__(self, limit):
         self.limit = limit
-        self.paces = defaultdict(list)  # seconds that the loop took while the notebook ran
         self.late = set()
-        self.running = defaultdict(float)  # seconds so far, in the process that runs the cells
-        self.reported = defaultdict(float)  # the same in the process that writes the summary
+        self.seconds = {}  # of each notebook, in the process that writes the summary
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item, call):
         outcome = yield
-        if item.path.suffix != ".ipynb":
+        seconds = kernel_seconds(item) if item.path.suffix == ".ipynb" else None
+        if seconds is None:
             return
-        self.running[item.path] += call.duration
-        after = self.running[item.path]
         report = outcome.get_result()
-        paces = self.paces[item.path]
-        if after >= EVERY * (len(paces) + 1):
-            start = time.perf_counter()
-            loop()
-            paces.append(time.perf_counter() - start)
-        allowed = mean(stretched(self.limit, pace) for pace in paces) if paces else self.limit
-        # Once is enough: the cells after it need not fail, too.
-        if after > allowed and report.passed and item.path not in self.late:
-            self.late.add(item.path)
-            report.outcome = "failed"
-            report.longrepr = (
-                f"{item.path.name} has run for {after:.1f} s in this cell's {call.when}; "
-                f"the limit for the whole notebook is {self.limit:g} s, here {allowed:.1f} s"
-            )
+        report.user_properties.append(("processor seconds", seconds))
+        # One failure is enough: the cells after it need not fail, too.
+        if seconds > self.limit and report.passed and item.path not in self.late:
+            allowed = self.limit * slowness()
+            if seconds > allowed:
+                self.late.add(item.path)
+                report.outcome = "failed"
+                report.longrepr = (
+                    f"{item.path.name} has taken {seconds:.1f} s of processor time by this cell's {call.when}; "
+                    f"the limit for the whole notebook is {self.limit:g} s, here {allowed:.1f} s"
+                )
 
     def pytest_runtest_logreport(self, report):
-        name = report.nodeid.partition("::")[0]
-        if name.endswith(".ipynb"):
-            self.reported[name] += report.duration
+        seconds = dict(report.user_properties).get("processor seconds")
+        if seconds is not None:
+            self.seconds[report.nodeid.partition("::")[0]] = seconds
 
     def pytest_terminal_summary(self, terminalreporter):
-        if self.reported:
-            terminalreporter.section("notebooks' run times")
-            for name, seconds in sorted(self.reported.items()):
+        if self.seconds:
+            terminalreporter.section("processor time of the notebooks")
+            for name, seconds in sorted(self.seconds.items()):
                 terminalreporter.line(f"{seconds:6.1f} s of {self.limit:g} s  {name}")

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-import check_site
 from bea_course import checks_of
 from bea_course.grade import grade
 from bea_course.marking import mark, warm_up
 from bea_course.notebook import EMPTY, cells_of, filled, read_assignment
 from bea_course.sandbox import Limits, ask
-from leaks import leaks_in, secrets_of
+from tools.site import check_site
+from tools.site.leaks import leaks_in, secrets_of
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "assignments"

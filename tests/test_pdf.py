@@ -12,9 +12,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
-import book_site
-import pdf
-import system
+from tools.print import pdf, system
+from tools.site import book_site
 
 # --- a log that is not clean -------------------------------------------------------------------
 

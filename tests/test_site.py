@@ -1,6 +1,6 @@
 """The checks of the built site, held to a small good site and to spoilt copies of it.
 
-`make book` runs tools/check_site.py on the real one.
+`make book` runs tools/site/check_site.py on the real one.
 """
 
 import doctest
@@ -14,9 +14,7 @@ import yaml
 from sphinx.builders.html._assets import _JavaScript
 from sphinx.errors import ConfigError, ExtensionError
 
-import book_site
-import check_site
-import logo
+from tools.site import book_site, check_site, logo
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = "https://someone.github.io/book/"
@@ -271,6 +269,6 @@ def test_logo_is_as_drawn():
 
 
 def test_npm_lock_names_no_registry():
-    text = (ROOT / "tools" / "web" / "package-lock.json").read_text(encoding="utf-8")
+    text = (ROOT / "tools" / "site" / "web" / "package-lock.json").read_text(encoding="utf-8")
     assert "://" not in text
     assert text.count('"integrity": "sha512-') == len(re.findall(r'"node_modules/', text)) > 0

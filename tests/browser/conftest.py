@@ -13,7 +13,7 @@ from browsing import CHROMIUM, FLAGS, OUT, ROOT, SITE, Log, Server
 from playwright.sync_api import sync_playwright
 from report import Report
 
-from book_site import site_address
+from tools.site.book_site import site_address
 
 
 def pytest_configure(config):

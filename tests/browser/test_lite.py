@@ -15,8 +15,8 @@ import pytest
 from browsing import ROOT, SITE
 from jupyterlite_pyodide_kernel import constants
 
-import lite
 from bea_course.notebook import read_assignment
+from tools.site import lite
 
 # Longer than a test may take otherwise: WebAssembly is several times slower, and Python starts there.
 pytestmark = pytest.mark.timeout(1200)

@@ -172,7 +172,7 @@ BAD = {
 @pytest.fixture
 def scratch(tmp_path, serve):
     """scratch(addition) -> the address of PAGE with the addition."""
-    mathjax = Path(pages.ROOT, "tools", "web", "node_modules", "mathjax", "es5")
+    mathjax = Path(pages.ROOT, "tools", "site", "web", "node_modules", "mathjax", "es5")
     (tmp_path / "mathjax").symlink_to(mathjax, target_is_directory=True)
 
     def scratch(addition=""):

@@ -1,7 +1,7 @@
 """Check the built site: it asks no other server for anything, and every page can be found,
 and no solution of an assignment stands anywhere.
 
-    python tools/check_site.py _build/html
+    python -m tools.site.check_site _build/html
 
 `make book` runs this after every build and fails if it finds a problem.  What it can't see is what
 scripts do when they run; the browser test looks at that, with the network cut off.
@@ -16,10 +16,10 @@ from xml.etree import ElementTree
 
 import yaml
 
-from book_site import site_address
-from leaks import leaks_in_site
+from tools.site.book_site import site_address
+from tools.site.leaks import leaks_in_site
 
-CONFIG = Path(__file__).resolve().parent.parent / "_config.yml"
+CONFIG = Path(__file__).resolve().parents[2] / "_config.yml"
 
 # Pages that search engines need not list: the redirect at the root and two without a text.
 UNLISTED = {"index.html", "search.html", "404.html"}

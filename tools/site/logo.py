@@ -1,6 +1,6 @@
 """Draw the book's mark: chapters/assets/logo.svg, and logo.png where a picture of pixels is wanted.
 
-    python tools/logo.py
+    python -m tools.site.logo
 
 A rotation has circles as its flow (green).  Euler's method steps outwards (dots), on a spiral that
 is the flow of another equation (blue): the one that backward error analysis finds.  The colours are
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-ASSETS = Path(__file__).resolve().parent.parent / "chapters" / "assets"
+ASSETS = Path(__file__).resolve().parents[2] / "chapters" / "assets"
 SIZE = 32  # the picture's width and height, in its own units
 LINE, DOT = 3.0, 3.3  # line width and radius
 CIRCLE, SPIRAL, DOTS = "#009E73", "#0072B2", "#D55E00"

@@ -11,7 +11,7 @@ from zipfile import BadZipFile, ZipFile
 
 from bea_course.notebook import read_assignment
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "assignments").glob("[0-9]*.ipynb"))
 # Shorter lines say nothing, and could stand anywhere.
 SHORTEST = 24
@@ -25,7 +25,8 @@ def squeezed(text):
 @cache
 def public():
     """What is published anyway: the text of the chapters and of the library."""
-    paths = [*(ROOT / "chapters").glob("*.*"), *(ROOT / "lib" / "bea").rglob("*.py")]
+    paths = [*(ROOT / "chapters").glob("*.*")]
+    paths += [path for name in ("bea", "bea_book") for path in (ROOT / "lib" / name).rglob("*.py")]
     return "".join(
         squeezed(words_of(path.name, path.read_bytes())) for path in sorted(paths) if path.is_file()
     )

@@ -1,6 +1,6 @@
 """Measure the assignments and their marking, and write assignments/report.md.
 
-    python tools/course_report.py
+    python -m tools.course.report
 
 `make course-bench` runs this: the marks of solutions, student copies and wrong answers; what becomes of
 answers that break something; and a class of 200, killed half-way and started again.
@@ -22,9 +22,9 @@ from bea_course.grade import grade, result_in
 from bea_course.marking import mark, warm_up
 from bea_course.notebook import filled, read_assignment
 from bea_course.sandbox import Limits, ask
-from leaks import SOURCES, leaks_in, secrets_of
+from tools.site.leaks import SOURCES, leaks_in, secrets_of
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "assignments"
 WORK = ROOT / "_build" / "course"
 SIZE = 200

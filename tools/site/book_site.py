@@ -6,7 +6,7 @@ _config.yml lists it under `local_extensions`.  It
   it (canonical links, social cards, sitemap, 404 page);
 - takes the notebooks' outputs as they are committed, if the environment says `EXECUTE=no`;
 - takes each page's description from the page, and complains where there is none;
-- puts MathJax beside the pages, from the npm package that tools/web pins, so that reading the book
+- puts MathJax beside the pages, from the npm package that tools/site/web pins, so that reading the book
   asks no other server for anything;
 - joins what a cell printed before it is shown, wherever the kernel split it;
 - leaves out of the pages what they load twice or never use, and has them ask early for what every

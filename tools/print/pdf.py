@@ -1,6 +1,6 @@
 """Make a PDF of the whole book from the notebooks as they are committed, and check it.
 
-    python tools/pdf.py
+    python -m tools.print.pdf
 
 Jupyter Book writes LaTeX and latexmk runs xelatex.  LaTeX prints a page without its letters and with
 references to nowhere, too, and only the log tells; here the log must be clean.  The result is
@@ -19,10 +19,10 @@ from pathlib import Path
 
 import yaml
 
-import system
-from book_site import site_address
+from tools.print import system
+from tools.site.book_site import site_address
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "_build" / "pdf"
 BUILD = OUT / "_build"  # Jupyter Book adds this folder to the one that it is given
 # Points by which a line may be too wide, and a page too high (by a line of text).
@@ -77,12 +77,12 @@ def settings(epoch):
         "latex_documents": {"targetname": "book.tex", "author": config["author"]},
     }
     # The changed settings stand in another folder, so the paths in them must be whole.
-    extensions = config["sphinx"].get("local_extensions", {}) | {"pdf_layout": "tools"}
+    extensions = config["sphinx"].get("local_extensions", {}) | {"tools.print.pdf_layout": "."}
     config["sphinx"]["local_extensions"] = {k: str(ROOT / path) for k, path in extensions.items()}
     config["sphinx"]["config"] |= {
         "release": tomllib.loads(read("pyproject.toml"))["project"]["version"],
         "numfig_secnum_depth": 0,  # one numbering through the whole book, as on the pages
-        "latex_additional_files": ["tools/pdf.sty"],
+        "latex_additional_files": ["tools/print/pdf.sty"],
         "latex_domain_indices": False,
         # The library reference makes entries for an index, which is not printed; xindy would be one
         # more program to install for it.

@@ -1,6 +1,6 @@
 """Build the JupyterLite site: the chapters and the assignments with a Python that runs in the reader's browser.
 
-    python tools/lite.py
+    python -m tools.site.lite
 
 `make lite` runs this.  It gathers in _build/lite what `jupyter lite build` needs - settings, copies of
 the notebooks, and wheels of the library and of what Pyodide lacks - builds there, and moves the result
@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 INPUT = ROOT / "_build" / "lite"
 OUTPUT = ROOT / "_build" / "html" / "lite"
 

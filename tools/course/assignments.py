@@ -1,6 +1,6 @@
 """Make from the sources in assignments/ what students and graders get.
 
-    python tools/course.py
+    python -m tools.course.assignments
 
 `make assignments` runs this.  Of each source, otter-grader makes the student copy, written to
 assignments/student, and the autograder that Gradescope takes, in _build/assignments/autograder;
@@ -23,11 +23,11 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
 from bea_course.notebook import filled, read_assignment
-from execute import KERNELSPEC, normalize, write
-from leaks import leaks_in
-from lite import library_wheel
+from tools.notebooks.execute import KERNELSPEC, normalize, write
+from tools.site.leaks import leaks_in
+from tools.site.lite import library_wheel
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "assignments").glob("[0-9]*.ipynb"))
 STUDENT = ROOT / "assignments" / "student"
 BUILD = ROOT / "_build" / "assignments"
