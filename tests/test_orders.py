@@ -251,6 +251,7 @@ def test_studies_refuse_what_gives_no_slope():
         return bea.order_study(
             OPTIMIZERS["adam"], bea.bilinear(), START, **{"horizon": 0.1, "hs": [4e-3, 2e-3], **k}
         )  # noqa: E731
+
     with pytest.raises(ValueError, match="does not divide the horizon 0.1"):
         ask(hs=[4e-3, 3e-3])
     with pytest.raises(ValueError, match="does not divide the horizon"):
