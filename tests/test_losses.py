@@ -1,5 +1,10 @@
-"""Losses: derivatives against SymPy and finite differences, batches against single points, real data against scikit-learn."""
+"""Losses: derivatives against mpmath and finite differences, batches against single points, real data
+against scikit-learn, and every error in words."""
 
+import pickle
+import warnings
+
+import mpmath
 import numpy as np
 import pytest
 import sympy as sp
@@ -8,18 +13,23 @@ from sklearn.metrics import log_loss
 
 import bea
 from bea import Series
+from bea.trace import Untraceable, trace
 
 A, B, X = sp.symbols("a b x", real=True)
+MATRIX = np.array([[1.0, 0.5], [-0.25, 2.0]])
+
+
+def bowl_value(t):
+    return np.log(np.cosh(MATRIX @ t)).sum(axis=0) + (t**4).sum(axis=0) / 4
+
+
+def bowl_gradient(t):
+    return MATRIX.T @ np.tanh(MATRIX @ t) + t**3
 
 
 def numeric_bowl():
     """A loss by code that is not a quadratic, with tanh, a matrix and a power."""
-    matrix = np.array([[1.0, 0.5], [-0.25, 2.0]])
-    return bea.NumericLoss(
-        2,
-        lambda t: np.log(np.cosh(matrix @ t)).sum(axis=0) + (t**4).sum(axis=0) / 4,
-        lambda t: matrix.T @ np.tanh(matrix @ t) + t**3,
-    )
+    return bea.NumericLoss(2, bowl_value, bowl_gradient)
 
 
 LOSSES = {
@@ -37,14 +47,16 @@ LOSSES = {
     "logistic, some rows": bea.logistic_regression(columns=(3, 7), rows=slice(10, 60)),
     "code": numeric_bowl(),
     "mean": bea.mean([bea.quadratic([1, 2]), bea.quadratic([3, 5])]),
-    "mean of code": bea.mean([numeric_bowl(), bea.logistic_regression()]),
+    "mean of code": bea.mean([numeric_bowl(), bea.logistic_regression(), bea.bilinear()]),
 }
 POINTS = np.random.default_rng(11).uniform(0.3, 1.4, (5, 2))
 
 
+# --- derivatives ---------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_are_central_differences_of_the_value(name):
-    """Step 1e-5, agreement to 1e-8."""
     loss, step = LOSSES[name], 1e-5
     for point in POINTS:
         differences = [
@@ -55,17 +67,14 @@ def test_gradients_are_central_differences_of_the_value(name):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_hessians_are_central_differences_of_the_gradient_and_symmetric(name):
+def test_hessians_are_central_differences_of_the_gradient(name):
     loss, step = LOSSES[name], 1e-5
     for point in POINTS:
-        differences = np.stack(
-            [
-                (loss.gradient(point + step * unit) - loss.gradient(point - step * unit))
-                / (2 * step)
-                for unit in np.eye(2)
-            ],
-            axis=-1,
-        )
+        pairs = [
+            (loss.gradient(point + step * unit), loss.gradient(point - step * unit))
+            for unit in np.eye(2)
+        ]
+        differences = np.stack([(right - left) / (2 * step) for right, left in pairs], axis=-1)
         hessian = loss.hessian(point)
         np.testing.assert_allclose(hessian, differences, rtol=1e-7, atol=1e-7)
         np.testing.assert_allclose(hessian, hessian.T, rtol=1e-13, atol=1e-14)
@@ -75,102 +84,480 @@ def test_hessians_are_central_differences_of_the_gradient_and_symmetric(name):
         )
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, loss in LOSSES.items() if isinstance(loss, bea.Loss)]
-)
-def test_derivatives_are_sympys(name):
-    """To round-off (1e-13), and the expressions identically."""
+@pytest.mark.parametrize("name", [k for k, loss in LOSSES.items() if isinstance(loss, bea.Loss)])
+def test_expressions_and_numbers_agree(name):
     loss = LOSSES[name]
-    gradient = [sp.diff(loss.expression, s) for s in loss.symbols]
-    assert [sp.simplify(a - b) for a, b in zip(gradient, loss.gradient_expressions)] == [0, 0]
-    assert sp.simplify(
-        loss.hessian_expressions - sp.hessian(loss.expression, loss.symbols)
-    ) == sp.zeros(2, 2)
+    gradient = [sp.diff(loss.expression, symbol) for symbol in loss.symbols]
+    assert list(loss.gradient_expressions) == gradient
+    assert loss.hessian_expressions == sp.hessian(loss.expression, loss.symbols)
     for point in POINTS:
         here = dict(zip(loss.symbols, map(sp.Float, point)))
-        np.testing.assert_allclose(
-            loss.value(point), float(loss.expression.subs(here)), rtol=1e-13, atol=1e-14
-        )
-        np.testing.assert_allclose(
-            loss.gradient(point), [float(g.subs(here)) for g in gradient], rtol=1e-12, atol=1e-13
-        )
-        np.testing.assert_allclose(
-            loss.hessian(point),
-            np.array(loss.hessian_expressions.subs(here), dtype=float),
-            rtol=1e-12,
-            atol=1e-13,
-        )
+        expected = float(loss.expression.subs(here))
+        np.testing.assert_allclose(loss.value(point), expected, rtol=1e-13, atol=1e-14)
+        expected = [float(g.subs(here)) for g in gradient]
+        np.testing.assert_allclose(loss.gradient(point), expected, rtol=1e-12, atol=1e-13)
+        expected = np.array(loss.hessian_expressions.subs(here), dtype=float)
+        np.testing.assert_allclose(loss.hessian(point), expected, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_batch_is_its_points_one_by_one(name):
+    """With as many points as coordinates among them, or axes could be mistaken for each other."""
     loss = LOSSES[name]
     directions = np.random.default_rng(12).normal(size=POINTS.shape)
-    for points in (
-        POINTS,
-        POINTS[:2],
-        POINTS[:1],
-    ):  # two points in two coordinates: axes must not be mistaken for each other
+    for points in (POINTS, POINTS[:2], POINTS[:1]):
         v = directions[: len(points)]
-        assert (
-            loss.value(points).shape == (len(points),)
-            and loss.gradient(points).shape == points.shape
-        )
+        assert loss.value(points).shape == (len(points),)
+        assert loss.gradient(points).shape == points.shape
         assert loss.hessian(points).shape == (len(points), 2, 2)
         for i, point in enumerate(points):
-            np.testing.assert_allclose(loss.value(points)[i], loss.value(point), rtol=1e-14)
-            np.testing.assert_allclose(
-                loss.gradient(points)[i], loss.gradient(point), rtol=1e-13, atol=1e-15
-            )
-            np.testing.assert_allclose(
-                loss.hessian(points)[i], loss.hessian(point), rtol=1e-13, atol=1e-15
-            )
-            np.testing.assert_allclose(
-                loss.hessian_vector(points, v)[i],
-                loss.hessian_vector(point, v[i]),
-                rtol=1e-13,
-                atol=1e-15,
-            )
-            np.testing.assert_allclose(
-                loss.hessian_vector(points, v[0])[i],
-                loss.hessian_vector(point, v[0]),
-                rtol=1e-13,
-                atol=1e-15,
-            )
+            for together, alone in (
+                (loss.value(points)[i], loss.value(point)),
+                (loss.gradient(points)[i], loss.gradient(point)),
+                (loss.hessian(points)[i], loss.hessian(point)),
+                (loss.hessian_vector(points, v)[i], loss.hessian_vector(point, v[i])),
+                (loss.hessian_vector(points, v[0])[i], loss.hessian_vector(point, v[0])),
+            ):
+                np.testing.assert_allclose(together, alone, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_run_on_series(name):
-    """On the line theta + s h v: coefficient of h^0 the gradient, of h s the Hessian times v, of h^2 s^2 half the second difference."""
+    """On theta + s h v: the gradient, the Hessian times v, and half the second difference."""
     loss = LOSSES[name]
-    theta, v = np.array([0.7, 1.1]), np.array([1.0, -0.5])
-    zero = np.zeros(2)
-    gradient = loss.gradient_code(
-        Series.from_polynomials([[theta], [zero, v], [zero]])
-    ).coefficients
+    theta, v, zero, step = np.array([0.7, 1.1]), np.array([1.0, -0.5]), np.zeros(2), 1e-4
+    line = Series.from_polynomials([[theta], [zero, v], [zero]])
+    gradient = loss.gradient_code(line).coefficients
     np.testing.assert_allclose(gradient[0, 0], loss.gradient(theta), rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(
         gradient[1, 1], loss.hessian_vector(theta, v), rtol=1e-12, atol=1e-14
     )
-    step = 1e-4
-    second = (
-        loss.gradient(theta + step * v) - 2 * loss.gradient(theta) + loss.gradient(theta - step * v)
-    ) / (2 * step**2)
+    ahead, here, behind = (loss.gradient(theta + side * step * v) for side in (1, 0, -1))
+    second = (ahead - 2 * here + behind) / (2 * step**2)
     np.testing.assert_allclose(gradient[2, 2], second, rtol=1e-5, atol=1e-6)
 
 
 def test_gradients_run_on_exact_series():
-    loss, curve = (
-        bea.bilinear(),
-        [
-            [np.array([sp.Rational(9, 10), sp.Rational(3, 2)], dtype=object)],
-            [np.array([0, 0]), np.array([1, -2])],
-        ],
-    )
+    point = np.array([sp.Rational(9, 10), sp.Rational(3, 2)], dtype=object)
+    curve = [[point], [np.array([0, 0]), np.array([1, -2])]]
+    loss = bea.bilinear()
     gradient = loss.gradient_code(Series.from_polynomials(curve)).coefficients
-    here = dict(zip(loss.symbols, curve[0][0]))
+    here = dict(zip(loss.symbols, point))
     assert [g.subs(here) for g in loss.gradient_expressions] == gradient[0, 0].tolist()
     assert list(loss.hessian_expressions.subs(here) @ sp.Matrix([1, -2])) == gradient[1, 1].tolist()
+    assert loss.gradient_code(point).tolist() == gradient[0, 0].tolist()
+    bowl = bea.NumericLoss(2, None, lambda t: t**3)
+    assert bowl.gradient_code(point).tolist() == [x**3 for x in point]
+
+
+# --- every kind of function ----------------------------------------------------------------------
+
+FUNCTIONS = {
+    "piecewise": sp.Piecewise((A**2 / 2, sp.Abs(A) < 1), (sp.Abs(A) - sp.Rational(1, 2), True))
+    + B**2,
+    "conditions": sp.Piecewise(
+        (A * B, (A > 0) & (B > 0)), (A**2, sp.Or(A < -1, B > 0)), (B, sp.Ne(A, 2))
+    ),
+    "max and min": sp.Max(0, A * B, 1 - A) ** 2 + sp.Min(A, B) ** 3,
+    "hinge": sp.Max(0, 1 - A * B) + sp.Abs(A) * sp.sign(B),
+    "erf": A * (1 + sp.erf(A / sp.sqrt(2))) / 2 + sp.erfc(B) * A,
+    "inverse": sp.asin(A / 3)
+    + sp.acos(B / 3)
+    + sp.asinh(A * B)
+    + sp.acosh(3 + A * A)
+    + sp.atanh(B / 4),
+    "atan2": sp.atan2(A, B) ** 2,
+    "powers": (A * A + 1) ** B
+    + sp.Pow(2, A)
+    + (1 + B * B) ** A
+    + (A**2 + 2) ** sp.Rational(-3, 2)
+    + A**-3,
+    "lambert": sp.LambertW(1 + A**2) * B,
+    "bessel": sp.besselj(0, A) + sp.besselj(1, B) * A + sp.airyai(A),
+    "gamma": sp.gamma(1 + A * A) + sp.loggamma(2 + B * B) + sp.polygamma(1, 1 + A * A * B * B),
+    "heaviside": sp.Heaviside(A) * A**2 + sp.sign(B) * B**2,
+    "steps": sp.floor(3 * A) * A
+    + sp.Mod(B, sp.Rational(1, 3)) ** 2
+    + sp.frac(2 * A) * B
+    + sp.ceiling(B) * B,
+    "integrals": sp.Si(A)
+    + sp.Ci(1 + B * B)
+    + sp.Ei(1 + A * A)
+    + sp.fresnels(A)
+    + sp.elliptic_k(A * A / 9),
+    "beta": sp.beta(1 + A * A, 1 + B * B) + sp.uppergamma(2, 1 + A * A),
+    "roots": sp.real_root(A, 3) + sp.cbrt(1 + B * B),
+    "stable": sp.log(sp.cosh(A))
+    + 1 / sp.cosh(B) ** 2
+    + sp.log(1 + sp.exp(A - B)) / (1 + sp.exp(-B)),
+}
+UNTRACEABLE = {"lambert", "bessel", "gamma", "integrals", "beta"}
+AROUND = np.array([[0.7, 1.1], [0.35, 0.62], [-0.8, 0.9], [0.45, -0.55], [-0.3, -1.3]])
+
+
+def by_mpmath(expression):
+    """The gradient with 40 digits, by a central difference."""
+    function = sp.lambdify((A, B), expression, "mpmath")
+    step = mpmath.mpf(10) ** -13
+
+    def gradient(a, b):
+        moved = [
+            (function(a + i * step, b + j * step), function(a - i * step, b - j * step))
+            for i, j in ((1, 0), (0, 1))
+        ]
+        return np.array([mpmath.re(right - left) / (2 * step) for right, left in moved])
+
+    return gradient
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_in_every_call(name):
+    """Gradients, batches, two derivatives along a curve and traces, against 40 digits."""
+    loss, oracle = bea.Loss(FUNCTIONS[name], (A, B)), by_mpmath(FUNCTIONS[name])
+    gradient = loss.gradient(AROUND)
+    with mpmath.workdps(40):
+        expected = [oracle(*map(mpmath.mpf, point)).astype(float) for point in AROUND.tolist()]
+        np.testing.assert_allclose(gradient, expected, rtol=1e-13, atol=1e-14)
+        step = mpmath.mpf(10) ** -6
+        bends = []
+        for a, b in AROUND.tolist():
+            here = [
+                oracle(a + t * step + mpmath.mpf(0.3) * (t * step) ** 2, b - t * step / 2)
+                for t in (-1, 0, 1)
+            ]
+            first = (here[2] - here[0]) / (2 * step)
+            bends.append([first, (here[2] - 2 * here[1] + here[0]) / (2 * step**2)])
+        bends = np.array(bends).astype(float)
+    theta, zero = AROUND.T, 0 * AROUND.T
+    v, w = zero + [[1.0], [-0.5]], zero + [[0.3], [0.0]]
+    curve = Series.from_polynomials([[theta], [zero, v], [zero, zero, w]])
+    found = loss.gradient_code(curve).coefficients
+    for k in (1, 2):
+        np.testing.assert_allclose(found[k, k].T, bends[:, k - 1], rtol=2e-8, atol=2e-8)
+    for point, alone in zip(AROUND, gradient):
+        np.testing.assert_array_equal(loss.gradient(point), alone)
+        assert loss.value(point) == loss.value(AROUND)[AROUND.tolist().index(point.tolist())]
+    if name in UNTRACEABLE:
+        with pytest.raises(Untraceable, match="no rule for traced numbers"):
+            trace(lambda x: loss.gradient_code(x), {"x": (2,)})
+        return
+    straight = trace(lambda x: loss.gradient_code(x), {"x": (2,)})
+    for point, alone in zip(AROUND, gradient):
+        np.testing.assert_allclose(straight.on_floats(*point), alone, rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("count", [1, 2, 49, 50])
+@pytest.mark.parametrize("name", ["transcendental", "powers", "erf", "stable", "gamma"])
+def test_bits_do_not_depend_on_the_batch(name, count):
+    loss = LOSSES.get(name) or bea.Loss(FUNCTIONS[name], (A, B))
+    points = np.random.default_rng(count).uniform(0.2, 1.5, (count, 2))
+    for ask in (loss.gradient, loss.value, loss.hessian):
+        np.testing.assert_array_equal(ask(points), [ask(point) for point in points])
+
+
+def test_sums_of_exponentials_do_not_overflow():
+    """log(1 + e^x), log(e^x + e^y + 2), logistic functions and quotients at -800 and 800, without a warning."""
+    ends = np.array([[800.0, -800.0], [-800.0, 800.0]])
+    cases = [
+        (3 * sp.log(1 + sp.exp(A)) + B, [2400.0 - 800, 800], [[3, 1], [0, 1]]),
+        (sp.log(sp.exp(A) + 2 * sp.exp(B) + 1), [800, 800 + np.log(2)], [[1, 0], [0, 1]]),
+        (sp.exp(A) / (1 + sp.exp(A)) + B, [-799.0, 800.0], [[0, 1], [0, 1]]),
+        (1 / (1 + sp.exp(-A)) * B, [-800.0, 0.0], [[0, 1], [0, 0]]),
+        (sp.log(1 / (1 + sp.exp(-A))) + B**2, [640000.0, 639200.0], [[0, -1600], [1, 1600]]),
+        (sp.exp(A) / (1 + sp.exp(A)) ** 2 + B, [-800.0, 800.0], [[0, 1], [0, 1]]),
+        (sp.log(sp.cosh(A)) + sp.tanh(B), [799 - np.log(2), 801 - np.log(2)], [[1, 0], [-1, 0]]),
+    ]
+    for expression, values, gradients in cases:
+        loss = bea.Loss(expression, (A, B))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            np.testing.assert_allclose(loss.value(ends), values, rtol=1e-14)
+            np.testing.assert_allclose(loss.gradient(ends), gradients, rtol=1e-13, atol=1e-300)
+            line = Series.from_polynomials([[ends.T], [0 * ends, 1 + 0 * ends], [0 * ends]])
+            assert np.isfinite(loss.gradient_code(line).coefficients).all()
+            assert np.isfinite(loss.hessian(ends)).all()
+        assert loss.expression == expression  # the user's own
+        assert loss.gradient_expressions[0] == sp.diff(expression, A)
+
+
+def test_a_softplus_has_all_its_digits():
+    loss = bea.Loss(sp.log(1 + sp.exp(A)), A)
+    with mpmath.workdps(60):
+        for x in (-745.0, -40.0, -1.3, 0.0, 2.0, 36.0, 700.0):
+            u = mpmath.mpf(x)
+            value, slope = mpmath.log(1 + mpmath.exp(u)), 1 / (1 + mpmath.exp(-u))
+            np.testing.assert_allclose(loss.value([x]), float(value), rtol=1e-15, atol=5e-324)
+            np.testing.assert_allclose(loss.gradient([x])[0], float(slope), rtol=1e-15, atol=5e-324)
+            bend = slope * (1 - slope)
+            np.testing.assert_allclose(
+                loss.hessian([x])[0, 0], float(bend), rtol=1e-15, atol=5e-324
+            )
+
+
+def test_branches_that_are_not_taken_do_not_warn():
+    loss = bea.Loss(sp.Piecewise((sp.log(A), A > 1), (sp.sqrt(4 - A), True)) + B / (1 + A), (A, B))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(loss.gradient([[-3.0, 1.0], [5.0, 1.0], [0.0, 1.0]])).all()
+        assert np.isfinite(loss.hessian([[-3.0, 1.0], [5.0, 1.0]])).all()
+
+
+def test_a_piecewise_without_a_case_is_not_a_number():
+    assert np.isnan(bea.Loss(sp.Piecewise((A**2, A > 0)), A).gradient([-1.0])).all()
+
+
+def test_many_coordinates_and_deep_nests():
+    x = sp.symbols("x:100", real=True)
+    chain = sum(100 * (x[i + 1] - x[i] ** 2) ** 2 + (1 - x[i]) ** 2 for i in range(99))
+    point = np.linspace(-1, 1, 100)
+    t, u = point[:-1], point[1:]
+    expected = np.append(-400 * t * (u - t**2) - 2 * (1 - t), 0.0) + np.append(
+        0.0, 200 * (u - t**2)
+    )
+    np.testing.assert_allclose(bea.Loss(chain, x).gradient(point), expected, rtol=1e-12, atol=1e-12)
+    nest, value, slope = A, 0.5, 1.0
+    for _ in range(60):
+        nest, value, slope = sp.sin(nest), np.sin(value), slope * np.cos(value)
+    loss = bea.Loss(nest, A)
+    np.testing.assert_allclose(
+        (loss.value([0.5]), loss.gradient([0.5])[0]), (value, slope), rtol=1e-13
+    )
+    assert np.isfinite(loss.hessian([0.5]))
+
+
+@pytest.mark.parametrize(
+    "names", [("lambda", "if"), (r"\theta", "x y"), ("θ", "t0"), ("h", "v1"), ("sin", "where")]
+)
+def test_any_name_of_a_symbol_works(names):
+    first, second = map(sp.Symbol, names)
+    loss = bea.Loss(first**2 * second + sp.sin(first), (first, second))
+    np.testing.assert_allclose(loss.gradient([0.5, 2.0]), [2 + np.cos(0.5), 0.25])
+
+
+def test_symbols_of_the_same_name_are_different():
+    for first, second in (
+        (sp.Dummy("x"), sp.Dummy("x")),
+        (sp.Symbol("x"), sp.Symbol("x", real=True)),
+    ):
+        loss = bea.Loss(first**2 + 3 * second, (first, second))
+        assert loss.gradient([2.0, 1.0]).tolist() == [4.0, 3.0]
+
+
+def test_sums_and_integrals_are_evaluated_or_refused():
+    k = sp.Symbol("k", integer=True)
+    loss = bea.Loss(sp.Sum(A**k, (k, 1, 3)) + sp.Integral(X * A, (X, 0, 2)), A)
+    np.testing.assert_allclose(loss.gradient([2.0]), [1 + 4 + 12 + 2])
+    for left in (
+        sp.Integral(sp.sin(sp.sin(X * A)), (X, 0, 1)),
+        sp.Product(1 + sp.sin(A**k), (k, 1, sp.oo)),
+    ):
+        with pytest.raises(ValueError, match="does not evaluate, so it has no numbers"):
+            bea.Loss(left, A).gradient([1.0])
+
+
+# --- equality, pickling --------------------------------------------------------------------------
+
+
+def test_losses_are_equal_by_value_and_pickle():
+    """Before and after use; compiled code stays behind."""
+    first, second = (bea.Loss(sp.exp(A) * B, (A, B)) for _ in range(2))
+    assert first == second and hash(first) == hash(second) and len({first, second}) == 1
+    assert first != bea.Loss(sp.exp(A) * B, (B, A)) != bea.quadratic([1, 2])
+    field = bea.VectorField((B, -A), (A, B))
+    assert field == bea.VectorField([B, -A], [A, B]) != bea.VectorField((B, A), (A, B))
+    coded = numeric_bowl()
+    assert coded == numeric_bowl() and hash(coded) == hash(numeric_bowl())
+    for loss in (first, field, coded, bea.logistic_regression(), LOSSES["mean of code"]):
+        before = pickle.loads(pickle.dumps(loss)).gradient(POINTS)
+        np.testing.assert_array_equal(before, loss.gradient(POINTS))
+        loss.hessian(POINTS)
+        copy = pickle.loads(pickle.dumps(loss))
+        np.testing.assert_array_equal(copy.gradient(POINTS), before)
+        if isinstance(loss, (bea.Loss, bea.VectorField)):
+            assert copy == loss
+
+
+# --- losses by code ------------------------------------------------------------------------------
+
+
+class Counted:
+    """A gradient that counts its calls; it does not run on a Series unless `plain`."""
+
+    def __init__(self, function=bowl_gradient, plain=False):
+        self.function, self.plain, self.calls = function, plain, 0
+
+    def __call__(self, theta, *others):
+        if not self.plain and not isinstance(theta, np.ndarray):
+            raise AttributeError("no such thing on a Series")
+        self.calls += 1
+        return self.function(theta, *others)
+
+
+def two_terms(theta, v):
+    return Series.from_polynomials([[theta], [0 * theta, v]])
+
+
+def test_two_terms_cost_one_gradient_and_one_product():
+    """A field of two terms asks at one term, then at two with the same leading coefficient."""
+    exact = numeric_bowl()
+    gradient, product = Counted(), Counted(lambda t, v: exact.product_code(t, v))
+    loss = bea.NumericLoss(2, None, gradient, product)
+    theta, v = np.array([0.7, 1.1]), np.array([1.0, -0.5])
+    loss.gradient_code(Series.from_polynomials([[theta]]))
+    found = loss.gradient_code(two_terms(theta.copy(), v)).coefficients
+    assert (gradient.calls, product.calls) == (1, 1)
+    expected = exact.gradient_code(two_terms(theta, v)).coefficients
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    gradient = Counted()
+    loss = bea.NumericLoss(2, None, gradient)
+    for theta in POINTS[:2]:  # at the first, the complex step is compared with differences
+        gradient.calls = 0
+        loss.gradient_code(Series.from_polynomials([[theta]]))
+        found = loss.gradient_code(two_terms(theta, v)).coefficients
+    assert gradient.calls == 2
+    np.testing.assert_allclose(
+        found, exact.gradient_code(two_terms(theta, v)).coefficients, rtol=1e-14
+    )
+
+
+def test_code_that_takes_neither_series_nor_complex_numbers_has_two_terms():
+    """By central differences: three gradients, about ten digits."""
+
+    def real(theta):
+        return bowl_gradient(theta).astype(float) if theta.dtype == float else np.abs(theta)
+
+    gradient = Counted(real)
+    loss, theta, v = bea.NumericLoss(2, None, gradient), np.array([0.7, 1.1]), np.array([1.0, -0.5])
+    loss.hessian_vector(theta, v)
+    gradient.calls = 0
+    found = loss.gradient_code(two_terms(theta, v)).coefficients
+    assert gradient.calls <= 3
+    np.testing.assert_allclose(found[1, 1], numeric_bowl().hessian_vector(theta, v), rtol=1e-9)
+    with pytest.raises(
+        TypeError, match=r"does not run on a Series .* bea.from_jax, .* bea.black_box"
+    ):
+        loss.gradient_code(Series.from_polynomials([[theta], [theta], [theta]]))
+
+
+def test_a_gradient_that_is_not_analytic_is_noticed():
+    """|x| x has no complex derivative: the complex step would give half of it."""
+    loss = bea.NumericLoss(1, None, lambda t: np.abs(t) * t + t)
+    for x in (-1.5, 2.0):
+        np.testing.assert_allclose(loss.hessian([x]), [[2 * abs(x) + 1]], rtol=1e-9)
+
+
+def test_natural_code_runs_on_a_series():
+    """np.array-free ways to assemble a gradient, and the Hessian-vector product given, agree."""
+    ways = [
+        lambda t: np.stack([t[0] ** 3, np.sin(t[1])]),
+        lambda t: [t[0] ** 3, np.sin(t[1])],
+        lambda t: np.concatenate([t[:1] ** 3, np.sin(t[1:])]),
+    ]
+    theta = np.array([0.7, 1.1])
+    curve = Series.from_polynomials([[theta], [0 * theta, theta], [0 * theta, theta, theta]])
+    expected = bea.Loss(A**4 / 4 - sp.cos(B), (A, B)).gradient_code(curve).coefficients
+    for way in ways:
+        found = bea.NumericLoss(2, None, way).gradient_code(curve).coefficients
+        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-14)
+
+
+def test_code_can_be_traced_or_says_so():
+    loss = numeric_bowl()
+    straight = trace(lambda x: loss.gradient_code(x), {"x": (2,)})
+    np.testing.assert_allclose(straight.on_floats(0.3, 0.4), loss.gradient([0.3, 0.4]), rtol=1e-15)
+    for code in (lambda t: t if t[0] > 0 else -t, lambda t: np.linalg.inv(t), lambda t: t[:1]):
+        other = bea.NumericLoss(2, None, code)
+        with pytest.raises(Untraceable):
+            trace(lambda x, other=other: other.gradient_code(x), {"x": (2,)})
+
+
+ONE_POINT = {
+    "only one point": lambda t: np.array([float(t[0]) ** 3, float(t[1])]),
+    "a sum over everything": lambda t: t * np.sum(t**2),
+    "a norm over everything": lambda t: t / np.linalg.norm(t),
+    "a mean over everything": lambda t: t - np.mean(t),
+    "a matrix on the wrong side": lambda t: t @ np.array([[1.0, 2.0], [3.0, 4.0]]),
+    "flattened": lambda t: np.ravel(t)[:2] ** 2,
+}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("name", ONE_POINT)
+def test_code_for_one_point_serves_a_batch(name, count):
+    """Also where the batched call gives the right shape, but other numbers."""
+    code = ONE_POINT[name]
+    loss = bea.NumericLoss(2, lambda t: np.sum(t**2), code)
+    equal = np.ones((count, 2)) * [0.4, 0.9]
+    for points in (equal, POINTS[:count], POINTS[:count] + 1):
+        np.testing.assert_allclose(loss.gradient(points), [code(p) for p in points], rtol=1e-12)
+        np.testing.assert_allclose(loss.value(points), (points**2).sum(axis=1), rtol=1e-12)
+
+
+def test_a_batch_is_compared_with_single_points_once():
+    gradient = Counted()
+    loss = bea.NumericLoss(2, None, gradient)
+    loss.gradient(POINTS)
+    assert gradient.calls == 3
+    loss.gradient(POINTS + 1)
+    assert gradient.calls == 4
+
+
+def test_single_precision_is_converted_with_one_warning():
+    loss = bea.NumericLoss(2, None, lambda t: np.float32(2) * t.astype(np.float32))
+    with pytest.warns(
+        UserWarning, match="returned float32; results are converted to double"
+    ) as seen:
+        first = loss.gradient([0.3, 0.4])
+        loss.gradient([0.5, 0.4])
+    assert first.dtype == np.float64 and len(seen) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_allclose(loss.hessian([0.3, 0.4]), 2 * np.eye(2), atol=1e-4)
+
+
+def test_tensors_of_other_libraries_become_arrays():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    weights = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    loss = bea.NumericLoss(2, None, lambda t: weights * torch.tensor(t))
+    assert type(loss.gradient([1.0, 2.0])) is np.ndarray
+    assert loss.gradient([1.0, 2.0]).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "code, error, message",
+    [
+        (lambda t: None, TypeError, "function for the gradient returned None"),
+        (lambda t: t + 1j, TypeError, "returned complex128; it must return real numbers"),
+        (lambda t: "ab", TypeError, "it must return real numbers"),
+        (
+            lambda t: t.sum(axis=0),
+            ValueError,
+            r"shape \(\) for theta of shape \(2,\); it must return \(2,\)",
+        ),
+        (lambda t: t[:1], ValueError, r"returned the shape \(1,\)"),
+    ],
+)
+def test_what_a_gradient_returns_is_checked(code, error, message):
+    loss = bea.NumericLoss(2, np.sum, code)
+    for point in ([1.0, 1.0], [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]):
+        with pytest.raises(error, match=message):
+            loss.gradient(point)
+
+
+def test_losses_by_code_are_checked():
+    for dimension, error in (
+        (0, ValueError),
+        (-1, ValueError),
+        (2.0, TypeError),
+        (True, TypeError),
+    ):
+        with pytest.raises(error, match="dimension"):
+            bea.NumericLoss(dimension, np.sum, np.sin)
+    for functions in ((1.0, np.sin), (np.sum, 1.0), (np.sum, np.sin, 1.0), (np.sum, None)):
+        with pytest.raises(TypeError, match="must be a function"):
+            bea.NumericLoss(2, *functions)
+    with pytest.raises(TypeError, match="without a function for its value"):
+        bea.NumericLoss(2, None, np.sin).value([1.0, 2.0])
 
 
 # --- the book's losses --------------------------------------------------------------------------------------------------------
@@ -318,19 +705,6 @@ def test_wrong_points_are_refused(name):
             ValueError, match=r"v has the shape \(1, 2\); allowed are that of theta"
         ):
             loss.hessian_vector(points, np.ones((1, 2)))
-
-
-def test_losses_by_code_are_checked():
-    for dimension in (0, -1, 2.0, True, "2"):
-        with pytest.raises(ValueError, match="dimension .* must be a whole number, 1 or more"):
-            bea.NumericLoss(dimension, np.sum, np.sin)
-    with pytest.raises(TypeError, match="must be functions of theta"):
-        bea.NumericLoss(2, 1.0, np.sin)
-    for code in (lambda t: t.sum(axis=0), lambda t: t[:1]):
-        with pytest.raises(
-            ValueError, match=r"gradient_code returned the shape \(.*\) for theta of shape \(2,\)"
-        ):
-            bea.run(bea.gradient_descent(), bea.NumericLoss(2, np.sum, code), (1.0, 1.0), 0.1, 1)
 
 
 @pytest.mark.parametrize(

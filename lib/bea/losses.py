@@ -1,80 +1,69 @@
 r"""Losses: what an optimizer sees of a problem is its gradient.
 
-Parameters are points :math:`\theta` of shape (d,), or many points at once of shape (batch, d).
+Points are arrays :math:`\theta` of shape (d,), or many points at once of shape (batch, d).
 Inside the library the coordinate axis comes first, (d, ...), because then one coordinate of all
-points lies together in memory; functions called ``..._code`` use that layout and run on arrays and
-on :class:`bea.series.Series` alike.
+points is contiguous in memory.  The methods ``gradient_code`` and ``value_code`` use that layout;
+they run on arrays of floats, on :class:`bea.series.Series`, and on arrays of dtype ``object`` that
+hold SymPy expressions or traced numbers.
 """
 
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import sympy as sp
+from numpy.typing import ArrayLike
 
+from bea._validate import whole
+from bea.expressions import compiled, partial_derivatives, stable
 from bea.series import Series, taylor
+from bea.trace import Untraceable
 
-__all__ = [
-    "Loss",
-    "NumericLoss",
-    "VectorField",
-    "bilinear",
-    "logistic_regression",
-    "mean",
-    "quadratic",
-    "rosenbrock",
-]
+__all__ = ["Loss", "NumericLoss", "VectorField", "mean"]
 
 
-class _Problem:
-    """What every kind of loss offers, from ``dimension``, ``gradient_code`` and (but for vector
-    fields) ``value_code``."""
+class Problem:
+    """Common interface of all losses.
 
-    def value(self, theta):
-        r"""The loss :math:`E(\theta)`: a number, or shape (batch,)."""
+    Subclasses provide ``dimension``, ``gradient_code``, ``product_code`` and, except for vector
+    fields, ``value_code``; of all four, the coordinate axis comes first.
+    """
+
+    dimension: int
+
+    def value(self, theta: ArrayLike) -> np.ndarray:
+        r"""Return the loss :math:`E(\theta)`: a number, or shape (batch,)."""
         return self.value_code(self.components(theta))
 
-    def gradient(self, theta):
-        r"""The gradient :math:`\nabla E(\theta)`: shape (d,) or (batch, d), as ``theta``."""
+    def gradient(self, theta: ArrayLike) -> np.ndarray:
+        r"""Return the gradient :math:`\nabla E(\theta)`: shape (d,) or (batch, d), as `theta`."""
         return np.moveaxis(self.gradient_code(self.components(theta)), 0, -1)
 
-    def hessian_vector(self, theta, v):
-        r"""The product :math:`\nabla^2 E(\theta)\,v`, exact to round-off, by one complex step in
-        the direction ``v``.
-
-        For code that is analytic, :math:`\mathrm{Im}\,\nabla E(\theta + i\eta v)/\eta` has no
-        cancellation, so :math:`\eta` can be tiny.
-        """
-        step = 1e-20
-        point, direction = self._point_and_direction(theta, v)
-        moved = point + 1j * step * direction
-        return np.moveaxis(np.imag(self.gradient_code(moved)) / step, 0, -1)
-
-    def hessian(self, theta):
-        r"""The matrix of second derivatives: shape (d, d) or (batch, d, d).  (For a vector field,
-        minus its Jacobian.)"""
-        shape = np.moveaxis(self.components(theta), 0, -1).shape
-        columns = [
-            self.hessian_vector(theta, np.broadcast_to(unit, shape))
-            for unit in np.eye(self.dimension)
-        ]
-        return np.stack(columns, axis=-1)
-
-    def _point_and_direction(self, theta, v):
-        point, direction = self.components(theta), self.components(v)
+    def hessian_vector(self, theta: ArrayLike, v: ArrayLike) -> np.ndarray:
+        r"""Return :math:`\nabla^2 E(\theta)\,v`, of the shape of `theta`; `v` may be (d,) for a batch."""
+        point, direction = self.components(theta), Problem.components(self, v)
         if direction.shape != point.shape and direction.ndim > 1:
             raise ValueError(
-                f"v has the shape {np.shape(v)}; allowed are that of theta, {np.shape(theta)}, and ({self.dimension},)"
+                f"v has the shape {np.shape(v)}; allowed are that of theta, {np.shape(theta)}, "
+                f"and ({self.dimension},)"
             )
-        return point, np.broadcast_to(
-            direction.reshape(direction.shape + (1,) * (point.ndim - direction.ndim)), point.shape
-        )
+        direction = direction.reshape(direction.shape + (1,) * (point.ndim - direction.ndim))
+        return np.moveaxis(self.product_code(point, np.broadcast_to(direction, point.shape)), 0, -1)
 
-    def components(self, theta):
-        """``theta`` checked, as floats, with the coordinate axis first."""
+    def hessian(self, theta: ArrayLike) -> np.ndarray:
+        """Return the second derivatives, (d, d) or (batch, d, d); of a vector field, minus its Jacobian."""
+        columns = [self.hessian_vector(theta, unit) for unit in np.eye(self.dimension)]
+        return np.stack(columns, axis=-1)
+
+    def components(self, theta: ArrayLike) -> np.ndarray:
+        """Return the user's `theta` checked, as floats, with the coordinate axis first."""
+        d = self.dimension
         try:
             array = np.asarray(theta)
             if array.dtype.kind not in "iufO" or isinstance(theta, np.ma.MaskedArray):
@@ -82,93 +71,120 @@ class _Problem:
             array = array.astype(float)
         except (TypeError, ValueError, OverflowError) as problem:
             raise TypeError(
-                f"a point must hold numbers in an array of shape ({self.dimension},) or (batch, {self.dimension}), not {theta!r}"
+                f"a point must hold numbers in an array of shape ({d},) or (batch, {d}), not {theta!r}"
             ) from problem
-        if array.ndim not in (1, 2) or array.shape[-1] != self.dimension or array.size == 0:
+        if array.ndim not in (1, 2) or array.shape[-1] != d or array.size == 0:
             raise ValueError(
-                f"a point of shape {array.shape} was given; allowed are ({self.dimension},) and (batch, {self.dimension})"
+                f"a point of shape {array.shape} was given; allowed are ({d},) and (batch, {d})"
             )
         if not np.isfinite(array).all():
             raise ValueError(f"a point must be finite, not {theta!r}")
         return array.T
 
 
-class _SymbolicProblem(_Problem):
+# --- losses given by expressions -----------------------------------------------------------------
+
+
+class _SymbolicProblem(Problem):
     """A problem given by SymPy expressions: ``gradient_expressions`` in ``symbols``."""
 
+    symbols: tuple[sp.Symbol, ...]
+    parameters: tuple[sp.Symbol, ...]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone: compiled code does not pickle, and is soon made again."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     @property
-    def dimension(self):
+    def dimension(self) -> int:
+        """The number of coordinates, d."""
         return len(self.symbols)
 
-    def check_numeric(self):
-        """Raises ValueError if the expressions hold parameters or abstract functions, which have no
-        numbers, or numbers that no float holds."""
+    def check_numeric(self) -> None:
+        """Raise ValueError if the expressions hold parameters or anything else without numbers."""
         if self.parameters:
             raise ValueError(
-                f"give numbers to the parameters {', '.join(map(str, self.parameters))} before computing with this loss"
+                f"give numbers to the parameters {', '.join(map(str, self.parameters))} "
+                "before computing with this loss"
             )
-        unknown = set().union(
-            *(g.atoms(sp.core.function.AppliedUndef) for g in self.gradient_expressions)
-        )
-        if unknown:
-            raise ValueError(
-                f"the abstract function {unknown.pop()} has no numbers; only symbolic terms can be had of it"
-            )
-        _check_numbers(*self.gradient_expressions)
+        for expression in self._given:
+            for unknown in expression.atoms(sp.core.function.AppliedUndef, sp.DiracDelta):
+                kind = "distribution" if isinstance(unknown, sp.DiracDelta) else "abstract function"
+                raise ValueError(
+                    f"the {kind} {unknown} has no numbers; only symbolic terms can be had of it"
+                )
 
     @cached_property
-    def _compiled_gradient(self):
+    def _numeric(self) -> list[sp.Expr]:
+        """The given expressions in the form that is computed."""
         self.check_numeric()
-        return sp.lambdify(self.symbols, self.gradient_expressions, modules="numpy", cse=True)
+        return [stable(_evaluated(expression)) for expression in self._given]
 
-    def hessian_vector(self, theta, v):
-        r"""The product :math:`\nabla^2 E(\theta)\,v`: the gradient's coefficient of :math:`h s` on
-        the line :math:`\theta + h s v`.
-
-        Unlike a complex step, this is right for absolute values, too, away from their kink.
-        """
-        point, direction = self._point_and_direction(theta, v)
-        line = Series.from_polynomials([[point], [0 * point, direction]])
-        return np.moveaxis(self.gradient_code(line).coefficients[1, 1], 0, -1)
-
-    def gradient_code(self, theta):
-        """The gradient with the coordinate axis first, on arrays (d, ...) or on a Series (exact if
-        its coefficients are)."""
-        if isinstance(theta, Series):
-            if theta.coefficients.dtype == object:
-                return Series.stack(
-                    [taylor(g, self.symbols, theta) for g in self.gradient_expressions]
+    def components(self, theta: ArrayLike) -> np.ndarray:
+        """Return the user's `theta` checked, also against what the symbols are declared to be."""
+        array = super().components(theta)
+        for symbol, x in zip(self.symbols, array):
+            low = 0 if symbol.is_positive else -np.inf if not symbol.is_nonnegative else -5e-324
+            high = 0 if symbol.is_negative else np.inf if not symbol.is_nonpositive else 5e-324
+            if not np.all((x > low) & (x < high)):
+                sign = "positive or zero" if low and np.isinf(high) else "negative or zero"
+                sign = "positive" if low == 0 else "negative" if high == 0 else sign
+                raise ValueError(
+                    f"{symbol} is declared {sign}, but the point has {symbol} = {x.min() if low > -1 else x.max()}; "
+                    "declare it real=True to allow both signs"
                 )
-            components = self._compiled_gradient(*(theta[i] for i in range(self.dimension)))
-            return Series.stack(
-                [g if isinstance(g, Series) else theta[0] * 0 + g for g in components]
-            )
-        if theta.dtype == object:
-            return self.gradient_code(Series.from_polynomials([theta[None]])).leading
-        gradient = np.empty_like(theta)
-        for i, component in enumerate(self._compiled_gradient(*theta)):
-            gradient[i] = component
-        return gradient
+        return array
+
+    def product_code(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Return the Hessian times `v`: the coefficient of h s of the gradient on theta + h s v."""
+        line = Series.from_polynomials([[theta], [0 * theta, v]])
+        return self.gradient_code(line).coefficients[1, 1]
+
+    def gradient_code(self, theta: Any) -> Any:
+        """Return the gradient, with the coordinate axis first; exact if `theta` is."""
+        if isinstance(theta, Series):
+            if _exact(theta.leading):
+                parts = [taylor(g, self.symbols, theta) for g in self.gradient_expressions]
+            else:
+                parts = self._gradient_line(*(theta[i] for i in range(self.dimension)))
+            zero = theta[0] * 0
+            return Series.stack([g if isinstance(g, Series) else zero + g for g in parts])
+        if _exact(theta):
+            return self.gradient_code(Series.from_polynomials([[theta]])).leading
+        return _on_points(self._gradient_line, theta, self.dimension)
+
+    @cached_property
+    def _gradient_line(self) -> Callable[..., tuple[Any, ...]]:
+        return compiled(self.symbols, self._numeric)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Loss(_SymbolicProblem):
     r"""A loss :math:`E(\theta)` given by a SymPy expression.
 
     Parameters
     ----------
-    expression : SymPy expression; an abstract function such as ``Function("E")(a, b)`` is allowed
-    where only symbols are computed
-    symbols : the coordinates of theta, in order
-    parameters : further symbols that stay symbols in the expression, such as the curvature of a
-    quadratic
+    expression : Expr
+        The loss.  Abstract functions such as ``Function("E")(a, b)`` are allowed where only
+        symbols are computed.
+    symbols : Symbol or sequence of Symbol
+        The coordinates of theta, in order.  Absolute values need ``real=True``.
+    parameters : sequence of Symbol, optional
+        Further symbols that stay symbols, such as the curvature of a quadratic.
 
     Raises
     ------
     TypeError
-        If ``expression`` is not a SymPy expression or ``symbols`` are not SymPy symbols.
+        If `expression` is not a SymPy expression or `symbols` are not SymPy symbols.
     ValueError
-        If the expression holds symbols that are neither in ``symbols`` nor in ``parameters``.
+        If the expression holds symbols that are neither in `symbols` nor in `parameters`, or is
+        not real or not finite.
+
+    Notes
+    -----
+    Where a gradient jumps or has a kink (``Abs``, ``Max``, ``floor``, ``Heaviside``, ``Piecewise``)
+    the branch at the point counts.  Logarithms and quotients of sums of exponentials are computed
+    so that they do not overflow.  Losses are equal if their fields are, and can be pickled.
 
     Examples
     --------
@@ -181,100 +197,176 @@ class Loss(_SymbolicProblem):
     """
 
     expression: sp.Expr
-    symbols: tuple
-    parameters: tuple = ()
+    symbols: tuple[sp.Symbol, ...]
+    parameters: tuple[sp.Symbol, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", _symbols(self.symbols, "symbols"))
         object.__setattr__(self, "parameters", _symbols(self.parameters, "parameters"))
         _check_expression(self.expression, self.symbols, self.parameters)
 
+    @property
+    def _given(self) -> tuple[sp.Expr, ...]:
+        return (self.expression,)
+
     @cached_property
-    def gradient_expressions(self):
+    def gradient_expressions(self) -> tuple[sp.Expr, ...]:
         """The partial derivatives, as SymPy expressions."""
         return tuple(sp.diff(self.expression, symbol) for symbol in self.symbols)
 
     @cached_property
-    def hessian_expressions(self):
-        """The matrix of second derivatives, a SymPy matrix."""
-        return sp.Matrix(
-            self.dimension,
-            self.dimension,
-            lambda i, j: sp.diff(self.gradient_expressions[i], self.symbols[j]),
-        )
+    def hessian_expressions(self) -> sp.Matrix:
+        """The second derivatives, as a SymPy matrix."""
+        return sp.Matrix([[sp.diff(g, s) for s in self.symbols] for g in self.gradient_expressions])
 
     @cached_property
-    def _compiled_value(self):
-        self.check_numeric()
-        _check_numbers(self.expression)
-        return sp.lambdify(self.symbols, self.expression, modules="numpy")
+    def _gradient_line(self) -> Callable[..., tuple[Any, ...]]:
+        definitions, derivatives = partial_derivatives(self._numeric[0], self.symbols)
+        return compiled(self.symbols, derivatives, definitions)
 
-    def value_code(self, theta):
-        """The loss from coordinates that come first: shape (d, ...) to (...)."""
-        return np.broadcast_to(self._compiled_value(*theta), theta.shape[1:]).astype(float)
+    @cached_property
+    def _value_line(self) -> Callable[..., tuple[Any, ...]]:
+        return compiled(self.symbols, self._numeric)
+
+    def value_code(self, theta: Any) -> Any:
+        """Return the loss from coordinates that come first: shape (d, ...) to (...)."""
+        if isinstance(theta, Series):
+            return theta[0] * 0 + self._value_line(*(theta[i] for i in range(self.dimension)))[0]
+        return _on_points(self._value_line, theta, 1)[0]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, init=False)
 class VectorField(_SymbolicProblem):
-    r"""A differential equation :math:`\dot y = f(y)` in the place of a loss: the optimizer sees
-    :math:`-f` as its gradient.
+    r"""A differential equation :math:`\dot y = f(y)` instead of a loss: the optimizer sees :math:`-f`.
 
-    Gradient descent on it is explicit Euler's method, whether or not :math:`f` is the gradient of
+    Gradient descent on it is the explicit Euler method, whether or not :math:`f` is the gradient of
     anything.
 
-    Parameters and errors as for :class:`Loss`, with one expression per coordinate.
+    Parameters
+    ----------
+    components : sequence of Expr or number
+        The components of the field, one for each symbol.
+    symbols : Symbol or sequence of Symbol
+        The coordinates of y, in order.
+    parameters : sequence of Symbol, optional
+        Further symbols that stay symbols.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :class:`Loss`.
 
     Examples
     --------
-    Lotka and Volterra's equations, as in Hairer, Lubich and Wanner, Example IX.1.3:
+    The Lotka-Volterra equations, as in Hairer, Lubich and Wanner, Example IX.1.3:
 
     >>> q, p = sp.symbols("q p")
     >>> VectorField((q*(p - 1), p*(2 - q)), (q, p)).gradient([1.0, 3.0]).tolist()
     [-2.0, -3.0]
     """
 
-    components_of_field: tuple
-    symbols: tuple
-    parameters: tuple = ()
+    right_hand_side: tuple[sp.Expr, ...]
+    symbols: tuple[sp.Symbol, ...]
+    parameters: tuple[sp.Symbol, ...]
 
-    def __post_init__(self):
-        object.__setattr__(self, "components_of_field", tuple(self.components_of_field))
-        object.__setattr__(self, "symbols", _symbols(self.symbols, "symbols"))
-        object.__setattr__(self, "parameters", _symbols(self.parameters, "parameters"))
-        if len(self.components_of_field) != len(self.symbols):
+    def __init__(
+        self,
+        components: Sequence[sp.Expr | float],
+        symbols: Sequence[sp.Symbol],
+        parameters: Sequence[sp.Symbol] = (),
+    ) -> None:
+        numbers = (int, float, np.integer, np.floating)
+        right = tuple(
+            sp.sympify(c) if isinstance(c, numbers) and not isinstance(c, bool) else c
+            for c in components
+        )
+        object.__setattr__(self, "right_hand_side", right)
+        object.__setattr__(self, "symbols", _symbols(symbols, "symbols"))
+        object.__setattr__(self, "parameters", _symbols(parameters, "parameters"))
+        if len(right) != len(self.symbols):
             raise ValueError(
-                f"{len(self.components_of_field)} components were given for {len(self.symbols)} symbols; there must be one for each"
+                f"{len(right)} components were given for {len(self.symbols)} symbols; "
+                "there must be one for each"
             )
-        for component in self.components_of_field:
+        for component in right:
             _check_expression(component, self.symbols, self.parameters)
 
-    @cached_property
-    def gradient_expressions(self):
-        """Minus the components of the field."""
-        return tuple(-component for component in self.components_of_field)
+    @property
+    def _given(self) -> tuple[sp.Expr, ...]:
+        return self.gradient_expressions
 
-    def value_code(self, theta):
-        """A vector field has no loss; raises TypeError."""
+    @cached_property
+    def gradient_expressions(self) -> tuple[sp.Expr, ...]:
+        """Minus the components of the field."""
+        return tuple(-component for component in self.right_hand_side)
+
+    def value_code(self, theta: Any) -> Any:
+        """Raise TypeError: a vector field has no loss."""
         raise TypeError(
-            "a VectorField is the gradient of no loss, so it has no value; use bea.Loss for a loss"
+            "a VectorField is not the gradient of a loss, so it has no value; use bea.Loss for a loss"
         )
 
 
-@dataclass(frozen=True, eq=False)
-class NumericLoss(_Problem):
-    r"""A loss given by code.
+def _exact(values: np.ndarray) -> bool:
+    """Whether an array holds exact numbers or SymPy expressions, rather than floats or traced numbers."""
+    return values.dtype == object and all(isinstance(x, (sp.Basic, Real)) for x in values.flat)
+
+
+def _on_points(line: Callable[..., tuple[Any, ...]], theta: np.ndarray, count: int) -> np.ndarray:
+    """Return the `count` results of compiled code at points (d, ...).
+
+    One point is a batch of one, in contiguous memory, so that its bits do not depend on the others.
+    """
+    flat = np.ascontiguousarray(theta.reshape(len(theta), -1))
+    results = np.empty((count, flat.shape[1]), dtype=flat.dtype)
+    if flat.dtype == object:
+        for j, point in enumerate(flat.T):
+            for i, result in enumerate(line(*point)):
+                results[i, j] = result
+    else:
+        for i, result in enumerate(line(*flat)):
+            results[i] = result
+    return results.reshape(count, *theta.shape[1:])
+
+
+# --- losses given by functions -------------------------------------------------------------------
+
+
+class NumericLoss(Problem):
+    r"""A loss given by functions of theta.
 
     Parameters
     ----------
-    dimension : d
-    value_code : function of theta, shape (d, ...), that returns E, shape (...)
-    gradient_code : function of theta, shape (d, ...), that returns the gradient, shape (d, ...)
-        Written with sums, products, powers, ``matrix @ theta`` and NumPy's elementary functions it
-        runs on a Series
-        too, which is all that the engine needs.
+    dimension : int
+        The number of coordinates, d.
+    value : callable or None
+        A function of theta, shape (d,), that returns E; None if it is not needed.
+    gradient : callable
+        A function of theta, shape (d,), that returns the gradient, shape (d,).
+    hessian_vector : callable, optional
+        A function of theta and v, both (d,), that returns the Hessian times v.
 
-    hessian_vector_code : function of theta and v, both (d, ...), that returns the Hessian's product
-        with v, shape (d, ...); without it one complex step of the gradient gives the product
+    Notes
+    -----
+    *Batches.*  Every function is first called with all points, as arrays (d, points).  The result
+    is used if it has the right shape and its first and last columns agree with calls for these
+    points alone (compared once for each shape).  Otherwise the points are taken one at a time.
+
+    *Modified equations.*  Code of sums, products, powers, ``matrix @ theta`` and NumPy's or
+    SciPy's functions runs on a :class:`bea.series.Series`, and so serves to any order.  For two
+    terms a Hessian-vector product is enough: `hessian_vector` if it is given, else one complex
+    step of the gradient where that agrees with differences, else central differences (about ten
+    digits).  For more terms of code that does not run on a Series see :func:`bea.from_jax`,
+    :func:`bea.from_torch` and :func:`bea.black_box`.
+
+    Numbers in single precision are converted, with one warning: they limit every result to about
+    seven digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no function; later, if a function returns None, complex numbers or an
+        array of another shape.
 
     Examples
     --------
@@ -283,174 +375,246 @@ class NumericLoss(_Problem):
     [[1.0, 2.0], [3.0, 4.0]]
     """
 
-    dimension: int
-    value_code: Callable
-    gradient_code: Callable
-    hessian_vector_code: Callable | None = None
+    def __init__(
+        self,
+        dimension: int,
+        value: Callable[..., Any] | None,
+        gradient: Callable[..., Any],
+        hessian_vector: Callable[..., Any] | None = None,
+    ) -> None:
+        self.dimension = whole("the dimension", dimension, 1)
+        if not callable(gradient):
+            raise TypeError(f"gradient must be a function of theta, not {gradient!r}")
+        for name, function in (("value", value), ("hessian_vector", hessian_vector)):
+            if function is not None and not callable(function):
+                raise TypeError(f"{name} must be a function or None, not {function!r}")
+        self._functions = {"value": value, "gradient": gradient, "hessian_vector": hessian_vector}
+        self._found: dict[Any, Any] = {}  # what is known of the functions so far
 
-    def __post_init__(self):
-        if (
-            isinstance(self.dimension, bool)
-            or not isinstance(self.dimension, (int, np.integer))
-            or self.dimension < 1
-        ):
-            raise ValueError(f"the dimension {self.dimension!r} must be a whole number, 1 or more")
-        if not callable(self.value_code) or not callable(self.gradient_code):
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_found": {}}
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[Any, ...]:
+        return (self.dimension, *self._functions.values())
+
+    def value_code(self, theta: Any) -> Any:
+        """Return the loss from coordinates that come first: shape (d, ...) to (...)."""
+        if self._functions["value"] is None:
+            raise TypeError("this loss was made without a function for its value; give value=")
+        if isinstance(theta, Series) or theta.dtype == object:
+            return self._functions["value"](theta)
+        return self._call("value", theta)
+
+    def gradient_code(self, theta: Any) -> Any:
+        """Return the gradient, with the coordinate axis first."""
+        if isinstance(theta, Series):
+            return self._along(theta)
+        if theta.dtype != object:
+            return self._call("gradient", theta)
+        if _exact(theta):
+            return self._along(Series.from_polynomials([[theta]])).leading
+        return self._traced(theta)
+
+    def product_code(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Return the Hessian times `v`, with the coordinate axis first."""
+        if self._functions["hessian_vector"] is not None:
+            return self._call("hessian_vector", theta, v)
+        if self._found.get("analytic", True):
+            try:
+                product = np.imag(self._call("gradient", theta + 1e-20j * v)) / 1e-20
+            except Exception:  # the code does not take complex numbers
+                product = np.nan * theta
+            if "analytic" not in self._found:
+                other = self._differences(theta, v)
+                self._found["analytic"] = _close(product, other, 1e-4)
+            if self._found["analytic"]:
+                return product
+        return self._differences(theta, v)
+
+    def _differences(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Return the Hessian times `v` by a central difference of the gradient."""
+        size = np.maximum(np.abs(theta).max(axis=0), 1.0) / np.maximum(
+            np.abs(v).max(axis=0), 1e-300
+        )
+        step = size * (5e-3 if "single" in self._found else 6e-6)
+        ahead, behind = (self._call("gradient", theta + side * step * v) for side in (1, -1))
+        return (ahead - behind) / (2 * step)
+
+    def _call(self, name: str, *arguments: np.ndarray) -> np.ndarray:
+        """Return what a function gives at points (d, ...), as an array of floats."""
+        theta, function, cut = arguments[0], self._functions[name], int(name == "value")
+        if theta.ndim == 1:
+            return self._checked(name, function(*arguments), theta)
+        flat = [a.reshape(len(a), -1) for a in arguments]
+        points = flat[0].shape[1]
+
+        def alone(j: int) -> np.ndarray:
+            return self._call(name, *(a[:, j] for a in flat))
+
+        key, together = (name, flat[0].shape, theta.dtype), None
+        if points > 1 and self._found.get(key, True):
+            try:
+                together = self._checked(name, function(*flat), flat[0])
+            except Exception:  # it takes one point at a time, or its error comes again from that
+                self._found[key] = False
+            if together is not None and key not in self._found:
+                ends = np.stack([alone(0), alone(-1)], axis=-1)
+                agree = _close(
+                    together[..., [0, -1]], ends, 1e-3 if "single" in self._found else 1e-6
+                )
+                if not agree or np.all(flat[0][:, 0] != flat[0][:, -1]):
+                    self._found[key] = agree
+                together = together if agree else None
+        if together is None:
+            together = np.stack([alone(j) for j in range(points)], axis=-1)
+        return together.reshape(theta.shape[cut:])
+
+    def _checked(self, name: str, result: Any, theta: np.ndarray) -> np.ndarray:
+        """Return what a function of the user's gave as an array of floats of the right shape."""
+        if result is None:
+            raise TypeError(f"the function for the {name} returned None; it must return numbers")
+        array = np.asarray(result.detach().cpu() if hasattr(result, "detach") else result)
+        shape = theta.shape[name == "value" :]
+        if array.dtype.kind not in ("c" if theta.dtype.kind == "c" else "fiu"):
             raise TypeError(
-                f"value_code and gradient_code must be functions of theta, not {self.value_code!r} and {self.gradient_code!r}"
+                f"the function for the {name} returned {array.dtype}; it must return real numbers"
             )
-        if self.hessian_vector_code is not None and not callable(self.hessian_vector_code):
+        if array.shape != shape:
+            raise ValueError(
+                f"the function for the {name} returned the shape {array.shape} for theta of shape "
+                f"{theta.shape}; it must return {shape}"
+            )
+        if array.dtype.kind == "f" and array.dtype.itemsize < 8 and "single" not in self._found:
+            self._found["single"] = True
+            warnings.warn(
+                f"the function for the {name} returned {array.dtype}; results are converted to double "
+                "precision, but have its seven digits at most. Compute in float64 instead.",
+                stacklevel=2,
+            )
+        return array.astype(np.result_type(theta.dtype, float))
+
+    # --- along a curve ---------------------------------------------------------------------------
+
+    def _along(self, theta: Series) -> Series:
+        """Return the gradient along a curve."""
+        terms, exact = len(theta.coefficients), theta.coefficients.dtype == object
+        if not exact and (terms == 1 or terms == 2 and self._functions["hessian_vector"]):
+            return self._lifted(theta)
+        if not exact and terms == 2 and self._found.get("not on a Series"):
+            return self._lifted(theta)
+        try:
+            result = self._functions["gradient"](theta)
+            if isinstance(result, (list, tuple)):
+                result = Series.stack(result)
+            if not isinstance(result, Series) or result.leading.shape != theta.leading.shape:
+                raise TypeError(f"{result!r} was returned for {theta!r}")
+            return result
+        except Exception as problem:
+            if not exact and terms == 2:
+                self._found["not on a Series"] = not isinstance(problem, ValueError)
+                return self._lifted(theta)
+            if exact and not _exact(theta.leading):
+                raise Untraceable(f"the gradient's code cannot be traced: {problem}") from problem
             raise TypeError(
-                f"hessian_vector_code must be a function of theta and v, or None, not {self.hessian_vector_code!r}"
-            )
+                f"the gradient's code does not run on a Series ({problem}), so only two terms of a "
+                "modified equation can be had of it. Write it with NumPy's functions, or make the "
+                "loss by bea.from_jax, bea.from_torch or bea.black_box."
+            ) from problem
 
-    def hessian_vector(self, theta, v):
-        r"""The product :math:`\nabla^2 E(\theta)\,v`, by ``hessian_vector_code`` if it was given."""
-        if self.hessian_vector_code is None:
-            return super().hessian_vector(theta, v)
-        return np.moveaxis(self.hessian_vector_code(*self._point_and_direction(theta, v)), 0, -1)
+    def _lifted(self, theta: Series) -> Series:
+        """Return the gradient along a curve from expansions in h at numbers s.
+
+        The coefficient of h^k is a polynomial in s of degree k, so its values at k + 1 numbers
+        determine it.
+        """
+        c = theta.coefficients
+        terms = len(c)
+        nodes = np.cos(np.pi * np.arange(terms) / max(2 * (terms // 2), 1)).round(15)
+        values = np.zeros((terms, *c.shape[1:]))
+        values[:, 0] = self._leading(theta.leading)
+        for row, s in zip(values, nodes):
+            curve = [np.tensordot(s ** np.arange(terms), polynomial, 1) for polynomial in c]
+            if any(map(np.any, curve[1:])):
+                row[1:] = self._taylor(curve)
+        result = np.zeros_like(values)
+        for k in range(terms):
+            vandermonde = np.vander(nodes, k + 1, increasing=True)
+            result[k, : k + 1] = np.tensordot(np.linalg.pinv(vandermonde), values[:, k], 1)
+        return Series(result)
+
+    def _taylor(self, curve: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Return the coefficients of h, h^2, ... of the gradient at the sum of h^k curve[k]."""
+        return [self.product_code(curve[0], curve[1])]
+
+    def _leading(self, theta: np.ndarray) -> np.ndarray:
+        """Return the gradient, remembered as long as the same point is asked for."""
+        point, gradient = self._found.get("last", (None, None))
+        if point is None or not np.array_equal(point, theta):
+            point, gradient = theta.copy(), self._call("gradient", theta)
+            self._found["last"] = point, gradient
+        return gradient
+
+    def _traced(self, theta: np.ndarray) -> np.ndarray:
+        """Return the gradient of an array of traced numbers."""
+        try:
+            result = np.asarray(self._functions["gradient"](theta), dtype=object)
+        except Exception as problem:
+            raise Untraceable(f"the gradient's code cannot be traced: {problem}") from problem
+        if result.shape != theta.shape:
+            raise Untraceable(f"the gradient has the shape {result.shape}, not {theta.shape}")
+        return result
 
 
-def quadratic(curvature):
-    r"""The quadratic :math:`E = \tfrac12\theta^T A\theta`, with :math:`A` a symmetric matrix or the
-    list of its eigenvalues.
-
-    Entries may be numbers or SymPy expressions.  Raises ValueError if the matrix is not square and
-    symmetric.
-
-    Examples
-    --------
-    >>> quadratic([1, 9]).expression
-    theta_1**2/2 + 9*theta_2**2/2
-    """
-    needed = (
-        f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}"
-    )
-    try:
-        given = np.array(curvature, dtype=object)
-    except ValueError as problem:  # rows of different lengths
-        raise ValueError(needed) from problem
-    if given.size == 0:
-        raise ValueError("a quadratic needs at least one eigenvalue")
-    if given.ndim not in (1, 2) or not all(
-        isinstance(x, (Real, sp.Expr)) and not isinstance(x, bool) for x in given.ravel()
-    ):
-        raise TypeError(needed)
-    entries = sp.Matrix(given)
-    matrix = sp.diag(*entries) if entries.shape[1] == 1 else entries
-    if not matrix.is_symmetric():
-        raise ValueError(needed)
-    symbols = sp.symbols(f"theta_1:{matrix.shape[0] + 1}", real=True)
-    theta = sp.Matrix(symbols)
-    return Loss(
-        sp.expand((theta.T * matrix * theta)[0] / 2),
-        symbols,
-        tuple(sorted(matrix.free_symbols, key=str)),
-    )
-
-
-def bilinear(c=1.5, k=2):
-    r"""The bilinear model :math:`E(a, b) = \tfrac12(c - k\,a b)^2`, whose minimizers are the whole
-    curve :math:`ab = c/k`.
-
-    ``c`` and ``k`` may be numbers or symbols.  Source: Barrett and Dherin (2021), there with one
-    training point.
-
-    Examples
-    --------
-    >>> bilinear().expression
-    (-2*a*b + 3/2)**2/2
-    """
-    a, b = sp.symbols("a b", real=True)
-    c, k = _constant("c", c, (a, b)), _constant("k", k, (a, b))
-    return Loss(
-        (c - k * a * b) ** 2 / 2, (a, b), tuple(sorted(c.free_symbols | k.free_symbols, key=str))
+def _close(first: np.ndarray, second: np.ndarray, tolerance: float) -> bool:
+    """Whether two arrays agree, compared with the largest entry of each column."""
+    scale = np.nan_to_num(np.abs(second)).max(axis=0)
+    return bool(
+        np.all((np.abs(first - second) <= tolerance * scale) | (np.isnan(first) & np.isnan(second)))
     )
 
 
-def rosenbrock(steepness=100):
-    r"""Rosenbrock's valley :math:`E = (1 - x)^2 + s\,(y - x^2)^2` with steepness s, a number or a
-    symbol.
-
-    Examples
-    --------
-    >>> rosenbrock().value([1.0, 1.0]).item()
-    0.0
-    """
-    x, y = sp.symbols("x y", real=True)
-    steepness = _constant("steepness", steepness, (x, y))
-    return Loss(
-        (1 - x) ** 2 + steepness * (y - x**2) ** 2,
-        (x, y),
-        tuple(sorted(steepness.free_symbols, key=str)),
-    )
+# --- several losses ------------------------------------------------------------------------------
 
 
-def logistic_regression(columns=(0, 1), rows=slice(None)):
-    r"""Logistic regression on scikit-learn's breast-cancer data, without intercept.
+class _Mean:
+    """The functions of the average of losses."""
 
-    .. math:: E(\theta) = \frac1n\sum_{i} \ln\bigl(1 + e^{-y_i\,x_i\cdot\theta}\bigr), \qquad y_i =
-              \pm 1,
+    def __init__(self, losses: Sequence[Problem]) -> None:
+        self.losses = tuple(losses)
 
-    with features standardized over all 569 rows (Street, Wolberg and Mangasarian, 1993).
+    def value(self, theta: Any) -> Any:
+        return sum(loss.value_code(theta) for loss in self.losses) * (1 / len(self.losses))
+
+    def gradient(self, theta: Any) -> Any:
+        return sum(loss.gradient_code(theta) for loss in self.losses) * (1 / len(self.losses))
+
+    def product(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+        return sum(loss.product_code(theta, v) for loss in self.losses) * (1 / len(self.losses))
+
+
+def mean(losses: Sequence[Problem]) -> Problem:
+    """Return the average of losses in the same coordinates: the full-batch loss of mini-batch losses.
 
     Parameters
     ----------
-    columns : which of the 30 features; their number is d
-    rows : slice or index array of the rows to average over: give disjoint ones for mini-batches
+    losses : sequence of losses
+        At least one; all in the same coordinates.
 
-    Examples
-    --------
-    >>> round(logistic_regression().value([0.0, 0.0]).item(), 6)    # ln 2
-    0.693147
-    """
-    # imported here, because that takes longer than importing all the rest
-    from sklearn.datasets import load_breast_cancer
+    Returns
+    -------
+    Loss or NumericLoss
+        A Loss if all of them are.
 
-    data = load_breast_cancer()
-    columns = np.asarray(columns)
-    if (
-        columns.ndim != 1
-        or columns.dtype.kind not in "iu"
-        or columns.size == 0
-        or columns.min() < 0
-        or columns.max() > 29
-    ):
-        raise ValueError(
-            f"columns = {columns.tolist()} must be a sequence of whole numbers from 0 to 29"
-        )
-    features = data.data[:, columns]
-    features = (features - features.mean(axis=0)) / features.std(axis=0)
-    if not isinstance(rows, slice):
-        rows = np.asarray(rows)
-        if rows.ndim != 1 or not (
-            rows.dtype == bool
-            and len(rows) == len(features)
-            or rows.dtype.kind in "iu"
-            and np.all((rows >= -len(features)) & (rows < len(features)))
-        ):
-            raise ValueError(
-                f"rows = {rows.tolist()} must be a slice or a sequence of whole numbers below {len(features)}"
-            )
-    signed = (features * np.where(data.target == 1, 1.0, -1.0)[:, None])[rows]
-    if len(signed) == 0:
-        raise ValueError(f"rows = {rows!r} selects none of the {len(data.data)} rows")
-
-    def value(theta):
-        return np.logaddexp(0, -(signed @ theta)).mean(axis=0)
-
-    def gradient(theta):
-        # 1/(1 + e^z) = (1 - tanh(z/2))/2, which neither overflows nor needs a case distinction
-        return signed.T @ ((np.tanh(0.5 * (signed @ theta)) - 1) * (0.5 / len(signed)))
-
-    return NumericLoss(signed.shape[1], value, gradient)
-
-
-def mean(losses):
-    """The average of losses in the same coordinates: the full-batch loss of a list of mini-batch
-    losses.
-
-    Raises ValueError if the list is empty or the losses differ in their coordinates.
+    Raises
+    ------
+    ValueError
+        If the list is empty or the losses differ in their coordinates.
 
     Examples
     --------
@@ -460,83 +624,86 @@ def mean(losses):
     """
     losses = batch_losses(losses)
     if all(isinstance(loss, Loss) for loss in losses):
+        total = sp.Add(*(loss.expression for loss in losses)) / len(losses)
         parameters = sorted(set().union(*(loss.parameters for loss in losses)), key=str)
-        return Loss(
-            sp.Add(*(loss.expression for loss in losses)) / len(losses),
-            losses[0].symbols,
-            tuple(parameters),
-        )
-    return NumericLoss(
-        losses[0].dimension,
-        lambda theta: sum(loss.value_code(theta) for loss in losses) / len(losses),
-        lambda theta: sum(loss.gradient_code(theta) for loss in losses) * (1 / len(losses)),
-    )
+        return Loss(total, losses[0].symbols, tuple(parameters))
+    average = _Mean(losses)
+    return NumericLoss(losses[0].dimension, average.value, average.gradient, average.product)
 
 
-def batch_losses(loss_or_losses):
-    """A tuple of losses in the same coordinates, from one loss or a sequence of mini-batch
-    losses."""
-    losses = (loss_or_losses,) if isinstance(loss_or_losses, _Problem) else loss_or_losses
-    if not isinstance(losses, (list, tuple)) or not all(
-        isinstance(loss, _Problem) for loss in losses
-    ):
+def batch_losses(loss_or_losses: Problem | Sequence[Problem]) -> tuple[Problem, ...]:
+    """Return one loss, or a sequence of mini-batch losses in the same coordinates, as a tuple."""
+    losses = (loss_or_losses,) if isinstance(loss_or_losses, Problem) else loss_or_losses
+    if not isinstance(losses, (list, tuple)) or not all(isinstance(x, Problem) for x in losses):
         raise TypeError(
-            f"a loss (bea.Loss, bea.NumericLoss or bea.VectorField) or a list of them is needed, not {loss_or_losses!r}"
+            "a loss (bea.Loss, bea.NumericLoss or bea.VectorField) or a list of them is needed, "
+            f"not {loss_or_losses!r}"
         )
     if not losses:
         raise ValueError("the list of mini-batch losses is empty; give at least one")
-    kinds = {getattr(loss, "symbols", loss.dimension) for loss in losses}
-    if len(kinds) > 1:
+    kinds = {loss.symbols if isinstance(loss, _SymbolicProblem) else loss.dimension for loss in losses}
+    names = [kind for kind in kinds if isinstance(kind, tuple)]
+    if len(names) > 1 or len({loss.dimension for loss in losses}) > 1:
         raise ValueError(f"mini-batch losses must share their coordinates; these have {kinds}")
     return tuple(losses)
 
 
-def _constant(name, value, coordinates):
-    """A number or an expression in other symbols than the coordinates, exact if it is a float."""
-    if isinstance(value, bool) or not isinstance(value, (Real, sp.Expr)):
-        raise TypeError(f"{name} = {value!r} must be a real number or a SymPy expression")
-    exact = sp.nsimplify(value)
-    if not exact.free_symbols and not (exact.is_real and exact.is_finite):
-        raise ValueError(f"{name} = {value} must be real and finite")
-    clash = {str(s) for s in exact.free_symbols} & {str(s) for s in coordinates}
-    if clash:
-        raise ValueError(f"{name} = {value} holds {clash.pop()}, the name of a coordinate")
-    return exact
+# --- checks --------------------------------------------------------------------------------------
 
 
-def _symbols(symbols, name):
+def _symbols(symbols: Any, name: str) -> tuple[sp.Symbol, ...]:
     symbols = tuple(symbols) if isinstance(symbols, (list, tuple, sp.Tuple)) else (symbols,)
     if not all(isinstance(s, sp.Symbol) for s in symbols):
-        raise TypeError(f"{name} must be SymPy symbols, not {symbols!r}")
+        raise TypeError(
+            f"{name} must be SymPy symbols, not {symbols!r}; for many of them use sp.symbols('x:10')"
+        )
     if len(set(symbols)) != len(symbols) or (name == "symbols" and not symbols):
         raise ValueError(f"{name} must be distinct and at least one, not {symbols!r}")
     return symbols
 
 
-def _check_expression(expression, symbols, parameters):
+def _check_expression(
+    expression: Any, symbols: tuple[sp.Symbol, ...], parameters: tuple[sp.Symbol, ...]
+) -> None:
     if not isinstance(expression, sp.Expr):
         raise TypeError(
             f"a SymPy expression is needed, not {expression!r} of type {type(expression).__name__}"
         )
-    stray = expression.free_symbols - set(symbols) - set(parameters)
+    stray = sorted(expression.free_symbols - {*symbols, *parameters}, key=str)
     if stray:
+        names = ", ".join(map(str, stray))
+        hint = ""
+        if {str(s) for s in stray} & {str(s) for s in (*symbols, *parameters)}:
+            hint = "; a symbol of the same name is, but it was declared with other assumptions"
+        elif not all(isinstance(s, sp.Symbol) for s in stray) or expression.has(sp.Indexed):
+            hint = "; an element of an IndexedBase or MatrixSymbol is no coordinate: use sp.symbols('x:10')"
         raise ValueError(
-            f"the expression {expression} holds {', '.join(sorted(map(str, stray)))}, which is not among the coordinates "
-            f"{symbols} or the parameters {parameters}"
+            f"the expression {expression} holds {names}, which is not among the coordinates "
+            f"{symbols} or the parameters {parameters}{hint}"
         )
+    for part in expression.atoms(sp.Abs, sp.sign, sp.conjugate, sp.re, sp.im, sp.arg):
+        plain = [s for s in sorted(part.free_symbols, key=str) if s.is_extended_real is None]
+        if plain:
+            raise ValueError(
+                f"{part} has a derivative only for real {plain[0]}: declare it with "
+                f"sp.Symbol({str(plain[0])!r}, real=True)"
+            )
     if expression.is_extended_real is False or expression.has(sp.I):
         raise ValueError(f"the expression {expression} is not real")
-    if expression.has(sp.nan, sp.zoo, sp.oo):
+    if expression.has(sp.nan, sp.zoo, sp.oo) and not expression.has(*_PENDING):
         raise ValueError(f"the expression {expression} is not finite")
 
 
-def _check_numbers(*expressions):
-    for expression in expressions:
-        powers = {power for power in expression.atoms(sp.Pow) if power.is_number}
-        for number in expression.atoms(sp.Rational, sp.Float) | powers:
-            if number.is_real is False:
-                raise ValueError(f"the number {number} is not real")
-            if abs(number) > sys.float_info.max:
-                raise ValueError(
-                    f"the number {sp.N(number, 3)} is beyond the floats, which end at {sys.float_info.max:.3g}; measure in other units"
-                )
+_PENDING = (sp.Sum, sp.Product, sp.Integral, sp.Derivative, sp.Subs, sp.Limit)
+
+
+def _evaluated(expression: sp.Expr) -> sp.Expr:
+    """Return an expression without sums, integrals and derivatives that are only written down."""
+    if expression.has(*_PENDING):
+        expression = expression.doit()
+        for left in expression.atoms(*_PENDING):
+            raise ValueError(
+                f"{left} does not evaluate, so it has no numbers; write it out, for instance with "
+                "sp.Add(*(... for k in range(10)))"
+            )
+    return expression

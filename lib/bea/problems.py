@@ -1,0 +1,247 @@
+"""The losses of the book: a quadratic, the bilinear model, Rosenbrock's valley, logistic regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import ArrayLike
+from scipy.special import expit
+
+from bea.losses import Loss, NumericLoss
+
+__all__ = ["bilinear", "logistic_regression", "quadratic", "rosenbrock"]
+
+
+def quadratic(curvature: Any) -> Loss:
+    r"""Return the quadratic :math:`E = \tfrac12\theta^T A\theta`.
+
+    Parameters
+    ----------
+    curvature : sequence of d entries or symmetric (d, d)
+        The matrix :math:`A`, or its eigenvalues.  Entries may be numbers or SymPy expressions.
+
+    Returns
+    -------
+    Loss
+        In the coordinates theta_1, theta_2, ...
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the matrix is not square and symmetric, or its entries are no finite real numbers.
+
+    Examples
+    --------
+    >>> quadratic([1, 9]).expression
+    theta_1**2/2 + 9*theta_2**2/2
+    """
+    needed = f"a quadratic needs a symmetric matrix or a list of eigenvalues, not {curvature!r}"
+    try:
+        given = np.array(curvature, dtype=object)
+    except ValueError as problem:  # rows of different lengths
+        raise ValueError(needed) from problem
+    if given.ndim not in (1, 2) or given.size == 0:
+        raise ValueError(needed)
+    given = np.diag(given) if given.ndim == 1 else given
+    symbols = sp.symbols(f"theta_1:{len(given) + 1}", real=True)
+    matrix = sp.Matrix(
+        [[_constant("an entry", x, symbols, exact=False) for x in row] for row in given]
+    )
+    if not matrix.is_symmetric():
+        raise ValueError(needed)
+    theta = sp.Matrix(symbols)
+    return Loss(sp.expand((theta.T * matrix * theta)[0] / 2), symbols, _sorted(matrix))
+
+
+def bilinear(c: Any = 1.5, k: Any = 2) -> Loss:
+    r"""Return the bilinear model :math:`E(a, b) = \tfrac12(c - k\,a b)^2`.
+
+    Its minimizers are the whole curve :math:`ab = c/k`.
+
+    Parameters
+    ----------
+    c, k : number or Expr
+        The constants; floats are made exact.
+
+    Returns
+    -------
+    Loss
+        In the coordinates a, b.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a constant is no finite real number or bears the name of a coordinate.
+
+    References
+    ----------
+    Barrett and Dherin (2021), there with one training point.
+
+    Examples
+    --------
+    >>> bilinear().expression
+    (-2*a*b + 3/2)**2/2
+    """
+    a, b = sp.symbols("a b", real=True)
+    c, k = _constant("c", c, (a, b)), _constant("k", k, (a, b))
+    return Loss((c - k * a * b) ** 2 / 2, (a, b), _sorted(c, k))
+
+
+def rosenbrock(steepness: Any = 100) -> Loss:
+    r"""Return Rosenbrock's valley :math:`E = (1 - x)^2 + s\,(y - x^2)^2`.
+
+    Parameters
+    ----------
+    steepness : number or Expr
+        The constant s; a float is made exact.
+
+    Returns
+    -------
+    Loss
+        In the coordinates x, y.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the steepness is no finite real number or bears the name of a coordinate.
+
+    Examples
+    --------
+    >>> rosenbrock().value([1.0, 1.0]).item()
+    0.0
+    """
+    x, y = sp.symbols("x y", real=True)
+    s = _constant("steepness", steepness, (x, y))
+    return Loss((1 - x) ** 2 + s * (y - x**2) ** 2, (x, y), _sorted(s))
+
+
+def logistic_regression(
+    columns: Sequence[int] | None = None,
+    rows: Any = slice(None),
+    *,
+    features: ArrayLike | str | PathLike[str] | None = None,
+    labels: ArrayLike | None = None,
+    standardize: bool = True,
+) -> NumericLoss:
+    r"""Return logistic regression, without intercept.
+
+    .. math:: E(\theta) = \frac1n\sum_{i} \ln\bigl(1 + e^{-y_i\,x_i\cdot\theta}\bigr), \qquad y_i =
+              \pm 1.
+
+    Parameters
+    ----------
+    columns : sequence of int, optional
+        Which features to use; their number is d.  By default all, or the first two of the default
+        data.
+    rows : slice, sequence of int or of bool, optional
+        The rows to average over: give disjoint ones for mini-batches.
+    features : array (n, features) or path, optional
+        The data; or a file of comma-separated numbers whose last column is the label, with or
+        without a line of names.  By default scikit-learn's breast-cancer data, 569 rows of 30
+        features (Street, Wolberg and Mangasarian, 1993).
+    labels : array (n,), optional
+        Two different values; the larger one is y = 1.
+    standardize : bool, optional
+        Whether to give every feature mean 0 and standard deviation 1 over all rows.
+
+    Returns
+    -------
+    NumericLoss
+
+    Raises
+    ------
+    ValueError
+        If the data are not finite numbers, the labels do not have two values, or `columns` or
+        `rows` select nothing.
+
+    Examples
+    --------
+    >>> X, y = [[1.0, 2.0], [3.0, 5.0], [4.0, 1.0]], [0, 1, 1]
+    >>> round(logistic_regression(features=X, labels=y).value([0.0, 0.0]).item(), 6)    # ln 2
+    0.693147
+    """
+    data, targets = _data(features, labels)
+    if columns is None:
+        columns = (0, 1) if features is None else range(data.shape[1])
+    try:
+        data = data[:, np.asarray(columns)].reshape(len(data), -1)
+        if standardize:
+            data = (data - data.mean(axis=0)) / data.std(axis=0)
+        signed = (data * np.where(targets == targets.max(), 1.0, -1.0)[:, None])[rows]
+    except IndexError as problem:
+        raise ValueError(
+            f"columns = {columns!r} and rows = {rows!r} must select from data of shape {data.shape}"
+        ) from problem
+    if signed.ndim != 2 or not signed.size or not np.isfinite(signed).all():
+        raise ValueError(
+            f"columns = {columns!r} and rows = {rows!r} must select finite numbers, and with "
+            "standardize=True no feature may be constant"
+        )
+    loss = _Logistic(signed)
+    return NumericLoss(signed.shape[1], loss.value, loss.gradient, loss.hessian_vector)
+
+
+def _data(features: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features, (n, columns), and the labels, (n,)."""
+    if features is None:
+        from sklearn.datasets import load_breast_cancer  # takes longer than all the rest
+
+        return load_breast_cancer(return_X_y=True)
+    if isinstance(features, (str, PathLike)):
+        table = np.genfromtxt(features, delimiter=",", ndmin=2)
+        table = table[1:] if np.isnan(table[0]).all() else table  # the names of the columns
+        features, labels = table[:, :-1], table[:, -1]
+    data, targets = np.asarray(features, dtype=float), np.asarray(labels)
+    if data.ndim != 2 or targets.shape != data.shape[:1] or not np.isfinite(data).all():
+        raise ValueError(
+            f"features of shape {data.shape} and labels of shape {targets.shape} were given; allowed "
+            "are finite numbers (n, features) and (n,)"
+        )
+    if len(np.unique(targets)) != 2:
+        raise ValueError(f"labels must have two different values, not {np.unique(targets)[:9]}")
+    return data, targets
+
+
+class _Logistic:
+    """Logistic regression on rows that are multiplied by their label, +1 or -1."""
+
+    def __init__(self, signed: np.ndarray) -> None:
+        self.signed = signed
+
+    def value(self, theta: Any) -> Any:
+        return np.logaddexp(0.0, -(self.signed @ theta)).mean(axis=0)
+
+    def gradient(self, theta: Any) -> Any:
+        # 1/(1 + e^z) = (1 - tanh(z/2))/2, which neither overflows nor needs a case distinction
+        return self.signed.T @ (
+            (np.tanh(0.5 * (self.signed @ theta)) - 1) * (0.5 / len(self.signed))
+        )
+
+    def hessian_vector(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+        z = self.signed @ theta
+        return self.signed.T @ (expit(z) * expit(-z) * (self.signed @ v)) / len(self.signed)
+
+
+def _constant(
+    name: str, value: Any, coordinates: Sequence[sp.Symbol], exact: bool = True
+) -> sp.Expr:
+    """Return a number or an expression in other symbols than the coordinates."""
+    if isinstance(value, bool) or not isinstance(value, (Real, sp.Expr)):
+        raise TypeError(f"{name} = {value!r} must be a real number or a SymPy expression")
+    expression = sp.nsimplify(value) if exact else sp.sympify(value)
+    if not expression.free_symbols and not (expression.is_real and expression.is_finite):
+        raise ValueError(f"{name} = {value} must be real and finite")
+    clash = {str(s) for s in expression.free_symbols} & {str(s) for s in coordinates}
+    if clash:
+        raise ValueError(f"{name} = {value} holds {clash.pop()}, the name of a coordinate")
+    return expression
+
+
+def _sorted(*expressions: Any) -> tuple[sp.Symbol, ...]:
+    """Return the symbols of expressions, by name."""
+    return tuple(sorted(set().union(*(e.free_symbols for e in expressions)), key=str))
