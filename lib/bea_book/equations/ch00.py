@@ -72,49 +72,41 @@ ADAM = instance(lambda beta, rho, epsilon: adam(beta, rho, epsilon))
 ENTRIES = (
     Entry(
         "eq-conv-average",
-        r"m^{(n)} = \beta\,m^{(n-1)} + (1-\beta)\,g^{(n)} = (1-\beta)\sum_{k=0}^{n} \beta^{n-k} g^{(k)}",
         ADAM,
         "the finite sum, over ages",
     ),
     Entry(
         "eq-conv-bias-correction",
-        r"\hat m^{(n)} = \frac{m^{(n)}}{1 - \beta^{n+1}}, \quad \hat v^{(n)} = \frac{v^{(n)}}{1 - \rho^{n+1}}",
         ADAM,
         "sums of gradients over sums of their weights",
     ),
     Entry(
         "eq-conv-heavy-ball",
-        r"\theta^{(n+1)} = \theta^{(n)} - h\,g^{(n)} + \beta\,(\theta^{(n)} - \theta^{(n-1)})",
         instance(lambda beta, rho, epsilon: heavy_ball(beta)),
         STEP,
     ),
     Entry(
         "eq-conv-damped",
-        r"\theta^{(n+1)} = \theta^{(n)} - h\,(1-\beta)\,g^{(n)} + \beta\,(\theta^{(n)} - \theta^{(n-1)})",
         instance(lambda beta, rho, epsilon: heavy_ball(beta, damped=True)),
         STEP,
     ),
     Entry(
         "eq-conv-nesterov",
-        r"b^{(n)} = \beta\,b^{(n-1)} + g^{(n)}, \quad \theta^{(n+1)} = \theta^{(n)} - h\,(g^{(n)} + \beta\,b^{(n)})",
         instance(lambda beta, rho, epsilon: nesterov(beta)),
         STEP,
     ),
     Entry(
         "eq-conv-rmsprop",
-        r"\theta^{(n+1)} = \theta^{(n)} - \frac{h\,g^{(n)}}{\sqrt{v^{(n)} + \varepsilon}}",
         instance(lambda beta, rho, epsilon: rmsprop(rho, epsilon)),
         STEP,
     ),
     Entry(
         "eq-conv-adam",
-        r"\theta^{(n+1)} = \theta^{(n)} - \frac{h\,\hat m^{(n)}}{\sqrt{\hat v^{(n)} + \varepsilon}}",
         ADAM,
         STEP,
     ),
     Entry(
         "eq-conv-adam-outside",
-        r"\theta^{(n+1)} = \theta^{(n)} - \frac{h\,\hat m^{(n)}}{\sqrt{\hat v^{(n)}} + \varepsilon}",
         instance(lambda beta, rho, epsilon: adam(beta, rho, epsilon, epsilon_inside=False)),
         STEP,
     ),

@@ -225,77 +225,63 @@ VALLEY = "the library's bilinear loss at random exact values, its SymPy derivati
 ENTRIES = (
     Entry(
         "eq-gd-flow",
-        r"\dot\theta = -\nabla E(\theta), \qquad \theta(0) = \theta^{(0)}",
         limit_of_iterates,
         ITERATES,
     ),
     Entry(
         "eq-gd-step",
-        r"\theta^{(n+1)} = \theta^{(n)} - h\,\nabla E(\theta^{(n)})",
         one_step,
         "the library's step on a random loss, against the linear coefficients of the loss about the point",
     ),
     Entry(
         "eq-gd-mode",
-        r"\theta^{(n)} = (1 - h\lambda)^n\,\theta^{(0)}, \qquad \theta(t_n) = e^{-n h\lambda}\,\theta^{(0)}",
         mode,
         "n steps made one after another; SymPy's solution of the differential equation",
     ),
     Entry(
         "eq-gd-mode-rate",
-        r"(1 - h\lambda)^n = e^{-n h\tilde\lambda}, \qquad \tilde\lambda = -\frac{\ln(1 - h\lambda)}{h} = \lambda + \frac{h\lambda^2}{2} + O(h^2)",
         mode_rate,
         "the logarithm of the n-th of n steps, divided by -nh",
     ),
-    Entry(
-        "eq-gd-acceleration", r"\ddot\theta = -H\,\dot\theta = H\nabla E", start_of_flow, ITERATES
-    ),
+    Entry("eq-gd-acceleration", start_of_flow, ITERATES),
     Entry(
         "eq-gd-local-error",
-        r"\theta^{(1)} - \theta(h) = -\frac{h^2}{2}\,H\nabla E + O(h^3)",
         start_of_flow,
         ITERATES,
     ),
     Entry(
         "eq-gd-geometric-sum",
-        r"\sum_{i=0}^{n-1} (1 + hL)^i = \frac{(1 + hL)^n - 1}{hL}",
         geometric,
         "the sum, term by term",
     ),
     Entry(
         "eq-gd-error-direction",
-        r"\theta^{(n)} - \theta(t_n) = h\,w(t_n) + O(h^2)",
         mode_deviation,
         "one mode at a fixed time t = nh as a function of h; w is SymPy's solution of the first variation's equation",
     ),
     Entry(
         "eq-gd-first-variation",
-        r"\dot w = -Hw - \frac{1}{2}\,H\nabla E",
         first_variation,
         "the two leading coefficients in n of exact iterates on a random cubic loss; both sides as series in t, three coefficients",
     ),
     Entry(
         "eq-gd-mode-deviation",
-        r"w(t) = -\frac{1}{2}\,\lambda^2\,t\,e^{-t\lambda}\,\theta^{(0)}",
         mode_limit,
         "the limit of (iterate - flow)/h as h goes to 0 at a fixed time",
     ),
-    Entry("eq-gd-valley", r"E(a, b) = \frac{1}{2}\,r^2, \qquad r = c - k\,ab", valley, VALLEY),
+    Entry("eq-gd-valley", valley, VALLEY),
     Entry(
         "eq-gd-valley-gradient",
-        r"\partial_a E = -k\,r\,b, \qquad \partial_b E = -k\,r\,a",
         valley,
         VALLEY,
     ),
     Entry(
         "eq-gd-flow-keeps-imbalance",
-        r"\frac{d}{dt}\left(a^2 - b^2\right) = 2a\,\dot a - 2b\,\dot b = 0",
         valley,
         VALLEY,
     ),
     Entry(
         "eq-gd-steps-lose-imbalance",
-        r"a'^2 - b'^2 = \left(a^2 - b^2\right)\left(1 - h^2 k^2 r^2\right)",
         valley,
         VALLEY,
     ),

@@ -313,68 +313,35 @@ def examples_in_batches(rng):
 EVERY = "The left side runs the algorithm on polynomials in h through"
 
 ENTRIES = (
-    Entry("eq-mb-two-orders", r"""
-\begin{aligned}
-\theta_{01} &= \theta - h(\nabla E_0 + \nabla E_1) + h^2 H_1\nabla E_0 + O(h^3), \\
-\theta_{10} &= \theta - h(\nabla E_0 + \nabla E_1) + h^2 H_0\nabla E_1 + O(h^3)
-\end{aligned}""", two_batches, "The left sides run the algorithm for two steps."),
-    Entry("eq-mb-commutator", r"""
-\frac{\theta_{01} - \theta_{10}}{2} = \frac{h^2}{2}\left(H_1\nabla E_0 - H_0\nabla E_1\right) + O(h^3)""",
+    Entry("eq-mb-two-orders", two_batches, "The left sides run the algorithm for two steps."),
+    Entry("eq-mb-commutator",
           two_batches, "The left side runs the algorithm for two steps, in both orders."),
-    Entry("eq-mb-two-mean", r"""
-\begin{aligned}
-\frac{\theta_{01} + \theta_{10}}{2} = \theta - 2h\nabla E &+ 2h^2 H\nabla E \\
-&- \frac{h^2}{2}\left(H_0\nabla E_0 + H_1\nabla E_1\right) + O(h^3)
-\end{aligned}""", two_batches, "The left side runs the algorithm for two steps, in both orders."),
-    Entry("eq-mb-epoch", r"""
-\begin{aligned}
-\theta^{(m)} = \theta &- h\sum_{i=0}^{m-1}\nabla E_i \\
-&+ h^2\sum_{i=1}^{m-1}\sum_{j=0}^{i-1} H_i\nabla E_j + O(h^3)
-\end{aligned}""", epoch, "The left side runs the algorithm for one epoch."),
-    Entry("eq-mb-mean-once", r"""
-\begin{aligned}
-\langle\theta^{(m)}\rangle_{\mathrm{once}} = \theta &- mh\nabla E \\
-&+ \frac{h^2}{2}\left(m^2 H\nabla E - \sum_{k=0}^{m-1} H_k\nabla E_k\right) + O(h^3)
-\end{aligned}""", epoch, f"{EVERY} every order."),
-    Entry("eq-mb-mean-repl", r"""
-\langle\theta^{(m)}\rangle_{\mathrm{repl}} = \theta - mh\nabla E + \frac{m(m-1)}{2}\,h^2 H\nabla E + O(h^3)""",
+    Entry("eq-mb-two-mean", two_batches, "The left side runs the algorithm for two steps, in both orders."),
+    Entry("eq-mb-epoch", epoch, "The left side runs the algorithm for one epoch."),
+    Entry("eq-mb-mean-once", epoch, f"{EVERY} every order."),
+    Entry("eq-mb-mean-repl",
           epoch, f"{EVERY} every sequence."),
-    Entry("eq-mb-reshuffled", r"\tilde E_{\mathrm{once}} = E + \frac{h}{4m}\sum_{k=0}^{m-1}\lVert\nabla E_k\rVert^2",
+    Entry("eq-mb-reshuffled",
           modified_losses, "The left side integrates, along a ray, the field whose flow ends at the mean over every order."),
-    Entry("eq-mb-replacement", r"\tilde E_{\mathrm{repl}} = E + \frac{h}{4}\lVert\nabla E\rVert^2",
+    Entry("eq-mb-replacement",
           modified_losses, "The left side integrates, along a ray, the field whose flow ends at the mean over every sequence."),
-    Entry("eq-mb-step", r"\dot\theta = -\nabla E_k - \frac{h}{2} H_k\nabla E_k", single_step,
+    Entry("eq-mb-step", single_step,
           "The left side is the engine's piece of one step in an irregular sequence of batches."),
-    Entry("eq-mb-variance", r"""
-\Gamma = \frac{1}{m}\sum_{k=0}^{m-1}{\lVert\nabla E_k - \nabla E\rVert}^2 = \frac{1}{m}\sum_{k=0}^{m-1}\lVert\nabla E_k\rVert^2 - \lVert\nabla E\rVert^2""",
+    Entry("eq-mb-variance",
           epoch, "The left side is found from the differences of all pairs."),
-    Entry("eq-mb-anticorrelated", r"\langle H_i\nabla E_j\rangle_{\mathrm{once}} = H\nabla E - \frac{1}{2(m-1)}\nabla\Gamma",
+    Entry("eq-mb-anticorrelated",
           epoch, "The left side lists every order; the right differentiates the variance found from pairs."),
-    Entry("eq-mb-order-field", r"""
-\begin{aligned}
-f_1 = -\frac{1}{2m}\sum_{k=0}^{m-1} H_k\nabla E_k
-&+ \frac{1}{2m}\sum_{i=1}^{m-1}\sum_{j=0}^{i-1}\left(H_i\nabla E_j - H_j\nabla E_i\right)
-\end{aligned}""", epoch, "The left side is the field whose flow ends where the algorithm's run through this order does."),
-    Entry("eq-mb-imbalance-step", r"a'^2 - b'^2 = (a^2 - b^2)(1 - h^2k^2r_i^2)",
+    Entry("eq-mb-order-field", epoch, "The left side is the field whose flow ends where the algorithm's run through this order does."),
+    Entry("eq-mb-imbalance-step",
           disagreeing, "The left side runs the algorithm for one step on one batch."),
-    Entry("eq-mb-imbalance-rate", r"\frac{d}{dt}(a^2 - b^2) = -h\,k^2\left(r^2 + \sigma^2\right)(a^2 - b^2)",
+    Entry("eq-mb-imbalance-rate",
           disagreeing, "The left side is the derivative along the field whose flow ends at the mean over every order."),
-    Entry("eq-mb-mean-imbalance", r"""
-\langle a\rangle^2 - \langle b\rangle^2 = \langle a^2 - b^2\rangle - \operatorname{var}a + \operatorname{var}b""",
+    Entry("eq-mb-mean-imbalance",
           cloud_of_points, "Five random points; their variances from the differences of all pairs."),
-    Entry("eq-mb-cancel", r"""
-\begin{aligned}
-\langle a^2 - b^2\rangle_{\mathrm{repl}} &= (a^2 - b^2)(1 - m\,h^2k^2\sigma^2) + O(h^4), \\
-(\operatorname{var}b - \operatorname{var}a)_{\mathrm{repl}} &= (a^2 - b^2)\,m\,h^2k^2\sigma^2 + O(h^3)
-\end{aligned}""", on_the_valley, "The left sides run the algorithm through every sequence from a point of the valley."),
-    Entry("eq-mb-spread", r"""
-\langle\lVert\theta^{(m)} - \langle\theta^{(m)}\rangle\rVert^2\rangle_{\mathrm{repl}} = m\,h^2\,\Gamma + O(h^3)""",
+    Entry("eq-mb-cancel", on_the_valley, "The left sides run the algorithm through every sequence from a point of the valley."),
+    Entry("eq-mb-spread",
           epoch, f"{EVERY} every sequence."),
-    Entry("eq-mb-mean-spread", r"""
-\begin{aligned}
-\dot x &= -\nabla E - \frac{h}{4}\nabla\lVert\nabla E\rVert^2 - \frac{1}{2}\nabla^3E[Q] + O(h^2), \\
-\dot Q &= -HQ - QH + hS + O(h^2)
-\end{aligned}""", cloud_in_motion, "The left sides move a cloud of four points by a step on every batch."),
-    Entry("eq-mb-batch-size", r"\langle\Gamma\rangle = \frac{m-1}{N-1}\,\Gamma_1", examples_in_batches,
+    Entry("eq-mb-mean-spread", cloud_in_motion, "The left sides move a cloud of four points by a step on every batch."),
+    Entry("eq-mb-batch-size", examples_in_batches,
           "The left side lists every way of cutting four examples into two batches."),
 )  # fmt: skip

@@ -101,21 +101,21 @@ def mirror(rng):
 
 
 def resolvent(rng):
-    """On g = exp(D t) at t = 0 the derivative D is a number, and the average is a geometric series that SymPy sums."""
-    beta, number = decay(rng), ratio(rng)
+    """On g = c exp(D t) at t = 0 the derivative D is a number, and the average is a geometric series that SymPy sums."""
+    beta, number, g = decay(rng), ratio(rng), ratio(rng, denominator=5)
     i, q = sp.symbols("i q", positive=True)
     (total, _), *_ = sp.summation(q**i, (i, 0, sp.oo)).args
-    average = (1 - beta) * total.subs(q, beta * sp.exp(-h * number))
+    average = (1 - beta) * g * total.subs(q, beta * sp.exp(-h * number))
     return {
         r"\beta": beta,
         "h": h,
         "D": number,
         "e": sp.E,
-        "g": sp.Integer(1),
+        "g": g,
         "m": average,
-        "Dg": number,
-        "D^2g": number**2,
-        "D^3g": number**3,
+        "Dg": number * g,
+        "D^2g": number**2 * g,
+        "D^3g": number**3 * g,
     }
 
 
@@ -296,108 +296,76 @@ EIGENVALUES = (
 ENTRIES = (
     Entry(
         "eq-mem-unrolled",
-        r"\theta^{(n+1)} - \theta^{(n)} = -h\sum_{k=0}^{n} \beta^{n-k} g^{(k)} = -\frac{h}{1-\beta}\, m^{(n)}",
         unrolled,
         "the recursion with the last step, run on random gradients, and the library's running average of them",
         {"n": (0, 1, 4)},
     ),
     Entry(
         "eq-mem-lag",
-        r"""
-\mathrm{lag} = \frac{\beta}{1-\beta}, \quad
-\mathrm{lag}(n) = \frac{\beta}{1-\beta} - \frac{(n+1)\,\beta^{n+1}}{1-\beta^{n+1}}""",
         lags,
         "the mean of the geometric distribution from its generating function; finite weights summed",
         {"n": (0, 1, 4)},
     ),
     Entry(
         "eq-mem-mirror",
-        r"m(t) = g(t) - h\,\mathrm{lag}\,\dot g(t) + O(h^2)",
         mirror,
         "the average of a random cubic in t, power by power, with moments from the generating function",
     ),
     Entry(
         "eq-mem-map",
-        r"""
-\theta^{(n+1)} - \theta^{(n)} = -h_e\nabla E - \frac{h_e^2}{2}\,\mathrm{lag}\,\nabla\lVert\nabla E\rVert^2 + O(h^3)""",
         memoryless_map,
         "the flow of " + ENGINE + " for a time h, by Taylor's formula",
     ),
     Entry(
         "eq-mem-two-parts",
-        r"""
-\begin{aligned}
-\tilde E &= E + \frac{h\beta}{2(1-\beta)^2}\lVert\nabla E\rVert^2 + \frac{h}{4(1-\beta)}\lVert\nabla E\rVert^2 \\
-\tilde E &= E + \frac{h_e}{4}\,K\,\lVert\nabla E\rVert^2
-\end{aligned}""",
         modified_loss,
         ENGINE + ", slowed by 1 - beta and integrated along a ray from a critical point",
     ),
     Entry(
         "eq-mem-constants",
-        r"""
-K = 1 + 2\,\mathrm{lag} = \frac{1+\beta}{1-\beta}, \quad
-K_{\mathrm{N}} = 1 + 2\beta\,\mathrm{lag} = \frac{1-\beta+2\beta^2}{1-\beta}""",
         constants,
         "the engine's second term of each method on a parabola, in units of its first term squared",
     ),
     Entry(
         "eq-mem-resolvent",
-        r"""
-\begin{aligned}
-m &= \frac{1-\beta}{1 - \beta\,{e^{-hD}}}\,g = g - \frac{\beta}{1-\beta}\,hDg \\
-&+ \frac{\beta(1+\beta)}{2(1-\beta)^2}\,h^2D^2g - \frac{\beta(1+4\beta+\beta^2)}{6(1-\beta)^3}\,h^3D^3g + O(h^4)
-\end{aligned}""",
         resolvent,
         "the average of g = exp(D t), a geometric series summed by SymPy",
     ),
     Entry(
         "eq-mem-field",
-        r"""
-\begin{aligned}
-\dot\theta = &-\frac{1}{1-\beta}\nabla E - h\,\frac{1+\beta}{2(1-\beta)^3}\,H\nabla E \\
-&- h^2\,\frac{1+4\beta+\beta^2}{3(1-\beta)^5}\,H^2\nabla E \\
-&- h^2\,\frac{1+10\beta+\beta^2}{12(1-\beta)^5}\,\nabla^3E[\nabla E,\nabla E] + O(h^3)
-\end{aligned}""",
         field,
         ENGINE,
     ),
     Entry(
         "eq-mem-exact-law",
-        r"B_{n+1} - B_n = Q_n + 2\sum_{i=1}^{n} \beta^i Q_{n-i}",
         exact_law,
         "four exact steps of the library's heavy ball on a random polynomial of ab",
         {"n": (0, 1, 3)},
     ),
     Entry(
         "eq-mem-flow-law",
-        r"\frac{d}{dt}(a^2-b^2) = -\frac{h(1+\beta)}{(1-\beta)^3}\,k^2r^2(a^2-b^2)",
         flow_law,
         "the derivative of the imbalance along the engine's two terms on the bilinear model",
     ),
     Entry(
         "eq-mem-layer",
-        r"\theta^{(n)} = \theta(t_n) + h\,\frac{\beta(1-\beta^n)}{(1-\beta)^2}\,\nabla E + O(h^2)",
         layer,
         "exact steps of the library's heavy ball from rest, in powers of h, against the flow of the engine's two terms",
         {"n": (0, 1, 4)},
     ),
-    Entry("eq-mem-roots", r"z^2 - (1+\beta-h\lambda)\,z + \beta = 0", roots, EIGENVALUES),
+    Entry("eq-mem-roots", roots, EIGENVALUES),
     Entry(
         "eq-mem-ringing",
-        r"(z_+ - z_-)^2 = \left(h\lambda - (1-\sqrt\beta)^2\right)\left(h\lambda - (1+\sqrt\beta)^2\right)",
         roots,
         EIGENVALUES,
     ),
     Entry(
         "eq-mem-slow-rate",
-        r"-\frac{d}{dx}\ln z_+ = \frac{1}{\sqrt{1 - 2Kx + x^2}}",
         slow_rate,
         EIGENVALUES + "; the logarithm is differentiated by SymPy",
     ),
     Entry(
         "eq-mem-legendre",
-        r"-\ln z_+ = x + \frac{K}{2}x^2 + \frac{3K^2-1}{6}x^3 + O(h^4)",
         legendre,
         EIGENVALUES,
     ),

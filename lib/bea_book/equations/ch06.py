@@ -260,146 +260,105 @@ ALONG = "the running average of a random loss's squared gradient along the line 
 ENTRIES = (
     Entry(
         "eq-rms-algorithm",
-        r"""
-\begin{aligned}
-v_j^{(n)} &= \rho\, {v_j^{(n-1)}} + (1-\rho) \left(\partial_j E(\theta^{(n)})\right)^2, \\
-\theta_j^{(n+1)} &= \theta_j^{(n)} - h\, \frac{\partial_j E(\theta^{(n)})}{\sqrt{v_j^{(n)} + \varepsilon}}
-\end{aligned}""",
         one_step,
         "bea.rmsprop itself, on exact numbers",
         {"j": (1, 2), "n": (1, 2)},
     ),
     Entry(
         "eq-rms-sign-rate",
-        r"""
-\dot E = \sum_{j=1}^{d} \partial_j E\, \dot\theta_j = -\sum_{j=1}^{d} \lvert\partial_j E\rvert = -\lVert\nabla E\rVert_1""",
         sign_flow,
         "the engine's leading term without memory and epsilon, times the gradient",
     ),
     Entry(
         "eq-rms-lag",
-        r"""
-\mathrm{lag}_\rho(n) = \sum_{k=0}^{n} (n-k)\, u_k^{(n)} = \frac{\rho}{1-\rho} - \frac{(n+1)\,\rho^{n+1}}{1-\rho^{n+1}}""",
         weights_and_lags,
         "weights from impulses through the running average, summed",
         {"n": (0, 1, 4)},
     ),
     Entry(
         "eq-rms-weights",
-        r"u_k^{(n)} = \frac{(1-\rho)\,\rho^{n-k}}{1-\rho^{n+1}}",
         weights_and_lags,
         "impulses through the running average",
         {"n": (4,), "k": (0, 1, 4)},
     ),
     Entry(
         "eq-rms-parabola",
-        r"\frac{x}{\sqrt{\hat v}} = 1 - \frac{h\, \mathrm{lag}_\rho(n)}{x} + O(h^2)",
         parabola,
         "the running average of squares along the last steps, exactly in h",
     ),
     Entry(
         "eq-rms-mirror",
-        r"""
-\hat v_j = (\partial_j E)^2 + 2h\, \mathrm{lag}_\rho(n)\, \partial_j E \sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{R_i} + O(h^2)""",
         full_batch(),
         ALONG,
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-one-norm",
-        r"""
-\sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{\sqrt{(\partial_i E)^2 + \varepsilon}} = \partial_j \lVert\nabla E\rVert_{1,\varepsilon}""",
         full_batch(),
         "the perturbed one-norm of a random loss's gradient, differentiated",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-expanded",
-        r"""
-\frac{\partial_j E}{\sqrt{\hat v_j + \varepsilon}} = \frac{\partial_j E}{R_j}
-- h\, \mathrm{lag}_\rho(n)\, \frac{(\partial_j E)^2}{R_j^3}\, \partial_j \lVert\nabla E\rVert_{1,\varepsilon} + O(h^2)""",
         full_batch(),
         ALONG,
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-half-step",
-        r"\frac{h}{2} (f_0' f_0)_j = \frac{h}{2}\, \frac{\varepsilon}{R_j^3}\, \partial_j \lVert\nabla E\rVert_{1,\varepsilon}",
         full_batch(),
         "the Jacobian of f_0 of a random loss, times f_0",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-equation",
-        r"""
-\begin{aligned}
-\dot\theta_j &= -\frac{\partial_j E + \mathrm{bias}_j}{\sqrt{(\partial_j E)^2 + \varepsilon}}, \\
-\mathrm{bias}_j &= \frac{h}{2} \left\{ 1 - C_\rho(n) + C_\rho(n)\, \frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} \right\} \partial_j \lVert\nabla E\rVert_{1,\varepsilon}
-\end{aligned}""",
         full_batch(),
         RUN,
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-constant",
-        r"""
-C_\rho(n) = 1 + 2\, \mathrm{lag}_\rho(n) = \frac{1+\rho}{1-\rho} - \frac{2(n+1)\,\rho^{n+1}}{1-\rho^{n+1}}""",
         weights_and_lags,
         "the engine's piece n of bias-corrected RMSProp without epsilon on a parabola",
         {"n": (0, 1, 4)},
     ),
     Entry(
         "eq-rms-stationary",
-        r"""
-\mathrm{bias}_j = \frac{h}{2} \left\{ 1 - \frac{1+\rho}{1-\rho} + \frac{1+\rho}{1-\rho} \cdot \frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} \right\}
-\partial_j \lVert\nabla E\rVert_{1,\varepsilon}""",
         full_batch(None),
         "the engine's steady-state terms on a random loss",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-small-epsilon",
-        r"""
-\dot\theta_j = -\frac{\partial_j E - h\, \mathrm{lag}_\rho(n)\, \partial_j \lVert\nabla E\rVert_1}{\lvert\partial_j E\rvert}""",
         without_epsilon,
         RUN + ", with epsilon = 0",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-large-epsilon",
-        r"\partial_j \tilde E = \partial_j E + \frac{h}{4\sqrt{\varepsilon}}\, \partial_j \lVert\nabla E\rVert^2",
         large_epsilon,
         "the limits, as epsilon grows, of the engine's scaled terms on a random loss",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-sign-change",
-        r"\frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} = 1 - \frac{1}{C_\rho}",
         sign_change,
         "the root in epsilon of the engine's second term on a parabola",
     ),
     Entry(
         "eq-rms-outside",
-        r"""
-\begin{aligned}
-\dot\theta_j &= -\frac{\partial_j E}{R_j} - \frac{h}{2R_j} \left(1 - C_\rho(n)\, \frac{\lvert\partial_j E\rvert}{R_j}\right) \partial_j N, \\
-N &= \sum_{i=1}^{d} \bigl(\lvert\partial_i E\rvert - \varepsilon \ln(\lvert\partial_i E\rvert + \varepsilon)\bigr)
-\end{aligned}""",
         outside,
         RUN + ", with epsilon outside the root",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-first-steps",
-        r"\theta_1^{(n)} - \theta_1^{(n+1)} = \frac{h}{\sqrt{1-\rho^{n+1}}}",
         first_steps,
         "bea.rmsprop without bias correction, run on a linear loss",
         {"n": (0, 1, 3)},
     ),
     Entry(
         "eq-rms-imbalance",
-        r"""
-\dot\delta = -\frac{h}{2} \left(1 - C_\rho(n)\right) \frac{\delta}{a b} = h\, \mathrm{lag}_\rho(n)\, \frac{\delta}{a b}""",
         imbalance,
         "the engine's piece n on the bilinear model without epsilon",
     ),

@@ -18,7 +18,7 @@ from bea.optimizers import adam, heavy_ball
 from bea_book.equations.instances import polynomial_loss, random_point, ratio
 from bea_book.ledger import Entry, h
 
-DIGITS = 60
+DIGITS = 200
 T = sp.Symbol("t")
 
 # --- the algorithm on polynomials in h ---------------------------------------------------------------------------------
@@ -223,14 +223,14 @@ def mirror(rng):
 
 
 def resolvent(rng):
-    """The average of g = exp(t) over an infinite past, at t = 0."""
-    beta = ratio(rng, 2, 9, 10)
+    """The average of g = c exp(t) over an infinite past, at t = 0."""
+    beta, g = ratio(rng, 2, 9, 10), ratio(rng)
     return {
         r"\beta": beta,
         "e^{-hD}": sp.exp(-h),
-        "g": sp.Integer(1),
-        r"\dot g": sp.Integer(1),
-        r"\ddot g": sp.Integer(1),
+        "g": g,
+        r"\dot g": g,
+        r"\ddot g": g,
         "h": h,
     }
 
@@ -340,171 +340,111 @@ from_start = full_batch(n=2)
 ENTRIES = (
     Entry(
         "eq-adam-algorithm",
-        r"""
-\begin{aligned}
-m_j^{(n)} &= \beta\, {m_j^{(n-1)}} + (1-\beta)\, \partial_j E_n(\theta^{(n)}), \quad
-& \hat m_j^{(n)} &= \frac{m_j^{(n)}}{1-\beta^{n+1}}, \\
-v_j^{(n)} &= \rho\, {v_j^{(n-1)}} + (1-\rho) \left(\partial_j E_n(\theta^{(n)})\right)^2, \quad
-& \hat v_j^{(n)} &= \frac{v_j^{(n)}}{1-\rho^{n+1}}, \\
-\theta_j^{(n+1)} &= \theta_j^{(n)} - h\, \frac{\hat m_j^{(n)}}{\sqrt{\hat v_j^{(n)} + \varepsilon}}
-\end{aligned}""",
         one_step,
         "bea.adam itself, on exact numbers",
         {"j": (1, 2), "n": (1, 2)},
     ),
     Entry(
         "eq-adam-weights",
-        r"""
-\hat m^{(n)} = \frac{1-\beta}{1-\beta^{n+1}} \sum_{k=0}^{n} \beta^{n-k} g^{(k)} = \sum_{k=0}^{n} w_k^{(n)} g^{(k)}""",
         weights_and_lags,
         "the running average of random values, and of impulses",
         {"n": (0, 1, 4)},
     ),
     Entry(
         "eq-adam-lag",
-        r"""
-\mathrm{lag}_\beta(n) = \sum_{k=0}^{n} (n-k)\, w_k^{(n)} = \frac{\beta}{1-\beta} - \frac{(n+1)\,\beta^{n+1}}{1-\beta^{n+1}}""",
         weights_and_lags,
         "weights from impulses through the running average, summed",
         {"n": (0, 1, 4)},
     ),
     Entry(
         "eq-adam-mirror",
-        r"\hat m(t_n) = g(t_n) - h\, \mathrm{lag}_\beta(n)\, \dot g(t_n) + O(h^2)",
         mirror,
         "the running average of a random cubic in t",
     ),
     Entry(
         "eq-adam-resolvent",
-        r"""
-\frac{1-\beta}{1 - \beta\, {e^{-hD}}}\, g
-= g - \frac{\beta}{1-\beta}\, h \dot g + \frac{\beta(1+\beta)}{2(1-\beta)^2}\, h^2 \ddot g + O(h^3)""",
         resolvent,
         "the exponential g = exp(t), on which D is 1",
     ),
     Entry(
         "eq-adam-mirrors",
-        r"""
-\begin{aligned}
-\hat m_j &= \partial_j E + h\, \mathrm{lag}_\beta(n) \sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{R_i} + O(h^2), \\
-\hat v_j &= (\partial_j E)^2 + 2h\, \mathrm{lag}_\rho(n)\, \partial_j E \sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{R_i} + O(h^2)
-\end{aligned}""",
         from_start,
         ALONG,
         {"j": (1, 2)},
     ),
     Entry(
         "eq-adam-one-norm",
-        r"""
-\sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{\sqrt{(\partial_i E)^2 + \varepsilon}} = \partial_j \lVert\nabla E\rVert_{1,\varepsilon}""",
         from_start,
         "the one-norm of a random loss's gradient, differentiated",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-adam-expanded",
-        r"""
-\begin{aligned}
-\frac{\hat m_j}{\sqrt{\hat v_j + \varepsilon}} = \frac{\partial_j E}{R_j}
-&+ \frac{h}{R_j} \left(\mathrm{lag}_\beta(n) - \mathrm{lag}_\rho(n)\, \frac{(\partial_j E)^2}{R_j^2}\right) \partial_j \lVert\nabla E\rVert_{1,\varepsilon} \\
-&+ O(h^2)
-\end{aligned}""",
         from_start,
         ALONG,
         {"j": (1, 2)},
     ),
     Entry(
         "eq-adam-half-step",
-        r"\frac{h}{2} (f_0' f_0)_j = \frac{h}{2}\, \frac{\varepsilon}{R_j^3}\, \partial_j \lVert\nabla E\rVert_{1,\varepsilon}",
         from_start,
         "the Jacobian of f_0 of a random loss, times f_0",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-adam-constants",
-        r"""
-C_\beta(n) = 1 + 2\, \mathrm{lag}_\beta(n) = \frac{1+\beta}{1-\beta} - \frac{2(n+1)\,\beta^{n+1}}{1-\beta^{n+1}}""",
         weights_and_lags,
         "the engine's piece n of a bias-corrected mean gradient on a parabola",
         {"n": (0, 1, 4)},
     ),
     Entry(
         "eq-adam-full-batch",
-        r"""
-\begin{aligned}
-\dot\theta_j &= -\frac{\partial_j E + \mathrm{bias}_j}{\sqrt{(\partial_j E)^2 + \varepsilon}}, \\
-\mathrm{bias}_j &= \frac{h}{2} \left\{ C_\beta(n) - C_\rho(n) + C_\rho(n)\, \frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} \right\} \partial_j \lVert\nabla E\rVert_{1,\varepsilon}
-\end{aligned}""",
         from_start,
         RUN,
         {"j": (1, 2)},
     ),
     Entry(
         "eq-adam-stationary",
-        r"""
-\mathrm{bias}_j = \frac{h}{2} \left\{ \frac{1+\beta}{1-\beta} - \frac{1+\rho}{1-\rho} + \frac{1+\rho}{1-\rho} \cdot \frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} \right\}
-\partial_j \lVert\nabla E\rVert_{1,\varepsilon}""",
         full_batch(),
         "the engine's steady-state terms on a random loss",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-adam-sign-change",
-        r"\frac{\varepsilon}{(\partial_j E)^2} = \frac{C_\rho}{C_\beta} - 1",
         sign_change,
         "the root in epsilon of the engine's second term on a parabola",
     ),
     Entry(
         "eq-adam-theorem-averages",
-        r"""
-M_j^{(n)} = \sum_{k=0}^{n} w_k^{(n)}\, \partial_j E_k, \quad
-R_j^{(n)} = \sqrt{\sum_{k=0}^{n} u_k^{(n)} \left(\partial_j E_k\right)^2 + \varepsilon}""",
         theorem(True),
         "Adam's running averages at one point",
         {"j": (1, 2), "n": (0, 1, 3)},
     ),
     Entry(
         "eq-adam-theorem-memory",
-        r"""
-\begin{aligned}
-L_j^{(n)} &= \sum_{k=0}^{n} w_k^{(n)} \sum_{i=1}^{d} \partial_{ij} E_k \sum_{l=k}^{n-1} \frac{M_i^{(l)}}{R_i^{(l)}}, \\
-P_j^{(n)} &= \sum_{k=0}^{n} u_k^{(n)}\, \partial_j E_k \sum_{i=1}^{d} \partial_{ij} E_k \sum_{l=k}^{n-1} \frac{M_i^{(l)}}{R_i^{(l)}}
-\end{aligned}""",
         theorem(True),
         "the running averages along Adam's run, differentiated in h (half of it for the squares)",
         {"j": (1, 2), "n": (1, 3)},
     ),
     Entry(
         "eq-adam-theorem-bars",
-        r"""
-\begin{aligned}
-\bar L_j^{(n)} &= \sum_{k=0}^{n} w_k^{(n)} \sum_{i=1}^{d} \partial_{ij} E_k\, \frac{M_i^{(n)}}{R_i^{(n)}}, \\
-\bar P_j^{(n)} &= \sum_{k=0}^{n} u_k^{(n)}\, \partial_j E_k \sum_{i=1}^{d} \partial_{ij} E_k\, \frac{M_i^{(n)}}{R_i^{(n)}}
-\end{aligned}""",
         theorem(True),
         "the running averages at a point moved by the step, differentiated in h (half of it for the squares)",
         {"j": (1, 2), "n": (1, 3)},
     ),
     Entry(
         "eq-adam-theorem",
-        r"""
-\dot\theta_j = -\frac{M_j}{R_j} + h \left[ \frac{M_j \left(2P_j + \bar P_j\right)}{2R_j^3} - \frac{2L_j + \bar L_j}{2R_j} \right]""",
         theorem(True),
         RUN,
         {"j": (1, 2)},
     ),
     Entry(
         "eq-adam-theorem-outside",
-        r"""
-\dot\theta_j = -\frac{M_j}{R_j} + h \left[ \frac{M_j \left(2P_j + \bar P_j\right)}{2\sqrt{V_j}\, R_j^2} - \frac{2L_j + \bar L_j}{2R_j} \right], \quad
-R_j = \sqrt{V_j} + \varepsilon""",
         theorem(False),
         RUN,
         {"j": (1, 2)},
     ),
     Entry(
         "eq-adam-imbalance",
-        r"\dot\delta = -\frac{h}{2} \left(C_\beta(n) - C_\rho(n)\right) \frac{\delta}{a b}",
         imbalance,
         "the engine's piece n on the bilinear model without epsilon",
     ),

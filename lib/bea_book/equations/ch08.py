@@ -173,84 +173,64 @@ def on_the_valley(rng):
 ENTRIES = (
     Entry(
         "eq-regimes-bracket",
-        r"B_j = C_\beta - C_\rho\, \frac{(\partial_j E)^2}{(\partial_j E)^2 + \varepsilon}",
         steady(True),
         "the engine's second term on a random loss, divided by the norm's derivative",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-regimes-boundary",
-        r"\frac{\varepsilon}{(\partial_j E)^2 + \varepsilon} = 1 - \frac{C_\beta}{C_\rho}",
         sign_change,
         "the root in epsilon of the engine's second term on a parabola",
     ),
     Entry(
         "eq-regimes-decays",
-        r"C_\beta - C_\rho = \frac{2(\beta - \rho)}{(1 - \beta)(1 - \rho)}",
         two_constants,
         "the constants from the engine's equation of a damped mean gradient",
     ),
     Entry(
         "eq-regimes-large",
-        r"\tilde E = E + \frac{h}{4\sqrt{\varepsilon}}\, C_\beta\, \lVert\nabla E\rVert^2",
         large_epsilon,
         "the engine's two terms of heavy ball, integrated along a ray",
     ),
     Entry(
         "eq-regimes-rho",
-        r"\rho_* = \frac{u + (2 + u)\,\beta}{2 + u + u\,\beta}",
         balanced_rho,
         "the root in rho of the engine's second term on a parabola",
     ),
     Entry(
         "eq-regimes-threshold",
-        r"g_* = \sqrt{\varepsilon}\, \sqrt{\frac{C_\beta}{C_\rho - C_\beta}}",
         threshold(True),
         "the root in the gradient of the engine's second term on a parabola",
     ),
     Entry(
         "eq-regimes-outside",
-        r"""
-B_j = C_\beta - C_\rho\, \frac{\lvert\partial_j E\rvert}{\lvert\partial_j E\rvert + \varepsilon}, \quad
-g_* = \varepsilon\, \frac{C_\beta}{C_\rho - C_\beta}""",
         threshold(False),
         "the engine's second term with epsilon outside: on a random loss, and its root on a parabola",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-regimes-missing",
-        r"C_\rho - C_\rho(n) = \frac{2(n + 1)}{\rho^{-(n+1)} - 1}",
         filling,
         "the engine's steady state and its piece n of a bias-corrected mean gradient",
         {"n": (0, 1, 4)},
     ),
     Entry(
         "eq-regimes-vote",
-        r"""
-\sum_{j=1}^{d} \partial_j \lVert\nabla E\rVert_{1,\varepsilon}\, \frac{-\mathrm{bias}_j}{R_j}
-= -\frac{h}{2} \sum_{j=1}^{d} \frac{B_j}{R_j} \left(\partial_j \lVert\nabla E\rVert_{1,\varepsilon}\right)^2""",
         vote,
         "the left side is the norm's gradient times the engine's second term",
     ),
     Entry(
         "eq-regimes-drift",
-        r"""
-\dot\delta = \frac{h}{2} \left(C_\beta - C_\rho\right) \left(\frac{\dot b}{b} - \frac{\dot a}{a}\right) + O(h^2)""",
         on_the_valley,
         "the engine's two terms on the bilinear model without epsilon, on both sides",
     ),
     Entry(
         "eq-regimes-readings",
-        r"""
-\lVert\nabla E\rVert_1 = k\,\lvert r\rvert \sqrt{\delta^2 + 4ab}, \quad
-\operatorname{tr}H = k^2 \left(\delta^2 + 2ab\right)""",
         on_the_valley,
         "differentiation of the bilinear model",
     ),
     Entry(
         "eq-regimes-momentum",
-        r"""
-\frac{dD}{dp} = -\frac{h}{\sqrt\varepsilon}\, C_\beta\, k\, r\, \frac{D}{\sqrt{D^2 + 4p^2}} + O(h^2)""",
         on_the_valley,
         "the engine's two terms of heavy ball with the step size h / sqrt(epsilon)",
     ),

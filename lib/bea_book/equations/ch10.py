@@ -107,40 +107,29 @@ def carried(rng):
 ENTRIES = (
     Entry(
         "eq-nets-young",
-        r"\lim_{\rho \to 1} C_\rho(n) = n + 1",
         filling,
         "SymPy's limit of 1 + 2 lag",
     ),
     Entry(
         "eq-nets-field",
-        r"""
-\begin{aligned}
-\dot\theta_j &= -\frac{\partial_j E}{R_j} - \frac{h}{2}\, \frac{B_j(n)}{R_j} \sum_{i=1}^{d} \partial_{ij} E\, \frac{\partial_i E}{R_i}, \\
-B_j(n) &= C_\beta(n) - C_\rho(n)\, \frac{(\partial_j E)^2}{R_j^2}
-\end{aligned}""",
         field,
         "Adam run for n + 1 steps on polynomials in h; the bracket is its second term divided by the norm's derivative",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-nets-terminal",
-        r"""
-\Delta N = \sum_{i=1}^{d} a_i \delta_i, \quad a_j = \partial_j N - \frac{\dot N}{\dot E}\, \partial_j E""",
         terminal,
         "implicit differentiation of two random polynomials on a displaced line",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-nets-adjoint",
-        r"\dot a_i = \sum_{j=1}^{d} \partial_{ij} E\, \frac{\varepsilon}{R_j^3}\, a_j",
         carried,
         "minus the transposed Jacobian of f_0 of a random loss, by differentiation",
         {"i": (1, 2)},
     ),
     Entry(
         "eq-nets-response",
-        r"""
-\dot s = -\frac{h}{2} \sum_{j=1}^{d} \frac{a_j}{R_j}\, B_j(n)\, \partial_j \lVert\nabla E\rVert_{1,\varepsilon}""",
         carried,
         "the product rule, with the Jacobian by differentiation and the push from the engine",
     ),

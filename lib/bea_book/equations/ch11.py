@@ -122,49 +122,41 @@ def match(rng):
 ENTRIES = (
     Entry(
         "eq-gen-test",
-        r"T = 3A^2 + 3B^2 + 2AB",
         student,
         "the mean of a polynomial by the normal distribution's moments",
     ),
     Entry(
         "eq-gen-slope",
-        r"\frac{dT}{d\delta} = \frac{4\left[(3A + B)\,a^2 - (3B + A)\,b^2\right]}{a + b}",
         student,
         "differentiation along the floor b = p / a",
     ),
     Entry(
         "eq-gen-same",
-        r"\nabla\left(E + c\lVert\nabla E\rVert^2\right) = (I + 2cH)\,\nabla E",
         penalized,
         "differentiation of the penalized loss, a random polynomial",
     ),
     Entry(
         "eq-gen-drift",
-        r"\frac{d}{dt}\left(a^2 - b^2\right) = -4c\,k^2 r^2 \left(a^2 - b^2\right)",
         penalized_valley,
         "the gradient of the penalized bilinear model, by differentiation",
     ),
     Entry(
         "eq-gen-gronwall",
-        r"e_N = K h^3 \sum_{n=0}^{N-1} (1 + Lh)^n = \frac{K h^2}{L} \left[(1 + Lh)^N - 1\right]",
         worst_case,
         "the recursion, run on exact numbers",
     ),
     Entry(
         "eq-gen-edge",
-        r"q_{\mathrm{edge}} = \frac{2(1 + \beta)}{1 - \beta} = 2C_\beta",
         mode,
         "the matrix of one step of the optimizer; the constant from the engine",
     ),
     Entry(
         "eq-gen-ring",
-        r"q_{\mathrm{ring}} = \frac{1 - \sqrt\beta}{1 + \sqrt\beta}",
         mode,
         "the smaller root of the discriminant of the same matrix",
     ),
     Entry(
         "eq-gen-match",
-        r"\eta = \frac{h}{\sqrt{\varepsilon}}\, C_\beta",
         match,
         "the quotient of the engine's second terms, integrated along a ray",
     ),

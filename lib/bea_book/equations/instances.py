@@ -8,8 +8,10 @@ __all__ = ["polynomial_loss", "random_point", "ratio"]
 
 
 def ratio(rng, low=1, high=9, denominator=7):
-    """A random rational number between low/denominator and high/denominator."""
-    return sp.Rational(rng.randint(low, high), denominator)
+    """A random rational number between low/denominator and high/denominator, but not one."""
+    return sp.Rational(
+        rng.choice([k for k in range(low, high + 1) if k != denominator]), denominator
+    )
 
 
 def polynomial_loss(rng, dimension=2, degree=4):

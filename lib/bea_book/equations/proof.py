@@ -200,39 +200,29 @@ RUN = "Adam run for n + 1 steps on polynomials in h"
 ENTRIES = (
     Entry(
         "eq-proof-moments",
-        r"\mu_1 = \frac{\beta}{1-\beta}, \quad \mu_2 = \frac{\beta\,(1+\beta)}{(1-\beta)^2}",
         moments_of_the_age,
         "1500 terms of each series",
     ),
     Entry(
         "eq-proof-ages",
-        r"""
-\mu_r(n) = \frac{1-\beta^n}{1-\beta^{n+1}}\, \mu_r(n-1) + \frac{(1-\beta)\,\beta^n}{1-\beta^{n+1}}\, n^r""",
         moments_of_the_age,
         "weights from impulses through the running average, summed",
         {"r": (1, 2), "n": (1, 2, 4)},
     ),
     Entry(
         "eq-proof-delta",
-        r"\Delta U_j = \frac{L_j}{R_j} - \frac{M_j P_j}{R_j^3}",
         one_step,
         RUN,
         {"j": (1, 2)},
     ),
     Entry(
         "eq-proof-field",
-        r"\dot\theta_j = -U_j - h \left( \Delta U_j + \frac{1}{2} \sum_{i=1}^{d} \partial_i U_j\, U_i \right)",
         one_step,
         "the theorem's right side, found by running Adam and Taylor's formula for the flow",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-proof-local",
-        r"""
-\begin{aligned}
-\theta^{(n+1)} &= \theta^{(n)} - h\,U^{(n)}(\theta^{(n)}) - h^2\,\Delta U^{(n)}(\theta^{(n)}) + O(h^3), \\
-\varphi_n(\theta) &= \theta - h\,U^{(n)}(\theta) - h^2\,\Delta U^{(n)}(\theta) + O(h^3)
-\end{aligned}""",
         local,
         "Adam's step after the past that leads here, as series in h; the engine's piece, solved by Taylor's formula; U and its correction are finite sums",
     ),
