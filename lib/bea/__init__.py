@@ -1,28 +1,16 @@
 """Backward error analysis of optimizers: from gradient descent to Adam.
 
-The modules, from the ground up: ``series`` (power series in the step size), ``averages``
-(exponential memory), ``losses``, ``networks``, ``optimizers`` (each once), ``modified`` (the modified equations),
-``trees`` (rooted trees, for linear memory), ``flow`` (runs and flows), ``orders`` (measured slopes),
-``sweep`` (many settings, on many machines),
-``plot`` (one figure style; imported by name, because it brings Matplotlib), ``svg`` and ``explore``
-(figures that move), ``ledger`` and ``equations`` (every labelled equation, checked).
+The modules, from the ground up: ``series`` (power series in the step size), ``program`` (an optimizer
+is a program), ``optimizers`` (each once), ``losses`` and ``problems``, ``lift`` (losses of JAX, PyTorch
+and black boxes), ``modified`` and ``transient`` (the modified equations), ``trace`` (straight-line
+code), ``runs``, ``flows``, ``orders`` (measured slopes), ``trees`` (rooted trees, for linear memory).
 """
 
-from bea.averages import Average, identity, lag, moments, square
-from bea.flow import Divergence, flow, run, walk
-from bea.losses import (
-    Loss,
-    NumericLoss,
-    VectorField,
-    bilinear,
-    logistic_regression,
-    mean,
-    quadratic,
-    rosenbrock,
-)
-from bea.modified import ModifiedEquation, TransientEquation, modified_equation, transient_equation
+from bea.flows import flow
+from bea.lift import black_box, from_jax, from_torch
+from bea.losses import Loss, NumericLoss, VectorField, mean
+from bea.modified import KeptEquation, ModifiedEquation, modified_equation
 from bea.optimizers import (
-    Optimizer,
     adam,
     adamw,
     gradient_descent,
@@ -34,29 +22,38 @@ from bea.optimizers import (
     signum,
 )
 from bea.orders import Study, order_study
+from bea.problems import bilinear, logistic_regression, quadratic, rosenbrock
+from bea.program import Decay, NonNegative, Optimizer, lag, moments, optimizer, weights
+from bea.runs import Divergence, run, walk
 from bea.series import Series, antidifference, taylor
+from bea.transient import TransientEquation, transient_equation
 from bea.trees import elementary_differential, rooted_trees, tree_coefficients
 
 __all__ = [
-    "Average",
+    "Decay",
     "Divergence",
+    "KeptEquation",
     "Loss",
     "ModifiedEquation",
+    "NonNegative",
     "NumericLoss",
     "Optimizer",
     "Series",
     "Study",
     "TransientEquation",
     "VectorField",
+    "__version__",
     "adam",
     "adamw",
     "antidifference",
     "bilinear",
+    "black_box",
     "elementary_differential",
     "flow",
+    "from_jax",
+    "from_torch",
     "gradient_descent",
     "heavy_ball",
-    "identity",
     "lag",
     "lion",
     "logistic_regression",
@@ -65,6 +62,7 @@ __all__ = [
     "moments",
     "nadam",
     "nesterov",
+    "optimizer",
     "order_study",
     "quadratic",
     "rmsprop",
@@ -72,9 +70,18 @@ __all__ = [
     "rosenbrock",
     "run",
     "signum",
-    "square",
     "taylor",
     "transient_equation",
     "tree_coefficients",
     "walk",
+    "weights",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """The version, read from the installed distribution when it is asked for."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("bea-book")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,6 @@
-r"""Modified equations: the differential equation that an optimizer with finite steps really
-follows.
+r"""Modified equations: the differential equation that an optimizer with finite steps really follows.
 
-*Steady state.*  Far from its start the iterates lie on a smooth curve that solves
+*Memory forgotten.*  Long after its start the iterates lie on a smooth curve that solves
 :math:`\dot\theta = f_0(\theta) + h f_1(\theta) + h^2 f_2(\theta) + \dots`.  Writing the curve as
 :math:`\theta(t+sh) = \sum_k h^k P_k(s)` turns "one step along the curve is one step of the
 optimizer",
@@ -9,107 +8,340 @@ optimizer",
 .. math:: \theta(t + (s+1)h) - \theta(t + sh) = -h\,U(s),
 
 into :math:`P_{k+1}(s+1) - P_{k+1}(s) = -[h^k]\,U(s)`: a difference equation for one polynomial
-after another, whose right side needs only the polynomials that are known already.  Then
-:math:`f_k(\theta) = P_{k+1}'(0)`. The same lines give symbolic terms (coefficients: SymPy
+after another, whose right-hand side needs only the polynomials that are known already.  Then
+:math:`f_k(\theta) = P_{k+1}'(0)`.  The same lines give symbolic terms (coefficients: SymPy
 expressions) and numbers (coefficients: arrays).
 
-*From the first step.*  While the memory fills, each step follows an equation of its own: the
-piecewise equation of Cattaneo, Klusowski and Shigida's theorem, here for any optimizer, with or
-without bias correction, and mini-batches.
+*Memory kept.*  If the memory is as long as the descent, hold its times fixed instead of its decays,
+:math:`\beta = e^{-\kappa h}`: then the averages are coordinates of the curve beside
+:math:`\theta`, and the same recursion gives the equation of all of them.
 """
 
-from dataclasses import dataclass, replace
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from math import factorial
 from numbers import Rational
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from bea.averages import normalized, tidy
+from bea._validate import batch_sequence, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.optimizers import Optimizer
-from bea.series import Series, antidifference, whole
+from bea.program import Along, Optimizer, Running, tidy
+from bea.series import Series, antidifference
 
-__all__ = ["ModifiedEquation", "TransientEquation", "modified_equation", "transient_equation"]
+__all__ = ["KeptEquation", "ModifiedEquation", "modified_equation"]
 
 
 @dataclass(frozen=True, eq=False)
 class ModifiedEquation:
-    """The steady-state modified equation of an optimizer on a loss, made by
-    :func:`modified_equation`."""
-
-    optimizer: Optimizer
-    loss: object
-    order: int
-
-    @cached_property
-    def terms(self):
-        r"""The coefficients :math:`(f_0, \dots, f_{p-1})` of :math:`h^0, \dots, h^{p-1}`: SymPy
-        column vectors, in closed form."""
-        start = _symbolic_start(self.optimizer, (self.loss,))
-        curve = _curve(self.optimizer, self.loss, start, self.order)
-        return tuple(_column(p[1]) for p in curve[1:])
-
-    def coefficients(self, theta):
-        r"""The numbers :math:`f_0(\theta), \dots, f_{p-1}(\theta)`, to any order, with no
-        derivative of any field.
-
-        ``theta`` of shape (d,) or (batch, d) gives shape (order, d) or (order, batch, d).  A single
-        point of exact numbers (SymPy's or Python's fractions), with exact hyper-parameters and a
-        symbolic loss, gives exact numbers.
-        """
-        exact = None if self.optimizer.settings else _exact_point(theta, self.loss)
-        if exact is None:
-            curve = _curve(self.optimizer.in_floats(), self.loss, _start(theta, self), self.order)
-        else:
-            curve = _curve(self.optimizer, self.loss, exact, self.order)
-        return np.stack([np.moveaxis(p[1], 0, -1) for p in curve[1:]])
-
-    def field(self, h):
-        r"""The right side :math:`f_0 + h f_1 + \dots + h^{p-1} f_{p-1}` as a NumPy function: theta
-        (d,) or (batch, d) to the same shape.
-
-        Raises ValueError if ``h`` is not positive.
-        """
-        h = step_size(h)
-        return lambda theta: _sum_powers(self.coefficients(theta), h)
-
-    def memory(self, theta0, h):
-        r"""The averages that the optimizer holds just before its step from ``theta0`` if it has
-        always followed this equation.
-
-        A run that starts with them starts on the *slow manifold*: it has no initial layer, and
-        truncations show their order. Returns a tuple with one array per average, in the shape of
-        ``theta0``.
-        """
-        h = step_size(h)
-        optimizer = self.optimizer.in_floats()
-        theta = Series.from_polynomials(
-            _curve(optimizer, self.loss, _start(theta0, self), self.order)[:-1]
-        )
-        return tuple(
-            np.moveaxis(values.at(-1, h), 0, -1)
-            for values in _averages_along(optimizer, self.loss.gradient_code(theta))
-        )
-
-
-def modified_equation(optimizer, loss, order):
-    r"""The modified equation of ``optimizer`` on ``loss``, in steady state, with ``order`` terms.
-
-    With p terms the flow follows the iterates to :math:`O(h^p)` on a fixed time horizon, if the run
-    starts on the slow manifold (:meth:`ModifiedEquation.memory`).  Bias correction plays no part:
-    in steady state it is one.
+    """The steady-state modified equation of an optimizer on a loss, made by :func:`modified_equation`.
 
     Parameters
     ----------
-    optimizer : Optimizer, whose hyper-parameters may be numbers, arrays (batch,) or SymPy symbols
-    loss : Loss, NumericLoss or VectorField
-    order : the number of terms, at least 1
+    optimizer : Optimizer
+    loss : loss
+    order : int
+        The number of terms.
+
+    Examples
+    --------
+    >>> from bea.losses import VectorField
+    >>> from bea.optimizers import gradient_descent
+    >>> y = sp.Symbol("y")
+    >>> equation = modified_equation(gradient_descent(), VectorField((y**2,), (y,)), order=2)
+    >>> equation.field(h=0.5)([1.0]).tolist()
+    [0.5]
+    """
+
+    optimizer: Optimizer
+    loss: Any
+    order: int
+
+    @cached_property
+    def terms(self) -> tuple[sp.Matrix, ...]:
+        r"""The coefficients :math:`(f_0, \dots, f_{p-1})` of :math:`h^0, \dots, h^{p-1}`: SymPy column vectors."""
+        start = symbolic_start(self.optimizer, (self.loss,))
+        found = curve(self.optimizer, self.loss, start, self.order)
+        return tuple(column(p[1]) for p in found[1:])
+
+    def coefficients(self, theta: Any, time: float = 0.0) -> np.ndarray:
+        r"""Return the numbers :math:`f_0(\theta), \dots, f_{p-1}(\theta)`, with no derivative of any field.
+
+        ``theta`` of shape (d,) or (batch, d) gives shape (order, d) or (order, batch, d).  A single
+        point of exact numbers (SymPy's or Python's fractions), with exact hyper-parameters and a
+        symbolic loss, gives exact numbers.  `time` matters to programs that use ``memory.time``.
+        """
+        exact = None if self.optimizer.batch_shape else _exact_point(theta, self.loss)
+        if exact is not None:
+            return np.stack(
+                [p[1] for p in curve(self.optimizer, self.loss, exact, self.order, time)[1:]]
+            )
+        start = with_batch(self.loss.components(theta), numeric(self.optimizer).batch_shape)
+        return np.moveaxis(self._numbers(start, time), 1, -1)
+
+    def _numbers(self, start: np.ndarray, time: float) -> np.ndarray:
+        def terms(optimizer: Optimizer, start: np.ndarray) -> np.ndarray:
+            return np.stack(
+                [p[1] for p in curve(optimizer, self.loss, start, self.order, time)[1:]]
+            )
+
+        return by_columns(terms, numeric(self.optimizer), start, self.__dict__)
+
+    def field(self, h: Any) -> Callable[..., np.ndarray]:
+        r"""Return the right-hand side :math:`f_0 + h f_1 + \dots + h^{p-1} f_{p-1}` as a NumPy function.
+
+        It takes theta, (d,) or (batch, d), and optionally the time, and returns the shape of theta.
+        Raises ValueError if ``h`` is not positive.
+        """
+        h = step_size(h)
+        return lambda theta, time=0.0: sum_powers(self.coefficients(theta, time), h)
+
+    def memory(self, theta0: Any, h: Any) -> tuple[np.ndarray, ...]:
+        r"""Return what the optimizer's memory holds just before its step from ``theta0`` on the slow manifold.
+
+        A run that starts with it has no initial layer, and truncations show their order.  One value
+        for each call of the memory, in the order of the calls, coordinates first.
+        """
+        h = step_size(h)
+        optimizer = numeric(self.optimizer)
+        start = with_batch(self.loss.components(theta0), optimizer.batch_shape)
+        found = curve(optimizer, self.loss, start, self.order)
+        memory = Along(Series.from_polynomials(found[:-1]))
+        update_along(optimizer, self.loss.gradient_code, memory)
+        return tuple(value.at(-1, h) for value in memory.kept)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptEquation:
+    r"""The modified equation in which averages are coordinates, made by :func:`modified_equation`.
+
+    The state z holds :math:`\theta` and, for each average that is kept, its value :math:`m` and, if
+    it is bias-corrected, the weight :math:`p = \beta^n` that it has not gathered yet; coordinates
+    first, one after another.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    losses : tuple of losses
+    order : int
+        The number of terms.
+    kept : tuple of bool, or None
+        Which averages are kept, in the order of the calls; None if all are.
+    batches : sequence of int, or None
+
+    Examples
+    --------
+    >>> from bea.losses import Loss
+    >>> from bea.optimizers import heavy_ball
+    >>> x, beta = sp.symbols("x beta")
+    >>> equation = modified_equation(heavy_ball(beta, damped=True), Loss(x**2 / 2, (x,)), 1, memory="kept")
+    >>> equation.terms[0].T, equation.coordinates
+    (Matrix([[-m_1_1, -kappa_1*(m_1_1 - x)]]), (x, m_1_1))
+    """
+
+    optimizer: Optimizer
+    losses: tuple[Any, ...]
+    order: int
+    kept: tuple[bool, ...] | None = None
+    batches: Any = None
+
+    @property
+    def loss(self) -> Any:
+        """The loss, if there is only one."""
+        return only(self.losses)
+
+    @cached_property
+    def _symbolic(self) -> tuple[tuple[sp.Matrix, ...], tuple[sp.Symbol, ...]]:
+        theta = symbolic_start(self.optimizer, (self.loss,))
+        memory = Running(sp.Symbol("h", positive=True))
+        line = Series.from_polynomials([[theta]])
+        update(self.optimizer, self.loss.gradient_code, line, memory, line)
+        states = []
+        for i, (m, _) in enumerate(memory.new, 1):
+            shape = m.leading.shape
+            names = [f"m_{i}_{j}" for j in range(1, int(np.prod(shape)) + 1)]
+            values = [sp.Symbol(name, real=True) for name in names]
+            states.append(
+                (np.array(values, dtype=object).reshape(shape), np.array(sp.Symbol(f"p_{i}")))
+            )
+        found, layout, _ = self._terms(self.optimizer, self.loss, theta, states, None, 0)
+        names = join([theta, *(states[i][part] for i, part in layout)])
+        return tuple(column(term) for term in found), tuple(names)
+
+    @property
+    def terms(self) -> tuple[sp.Matrix, ...]:
+        """The coefficients of the powers of h: SymPy column vectors in the rates kappa_1, kappa_2, ..."""
+        return self._symbolic[0]
+
+    @property
+    def coordinates(self) -> tuple[sp.Symbol, ...]:
+        """The symbols of the state z, in the order of the entries of :attr:`terms`."""
+        return self._symbolic[1]
+
+    def field(self, h: float, n: int | None = None) -> Callable[..., np.ndarray]:
+        r"""Return the right-hand side as a function of the state z, (D,), and the time.
+
+        With mini-batches, `n` is the step whose mini-batch is used.  With two terms the increment of
+        one step is taken exactly, :math:`F(h) - \tfrac h2 \dot F_0`; the series
+        :math:`F_0 + h(F_1 - \tfrac12 \dot F_0)` has the same order and a larger constant.
+        """
+        h, optimizer = step_size(h), numeric(self.optimizer)
+        loss = self.losses[0 if self.batches is None or n is None else self.batches[n]]
+        layout: list[tuple[int, int]] = []
+        shapes: list[tuple[int, ...]] = []
+
+        def rhs(z: np.ndarray, time: float = 0.0) -> np.ndarray:
+            theta = z[: loss.dimension]
+            if not shapes:
+                first = Running(h)
+                optimizer(theta, loss.gradient_code, first)
+                shapes.extend(np.shape(m) for m, _ in first.new)
+                empty = [(np.zeros(shape), np.zeros(())) for shape in shapes]
+                layout.extend(self._terms(optimizer, loss, theta, empty, h, time, 1)[1])
+            states = [[np.zeros(shape), np.zeros(())] for shape in shapes]
+            end = len(theta)
+            for i, part in layout:
+                shape = shapes[i] if part == 0 else ()
+                begin, end = end, end + int(np.prod(shape))
+                states[i][part] = z[begin:end].reshape(shape)
+            terms, _, turning = self._terms(optimizer, loss, theta, states, h, time)
+            if self.order != 2:
+                return sum_powers(np.stack(terms), h)
+            step = Running(h, [(m, p) for m, p in states], time / h)
+            update = -optimizer(theta, loss.gradient_code, step)
+            moved = [(np.asarray(step.new[i][part]) - states[i][part]) / h for i, part in layout]
+            return join([update, *moved]) - h / 2 * turning
+
+        return rhs
+
+    def state(self, theta: np.ndarray, states: Sequence[tuple[Any, Any]], h: float) -> np.ndarray:
+        """Return the state z from a point and what a run's memory holds there, as (value, weight) pairs."""
+        layout = self._terms(numeric(self.optimizer), self.losses[0], theta, states, h, 0.0, 1)[1]
+        parts = [np.asarray(states[i][part], dtype=float) for i, part in layout]
+        for i, part in layout:
+            if part == 1 and np.any(np.asarray(states[i][part]) == 1):
+                raise ValueError(
+                    "an average that is bias-corrected holds nothing before the first step; start the flow "
+                    "after some steps of the run, for example first=20"
+                )
+        return np.concatenate([theta, *(np.ravel(part) for part in parts)])
+
+    def _terms(
+        self,
+        optimizer: Optimizer,
+        loss: Any,
+        theta: np.ndarray,
+        states: Any,
+        h: Any,
+        time: Any,
+        order: int = 0,
+    ) -> tuple[list[np.ndarray], list[tuple[int, int]], Any]:
+        """Return the terms of the state z; for each average that is kept (call, 0 for value or 1 for weight);
+        and, if there are two terms, the derivative of the first along itself."""
+        curves = [[theta[None]]] + [[np.asarray(part)[None]] for state in states for part in state]
+        for _ in range(order or self.order):
+            series = [Series.from_polynomials(polynomials) for polynomials in curves]
+            memory = _Kept(series[0], list(zip(series[1::2], series[2::2])), self.kept, h, time)
+            step = update_along(optimizer, loss.gradient_code, memory)
+            changes = [-step, *(c for pair in memory.changes for c in pair)]
+            for polynomials, change in zip(curves, changes):
+                if change is None:
+                    polynomials.append(np.array([0 * polynomials[0][0]] * 2))
+                else:
+                    polynomials.append(antidifference(change.coefficients[-1]))
+        layout = [
+            (i, part)
+            for i, pair in enumerate(memory.changes)
+            for part in (0, 1)
+            if pair[part] is not None
+        ]
+        places = [0, *(1 + 2 * i + part for i, part in layout)]
+        terms = [join([curves[c][k][1] for c in places]) for k in range(1, len(curves[0]))]
+        turning = join([changes[c].coefficients[1, 1] for c in places]) if len(terms) == 2 else None
+        return terms, layout, turning
+
+
+class _Kept(Along):
+    """The memory as coordinates of the curve; `changes` collects their increments, divided by h."""
+
+    def __init__(
+        self, like: Series, slots: list[tuple[Series, Series]], kept: Any, h: Any, time: Any
+    ) -> None:
+        super().__init__(like, time)
+        self.slots, self.choice, self.size, self.averages = slots, kept, h, 0
+        self.changes: list[tuple[Series | None, Series | None]] = []
+
+    def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
+        self.averages += 1
+        if self.choice is not None and not self.choice[self.averages - 1]:
+            self.changes.append((None, None))
+            return super().average(x, decay, corrected)
+        m, p = self.slots[len(self.changes)]
+        rate = self._rate(decay)
+        change, fading = rate * (self.series(x) - m), -rate * p
+        self.changes.append((change, fading if corrected else None))
+        m = m + self.h * change
+        return m / (1 - p - self.h * fading) if corrected else m
+
+    def previous(self, x: Any, start: Any = 0.0) -> Series:
+        self.changes.append((None, None))
+        return super().previous(x)
+
+    def _rate(self, decay: Any) -> Series:
+        r"""Return the Series :math:`(1 - e^{-\kappa h})/h` for the decay :math:`e^{-\kappa h}`."""
+        if self.size is None:
+            kappa: Any = sp.Symbol(f"kappa_{self.averages}", positive=True)
+        else:
+            number = decay.at(0, self.size) if isinstance(decay, Series) else decay
+            if not np.all(np.asarray(number) > 0):
+                raise ValueError(
+                    'an average with decay 0 has no memory to keep; choose "forgotten" for it'
+                )
+            kappa = -np.log(number) / self.size
+        one = sp.Integer(1) if self.size is None else 1.0
+        return Series.from_polynomials(
+            [
+                [np.asarray(-((-kappa) ** (k + 1)) * (one / factorial(k + 1)))]
+                for k in range(self.like.terms)
+            ]
+        )
+
+
+def modified_equation(
+    optimizer: Optimizer, loss: Any, order: int, memory: Any = "forgotten", batches: Any = None
+) -> Any:
+    r"""Return the modified equation of `optimizer` on `loss` with `order` terms.
+
+    With p terms the flow follows the iterates to :math:`O(h^p)` on a fixed time horizon.  With the
+    memory forgotten this holds for fixed decays and a run that starts on the slow manifold
+    (:meth:`ModifiedEquation.memory`); bias correction plays no part.  With the memory kept it holds
+    for fixed memory times :math:`-h/\ln\beta`, from the run's own state after any step on.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Hyper-parameters may be numbers, arrays (batch,) or SymPy symbols.
+    loss : Loss, NumericLoss or VectorField; a list of mini-batch losses if the memory is kept
+    order : int
+        The number of terms, at least 1.
+    memory : "forgotten", "kept", or a sequence of these
+        One word for all averages, or one for each, in the order of the calls.
+    batches : sequence of int, optional
+        For several losses, the index of the mini-batch of each step.
+
+    Returns
+    -------
+    ModifiedEquation, or KeptEquation if an average is kept
 
     Raises
     ------
-    TypeError or ValueError
-        If an argument is of the wrong kind, or ``order`` is not a positive whole number.
+    TypeError, ValueError
+        If an argument is of the wrong kind, or `order` is not a positive whole number.
 
     Examples
     --------
@@ -121,356 +353,165 @@ def modified_equation(optimizer, loss, order):
     >>> [f[0] for f in modified_equation(gradient_descent(), VectorField((y**2,), (y,)), order=4).terms]
     [y**2, -y**3, 3*y**4/2, -8*y**5/3]
     """
-    _check(optimizer, order)
-    batches = batch_losses(loss)
-    if len(batches) > 1:
+    check_optimizer(optimizer)
+    order, losses = whole("order, the number of terms,", order, 1), batch_losses(loss)
+    words = (memory,) if isinstance(memory, str) else tuple(memory)
+    if not words or any(word not in ("forgotten", "kept") for word in words):
         raise ValueError(
-            "the steady-state equation takes one loss; use bea.mean for a full batch or transient_equation for mini-batches"
+            f'memory = {memory!r} must be "forgotten" or "kept", or one of these for each average, '
+            "in the order of the calls"
         )
-    return ModifiedEquation(optimizer, batches[0], int(order))
-
-
-@dataclass(frozen=True, eq=False)
-class TransientEquation:
-    """The piecewise equation of an optimizer from its first step on, made by
-    :func:`transient_equation`."""
-
-    optimizer: Optimizer
-    losses: tuple
-    order: int
-    batches: tuple | None
-
-    @property
-    def loss(self):
-        """The loss, if there is only one."""
-        if len(self.losses) > 1:
-            raise ValueError("this equation has several mini-batch losses; see .losses")
-        return self.losses[0]
-
-    def terms(self, n):
-        r"""The coefficients :math:`(f_0^{(n)},)` or :math:`(f_0^{(n)}, f_1^{(n)})` on :math:`[t_n,
-        t_{n+1}]`: SymPy column vectors."""
-        start = _symbolic_start(self.optimizer, self.losses)
-        history = self._history(n)
-        return tuple(_column(f) for f in _piece(self, history, start))
-
-    def field(self, h, n):
-        r"""The right side on :math:`[t_n, t_{n+1}]`, as a NumPy function: theta (d,) or (batch, d)
-        to the same shape."""
-        numeric = replace(self, optimizer=self.optimizer.in_floats())
-        return numeric._field(step_size(h), numeric._history(n))
-
-    def pieces(self, h, steps):
-        """The fields of steps 0, 1, ..., steps - 1, one after another."""
-        h, steps = step_size(h), whole("steps", steps, 0)
-        if steps:
-            self._check_step(steps - 1)
-        numeric = replace(self, optimizer=self.optimizer.in_floats())
-        weights = _History(numeric)
-        for n in range(steps):
-            weights.extend(n)
-            yield numeric._field(h, weights.snapshot())
-
-    def _field(self, h, history):
-        return lambda theta: _sum_powers(
-            np.stack([np.moveaxis(f, 0, -1) for f in _piece(self, history, _start(theta, self))]), h
-        )
-
-    def _history(self, n):
-        self._check_step(n)
-        history = _History(self)
-        for l in range(n + 1):
-            history.extend(l)
-        return history.snapshot()
-
-    def _check_step(self, n):
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-            raise ValueError(f"the step n = {n!r} must be a whole number, 0 or more")
-        if self.batches is not None and n >= len(self.batches):
-            raise ValueError(
-                f"step {n} was asked for, but batches names the mini-batches of {len(self.batches)} steps only"
-            )
-
-
-def transient_equation(optimizer, loss_or_losses, order=2, batches=None):
-    r"""The piecewise modified equation of a run that starts with empty memory: the Adam paper's
-    theorem, for any optimizer here.
-
-    On :math:`[t_n, t_{n+1}]`, with averages and their weights as the optimizer has them at step n
-    (bias-corrected or not),
-
-    .. math:: \dot\theta = -U^{(n)}(\theta) - h\Bigl(\Delta U^{(n)}(\theta) - \tfrac12 \dot
-              U^{(n)}(\theta)\Bigr),
-
-    where :math:`\Delta U^{(n)}` is what the step changes by because step k saw the gradient not at
-    :math:`\theta` but at :math:`\theta + h\sum_{l=k}^{n-1} U^{(l)}(\theta)`, and :math:`\dot
-    U^{(n)}` is the derivative of :math:`U^{(n)}` along :math:`-U^{(n)}`.  The global error is
-    :math:`O(h^{\text{order}})` on a fixed horizon.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-    loss_or_losses : one loss (full batch), or a list of mini-batch losses
-    order : 1 or 2
-    batches : for several losses, the index of the mini-batch of each step
-
-    Raises
-    ------
-    TypeError or ValueError
-        If ``order`` is neither 1 nor 2, or ``batches`` does not fit the losses.
-
-    Examples
-    --------
-    Bias-corrected averages of one loss are the gradient itself at leading order, from the first
-    step on:
-
-    >>> from bea.losses import quadratic
-    >>> from bea.optimizers import adam
-    >>> equation = transient_equation(adam(beta=0.5, rho=0.5, epsilon=0.0), quadratic([1]))
-    >>> equation.field(h=0.1, n=0)([2.0]).tolist()
-    [-1.0]
-    """
-    _check(optimizer, order)
-    if order > 2:
+    if "kept" in words:
+        kept = None if isinstance(memory, str) else tuple(word == "kept" for word in words)
+        if len(losses) == 1 and batches is None:
+            return KeptEquation(optimizer, losses, order, kept)
+        return KeptEquation(optimizer, losses, order, kept, batch_sequence(batches, len(losses)))
+    if len(losses) > 1:
         raise ValueError(
-            f"order = {order} was given; the piecewise equation is known to order 1 or 2 (modified_equation has no such limit)"
+            "the steady-state equation takes one loss; use bea.mean for a full batch, "
+            'bea.transient_equation for mini-batches, or memory="kept"'
         )
-    losses = batch_losses(loss_or_losses)
-    return TransientEquation(optimizer, losses, int(order), batch_sequence(batches, len(losses)))
+    return ModifiedEquation(optimizer, losses[0], order)
 
 
-def batch_sequence(batches, count):
-    """``batches`` as a tuple of indices below ``count``, or None if there is one loss and no need
-    for them; ValueError or TypeError if they are anything else."""
-    if batches is None:
-        if count > 1:
-            raise ValueError(
-                f"{count} mini-batch losses were given without batches; "
-                "give the index of the loss that each step uses"
-            )
-        return None
-    array = np.asarray(batches)
-    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
-        raise TypeError(f"batches must be a non-empty sequence of whole numbers, not {batches!r}")
-    if array.min() < 0 or array.max() >= count:
-        raise ValueError(
-            f"batches must lie in 0..{count - 1} for {count} losses; {array.min()} to {array.max()} were given"
-        )
-    return tuple(array.tolist())
+# --- reading a program along a curve -------------------------------------------------------------
 
 
-def step_size(h):
-    """``h`` as a float, or an array (batch,) of them; ValueError or TypeError if it is not positive
-    and finite."""
-    if type(h) is float and 0 < h < np.inf:  # nearly always; NumPy takes its time over one number
-        return h
-    if isinstance(h, (bool, str)) or isinstance(h, sp.Basic) and not h.is_number:
-        raise TypeError(f"the step size h = {h!r} must be a positive number")
-    try:
-        array = np.asarray(h)
-        if array.dtype.kind not in "iufO" or isinstance(h, np.ma.MaskedArray):
-            raise TypeError(f"{array.dtype} is not a type of real numbers")
-        array = array.astype(float)
-    except (TypeError, ValueError, OverflowError) as problem:
-        raise TypeError(f"the step size h = {h!r} must be a positive number") from problem
-    if array.ndim > 1 or array.size == 0 or not np.all(np.isfinite(array)) or not np.all(array > 0):
-        raise ValueError(f"the step size h = {h!r} must be positive and finite")
-    return array if array.ndim else float(array)
-
-
-# --- steady state -------------------------------------------------------------------------------
-
-
-def _curve(optimizer, loss, start, order):
-    """The polynomials P_0, ..., P_order of the optimizer's smooth curve through ``start``,
-    coordinates first."""
+def curve(
+    optimizer: Optimizer, loss: Any, start: np.ndarray, order: int, time: Any = 0.0
+) -> list[np.ndarray]:
+    """Return the polynomials P_0, ..., P_order of the optimizer's smooth curve through `start`, coordinates first."""
     polynomials = [start[None]]
     for _ in range(order):
-        theta = Series.from_polynomials(polynomials)
-        step = optimizer.step(theta, *_averages_along(optimizer, loss.gradient_code(theta)))
+        memory = Along(Series.from_polynomials(polynomials), time)
+        step = update_along(optimizer, loss.gradient_code, memory)
         polynomials.append(antidifference(-step.coefficients[-1]))
     return polynomials
 
 
-def _averages_along(optimizer, gradient):
-    """The steady-state averages of the optimizer as Series in h, from the gradient along the
-    curve."""
-    return [average.along(average.of(gradient)) for average in optimizer.averages]
+def update_along(optimizer: Optimizer, gradient: Callable[[Any], Any], memory: Along) -> Series:
+    """Return the update of a program along the curve that its memory belongs to."""
+    return update(optimizer, gradient, memory.like, memory, memory.like)
 
 
-# --- from the first step ------------------------------------------------------------------------
+def update(
+    optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, memory: Any, like: Series
+) -> Series:
+    """Run a program on a Series; exact hyper-parameters become constant Series, so that ``**0.5`` stays exact."""
+    one = Series(
+        np.zeros_like(like.coefficients[..., :1].reshape(like.terms, like.terms, -1)[:, :, 0])
+    )
+    values = {
+        n: one + v if isinstance(v, sp.Expr) else v for n, v in optimizer.hyperparameters.items()
+    }
+    step = optimizer.program.__wrapped__(theta, gradient, memory, **values)  # type: ignore[attr-defined]
+    step = step if isinstance(step, Series) else one + step
+    if step.leading.shape != like.leading.shape:
+        raise ValueError(
+            f"{optimizer.name} returned an update of shape {step.leading.shape} for a point of shape "
+            f"{like.leading.shape}; they must be the same"
+        )
+    return step
 
 
-class _History:
-    """The weights with which each mini-batch counts in each average, after steps 0, 1, ..., n.
+# --- shared small parts --------------------------------------------------------------------------
 
-    ``shares[a][l][i]`` is the weight of all gradients of mini-batch i in average a after step l.
+
+def by_columns(
+    evaluate: Callable[[Optimizer, np.ndarray], np.ndarray],
+    optimizer: Optimizer,
+    start: np.ndarray,
+    known: dict,
+) -> np.ndarray:
+    """Evaluate (d, batch) points at once if single columns give the same, else column after column.
+
+    A program that sums over all its numbers would mix the columns of a batch.  The answer of the
+    first comparison is remembered in `known`.
     """
+    if start.ndim == 1:
+        return evaluate(optimizer, start)
 
-    def __init__(self, equation):
-        self.equation = equation
-        self.shares = [[] for _ in equation.optimizer.averages]
-        self.raw = [
-            [0 * (1 - average.decay)] * len(equation.losses)
-            for average in equation.optimizer.averages
-        ]
-        self.steps = 0
-
-    def extend(self, n):
-        batch = 0 if self.equation.batches is None else self.equation.batches[n]
-        for a, average in enumerate(self.equation.optimizer.averages):
-            seen = [
-                average.advance(raw, 1 if i == batch else 0) for i, raw in enumerate(self.raw[a])
-            ]
-            self.raw[a] = seen
-            total = average.correction(n) if self.equation.optimizer.bias_correction else 1
-            self.shares[a].append([normalized(weight, total) for weight in seen])
-        self.steps = n + 1
-
-    def snapshot(self):
-        """What the n-th piece needs: per average its shares at steps 0..n, and the weights of the
-        steps 0..n at step n."""
-        optimizer = self.equation.optimizer
-        batches = (
-            np.zeros(self.steps, dtype=int)
-            if self.equation.batches is None
-            else np.array(self.equation.batches[: self.steps])
-        )
-        return (
-            [np.array(shares) for shares in self.shares],
-            [
-                average.weights(self.steps, optimizer.bias_correction)
-                for average in optimizer.averages
-            ],
-            batches,
+    def alone(j: int) -> np.ndarray:
+        return evaluate(
+            optimizer.configuration(j) if optimizer.batch_shape else optimizer, start[:, j].copy()
         )
 
-
-def _piece(equation, history, start):
-    """The terms f_0 (and f_1) of the n-th piece at ``start`` (coordinates first), from its
-    :class:`_History`."""
-    optimizer, losses = equation.optimizer, equation.losses
-    shares, weights, batches = history
-    gradients = [loss.gradient_code(start) for loss in losses]
-    values = [[average.of(gradient) for gradient in gradients] for average in optimizer.averages]
-    # U^(l) at the present point for all steps l = 0..n, the step on the first axis
-    steps = _steps_at(
-        start,
-        optimizer,
-        [
-            sum(_times(shares[a][:, i], value, start.ndim) for i, value in enumerate(values[a]))
-            for a in range(len(values))
-        ],
-    )
-    f_0 = -steps[-1]
-    if equation.order == 1:
-        return (f_0,)
-    # step k saw the gradient at theta + h * behind[k], with behind[k] = U^(k) + ... + U^(n-1)
-    behind = np.concatenate([np.cumsum(steps[:-1][::-1], axis=0)[::-1], 0 * steps[-1:]])
-    averages = []
-    for a, average in enumerate(optimizer.averages):
-        total = 0
-        for i, loss in enumerate(losses):
-            of_batch = batches == i
-            if not of_batch.any():
-                continue
-            share = shares[a][-1, i]
-            shift = _times(weights[a][of_batch], behind[of_batch], start.ndim).sum(axis=0)
-            # to order h the value is linear in the displacement, so the steps that used this
-            # mini-batch combine into one
-            seen = average.of(
-                loss.gradient_code(Series.from_polynomials([[start], [shift, share * f_0]]))
+    if "mixes" not in known:
+        try:
+            together = evaluate(optimizer, start)
+            single = np.stack([alone(0), alone(-1)], axis=-1)
+            known["mixes"] = not np.allclose(
+                together[..., [0, -1]], single, rtol=1e-9, atol=1e-300, equal_nan=True
             )
-            seen.coefficients[0] = seen.coefficients[0] * share
-            total = total + seen
-        averages.append(total)
-    step = optimizer.step(Series.from_polynomials([[start], [0 * start, f_0]]), *averages)
-    return f_0, antidifference(-step.coefficients[1])[1]
+        except (TypeError, ValueError):
+            known["mixes"] = True
+        if not known["mixes"]:
+            return together
+    if known["mixes"]:
+        return np.stack([alone(j) for j in range(start.shape[1])], axis=-1)
+    return evaluate(optimizer, start)
 
 
-def _steps_at(theta, optimizer, averages):
-    """The step of the optimizer at many times: arrays at once, SymPy objects one after another."""
-    if averages[0].dtype != object:
-        return optimizer.step(theta, *averages)
-    here = Series.from_polynomials([[theta]])
-    return np.stack(
-        [
-            optimizer.step(here, *(Series.from_polynomials([[m]]) for m in at_step)).leading
-            for at_step in zip(*averages)
-        ]
-    )
-
-
-def _times(weights, values, dimensions):
-    """weights (steps, *settings) times values (d, *shape), of ``dimensions`` axes, or (steps, d,
-    *shape): shape (steps, d, *shape)."""
-    fill = (1,) * (dimensions + 1 - weights.ndim)
-    return weights.reshape(len(weights), *fill, *weights.shape[1:]) * values
-
-
-# --- shared small parts -------------------------------------------------------------------------
-
-
-def _check(optimizer, order):
+def check_optimizer(optimizer: Any) -> None:
+    """Raise TypeError if it is not an Optimizer."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
             f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}"
         )
-    if isinstance(order, bool) or not isinstance(order, (int, np.integer)):
-        raise TypeError(f"the order {order!r} must be a whole number")
-    if order < 1:
-        raise ValueError(f"the order {order} must be at least 1: it is the number of terms kept")
 
 
-def _symbolic_start(optimizer, losses):
-    """The coordinates themselves as the point to expand about, if symbolic terms can be had."""
+def numeric(optimizer: Optimizer) -> Optimizer:
+    """Return the optimizer in floats; raise ValueError if it holds symbols."""
+    check_optimizer(optimizer)
+    if optimizer.symbols:
+        raise ValueError(
+            f"{optimizer} holds the symbols {', '.join(sorted(map(str, optimizer.symbols)))}; give them "
+            "numbers to compute"
+        )
+    return optimizer.in_floats()
+
+
+def only(losses: tuple[Any, ...]) -> Any:
+    """Return the only loss; raise ValueError if there are several."""
+    if len(losses) > 1:
+        raise ValueError("this equation has several mini-batch losses; see .losses")
+    return losses[0]
+
+
+def symbolic_start(optimizer: Optimizer, losses: tuple[Any, ...]) -> np.ndarray:
+    """Return the coordinates themselves as the point to expand about, if symbolic terms can be had."""
     if not all(hasattr(loss, "gradient_expressions") for loss in losses):
         raise TypeError(
-            "symbolic terms need a loss given by a SymPy expression; "
-            "a loss given by code has .field only"
+            "symbolic terms need a loss given by a SymPy expression; a loss given by code has .field only"
         )
-    if optimizer.settings:
+    if optimizer.batch_shape:
         raise ValueError(
-            f"symbolic terms need one setting, but {optimizer} holds arrays; use symbols or numbers"
+            f"symbolic terms need one configuration, but {optimizer} holds arrays; use symbols or numbers"
         )
     return np.array(losses[0].symbols, dtype=object)
 
 
-def _start(theta, equation):
-    """A point, coordinates first, with an axis for the settings if the hyper-parameters hold
-    arrays."""
-    if equation.optimizer.symbols:
-        raise ValueError(
-            f"{equation.optimizer} holds the symbols {', '.join(sorted(map(str, equation.optimizer.symbols)))}; give them numbers to compute"
-        )
-    losses = equation.losses if isinstance(equation, TransientEquation) else (equation.loss,)
-    return with_settings(losses[0].components(theta), equation.optimizer.settings)
-
-
-def with_settings(theta, settings):
-    """``theta`` (d,) or (d, batch) broadcast against the shape of the settings; ValueError if they
-    do not fit."""
-    if not settings:
-        return np.ascontiguousarray(theta)
-    try:
-        shape = np.broadcast_shapes(theta.shape[1:], settings)
-    except ValueError as problem:
-        raise ValueError(
-            f"{theta.shape[1]} points and {settings[0]} settings do not combine; give as many of one as of the other, or one"
-        ) from problem
-    theta = theta.reshape(theta.shape + (1,) * (len(shape) - theta.ndim + 1))
-    return np.ascontiguousarray(np.broadcast_to(theta, (len(theta), *shape)))
-
-
-def _column(entries):
-    """A SymPy column vector; entries that are rational functions are brought to their shortest
-    common form."""
+def column(entries: Any) -> sp.Matrix:
+    """Return a SymPy column vector; rational entries are brought to their shortest common form."""
     return sp.Matrix([tidy(entry) for entry in entries])
 
 
-def _exact_point(theta, loss):
-    """``theta`` as an object array if it is a tuple or list of exact numbers that are not all plain
-    integers, else None."""
+def join(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return one vector from values of any shape."""
+    return np.concatenate([np.ravel(part) for part in parts])
+
+
+def sum_powers(terms: np.ndarray, h: Any) -> np.ndarray:
+    """Return terms[0] + h terms[1] + ...; `h` may have one entry per point, terms then being (order, batch, d)."""
+    h = np.asarray(h)[..., None] if np.ndim(h) else h
+    total = terms[-1]
+    for term in terms[-2::-1]:
+        total = total * h + term
+    return total
+
+
+def _exact_point(theta: Any, loss: Any) -> np.ndarray | None:
+    """Return `theta` as an object array if it is a sequence of exact numbers that are not all ints, else None."""
     exact = (
         isinstance(theta, (list, tuple))
         and all(isinstance(x, Rational) for x in theta)
@@ -480,13 +521,3 @@ def _exact_point(theta, loss):
         return None
     loss.components(theta)  # complains about a wrong dimension
     return np.array([sp.Rational(x.numerator, x.denominator) for x in theta], dtype=object)
-
-
-def _sum_powers(terms, h):
-    """terms[0] + h terms[1] + ...; ``h`` may have one entry per point, terms then being (order,
-    batch, d)."""
-    h = np.asarray(h)[..., None] if np.ndim(h) else h
-    total = terms[-1]
-    for term in terms[-2::-1]:
-        total = total * h + term
-    return total

@@ -16,13 +16,17 @@ A tree is the sorted tuple of its branches: ``()`` is a single node, ``((),)`` t
 """
 
 from functools import cache, lru_cache
-from math import comb, factorial, prod
+from math import factorial, prod
+from typing import Any
 
+import numpy as np
 import sympy as sp
 from sympy.polys.domains import QQ
 
-from bea.averages import age_moments, identity
-from bea.series import faulhaber, whole
+from bea._validate import whole
+from bea.modified import check_optimizer, update
+from bea.program import Along, Optimizer
+from bea.series import Series, faulhaber
 
 __all__ = [
     "density",
@@ -131,10 +135,8 @@ def tree_coefficients(optimizer, nodes):
     (beta + 1)/(2*(beta - 1)**3)
     """
     nodes = whole("nodes", nodes, 1, 20)
-    if not hasattr(optimizer, "averages"):
-        raise TypeError(f"an optimizer such as bea.gradient_descent() is needed, not {optimizer!r}")
-    domain, memory = _linear_memory(optimizer)
-    matrix = _step_matrix(domain, memory, nodes)
+    domain = _domain(optimizer)
+    matrix = _step_matrix(optimizer, domain, nodes)
 
     @cache
     def along(tree):
@@ -166,47 +168,57 @@ def tree_coefficients(optimizer, nodes):
     return found if domain is QQ else {tree: sp.factor(value) for tree, value in found.items()}
 
 
-def _linear_memory(optimizer):
-    """(domain, [(weight, decay), ...]): the step as a weighted sum of averages of gradients."""
-    averages = optimizer.averages
-    if any(average.of is not identity for average in averages) or optimizer.weight_decay != 0:
+def _step_matrix(optimizer: Optimizer, domain: Any, nodes: int) -> list[list[Any]]:
+    """Return the matrix whose row j holds the polynomial P with P(s+1) - P(s) = U for the gradient s^j."""
+    sums = faulhaber(nodes, exact=True)
+    rows = []
+    for j in range(nodes):
+        power = np.zeros((nodes, nodes, 1), dtype=object)
+        power[-1, j] = sp.Integer(1)
+        response = _response(optimizer, Series(power)).coefficients[-1, :, 0]
+        image = [sum(sums[i, m] * response[m] for m in range(nodes)) for i in range(nodes + 1)]
+        rows.append([domain.from_sympy(sp.sympify(value)) for value in image])
+    return rows
+
+
+def _response(optimizer: Optimizer, gradient: Series) -> Series:
+    """Return the update for a given gradient along the curve; ValueError if it uses more than averages of it."""
+    place = sp.Dummy("theta")
+    memory = Along(gradient * 0 + place)
+    try:
+        step = update(optimizer, lambda theta: gradient, memory.like, memory, memory.like)
+    except (TypeError, ValueError) as problem:
+        raise ValueError(
+            f"{optimizer!r} is not linear in the gradient; trees need linear memory"
+        ) from problem
+    if any(place in sp.sympify(c).free_symbols for c in step.coefficients.ravel()):
         raise ValueError(
             f"{optimizer!r} uses more than averages of the gradient; trees need linear memory"
         )
-    given = [sp.sympify(value) for value in optimizer.hyperparameters.values()]
-    if any(not isinstance(value, sp.Expr) or value.has(sp.Float) for value in given):
+    return step
+
+
+def _domain(optimizer: Optimizer) -> Any:
+    """Return the field of the exact hyper-parameters; ValueError if one is a float or the memory is not linear."""
+    check_optimizer(optimizer)
+    given = [v for v in optimizer.hyperparameters.values() if not isinstance(v, bool)]
+    if any(not isinstance(v, sp.Expr) or v.has(sp.Float) for v in given):
         raise ValueError(
             f"trees need exact hyper-parameters, Fraction(9, 10) or a symbol for 0.9; got {optimizer!r}"
         )
-    units = [[sp.Integer(i == j) for i in range(len(averages))] for j in range(len(averages))]
-    weights = [sp.sympify(optimizer.update(*unit)) for unit in units]
-    probe = [sp.Rational(k + 2, k + 3) * (-1) ** k for k in range(len(averages))]
-    if sp.simplify(optimizer.update(*probe) - sum(w * x for w, x in zip(weights, probe))) != 0:
-        raise ValueError(f"the step of {optimizer!r} is not linear in its averages")
-    symbols = sorted(set().union(*(value.free_symbols for value in given)), key=str)
-    domain = QQ.frac_field(*symbols) if symbols else QQ
-    exact = [(w, sp.sympify(average.decay)) for w, average in zip(weights, averages)]
-    return domain, [(domain.from_sympy(w), domain.from_sympy(d)) for w, d in exact]
-
-
-def _step_matrix(domain, memory, nodes):
-    """What memory and step make of the powers of s: row j holds the polynomial P with P(s+1) - P(s)
-    = the weighted averages of s^j along the curve."""
-    averaged = [[domain.zero] * nodes for _ in range(nodes)]
-    for weight, decay in memory:
-        age = age_moments(decay, nodes)
-        for j in range(nodes):
-            for i in range(j + 1):
-                averaged[j][j - i] += weight * age[i] * ((-1) ** i * comb(j, i))
-    sums = faulhaber(nodes, exact=True)
-    sums = [[domain.from_sympy(sp.sympify(value)) for value in row] for row in sums.T]
-    return [
-        [
-            sum((averaged[j][m] * sums[m][i] for m in range(j + 1)), domain.zero)
-            for i in range(nodes + 1)
-        ]
-        for j in range(nodes)
-    ]
+    rational = [sp.Rational(k + 2, k + 3) * (-1) ** k for k in range(6)]
+    x, y = (
+        np.array([[rational[i], 0], rational[i + 1 : i + 3]], dtype=object)[..., None]
+        for i in (0, 3)
+    )
+    apart = _response(optimizer, Series(x)) + 2 * _response(optimizer, Series(y))
+    together = _response(optimizer, Series(x + 2 * y))
+    if any(sp.simplify(c) != 0 for c in (together - apart).coefficients.ravel()):
+        raise ValueError(
+            f"the step of {optimizer!r} is not linear in the gradient; trees need linear memory"
+        )
+    symbols = sorted(optimizer.symbols, key=str)
+    return QQ.frac_field(*symbols) if symbols else QQ
 
 
 def elementary_differential(tree, field, variables):

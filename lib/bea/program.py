@@ -1,0 +1,542 @@
+r"""An optimizer is a program: one text, read on numbers and on series.
+
+A program computes the update :math:`U` from a point, the gradient and a memory,
+
+.. math:: \theta \leftarrow \theta - h\,U, \qquad U = \mathrm{program}(\theta, \nabla E, \mathrm{memory}),
+
+in plain NumPy, with the coordinates on the first axis.  What it remembers goes through its memory:
+``memory.average(x, decay)`` is the exponential moving average of any value, ``memory.previous(x)``
+the value one step earlier.  On numbers (:class:`Running`) an average is a running state; on a
+:class:`~bea.series.Series` along a smooth curve (:class:`Along`) it is the resolvent
+
+.. math:: (1-\beta)\sum_{k\ge 0} \beta^k\, x(s - k),
+
+and everything else in the program means what it meant before.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import comb, inf
+from numbers import Real
+from typing import Annotated, Any, get_type_hints
+
+import numpy as np
+import sympy as sp
+
+from bea._validate import interval, whole
+from bea.series import Series
+
+__all__ = [
+    "Along",
+    "Decay",
+    "NonNegative",
+    "Optimizer",
+    "Range",
+    "Running",
+    "lag",
+    "moments",
+    "optimizer",
+    "weights",
+]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The half-open interval [low, high) that a hyper-parameter must lie in, for ``Annotated``.
+
+    Parameters
+    ----------
+    low, high : float
+
+    Examples
+    --------
+    >>> Range(0.0, 1.0)
+    Range(low=0.0, high=1.0)
+    """
+
+    low: float
+    high: float
+
+
+#: A hyper-parameter in [0, 1): a number, an array (batch,) of them, or a SymPy expression.
+Decay = Annotated[Any, Range(0.0, 1.0)]
+#: A hyper-parameter that is finite and not negative.
+NonNegative = Annotated[Any, Range(0.0, inf)]
+
+
+@dataclass(frozen=True, eq=False)
+class Optimizer:
+    """A program together with its hyper-parameters; made by the function that :func:`optimizer` returns.
+
+    Two optimizers are equal if their programs and hyper-parameters are.
+
+    Parameters
+    ----------
+    program : callable
+        The decorated function.
+    hyperparameters : mapping from str to value
+        Each is a number, an array (batch,) (many configurations at once), a SymPy expression, or
+        whatever else the program takes, such as a bool or a shape.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a name is not one of the program's, or a value is outside its range.
+
+    Examples
+    --------
+    >>> from bea.optimizers import adam
+    >>> adam(beta=0.9, rho=0.99, epsilon=1e-8) == adam(0.9, 0.99, 1e-8)
+    True
+    >>> adam(0.9, 0.99, 1e-8).with_hyperparameters(rho=0.999).hyperparameters["rho"]
+    0.999
+    """
+
+    program: Callable[..., Any]
+    hyperparameters: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        text = getattr(self.program, "__wrapped__", None)
+        if text is None:
+            raise TypeError(f"{self.program!r} is not a program; decorate it with @bea.optimizer")
+        bound = inspect.signature(self.program).bind(**self.hyperparameters)
+        bound.apply_defaults()
+        hints = _hints(text)
+        checked = {name: _checked(name, v, hints.get(name)) for name, v in bound.arguments.items()}
+        object.__setattr__(self, "hyperparameters", checked)
+        shapes = {v.shape for v in checked.values() if isinstance(v, np.ndarray)}
+        if len(shapes - {(1,)}) > 1:
+            raise ValueError(
+                f"arrays of hyper-parameters must be of one length; {sorted(shapes)} were given"
+            )
+
+    def __call__(self, theta: Any, gradient: Callable[[Any], Any], memory: Any) -> Any:
+        """Run the program once: return the update U for a point, a gradient and a memory."""
+        return self.program.__wrapped__(theta, gradient, memory, **self.hyperparameters)  # type: ignore[attr-defined]
+
+    @property
+    def name(self) -> str:
+        """The name of the program."""
+        return self.program.__name__
+
+    @property
+    def symbols(self) -> set[sp.Symbol]:
+        """The SymPy symbols among the hyper-parameters."""
+        given = (v for v in self.hyperparameters.values() if isinstance(v, sp.Expr))
+        return set().union(*(v.free_symbols for v in given))  # type: ignore[arg-type]
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """The shape of the batch of configurations: () for one, (batch,) if hyper-parameters are arrays."""
+        arrays = [v for v in self.hyperparameters.values() if isinstance(v, np.ndarray)]
+        return np.broadcast_shapes(*(array.shape for array in arrays)) if arrays else ()
+
+    def with_hyperparameters(self, **values: Any) -> Optimizer:
+        """Return the same program with some hyper-parameters replaced."""
+        return Optimizer(self.program, {**self.hyperparameters, **values})
+
+    def in_floats(self) -> Optimizer:
+        """Return the optimizer with exact numbers converted to floats; symbols are unchanged."""
+        exact = {
+            name: float(v)
+            for name, v in self.hyperparameters.items()
+            if isinstance(v, sp.Expr) and v.is_number
+        }
+        return self.with_hyperparameters(**exact) if exact else self
+
+    def configuration(self, index: int) -> Optimizer:
+        """Return one configuration of a batch."""
+        return self.with_hyperparameters(
+            **{
+                name: float(np.broadcast_to(v, self.batch_shape)[index])
+                for name, v in self.hyperparameters.items()
+                if isinstance(v, np.ndarray)
+            }
+        )
+
+    def _key(self) -> tuple[Any, ...]:
+        values = (
+            (n, v.tobytes() if isinstance(v, np.ndarray) else v)
+            for n, v in self.hyperparameters.items()
+        )
+        return self.program, *values
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Optimizer) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value}" for name, value in self.hyperparameters.items())
+        return f"{self.name}({given})"
+
+
+def optimizer(program: Callable[..., Any]) -> Callable[..., Optimizer]:
+    """Turn a program into a constructor of optimizers.
+
+    Parameters
+    ----------
+    program : function of (theta, gradient, memory, hyper-parameters...)
+        Returns the update U, of the shape of ``theta``; the iteration is ``theta - h * U``.
+        ``gradient(theta)`` may be called more than once, at any point.  Arrays have the coordinates
+        on their first axis.  Annotate hyper-parameters with ``bea.Decay`` or ``bea.NonNegative`` to
+        have their ranges checked.
+
+    Returns
+    -------
+    function of the hyper-parameters alone, which returns an Optimizer
+
+    Raises
+    ------
+    TypeError
+        If the function does not have the three first parameters.
+
+    Examples
+    --------
+    >>> @optimizer
+    ... def normalized_momentum(theta, gradient, memory, beta: Decay):
+    ...     m = memory.average(gradient(theta), beta)
+    ...     return m / np.sum(m**2) ** 0.5
+    >>> normalized_momentum(beta=0.9)
+    normalized_momentum(beta=0.9)
+    """
+    if not callable(program):
+        raise TypeError(f"a function of (theta, gradient, memory, ...) is needed, not {program!r}")
+    parameters = list(inspect.signature(program).parameters.values())
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if len(parameters) < 3 or any(p.kind not in positional for p in parameters[:3]):
+        raise TypeError(
+            f"{program.__name__} must take (theta, gradient, memory) and then its hyper-parameters, "
+            f"not {inspect.signature(program)}"
+        )
+    signature = inspect.Signature(parameters[3:], return_annotation="Optimizer")
+
+    @functools.wraps(program)
+    def construct(*args: Any, **kwargs: Any) -> Optimizer:
+        return Optimizer(construct, signature.bind(*args, **kwargs).arguments)
+
+    construct.__signature__ = signature  # type: ignore[attr-defined]
+    return construct
+
+
+@functools.cache
+def _hints(program: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(program, include_extras=True)
+
+
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    """Return a hyper-parameter as it is kept: exact numbers as SymPy's, lists as arrays."""
+    allowed = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Range)), None)
+    if hint is bool:
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name} = {value!r} must be True or False")
+        return bool(value)
+    if (
+        allowed is None
+        and not isinstance(value, (Real, sp.Expr, list, np.ndarray))
+        or isinstance(value, bool)
+    ):
+        if allowed is None:
+            return value
+    if (
+        not isinstance(value, (float, sp.Expr))
+        and isinstance(value, Real)
+        and hasattr(value, "numerator")
+    ):
+        if not isinstance(value, int):
+            value = sp.Rational(value.numerator, value.denominator)  # type: ignore[attr-defined]
+    low, high = (allowed.low, allowed.high) if allowed else (-inf, inf)
+    value = interval(name, value, low, high, open_below=allowed is None)
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = False
+    return value
+
+
+# --- the two readings ----------------------------------------------------------------------------
+
+
+class Running:
+    r"""The memory of a run: numbers, kept in the order of the calls.
+
+    An average keeps its state :math:`m` and the weight :math:`p = \prod \beta` that it has not
+    gathered yet; bias correction divides by :math:`1 - p`.
+
+    Parameters
+    ----------
+    h : float or array (batch,)
+        Step size.
+    state : list of (value, weight), optional
+        What the memory holds before the step; empty memory if it is absent.
+    step : int
+        Number of steps made before.
+
+    Examples
+    --------
+    >>> memory = Running(h=0.1)
+    >>> memory.average(2.0, 0.5), memory.advance().average(4.0, 0.5)
+    (1.0, 2.5)
+    """
+
+    def __init__(self, h: Any, state: list[tuple[Any, Any]] | None = None, step: Any = 0) -> None:
+        self.h, self.step, self.state = h, step, state
+        self.new: list[tuple[Any, Any]] = []
+
+    @property
+    def time(self) -> Any:
+        """The time h * step before the step."""
+        return self.h * self.step
+
+    def _last(self, start: Any) -> tuple[Any, Any]:
+        if self.state is None:
+            return start, 1
+        if len(self.new) == len(self.state):
+            raise ValueError("the program asked its memory more often than in the step before")
+        return self.state[len(self.new)]
+
+    def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
+        """Return decay * m + (1 - decay) * x, divided by one minus the product of decays if corrected."""
+        _check_decay(decay, x)
+        m, p = self._last(0)
+        m, p = decay * m + (1 - decay) * x, p * decay
+        self.new.append((m, p))
+        return m / (1 - p) if corrected else m
+
+    def previous(self, x: Any, start: Any = 0.0) -> Any:
+        """Return the `x` of the step before, or `start` in the first step."""
+        before, _ = self._last(start)
+        self.new.append((x, 0.0))
+        return before
+
+    def advance(self) -> Running:
+        """Return the memory for the next step."""
+        if self.state is not None and len(self.new) != len(self.state):
+            raise ValueError("the program asked its memory less often than in the step before")
+        return Running(self.h, self.new, self.step + 1)
+
+
+class Along:
+    r"""The memory along a smooth curve: every value is a Series, long after the start.
+
+    Parameters
+    ----------
+    like : Series
+        The curve; decides the number of terms and whether numbers are exact.
+    time : float
+        The time at the curve's present point.
+
+    Notes
+    -----
+    ``kept`` collects each value that the memory holds after the step, as a Series.
+    """
+
+    step = inf  # long after the start
+
+    def __init__(self, like: Series, time: Any = 0.0) -> None:
+        self.like, self.start = like, time
+        self.kept: list[Any] = []
+
+    def _linear(self, h: int, s: int) -> Series:
+        c = np.zeros((self.like.terms, self.like.terms), dtype=self.like.coefficients.dtype)
+        if self.like.terms > h:
+            c[h, s] = 1
+        return Series(c)
+
+    @property
+    def h(self) -> Series:
+        """The step size itself."""
+        return self._linear(1, 0)
+
+    @property
+    def time(self) -> Series:
+        """The time t + s h."""
+        return self._linear(1, 1) + self.start
+
+    def series(self, x: Any) -> Series:
+        """Return a constant as a Series."""
+        return x if isinstance(x, Series) else self._linear(0, 0) * 0 + x
+
+    def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
+        """Return the steady-state average; bias correction has long died out."""
+        _check_decay(decay, x)
+        m = resolvent(self.series(x), decay)
+        self.kept.append(m)
+        return m
+
+    def previous(self, x: Any, start: Any = 0.0) -> Series:
+        """Return the value one step earlier."""
+        x = self.series(x)
+        self.kept.append(x)
+        return x.shift(-1)
+
+
+def resolvent(x: Series, decay: Any) -> Series:
+    r"""Return the average :math:`m` of a Series, :math:`m(s) = \beta m(s-1) + (1-\beta)x(s)`.
+
+    For a constant decay it acts on powers of the scaled time,
+    :math:`s^j \mapsto \sum_i \binom{j}{i} s^{j-i} (-1)^i \mu_i`, with the :func:`moments` of the
+    age.  A decay that is itself a Series :math:`\beta_0 + O(h)` is reduced to the constant one
+    term after term.
+    """
+    if isinstance(decay, Series):
+        constant = decay.leading if decay.leading.ndim else decay.leading.item()
+        rest = decay - constant
+        if np.any(rest.coefficients != 0):
+            m, source = x * 0, x * (1 - decay) / (1 - constant)
+            for _ in range(x.terms):
+                m = resolvent(source + rest / (1 - constant) * m.shift(-1), constant)
+            return m
+        decay = constant
+    if isinstance(decay, (int, float)) and decay == 0:
+        return x
+    terms = x.terms
+    age = age_moments(decay, terms)
+    matrix = np.zeros((terms, terms, *np.shape(age[-1])), dtype=np.asarray(age[-1]).dtype)
+    for j in range(terms):
+        for i in range(j + 1):
+            matrix[j, j - i] = (-1) ** i * comb(j, i) * age[i]
+    return Series(np.einsum("kj...,jm...->km...", x.coefficients, matrix))
+
+
+# --- averages as weights -------------------------------------------------------------------------
+
+
+def moments(decay: Any, count: int) -> list[Any]:
+    r"""Return the first moments of the age i under the weights :math:`(1-\beta)\beta^i`, i = 0, 1, 2, ...
+
+    .. math:: \mu_r = (1-\beta)\sum_{i\ge 0} i^r \beta^i =
+              \frac{\beta}{1-\beta}\sum_{l<r}\binom{r}{l}\mu_l, \qquad \mu_0 = 1.
+
+    (The numerators are Eulerian polynomials in the decay.)
+
+    Parameters
+    ----------
+    decay : number in [0, 1), array of them, or SymPy expression
+    count : int, at least 1
+
+    Returns
+    -------
+    list of `count` values
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the decay is not in [0, 1) or the count is not a positive whole number.
+
+    Examples
+    --------
+    >>> moments(sp.Symbol("beta"), 3)
+    [1, -beta/(beta - 1), beta*(beta + 1)/(beta - 1)**2]
+    """
+    return age_moments(interval("the decay", decay, 0.0, 1.0), whole("count", count, 1))
+
+
+def age_moments(decay: Any, count: int) -> list[Any]:
+    """:func:`moments` of whatever adds, multiplies and divides."""
+    ratio = decay / (1 - decay)
+    found = [1 + 0 * ratio]
+    for r in range(1, count):
+        found.append(tidy(ratio * sum(comb(r, l) * found[l] for l in range(r))))
+    return found
+
+
+def lag(decay: Any, n: Any = None) -> Any:
+    r"""Return how many steps behind an average sees, to first order: the mean age of what it remembers.
+
+    .. math:: \mathrm{lag} = \frac{\beta}{1-\beta} - \frac{(n+1)\beta^{n+1}}{1-\beta^{n+1}}
+
+    after step n = 0, 1, ... with bias correction; without ``n``, in steady state, the second term
+    is absent.  The constants of the Adam paper's theorem are :math:`C_\beta(n) = 1 +
+    2\,\mathrm{lag}`.
+
+    Parameters
+    ----------
+    decay : number in [0, 1), array of them, or SymPy expression
+    n : number of the step, array or SymPy expression, optional
+
+    Returns
+    -------
+    number, array or expression
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the decay is not in [0, 1) or ``n`` is negative.
+
+    Examples
+    --------
+    >>> round(lag(0.9), 12)
+    9.0
+    >>> lag(0.9, n=0)
+    0.0
+    """
+    decay = interval("the decay", decay, 0.0, 1.0)
+    if n is None:
+        return decay / (1 - decay)
+    if not isinstance(n, sp.Expr) or n.is_number:
+        if np.asarray(n).dtype.kind not in "iuf" or not np.all(np.asarray(n) >= 0):
+            raise ValueError(f"n = {n!r} must be the number of a step, 0 or more")
+    return decay / (1 - decay) - (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))
+
+
+def weights(decay: Any, count: int, corrected: bool = False) -> np.ndarray:
+    r"""Return the weights of :math:`x^{(0)}, \dots, x^{(\mathrm{count}-1)}` in the last average.
+
+    :math:`(1-\beta)\beta^{n-k}`, divided by :math:`1-\beta^{n+1}` under bias correction, with n =
+    count - 1.
+
+    Parameters
+    ----------
+    decay : number in [0, 1), array of them, or SymPy expression
+    count : int, at least 1
+    corrected : bool
+
+    Returns
+    -------
+    array of shape (count, \*decay.shape), of dtype object if the decay is symbolic
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the decay is not in [0, 1) or the count is not a positive whole number.
+
+    Examples
+    --------
+    >>> weights(0.5, 3, corrected=True).round(4).tolist()
+    [0.1429, 0.2857, 0.5714]
+    """
+    decay, count = interval("the decay", decay, 0.0, 1.0), whole("count", count, 1)
+    total = 1 - decay**count if corrected else 1
+    found = [(1 - decay) * decay**age for age in reversed(range(count))]
+    return np.array([tidy(w / total if corrected else w) for w in found])
+
+
+def tidy(value: Any) -> Any:
+    """Return a rational function as one factored fraction, and anything else as it is."""
+    return (
+        sp.factor(value) if isinstance(value, sp.Expr) and value.is_rational_function() else value
+    )
+
+
+def _check_decay(decay: Any, x: Any) -> None:
+    """Refuse a decay outside [0, 1), and an array that NumPy would align with the wrong axis."""
+    if type(decay) is float and 0 <= decay < 1:  # nearly always
+        return
+    if isinstance(decay, Series):
+        decay = decay.leading
+    if isinstance(decay, np.ndarray) and decay.dtype != object and decay.ndim:
+        if decay.ndim >= np.ndim(x):
+            raise ValueError(
+                f"an average of a value of shape {np.shape(x)} was given decays of shape {decay.shape}: "
+                "an array of decays is a batch of configurations.  For groups of parameters take one "
+                "average for each group and np.concatenate them"
+            )
+    if isinstance(decay, (bool, str)) or decay is None:
+        raise TypeError(f"a decay must be a number in [0, 1), not {decay!r}")
+    if isinstance(decay, (int, float, np.ndarray)) and getattr(decay, "dtype", None) != object:
+        if not np.all((np.asarray(decay) >= 0) & (np.asarray(decay) < 1)):
+            raise ValueError(f"a decay must be in [0, 1), not {decay}")
