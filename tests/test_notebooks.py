@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = ROOT / "chapters"
 NOTEBOOKS = sorted(CHAPTERS.glob("*.ipynb"))
 
+# The tag of a cell that lists what other pages and the tests hold.  Its output is not compared, so
+# that a change of theirs does not force anyone to execute this page; the book's build does.
+LISTS = "lists-the-book"
 LARGEST = 3_000_000  # bytes
 SHORTEST_ALT = 60  # characters: a reader who can't see the figure must learn what it shows
 SHORTEST_CAPTION = 40
@@ -156,6 +159,8 @@ def problems_of_code(notebook):
             *cell.metadata.get("tags", []),
             *re.findall(r"^\s*#\s*(\w+)\s*$", cell.source, re.M),
         ]
+        if LISTS in marks:
+            marks.remove("nbval-ignore-output")
         for mark in marks:
             if re.fullmatch(r"(?i)(nbval|pytest_validate)[-_](ignore[-_]output|skip)", mark):
                 problems.append(f"cell {number} is exempt from comparison: {mark}")
@@ -369,6 +374,14 @@ EVERY_NOTEBOOK = [
 
 def test_there_are_notebooks():
     assert NOTEBOOKS, f"no notebook in {CHAPTERS}"
+
+
+def test_one_page_lists_the_book():
+    def lists(path):
+        cells = nbformat.read(path, as_version=4).cells
+        return any(LISTS in cell.metadata.get("tags", []) for cell in cells)
+
+    assert [path.stem for path in NOTEBOOKS if lists(path)] == ["how_we_know"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
