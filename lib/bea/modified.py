@@ -33,6 +33,7 @@ from bea._validate import batch_sequence, step_size, whole, with_batch
 from bea.losses import batch_losses
 from bea.program import Along, Optimizer, Running, tidy
 from bea.series import Series, antidifference
+from bea.trace import Traced
 
 __all__ = ["KeptEquation", "ModifiedEquation", "modified_equation"]
 
@@ -85,10 +86,18 @@ class ModifiedEquation:
         return np.moveaxis(self._numbers(start, time), 1, -1)
 
     def _numbers(self, start: np.ndarray, time: float) -> np.ndarray:
+        def plain(optimizer: Optimizer, x: np.ndarray) -> np.ndarray:
+            found = curve(optimizer, self.loss, x[:-1], self.order, x[-1] if x.ndim == 1 else time)
+            return np.stack([p[1] for p in found[1:]])
+
         def terms(optimizer: Optimizer, start: np.ndarray) -> np.ndarray:
-            return np.stack(
-                [p[1] for p in curve(optimizer, self.loss, start, self.order, time)[1:]]
-            )
+            x = np.concatenate([start, np.full((1, *start.shape[1:]), time)])
+            if optimizer.batch_shape or not hasattr(self.loss, "gradient_expressions"):
+                return plain(optimizer, x)
+            known = self.__dict__.setdefault("traced", {})
+            if optimizer not in known:
+                known[optimizer] = Traced(lambda x: plain(optimizer, x))
+            return known[optimizer](x)
 
         return by_columns(terms, numeric(self.optimizer), start, self.__dict__)
 
@@ -192,32 +201,36 @@ class KeptEquation:
         """
         h, optimizer = step_size(h), numeric(self.optimizer)
         loss = self.losses[0 if self.batches is None or n is None else self.batches[n]]
-        layout: list[tuple[int, int]] = []
-        shapes: list[tuple[int, ...]] = []
+        point = np.full(loss.dimension, 0.5)
+        memory = Running(h)
+        optimizer(point, loss.gradient_code, memory)
+        shapes = [np.shape(m) for m, _ in memory.new]
+        empty = [(np.zeros(shape), np.zeros(())) for shape in shapes]
+        layout = self._terms(optimizer, loss, point, empty, h, 0.0, 1)[1]
 
-        def rhs(z: np.ndarray, time: float = 0.0) -> np.ndarray:
-            theta = z[: loss.dimension]
-            if not shapes:
-                first = Running(h)
-                optimizer(theta, loss.gradient_code, first)
-                shapes.extend(np.shape(m) for m, _ in first.new)
-                empty = [(np.zeros(shape), np.zeros(())) for shape in shapes]
-                layout.extend(self._terms(optimizer, loss, theta, empty, h, time, 1)[1])
+        def plain(x: np.ndarray) -> np.ndarray:
+            theta, time, end = x[: loss.dimension], x[-1], loss.dimension
             states = [[np.zeros(shape), np.zeros(())] for shape in shapes]
-            end = len(theta)
             for i, part in layout:
                 shape = shapes[i] if part == 0 else ()
                 begin, end = end, end + int(np.prod(shape))
-                states[i][part] = z[begin:end].reshape(shape)
+                states[i][part] = x[begin:end].reshape(shape)
             terms, _, turning = self._terms(optimizer, loss, theta, states, h, time)
             if self.order != 2:
                 return sum_powers(np.stack(terms), h)
             step = Running(h, [(m, p) for m, p in states], time / h)
-            update = -optimizer(theta, loss.gradient_code, step)
-            moved = [(np.asarray(step.new[i][part]) - states[i][part]) / h for i, part in layout]
-            return join([update, *moved]) - h / 2 * turning
+            here: Any = theta
+            if x.dtype == object:  # traced
+                here = Series.from_polynomials([[theta]])
+                update_here = update(optimizer, loss.gradient_code, here, step, here).leading
+            else:
+                update_here = optimizer(theta, loss.gradient_code, step)
+            values = [getattr(step.new[i][part], "leading", step.new[i][part]) for i, part in layout]
+            moved = [(v - states[i][part]) / h for v, (i, part) in zip(values, layout)]
+            return join([-update_here, *moved]) - h / 2 * turning
 
-        return rhs
+        fast = Traced(plain) if hasattr(loss, "gradient_expressions") else plain
+        return lambda z, time=0.0: fast(np.append(z, time))
 
     def state(self, theta: np.ndarray, states: Sequence[tuple[Any, Any]], h: float) -> np.ndarray:
         """Return the state z from a point and what a run's memory holds there, as (value, weight) pairs."""
