@@ -188,7 +188,7 @@ def state_after(
     Parameters
     ----------
     optimizer, loss, theta0, h, steps, batches
-        As for :func:`run`; at least one step.
+        As for :func:`run`.
 
     Returns
     -------
@@ -207,9 +207,12 @@ def state_after(
     >>> theta.tolist(), state[0][0].tolist(), state[0][1]
     ([0.75], [0.5], 0.5)
     """
-    steps = whole("steps", steps, 1)
+    steps = whole("steps", steps, 0)
     start = _prepared(optimizer, loss, theta0, h, None)
     order = _batches_of_run(batches, len(start.losses), steps)
+    if steps == 0:
+        batch = start.theta.shape[1:]
+        return start.theta, [(np.zeros((*shape, *batch)), 1.0) for shape in _shapes(start)]
     reading, row = _reading(start, steps), np.empty((1, *start.theta.shape))
     reading.fill(row, steps, order)
     if not np.isfinite(row).all():
@@ -292,19 +295,21 @@ def _batches_of_run(batches: Any, losses: int, steps: int) -> tuple[int, ...] | 
 
 def _given_memory(start: _Start, memory: Any) -> list[tuple[Any, Any]]:
     """Return the states of a memory that is given, coordinates first; their weights p are 0."""
+    shapes, given, batch = _shapes(start), list(memory), start.theta.shape[1:]
+    if len(given) != len(shapes):
+        raise ValueError(
+            f"{start.optimizer.name} keeps {len(shapes)} values in its memory, but memory holds {len(given)}"
+        )
+    return [(_memory_value(m, shape, batch), 0.0) for m, shape in zip(given, shapes)]
+
+
+def _shapes(start: _Start) -> list[tuple[int, ...]]:
+    """Return the shapes of the values that the memory of one configuration holds."""
     one = start.columns(0) if start.theta.ndim > 1 else start
     probe = Running(one.h)
-    with np.errstate(all="ignore"):  # only the shapes matter
+    with np.errstate(all="ignore"):  # whatever the values are
         one.optimizer(one.theta, np.ones_like, probe)
-    given = list(memory)
-    if len(given) != len(probe.new):
-        raise ValueError(
-            f"{start.optimizer.name} keeps {len(probe.new)} values in its memory, but memory holds {len(given)}"
-        )
-    batch = start.theta.shape[1:]
-    return [
-        (_memory_value(m, np.shape(like), batch), 0.0) for m, (like, _) in zip(given, probe.new)
-    ]
+    return [np.shape(m) for m, _ in probe.new]
 
 
 def _memory_value(value: Any, shape: tuple[int, ...], batch: tuple[int, ...]) -> np.ndarray:
@@ -368,13 +373,12 @@ def _traced(start: _Start, steps: int | None) -> _Reading:
         start if single else start.columns(k) for k in {0, start.theta.size // len(start.theta) - 1}
     ]
     paths = [_first_steps(end) for end in ends]
-    for fresh in (False, True):  # a global that the program reads may have changed since
-        try:
-            found = [traced_step(ends[0], loss, paths[0][0][1], fresh) for loss in start.losses]
-        except Exception:  # whatever it was, the plain reading does without
-            return _plain(start)
-        if all(agrees(found, end, path) for end, path in zip(ends, paths)):
-            return StraightRun(start, found, steps)
+    try:
+        found = [traced_step(ends[0], loss, paths[0][0][1]) for loss in start.losses]
+    except Exception:  # whatever it was, the plain reading does without
+        return _plain(start)
+    if all(agrees(found, end, path) for end, path in zip(ends, paths)):
+        return StraightRun(start, found, steps)
     return _plain(start)
 
 

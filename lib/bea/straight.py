@@ -9,14 +9,17 @@ the same order.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
+from numbers import Real
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import sympy as sp
 
 from bea.program import Running
 from bea.series import Series
@@ -27,9 +30,10 @@ __all__ = ["Step", "StraightRun", "traced_step"]
 WIDTH = 64  # configurations that the compiled loop has side by side
 BLOCK = 1024  # configurations that are in one NumPy array
 # Seconds, rounded, on a machine of 2024; they decide which way is taken, never what comes out.
-PER_FLOAT, PER_ARRAY, PER_ENTRY, PER_COMPILED = 4e-8, 6e-7, 6e-10, 1e-9
-COMPILING, COMPILING_LINE = 2.0, 0.01
+PER_FLOAT, PER_ARRAY, PER_ENTRY, PER_COMPILED = 4e-8, 7e-7, 1.5e-9, 5e-10
+COMPILING, COMPILING_LINE = 1.5, 0.01
 EPSILON = float(np.finfo(float).eps)
+LIBRARIES = {"bea", "builtins", "math", "numpy", "scipy", "sympy", "jax", "torch"}
 PATIENCE = 2e7  # operations of the compiled loop in one call, which Ctrl-C has to wait for
 
 
@@ -58,8 +62,10 @@ class Step:
     def fixed(self, start: Any) -> np.ndarray:
         """Return h and the hyper-parameters, shape (inputs, configurations)."""
         values = (start.h, *(start.optimizer.hyperparameters[name] for name in self.names))
-        columns = start.theta[0].size
-        return np.stack([np.broadcast_to(np.asarray(v, dtype=float), columns) for v in values])
+        inputs = np.empty((len(values), start.theta[0].size))
+        for row, value in zip(inputs, values):
+            row[...] = value
+        return inputs
 
     def variables(self, start: Any, fixed: np.ndarray) -> np.ndarray:
         """Return the point and the states before the first step, shape (variables, configurations)."""
@@ -70,12 +76,20 @@ class Step:
 
     def states(self, variables: np.ndarray, batch: tuple[int, ...]) -> list[tuple[Any, Any]]:
         """Return the states (m, p) from the rows behind the point, shape (variables, configurations)."""
-        parts, first = [], 0
-        for shape in (shape for pair in self.shapes for shape in pair):
-            count = math.prod(shape)
-            parts.append(variables[first : first + count].reshape(*shape, *batch))
-            first += count
+        parts = np.split(variables, np.cumsum(self.counts))
+        shapes = [shape for pair in self.shapes for shape in pair]
+        parts = [part.reshape((*shape, *batch)) for part, shape in zip(parts, shapes)]
         return list(zip(parts[::2], parts[1::2]))
+
+    @cached_property
+    def counts(self) -> list[int]:
+        """The numbers of entries of the states m, p, m, p, ..."""
+        return [math.prod(shape) for pair in self.shapes for shape in pair]
+
+    @cached_property
+    def constants(self) -> list[int]:
+        """Which of the outputs are constants."""
+        return [i for i, value in enumerate(self.steady.outputs) if isinstance(value, float)]
 
     @cached_property
     def everything(self) -> Trace:
@@ -87,13 +101,12 @@ class Step:
 def flat(states: Sequence[tuple[Any, Any]], columns: int) -> np.ndarray:
     """Return the entries of all states, shape (entries, configurations)."""
     parts = [np.asarray(part, dtype=float) for pair in states for part in pair]
-    rows = [
-        part.reshape(-1, columns) if part.size % columns == 0 and part.ndim else part.reshape(1, 1)
-        for part in parts
-    ]
-    return np.concatenate(
-        [np.broadcast_to(r, (len(r), columns)) for r in rows] or [np.empty((0, columns))]
-    )
+    counts = [max(1, part.size // columns) if part.ndim else 1 for part in parts]
+    entries, first = np.empty((sum(counts), columns)), 0
+    for part, count in zip(parts, counts):
+        entries[first : first + count] = part.reshape(count, -1)
+        first += count
+    return entries
 
 
 def on_columns(code: Trace, rows: Sequence[Any]) -> np.ndarray:
@@ -110,20 +123,65 @@ def on_columns(code: Trace, rows: Sequence[Any]) -> np.ndarray:
 _steps: WeakKeyDictionary[Any, WeakKeyDictionary[Any, dict[Any, Step]]] = WeakKeyDictionary()
 
 
-def traced_step(start: Any, loss: Any, states: list[tuple[Any, Any]], fresh: bool = False) -> Step:
-    """Return the traced step of one configuration, from the cache unless it must be fresh.
+def traced_step(start: Any, loss: Any, states: list[tuple[Any, Any]]) -> Step:
+    """Return the traced step of one configuration, from the cache if nothing that it reads has changed.
 
     Hyper-parameters that are zero, or no floats, are constants of the trace.
     """
-    given = start.optimizer.hyperparameters
+    given, program = start.optimizer.hyperparameters, start.optimizer.program
     names = tuple(name for name, v in given.items() if type(v) is float and v != 0)
     constants = {name: v for name, v in given.items() if name not in names}
     shapes = [(np.shape(m), np.shape(p)) for m, p in states]
-    key = (tuple((name, type(v), v) for name, v in constants.items()), tuple(shapes))
-    known = _steps.setdefault(loss, WeakKeyDictionary()).setdefault(start.optimizer.program, {})
-    if fresh or key not in known:
+    known = _steps.setdefault(loss, WeakKeyDictionary()).setdefault(program, {})
+    try:
+        key = (_content(constants), tuple(shapes), _content(program.__wrapped__))
+        hash(key)
+    except (TypeError, ValueError):  # who knows what it reads
+        return _trace(start, loss, names, constants, shapes)
+    if key not in known:
         known[key] = _trace(start, loss, names, constants, shapes)
     return known[key]
+
+
+def _content(value: Any, names: Any = (), within: tuple[int, ...] = ()) -> Any:
+    """Return what code can read from a value, as something to compare; raise TypeError if unknown.
+
+    Of a function, that is its code and what this reads from globals, closures and defaults, now; of
+    a module or a class, what has one of the ``names``.
+    """
+    if id(value) in within:
+        return "itself"
+    within = (*within, id(value))
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if value is None or isinstance(value, (Real, str, sp.Basic)):
+        return type(value), value
+    if isinstance(value, (list, tuple)):
+        return tuple(_content(v, names, within) for v in value)
+    if isinstance(value, dict):
+        return tuple((k, _content(v, names, within)) for k, v in value.items())
+    if isinstance(value, (ModuleType, type)):
+        found = ((n, getattr(value, n, None)) for n in names)
+        kinds = (Real, str, np.ndarray, FunctionType)
+        return value, tuple(
+            (n, _content(v, names, within)) for n, v in found if isinstance(v, kinds)
+        )
+    if str(getattr(value, "__module__", None)).split(".")[0] in LIBRARIES:
+        return id(value)
+    if isinstance(value, FunctionType):
+        names = frozenset(_names(value.__code__))
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        read = {n: value.__globals__[n] for n in names if n in value.__globals__}
+        parts = (value.__defaults__, value.__kwdefaults__, cells, read)
+        return value.__code__, _content(parts, names, within)
+    return id(type(value)), _content(vars(value), names, within)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
 
 
 def _trace(
@@ -136,48 +194,40 @@ def _trace(
             return _series(loss.gradient_code(theta.leading))
         return loss.gradient_code(theta)
 
-    def advance(memory: Running, theta: Any, h: Any, given: dict[str, Any]) -> list[Any]:
-        update = program(
-            _series(theta), gradient, memory, **{name: given[name] for name in names}, **constants
-        )
-        moved = theta - h * _entries(update, point)
-        if len(memory.new) != len(shapes):
+    def entries(states: list[tuple[Any, Any]]) -> list[np.ndarray]:
+        if len(states) != len(shapes):
             raise Untraceable("the program does not ask its memory as often as before")
-        states = [
-            _entries(part, shape)
-            for pair, pair_shapes in zip(memory.new, shapes)
-            for part, shape in zip(pair, pair_shapes)
-        ]
-        return [moved, *states]
+        return [_entries(x, shape) for pair in zip(states, shapes) for x, shape in zip(*pair)]
 
     def initial(h: Any, theta: Any, **given: Any) -> list[Any]:
-        memory = _Starting(_series(h), None, 0)
-        advance(memory, theta, h, given)
-        return [
-            _entries(part, shape)
-            for pair, pair_shapes in zip(memory.starts, shapes)
-            for part, shape in zip(pair, pair_shapes)
-        ]
+        memory = _Starting(_series(h))
+        program(
+            _series(theta), gradient, memory, **{n: given[f"given {n}"] for n in names}, **constants
+        )
+        return entries(memory.starts)
 
     def steady(step: Any, h: Any, theta: Any, **given: Any) -> list[Any]:
         states = [(_series(given[f"m {k}"]), given[f"p {k}"]) for k in range(len(shapes))]
-        return advance(Running(_series(h), states, _series(step)), theta, h, given)
+        memory = Running(_series(h), states, _series(step))
+        hyper = {n: given[f"given {n}"] for n in names}
+        update = program(_series(theta), gradient, memory, **hyper, **constants)
+        return [theta - h * _entries(update, point), *entries(memory.new)]
 
-    scalars = {"h": (), **dict.fromkeys(names, ())}
+    inputs = {"h": (), **{f"given {n}": () for n in names}}
     memory = {f"{kind} {k}": s for k, pair in enumerate(shapes) for kind, s in zip("mp", pair)}
     return Step(
         names,
         shapes,
-        trace(initial, scalars | {"theta": point}, {"h", *names}),
-        trace(steady, {"step": ()} | scalars | {"theta": point} | memory, {"h", *names}),
+        trace(initial, inputs | {"theta": point}, set(inputs)),
+        trace(steady, {"step": ()} | inputs | {"theta": point} | memory, set(inputs)),
     )
 
 
 class _Starting(Running):
     """A memory that notes what its first step starts from."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, h: Any) -> None:
+        super().__init__(h)
         self.starts: list[tuple[Any, Any]] = []
 
     def _last(self, start: Any) -> tuple[Any, Any]:
@@ -197,38 +247,41 @@ def _entries(value: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 def agrees(steps: list[Step], start: Any, path: Sequence[tuple[np.ndarray, Any]]) -> bool:
     """Return whether traced steps are those of a path of plain ones, each from where that one starts."""
-    fixed = steps[0].fixed(start)
-    x, d = steps[0].variables(start, fixed), len(start.theta)
+    inputs = steps[0].fixed(start)
+    given, x = inputs[:, 0].tolist(), steps[0].variables(start, inputs)[:, 0].tolist()
     for n, (theta, states) in enumerate(path):
-        step = steps[n % len(steps)]
-        wanted = np.concatenate([theta[:, None], flat(states, 1)])
-        rows = [np.full(1, float(n)), *fixed, *x]
-        found = on_columns(step.steady, rows)
-        if found.shape != wanted.shape or not np.array_equal(
-            np.isfinite(found), np.isfinite(wanted)
-        ):
+        step, now = steps[n % len(steps)], (float(n), *given, *x)
+        wanted = theta.tolist() + flat(states, 1)[:, 0].tolist()
+        try:
+            found: Sequence[float] = step.steady.on_floats(*now)
+        except (ArithmeticError, ValueError):
+            found = on_columns(step.steady, np.array([now]).T)[:, 0].tolist()
+        finite = list(map(math.isfinite, wanted))
+        if list(map(math.isfinite, found)) != finite:
             return False
-        # a few units in the last place of what was added to theta, and of the memory
-        with np.errstate(all="ignore"):
-            error = abs(found - wanted)
-            sizes = np.concatenate([[abs(wanted - x)[:d].max()] * d, _sizes(step, wanted[d:])])[
-                :, None
-            ]
-            allowed = 256 * EPSILON * sizes
-            allowed[:d] += 4 * EPSILON * abs(wanted[:d])
-            if np.any(error > allowed):  # or of what cancelled in between
-                within = abs(on_columns(step.everything, rows))
-                allowed += 16 * EPSILON * within[np.isfinite(within)].max()
-        if np.any(error > allowed):
-            return False
+        if not all(finite):
+            break
+        if not _close(step, x, wanted, found):  # perhaps large numbers cancelled
+            between = abs(on_columns(step.everything, np.array([now]).T))
+            if not _close(step, x, wanted, found, between[np.isfinite(between)].max()):
+                return False
         x = wanted
     return True
 
 
-def _sizes(step: Step, states: np.ndarray) -> np.ndarray:
-    """Return the largest entry of each state, for each of its entries."""
-    parts = [part for pair in step.states(states, (1,)) for part in pair]
-    return np.concatenate([np.full(p.size, abs(p).max()) for p in parts] or [np.empty(0)])
+def _close(step: Step, x: Any, wanted: Any, found: Any, cancelled: float = 0.0) -> bool:
+    """Return whether what is added to theta, and each state, agree up to a few units in the last place."""
+    d = len(wanted) - sum(step.counts)
+    moved = max(abs(w - v) for w, v in zip(wanted[:d], x))
+    errors = [abs(f - w) - 4 * EPSILON * abs(w) for f, w in zip(found[:d], wanted)]
+    allowed = EPSILON * (256 * moved + 16 * cancelled)
+    first, good = d, max(errors) <= allowed
+    for count in step.counts:
+        state, first = slice(first, first + count), first + count
+        size = max(map(abs, wanted[state]), default=0.0)
+        error = max((abs(f - w) for f, w in zip(found[state], wanted[state])), default=0.0)
+        good = good and error <= EPSILON * (256 * size + 16 * cancelled)
+    return good
 
 
 # --- running -------------------------------------------------------------------------------------
@@ -265,7 +318,7 @@ class StraightRun:
         floats = count * self.columns * (size * PER_FLOAT + 1e-6)
         arrays = count * size * (blocks * PER_ARRAY + self.columns * PER_ENTRY)
         way, cost = min(((self._floats, floats), (self._arrays, arrays)), key=lambda pair: pair[1])
-        if total is None or find_spec("numba") is None:
+        if total is None or not _numba():
             return way
         wait, spent = COMPILING + COMPILING_LINE * size, self.steps[0].spent
         # what ran before may decide only if that changes no bits
@@ -297,20 +350,20 @@ class StraightRun:
         batches: Sequence[int] | None,
         part: slice = slice(None),
     ) -> None:
-        codes = [step.steady.on_arrays for step in self.steps]
+        codes = [(step.steady.on_arrays, step.constants) for step in self.steps]
         x, fixed = self.x[:, part], self.fixed[:, part]
         for first in range(0, x.shape[1], BLOCK):
             block = slice(first, first + BLOCK)
-            now, given = x[:, block].copy(), list(fixed[:, block])
+            now, given = list(x[:, block]), list(fixed[:, block])
             with np.errstate(all="ignore"):
                 for n in range(len(piece) * every):
-                    code = codes[batches[n]] if batches else codes[0]
-                    for row, value in zip(
-                        now, code(np.float64(self.count + n), *given, *now.copy())
-                    ):
-                        row[...] = value
+                    code, constants = codes[batches[n] if batches else 0]
+                    now = list(code(np.float64(self.count + n), *given, *now))
+                    for i in constants:
+                        now[i] = np.full(len(given[0]), now[i])
                     if n % every == every - 1:
-                        piece[n // every, :, block] = now[: self.d]
+                        for i in range(self.d):
+                            piece[n // every, i, block] = now[i]
             x[:, block] = now
 
     def _compiled(self, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
@@ -331,6 +384,11 @@ class StraightRun:
                 end = min(n + most, total)
                 loop(piece, work.ravel(), order, self.count, n, end, every, first, width)
             self.x[:, block] = work[len(self.fixed) :, :width]
+
+
+@cache
+def _numba() -> bool:
+    return find_spec("numba") is not None
 
 
 def _loop(steps: list[Step], fixed: int, d: int) -> Callable[..., None] | None:
