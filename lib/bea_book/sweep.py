@@ -1,84 +1,113 @@
-r"""Sweeps: one function, measured at every setting of a grid, here or on many machines.
+r"""Sweeps: one function, evaluated at every point of a grid, on one core or on many machines.
 
-A sweep is a *question*: a function, a grid of its arguments, a number of repeats and a seed.  Who
-computes it, in which order and in how many pieces is no part of the question, and changes no bit of
-the answer.  With a folder, each finished setting is written there at once, so that a sweep that was
-killed goes on where it stopped.
+A sweep is a question: a function, a grid of its arguments, a number of repeats and a seed.  Who
+computes it, in which order and in how many pieces does not change a bit of the answer.  With a
+folder, finished results are written there once a second, and a sweep that was interrupted goes on
+from them.
 """
 
-import hashlib
-import inspect
+from __future__ import annotations
+
 import io
 import json
-import os
-import zipfile
-from collections.abc import Mapping
-from concurrent.futures import Executor, as_completed
-from contextlib import closing
-from dataclasses import fields, is_dataclass
-from functools import partial
-from itertools import product
-from numbers import Number
+import pickle
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from contextlib import suppress
+from itertools import islice, product
 from pathlib import Path
-from types import CodeType
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
+from tqdm.auto import tqdm
 
-from bea.series import whole
+from bea._validate import whole
+from bea_book._stored import called, digest, identity, write
+
+if TYPE_CHECKING:
+    import xarray
 
 __all__ = ["sweep"]
 
+PERIOD = 1.0  # seconds between two files of results
+IN_FLIGHT = 1000  # calls handed to an executor at one time
+NOTE = "In this sweep, it happened at "
+Result = dict[str, tuple[list[str], np.ndarray]]  # name: (names of the axes, array)
 
-def sweep(function, grid, *, repeats=None, seed=0, executor=None, folder=None, progress=True):
-    r"""Call ``function`` at every setting of ``grid``, and give the results as one labelled xarray
-    Dataset.
+
+def sweep(
+    function: Callable[..., Any],
+    grid: Mapping[str, Iterable],
+    *,
+    repeats: int | None = None,
+    seed: int = 0,
+    executor: Executor | None = None,
+    folder: str | Path | None = None,
+    version: str | int | None = None,
+    progress: bool | None = None,
+) -> xarray.Dataset:
+    r"""Evaluate ``function`` at every point of ``grid``.
 
     Parameters
     ----------
-    function : called as ``function(**setting)``, or ``function(**setting, rng=rng)`` with repeats
-        It returns a number, an array, or a dict from names to numbers or arrays; for an array with
-        named axes, as in xarray, the pair ``(names, array)``.  All settings give the same names and
-        shapes.
-    grid : mapping from each argument's name to its values: numbers, words or booleans
-        Every combination is one setting.
-    repeats : how often each setting is measured, each time with another random generator
-        Repeat r has the r-th child of ``SeedSequence(seed)``, the same at every setting, so that
-        differences between settings are not blurred by chance.  Without repeats no generator is
-        passed.
-    seed : whole number that starts all random generators
-    executor : any ``concurrent.futures.Executor``; without one, this process does it all
-        ``ProcessPoolExecutor(2)`` for two cores, ``distributed.Client(...).get_executor()`` for a
-        cluster.
-    folder : where each finished setting is kept, one file for each
-        Call again with the same folder to go on after an interruption.
-    progress : whether to show a progress bar
+    function : callable
+        Called as ``function(**point)``, or ``function(**point, rng=rng)`` with repeats.  It returns
+        a number, an array, or a dict from names to numbers or arrays; an array with named axes is a
+        pair ``(names, array)``, as in xarray.  Names and shapes must be the same at all points.
+    grid : mapping from str to sequence
+        The values of each argument: numbers, strings or booleans.
+    repeats : int, optional
+        How often each point is evaluated, each time with another random generator.  Repeat r has
+        the r-th child of ``SeedSequence(seed)``, the same one at every point, so that all points
+        see the same random numbers.  Without repeats no generator is passed.
+    seed : int
+        The seed of all random generators.
+    executor : concurrent.futures.Executor, optional
+        Where the calls run: ``ProcessPoolExecutor(2)`` for two cores,
+        ``distributed.Client(...).get_executor()`` for a Dask cluster.  By default, this process.
+    folder : path, optional
+        Where finished results are kept.  Call again with the same folder to resume.
+    version : str or int, optional
+        With a folder, your own name for what the function computes.  By default the function is
+        recognized by its text and by the plain values that it uses (see Notes).
+    progress : bool, optional
+        Whether to show a progress bar; by default on a terminal or in a notebook.
 
     Returns
     -------
     xarray.Dataset
-        Its dimensions are the grid's names, then ``repeat``, then those of the function's arrays;
-        save it with ``to_netcdf`` or ``to_zarr``.
+        Its dimensions are the names in ``grid``, then ``repeat``, then those of the function's
+        arrays.
 
     Raises
     ------
-    ValueError or TypeError
-        If an argument is of the wrong kind, if results differ in names or shapes, or if ``folder``
-        holds the answers to another question.
+    ValueError, TypeError
+        If an argument is not valid, if results differ in names or shapes, if ``folder`` is damaged
+        or answers another question, or if the function cannot be recognized or sent to another
+        process.
     ImportError
-        Without xarray (``pip install bea-book[scale]``).
+        If xarray is missing (``pip install bea-book[scale]``).
 
     Notes
     -----
-    An error of the function itself is passed on, with a note that says at which setting; what is
-    finished by then stays in ``folder``.  The function is recognized by its name, its own code and
-    the plain values bound to it; what it calls or reads besides is not watched.
+    An error of the function ends the sweep, with a note that says at which point of the grid it
+    happened.  If a process dies, the note lists all points that were being evaluated.
+
+    Without ``version``, a stored sweep is recognized by the text of the function and of those
+    functions in the same module that it calls, and by the values bound to them: arguments of
+    ``functools.partial``, defaults, closures and globals.  Only plain values count: numbers,
+    strings, paths, NumPy arrays, and lists, tuples and dicts of these.  Anything else, such as an
+    object, a tensor or a DataFrame, is refused.  With ``version``, none of this is looked at:
+    change it whenever the answers should change.  Code in other modules is never watched.
 
     Examples
     --------
-    The distance from the minimum after ten steps, for four settings:
+    The distance from the minimum after ten steps, at four points:
 
-    >>> from bea import gradient_descent, heavy_ball, quadratic, run
+    >>> from bea import heavy_ball, quadratic, run
     >>> def distance(beta, h):
     ...     return abs(run(heavy_ball(beta, damped=True), quadratic([1]), (1.0,), h, 10)[-1, 0])
     >>> found = sweep(distance, {"beta": [0.0, 0.5], "h": [0.1, 0.2]}, progress=False)
@@ -88,337 +117,201 @@ def sweep(function, grid, *, repeats=None, seed=0, executor=None, folder=None, p
     try:
         import xarray  # optional, hence here
     except ImportError as problem:
-        raise ImportError("bea_book.sweep needs xarray: pip install bea-book[scale]") from problem
-    question = _Question(function, grid, repeats, seed)
+        raise ImportError("a sweep needs xarray: pip install bea-book[scale]") from problem
     if executor is not None and not isinstance(executor, Executor):
         raise TypeError(f"executor = {executor!r} must be a concurrent.futures.Executor")
-    if not isinstance(progress, bool):
-        raise TypeError(f"progress = {progress!r} must be True or False")
-    store = None if folder is None else _Store(folder, question)
-    found = {} if store is None else store.load(range(len(question)))
-    first = next(iter(found.values()), None)
-    missing = [index for index in range(len(question)) if index not in found]
-    bar = _bar(len(question), len(found), progress)
-    with bar, closing(_outcomes(question, missing, executor)) as outcomes:
-        for index, outcome in outcomes:
-            first = first or outcome
-            question.check(index, outcome, first)
-            if store is not None:
-                store.save(index, outcome)
-            found[index] = outcome
-            bar.update()
-    return question.dataset(xarray, found)
+    asked = _Sweep(function, grid, repeats, whole("seed", seed, 0))
+    if folder is not None:
+        asked.open(Path(folder), version)
+    done = {index for calls, _ in asked.pieces for index in calls}
+    missing = [index for index in range(len(asked.points)) if index not in done]
+    hidden = None if progress is None else not progress
+    with tqdm(total=len(asked.points), initial=len(done), disable=hidden) as asked.bar:
+        try:
+            _here(asked, missing) if executor is None else _away(asked, missing, executor)
+        finally:
+            asked.flush()
+    attributes = {"function": called(function), "seed": str(seed)}
+    return xarray.Dataset(asked.variables(), asked.axes, attributes)
 
 
-class _Question:
-    """What is asked, checked: a function and the numbered calls of it."""
+class _Sweep:
+    """A function, the numbered points of its grid, and the results at them so far."""
 
-    def __init__(self, function, grid, repeats, seed):
-        if not callable(function):
-            raise TypeError(f"a function is needed, not {function!r}")
-        if not isinstance(grid, Mapping):
-            raise TypeError(f"grid = {grid!r} must be a mapping from names to values")
-        self.function, self.seed = function, whole("seed", seed, 0)
-        self.grid = {_name(name): _values(name, values) for name, values in grid.items()}
-        self.axes = list(self.grid.items())
-        self.children = [None]
+    def __init__(self, function: Callable, grid: Mapping, repeats: int | None, seed: int) -> None:
+        if not callable(function) or not isinstance(grid, Mapping):
+            raise TypeError(f"not a function and a mapping of values: {function!r}, {grid!r}")
+        if taken := {"rng", "repeat"} & set(grid):
+            raise ValueError(f"a sweep uses the name {min(taken)!r} itself; rename the argument")
+        self.function, self.seed, self.token, self.folder = function, seed, uuid4().hex, None
+        self.axes = {name: _values(name, values) for name, values in grid.items()}
         if repeats is not None:
-            repeats = whole("repeats", repeats, 1)
-            self.axes.append(("repeat", list(range(repeats))))
-            self.children = np.random.SeedSequence(self.seed).spawn(repeats)
-        self.repeats = repeats
-        settings = (dict(zip(self.grid, chosen)) for chosen in product(*self.grid.values()))
-        self.calls = [(setting, child) for setting in settings for child in self.children]
-        self._check_signature()
+            self.axes["repeat"] = list(range(whole("repeats", repeats, 1)))
+        self.points = [dict(zip(self.axes, point)) for point in product(*self.axes.values())]
+        self.rows, self.pieces, self.layout, self.written = {}, [], None, time.monotonic()
 
-    def __len__(self):
-        return len(self.calls)
+    def open(self, folder: Path, version: str | int | None) -> None:
+        """Read the results in a folder, which must be to the same question."""
+        used = identity(self.function) if version is None else None
+        asked = {"function": called(self.function), "definition": used, "version": version}
+        asked |= {"grid": list(self.axes.items()), "seed": self.seed}
+        self.known = {key: digest(json.dumps(part).encode()) for key, part in asked.items()}
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in folder.glob("*.npz.*.part"):  # of programs that were killed
+            part.unlink(missing_ok=True)
+        for path in sorted(folder.glob("*.npz")):
+            content = path.read_bytes()
+            if not path.stem.endswith(digest(content)):
+                raise ValueError(f"{path} is damaged; remove it to compute again what it held")
+            with np.load(io.BytesIO(content)) as file:
+                head, *arrays = file.values()
+            known, calls, layout = json.loads(head.item())
+            if other := [key for key in asked if known[key] != self.known[key]]:
+                changed = f"with another {' and '.join(other)}; take another folder"
+                raise ValueError(f"{folder} holds the answers to another question, {changed}")
+            self.check(calls[0], layout)
+            self.pieces.append((calls, arrays))
 
-    def _check_signature(self):
-        setting, child = self.calls[0]
-        try:
-            signature = inspect.signature(self.function)
-        except (TypeError, ValueError):
-            return  # some functions in C have none
-        given = {**setting, **({} if child is None else {"rng": None})}
-        try:
-            signature.bind(**given)
-        except TypeError as problem:
-            raise TypeError(
-                f"{_called(self.function)}{signature} cannot be called with "
-                f"{', '.join(given) or 'no arguments'}: {problem}"
-            ) from problem
+    def check(self, index: int, layout: dict[str, list]) -> None:
+        """Check the names, axes and shapes of one result."""
+        names = {*layout, *(name for dims, _ in layout.values() for name in dims)}
+        self.layout = self.layout or layout
+        if layout != self.layout or names & set(self.axes):
+            given = f"{layout} at {self.points[index]}, and {self.layout} before"
+            rule = "names and shapes must be the same everywhere, and not those of the grid"
+            raise ValueError(f"the function gave {given}; {rule}")
 
-    def where(self, index):
-        """The setting of a call in words."""
-        setting, _ = self.calls[index]
-        repeat = {} if self.repeats is None else {"repeat": index % self.repeats}
-        return ", ".join(f"{k} = {v!r}" for k, v in {**setting, **repeat}.items()) or "no arguments"
+    def call(self, index: int) -> tuple[Callable, dict[str, Any], int, str]:
+        """Return the arguments of `_call`."""
+        return self.function, dict(self.points[index]), self.seed, self.token
 
-    def described(self):
-        """What tells this question from another, as JSON."""
-        digest = hashlib.sha256()
-        _feed(digest, self.function)
-        return {
-            "function": _called(self.function),
-            "code": digest.hexdigest(),
-            "grid": [[name, values] for name, values in self.grid.items()],
-            "repeats": self.repeats,
-            "seed": self.seed,
-        }
+    def add(self, index: int, result: Result) -> None:
+        """Take the result of one call."""
+        self.check(index, {name: [dims, [*a.shape]] for name, (dims, a) in result.items()})
+        self.rows[index] = [array for _, array in result.values()]
+        self.bar.update()
+        self.flush(PERIOD)
 
-    def check(self, index, outcome, first):
-        """Raises ValueError if a result does not fit the grid, or not the first one."""
-        shapes = {name: (dims, array.shape) for name, (dims, array) in outcome.items()}
-        wanted = {name: (dims, array.shape) for name, (dims, array) in first.items()}
-        if shapes != wanted:
-            raise ValueError(
-                f"at {self.where(index)} the function gave {shapes}, before that {wanted}; "
-                "names and shapes must be the same at all settings"
-            )
-        taken = {name for name, _ in self.axes}
-        used = set(outcome).union(*(dims for dims, _ in outcome.values()))
-        if clash := sorted(taken & used):
-            raise ValueError(
-                f"the function's results use the name {clash[0]!r}, which the grid has"
-            )
+    def blame(self, error: BaseException, indices: list[int]) -> None:
+        """Add one note to the error, which says where it happened."""
+        points = (", ".join(f"{k} = {v!r}" for k, v in self.points[i].items()) for i in indices)
+        others = [n for n in getattr(error, "__notes__", []) if not n.startswith(NOTE)]
+        error.__notes__ = [*others, NOTE + "; or at ".join(points) + "."]
 
-    def dataset(self, xarray, found):
-        """All results as one Dataset."""
-        names, sizes = [name for name, _ in self.axes], [len(values) for _, values in self.axes]
-        variables = {}
-        for name, (dims, like) in found[0].items():
-            arrays = [found[index][name][1] for index in range(len(self))]
-            variables[name] = ((*names, *dims), np.stack(arrays).reshape((*sizes, *like.shape)))
-        attributes = {"function": _called(self.function), "seed": str(self.seed)}
-        return xarray.Dataset(variables, dict(self.axes), attributes)
+    def flush(self, period: float = 0.0) -> None:
+        """Put the results of at least the last ``period`` seconds into one file."""
+        if not self.rows or time.monotonic() < self.written + period:
+            return
+        calls, arrays = list(self.rows), [np.stack(like) for like in zip(*self.rows.values())]
+        if self.folder is not None:
+            buffer = io.BytesIO()
+            np.savez(buffer, json.dumps([self.known, calls, self.layout]), *arrays)
+            content = buffer.getvalue()
+            write(self.folder / f"{calls[0]:07d}-{digest(content)}.npz", content)
+        self.pieces.append((calls, arrays))
+        self.rows, self.written = {}, time.monotonic()
 
-
-class _Store:
-    """A folder with the question and one file for each finished call, each written whole or not at
-    all."""
-
-    def __init__(self, folder, question):
-        if not isinstance(folder, (str, os.PathLike)):
-            raise TypeError(f"folder = {folder!r} must be a path")
-        self.folder = Path(folder)
-        if self.folder.exists() and not self.folder.is_dir():
-            raise ValueError(f"{self.folder} is a file; a sweep needs a folder")
-        kept, asked = self.folder / "question.json", question.described()
-        if kept.exists():
-            try:
-                known = json.loads(kept.read_text(encoding="utf-8"))
-            except ValueError as problem:
-                raise ValueError(f"{kept} is not what a sweep wrote there") from problem
-            if not isinstance(known, dict):
-                raise ValueError(f"{kept} is not what a sweep wrote there")
-            if known != asked:
-                different = [key for key in asked if known.get(key) != asked[key]]
-                raise ValueError(
-                    f"{self.folder} holds the answers to another question, with another "
-                    f"{' and '.join(different)}; take another folder, or ask what was asked there"
-                )
-        elif self.folder.exists() and any(p.suffix != ".part" for p in self.folder.iterdir()):
-            raise ValueError(f"{self.folder} is not empty, and no sweep has made it; take another")
-        else:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._write(kept, json.dumps(asked, indent=1).encode())
-
-    def _path(self, index):
-        return self.folder / f"{index:07d}.npz"
-
-    def load(self, indices):
-        """The finished calls: a dict from their numbers to their results."""
-        found = {}
-        for index in indices:
-            path = self._path(index)
-            if not path.exists():
-                continue
-            try:
-                with np.load(path) as file:
-                    head = json.loads(file["head"].item())
-                    found[index] = {
-                        name: (tuple(dims), file[f"v{k}"]) for k, (name, dims) in enumerate(head)
-                    }
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
-                raise ValueError(f"{path} is damaged; remove it to compute it again") from problem
+    def variables(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+        """Return all results, each with its axes."""
+        calls = np.concatenate([calls for calls, _ in self.pieces])
+        _, places = np.unique(calls, return_index=True)  # two programs may have made one call
+        found, sizes = {}, [len(values) for values in self.axes.values()]
+        for k, (name, (dims, shape)) in enumerate(self.layout.items()):
+            values = np.concatenate([arrays[k] for _, arrays in self.pieces])[places]
+            found[name] = (*self.axes, *dims), values.reshape(*sizes, *shape)
         return found
 
-    def save(self, index, outcome):
-        head = json.dumps([[name, dims] for name, (dims, _) in outcome.items()])
-        buffer = io.BytesIO()
-        arrays = {f"v{k}": array for k, (_, array) in enumerate(outcome.values())}
-        np.savez(buffer, head=np.array(head), **arrays)
-        self._write(self._path(index), buffer.getvalue())
 
-    def _write(self, path, content):
-        part = path.with_name(f"{path.name}.{uuid4().hex}.part")  # nobody else's
-        with open(part, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # on the disk before it gets its name
-        os.replace(part, path)
+def _here(asked: _Sweep, indices: list[int]) -> None:
+    """Make the calls in this process."""
+    for index in indices:
+        try:
+            asked.add(index, _call(*asked.call(index)))
+        except Exception as error:
+            asked.blame(error, [index])
+            raise
 
 
-def _outcomes(question, indices, executor):
-    """(number, result) of the calls as they finish.
+def _away(asked: _Sweep, indices: list[int], executor: Executor) -> None:
+    """Have the calls made by an executor, and take their results as they come.
 
-    After an error nothing new is begun, but what is under way is still waited for, so that it is not
-    lost.
+    After an error no call is begun, and only those that cannot be cancelled are waited for.
     """
-    if executor is None:
-        for index in indices:
-            try:
-                yield index, _call(question.function, *question.calls[index])
-            except Exception as error:
-                error.add_note(f"This was at {question.where(index)}.")
-                raise
-        return
-    futures, failed = {}, None
+    left, running, done, broken, failed = iter(indices), {}, SimpleQueue(), [], None
+
+    def finished(future: Any) -> None:  # called by the executor, at once
+        if not (future.cancelled() or broken) and isinstance(future.exception(), BrokenExecutor):
+            broken.extend(i for f, i in list(running.items()) if f is future or f.running())
+        done.put(future)
+
+    if isinstance(executor, ProcessPoolExecutor):
+        try:
+            pickle.dumps(asked.function)
+        except (pickle.PicklingError, AttributeError, TypeError) as problem:
+            advice = "cannot be sent to another process; define it with def, in a module"
+            raise TypeError(f"{called(asked.function)} {advice}: {problem}") from problem
     try:
-        for index in indices:
-            futures[executor.submit(_call, question.function, *question.calls[index])] = index
-        for future in as_completed(futures):
-            if future.cancelled():
-                continue
-            error = future.exception()
-            index, outcome = futures.pop(future), None if error else future.result()
-            # a cluster computes again what died with a worker as long as anyone holds its future
-            del future
-            if error is None:
-                yield index, outcome
-            elif failed is None:
-                failed = error
-                failed.add_note(f"This was at {question.where(index)}.")
-                for other in futures:
-                    other.cancel()
+        while True:
+            for index in islice(left, IN_FLIGHT - len(running)):
+                try:
+                    future = executor.submit(_call, *asked.call(index))
+                except BrokenExecutor:  # the calls that are running report it, if there are any
+                    if not running:
+                        raise
+                    break
+                running[future] = index
+                future.add_done_callback(finished)
+            if not running:
+                break
+            with suppress(Empty):
+                future = done.get(timeout=PERIOD)
+                index = running.pop(future, None)  # None if it was cancelled below
+                try:
+                    if index is not None:
+                        asked.add(index, future.result())
+                except Exception as error:
+                    if failed is None:
+                        failed, left = error, iter(())
+                        asked.blame(error, broken or [index])
+                        running = {f: i for f, i in running.items() if not f.cancel()}
+            future = None  # a cluster recomputes what died with a worker while anyone holds it
+            asked.flush(PERIOD)
     finally:
-        for future in futures:
+        for future in running:
             future.cancel()
     if failed is not None:
         raise failed
 
 
-def _call(function, setting, child):
-    """One call, wherever it runs: a dict from names to (names of axes, array)."""
-    chance = {} if child is None else {"rng": np.random.default_rng(child)}
-    outcome = function(**setting, **chance)
-    outcome = outcome if isinstance(outcome, Mapping) else {"result": outcome}
-    return {_name(name): _array(name, value) for name, value in outcome.items()}
+def _call(function: Callable, point: dict[str, Any], seed: int, token: str) -> Result:
+    """Call the function, wherever this runs; the token makes Dask's names for calls unique."""
+    if "repeat" in point:
+        child = np.random.SeedSequence(seed, spawn_key=(point.pop("repeat"),))
+        point["rng"] = np.random.default_rng(child)
+    result = function(**point)
+    result = result if isinstance(result, Mapping) else {"result": result}
+    return {str(name): _array(name, value) for name, value in result.items()}
 
 
-def _array(name, value):
-    """(names of the axes, array) of one result, as a number, an array, or such a pair."""
-    dims = None
-    if isinstance(value, tuple) and len(value) == 2:
-        if isinstance(value[0], str):
-            dims, value = (value[0],), value[1]
-        elif isinstance(value[0], (tuple, list)) and all(isinstance(d, str) for d in value[0]):
-            dims, value = tuple(value[0]), value[1]
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"the result {name} = {value!r} must be a real number or an array of them")
-    if dims is None:
-        dims = tuple(f"{name}_{axis}" for axis in range(array.ndim))
-    if len(dims) != array.ndim or len(set(dims)) != len(dims):
-        raise ValueError(f"the result {name} of shape {array.shape} cannot have the axes {dims}")
-    return dims, array
+def _array(name: str, value: Any) -> tuple[list[str], np.ndarray]:
+    """Return the names of the axes and the array of one result."""
+    pair = isinstance(value, tuple) and len(value) == 2 and np.asarray(value[0]).dtype.kind == "U"
+    array = np.asarray(value[1] if pair else value)
+    dims = np.atleast_1d(value[0]) if pair else [f"{name}_{k}" for k in range(array.ndim)]
+    if array.dtype.kind not in "biuf" or not len(dims) == len(set(dims)) == array.ndim:
+        raise TypeError(
+            f"the result {name} must be real, with an axis for each of {dims}: {value!r}"
+        )
+    return list(map(str, dims)), array
 
 
-def _bar(total, done, shown):
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, initial=done, disable=not shown, unit="setting")
-
-
-# --- what a question may hold, and how it is recognized -----------------------------------------
-
-
-def _name(name):
-    if not isinstance(name, str) or not name.isidentifier():
-        raise TypeError(f"{name!r} is no name that an argument or a result can have")
-    return name
-
-
-def _values(name, values):
-    """The values of one argument, as plain Python numbers, words or booleans."""
-    if name in ("rng", "repeat"):
-        raise ValueError(f"the name {name!r} is the sweep's own; call the argument otherwise")
-    wrong = TypeError(
-        f"the values of {name} must be a sequence of numbers, of words or of booleans, not {values!r}"
-    )
-    if isinstance(values, (str, bytes, Number, Mapping, set)):
-        raise wrong
-    try:
-        values = list(values)
-        array = np.asarray(values)
-    except (TypeError, ValueError) as problem:
-        raise wrong from problem
-    kinds = {
-        "b": (bool, np.bool_),
-        "U": str,
-        "i": (int, np.integer),
-        "u": (int, np.integer),
-        "f": (int, float, np.integer, np.floating),
-    }
-    kind = kinds.get(array.dtype.kind)
-    if not values:
-        raise ValueError(f"{name} has no values; give at least one")
-    if array.ndim != 1 or kind is None or not all(isinstance(value, kind) for value in values):
-        raise wrong
-    if array.dtype.kind != "b" and any(isinstance(value, (bool, np.bool_)) for value in values):
-        raise wrong
-    values = array.tolist()
-    if len(set(values)) < len(values) or any(value != value for value in values):
-        raise ValueError(f"the values of {name} must differ from each other, not {values}")
-    return values
-
-
-def _called(function):
-    """The function's name, with its module."""
-    while isinstance(function, partial):
-        function = function.func
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
-
-
-def _feed(digest, value, seen=()):
-    """Feed what a function is made of to a digest: its code, and the values bound to it.
-
-    Comments and places in a file do not count, and neither do addresses in memory.  What is neither
-    plain data nor a dataclass counts by its type alone.
-    """
-    if any(value is other for other in seen):
-        return
-    seen = (*seen, value)
-    digest.update(type(value).__qualname__.encode())
-    if isinstance(value, partial):
-        parts = [value.func, value.args, value.keywords]
-    elif isinstance(value, CodeType):
-        parts = [value.co_code, value.co_names, value.co_varnames, value.co_consts]
-    elif inspect.isfunction(value):
-        closure = [cell.cell_contents for cell in value.__closure__ or ()]
-        parts = [value.__code__, value.__defaults__, value.__kwdefaults__, closure]
-    elif inspect.ismethod(value):
-        parts = [value.__func__, value.__self__]
-    elif isinstance(value, np.ndarray) and value.dtype != object:
-        parts = [str(value.dtype), value.shape, value.tobytes()]
-    elif isinstance(value, (tuple, list)) or isinstance(value, np.ndarray):
-        parts = [len(value), *value]
-    elif isinstance(value, (set, frozenset)):
-        parts = sorted(value, key=repr)
-    elif isinstance(value, Mapping):
-        parts = [part for pair in value.items() for part in pair]
-    elif isinstance(value, bytes):
-        digest.update(value)
-        return
-    elif inspect.isroutine(value) or isinstance(value, type) or inspect.ismodule(value):
-        parts = [f"{getattr(value, '__module__', '')}.{value.__name__}"]
-    elif is_dataclass(value):  # its fields alone, not what it has computed and kept
-        parts = [getattr(value, field.name) for field in fields(value)]
-    elif hasattr(value, "__dict__"):
-        parts = []
-    else:
-        parts = [] if type(value).__repr__ is object.__repr__ else [repr(value).encode()]
-    for part in parts:
-        _feed(digest, part, seen)
+def _values(name: str, values: Iterable) -> list:
+    """Return the values of one argument as Python's numbers, strings or booleans."""
+    given = [] if isinstance(values, (str, bytes, Mapping)) else list(values)
+    array = np.asarray(given)
+    plain = array.ndim == 1 and array.dtype.kind in "biufU" and array.tolist() == given
+    if not plain or not 0 < len(set(given)) == len(given):
+        allowed = "a sequence of different numbers, strings or booleans"
+        raise ValueError(f"the values of {name} must be {allowed}, not {values!r}")
+    return array.tolist()
