@@ -144,14 +144,24 @@ def partial_derivatives(
     definitions: list[tuple[sp.Symbol, sp.Expr]] = []
     adjoints: dict[sp.Expr, list[sp.Expr]] = {expression: [sp.Integer(1)]}
     for node in reversed(order):
-        if not isinstance(node, sp.Symbol):
-            adjoint = sp.Add(*adjoints.pop(node, ()))
-            if not adjoint.is_Atom:
-                definitions.append((sp.Dummy(), adjoint))
-                adjoint = definitions[-1][0]
-            for i, child in enumerate(_children(node)):
-                if not child.is_number and adjoint != 0:
-                    adjoints.setdefault(child, []).append(_times(adjoint, _partial(node, i)))
+        if isinstance(node, sp.Symbol):
+            continue
+        adjoint = sp.Add(*adjoints.pop(node, ()))
+        if not adjoint.is_Atom:
+            definitions.append((sp.Dummy(), adjoint))
+            adjoint = definitions[-1][0]
+        if isinstance(node, sp.Piecewise):
+            slopes = []
+            for branch, _ in node.args:  # apart, because a branch that is not taken may be infinite
+                more, derivatives = partial_derivatives(branch, symbols)
+                definitions.extend(more)
+                slopes.append(derivatives)
+            for symbol, *pieces in zip(symbols, *slopes):
+                slope = sp.Piecewise(*zip(pieces, (condition for _, condition in node.args)))
+                adjoints.setdefault(symbol, []).append(_times(adjoint, slope))
+        for i, child in enumerate(_children(node)):
+            if not child.is_number and adjoint != 0:
+                adjoints.setdefault(child, []).append(_times(adjoint, _partial(node, i)))
     return definitions, [sp.Add(*adjoints.get(symbol, ())) for symbol in symbols]
 
 
@@ -161,7 +171,7 @@ def _times(adjoint: sp.Expr, partial: sp.Expr) -> sp.Expr:
 
 
 def _children(node: sp.Expr) -> tuple[sp.Expr, ...]:
-    return tuple(e for e, _ in node.args) if isinstance(node, sp.Piecewise) else node.args
+    return () if isinstance(node, sp.Piecewise) else node.args
 
 
 def _partial(node: sp.Expr, i: int) -> sp.Expr:
@@ -173,8 +183,6 @@ def _partial(node: sp.Expr, i: int) -> sp.Expr:
         return sp.Mul(*args[:i], *args[i + 1 :])
     if isinstance(node, sp.Pow):
         return node.exp * node.base ** (node.exp - 1) if i == 0 else node * sp.log(node.base)
-    if isinstance(node, sp.Piecewise):
-        return sp.Piecewise(*((int(i == j), condition) for j, (_, condition) in enumerate(args)))
     if isinstance(node, sp.Mod):
         return sp.Integer(1) if i == 0 else -sp.floor(args[0] / args[1])
     if isinstance(node, (sp.floor, sp.ceiling, sp.sign, sp.Heaviside)):
@@ -204,15 +212,28 @@ def _dispatching(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-_UFUNCS = {
+def _step(function: np.ufunc) -> Callable[..., Any]:
+    """Return a function that is constant between its jumps, also on a Series."""
+    return lambda x: function(x.leading if isinstance(x, Series) else x)
+
+
+_CODE = {
     name: getattr(np, name)
     for name in (
         "sqrt exp log sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh "
-        "absolute sign floor ceil maximum minimum logaddexp where less less_equal greater greater_equal "
-        "equal not_equal logical_and logical_or logical_not logical_xor"
+        "absolute sign maximum minimum logaddexp where less less_equal greater greater_equal equal not_equal"
     ).split()
-} | {name: getattr(scipy.special, name) for name in ("erf", "erfc", "expit")}
-_NAMESPACE = {name: _dispatching(name, function) for name, function in _UFUNCS.items()}
+} | {
+    "floor": _step(np.floor),
+    "ceil": _step(np.ceil),
+    "logical_and": np.bitwise_and,  # of truth values, also of traced ones
+    "logical_or": np.bitwise_or,
+    "logical_not": np.invert,
+    "erf": scipy.special.erf,
+    "erfc": scipy.special.erfc,
+    "expit": scipy.special.expit,
+}
+_NAMESPACE = {name: _dispatching(name, function) for name, function in _CODE.items()}
 _FUNCTIONS = {
     getattr(sp, name): name
     for name in "exp log sin cos tan sinh cosh tanh sign floor erf erfc".split()
@@ -233,7 +254,7 @@ _FUNCTIONS = {
     sp.And: "logical_and",
     sp.Or: "logical_or",
     sp.Not: "logical_not",
-    sp.Xor: "logical_xor",
+    sp.Xor: "not_equal",
     sp.Lt: "less",
     sp.Le: "less_equal",
     sp.Gt: "greater",

@@ -536,6 +536,7 @@ class NumericLoss(Problem):
         c = theta.coefficients
         terms = len(c)
         nodes = np.cos(np.pi * np.arange(terms) / max(2 * (terms // 2), 1)).round(15)
+        nodes = np.append(0.0, sorted(nodes[nodes != 0], key=abs, reverse=True))[:terms]
         values = np.zeros((terms, *c.shape[1:]))
         values[:, 0] = self._leading(theta.leading)
         for row, s in zip(values, nodes):
@@ -543,9 +544,11 @@ class NumericLoss(Problem):
             if any(map(np.any, curve[1:])):
                 row[1:] = self._taylor(curve)
         result = np.zeros_like(values)
-        for k in range(terms):
-            vandermonde = np.vander(nodes, k + 1, increasing=True)
-            result[k, : k + 1] = np.tensordot(np.linalg.pinv(vandermonde), values[:, k], 1)
+        result[:, 0] = values[0]
+        for k in range(1, terms):
+            s, slopes = nodes[1 : k + 1], (values[1 : k + 1, k] - values[0, k]).T / nodes[1 : k + 1]
+            fit = np.linalg.inv(np.vander(s, increasing=True))
+            result[k, 1 : k + 1] = np.tensordot(fit, slopes.T, 1)
         return Series(result)
 
     def _taylor(self, curve: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
@@ -641,7 +644,9 @@ def batch_losses(loss_or_losses: Problem | Sequence[Problem]) -> tuple[Problem, 
         )
     if not losses:
         raise ValueError("the list of mini-batch losses is empty; give at least one")
-    kinds = {loss.symbols if isinstance(loss, _SymbolicProblem) else loss.dimension for loss in losses}
+    kinds = {
+        loss.symbols if isinstance(loss, _SymbolicProblem) else loss.dimension for loss in losses
+    }
     names = [kind for kind in kinds if isinstance(kind, tuple)]
     if len(names) > 1 or len({loss.dimension for loss in losses}) > 1:
         raise ValueError(f"mini-batch losses must share their coordinates; these have {kinds}")

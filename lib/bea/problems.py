@@ -40,14 +40,16 @@ def quadratic(curvature: Any) -> Loss:
     >>> quadratic([1, 9]).expression
     theta_1**2/2 + 9*theta_2**2/2
     """
-    needed = f"a quadratic needs a symmetric matrix or a list of eigenvalues, not {curvature!r}"
+    needed = (
+        f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}"
+    )
     try:
         given = np.array(curvature, dtype=object)
     except ValueError as problem:  # rows of different lengths
         raise ValueError(needed) from problem
-    if given.ndim not in (1, 2) or given.size == 0:
-        raise ValueError(needed)
     given = np.diag(given) if given.ndim == 1 else given
+    if given.ndim != 2 or given.size == 0 or given.shape[0] != given.shape[1]:
+        raise ValueError(needed)
     symbols = sp.symbols(f"theta_1:{len(given) + 1}", real=True)
     matrix = sp.Matrix(
         [[_constant("an entry", x, symbols, exact=False) for x in row] for row in given]
@@ -171,8 +173,9 @@ def logistic_regression(
     try:
         data = data[:, np.asarray(columns)].reshape(len(data), -1)
         if standardize:
-            data = (data - data.mean(axis=0)) / data.std(axis=0)
-        signed = (data * np.where(targets == targets.max(), 1.0, -1.0)[:, None])[rows]
+            with np.errstate(invalid="ignore"):  # of a constant feature, which is refused below
+                data = (data - data.mean(axis=0)) / data.std(axis=0)
+        signed = (data * np.where(targets, 1.0, -1.0)[:, None])[rows]
     except IndexError as problem:
         raise ValueError(
             f"columns = {columns!r} and rows = {rows!r} must select from data of shape {data.shape}"
@@ -196,14 +199,15 @@ def _data(features: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
         table = np.genfromtxt(features, delimiter=",", ndmin=2)
         table = table[1:] if np.isnan(table[0]).all() else table  # the names of the columns
         features, labels = table[:, :-1], table[:, -1]
-    data, targets = np.asarray(features, dtype=float), np.asarray(labels)
+    data = np.asarray(features, dtype=float)
+    names, targets = np.unique(np.asarray(labels), return_inverse=True)
     if data.ndim != 2 or targets.shape != data.shape[:1] or not np.isfinite(data).all():
         raise ValueError(
             f"features of shape {data.shape} and labels of shape {targets.shape} were given; allowed "
             "are finite numbers (n, features) and (n,)"
         )
-    if len(np.unique(targets)) != 2:
-        raise ValueError(f"labels must have two different values, not {np.unique(targets)[:9]}")
+    if len(names) != 2:
+        raise ValueError(f"labels must have two different values, not {names[:9]}")
     return data, targets
 
 

@@ -1,0 +1,160 @@
+"""Losses from JAX, PyTorch and black boxes: against the same loss written with NumPy, and each other."""
+
+import pickle
+import sys
+from functools import cache
+
+import numpy as np
+import pytest
+
+import bea
+from bea import Series
+
+RNG = np.random.default_rng(0)
+D = 6
+MATRIX, POINT, POINTS = RNG.normal(size=(D, D)), RNG.normal(size=D) / 2, RNG.normal(size=(3, D))
+
+
+def value(t):
+    return np.log(np.cosh(MATRIX @ t)).sum(axis=0) + (t**4 / 4 + np.cos(t)).sum(axis=0)
+
+
+def gradient(t):
+    return MATRIX.T @ np.tanh(MATRIX @ t) + t**3 - np.sin(t)
+
+
+def in_jax(t):
+    import jax.numpy as jnp
+
+    return jnp.log(jnp.cosh(MATRIX @ t)).sum() + (t**4 / 4 + jnp.cos(t)).sum()
+
+
+def in_torch(t):
+    import torch
+
+    return torch.log(torch.cosh(torch.tensor(MATRIX) @ t)).sum() + (t**4 / 4 + torch.cos(t)).sum()
+
+
+@cache
+def lifted(name):
+    if name == "black box":
+        return bea.black_box(gradient, D, value)
+    reason = f"{name} is not installed; pip install bea-book[{name}]"
+    pytest.importorskip(name, reason=reason)
+    return bea.from_jax(in_jax, D) if name == "jax" else bea.from_torch(in_torch, D)
+
+
+def curve(theta, terms, rng):
+    """A curve with every coefficient, those of s^0 too."""
+    rows = [[theta]]
+    for k in range(1, terms):
+        rows.append([rng.normal(size=theta.shape) for _ in range(k + 1)])
+    return Series.from_polynomials(rows)
+
+
+@pytest.mark.parametrize("name", ["jax", "torch", "black box"])
+def test_values_and_derivatives(name):
+    loss, written = lifted(name), bea.NumericLoss(D, value, gradient)
+    for points in (POINT, POINTS, POINTS[:1]):
+        v = np.ones_like(points)
+        for ask in ("value", "gradient"):
+            np.testing.assert_allclose(
+                getattr(loss, ask)(points), getattr(written, ask)(points), rtol=1e-13, atol=1e-14
+            )
+        found, expected = (x.hessian_vector(points, v) for x in (loss, written))
+        tolerance = 1e-9 if name == "black box" else 1e-13
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+        assert loss.gradient(points).dtype == np.float64
+        assert type(loss.gradient(points)) is np.ndarray
+    assert np.isfinite(loss.hessian(POINT)).all()
+    copy = pickle.loads(pickle.dumps(loss))
+    assert copy == loss
+    np.testing.assert_array_equal(copy.gradient(POINT), loss.gradient(POINT))
+
+
+@pytest.mark.parametrize("terms", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", ["jax", "torch", "black box"])
+def test_gradients_along_curves(name, terms):
+    """Against the same code on a Series: 1e-13 by automatic differentiation; by differences 4e-10, 1e-8, 1e-6."""
+    loss, written = lifted(name), bea.NumericLoss(D, None, gradient)
+    rng = np.random.default_rng(terms)
+    for theta in (POINT, POINTS.T):
+        line = curve(theta, terms, rng)
+        found, expected = (x.gradient_code(line).coefficients for x in (loss, written))
+        assert found.shape == expected.shape
+        for k in range(terms):
+            error = np.abs(found[k] - expected[k]).max() / np.abs(expected[k]).max()
+            allowed = [1e-14, 4e-10, 1e-8, 1e-6][k] if name == "black box" else 1e-13
+            assert error < allowed, (k, error)
+
+
+def test_functions_that_jet_does_not_know_are_differentiated_again():
+    jax = pytest.importorskip("jax", reason="jax is not installed; pip install bea-book[jax]")
+
+    def with_loop(t):
+        return jax.lax.fori_loop(0, 3, lambda i, x: jax.numpy.sin(x) + x, t).sum()
+
+    def by_hand(t):
+        slope, x = 1.0 + 0 * t, t
+        for _ in range(3):
+            slope, x = slope * (np.cos(x) + 1), np.sin(x) + x
+        return slope
+
+    line = curve(POINT, 3, np.random.default_rng(5))
+    found = bea.from_jax(with_loop, D).gradient_code(line).coefficients
+    expected = bea.NumericLoss(D, None, by_hand).gradient_code(line).coefficients
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_arrays_in_single_precision_outside_stay_accurate():
+    """Data made before anyone thought of double precision: the loss is computed in double."""
+    jax = pytest.importorskip("jax", reason="jax is not installed; pip install bea-book[jax]")
+    data = jax.numpy.asarray(np.arange(D), dtype="float32")
+    loss = bea.from_jax(lambda t: (jax.numpy.tanh(data * t) ** 2).sum(), D)
+    k = np.arange(D)
+    expected = 2 * np.tanh(k * POINT) / np.cosh(k * POINT) ** 2 * k
+    np.testing.assert_allclose(loss.gradient(POINT), expected, rtol=1e-13, atol=1e-15)
+    assert data.dtype == np.float32
+
+
+def test_a_network_has_modified_equations():
+    """Adam on a small network: order 1 to 3 by JAX; the first two agree with PyTorch and one product."""
+    jax = pytest.importorskip("jax", reason="jax is not installed; pip install bea-book[jax]")
+    x, y = RNG.normal(size=(20, 4)), RNG.integers(0, 3, 20)
+
+    def network(t):
+        z = jax.numpy.tanh(x @ t[:20].reshape(4, 5)) @ t[20:].reshape(5, 3)
+        return (jax.nn.logsumexp(z, axis=1) - z[np.arange(20), y]).mean()
+
+    theta = RNG.normal(size=35) / 2
+    loss, optimizer = bea.from_jax(network, 35), bea.adam(0.5, 0.7, 1e-2)
+    three = bea.modified_equation(optimizer, loss, 3).coefficients(theta)
+    by_product = bea.NumericLoss(35, None, loss.gradient_code, loss.product_code)
+    two = bea.modified_equation(optimizer, by_product, 2).coefficients(theta)
+    np.testing.assert_allclose(three[:2], two, rtol=1e-12, atol=1e-13)
+    differences = bea.black_box(loss.gradient_code, 35)
+    apart = bea.modified_equation(optimizer, differences, 3).coefficients(theta)
+    for k, allowed in enumerate((1e-14, 4e-10, 1e-8)):
+        assert np.abs(apart[k] - three[k]).max() <= allowed * np.abs(three[k]).max()
+
+
+def test_tensors_of_other_libraries_become_arrays():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    weights = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    loss = bea.NumericLoss(2, None, lambda t: weights * torch.tensor(t))
+    assert type(loss.gradient([1.0, 2.0])) is np.ndarray
+    assert loss.gradient([1.0, 2.0]).tolist() == [1.0, 2.0]
+
+
+def test_a_black_box_may_be_in_single_precision():
+    with pytest.warns(UserWarning, match="float32"):
+        loss = bea.black_box(lambda t: gradient(t).astype(np.float32), D)
+        found = loss.hessian(POINT)
+    np.testing.assert_allclose(found, bea.NumericLoss(D, None, gradient).hessian(POINT), atol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_what_is_not_installed_says_how_to_install_it(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=rf'pip install "bea-book\[{name}\]"'):
+        getattr(bea, f"from_{name}")(value, D)
