@@ -24,7 +24,7 @@ import sympy as sp
 
 from bea.series import Series
 
-__all__ = ["LIMIT", "Node", "Trace", "Untraceable", "trace"]
+__all__ = ["LIMIT", "Node", "Trace", "Traced", "Untraceable", "trace"]
 
 LIMIT = 20_000  # operations of a trace
 BRANCH = "the code branches on a traced number; np.where, np.maximum and np.sign can be traced"
@@ -112,6 +112,9 @@ MATH: dict[str, Callable[..., float]] = {
 HELPERS: dict[str, Callable[..., float]] = {
     f.__name__[1:]: f
     for f in (_maximum, _minimum, _sign, _floor, _ceil, _expit, _log_expit, _logaddexp)
+}
+EXACT = {*OPERATORS, "where", *"sqrt absolute maximum minimum sign floor ceil".split()} - {
+    "remainder"
 }
 LITERALS = {"inf": math.inf, "nan": math.nan}
 
@@ -408,8 +411,7 @@ class Trace:
     @property
     def exact(self) -> bool:
         """Whether all operations are rounded in the same way everywhere."""
-        functions = (set(MATH) | set(HELPERS)) - {"sqrt", "absolute", "maximum", "minimum", "sign"}
-        return functions.isdisjoint(name for name, *_ in self.operations)
+        return EXACT.issuperset(name for name, *_ in self.operations)
 
     def text(self, value: Any) -> str:
         """Return the name of a value, or its number."""
@@ -550,3 +552,52 @@ def _executed(source: str, namespace: dict[str, Any]) -> Callable[..., tuple[Any
     scope = {**LITERALS, **namespace}
     exec(source, scope)
     return scope["straight"]
+
+
+class Traced:
+    """A function of a vector that is traced once it is called often, and compared before that is used.
+
+    Parameters
+    ----------
+    plain : function of an array (n,) or (n, points), of floats or Nodes; returns an array
+    patience : int
+        Calls before it is traced.
+
+    Examples
+    --------
+    >>> square = Traced(lambda x: x**2, patience=1)
+    >>> [square(np.array([3.0])).item() for _ in range(3)]
+    [9.0, 9.0, 9.0]
+    """
+
+    def __init__(self, plain: Callable[[np.ndarray], np.ndarray], patience: int = 3) -> None:
+        self.plain, self.patience, self.calls = plain, patience, 0
+        self.fast: Trace | None = None
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return the value at a vector, (n,), or at each column of an array (n, points)."""
+        self.calls += 1
+        if self.fast is not None:
+            try:
+                return self._fast(self.fast, x)
+            except (ArithmeticError, ValueError):  # where math raises, NumPy has infinities
+                return self.plain(x)
+        value = self.plain(x)
+        if self.calls == self.patience:
+            try:
+                found = trace(lambda x: self.plain(x), {"x": (len(x),)})
+                same = np.allclose(
+                    self._fast(found, x), value, rtol=1e-9, atol=1e-300, equal_nan=True
+                )
+                self.fast = found if same else None
+            except (ArithmeticError, TypeError, ValueError):
+                pass
+        return value
+
+    @staticmethod
+    def _fast(found: Trace, x: np.ndarray) -> np.ndarray:
+        if x.ndim == 1:
+            return np.array(found.on_floats(*x.tolist())).reshape(found.shapes[0])
+        rows = found.on_arrays(*x)
+        rows = [np.broadcast_to(row, x.shape[1:]) for row in rows]
+        return np.stack(rows).reshape(*found.shapes[0], *x.shape[1:])

@@ -1,0 +1,340 @@
+"""Traces: what is recorded is what was computed, printed for floats and for arrays with the same bits."""
+
+import json
+import math
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.special
+import sympy as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bea import trace as module
+from bea.series import Series
+from bea.trace import Node, Trace, Untraceable, trace
+
+REALS = np.concatenate([np.linspace(-9, 9, 1501), np.geomspace(1e-9, 500, 400), [0.0]])
+UNIT = np.linspace(-0.999, 0.999, 1501)
+DOMAINS = {
+    "log": abs(REALS) + 1e-9,
+    "log2": abs(REALS) + 1e-9,
+    "log10": abs(REALS) + 1e-9,
+    "sqrt": abs(REALS),
+    "log1p": abs(REALS) - 0.9,
+    "arcsin": UNIT,
+    "arccos": UNIT,
+    "arctanh": UNIT,
+    "arccosh": abs(REALS) + 1,
+    # where their results are tiny, or close to a zero, no two libraries agree
+    "erfc": REALS[REALS < 1],
+    "gammaln": abs(REALS) + 8,
+}
+ONE = sorted(
+    set(module.MATH)
+    | {"expit", "log_expit", "sign", "floor", "ceil"} - {"power", "hypot", "arctan2"}
+)
+ONE = [name for name in ONE if name not in ("power", "hypot", "arctan2")]
+TWO = ["power", "hypot", "arctan2", "maximum", "minimum", "logaddexp", "remainder"]
+ONE = sorted({*module.MATH, *module.HELPERS} - {*TWO})
+EXACT = ["sqrt", "absolute", "sign", "floor", "ceil", "maximum", "minimum"]
+
+
+def in_numpy(name):
+    return getattr(np, name, None) or getattr(scipy.special, name)
+
+
+def units_apart(x, y):
+    """The largest distance in units in the last place; infinite if one of two is not a number."""
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    assert np.array_equal(np.isnan(x), np.isnan(y))
+    return np.nanmax(abs(x - y) / np.spacing(np.maximum(abs(x), 1e-300)), initial=0.0)
+
+
+def on_floats(found, *points):
+    return [found.on_floats(*map(float, p))[0] for p in zip(*points)]
+
+
+# --- each operation, on floats, on arrays and in NumPy -------------------------------------------
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_functions_of_one_number(name):
+    """At most two units in the last place between math and NumPy; on arrays it is NumPy itself."""
+    x = DOMAINS.get(
+        name, REALS if name not in ("exp", "exp2", "sinh", "cosh", "expm1") else REALS[:1501]
+    )
+    found = trace(lambda x: getattr(x, name)(), {"x": ()})
+    assert found.operations == ((name, 0),)
+    np.testing.assert_array_equal(found.on_arrays(x)[0], in_numpy(name)(x))
+    apart = units_apart(on_floats(found, x), in_numpy(name)(x))
+    assert apart == 0 if name in EXACT else apart <= 2
+    assert found.exact == (name in EXACT)
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_functions_of_two_numbers(name):
+    rng = np.random.default_rng(1)
+    x, y = rng.uniform(-9, 9, (2, 2000))
+    x = abs(x) if name == "power" else x
+    found = trace(lambda x, y: getattr(x, name)(y), {"x": (), "y": ()})
+    np.testing.assert_array_equal(found.on_arrays(x, y)[0], in_numpy(name)(x, y))
+    apart = units_apart(on_floats(found, x, y), in_numpy(name)(x, y))
+    assert apart == 0 if name in EXACT else apart <= 2
+    constant = trace(lambda x: getattr(Node, name)(2.5, x), {"x": ()})  # a number first
+    np.testing.assert_array_equal(constant.on_arrays(x)[0], in_numpy(name)(2.5, x))
+
+
+def test_what_is_not_a_number_stays_so():
+    """Signs, maxima and cases do not hide a divergence."""
+    found = trace(
+        lambda x: [x.sign(), x.maximum(0.0), x.minimum(0.0), (x > 0).where(x, x)], {"x": ()}
+    )
+    assert np.isnan(found.on_floats(math.nan)).all()
+    assert np.isnan(found.on_arrays(np.array([math.nan]))).all()
+    assert trace(lambda x: x.floor(), {"x": ()}).on_floats(math.inf) == (math.inf,)
+
+
+def test_operators_are_pythons():
+    def code(x, y):
+        return [x + y, x - y, x * y, x / y, -x, +x, abs(x), x % y, x**y, 2 - x, 2 / x, 2 % x, 2**x]
+
+    found, x, y = trace(code, {"x": (), "y": ()}), 1.7, -0.3
+    assert list(found.on_floats(x, 0.3)) == code(x, 0.3)
+    arrays = found.on_arrays(np.array([x, 2.5]), np.array([y, 1.5]))
+    np.testing.assert_array_equal(np.array(arrays), code(np.array([x, 2.5]), np.array([y, 1.5])))
+
+
+def test_conditions():
+    def code(x, y, where):
+        inside, equal = (x > y) & (x >= -1) | ~(x <= 2), (x == 1) | (x != y)
+        return [
+            where(inside, x, y),
+            where(equal, 1, 0 * y),
+            where((x < y) & True, x, 2.0),
+            where(True, x, y),
+        ]
+
+    found = trace(lambda x, y: code(x, y, Node.where), {"x": (), "y": ()})
+    x, y = np.array([0.0, 1.0, -3.0, 3.0, 1.0]), np.array([0.0, 1.0, -5.0, 1.0, 4.0])
+    wanted = np.broadcast_arrays(*code(x, y, np.where))
+    np.testing.assert_array_equal(np.broadcast_arrays(*found.on_arrays(x, y)), wanted)
+    np.testing.assert_array_equal([found.on_floats(*p) for p in zip(x, y)], np.transpose(wanted))
+    assert trace(lambda x: Node.where(x > 0, x, x), {"x": ()}).operations == ()
+
+
+@pytest.mark.parametrize(
+    "two",
+    [2, 2.0, np.float64(2), np.float32(2), np.int64(2), Fraction(2), sp.Integer(2), np.array(2.0)],
+)
+def test_numbers_of_all_kinds(two):
+    found = trace(
+        lambda x: [x * two, two * x, x - two, two / x, x**two, Node.maximum(two, x)], {"x": ()}
+    )
+    assert found.on_floats(3.0) == (6.0, 6.0, 1.0, 2 / 3, 9.0, 3.0)
+    assert trace(lambda x: x * sp.Rational(1, 3), {"x": ()}).on_floats(1.0) == (1 / 3,)
+    assert trace(lambda x: np.array([1.0, 2.0]) * x, {"x": ()}).on_floats(3.0) == (3.0, 6.0)
+
+
+# --- what is recorded ------------------------------------------------------------------------------
+
+
+def operations(code, *names):
+    return trace(code, dict.fromkeys(names or ("x",), ())).operations
+
+
+def test_zeros_ones_and_signs_are_not_computed():
+    for code in (
+        lambda x: x + 0, lambda x: 0.0 + x, lambda x: x - 0, lambda x: x * 1, lambda x: 1 * x,
+        lambda x: x / 1, lambda x: 0 - (0 - x), lambda x: x**1, lambda x: 0 * x, lambda x: 0 / x, lambda x: x**0,
+    ):  # fmt: skip
+        assert operations(code) == ()
+    assert operations(lambda x: 0 - x) == operations(lambda x: x * -1) == (("negative", 0),)
+    assert operations(lambda x, y: x + -y, "x", "y") == (("subtract", 0, 1),)
+    assert operations(lambda x, y: -y + x, "x", "y") == (("subtract", 0, 1),)
+    assert operations(lambda x, y: x - (0 - y), "x", "y") == (("add", 0, 1),)
+    assert operations(lambda x, y: x * y**-1, "x", "y") == (("divide", 0, 1),)
+    assert operations(lambda x, y: y**-0.5 * x, "x", "y") == (("sqrt", 1), ("divide", 0, 2))
+
+
+def test_each_operation_is_recorded_once_and_only_if_it_is_needed():
+    def code(x, y):
+        x.exp()
+        return [x * y + 1, y * x + 1.0, 1 + x * y]
+
+    found = trace(code, {"x": (), "y": ()})
+    assert found.operations == (("multiply", 0, 1), ("add", 2, 1.0)) and found.outputs == (3, 3, 3)
+    # an index and a constant of the same value are not the same
+    assert len(operations(lambda x, y: [x + y, x + 1.0], "x", "y")) == 2
+    assert len(operations(lambda x: [x.arctan2(0.0), x.arctan2(-0.0)])) == 2
+
+
+@pytest.mark.parametrize("n", range(-16, 17))
+def test_whole_powers_are_products(n):
+    x = np.random.default_rng(0).uniform(0.5, 2, 50)
+    found = trace(lambda x: x**n, {"x": ()})
+    assert {name for name, *_ in found.operations} <= {"multiply", "divide"}
+    assert len(found.operations) <= 7
+    np.testing.assert_allclose(found.on_arrays(x)[0], x**n, rtol=3e-15)
+    assert on_floats(found, x) == np.broadcast_to(found.on_arrays(x)[0], x.shape).tolist()
+
+
+def test_other_powers():
+    assert operations(lambda x: x**17) == (("power", 0, 17.0),)
+    assert operations(lambda x: x**1.5) == (("power", 0, 1.5),)
+    assert (
+        operations(lambda x: x**0.5)
+        == operations(lambda x: x ** sp.Rational(1, 2))
+        == (("sqrt", 0),)
+    )
+    assert operations(lambda x: x**-0.5) == (("sqrt", 0), ("divide", 1.0, 1))
+    assert operations(lambda x: 2**x) == (("power", 2.0, 0),)
+
+
+def test_series_of_one_term_run_numpys_functions():
+    """Norms, sums, matrices, maxima and cases: what a program may contain."""
+    matrix = np.array([[1.0, 2.0, -1.0], [0.5, -3.0, 2.0]])
+
+    def code(x):
+        y = np.tanh(matrix @ x) + np.sum(x**2) / np.linalg.norm(x)
+        return np.where(y > 0, np.maximum(y, 0.5), np.exp(y)) * np.max(abs(x)) + np.clip(y, -1, 1)
+
+    def on_series(x):
+        return code(Series(x.reshape(1, 1, *x.shape)))
+
+    found, x = trace(on_series, {"x": (3,)}), np.array([0.3, -0.4, 1.2])
+    assert found.shapes == ((2,),) and found.inputs == ("x_0", "x_1", "x_2")
+    np.testing.assert_allclose(found.on_floats(*x), code(x), rtol=1e-14)
+    np.testing.assert_allclose(found.on_arrays(*x[:, None]), code(x)[:, None], rtol=1e-14)
+
+
+def test_longer_series_give_their_coefficients():
+    def code(x, v):
+        curve = Series.from_polynomials([[x], [0 * x, v], [0 * x]])
+        return list((curve**3).coefficients[[0, 1, 2], [0, 1, 2]])
+
+    found = trace(code, {"x": (), "v": ()})
+    assert found.on_floats(2.0, 3.0) == (8.0, 36.0, 54.0)
+    with pytest.raises(Untraceable, match="a Series of 2 terms is no number"):
+        trace(lambda x: Series.from_polynomials([[x], [x, x]]), {"x": ()})
+
+
+# --- what cannot be traced -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda x: x if x > 0 else -x,
+        lambda x: max(x, 0.0),
+        lambda x: x and 1.0,
+        lambda x: 1.0 if x == 0 else x,
+        lambda x: math.exp(x),
+        lambda x: float(x),
+        lambda x: list(range(x)),
+        lambda x: np.zeros(2) + np.array([x], dtype=float),
+        lambda x: x * 1j,
+        lambda x: x + "1",
+        lambda x: x.exp("1"),
+        lambda x: sp.Symbol("s") * x,
+        lambda x: None,
+    ],
+)
+def test_what_needs_a_value_is_refused(code):
+    with pytest.raises(TypeError):
+        trace(code, {"x": ()})
+
+
+def test_too_many_operations_are_refused(monkeypatch):
+    monkeypatch.setattr(module, "LIMIT", 10)
+    assert len(operations(lambda x: sum((x + k) * k for k in range(2, 5)))) == 8
+    with pytest.raises(Untraceable, match="more than 10 operations"):
+        operations(lambda x: sum((x + k) * k for k in range(2, 9)))
+
+
+def test_an_input_that_is_not_zero():
+    def code(x, y):
+        assert not x == 0 and x != 0 and x and not 0 == x
+        return x + y
+
+    assert trace(code, {"x": (), "y": ()}, nonzero={"x"}).operations == (("add", 0, 1),)
+    with pytest.raises(Untraceable, match="branches on a traced number"):
+        trace(code, {"x": (), "y": ()}, nonzero={"y"})
+    with pytest.raises(Untraceable):
+        trace(lambda x: 1.0 if x == 2 else x, {"x": ()}, nonzero={"x"})
+
+
+# --- the trace as data -------------------------------------------------------------------------------
+
+
+def interpreted(data, inputs):
+    """The values of a trace's data, as another language would compute them."""
+    values = [*inputs, *map(float, data["constants"])]
+    for name, *arguments in data["operations"]:
+        given = [values[i] for i in arguments]
+        values.append((np.where if name == "where" else in_numpy(name))(*given))
+    return [float(values[i]) for i in data["outputs"]]
+
+
+def test_data_of_a_trace():
+    def code(x, k):
+        y = (x**3).sum() / k + np.array([np.inf, 1.0])
+        return [Node.where(y[1] > 2, y[1] * 0.1, 7), y[0], 0.25]
+
+    found = trace(code, {"x": (2,), "k": ()})
+    data = json.loads(json.dumps(found.data(), allow_nan=False))
+    assert set(data) == {"inputs", "constants", "operations", "outputs"}
+    assert data["inputs"] == ["x_0", "x_1", "k"] and "inf" in data["constants"]
+    for point in [(1.0, 2.0, 3.0), (0.1, -0.2, 0.5)]:
+        assert interpreted(data, point) == list(found.on_floats(*point))
+
+
+def test_traces_are_pickled_without_their_functions():
+    found = trace(lambda x: x.exp() * 2, {"x": ()})
+    assert found.on_floats(1.0) == found.on_arrays(1.0)
+    again = pickle.loads(pickle.dumps(found))
+    assert isinstance(again, Trace) and again.source() == found.source()
+    assert again.on_floats(1.0) == found.on_floats(1.0)
+
+
+leaves = st.sampled_from(["x", "y", 0.5, -3.0, 2, Fraction(1, 3)])
+trees = st.recursive(
+    leaves,
+    lambda inner: (
+        st.tuples(st.sampled_from("+-*/"), inner, inner) | st.tuples(st.just("sqrt"), inner)
+    ),
+    max_leaves=25,
+)
+
+
+def evaluated(tree, known):
+    if not isinstance(tree, tuple):
+        return known.get(tree, tree) if isinstance(tree, str) else tree
+    a, *rest = (evaluated(part, known) for part in tree[1:])
+    if tree[0] == "sqrt":
+        square = a * a + 1
+        return math.sqrt(square) if isinstance(square, (float, int, Fraction)) else np.sqrt(square)
+    b = rest[0]
+    return {
+        "+": lambda: a + b,
+        "-": lambda: a - b,
+        "*": lambda: a * b,
+        "/": lambda: a / (b * b + 1),
+    }[tree[0]]()
+
+
+@settings(max_examples=200, deadline=None)
+@given(trees)
+def test_random_formulas_have_the_same_bits_on_floats_and_arrays(tree):
+    """And are what plain NumPy computes, up to round-off."""
+    found = trace(lambda x, y: evaluated(tree, {"x": x, "y": y}), {"x": (), "y": ()})
+    x, y = np.random.default_rng(3).uniform(-2, 2, (2, 17))
+    arrays = np.broadcast_to(found.on_arrays(x, y)[0], x.shape)
+    np.testing.assert_array_equal(arrays, on_floats(found, x, y))
+    wanted = np.array([float(evaluated(tree, {"x": a, "y": b})) for a, b in zip(x, y)])
+    everything = evaluated(tree, {"x": 1e3, "y": 1e3})
+    np.testing.assert_allclose(
+        arrays, wanted, rtol=1e-12, atol=1e-14 * (1 + abs(float(everything)))
+    )
