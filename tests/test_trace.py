@@ -28,7 +28,7 @@ DOMAINS = {
     "arccos": UNIT,
     "arctanh": UNIT,
     "arccosh": abs(REALS) + 1,
-    # where their results are tiny, or close to a zero, no two libraries agree
+    # where the result is tiny, or close to a zero, no two libraries agree
     "erfc": REALS[REALS < 1],
     "gammaln": abs(REALS) + 8,
 }
@@ -37,6 +37,7 @@ ONE = sorted(
     | {"expit", "log_expit", "sign", "floor", "ceil"} - {"power", "hypot", "arctan2"}
 )
 ONE = [name for name in ONE if name not in ("power", "hypot", "arctan2")]
+WIDE = {"erfc": 8, "gammaln": 16}
 TWO = ["power", "hypot", "arctan2", "maximum", "minimum", "logaddexp", "remainder"]
 ONE = sorted({*module.MATH, *module.HELPERS} - {*TWO})
 EXACT = ["sqrt", "absolute", "sign", "floor", "ceil", "maximum", "minimum"]
@@ -70,7 +71,7 @@ def test_functions_of_one_number(name):
     assert found.operations == ((name, 0),)
     np.testing.assert_array_equal(found.on_arrays(x)[0], in_numpy(name)(x))
     apart = units_apart(on_floats(found, x), in_numpy(name)(x))
-    assert apart == 0 if name in EXACT else apart <= 2
+    assert apart == 0 if name in EXACT else apart <= WIDE.get(name, 2)
     assert found.exact == (name in EXACT)
 
 
