@@ -756,9 +756,9 @@ def test_elements_of_arrays_and_matrices_are_refused():
     "declared, wrong, words",
     [
         ("positive", 0.0, "positive"),
-        ("nonnegative", -1.0, "positive or zero"),
+        ("nonnegative", -1.0, "nonnegative"),
         ("negative", 1.0, "negative"),
-        ("nonpositive", 0.5, "negative or zero"),
+        ("nonpositive", 0.5, "nonpositive"),
     ],
 )
 def test_points_must_be_what_the_symbols_are_declared(declared, wrong, words):

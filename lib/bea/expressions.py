@@ -234,33 +234,17 @@ _CODE = {
     "expit": scipy.special.expit,
 }
 _NAMESPACE = {name: _dispatching(name, function) for name, function in _CODE.items()}
-_FUNCTIONS = {
-    getattr(sp, name): name
-    for name in "exp log sin cos tan sinh cosh tanh sign floor erf erfc".split()
-} | {
-    expit: "expit",
-    logaddexp: "logaddexp",
-    sp.ceiling: "ceil",
-    sp.Abs: "absolute",
-    sp.asin: "arcsin",
-    sp.acos: "arccos",
-    sp.atan: "arctan",
-    sp.atan2: "arctan2",
-    sp.asinh: "arcsinh",
-    sp.acosh: "arccosh",
-    sp.atanh: "arctanh",
-    sp.Max: "maximum",
-    sp.Min: "minimum",
-    sp.And: "logical_and",
-    sp.Or: "logical_or",
-    sp.Not: "logical_not",
-    sp.Xor: "not_equal",
-    sp.Lt: "less",
-    sp.Le: "less_equal",
-    sp.Gt: "greater",
-    sp.Ge: "greater_equal",
-    sp.Eq: "equal",
-    sp.Ne: "not_equal",
+_FUNCTIONS = {expit: "expit", logaddexp: "logaddexp"} | {
+    getattr(sp, name): code or name
+    for name, _, code in (
+        pair.partition(":")
+        for pair in (
+            "exp log sin cos tan sinh cosh tanh sign floor erf erfc Abs:absolute ceiling:ceil asin:arcsin "
+            "acos:arccos atan:arctan atan2:arctan2 asinh:arcsinh acosh:arccosh atanh:arctanh Max:maximum "
+            "Min:minimum And:logical_and Or:logical_or Not:logical_not Xor:not_equal ITE:where Lt:less "
+            "Le:less_equal Gt:greater Ge:greater_equal Eq:equal Ne:not_equal"
+        ).split()
+    )
 }
 
 
@@ -352,8 +336,6 @@ class _Line:
             for value, condition in reversed(node.args):
                 text = f"where({self.name(condition)}, {self.name(value)}, {text})"
             return text
-        if isinstance(node, sp.ITE):
-            return f"where({', '.join(map(self.name, node.args))})"
         if isinstance(node, sp.Heaviside):
             x, at_zero = map(self.name, node.args)
             return f"where(greater({x}, 0.0), 1.0, where(less({x}, 0.0), 0.0, {at_zero}))"
@@ -362,7 +344,7 @@ class _Line:
             return self.text(node.args[0] - base * sp.floor(node.args[0] / base))
         name = _FUNCTIONS.get(node.func) or self._special(node)
         arguments = [self.name(a) for a in node.args if name in _NAMESPACE or not a.is_number]
-        while len(arguments) > 2:  # Max, Min, And, Or
+        while len(arguments) > 2 and isinstance(node, (sp.Max, sp.Min, sp.And, sp.Or, sp.Xor)):
             arguments[-2:] = [f"{name}({arguments[-2]}, {arguments[-1]})"]
         return f"{name}({', '.join(arguments)})"
 

@@ -9,7 +9,7 @@ along the curve give the first few digits of the first few.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from math import factorial
 from typing import Any
@@ -97,22 +97,14 @@ class _Automatic(_Lifted):
 
     def __init__(self, function: Callable[..., Any], dimension: int) -> None:
         self._function = function
-        super().__init__(dimension, self._value, self._gradient, self._product)
+        value, gradient = partial(self._calls, "value"), partial(self._calls, "gradient")
+        super().__init__(dimension, value, gradient, lambda *pair: self._taylor(pair)[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._function, self.dimension)
 
     def _identity(self) -> tuple[Any, ...]:
         return self._function, self.dimension
-
-    def _value(self, theta: np.ndarray) -> np.ndarray:
-        return self._calls("value", theta)
-
-    def _gradient(self, theta: np.ndarray) -> np.ndarray:
-        return self._calls("gradient", theta)
-
-    def _product(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
-        return self._calls("taylor", theta, v)[0]
 
     def _taylor(self, curve: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         return self._calls("taylor", *curve)

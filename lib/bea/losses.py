@@ -85,6 +85,14 @@ class Problem:
 # --- losses given by expressions -----------------------------------------------------------------
 
 
+_SIGNS = {
+    "positive": np.greater,
+    "negative": np.less,
+    "nonnegative": np.greater_equal,
+    "nonpositive": np.less_equal,
+}
+
+
 class _SymbolicProblem(Problem):
     """A problem given by SymPy expressions: ``gradient_expressions`` in ``symbols``."""
 
@@ -124,15 +132,12 @@ class _SymbolicProblem(Problem):
         """Return the user's `theta` checked, also against what the symbols are declared to be."""
         array = super().components(theta)
         for symbol, x in zip(self.symbols, array):
-            low = 0 if symbol.is_positive else -np.inf if not symbol.is_nonnegative else -5e-324
-            high = 0 if symbol.is_negative else np.inf if not symbol.is_nonpositive else 5e-324
-            if not np.all((x > low) & (x < high)):
-                sign = "positive or zero" if low and np.isinf(high) else "negative or zero"
-                sign = "positive" if low == 0 else "negative" if high == 0 else sign
-                raise ValueError(
-                    f"{symbol} is declared {sign}, but the point has {symbol} = {x.min() if low > -1 else x.max()}; "
-                    "declare it real=True to allow both signs"
-                )
+            for sign, holds in _SIGNS.items():
+                if getattr(symbol, f"is_{sign}") and not np.all(holds(x, 0)):
+                    raise ValueError(
+                        f"{symbol} is declared {sign}, but the point has {symbol} = {x[~holds(x, 0)][0]}; "
+                        "declare it real=True to allow both signs"
+                    )
         return array
 
     def product_code(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -503,10 +508,10 @@ class NumericLoss(Problem):
 
     def _along(self, theta: Series) -> Series:
         """Return the gradient along a curve."""
-        terms, exact = len(theta.coefficients), theta.coefficients.dtype == object
-        if not exact and (terms == 1 or terms == 2 and self._functions["hessian_vector"]):
-            return self._lifted(theta)
-        if not exact and terms == 2 and self._found.get("not on a Series"):
+        enough = theta.dtype != object and theta.terms <= 2
+        if enough and (
+            theta.terms == 1 or self._functions["hessian_vector"] or "no Series" in self._found
+        ):
             return self._lifted(theta)
         try:
             result = self._functions["gradient"](theta)
@@ -516,10 +521,11 @@ class NumericLoss(Problem):
                 raise TypeError(f"{result!r} was returned for {theta!r}")
             return result
         except Exception as problem:
-            if not exact and terms == 2:
-                self._found["not on a Series"] = not isinstance(problem, ValueError)
+            if enough:
+                if not isinstance(problem, ValueError):  # which may be due to this point
+                    self._found["no Series"] = True
                 return self._lifted(theta)
-            if exact and not _exact(theta.leading):
+            if theta.dtype == object and not _exact(theta.leading):
                 raise Untraceable(f"the gradient's code cannot be traced: {problem}") from problem
             raise TypeError(
                 f"the gradient's code does not run on a Series ({problem}), so only two terms of a "
