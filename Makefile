@@ -46,16 +46,18 @@ LITE      := _build/html/lite/.built
 # On a terminal pip shows its own progress; in a log one line a step is enough.
 PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI),--quiet --progress-bar off)
 PYTEST    := $(BIN)/python -m pytest
+comma     := ,
+EXTRAS    := peers,scale,browser,lite,course
 PYTHONS   := lib tests tools benchmarks assignments
 # The engine, the ledger's reader, the form of the notebooks, and how the project holds together.
 QUICK     := tests/test_series.py tests/test_averages.py tests/test_optimizers.py tests/test_losses.py \
-               tests/test_trees.py tests/test_notebooks.py tests/test_project.py tests/test_types.py \
+               tests/test_trees.py tests/test_docstrings.py tests/test_notebooks.py tests/test_project.py tests/test_types.py \
                tests/test_workflows.py
 # chapters/ itself is listed so that a removed file counts as a change.
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml assignments/report.md
 
-.PHONY: help book page test quick lint browser-test lite-test pdf lite site system serve peers scale execute \
+.PHONY: help book page test quick lint browser-test lite-test pdf lite site system serve extras peers scale execute \
 	claims bench measure assignments course-bench hooks constraints clean
 
 help:  ## list the commands
@@ -69,28 +71,29 @@ book: $(BUILT)  ## make the environment, execute every notebook, build the site
 page: $(INSTALLED) $(WEB)  ## build one page again, from committed outputs, in seconds (PAGE=...)
 	@test -f "$(PAGE)" || { echo "There is no page $(PAGE)." >&2; exit 1; }
 	@rm -f _build/.built _build/.built-committed
-	@EXECUTE=no $(BIN)/python -m tools.site.build
+	@EXECUTE=no $(BIN)/jupyter-book build . -W -n --keep-going -q
 	@echo "Open $(CURDIR)/_build/html/$(basename $(PAGE)).html"
 
-test: $(INSTALLED)  ## make the environment, run all tests, doctests and notebooks
+test: $(INSTALLED) $(NODE)  ## make the environment, run all tests, doctests and notebooks
 	@echo "All tests take about ten minutes on two processor cores; 'make quick' takes about one."
 	$(PYTEST) tests lib --doctest-modules -n 2 --dist loadfile --durations=10 -rs
 	$(PYTEST) chapters -p tests.notebook_clock --nbval --nbval-cell-timeout=600 --notebook-limit=$(LIMIT) \
 	  -n 2 --dist loadfile
 
-quick: $(INSTALLED)  ## run the tests of the engine and of the notebooks' form (about a minute)
+quick: $(INSTALLED) $(NODE)  ## run the tests of the engine and of the notebooks' form (about a minute)
 	$(PYTEST) $(QUICK) -n 2 --dist loadfile -q
 
-lint: $(INSTALLED) $(NODE)  ## check format, style, types and docstrings (seconds)
+lint: $(INSTALLED) $(NODE)  ## check format, style, types and docstrings (half a minute)
 	$(BIN)/ruff format --check $(PYTHONS)
 	$(BIN)/ruff check $(PYTHONS)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright
-	$(BIN)/python -m numpydoc.hooks.validate_docstrings $$(git ls-files 'lib/bea/*.py' 'lib/bea_book/*.py')
+	$(BIN)/python -m numpydoc lint $$(git ls-files 'lib/bea/*.py' 'lib/bea_book/*.py')
+	$(BIN)/python -m tools.notebooks.execute --check $(CHAPTERS)
 
 # In turn, because the pages offer the PDF and JupyterLite only if they are there when they are built.
 browser-test: $(VENV)/.browser $(WEB)  ## test the built book in Chromium, with the network cut off
-	$(MAKE) lite
-	$(MAKE) book
+	@$(MAKE) --no-print-directory lite
+	@$(MAKE) --no-print-directory book
 	$(PYTEST) tests/browser -n 2 --durations=5 -rs
 
 lite-test: $(VENV)/.browser $(WEB)  ## run every chapter in JupyterLite, in Chromium (most of an hour)
@@ -117,6 +120,12 @@ serve: book  ## build the book and serve it on this machine only
 
 peers: $(VENV)/.peers  ## install the independent implementations that the tests compare with
 	@echo "The peers are installed; 'make test' uses them."
+
+extras: $(INSTALLED)  ## install what any command needs, in one go
+	@echo "Installing every extra ..."
+	@$(PIP) -c constraints.txt -e '.[$(EXTRAS)]'
+	@$(BIN)/python -m pip check
+	@touch $(foreach extra,$(subst $(comma), ,$(EXTRAS)),$(VENV)/.$(extra))
 
 scale: $(VENV)/.scale  ## install what sweeps on more than one machine need (xarray, Dask)
 	@echo "What bea_book.sweep needs is installed; 'make test' uses it."
@@ -204,6 +213,6 @@ $(BUILT): $(INSTALLED) $(WEB) $(SOURCES) $(wildcard tools/site/*.py) $(wildcard 
 	@# Files of an older build change the new one: Sphinx adds a checksum to the style sheets that it finds.
 	@rm -f _build/.built _build/.built-committed
 	@mkdir -p _build/html && find _build/html -mindepth 1 -maxdepth 1 ! -name lite -exec rm -rf {} +
-	$(BIN)/python -m tools.site.build --all
+	$(BIN)/jupyter-book build . --all -W -n --keep-going
 	$(BIN)/python -m tools.site.check_site _build/html
 	@touch $@

@@ -1,4 +1,4 @@
-"""The page chapters/benchmarks.md, made from benchmarks/results.json and benchmarks/mutants.json and from nothing else.
+"""The page chapters/benchmarks.md, made from benchmarks/results.json and from nothing else.
 
 python benchmarks/page.py          (writes it again, without measuring)
 """
@@ -9,7 +9,6 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
-MUTANTS = ROOT / "benchmarks" / "mutants.json"  # made by tools/mutate.py
 PAGE = ROOT / "chapters" / "benchmarks.md"
 
 #: The sections, in the page's order: module, heading, what it asks.
@@ -65,15 +64,6 @@ Each exponent is the slope of a line through the measured points, in logarithms,
 
 {exponents}
 {sections}
-## Mutation score
-
-How much do the tests notice?
-`tools/mutate.py` changes one operator, comparison, condition or number of the library at a time, and runs the fast tests of its module.
-Such a mutant is killed if a test fails or hangs.
-Of {mutants:,} mutants {tried} were tried on {dates}, evenly through the source of each module, and {killed} were killed: **{score:.0%}**.
-`tests/survivors.md` says of each of the others why it lives.
-
-{by_module}
 """
 
 
@@ -129,8 +119,8 @@ def shown(result):
     return f"### {result['title']}\n\n{body}\n\n{after}{notes}".rstrip("\n") + "\n"
 
 
-def page(results, mutants):
-    """The page's text: from what was measured, and what the tests noticed of each module."""
+def page(results):
+    """The page's text, from what was measured."""
     sections = {name: results[name] for name in SECTIONS if name in results}
     targets = [
         [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), verdict(target)]
@@ -150,16 +140,7 @@ def page(results, mutants):
     where = {}
     for name, section in sections.items():
         where.setdefault(section["where"], []).append(SECTIONS[name][0])
-    possible, tried = (
-        sum(found[what] for found in mutants.values()) for what in ("mutants", "tried")
-    )
-    killed = tried - sum(len(found["survivors"]) for found in mutants.values())
     return TEXT.format(
-        mutants=possible, tried=tried, killed=killed, score=killed / tried,
-        dates=" and ".join(sorted({found["date"] for found in mutants.values()})),
-        by_module=table(["module", "mutants", "tried", "killed"], ["---", "---:", "---:", "---:"],
-                        [[f"`{name}`", str(found["mutants"]), str(found["tried"]), str(found["tried"] - len(found["survivors"]))]
-                         for name, found in mutants.items()]),
         where="\n".join(f"- {', '.join(names)}: {text}" for text, names in where.items()),
         noise=f"{median(spreads):.0%}",
         missing="".join(f"Left out: {name}, which is not installed.\n" for name in missing),
@@ -176,8 +157,8 @@ def sentences(text):
 
 
 def main():
-    results, mutants = (json.loads(path.read_text(encoding="utf-8")) for path in (RESULTS, MUTANTS))
-    PAGE.write_text(page(results, mutants), encoding="utf-8")
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    PAGE.write_text(page(results), encoding="utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}")
 
 

@@ -58,12 +58,20 @@ def test_workflow(path):
     assert problems_of_workflow(text) == []
 
 
+def test_nothing_long_starts_before_the_quick_job_is_through():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8"))[
+        "jobs"
+    ]
+    assert [name for name, job in jobs.items() if job.get("needs") != "quick"] == ["quick"]
+    assert jobs["quick"]["timeout-minutes"] <= 10
+
+
 def test_what_must_run_does():
     scripts = {}
     for path in WORKFLOWS:
         jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
         scripts[path.stem] = "\n".join(s.get("run", "") for job in jobs for s in job["steps"])
-    assert "bash .ci/run" in scripts["tests"]
+    assert {"make lint", "make quick", "bash .ci/run"} <= set(scripts["tests"].splitlines())
     assert "make site" in scripts["pages"]
     assert "make site" in scripts["release"]
     assert "make book" in scripts["links"]

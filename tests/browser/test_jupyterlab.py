@@ -15,7 +15,7 @@ from browsing import ROOT
 
 pytestmark = pytest.mark.timeout(600)
 
-CHAPTER = "01_gradient_descent"
+CHAPTER = "index"
 
 
 def free_port():

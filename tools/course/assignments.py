@@ -80,7 +80,9 @@ def make(source, wheel):
     notebook.cells[0].source += f"\nrequirements: requirements.txt\nfiles:\n  - {wheel.name}"
     nbformat.write(notebook, stage / source.name)
     shutil.copy(wheel, stage)
-    (stage / "requirements.txt").write_text(f"{UNPACKED}/{wheel.name}\n", encoding="utf-8")
+    (stage / "requirements.txt").write_text(
+        f"bea-book[book] @ file://{UNPACKED}/{wheel.name}\n", encoding="utf-8"
+    )
     otter(stage, "assign", source.name, "dist", "--no-run-tests")
     STUDENT.mkdir(exist_ok=True)
     write(

@@ -1,10 +1,12 @@
 """Run notebooks, two at a time, and write their outputs in place, the same bytes for the same results.
 
     python -m tools.notebooks.execute [--limit SECONDS] [--times] chapters/01_gradient_descent.ipynb ...
+    python -m tools.notebooks.execute --check chapters/01_gradient_descent.ipynb ...
 
 Editors and kernels write cell names, versions and times into a notebook that mean nothing to its
 reader; `normalize` removes or fixes those, so that a diff shows what changed.
-With --times the page chapters/run_times.md is written, too.
+With --times the page chapters/run_times.md is written, too; with --check nothing is run, and notebooks that
+are not in this form are named.
 """
 
 import argparse
@@ -109,10 +111,25 @@ def normalize(notebook):
 
 
 def write(notebook, path):
-    """Write through a neighbour file, so that an interrupted run leaves the old notebook whole."""
+    """Write what has changed, through a neighbour file: an interrupted run leaves the old notebook whole."""
+    text = nbformat.writes(notebook) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
     neighbour = path.with_name(f".{path.name}.new")
-    neighbour.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+    neighbour.write_text(text, encoding="utf-8")
     os.replace(neighbour, path)
+
+
+def problems_of_form(path):
+    """What is wrong with a notebook's file, as sentences."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        notebook = normalize(nbformat.reads(text, as_version=nbformat.NO_CONVERT))
+    except Exception as error:  # JSON's, nbformat's and jsonschema's own
+        return [f"{path} is no valid notebook: {str(error).splitlines()[0]}"]
+    if nbformat.writes(notebook) + "\n" != text:
+        return [f"{path} is not as `make execute` writes it: run `make execute CHAPTERS={path}`"]
+    return []
 
 
 def title_of(notebook):
@@ -156,7 +173,12 @@ def main():
     parser.add_argument("notebooks", nargs="+", type=Path)
     parser.add_argument("--limit", type=float, default=60, help="seconds of processor time")
     parser.add_argument("--times", action="store_true", help="write chapters/run_times.md")
+    parser.add_argument("--check", action="store_true", help="run nothing, look at the form")
     given = parser.parse_args()
+    if given.check:
+        raise SystemExit(
+            "\n".join(p for path in given.notebooks for p in problems_of_form(path)) or 0
+        )
     # A process runs one notebook and no other, so that the time of its children is the notebook's.
     with ProcessPoolExecutor(2, max_tasks_per_child=1) as pool:
         # The longest first would save little; in their order the output is easy to follow.

@@ -12,7 +12,7 @@ LITE = "lite/lab/index.html"
 
 
 def add_settings(app, config):
-    line = f"%pip install git+{config.html_theme_options['repository_url']}"
+    line = f'%pip install "bea-book[book] @ git+{config.html_theme_options["repository_url"]}"'
     config.myst_substitutions["install_line"] = f"`{line}`"
     if (Path(app.outdir) / LITE).is_file():
         # Every notebook of the book is one folder below the top.

@@ -130,7 +130,7 @@ def browser_copy(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    install = f"# The browser's Python gets the book's library first.\n%pip install -q bea-book {pin('sympy')}"
+    install = f"# The browser's Python gets the book's library first.\n%pip install -q bea-book[book] {pin('sympy')}"
     notebook.cells.insert(0, new_code_cell(install, id="install"))
     notebook.metadata.pop("widgets", None)
     notebook.metadata.kernelspec = {
