@@ -195,8 +195,8 @@ class KeptEquation:
     def field(self, h: float, n: int | None = None) -> Callable[..., np.ndarray]:
         r"""Return the right-hand side as a function of the state z, (D,), and the time.
 
-        With mini-batches, `n` is the step whose mini-batch is used.  With two terms the increment of
-        one step is taken exactly, :math:`F(h) - \tfrac h2 \dot F_0`; the series
+        With mini-batches, `n` is the step whose mini-batch is used.  With two terms, if
+        all that the memory holds is kept, the increment of one step is taken exactly, :math:`F(h) - \tfrac h2 \dot F_0`; the series
         :math:`F_0 + h(F_1 - \tfrac12 \dot F_0)` has the same order and a larger constant.
         """
         h, optimizer = step_size(h), numeric(self.optimizer)
@@ -205,8 +205,8 @@ class KeptEquation:
         memory = Running(h)
         optimizer(point, loss.gradient_code, memory)
         shapes = [np.shape(m) for m, _ in memory.new]
-        empty = [(np.zeros(shape), np.zeros(())) for shape in shapes]
-        layout = self._terms(optimizer, loss, point, empty, h, 0.0, 1)[1]
+        layout = self._terms(optimizer, loss, point, _filled(memory), h, 0.0, 1)[1]
+        whole_step = self.order == 2 and sum(part == 0 for _, part in layout) == len(shapes)
 
         def plain(x: np.ndarray) -> np.ndarray:
             theta, time, end = x[: loss.dimension], x[-1], loss.dimension
@@ -216,7 +216,7 @@ class KeptEquation:
                 begin, end = end, end + int(np.prod(shape))
                 states[i][part] = x[begin:end].reshape(shape)
             terms, _, turning = self._terms(optimizer, loss, theta, states, h, time)
-            if self.order != 2:
+            if not whole_step:
                 return sum_powers(np.stack(terms), h)
             step = Running(h, [(m, p) for m, p in states], time / h)
             here: Any = theta
@@ -225,7 +225,9 @@ class KeptEquation:
                 update_here = update(optimizer, loss.gradient_code, here, step, here).leading
             else:
                 update_here = optimizer(theta, loss.gradient_code, step)
-            values = [getattr(step.new[i][part], "leading", step.new[i][part]) for i, part in layout]
+            values = [
+                getattr(step.new[i][part], "leading", step.new[i][part]) for i, part in layout
+            ]
             moved = [(v - states[i][part]) / h for v, (i, part) in zip(values, layout)]
             return join([-update_here, *moved]) - h / 2 * turning
 
@@ -277,6 +279,11 @@ class KeptEquation:
         terms = [join([curves[c][k][1] for c in places]) for k in range(1, len(curves[0]))]
         turning = join([changes[c].coefficients[1, 1] for c in places]) if len(terms) == 2 else None
         return terms, layout, turning
+
+
+def _filled(memory: Running) -> list[tuple[Any, Any]]:
+    """Return a memory's values with weights for which a bias correction exists."""
+    return [(m, np.full((), 0.5)) for m, _ in memory.new]
 
 
 class _Kept(Along):

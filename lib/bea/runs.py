@@ -319,10 +319,8 @@ def _memory_value(value: Any, shape: tuple[int, ...], batch: tuple[int, ...]) ->
     array = array.astype(float)
     if array.shape == shape:
         array = array.reshape(shape + (1,) * len(batch))
-    elif batch and array.shape in ((*batch, *shape), (1, *shape)):
-        array = np.moveaxis(array, 0, -1)
-    else:
-        allowed = f"{shape} or {(*batch, *shape)}" if batch else f"{shape}"
+    elif not batch or array.shape not in ((*shape, *batch), (*shape, 1)):
+        allowed = f"{shape} or {(*shape, *batch)}, coordinates first" if batch else f"{shape}"
         raise ValueError(f"memory holds a value of shape {array.shape}; allowed is {allowed}")
     finite("the memory", "the start", np.atleast_1d(array))
     return np.ascontiguousarray(np.broadcast_to(array, (*shape, *batch)))

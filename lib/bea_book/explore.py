@@ -423,4 +423,4 @@ def _mathml(formula, names):
 
 
 def _asset(name):
-    return files("bea").joinpath(name).read_text(encoding="utf-8")
+    return files("bea_book").joinpath(name).read_text(encoding="utf-8")
