@@ -251,8 +251,10 @@ def test_every_function_in_every_call(name):
 def test_bits_do_not_depend_on_the_batch(name, count):
     loss = LOSSES.get(name) or bea.Loss(FUNCTIONS[name], (A, B))
     points = np.random.default_rng(count).uniform(0.2, 1.5, (count, 2))
-    for ask in (loss.gradient, loss.value, loss.hessian):
+    for ask in (loss.gradient, loss.value):
         np.testing.assert_array_equal(ask(points), [ask(point) for point in points])
+    ends = points[[0, -1]]
+    np.testing.assert_array_equal(loss.hessian(points)[[0, -1]], [loss.hessian(p) for p in ends])
 
 
 def test_sums_of_exponentials_do_not_overflow():
@@ -416,6 +418,17 @@ def test_two_terms_cost_one_gradient_and_one_product():
     np.testing.assert_allclose(
         found, exact.gradient_code(two_terms(theta, v)).coefficients, rtol=1e-14
     )
+
+
+def test_changed_data_are_noticed():
+    """A remembered gradient serves the next longer Series, not the next question."""
+    data = {"scale": 1.0}
+    loss = bea.NumericLoss(2, None, lambda t: data["scale"] * t, lambda t, v: data["scale"] * v)
+    theta = np.array([1.0, 2.0])
+    for scale in (1.0, 3.0):
+        data["scale"] = scale
+        for line in (Series.from_polynomials([[theta]]), two_terms(theta, theta)):
+            assert loss.gradient_code(line).leading.tolist() == [scale, 2 * scale]
 
 
 def test_code_that_takes_neither_series_nor_complex_numbers_has_two_terms():

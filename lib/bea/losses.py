@@ -412,9 +412,9 @@ class NumericLoss(Problem):
         """Return the loss from coordinates that come first: shape (d, ...) to (...)."""
         if self._functions["value"] is None:
             raise TypeError("this loss was made without a function for its value; give value=")
-        if isinstance(theta, Series) or theta.dtype == object:
+        if isinstance(theta, Series):
             return self._functions["value"](theta)
-        return self._call("value", theta)
+        return self._traced("value", theta) if theta.dtype == object else self._call("value", theta)
 
     def gradient_code(self, theta: Any) -> Any:
         """Return the gradient, with the coordinate axis first."""
@@ -424,7 +424,7 @@ class NumericLoss(Problem):
             return self._call("gradient", theta)
         if _exact(theta):
             return self._along(Series.from_polynomials([[theta]])).leading
-        return self._traced(theta)
+        return self._traced("gradient", theta)
 
     def product_code(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Return the Hessian times `v`, with the coordinate axis first."""
@@ -434,20 +434,19 @@ class NumericLoss(Problem):
             try:
                 product = np.imag(self._call("gradient", theta + 1e-20j * v)) / 1e-20
             except Exception:  # the code does not take complex numbers
-                product = np.nan * theta
-            if "analytic" not in self._found:
-                other = self._differences(theta, v)
-                self._found["analytic"] = _close(product, other, 1e-4)
-            if self._found["analytic"]:
-                return product
+                self._found["analytic"] = False
+            else:
+                if "analytic" not in self._found:
+                    self._found["analytic"] = _close(product, self._differences(theta, v), 1e-4)
+                if self._found["analytic"]:
+                    return product
         return self._differences(theta, v)
 
     def _differences(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Return the Hessian times `v` by a central difference of the gradient."""
-        size = np.maximum(np.abs(theta).max(axis=0), 1.0) / np.maximum(
-            np.abs(v).max(axis=0), 1e-300
-        )
-        step = size * (5e-3 if "single" in self._found else 6e-6)
+        size, speed = (np.abs(x).max(axis=0) for x in (theta, v))
+        step = np.maximum(size, 1.0) / np.maximum(speed, 1e-300)
+        step = step * (5e-3 if "single" in self._found else 6e-6)
         ahead, behind = (self._call("gradient", theta + side * step * v) for side in (1, -1))
         return (ahead - behind) / (2 * step)
 
@@ -502,7 +501,7 @@ class NumericLoss(Problem):
                 "precision, but have its seven digits at most. Compute in float64 instead.",
                 stacklevel=2,
             )
-        return array.astype(np.result_type(theta.dtype, float))
+        return array.astype(theta.dtype if theta.dtype.kind == "c" else float)
 
     # --- along a curve ---------------------------------------------------------------------------
 
@@ -544,7 +543,7 @@ class NumericLoss(Problem):
         nodes = np.cos(np.pi * np.arange(terms) / max(2 * (terms // 2), 1)).round(15)
         nodes = np.append(0.0, sorted(nodes[nodes != 0], key=abs, reverse=True))[:terms]
         values = np.zeros((terms, *c.shape[1:]))
-        values[:, 0] = self._leading(theta.leading)
+        values[:, 0] = self._leading(theta)
         for row, s in zip(values, nodes):
             curve = [np.tensordot(s ** np.arange(terms), polynomial, 1) for polynomial in c]
             if any(map(np.any, curve[1:])):
@@ -561,22 +560,22 @@ class NumericLoss(Problem):
         """Return the coefficients of h, h^2, ... of the gradient at the sum of h^k curve[k]."""
         return [self.product_code(curve[0], curve[1])]
 
-    def _leading(self, theta: np.ndarray) -> np.ndarray:
-        """Return the gradient, remembered as long as the same point is asked for."""
-        point, gradient = self._found.get("last", (None, None))
-        if point is None or not np.array_equal(point, theta):
-            point, gradient = theta.copy(), self._call("gradient", theta)
-            self._found["last"] = point, gradient
+    def _leading(self, theta: Series) -> np.ndarray:
+        """Return the gradient at the leading coefficient, known if fewer terms were asked for before."""
+        terms, point, gradient = self._found.get("last", (theta.terms, None, None))
+        if terms >= theta.terms or not np.array_equal(point, theta.leading):
+            gradient = self._call("gradient", theta.leading)
+        self._found["last"] = theta.terms, theta.leading.copy(), gradient
         return gradient
 
-    def _traced(self, theta: np.ndarray) -> np.ndarray:
-        """Return the gradient of an array of traced numbers."""
+    def _traced(self, name: str, theta: np.ndarray) -> Any:
+        """Return what a function gives for an array of traced numbers."""
         try:
-            result = np.asarray(self._functions["gradient"](theta), dtype=object)
+            result = np.asarray(self._functions[name](theta), dtype=object)
         except Exception as problem:
-            raise Untraceable(f"the gradient's code cannot be traced: {problem}") from problem
-        if result.shape != theta.shape:
-            raise Untraceable(f"the gradient has the shape {result.shape}, not {theta.shape}")
+            raise Untraceable(f"the code of the {name} cannot be traced: {problem}") from problem
+        if result.shape != theta.shape[name == "value" :]:
+            raise Untraceable(f"the {name} has the shape {result.shape} for {theta.shape}")
         return result
 
 
