@@ -21,7 +21,7 @@ import operator
 import string
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from functools import cache, partial, reduce
+from functools import cache, lru_cache, partial, reduce
 from math import comb, factorial, log, pi, prod, sqrt
 from numbers import Real
 from typing import Any
@@ -308,7 +308,7 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
     def _power(self, exponent: Any, value: Any = None) -> Series:
         r"""Return ``self ** exponent`` by :math:`v\,\partial_h w = \alpha\,w\,\partial_h v` for
         :math:`w = v^\alpha`, with another root of the leading coefficient if it is given."""
-        terms, exact = self.terms, self.dtype == object
+        terms, exact = self.terms, self.dtype.hasobject
         if exact and isinstance(exponent, (Real, sp.Expr)):
             convert = sp.nsimplify if isinstance(exponent, (float, sp.Float)) else sp.sympify
             exponent = convert(exponent)
@@ -324,11 +324,32 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
             return _wrap(w)
         v, flat = _flat(self, value.ndim), w.reshape(terms**2, *value.shape)
         inverse = self.leading ** (sp.Integer(-1) if exact else -1.0)
-        weights = (exponent + 1) * _flat(_wrap(_orders(terms, value.ndim, exact)), value.ndim)
+        plain = isinstance(exponent, (float, sp.Expr))
+        weights = _weights if plain else _weights.__wrapped__
         for k in range(1, terms):
-            row = _convolve(_times(v)(v, weights - k), flat, _pairs((k,), 1, terms, terms))
-            w[k, : k + 1] = row * (inverse * _one_over(k, w))
+            weighted = _times(v)(v, weights(k, terms, value.ndim, exact, exponent))
+            row = _convolve(weighted, flat, _pairs((k,), 1, terms, terms))
+            w[k, : k + 1] = row * inverse
         return _wrap(w)
+
+    # --- operators: NumPy finds them all, but these are needed often ------------------------------
+
+    def __add__(self, other: Any) -> Series:
+        return _add(self, other)
+
+    def __sub__(self, other: Any) -> Series:
+        return _subtract(self, other)
+
+    def __mul__(self, other: Any) -> Series:
+        return _multiply(self, other)
+
+    def __truediv__(self, other: Any) -> Series:
+        return _divide(self, other)
+
+    def __pow__(self, other: Any) -> Series:
+        return _raise(self, other)
+
+    __radd__, __rmul__ = __add__, __mul__
 
     # --- NumPy's two protocols -------------------------------------------------------------------
 
@@ -358,11 +379,19 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
 # --- arithmetic ----------------------------------------------------------------------------------
 
 
-def _combine(operation: np.ufunc, left: Any, right: Any) -> Series:
-    """Return a sum or a difference."""
-    left, right = _lifted(left, right)
-    ndim = max(left.ndim, right.ndim)
-    return _wrap(operation(_widened(left, ndim), _widened(right, ndim)))
+def _add(left: Any, right: Any) -> Series:
+    series, other = (left, right) if isinstance(left, Series) else (right, left)
+    if type(other) in (int, float):
+        total = series.coefficients.copy()
+        total[0, 0] += other
+        return _wrap(total)
+    other = _lift(other, series)
+    ndim = max(series.ndim, other.ndim)
+    return _wrap(_widened(series, ndim) + _widened(other, ndim))
+
+
+def _subtract(left: Any, right: Any) -> Series:
+    return _add(left, -(right if isinstance(right, Series) else _constant(right, left)))
 
 
 def _multiply(left: Any, right: Any) -> Series:
@@ -376,7 +405,7 @@ def _multiply(left: Any, right: Any) -> Series:
 def _divide(left: Any, right: Any) -> Series:
     if isinstance(right, Series):
         return _multiply(right._power(-1), left)
-    one = sp.Integer(1) if left.dtype == object else 1.0
+    one = sp.Integer(1) if left.dtype.hasobject else 1.0
     return _multiply(left, one / _constant(right, left))
 
 
@@ -416,10 +445,10 @@ def _constant(other: Any, series: Series) -> Any:
     array = np.asarray(other)
     if array.dtype.kind not in "biufcO":
         raise TypeError(f"a series combines with numbers and arrays of them, not with {other!r}")
-    if array.dtype == object and series.coefficients.dtype != object:
+    if array.dtype.hasobject and not series.dtype.hasobject:
         if all(isinstance(x, Real) or isinstance(x, sp.Expr) and x.is_number for x in array.flat):
             array = array.astype(float)
-    elif series.coefficients.dtype == object and array.dtype != object and not array.ndim:
+    elif series.dtype.hasobject and not array.dtype.hasobject and not array.ndim:
         return array.item()
     return array if array.ndim else array[()]
 
@@ -483,10 +512,10 @@ def _convolve(
 ) -> np.ndarray:
     """Return, for each group of pairs (a, b), the sum of left[a] * right[b] or ``times`` of them."""
     groups, i, j, starts = pairs
-    exact = left.dtype == object or right.dtype == object
+    exact = left.dtype.hasobject or right.dtype.hasobject
     plus = _plus if exact else np.add
     times = times or (_object_times if exact else np.multiply)
-    if len(i) * max(np.size(left[0]), np.size(right[0])) < _MANY:
+    if len(i) * max(left.size // len(left), right.size // len(right)) < _MANY:
         return plus.reduceat(times(left.take(i, axis=0), right.take(j, axis=0)), starts, axis=0)
     products = ((times(left[a : a + 1], right[b : b + 1]) for a, b in group) for group in groups)
     return np.concatenate([reduce(plus, group) for group in products])
@@ -520,14 +549,21 @@ def _orders(terms: int, ndim: int, exact: bool, power: int = 1) -> np.ndarray:
     return np.repeat(column, terms).reshape(terms, terms, *(1,) * ndim)
 
 
+@lru_cache(1000)
+def _weights(k: int, terms: int, ndim: int, exact: bool, exponent: Any) -> np.ndarray:
+    """Return the factors of the i-th term of v in the k-th one of its power, at flat indices (i, m)."""
+    orders = _orders(terms, ndim, exact).reshape(terms**2, *(1,) * ndim)
+    return ((exponent + 1) * orders - k) * _one_over(k, orders)
+
+
 def _one_over(k: int, like: np.ndarray) -> Any:
-    return sp.Rational(1, k) if like.dtype == object else 1.0 / k
+    return sp.Rational(1, k) if like.dtype.hasobject else 1.0 / k
 
 
 def _weighted(series: Series, power: int = 1) -> Series:
     r"""Return :math:`h\,\partial_h` of a series; with the power -1, what it is that of."""
     c = series.coefficients
-    return _wrap(_times(c)(c, _orders(series.terms, series.ndim, c.dtype == object, power)))
+    return _wrap(_times(c)(c, _orders(series.terms, series.ndim, c.dtype.hasobject, power)))
 
 
 def _integral(value: Any, series: Series) -> Series:
@@ -550,16 +586,16 @@ _zero_objects = np.frompyfunc(_is_zero, 1, 1)
 
 
 def _times(c: np.ndarray) -> Callable[..., np.ndarray]:
-    return _object_times if c.dtype == object else np.multiply
+    return _object_times if c.dtype.hasobject else np.multiply
 
 
 def _vanishes(array: np.ndarray) -> np.ndarray:
-    return np.asarray(_zero_objects(array)).astype(bool) if array.dtype == object else array == 0
+    return np.asarray(_zero_objects(array)).astype(bool) if array.dtype.hasobject else array == 0
 
 
 def _at(ufunc: np.ufunc, *values: np.ndarray) -> np.ndarray:
     """Return a function of arrays; of objects, their method of that name or SymPy's function."""
-    if all(value.dtype != object for value in values):
+    if not any(value.dtype.hasobject for value in values):
         return ufunc(*values)
     elementwise = np.frompyfunc(partial(_at_element, ufunc), len(values), 1)
     return np.asarray(elementwise(*values), dtype=object)
@@ -614,7 +650,7 @@ def select(condition: Any, x: Any, y: Any) -> Series:
     x, y = _lifted(x, y)
     condition = np.asarray(condition)
     ndim = max(condition.ndim, x.ndim, y.ndim)
-    choose = _choose if condition.dtype == object else np.where
+    choose = _choose if condition.dtype.hasobject else np.where
     return _wrap(np.asarray(choose(condition, _widened(x, ndim), _widened(y, ndim))))
 
 
@@ -643,7 +679,7 @@ def _compare(ufunc: np.ufunc, left: Any, right: Any) -> Any:
         for x in (left, right)
     )
     _no_kink(left, right, a, b)
-    if a.dtype != object and b.dtype != object:
+    if not (a.dtype.hasobject or b.dtype.hasobject):
         return ufunc(a, b)
     found = np.asarray(ufunc(a, b, dtype=object))
     decided = all(isinstance(x, (bool, np.bool_, sp.logic.boolalg.BooleanAtom)) for x in found.flat)
@@ -652,7 +688,9 @@ def _compare(ufunc: np.ufunc, left: Any, right: Any) -> Any:
 
 def _no_kink(left: Any, right: Any, a: np.ndarray, b: np.ndarray) -> None:
     """Raise ValueError where two values are equal at the present point, but not next to it."""
-    equal = np.asarray(_same(a, b)).astype(bool) if object in (a.dtype, b.dtype) else a == b
+    equal = (
+        np.asarray(_same(a, b)).astype(bool) if a.dtype.hasobject or b.dtype.hasobject else a == b
+    )
     if np.any(equal):
         change = left - right if isinstance(left, Series) else right - left
         moving = ~_vanishes(change.coefficients).all(axis=(0, 1))
@@ -665,7 +703,7 @@ def _no_kink(left: Any, right: Any, a: np.ndarray, b: np.ndarray) -> None:
 
 def _sign(x: Series) -> np.ndarray:
     _no_kink(x, 0, x.leading, np.zeros((), dtype=int))
-    return np.asarray(_signs(x.leading)) if x.dtype == object else np.sign(x.leading)
+    return np.asarray(_signs(x.leading)) if x.dtype.hasobject else np.sign(x.leading)
 
 
 def _sign_of(x: Any) -> Any:
@@ -681,14 +719,14 @@ def _larger(sign: int, left: Any, right: Any) -> Series:
     """Return the maximum (sign 1) or minimum (sign -1); what is not a number stays so."""
     left, right = _lifted(left, right)
     condition = _compare(np.greater_equal if sign > 0 else np.less_equal, left, right)
-    if left.dtype != object:
+    if not left.dtype.hasobject:
         condition = condition | np.isnan(left.leading)
     return select(condition, left, right)
 
 
 def _extremum(sign: int, x: Series, axis: Any = None, keepdims: bool = False) -> Series:
     """Return the largest (sign 1) or smallest entry over all axes, or over one."""
-    if x.dtype == object or isinstance(axis, tuple):
+    if x.dtype.hasobject or isinstance(axis, tuple):
         return _fold(partial(_larger, sign), x, axis, keepdims)
     flat, axis = (x.ravel(), 0) if axis is None else (x, normalize_axis_index(axis, x.ndim))
     best = np.take_along_axis(flat, np.argmax(sign * flat.leading, axis, keepdims=True), axis)
@@ -927,7 +965,7 @@ def _arctan2(y: Any, x: Any) -> Series:
 _ROOT, _LOG_2 = sqrt(2 * pi), log(2)
 _UFUNCS: dict[str, Callable[..., Any]] = {
     "absolute": lambda v: v * _sign(v),
-    "add": partial(_combine, np.add),
+    "add": _add,
     "arccos": _by_slope(np.arccos, lambda v: -((1 - v * v) ** Fraction(-1, 2))),
     "arccosh": _by_slope(np.arccosh, lambda v: (v * v - 1) ** Fraction(-1, 2)),
     "arcsin": _by_slope(np.arcsin, lambda v: (1 - v * v) ** Fraction(-1, 2)),
@@ -971,7 +1009,7 @@ _UFUNCS: dict[str, Callable[..., Any]] = {
     "sinh": _by_cycle(np.sinh, np.cosh, 1, 1),
     "sqrt": lambda v: v ** Fraction(1, 2),
     "square": lambda v: v * v,
-    "subtract": partial(_combine, np.subtract),
+    "subtract": _subtract,
     "tan": _by_equation(np.tan, lambda w, v: 1 + w * w),
     "tanh": _by_equation(np.tanh, lambda w, v: 1 - w * w),
     "xlogy": lambda x, y: x * np.log(y),
@@ -1020,8 +1058,8 @@ def antidifference(polynomial: np.ndarray) -> np.ndarray:
         raise TypeError(
             f"a polynomial is an array of coefficients, at least one; not {polynomial!r}"
         )
-    matrix = faulhaber(len(polynomial), polynomial.dtype == object)
-    if polynomial.dtype != object:
+    matrix = faulhaber(len(polynomial), polynomial.dtype.hasobject)
+    if not polynomial.dtype.hasobject:
         return np.tensordot(matrix, polynomial, axes=(1, 0))
     columns = matrix.reshape(matrix.shape + (1,) * (polynomial.ndim - 1))
     return _plus.reduce(_object_times(columns, polynomial), axis=1)
@@ -1073,7 +1111,7 @@ def taylor(expression: sp.Expr, symbols: Sequence[sp.Symbol], curve: Series) -> 
         raise TypeError(f"a list of SymPy symbols is needed, not {symbols!r}")
     if not isinstance(curve, Series):
         raise TypeError(f"the curve must be a Series, not {curve!r}")
-    if curve.dtype != object or curve.shape != (len(symbols),):
+    if not curve.dtype.hasobject or curve.shape != (len(symbols),):
         raise ValueError(
             f"{curve!r} must be exact and have one value for each of the {len(symbols)} symbols"
         )
