@@ -221,7 +221,7 @@ _CODE = {
     name: getattr(np, name)
     for name in (
         "sqrt exp log sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh "
-        "absolute sign maximum minimum logaddexp where less less_equal greater greater_equal equal not_equal"
+        "power absolute sign maximum minimum logaddexp where less less_equal greater greater_equal equal not_equal"
     ).split()
 } | {
     "floor": _step(np.floor),
@@ -372,7 +372,7 @@ class _Line:
                 else [base ** (exponent - 1), base]
             )
             return "*".join(map(self.name, factors))
-        return f"{self.name(base)}**{int(exponent) if exponent.is_Integer else number(exponent)!r}"
+        return f"power({self.name(base)}, {int(exponent) if exponent.is_Integer else number(exponent)!r})"
 
     def _special(self, node: sp.Basic) -> str:
         if not isinstance(node, sp.Function):

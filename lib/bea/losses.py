@@ -320,8 +320,10 @@ def _exact(values: np.ndarray) -> bool:
 def _on_points(line: Callable[..., tuple[Any, ...]], theta: np.ndarray, count: int) -> np.ndarray:
     """Return the `count` results of compiled code at points (d, ...).
 
-    One point is a batch of one, in contiguous memory, so that its bits do not depend on the others.
+    A function of NumPy's has the same bits for one number as in contiguous arrays of many.
     """
+    if theta.ndim == 1 and theta.dtype != object:
+        return np.array(line(*theta), dtype=theta.dtype)
     flat = np.ascontiguousarray(theta.reshape(len(theta), -1))
     results = np.empty((count, flat.shape[1]), dtype=flat.dtype)
     if flat.dtype == object:
