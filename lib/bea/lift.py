@@ -46,7 +46,7 @@ class _BlackBox(_Lifted):
         speed = max(np.abs(c / size).max() ** (1 / k) for k, c in enumerate(curve) if k)
         count = 2 * terms + 5 if speed else 1
         times = np.cos(np.pi * (np.arange(count) + 0.5) / count)
-        radius = (0.3 if "single" in self._found else 0.02) / (speed or 1.0)
+        radius = (0.3 if "single" in self._found else 0.005 * terms) / (speed or 1.0)
         values = [
             self._call("gradient", sum((radius * t) ** k * c for k, c in enumerate(curve)))
             for t in times
