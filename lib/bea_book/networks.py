@@ -1,36 +1,47 @@
-r"""Small neural networks on real data, behind the interface of :mod:`bea.losses`.
+r"""Small neural networks on real data, as losses of :mod:`bea`.
 
-A network is layers of :math:`\tanh`, the last one linear, and a softmax; its loss is the mean
-cross-entropy.  If its features come as several patches of one image, all patches share the weights
-of the first layer, and the network is convolutional.  Gradients are written out by hand
-(backpropagation), and so are their derivatives along a direction, the Hessian-vector products
-(Pearlmutter, Neural Computation 6, 1994, 147-160).  The code is analytic, so that complex steps can
-check it.
+A network has layers of :math:`\tanh`, a linear last layer and a softmax; its loss is the mean
+cross-entropy.  If the features are several patches of one image, all patches share the weights of
+the first layer, and the network is convolutional.  Gradients are written by hand
+(backpropagation), and so are Hessian-vector products (Pearlmutter, Neural Computation 6, 1994,
+147-160).  The code is analytic, so that complex steps can check it.
 
-All parameters stand in one vector: for each layer its weights, row by row, then its biases.  Many
-points :math:`\theta` (seeds, settings of an optimizer) are computed at once.
+All parameters are in one vector: for each layer its weights, row by row, then its biases.  Many
+points :math:`\theta` (seeds, configurations of an optimizer) are computed at once.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
+from bea._validate import whole
 from bea.losses import NumericLoss
-from bea.series import whole
 
 __all__ = ["Network", "patches"]
+
+Layers = list[np.ndarray]  # of each layer (batch, inputs + 1, outputs), with the biases last
 
 
 @dataclass(frozen=True)
 class Network:
     r"""A network with tanh layers and softmax cross-entropy.
 
-    Raises ValueError if a width or ``patches`` is no positive whole number, or a layer is missing.
-
     Parameters
     ----------
-    widths : the number of inputs (of one patch), of units in each hidden layer, and of classes
-    patches : how many patches share the first layer; their units all feed the second one
+    widths : sequence of int
+        The numbers of inputs (of one patch), of units in each hidden layer, and of classes.
+    patches : int
+        How many patches share the first layer; their units all feed the second one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a width or `patches` is not a positive whole number, or a layer is missing.
 
     Examples
     --------
@@ -40,214 +51,247 @@ class Network:
     >>> Network((9, 6, 10), patches=36).dimension   # 6 filters of 3 x 3, then 36 * 6 units to 10
     2230
 
-    With all parameters zero every one of K classes is as likely, and the loss is ln K:
+    With all parameters zero all K classes are equally likely, and the loss is ln K:
 
     >>> loss = network.loss(np.ones((5, 64)), [0, 1, 2, 3, 4])
     >>> round(loss.value(np.zeros(2410)).item(), 6)    # ln 10
     2.302585
     """
 
-    widths: tuple
+    widths: Sequence[int]
     patches: int = 1
 
-    def __post_init__(self):
-        object.__setattr__(self, "widths", tuple(self.widths))
-        numbers = (*self.widths, self.patches)
-        if not all(
-            isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k > 0 for k in numbers
-        ):
+    def __post_init__(self) -> None:
+        widths = tuple(whole("a width", width, 1) for width in self.widths)
+        object.__setattr__(self, "widths", widths)
+        object.__setattr__(self, "patches", whole("patches", self.patches, 1))
+        least = 2 if self.patches == 1 else 3
+        if len(widths) < least:
             raise ValueError(
-                f"widths = {self.widths} and patches = {self.patches!r} must be positive whole numbers"
-            )
-        if len(self.widths) < (2 if self.patches == 1 else 3):
-            raise ValueError(
-                f"widths = {self.widths} are too few: inputs and classes are needed, and a layer between them if there are patches"
+                f"widths = {widths} must be at least {least} numbers: inputs and classes, and a "
+                "layer between them if there are patches"
             )
 
     @property
-    def shapes(self):
-        """(inputs, outputs) of each layer, without the biases."""
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """The numbers of inputs and outputs of each layer."""
         inputs = list(self.widths[:-1])
-        if len(inputs) > 1:
-            inputs[1] *= self.patches
+        inputs[1:2] = [units * self.patches for units in inputs[1:2]]
         return tuple(zip(inputs, self.widths[1:]))
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         """The number of parameters, d."""
         return sum((inputs + 1) * outputs for inputs, outputs in self.shapes)
 
-    def start(self, rng):
-        """Random parameters, shape (d,): weights with the variance 1/inputs, no biases."""
+    def start(self, rng: np.random.Generator) -> np.ndarray:
+        """Return random parameters, shape (d,): weights of variance 1/inputs, biases 0.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray
+
+        Examples
+        --------
+        >>> Network((2, 1)).start(np.random.default_rng(0)).round(4).tolist()
+        [0.0889, -0.0934, 0.0]
+        """
         if not isinstance(rng, (np.random.Generator, np.random.RandomState)):
-            raise TypeError(
-                f"a random generator such as np.random.default_rng(0) is needed, not {rng!r}"
-            )
-        layers = [
-            np.vstack([rng.normal(scale=i**-0.5, size=(i, o)), np.zeros(o)]) for i, o in self.shapes
-        ]
+            raise TypeError(f"rng = {rng!r} must be a generator, as np.random.default_rng(0) is")
+        layers = [np.pad(rng.normal(size=s) / s[0] ** 0.5, ((0, 1), (0, 0))) for s in self.shapes]
         return np.concatenate([layer.ravel() for layer in layers])
 
-    def loss(self, features, labels):
-        r"""The mean of :math:`-\ln p_{\mathrm{label}}` over the examples, a
-        :class:`bea.losses.NumericLoss`.
+    def loss(self, features: Any, labels: Any) -> NumericLoss:
+        r"""Return the mean of :math:`-\ln p_{\mathrm{label}}` over the examples.
 
-        ``features`` of shape (examples, inputs), or (examples, patches, inputs); ``labels`` whole
-        numbers from 0 to the number of classes minus one.  Raises ValueError if they do not fit.
+        Parameters
+        ----------
+        features : array of shape (examples, inputs), or (examples, patches, inputs)
+        labels : array of shape (examples,)
+            The class of each example, a whole number from 0 to the number of classes minus one.
+
+        Returns
+        -------
+        bea.NumericLoss
+            With a Hessian-vector product, so that modified equations with two terms need no
+            derivatives by differences.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If features or labels do not fit the network or each other.
         """
-        features = self._checked(features)
-        try:
-            labels = np.asarray(labels)
-        except ValueError:  # rows of different lengths
-            labels = np.empty(0)
-        if (
-            labels.shape != features.shape[:1]
-            or labels.dtype.kind not in "iu"
-            or labels.min() < 0
-            or labels.max() >= self.widths[-1]
-        ):
-            raise ValueError(
-                f"labels must be {len(features)} whole numbers from 0 to {self.widths[-1] - 1}, one for each example"
-            )
-        hit = np.zeros((self.widths[-1], len(labels)))
-        hit[labels, np.arange(len(labels))] = 1
         rows = self._rows(features)
-        # Once an array of nearly 32 MB was made and dropped, glibc keeps freed memory of that size.
-        # Else it returns the arrays of each gradient to the system, which takes longer than to fill them.
-        np.empty(2**22 - 2**10)
-
-        def value(theta):
-            scores = self._forward(theta, rows)[-1]
-            return _like(theta, -(hit * _log_softmax(scores)).sum(axis=(1, 2)) / len(labels))
-
-        def gradient(theta):
-            first, *later = self._forward(theta, rows)
-            delta = _softmax(later.pop())
-            delta -= hit
-            delta /= len(labels)
-            found = []
-            for w, x in zip(reversed(self._layers(theta)[1:]), reversed(later)):
-                found += [delta.sum(axis=2), x @ delta.swapaxes(1, 2)]  # of the biases, the weights
-                delta = w[:, :-1] @ delta
-                x *= x  # in place, here and below: memory is what takes the time
-                delta *= np.subtract(1, x, out=x)  # x was a tanh
-            delta = delta.reshape(len(delta), self.widths[1], -1)  # a column for each patch again
-            found.append(first @ delta.swapaxes(1, 2))
-            parts = [part.reshape(len(part), -1) for part in reversed(found)]
-            return _like(theta, np.concatenate(parts, axis=1).T)
-
-        def hessian_vector(theta, v):
-            """The gradient's derivative along ``v``, product by product; ``d_x`` is that of ``x``."""
-            first, *later = self._forward(theta, rows)
-            d_later = self._forward_along(theta, v, [first, *later])
-            p, d_scores = _softmax(later.pop()), d_later.pop()
-            delta = (p - hit) / len(labels)
-            d_delta = p * (d_scores - (p * d_scores).sum(axis=1, keepdims=True)) / len(labels)
-            layers = zip(self._layers(theta)[1:], self._layers(v)[1:], later, d_later)
-            found = []
-            for w, d_w, x, d_x in reversed(list(layers)):
-                product = x @ d_delta.swapaxes(1, 2)
-                product += d_x @ delta.swapaxes(1, 2)
-                found += [d_delta.sum(axis=2), product]
-                back, d_back = w[:, :-1] @ delta, w[:, :-1] @ d_delta
-                d_back += d_w[:, :-1] @ delta
-                d_x *= 2 * x * back
-                x *= x
-                slope = np.subtract(1, x, out=x)
-                delta = np.multiply(back, slope, out=back)
-                d_back *= slope
-                d_delta = np.subtract(d_back, d_x, out=d_back)
-            d_delta = d_delta.reshape(len(d_delta), self.widths[1], -1)
-            found.append(first @ d_delta.swapaxes(1, 2))
-            parts = [part.reshape(len(part), -1) for part in reversed(found)]
-            return _like(theta, np.concatenate(parts, axis=1).T)
-
-        # As many points at once as leave a layer's numbers in the processor's cache.
-        size = max(1, 2**16 // (max(self.widths[1:]) * rows.shape[2]))
-        return NumericLoss(
-            self.dimension,
-            *(_in_groups(size, code) for code in (value, gradient, hessian_vector)),
-        )
-
-    def predict(self, theta, features):
-        """The most likely class of each example: shape (examples,) or (batch, examples)."""
-        points = _numbers("theta", theta)
-        if points.ndim not in (1, 2) or points.shape[-1] != self.dimension or not points.size:
+        classes, examples = self.widths[-1], rows.shape[2] // self.patches
+        labels = np.asarray(labels)
+        if labels.shape != (examples,) or labels.dtype.kind not in "iu":
             raise ValueError(
-                f"theta of shape {points.shape} was given; allowed are ({self.dimension},) and (batch, {self.dimension})"
+                f"labels of shape {labels.shape} and type {labels.dtype} were given; needed are "
+                f"{examples} whole numbers, one for each example (for names of classes use "
+                "np.unique(labels, return_inverse=True)[1], for one-hot rows labels.argmax(axis=1))"
             )
-        points = np.moveaxis(points, -1, 0)
-        scores = self._forward(points, self._rows(self._checked(features)))[-1]
-        return scores.argmax(axis=1).reshape(*points.shape[1:], -1)
+        if labels.min() < 0 or labels.max() >= classes:
+            raise ValueError(f"labels must be from 0 to {classes - 1} for {classes} classes")
+        task = _Task(self, rows, np.eye(classes)[:, labels])
+        codes = (task.value, task.gradient, task.hessian_vector)
+        return NumericLoss(self.dimension, *(partial(task.apply, code) for code in codes))
 
-    def _checked(self, features):
-        features = _numbers("features", features)
-        wanted = (self.patches, self.widths[0])
-        if features.ndim == 2 and self.patches == 1:
-            features = features[:, None]
-        if features.ndim != 3 or features.shape[1:] != wanted or not len(features):
-            raise ValueError(
-                f"features of shape {features.shape} were given; allowed is (examples, {wanted[0]}, {wanted[1]}), or without the {wanted[0]} if it is 1"
-            )
-        return features
+    def predict(self, theta: Any, features: Any) -> np.ndarray:
+        """Return the most likely class of each example.
 
-    def _rows(self, features):
-        """A row for each input, and one of ones, which the biases multiply; the columns run through
-        all examples' first patches, then their second ones, and so on."""
-        rows = np.ones((1, self.widths[0] + 1, self.patches * len(features)))
-        rows[0, :-1] = features.transpose(2, 1, 0).reshape(self.widths[0], -1)
-        return rows
+        Parameters
+        ----------
+        theta : array of shape (d,) or (batch, d)
+        features : array, as for `loss`
 
-    def _layers(self, theta):
-        """The layers' parameters, each (batch, inputs + 1, outputs) with the biases last."""
-        points = np.ascontiguousarray(theta.reshape(len(theta), -1).T)
-        found, end = [], 0
-        for i, o in self.shapes:
-            begin, end = end, end + (i + 1) * o
-            found.append(points[:, begin:end].reshape(len(points), i + 1, o))
-        return found
+        Returns
+        -------
+        ndarray of shape (examples,) or (batch, examples)
+        """
+        theta = _numbers("theta", theta)
+        if theta.ndim not in (1, 2) or theta.shape[-1] != self.dimension or not theta.size:
+            allowed = f"({self.dimension},) and (batch, {self.dimension})"
+            raise ValueError(f"theta has the shape {theta.shape}; allowed are {allowed}")
+        task = _Task(self, self._rows(features), None)
+        best = task.apply(lambda layers: task.forward(layers)[1].argmax(axis=1), theta.T)
+        return best.T
 
-    def _forward(self, theta, rows):
-        """What enters each layer, (batch, inputs, columns), and the scores that leave the last."""
-        layers = self._layers(theta)
-        inputs = [rows]
-        for k, w in enumerate(layers):
-            if k == 0:
-                x = w.swapaxes(1, 2) @ rows
-            else:
-                x = w[:, :-1].swapaxes(1, 2) @ inputs[-1]
-                x += w[:, -1, :, None]
-            if k < len(layers) - 1:
-                _tanh(x)
-            if k == 0:  # a column for each example: all its patches below one another
-                x = x.reshape(len(x), -1, rows.shape[2] // self.patches)
-            inputs.append(x)
-        return inputs
+    def _rows(self, features: Any) -> np.ndarray:
+        """Return a row for each input, and one of ones for the biases; the columns are the first
+        patches of all examples, then the second ones, and so on."""
+        x = _numbers("features", features)
+        x = x[:, None] if x.ndim == 2 and self.patches == 1 else x
+        if x.ndim != 3 or x.shape[1:] != (self.patches, self.widths[0]) or not x.size:
+            middle = f"{self.patches}, " if self.patches > 1 else ""
+            allowed = f"(examples, {middle}{self.widths[0]})"
+            raise ValueError(f"features have the shape {np.shape(features)}; allowed is {allowed}")
+        rows = x.transpose(2, 1, 0).reshape(1, self.widths[0], -1)
+        return np.pad(rows, ((0, 0), (0, 1), (0, 0)), constant_values=1)
 
-    def _forward_along(self, theta, v, inputs):
-        """The derivatives along ``v`` of what `_forward` returned, but for the rows of inputs, which
-        do not depend on theta."""
-        layers = list(zip(self._layers(theta), self._layers(v), inputs, inputs[1:]))
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A network on data: its loss and derivatives, with the coordinate axis first."""
+
+    network: Network
+    rows: np.ndarray  # (1, inputs + 1, columns)
+    hit: np.ndarray | None  # (classes, examples), 1 for the right class
+
+    def value(self, layers: Layers) -> np.ndarray:
+        scores = self.forward(layers)[1]
+        scores -= scores.real.max(axis=1, keepdims=True)
+        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        return (self.hit * scores).sum(axis=(1, 2)) / -self.hit.shape[1]
+
+    def gradient(self, layers: Layers) -> np.ndarray:
+        hidden, scores = self.forward(layers)
+        delta = _softmax(scores)
+        delta -= self.hit
+        delta /= self.hit.shape[1]
         found = []
-        for k, (w, d_w, x, y) in enumerate(layers):
-            if k == 0:
-                d_y = (d_w.swapaxes(1, 2) @ x).reshape(y.shape)
-            else:
-                d_y = d_w[:, :-1].swapaxes(1, 2) @ x
-                d_y += d_w[:, -1, :, None]
-                d_y += w[:, :-1].swapaxes(1, 2) @ found[-1]
-            if k < len(layers) - 1:
-                slope = y * y
-                d_y *= np.subtract(1, slope, out=slope)  # y was a tanh
-            found.append(d_y)
-        return found
+        for w, x in zip(layers[:0:-1], hidden[::-1]):
+            found += [delta.sum(axis=2), x @ delta.swapaxes(1, 2)]  # of biases, of weights
+            delta = w[:, :-1] @ delta
+            x *= x  # in place, here and below: memory is what takes the time
+            delta *= np.subtract(1, x, out=x)  # x was a tanh
+        return self._joined(found, delta)
+
+    def hessian_vector(self, layers: Layers, d_layers: Layers) -> np.ndarray:
+        """Return the derivative of the gradient along ``d_layers``, product by product."""
+        hidden, scores = self.forward(layers)
+        d_hidden, d_scores = self._forward_along(layers, d_layers, hidden)
+        p = _softmax(scores)
+        delta = (p - self.hit) / self.hit.shape[1]
+        d_delta = p * (d_scores - (p * d_scores).sum(axis=1, keepdims=True)) / self.hit.shape[1]
+        found = []
+        for w, d_w, x, d_x in zip(layers[:0:-1], d_layers[:0:-1], hidden[::-1], d_hidden[::-1]):
+            product = x @ d_delta.swapaxes(1, 2)
+            product += d_x @ delta.swapaxes(1, 2)
+            found += [d_delta.sum(axis=2), product]
+            back, d_back = w[:, :-1] @ delta, w[:, :-1] @ d_delta
+            d_back += d_w[:, :-1] @ delta
+            d_x *= x
+            d_x *= back
+            x *= x
+            slope = np.subtract(1, x, out=x)
+            delta = np.multiply(back, slope, out=back)
+            d_back *= slope
+            d_delta = np.subtract(d_back, np.multiply(2, d_x, out=d_x), out=d_back)
+        return self._joined(found, d_delta)
+
+    def forward(self, layers: Layers) -> tuple[Layers, np.ndarray]:
+        """Return what leaves each hidden layer, (batch, units, examples), and the scores."""
+        x, hidden = layers[0].swapaxes(1, 2) @ self.rows, []
+        for w in layers[1:]:
+            # a column for each example: all its patches below one another
+            x = _tanh(x).reshape(len(x), w.shape[1] - 1, -1)
+            hidden.append(x)
+            x = w[:, :-1].swapaxes(1, 2) @ x
+            x += w[:, -1, :, None]
+        return hidden, x
+
+    def _forward_along(
+        self, layers: Layers, d_layers: Layers, hidden: Layers
+    ) -> tuple[Layers, np.ndarray]:
+        """Return the derivatives of what `forward` returns along ``d_layers``."""
+        d_x, d_hidden = d_layers[0].swapaxes(1, 2) @ self.rows, []
+        for w, d_w, x in zip(layers[1:], d_layers[1:], hidden):
+            d_x = d_x.reshape(x.shape)
+            slope = x * x
+            d_x *= np.subtract(1, slope, out=slope)
+            d_hidden.append(d_x)
+            d_x = w[:, :-1].swapaxes(1, 2) @ d_x
+            d_x += d_w[:, :-1].swapaxes(1, 2) @ x
+            d_x += d_w[:, -1, :, None]
+        return d_hidden, d_x
+
+    def _joined(self, found: Layers, delta: np.ndarray) -> np.ndarray:
+        """Return the parts of a gradient, last layer first, and that of the first, as (batch, d)."""
+        delta = delta.reshape(len(delta), self.network.widths[1], -1)  # a column for each patch
+        found = [*found, self.rows @ delta.swapaxes(1, 2)]
+        return np.concatenate([part.reshape(len(part), -1) for part in found[::-1]], axis=1)
+
+    def apply(self, code: Callable[..., np.ndarray], *points: np.ndarray) -> np.ndarray:
+        """Apply code for layers to points (d, ...), as many at once as the processor's cache takes."""
+        flat = [np.ascontiguousarray(p.reshape(len(p), -1).T) for p in points]
+        size = max(1, 2**16 // (max(self.network.widths[1:]) * self.rows.shape[2]))
+        starts = range(0, len(flat[0]), size)
+        parts = [code(*(self._layers(p[a : a + size]) for p in flat)) for a in starts]
+        found = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return found.T.reshape(found.shape[1:] + points[0].shape[1:])
+
+    def _layers(self, points: np.ndarray) -> Layers:
+        """Return the parameters (batch, d) of each layer."""
+        layers, end = [], 0
+        for inputs, outputs in self.network.shapes:
+            begin, end = end, end + (inputs + 1) * outputs
+            layers.append(points[:, begin:end].reshape(-1, inputs + 1, outputs))
+        return layers
 
 
-def patches(images, size, stride=1):
-    """The square patches of images, as features: (examples, height, width) to (examples, patches,
-    size * size).
+def patches(images: Any, size: int, stride: int = 1) -> np.ndarray:
+    """Return the square patches of images, as features.
 
-    Raises ValueError if a patch does not fit into an image.
+    Parameters
+    ----------
+    images : array of shape (examples, height, width)
+    size : int
+        The side of a patch.
+    stride : int
+        The distance between neighbouring patches.
+
+    Returns
+    -------
+    ndarray of shape (examples, patches, size * size)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a patch does not fit into an image.
 
     Examples
     --------
@@ -258,42 +302,24 @@ def patches(images, size, stride=1):
     size, stride = whole("size", size, 1), whole("stride", stride, 1)
     if images.ndim != 3 or size > min(images.shape[1:]):
         raise ValueError(
-            f"images of shape {images.shape} have no patches of size {size} and stride {stride}; "
-            "needed are (examples, height, width), a size that fits in, and a stride of 1 or more"
+            f"images of shape {images.shape} have no patches of size {size}; needed are "
+            "(examples, height, width), and a size that is not larger than an image"
         )
     windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
     return windows[:, ::stride, ::stride].reshape(len(images), -1, size * size)
 
 
-def _numbers(name, values):
-    """``values`` as an array of floats."""
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "biuf" or isinstance(values, np.ma.MaskedArray):
-            raise TypeError(f"{array.dtype} is not a type of real numbers")
-    except (TypeError, ValueError) as problem:
-        raise TypeError(f"{name} must be an array of real numbers, not {values!r}") from problem
-    if not np.all(np.isfinite(array)):
+def _numbers(name: str, values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf" or isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be an array of real numbers, not of {array.dtype}")
+    if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite")
     return array.astype(float)
 
 
-def _in_groups(size, code):
-    """The same function, with at most ``size`` points at a time."""
-
-    def grouped(*points):  # theta, or theta and v
-        if points[0].ndim == 1 or points[0].shape[1] <= size:
-            return code(*points)
-        starts = range(0, points[0].shape[1], size)
-        return np.concatenate(
-            [code(*(p[:, a : a + size] for p in points)) for a in starts], axis=-1
-        )
-
-    return grouped
-
-
-def _tanh(x):
-    """In place; of real numbers by :math:`2/(1 + e^{-2x}) - 1`, which is twice as fast."""
+def _tanh(x: np.ndarray) -> np.ndarray:
+    """Return the tanh, in place; for real numbers as 2/(1 + exp(-2x)) - 1, twice as fast."""
     if np.iscomplexobj(x):
         return np.tanh(x, out=x)
     x *= -2
@@ -305,22 +331,9 @@ def _tanh(x):
     return x
 
 
-def _log_softmax(scores):
-    """In place; shifted by the largest real part, which changes nothing and keeps exp from
-    overflowing."""
-    scores -= scores.real.max(axis=1, keepdims=True)
-    scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    return scores
-
-
-def _softmax(scores):
-    """In place, shifted likewise."""
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    """Return the softmax, in place; the largest real part is subtracted, so exp cannot overflow."""
     scores -= scores.real.max(axis=1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=1, keepdims=True)
     return scores
-
-
-def _like(theta, values):
-    """Values for (..., batch), without the last axis if ``theta`` is a single point."""
-    return values[..., 0] if theta.ndim == 1 else values
