@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import textwrap
 import tomllib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -127,8 +128,8 @@ def test_one_version():
 
 
 def test_import_is_cheap():
-    """`import bea` loads neither the book's packages nor the compiler, and does not read the version."""
-    heavy = "matplotlib sklearn ipywidgets numba jax torch xarray importlib.metadata bea_book"
+    """`import bea` loads neither the book's packages nor a compiler."""
+    heavy = "matplotlib sklearn ipywidgets numba jax torch xarray bea_book"
     code = f"import sys, bea; print([m for m in {heavy.split()} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
@@ -216,7 +217,8 @@ def test_quick_tests_are_there():
 
 
 def python_blocks(name):
-    return re.findall(r"^```python\n(.*?)^```$", read(name), re.M | re.S)
+    found = re.findall(r"^( *)```python\n(.*?)^\1```$", read(name), re.M | re.S)
+    return [textwrap.dedent(code) for _, code in found]
 
 
 def test_readmes_first_look():
@@ -228,7 +230,7 @@ def test_readmes_first_look():
 
 
 def test_contributings_optimizer_works():
-    names = {"theta": (0.9, 1.5)}
+    names = {}
     for code in python_blocks("CONTRIBUTING.md"):
         exec(code, names)
     assert names["study"].slope == pytest.approx(2, abs=0.1)
