@@ -1,38 +1,39 @@
-"""The equations of the page on notation and conventions: each optimizer's step as the library makes it, in exact arithmetic."""
+"""The equations of the page on notation and conventions, compared with steps of the library's
+optimizers in exact arithmetic."""
+
+import random
+from collections.abc import Callable, Sequence
 
 import sympy as sp
 
-from bea.optimizers import adam, heavy_ball, nesterov, rmsprop
-from bea_book.equations.instances import ratio
+from bea import Optimizer, adam, heavy_ball, nesterov, rmsprop
+from bea_book.equations.shared import Values, ratio, step_from
 from bea_book.ledger import Entry
 
 __all__ = ["ENTRIES"]
 
 
-def steps(optimizer, gradients, size):
-    """Parameters before and after each step of the library's optimizer, one coordinate, for given gradients; its memory starts empty."""
-    path, memory = [sp.Rational(3, 2)], [sp.Integer(0)] * len(optimizer.averages)
-    for n, g in enumerate(gradients):
-        memory = [
-            average.advance(m, average.of(g)) for average, m in zip(optimizer.averages, memory)
-        ]
-        seen = [
-            m / average.correction(n) if optimizer.bias_correction else m
-            for average, m in zip(optimizer.averages, memory)
-        ]
-        path.append(path[-1] - size * optimizer.update(*seen))
+def steps(method: Optimizer, gradients: Sequence[sp.Expr], size: sp.Expr) -> list[sp.Expr]:
+    """Parameters before and after each step of the library's optimizer, one coordinate, for given
+    gradients; its memory starts empty."""
+    path, state = [sp.Rational(3, 2)], None
+    for g in gradients:
+        update, state = step_from(method, g, state)
+        path.append(path[-1] - size * update)
     return path
 
 
-def weighted(values, decay):
+def weighted(values: Sequence[sp.Expr], decay: sp.Expr) -> sp.Expr:
     """The sum of values with weights decay^age."""
     return sum(decay**age * value for age, value in enumerate(reversed(values)))
 
 
-def instance(optimizer):
-    """A few steps of ``optimizer(beta, rho, epsilon)``; the averages beside them are finite sums, not the library's recursions."""
+def instance(
+    optimizer: Callable[[sp.Expr, sp.Expr, sp.Expr], Optimizer],
+) -> Callable[[random.Random], Values]:
+    """A few steps of ``optimizer(beta, rho, epsilon)``, with the averages as finite sums."""
 
-    def draw(rng):
+    def draw(rng: random.Random) -> Values:
         beta, rho, epsilon, size = (
             ratio(rng, denominator=10),
             ratio(rng, denominator=11),

@@ -1,70 +1,91 @@
 r"""The equations of chapter 2, backward error analysis.
 
-Most are read against *exact iterates*: a few steps of a method on a random polynomial field, in powers of h.  Their differences give the
-modified field as the logarithm of the step, :math:`h\tilde f = \ln(1 + \Delta)\,\theta`, without the engine's recursion, without Taylor
-series of a solution and without a derivative of any field.  Where the chapter derives something by that logarithm, the engine judges.
+Most are compared with *exact iterates*: a few steps of a method on a random polynomial field, as
+polynomials in h.  Their differences give the modified field as the logarithm of the step,
+:math:`h\tilde f = \ln(1 + \Delta)\,\theta`, without the engine's recursion, without a Taylor
+series of a solution and without a derivative of any field.  What the chapter derives by that
+logarithm is compared with the engine.
 """
 
+import random
+from collections.abc import Callable, Sequence
 from math import comb
 
 import sympy as sp
 from mpmath import mp
+from sympy.polys.rings import ring
 
-from bea.losses import VectorField, quadratic
-from bea.modified import modified_equation
-from bea.optimizers import gradient_descent
-from bea_book.equations.instances import ratio
+from bea import VectorField, gradient_descent, quadratic
+from bea_book.equations.shared import (
+    Polynomial,
+    Values,
+    gradient_along,
+    on_polynomials,
+    ratio,
+    terms_at,
+)
 from bea_book.ledger import Entry, h
 
-__all__ = ["ENTRIES"]
+__all__ = ["ENTRIES", "logarithm_of_step"]
 
 POWERS = 5  # of h, that the expansions keep: h^0, ..., h^4
-q, p, s, t = sp.symbols("q p s t", real=True)
+q, p, s, t, x, y = sp.symbols("q p s t x y", real=True)
+
+State = list[Polynomial]
+Step = Callable[[State, Polynomial], State]
 
 
-def cut(expression, variable=h, powers=POWERS):
-    """The Taylor polynomial in ``variable`` with the given number of powers."""
-    if expression.is_polynomial(variable):
-        polynomial = sp.Poly(expression, variable)
-        return sum(polynomial.coeff_monomial(variable**k) * variable**k for k in range(powers))
-    return sum(
-        sp.diff(expression, variable, k).subs(variable, 0) * variable**k / sp.factorial(k)
-        for k in range(powers)
-    )
-
-
-def exact_iterates(step, start, count, powers=POWERS):
-    """``start`` and ``count`` iterates of ``step``, each cut off in powers of h."""
-    path = [sp.Matrix(start)]
+def iterates(step: Step, start: Sequence[sp.Expr], count: int, powers: int = POWERS) -> list[State]:
+    """``start`` and ``count`` iterates of ``step``, as polynomials in h."""
+    zeros = [sp.Integer(0)] * powers
+    size = Polynomial([sp.Integer(0), sp.Integer(1), *zeros[2:]])
+    path = [[Polynomial([value, *zeros[1:]]) for value in start]]
     for _ in range(count):
-        path.append(step(path[-1]).applyfunc(lambda v: cut(sp.expand(v), powers=powers)))
+        path.append(step(path[-1], size))
     return path
 
 
-def difference(path, k):
-    r"""The k-th forward difference of a sequence of vectors at its start."""
-    return sum(
-        ((-1) ** (k - j) * comb(k, j) * path[j] for j in range(k + 1)), sp.zeros(*path[0].shape)
-    )
+def difference(path: Sequence[State], k: int) -> State:
+    """The k-th forward difference of a sequence at its start."""
+    return [
+        sum((x * ((-1) ** (k - j) * comb(k, j)) for j, x in enumerate(values[: k + 1])), 0)
+        for values in zip(*path)
+    ]
 
 
-def logarithm_of_step(step, start, powers=POWERS):
-    """The modified field at ``start``, with powers h^0, ..., h^(powers - 2), from iterates alone."""
-    path = exact_iterates(step, start, powers - 1, powers)
-    total = sum(
-        (sp.Rational((-1) ** (k + 1), k) * difference(path, k) for k in range(1, powers)),
-        sp.zeros(*path[0].shape),
-    )
-    return total.applyfunc(lambda v: sp.expand(cut(sp.expand(v), powers=powers) / h))
+def logarithm_of_step(step: Step, start: Sequence[sp.Expr], powers: int = POWERS) -> sp.Matrix:
+    """The modified field at ``start`` from iterates alone, with the powers h^0, ..., h^(powers - 2).
+
+    ``step(state, h)`` takes and returns lists of polynomials in h.
+    """
+    path = iterates(step, start, powers - 1, powers)
+    logarithm = [0] * len(start)
+    for k in range(1, powers):
+        factor = sp.Rational((-1) ** (k + 1), k)
+        logarithm = [a + b * factor for a, b in zip(logarithm, difference(path, k))]
+    return column(logarithm, divided_by=1)
 
 
-def euler(field, symbols):
-    """The step of explicit Euler's method for a column of expressions."""
-    return lambda y: y + h * field.subs(dict(zip(symbols, y)), simultaneous=True)
+def column(state: State, divided_by: int = 0) -> sp.Matrix:
+    """Polynomials in h as a column of expressions, divided by a power of h."""
+    return sp.Matrix([value.expression(divided_by) for value in state])
 
 
-def random_field(rng, dimension=2, degree=3):
-    """(field as a column, symbols, point): random whole coefficients in all monomials up to ``degree``."""
+def euler(field: Sequence[sp.Expr], symbols: Sequence[sp.Symbol]) -> Step:
+    """The step of the library's gradient descent on a polynomial field: Euler's method."""
+
+    def step(state: State, size: Polynomial) -> State:
+        slopes = [-on_polynomials(component, symbols, state) for component in field]
+        return [x - size * u for x, u in zip(state, gradient_along(slopes))]
+
+    return step
+
+
+def random_field(
+    rng: random.Random, dimension: int = 2, degree: int = 3
+) -> tuple[sp.Matrix, tuple[sp.Symbol, ...], dict[sp.Symbol, sp.Expr]]:
+    """A field with random whole coefficients in all monomials up to ``degree``, its symbols, and a
+    point."""
     symbols = sp.symbols(f"x_1:{dimension + 1}", real=True)
     monomials = sorted(sp.itermonomials(symbols, degree), key=str)
     field = sp.Matrix(
@@ -73,19 +94,43 @@ def random_field(rng, dimension=2, degree=3):
     return field, symbols, {x: ratio(rng, denominator=5 + 2 * i) for i, x in enumerate(symbols)}
 
 
-def picard(field, symbols, start):
-    """The solution of an equation with this field after the time h, in powers of h, by Picard's iteration in the scaled time s = t/h."""
-    solution = sp.Matrix(start)
+def picard(
+    fields: Sequence[sp.Matrix], symbols: Sequence[sp.Symbol], start: Sequence[sp.Expr]
+) -> sp.Matrix:
+    """The solution after the time h of the equation with the field f + h f_1 + h^2 f_2 + ..., by
+    Picard's iteration in the scaled time s = t/h."""
+    polynomials, *_ = ring("s", sp.QQ)
+    zeros = [polynomials.zero] * (POWERS - 1)
+    beginning = [Polynomial([polynomials(sp.QQ(v.p, v.q)), *zeros]) for v in start]
+    solution = beginning
     for _ in range(POWERS - 1):
-        speed = h * field.subs(dict(zip(symbols, solution)), simultaneous=True)
-        solution = sp.Matrix(start) + speed.applyfunc(
-            lambda v: sp.expand(cut(sp.expand(v))).integrate((s, 0, s))
-        )
-    return solution.subs(s, 1).applyfunc(sp.expand)
+        speed = [0] * len(start)
+        for k, field in enumerate(fields):
+            values = (on_polynomials(component, symbols, solution) for component in field)
+            speed = [total + delayed(value, k + 1) for total, value in zip(speed, values)]
+        solution = [
+            at_start + Polynomial(integral(c) for c in value.coefficients)
+            for at_start, value in zip(beginning, speed)
+        ]
+    ends = [[sp.QQ.to_sympy(c.evaluate(0, 1)) for c in value.coefficients] for value in solution]
+    return column([Polynomial(end) for end in ends])
 
 
-def differentials(field, symbols, point):
-    """The elementary differentials f, f'f, f'f'f and f''(f, f) at a point: products of matrices of partial derivatives."""
+def delayed(value: Polynomial, powers: int) -> Polynomial:
+    """A polynomial times a power of h."""
+    kept = value.coefficients
+    return Polynomial([kept[0] * 0] * powers + list(kept[: len(kept) - powers]))
+
+
+def integral(element: sp.polys.rings.PolyElement) -> sp.polys.rings.PolyElement:
+    """The integral from 0 of a polynomial in s."""
+    return element.ring.from_dict({(j + 1,): c / (j + 1) for (j,), c in element.items()})
+
+
+def differentials(
+    field: sp.Matrix, symbols: Sequence[sp.Symbol], point: dict[sp.Symbol, sp.Expr]
+) -> Values:
+    """The elementary differentials f, f'f, f'f'f and f''(f, f) at a point."""
     f, jacobian = field.subs(point), field.jacobian(symbols).subs(point)
     return {
         "f": f,
@@ -95,49 +140,48 @@ def differentials(field, symbols, point):
     }
 
 
-def second(field, symbols, point, v):
+def second(
+    field: sp.Matrix,
+    symbols: Sequence[sp.Symbol],
+    point: dict[sp.Symbol, sp.Expr],
+    v: sp.Matrix,
+) -> sp.Matrix:
     """f''(v, v): the sum over all second partial derivatives."""
     return sp.Matrix(
         [(v.T * sp.hessian(component, symbols).subs(point) * v)[0] for component in field]
     )
 
 
-# --- instances -------------------------------------------------------------------------------------------------------
+# --- instances -----------------------------------------------------------------------------------
 
 
-def mode(rng):
+def mode(rng: random.Random) -> Values:
     size, rate = ratio(rng, high=3), ratio(rng, high=9, denominator=5)
+    z = size * rate
     with mp.workdps(60):
         mu = mp.findroot(
-            lambda m: (
-                mp.exp(-m * mp.mpf(size.p) / size.q) - 1 + mp.mpf((size * rate).p) / (size * rate).q
-            ),
-            float(rate),
+            lambda m: mp.exp(-m * mp.mpf(size.p) / size.q) - 1 + mp.mpf(z.p) / z.q, float(rate)
         )
         return {r"\tilde\lambda": sp.Float(mu, 55), r"\lambda": rate, "h": size}
 
 
-def mode_by_engine(rng):
-    rate = ratio(rng)
-    theta = sp.Rational(3, 2)
-    terms = modified_equation(gradient_descent(), quadratic([rate]), order=6).coefficients([theta])[
-        :, 0
-    ]
+def mode_by_engine(rng: random.Random) -> Values:
+    rate, theta = ratio(rng), sp.Rational(3, 2)
+    loss = quadratic([rate])
+    found = terms_at(gradient_descent(), loss, {loss.symbols[0]: theta}, order=6)
     return {
-        r"\tilde\lambda": sum(-term / theta * h**k for k, term in enumerate(terms)),
+        r"\tilde\lambda": sum(-term[0] / theta * h**k for k, term in enumerate(found)),
         r"\lambda": rate,
         "h": h,
     }
 
 
-def straight_line(rng):
+def straight_line(rng: random.Random) -> Values:
     field, symbols, point = random_field(rng)
     v = sp.Matrix([ratio(rng), -ratio(rng)])
-    moved = field.subs(
-        {x: point[x] + h * v[i] for i, x in enumerate(symbols)}, simultaneous=True
-    ).applyfunc(sp.expand)
+    line = [Polynomial([point[x], v[i], 0, 0]) for i, x in enumerate(symbols)]
     return {
-        r"f(\theta + h v)": moved,
+        r"f(\theta + h v)": column([on_polynomials(f, symbols, line) for f in field]),
         "f": field.subs(point),
         "f'v": field.jacobian(symbols).subs(point) * v,
         "f''(v,v)": second(field, symbols, point, v),
@@ -145,15 +189,14 @@ def straight_line(rng):
     }
 
 
-def unknown_terms(rng):
+def unknown_terms(rng: random.Random) -> Values:
     field, symbols, point = random_field(rng, degree=2)
     first, then = random_field(rng, degree=2)[0], random_field(rng, degree=1)[0]
     start = [point[x] for x in symbols]
-    solution = picard(field + h * first + h**2 * then, symbols, start)
     f, f_1 = field.subs(point), first.subs(point)
     return {
         **differentials(field, symbols, point),
-        r"\theta(t + h)": solution,
+        r"\theta(t + h)": picard([field, first, then], symbols, start),
         r"\theta": sp.Matrix(start),
         "f_1": f_1,
         "f_2": then.subs(point),
@@ -163,7 +206,7 @@ def unknown_terms(rng):
     }
 
 
-def euler_field(rng):
+def euler_field(rng: random.Random) -> Values:
     field, symbols, point = random_field(rng)
     return {
         **differentials(field, symbols, point),
@@ -172,15 +215,15 @@ def euler_field(rng):
     }
 
 
-def shift(rng):
+def shift(rng: random.Random) -> Values:
     field, symbols, point = random_field(rng)
-    start = sp.Matrix([point[x] for x in symbols])
+    start = [point[x] for x in symbols]
     powers = [sp.Matrix(symbols)]
     for _ in range(3):
         powers.append(powers[-1].jacobian(symbols) * field)  # D a = a' f
     return {
-        r"\theta(t + h)": picard(field, symbols, start),
-        r"\theta": start,
+        r"\theta(t + h)": picard([field], symbols, start),
+        r"\theta": sp.Matrix(start),
         r"D\theta": powers[1].subs(point),
         r"D^2\theta": powers[2].subs(point),
         r"D^3\theta": powers[3].subs(point),
@@ -188,57 +231,46 @@ def shift(rng):
     }
 
 
-def differences_by_engine(rng):
+def differences_by_engine(rng: random.Random) -> Values:
     field, symbols, point = random_field(rng)
-    start = [point[x] for x in symbols]
-    terms = modified_equation(
-        gradient_descent(), VectorField(tuple(field), symbols), order=4
-    ).coefficients(start)
-    path = exact_iterates(euler(field, symbols), start, 3)
+    found = terms_at(gradient_descent(), VectorField(tuple(field), symbols), point, order=4)
+    path = iterates(euler(field, symbols), [point[x] for x in symbols], 3)
     return {
-        r"\tilde f": sum((sp.Matrix(term) * h**k for k, term in enumerate(terms)), sp.zeros(2, 1)),
-        r"\Delta\theta": difference(path, 1),
-        r"\Delta^2\theta": difference(path, 2),
-        r"\Delta^3\theta": difference(path, 3),
+        r"\tilde f": sum((term * h**k for k, term in enumerate(found)), sp.zeros(2, 1)),
+        r"\Delta\theta": column(difference(path, 1)),
+        r"\Delta^2\theta": column(difference(path, 2)),
+        r"\Delta^3\theta": column(difference(path, 3)),
         "h": h,
     }
 
 
-def polynomials(rng):
+def polynomials(rng: random.Random) -> Values:
     field, (x,), point = random_field(rng, dimension=1, degree=2)
-    path = exact_iterates(euler(field, (x,)), [point[x]], POWERS - 1)
-    curve = [
-        sp.interpolate([(n, path[n][0].coeff(h, k)) for n in range(POWERS)], s)
-        for k in range(POWERS)
-    ]
+    path = [state[0].coefficients for state in iterates(euler(field, (x,)), [point[x]], POWERS - 1)]
+    curve = [sp.interpolate([(n, path[n][k]) for n in range(POWERS)], s) for k in range(POWERS)]
     on_curve = sp.expand(field[0].subs(x, sum(c * h**k for k, c in enumerate(curve))))
     here = ratio(rng)
-    instance = {"s": here, "h": h}
+    found = {"s": here, "h": h}
     for k in range(POWERS - 1):
-        instance[f"P_{{{k}+1}}(s+1)"] = curve[k + 1].subs(s, here + 1)
-        instance[f"P_{{{k}+1}}(s)"] = curve[k + 1].subs(s, here)
-        instance[f"[h^{k}] f(\\theta(t+sh))"] = on_curve.coeff(h, k).subs(s, here)
-    return instance
+        found[f"P_{{{k}+1}}(s+1)"] = curve[k + 1].subs(s, here + 1)
+        found[f"P_{{{k}+1}}(s)"] = curve[k + 1].subs(s, here)
+        found[f"[h^{k}] f(\\theta(t+sh))"] = on_curve.coeff(h, k).subs(s, here)
+    return found
 
 
-def square(rng):
-    y = ratio(rng)
-    field = logarithm_of_step(lambda v: v + h * v.applyfunc(lambda w: w**2), [y], powers=8)
-    return {r"\tilde f(y)": field[0], "y": y, "h": h}
+def square(rng: random.Random) -> Values:
+    here = ratio(rng)
+    field = logarithm_of_step(euler([y**2], (y,)), [here], powers=8)
+    return {r"\tilde f(y)": field[0], "y": here, "h": h}
 
 
-def lotka_volterra(rng):
+def lotka_volterra(rng: random.Random) -> Values:
     start = [ratio(rng), ratio(rng, denominator=5)]
-    field = sp.Matrix([q * (p - 1), p * (2 - q)])
-    found = logarithm_of_step(euler(field, (q, p)), start, powers=4)
+    found = logarithm_of_step(euler([q * (p - 1), p * (2 - q)], (q, p)), start, powers=4)
     return {r"\dot q": found[0], r"\dot p": found[1], "q": start[0], "p": start[1], "h": h}
 
 
-PENDULUM = sp.Matrix([p, -sp.sin(q)])
-ENERGY = p**2 / 2 - sp.cos(q)
-
-
-def trigonometry(point):
+def trigonometry(point: dict[sp.Symbol, sp.Expr]) -> Values:
     """What the pendulum's equations are printed in."""
     return {
         "q": point[q],
@@ -250,40 +282,48 @@ def trigonometry(point):
     }
 
 
-def energy_of_a_step(rng):
-    point = {q: ratio(rng), p: ratio(rng, denominator=5)}
-    after = euler(PENDULUM, (q, p))(sp.Matrix([q, p]))
-    gained = (ENERGY.subs({q: after[0], p: after[1]}, simultaneous=True) - ENERGY).subs(point)
-    return {r"\dot H": sp.expand(cut(gained, powers=4) / h), **trigonometry(point), "h": h}
+def pendulum_point(rng: random.Random) -> dict[sp.Symbol, sp.Expr]:
+    return {q: ratio(rng), p: ratio(rng, denominator=5)}
 
 
-def along_the_flow(rng):
-    point = {q: ratio(rng), p: ratio(rng, denominator=5)}
-    solution = [
-        point[q] + t * point[p] - t**2 * sp.sin(point[q]) / 2,
-        point[p] - t * sp.sin(point[q]),
-    ]
+def energy_of_a_step(rng: random.Random) -> Values:
+    """What a step of Euler's method gains in energy, divided by h."""
+    point = pendulum_point(rng)
+    place, speed = (Polynomial([point[s], 0, 0, 0]) for s in (q, p))
+    size = Polynomial([0, 1, 0, 0])
+    moved = place + size * speed, speed - size * place.sin()
+    # cos x = sin(x + pi/2)
+    energies = [v**2 / sp.Integer(2) - (x + sp.pi / 2).sin() for x, v in ((place, speed), moved)]
+    gained = (energies[1] - energies[0]).expression(divided_by=1)
+    return {r"\dot H": gained, **trigonometry(point), "h": h}
+
+
+def along_the_flow(rng: random.Random) -> Values:
+    point = pendulum_point(rng)
+    place = point[q] + t * point[p] - t**2 * sp.sin(point[q]) / 2
+    speed = point[p] - t * sp.sin(point[q])
     return {
-        r"\frac{d}{dt}(p \sin q)": sp.diff(solution[1] * sp.sin(solution[0]), t).subs(t, 0),
+        r"\frac{d}{dt}(p \sin q)": sp.diff(speed * sp.sin(place), t).subs(t, 0),
         **trigonometry(point),
     }
 
 
-def kick_then_drift(y):
-    kicked = y[1] - h * sp.sin(y[0])
-    return sp.Matrix([y[0] + h * kicked, kicked])
+def kick_then_drift(state: State, size: Polynomial) -> State:
+    """Symplectic Euler on the pendulum."""
+    kicked = state[1] - size * state[0].sin()
+    return [state[0] + size * kicked, kicked]
 
 
-def symplectic(rng):
-    point = {q: ratio(rng), p: ratio(rng, denominator=5)}
-    found = logarithm_of_step(kick_then_drift, [q, p], powers=4).subs(point)
+def symplectic(rng: random.Random) -> Values:
+    point = pendulum_point(rng)
+    found = logarithm_of_step(kick_then_drift, [point[q], point[p]], powers=4)
     return {r"\dot q": found[0], r"\dot p": found[1], **trigonometry(point), "h": h}
 
 
-def symplectic_energy(rng):
-    point = {q: ratio(rng), p: ratio(rng, denominator=5)}
-    found = logarithm_of_step(kick_then_drift, [q, p], powers=4)
-    # the work along a path from the origin: first q at p = 0, then p; the constant is fixed by H = -1 at rest
+def symplectic_energy(rng: random.Random) -> Values:
+    """The work along a path from rest: first q at p = 0, then p; the energy of rest is -1."""
+    point = pendulum_point(rng)
+    found = logarithm_of_step(kick_then_drift, [q, p], powers=4).applyfunc(sp.expand)
     energy = (
         -1
         - sp.integrate(found[1].subs({q: s, p: 0}), (s, 0, point[q]))
@@ -292,28 +332,22 @@ def symplectic_energy(rng):
     return {r"\tilde H": sp.expand(energy), **trigonometry(point), "h": h}
 
 
-def quadrature(rng):
-    x, y = sp.symbols("x y", real=True)
+def quadrature(rng: random.Random) -> Values:
     integrand = sum(rng.choice((-1, 1)) * rng.randint(1, 9) * x**k for k in range(7))
     here = ratio(rng)
-    found = logarithm_of_step(
-        euler(sp.Matrix([1, integrand]), (x, y)), [here, ratio(rng)], powers=8
-    )
+    step = euler([sp.Integer(1), integrand], (x, y))
     slopes = {"g" + "'" * k: sp.diff(integrand, x, k).subs(x, here) for k in range(3)}
     return {
-        r"\dot y": found[1],
+        r"\dot y": logarithm_of_step(step, [here, ratio(rng)], powers=8)[1],
         **slopes,
         "g^{(4)}": sp.diff(integrand, x, 4).subs(x, here),
         "h": h,
     }
 
 
-def coefficients(rng):
-    y = sp.Symbol("y")
-    found = modified_equation(gradient_descent(), VectorField((y**2,), (y,)), order=7).coefficients(
-        [sp.Integer(1)]
-    )[:, 0]
-    return {f"c_{k}": value for k, value in enumerate(found)}
+def coefficients(rng: random.Random) -> Values:
+    found = terms_at(gradient_descent(), VectorField((y**2,), (y,)), {y: sp.Integer(1)}, order=7)
+    return {f"c_{k}": value[0] for k, value in enumerate(found)}
 
 
 ITERATES = (

@@ -1,17 +1,37 @@
-r"""Chapter 5, memory: heavy ball and Nesterov.
+r"""The equations of chapter 5, memory: heavy ball and Nesterov.
 
-The witnesses are exact runs of the library's optimizers on random losses, eigenvalues of one such step, the moments of the
-geometric distribution from its generating function, and, where the chapter derives something by hand, the engine.
+They are compared with exact runs of the library's optimizers on random losses, with eigenvalues of
+one such step, with the moments of the geometric distribution from its generating function, and,
+where the chapter derives something by hand, with the engine.
 """
 
+import random
+from collections.abc import Callable
+
+import numpy as np
 import sympy as sp
 
-from bea.averages import Average, identity
-from bea.losses import bilinear, quadratic
-from bea.modified import modified_equation
-from bea.optimizers import heavy_ball, nesterov
-from bea_book.equations.ch03 import calculus, loss_with_critical_origin, potential
-from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea import Loss, Optimizer, bilinear, heavy_ball, nesterov
+from bea.program import Running
+from bea_book.equations.shared import (
+    BOWL,
+    Point,
+    Polynomial,
+    Values,
+    X,
+    calculus,
+    critical_at_origin,
+    gradient_at,
+    lag_of_weights,
+    on_polynomials,
+    polynomial_loss,
+    potential,
+    random_point,
+    ratio,
+    step_matrix,
+    terms,
+    terms_at,
+)
 from bea_book.ledger import Entry, h
 
 __all__ = ["ENTRIES"]
@@ -19,18 +39,13 @@ __all__ = ["ENTRIES"]
 STEPS = 5
 
 
-def decay(rng):
+def decay(rng: random.Random) -> sp.Rational:
     return ratio(rng, 1, 9, 10)
 
 
-def lag_of(beta):
-    """The mean age under geometric weights, from the generating function (1 - beta)/(1 - beta u)."""
-    u = sp.Symbol("u")
-    return sp.diff((1 - beta) / (1 - beta * u), u).subs(u, 1)
-
-
-def age_moment(beta, r):
-    """The mean of the r-th power of the age: (u d/du)^r of the generating function at u = 1."""
+def age_moment(beta: sp.Expr, r: int) -> sp.Expr:
+    """The mean of the r-th power of the age under geometric weights: (u d/du)^r of the generating
+    function (1 - beta)/(1 - beta u) at u = 1."""
     u = sp.Symbol("u")
     generating = (1 - beta) / (1 - beta * u)
     for _ in range(r):
@@ -38,34 +53,31 @@ def age_moment(beta, r):
     return generating.subs(u, 1)
 
 
-def iterates(optimizer, loss, at, size, steps):
-    """Exact iterates of the library's optimizer from rest, as SymPy vectors."""
-    theta = sp.Matrix([at[s] for s in loss.symbols])
-    memory, path = [0 * theta for _ in optimizer.averages], [theta]
+def exact_run(
+    method: Optimizer, loss: Loss, at: Point, size: sp.Expr, steps: int
+) -> list[sp.Matrix]:
+    """Exact iterates of the library's optimizer from rest."""
+    theta, memory = np.array(list(at.values()), dtype=object), Running(size)
+
+    def gradient(theta: np.ndarray) -> np.ndarray:
+        return np.array(list(gradient_at(loss, dict(zip(loss.symbols, theta)))), dtype=object)
+
+    path = [theta]
     for _ in range(steps):
-        g = sp.Matrix(loss.gradient_expressions).subs(
-            dict(zip(loss.symbols, path[-1])), simultaneous=True
-        )
-        memory = [
-            average.advance(m, g.applyfunc(average.of))
-            for average, m in zip(optimizer.averages, memory)
-        ]
-        path.append(
-            path[-1]
-            - size
-            * sp.Matrix([optimizer.update(*(m[i] for m in memory)) for i in range(len(theta))])
-        )
-    return path
+        update, memory = method(path[-1], gradient, memory), memory.advance()
+        path.append(path[-1] - update * size)
+    return [sp.Matrix(theta) for theta in path]
 
 
-def unrolled(rng):
-    """The recursion in the last step, fed with random gradients, beside the running average of them."""
+def unrolled(rng: random.Random) -> Values:
+    """The recursion in the last step, fed with random gradients, and the running average of them."""
     beta, size = decay(rng), ratio(rng, denominator=13)
-    gradients = [ratio(rng) for _ in range(STEPS)]
-    theta, m, values = [ratio(rng)] * 2, sp.Integer(0), {r"\beta": beta, "h": size}
-    for n, g in enumerate(gradients):
+    theta, memory = [ratio(rng)] * 2, Running(size)
+    values = {r"\beta": beta, "h": size}
+    for n in range(STEPS):
+        g = ratio(rng)
         theta.append(theta[-1] - size * g + beta * (theta[-1] - theta[-2]))
-        m = Average(identity, beta).advance(m, g)
+        m, memory = memory.average(g, beta), memory.advance()
         values |= {
             rf"\theta^{{({n}+1)}}": theta[-1],
             rf"\theta^{{({n})}}": theta[-2],
@@ -75,119 +87,125 @@ def unrolled(rng):
     return values
 
 
-def lags(rng):
+def lags(rng: random.Random) -> Values:
     beta = decay(rng)
-    values = {r"\beta": beta, r"\mathrm{lag}": lag_of(beta)}
-    for n in range(STEPS):
-        weights = Average(identity, beta).weights(n + 1, bias_correction=True)
-        values[rf"\mathrm{{lag}}({n})"] = sum((n - k) * w for k, w in enumerate(weights))
-    return values
+    values = {r"\beta": beta, r"\mathrm{lag}": age_moment(beta, 1)}
+    return values | {rf"\mathrm{{lag}}({n})": lag_of_weights(beta, n) for n in range(STEPS)}
 
 
-def mirror(rng):
-    """The steady-state average of a random cubic in time: each power of t averaged by the moments of the age."""
+def averaged_cubic(rng: random.Random) -> Values:
+    """The steady-state average of a random cubic in time: each power of t by the moments of the age."""
     beta, t = decay(rng), sp.Symbol("t")
     here, i = ratio(rng, denominator=5), sp.Symbol("i")
     g = sum(ratio(rng) * t**k for k in range(4))
     past = sp.Poly(sp.expand(g.subs(t, here - i * h)), i)
-    average = sum(c * age_moment(beta, power[0]) for power, c in past.terms())
     return {
-        "m(t)": average,
+        "m(t)": sum(c * age_moment(beta, power[0]) for power, c in past.terms()),
         "g(t)": g.subs(t, here),
         r"\dot g(t)": sp.diff(g, t).subs(t, here),
         "h": h,
-        r"\mathrm{lag}": lag_of(beta),
+        r"\mathrm{lag}": age_moment(beta, 1),
     }
 
 
-def resolvent(rng):
-    """On g = c exp(D t) at t = 0 the derivative D is a number, and the average is a geometric series that SymPy sums."""
+def resolvent(rng: random.Random) -> Values:
+    """On g = c exp(D t) at t = 0 the derivative D is a number, and the average is a geometric series
+    that SymPy sums."""
     beta, number, g = decay(rng), ratio(rng), ratio(rng, denominator=5)
     i, q = sp.symbols("i q", positive=True)
     (total, _), *_ = sp.summation(q**i, (i, 0, sp.oo)).args
-    average = (1 - beta) * g * total.subs(q, beta * sp.exp(-h * number))
     return {
         r"\beta": beta,
         "h": h,
         "D": number,
         "e": sp.E,
         "g": g,
-        "m": average,
+        "m": (1 - beta) * g * total.subs(q, beta * sp.exp(-h * number)),
         "Dg": number * g,
         "D^2g": number**2 * g,
         "D^3g": number**3 * g,
     }
 
 
-def engine(rng, order):
-    """The engine's terms for heavy ball on a random loss whose origin is critical, and its derivatives at a point."""
-    loss, beta = loss_with_critical_origin(rng), decay(rng)
+def memoryless_map(rng: random.Random) -> Values:
+    """The flow of the engine's terms on a random loss for a time h, by Taylor's formula."""
+    loss, beta = critical_at_origin(rng), decay(rng)
     at = random_point(rng, loss)
-    terms = modified_equation(heavy_ball(beta), loss, order).terms
-    lag = lag_of(beta)
-    step = h / (1 - beta)
-    constants = {r"\beta": beta, "h": h, "h_e": step, r"\mathrm{lag}": lag}
-    return loss, beta, at, terms, {**calculus(loss, at), **constants}
-
-
-def memoryless_map(rng):
-    loss, _, at, (f_0, f_1, f_2), values = engine(rng, 3)
-    x = loss.symbols
-    second = f_0.jacobian(x) * f_0
-    third = f_2 + (f_1.jacobian(x) * f_0 + f_0.jacobian(x) * f_1) / 2 + second.jacobian(x) * f_0 / 6
+    f_0, f_1, f_2 = terms_at(heavy_ball(beta), loss, at, 3)
+    first, second = terms(heavy_ball(beta), loss, 2)
+    j_0, j_1 = first.jacobian(loss.symbols), second.jacobian(loss.symbols)
+    bent = (j_0 * first).jacobian(loss.symbols).subs(at) * f_0
+    j_0, j_1 = j_0.subs(at), j_1.subs(at)
     moved = (
-        h * f_0 + h**2 * (f_1 + second / 2) + h**3 * third
-    )  # the flow for a time h, by Taylor's formula
+        h * f_0
+        + h**2 * (f_1 + j_0 * f_0 / 2)
+        + h**3 * (f_2 + (j_1 * f_0 + j_0 * f_1) / 2 + bent / 6)
+    )
     start = sp.Matrix(list(at.values()))
-    return {**values, r"\theta^{(n+1)}": start + moved.subs(at), r"\theta^{(n)}": start}
+    return {
+        **calculus(loss, at),
+        "h": h,
+        "h_e": h / (1 - beta),
+        r"\mathrm{lag}": age_moment(beta, 1),
+        r"\theta^{(n+1)}": start + moved,
+        r"\theta^{(n)}": start,
+    }
 
 
-def field(rng):
+def field(rng: random.Random) -> Values:
     loss, beta = polynomial_loss(rng), decay(rng)
     at = random_point(rng, loss)
-    terms = modified_equation(heavy_ball(beta), loss, 4).coefficients(list(at.values()))
+    found = terms_at(heavy_ball(beta), loss, at, 4)
     return {
         **calculus(loss, at),
         r"\beta": beta,
         "h": h,
-        r"\dot\theta": sum((h**k * sp.Matrix(f) for k, f in enumerate(terms)), sp.zeros(2, 1)),
+        r"\dot\theta": sum((h**k * f for k, f in enumerate(found)), sp.zeros(2, 1)),
     }
 
 
-def modified_loss(rng):
-    loss, beta, at, (f_0, f_1), values = engine(rng, 2)
+def modified_loss(rng: random.Random) -> Values:
+    loss, beta = critical_at_origin(rng), decay(rng)
+    at = random_point(rng, loss)
+    f_0, f_1 = terms(heavy_ball(beta), loss, 2)
     slowed = ((1 - beta) * (f_0 + h * f_1)).applyfunc(sp.expand)
-    return {**values, r"\tilde E": potential(slowed, loss, at), "K": constant(heavy_ball, beta)}
+    return {
+        **calculus(loss, at),
+        r"\beta": beta,
+        "h": h,
+        "h_e": h / (1 - beta),
+        r"\tilde E": potential(slowed, loss, at),
+        "K": constant(heavy_ball, beta),
+    }
 
 
-def constant(method, beta):
-    """The penalty at the same pace in units of gradient descent's, from the engine on a parabola: -f_1 theta/(f_0 theta)^2 by two."""
-    theta = sp.Integer(3)
-    f_0, f_1 = modified_equation(method(beta), quadratic([1]), 2).coefficients([theta])[:, 0]
-    return -2 * f_1 * theta / f_0**2
+def constant(method: Callable[[sp.Expr], Optimizer], beta: sp.Expr) -> sp.Expr:
+    """The penalty at the same pace in units of gradient descent's, from the engine on a parabola."""
+    f_0, f_1 = terms_at(method(beta), BOWL, {X: sp.Integer(3)}, 2)
+    return -2 * f_1[0] * 3 / f_0[0] ** 2
 
 
-def constants(rng):
+def constants(rng: random.Random) -> Values:
     beta = decay(rng)
     return {
         r"\beta": beta,
-        r"\mathrm{lag}": lag_of(beta),
+        r"\mathrm{lag}": age_moment(beta, 1),
         "K": constant(heavy_ball, beta),
         r"K_{\mathrm{N}}": constant(nesterov, beta),
     }
 
 
-def exact_law(rng):
+def exact_law(rng: random.Random) -> Values:
     """Four exact steps on a random polynomial of ab."""
     beta, size = decay(rng), ratio(rng, denominator=60)
     a, b = sp.symbols("a b", real=True)
-    powers = sum(ratio(rng) * (a * b) ** k for k in range(1, 3))
-    loss = type(bilinear())(powers, (a, b))
-    path = iterates(heavy_ball(beta), loss, {a: ratio(rng), b: ratio(rng, denominator=5)}, size, 4)
+    loss = Loss(sum(ratio(rng) * (a * b) ** k for k in range(1, 3)), (a, b))
+    start = {a: ratio(rng), b: ratio(rng, denominator=5)}
+    path = exact_run(heavy_ball(beta), loss, start, size, 4)
     values = {r"\beta": beta}
     for n, (old, new) in enumerate(zip(path, path[1:])):
         u, v = new - old
-        for name in {f"B_{n}", f"B_{{{n - 1}+1}}"}:
+        for name in (f"B_{n}", f"B_{{{n - 1}+1}}"):
             values[name] = old[0] ** 2 - old[1] ** 2
         values[f"B_{{{n}+1}}"] = new[0] ** 2 - new[1] ** 2
         values[f"Q_{n}"] = u**2 - v**2
@@ -196,89 +214,75 @@ def exact_law(rng):
     return values
 
 
-def flow_law(rng):
+def flow_law(rng: random.Random) -> Values:
     beta, c, k = decay(rng), ratio(rng), ratio(rng)
     loss = bilinear(c, k)
     at = random_point(rng, loss)
-    a, b = loss.symbols
-    f_0, f_1 = modified_equation(heavy_ball(beta), loss, 2).terms
-    change = (sp.Matrix([a**2 - b**2]).jacobian([a, b]) * (f_0 + h * f_1))[0].subs(at)
+    a, b = at.values()
+    f_0, f_1 = terms_at(heavy_ball(beta), loss, at, 2)
+    motion = f_0 + h * f_1
     return {
-        r"\frac{d}{dt}(a^2-b^2)": change,
+        r"\frac{d}{dt}(a^2-b^2)": 2 * a * motion[0] - 2 * b * motion[1],
         "h": h,
         r"\beta": beta,
         "k": k,
-        "r": (c - k * a * b).subs(at),
-        "a": at[a],
-        "b": at[b],
+        "r": c - k * a * b,
+        "a": a,
+        "b": b,
     }
 
 
-def layer(rng):
-    """Exact steps from rest, and the flow of the engine's two terms by Taylor's formula, both to order h^2."""
+def layer(rng: random.Random) -> Values:
+    """Exact steps from rest, and the flow of the engine's two terms by Taylor's formula, to h^2."""
     loss, beta = polynomial_loss(rng, degree=3), decay(rng)
     at = random_point(rng, loss)
-    start, gradient = sp.Matrix(list(at.values())), sp.Matrix(loss.gradient_expressions)
-    f_0, f_1 = modified_equation(heavy_ball(beta), loss, 2).terms
+    start = sp.Matrix(list(at.values()))
+    f_0, f_1 = terms(heavy_ball(beta), loss, 2)
     here, second = f_0.subs(at), f_1.subs(at)
-    bend = (f_0.jacobian(loss.symbols) * f_0).subs(at)
-    values, memory, theta = (
-        {r"\beta": beta, "h": h, r"\nabla E": gradient.subs(at)},
-        0 * start,
-        start,
-    )
+    bend = f_0.jacobian(loss.symbols).subs(at) * here
+    values = {r"\beta": beta, "h": h, r"\nabla E": gradient_at(loss, at)}
+
+    def gradient(theta: np.ndarray) -> np.ndarray:
+        slopes = [on_polynomials(g, loss.symbols, theta) for g in loss.gradient_expressions]
+        return np.array(slopes, dtype=object)
+
+    size, memory = Polynomial([0, 1, 0]), Running(h)
+    theta = np.array([Polynomial([x, 0, 0]) for x in start], dtype=object)
     for n in range(STEPS):
-        values |= {
-            rf"\theta^{{({n})}}": theta,
-            rf"\theta(t_{n})": start + n * h * here + h**2 * (n * second + n**2 * bend / 2),
-        }
-        seen = gradient.subs(dict(zip(loss.symbols, theta)), simultaneous=True)
-        memory = Average(identity, beta).advance(memory, seen)
-        theta = (theta - h * memory.applyfunc(heavy_ball(beta).update)).applyfunc(
-            lambda v: sp.series(sp.expand(v), h, 0, 3).removeO()
-        )
+        flow = start + n * h * here + h**2 * (n * second + n**2 * bend / 2)
+        values[rf"\theta^{{({n})}}"] = sp.Matrix([x.expression() for x in theta])
+        values[rf"\theta(t_{n})"] = flow
+        update, memory = heavy_ball(beta)(theta, gradient, memory), memory.advance()
+        theta = theta - update * size
     return values
 
 
-def step_matrix(beta, curvature):
-    """One step on the mode with this curvature (h = 1), on the state (theta, m): its columns are the images of the unit vectors."""
-    average, update = heavy_ball(beta).averages[0], heavy_ball(beta).update
-    columns = []
-    for theta, m in ((1, 0), (0, 1)):
-        new = average.advance(sp.Integer(m), average.of(curvature * theta))
-        columns.append([theta - update(new), new])
-    return sp.Matrix(columns).T
-
-
-def roots(rng):
+def roots(rng: random.Random) -> Values:
     """Both eigenvalues, whatever their regime, with h lambda from small to large."""
-    beta, lam, size = (
-        decay(rng),
-        ratio(rng),
-        rng.choice((sp.Rational(1, 3000), sp.Rational(1, 3), sp.Integer(3))),
-    )
-    first, second = (
-        z for z, count in step_matrix(beta, size * lam).eigenvals().items() for _ in range(count)
-    )
+    beta, lam = decay(rng), ratio(rng)
+    size = rng.choice((sp.Rational(1, 3000), sp.Rational(1, 3), sp.Integer(3)))
+    matrix = step_matrix(heavy_ball(beta), size * lam)
+    first, second = (z for z, count in matrix.eigenvals().items() for _ in range(count))
     return {"z": first, "z_+": first, "z_-": second, r"\beta": beta, "h": size, r"\lambda": lam}
 
 
-def slow_root(beta, curvature):
+def slow_root(beta: sp.Expr, curvature: sp.Expr) -> sp.Expr:
     """The eigenvalue that is 1 without curvature."""
     s = sp.Symbol("s", positive=True)
-    (slow,) = (z for z in step_matrix(beta, s).eigenvals() if sp.simplify(z.subs(s, 0) - 1) == 0)
+    found = step_matrix(heavy_ball(beta), s).eigenvals()
+    (slow,) = (z for z in found if sp.simplify(z.subs(s, 0) - 1) == 0)
     return slow.subs(s, curvature)
 
 
-def slow_rate(rng):
-    beta = decay(rng)
-    K = 1 + 2 * lag_of(beta)
-    at, x = ratio(rng, 1, 9, 11) * (K - sp.sqrt(K**2 - 1)), sp.Symbol("x", positive=True)
+def slow_rate(rng: random.Random) -> Values:
+    beta, x = decay(rng), sp.Symbol("x", positive=True)
+    K = 1 + 2 * age_moment(beta, 1)
+    at = ratio(rng, 1, 9, 11) * (K - sp.sqrt(K**2 - 1))
     logarithm = sp.log(slow_root(beta, (1 - beta) * x))
     return {r"\frac{d}{dx}\ln z_+": sp.diff(logarithm, x).subs(x, at).evalf(60), "K": K, "x": at}
 
 
-def legendre(rng):
+def legendre(rng: random.Random) -> Values:
     beta, lam = decay(rng), ratio(rng)
     return {
         "z_+": slow_root(beta, h * lam),
@@ -308,7 +312,7 @@ ENTRIES = (
     ),
     Entry(
         "eq-mem-mirror",
-        mirror,
+        averaged_cubic,
         "the average of a random cubic in t, power by power, with moments from the generating function",
     ),
     Entry(

@@ -1,64 +1,78 @@
-r"""Chapter 6, RMSProp: memory in the denominator.
+r"""The equations of chapter 6, RMSProp: memory in the denominator.
 
-The truth is RMSProp itself, run for n + 1 steps on polynomials of first degree in h (:func:`bea_book.equations.ch07.by_running`, which
-holds for any optimizer); the engine, differentiation and sums over weights found from impulses are the other witnesses.
+They are compared with RMSProp itself, run for n + 1 steps on polynomials of first degree in h
+(:func:`bea_book.equations.shared.by_running`); with the engine; with derivatives; and with sums over
+weights that are found from impulses.
 """
 
 import random
-from functools import cache
 
-import numpy as np
 import sympy as sp
 
-from bea.averages import Average, lag, square
-from bea.losses import Loss, bilinear
-from bea.modified import modified_equation, transient_equation
-from bea.optimizers import rmsprop
-from bea_book.equations.ch07 import DIGITS, by_running, weight
-from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea import bilinear, rmsprop, transient_equation
+from bea_book.equations import shared
+from bea_book.equations.shared import (
+    BOWL,
+    DIGITS,
+    Values,
+    X,
+    from_the_start,
+    gradient_at,
+    gradients_behind,
+    half_step,
+    lag_of_weights,
+    motion,
+    one_loss,
+    polynomial_loss,
+    random_point,
+    ratio,
+    running_average,
+    step_from,
+    terms,
+    terms_at,
+    weights,
+)
 from bea_book.ledger import Entry, h
 
+__all__ = ["ENTRIES"]
+
 N = 2  # the step that stands for n where a formula holds for every n
-X = sp.Symbol("x", positive=True)
 
 
-def decay(rng):
+def decay(rng: random.Random) -> sp.Rational:
     return ratio(rng, 2, 9, 10)
 
 
-def constants(rho):
-    return {r"\rho": rho, r"\mathrm{lag}_\rho(n)": lag(rho, N), r"C_\rho(n)": 1 + 2 * lag(rho, N)}
+def constants(rho: sp.Expr) -> Values:
+    return {r"\rho": rho, **shared.constants(r"\rho", rho, N)}
 
 
-def one_step(rng):
-    """Step n = 1 and 2 of bea.rmsprop in one coordinate, from random memory and a random gradient."""
-    optimizer = rmsprop(decay(rng), ratio(rng))
-    mean, squares = optimizer.averages
-    found = {**dict(zip((r"\rho", r"\varepsilon"), optimizer.hyperparameters.values())), "h": h}
+def one_step(rng: random.Random) -> Values:
+    """Steps 1 and 2 of the library's RMSProp in one coordinate, from random memory and gradients."""
+    rho, epsilon = decay(rng), ratio(rng)
+    found = {r"\rho": rho, r"\varepsilon": epsilon, "h": h}
     for n in (1, 2):
         old, g, theta = ratio(rng), ratio(rng), ratio(rng)
-        new = squares.advance(old, squares.of(g))
-        step = optimizer.update(mean.advance(0, mean.of(g)), new)
+        update, [(new, _)] = step_from(rmsprop(rho, epsilon), g, [(old, 0)])
         for j in (1, 2):
             found |= {
                 f"v_{j}^{{({n}-1)}}": old,
                 f"v_{j}^{{({n})}}": new,
                 rf"\partial_{j} E(\theta^{{({n})}})": g,
                 rf"\theta_{j}^{{({n})}}": theta,
-                rf"\theta_{j}^{{({n}+1)}}": theta - h * step,
+                rf"\theta_{j}^{{({n}+1)}}": theta - h * update,
             }
     return found
 
 
-def sign_flow(rng):
+def sign_flow(rng: random.Random) -> Values:
     """E along the engine's f_0 without memory and epsilon, at a point of a random loss."""
     loss = polynomial_loss(rng, degree=3)
     at = random_point(rng, loss)
-    g = [x.subs(at) for x in loss.gradient_expressions]
-    (f_0,) = modified_equation(rmsprop(sp.Integer(0), sp.Integer(0)), loss, 1).terms
-    f_0 = f_0.subs(at)
+    g = gradient_at(loss, at)
+    (f_0,) = terms_at(rmsprop(sp.Integer(0), sp.Integer(0)), loss, at, 1)
     return {
-        r"\dot E": sum(x * f for x, f in zip(g, f_0)),
+        r"\dot E": g.dot(f_0),
         r"\lVert\nabla E\rVert_1": sum(abs(x) for x in g),
         "d": sp.Integer(2),
         **{rf"\partial_{j} E": g[j - 1] for j in (1, 2)},
@@ -66,117 +80,72 @@ def sign_flow(rng):
     }
 
 
-def weights_and_lags(rng):
-    """Weights from impulses through the running average, the lag as the mean age under them, C from the engine on a parabola."""
+def weights_and_lags(rng: random.Random) -> Values:
+    """Weights from impulses, the lag as the mean age under them, C from the engine on a parabola."""
     rho = decay(rng)
-    average, f_1 = (
-        Average(square, rho),
-        transient_equation(rmsprop(rho, sp.Integer(0), bias_correction=True), Loss(X**2 / 2, (X,))),
-    )
+    method = rmsprop(rho, sp.Integer(0), bias_correction=True)
     found = {r"\rho": rho}
     for n in (0, 1, 4):
-        weights = [weight(average, impulse) for impulse in np.eye(n + 1, dtype=int).tolist()]
-        found |= {f"u_{k}^{{({n})}}": w for k, w in enumerate(weights)}
-        found[rf"\mathrm{{lag}}_\rho({n})"] = sum(
-            ((n - k) * w for k, w in enumerate(weights)), sp.Integer(0)
-        )
+        found |= {f"u_{k}^{{({n})}}": w for k, w in enumerate(weights(rho, n))}
+        found[rf"\mathrm{{lag}}_\rho({n})"] = lag_of_weights(rho, n)
         # for epsilon = 0 the bracket is 1 - C, and on the parabola f_1 = -(1 - C)/(2x)
-        found[rf"C_\rho({n})"] = sp.simplify(1 + 2 * X * f_1.terms(n)[1][0])
+        second = transient_equation(method, BOWL).terms(n)[1][0]
+        found[rf"C_\rho({n})"] = sp.simplify(1 + 2 * X * second)
     return found
 
 
-def parabola(rng):
-    """The average of squares along x + (n - k) h, the places of a walk at unit speed, on E = x^2/2."""
+def parabola(rng: random.Random) -> Values:
+    """The average of squares along x + (n - k) h, the places of a run at unit speed, on E = x^2/2."""
     rho, x = decay(rng), ratio(rng)
-    v = weight(Average(square, rho), [(x + (N - k) * h) ** 2 for k in range(N + 1)])
+    v = running_average(rho, [(x + (N - k) * h) ** 2 for k in range(N + 1)])
     return {**constants(rho), "x": x, "h": h, r"\hat v": v}
 
 
-def full_batch(n=N):
-    """One random loss: its RMSProp from the start, by running for n + 1 steps, or in steady state (n is None) by the engine."""
-
-    @cache
-    def atoms(seed):
-        rng = random.Random(seed)
-        optimizer = rmsprop(decay(rng), ratio(rng, 1, 9, 10), bias_correction=True)
-        rho, epsilon = optimizer.hyperparameters.values()
-        loss = polynomial_loss(rng, degree=3)
-        at = random_point(rng, loss)
-        g, hessian = (
-            sp.Matrix(loss.gradient_expressions),
-            loss.hessian_expressions.subs(at).evalf(DIGITS),
-        )
-        norm = sum(sp.sqrt(x**2 + epsilon) for x in g)
-        here = g.subs(at).evalf(DIGITS)
-        found = {**constants(rho), r"\varepsilon": epsilon, "h": h, "d": sp.Integer(2)}
-        if n is None:
-            f_0, f_1 = (
-                term.subs(at).evalf(DIGITS) for term in modified_equation(optimizer, loss, 2).terms
-            )
-        else:
-            f_0, f_1 = by_running(optimizer, [here] * (n + 1), [hessian] * (n + 1), n)
-        back = sp.Matrix([x / sp.sqrt(x**2 + epsilon) for x in here])
-        past = [
-            g.subs(
-                {x: x + (N - k) * h * back[i] for i, x in enumerate(loss.symbols)},
-                simultaneous=True,
-            ).subs(at)
-            for k in range(N + 1)
-        ]
-        jacobian = (
-            sp.Matrix([-x / sp.sqrt(x**2 + epsilon) for x in g])
-            .jacobian(loss.symbols)
-            .subs(at)
-            .evalf(DIGITS)
-        )
-        for j in (1, 2):
-            found[rf"\partial_{j} E"] = here[j - 1]
-            found[f"R_{j}"] = sp.sqrt(here[j - 1] ** 2 + epsilon)
-            found[rf"\partial_{j}\lVert\nabla E\rVert_{{1,\varepsilon}}"] = (
-                sp.diff(norm, loss.symbols[j - 1]).subs(at).evalf(DIGITS)
-            )
-            found |= {rf"\partial_{{{i}{j}}} E": hessian[i - 1, j - 1] for i in (1, 2)}
-            found[rf"\dot\theta_{j}"] = f_0[j - 1] + h * f_1[j - 1]
-            found[rf"\mathrm{{bias}}_{j}"] = -h * f_1[j - 1] * found[f"R_{j}"]
-            # a polynomial in h; what is said of it is said up to O(h^2)
-            seen = sp.expand(weight(Average(square, rho), [x[j - 1] ** 2 for x in past]))
-            found[rf"\hat v_{j}"] = sum(seen.coeff(h, k).evalf(DIGITS) * h**k for k in range(3))
-            found[rf"(f_0'f_0)_{j}"] = (jacobian * f_0)[j - 1]
-        return found
-
-    return lambda rng: atoms(rng.randrange(4))
+def full_batch(rng: random.Random) -> Values:
+    """One random loss: RMSProp from its start, by running for n + 1 steps."""
+    rho, epsilon, loss = decay(rng), ratio(rng, 1, 9, 10), polynomial_loss(rng, degree=3)
+    at = random_point(rng, loss)
+    found = constants(rho) | one_loss(loss, at, epsilon)
+    f_0, f_1 = from_the_start(rmsprop(rho, epsilon, bias_correction=True), loss, at, N)
+    squares = running_average(rho, [g**2 for g in gradients_behind(loss, at, found, N)])
+    found |= {rf"\hat v_{j}": squares[j - 1].expression() for j in (1, 2)}
+    return found | motion(f_0, f_1, found) | half_step(loss, at, found, f_0)
 
 
-def without_epsilon(rng):
-    """RMSProp with epsilon = 0 on a random loss by running, and the one-norm of its gradient, differentiated."""
+def steady_state(rng: random.Random) -> Values:
+    """One random loss: RMSProp in steady state, by the engine."""
+    rho, epsilon, loss = decay(rng), ratio(rng, 1, 9, 10), polynomial_loss(rng, degree=3)
+    at = random_point(rng, loss)
+    found = {r"\rho": rho} | one_loss(loss, at, epsilon)
+    return found | motion(*terms_at(rmsprop(rho, epsilon), loss, at, 2), found)
+
+
+def without_epsilon(rng: random.Random) -> Values:
+    """RMSProp with epsilon = 0 on a random loss by running, and the one-norm of its gradient."""
     rho, loss = decay(rng), polynomial_loss(rng, degree=3)
     at = random_point(rng, loss)
-    g, hessian = (
-        sp.Matrix(loss.gradient_expressions),
-        loss.hessian_expressions.subs(at).evalf(DIGITS),
-    )
-    here = g.subs(at).evalf(DIGITS)
-    f_0, f_1 = by_running(
-        rmsprop(rho, sp.Integer(0), bias_correction=True), [here] * (N + 1), [hessian] * (N + 1), N
-    )
-    norm = sum(sp.sign(x) * y for x, y in zip(here, g))
+    method = rmsprop(rho, sp.Integer(0), bias_correction=True)
+    f_0, f_1 = from_the_start(method, loss, at, N)
+    g = gradient_at(loss, at)
+    norm = sum(sp.sign(x) * y for x, y in zip(g, loss.gradient_expressions))
     found = {**constants(rho), "h": h}
     for j, x in enumerate(loss.symbols, 1):
         found |= {
-            rf"\partial_{j} E": here[j - 1],
+            rf"\partial_{j} E": g[j - 1],
             rf"\dot\theta_{j}": f_0[j - 1] + h * f_1[j - 1],
-            rf"\partial_{j}\lVert\nabla E\rVert_1": sp.diff(norm, x).subs(at).evalf(DIGITS),
+            rf"\partial_{j}\lVert\nabla E\rVert_1": sp.diff(norm, x).subs(at),
         }
     return found
 
 
-def large_epsilon(rng):
-    """The engine's terms on a random loss as epsilon grows: sqrt(epsilon) f_0 and epsilon f_1 have limits."""
+def large_epsilon(rng: random.Random) -> Values:
+    """The limits of the engine's sqrt(epsilon) f_0 and epsilon f_1 on a random loss, as epsilon
+    grows."""
     rho, epsilon, s = decay(rng), ratio(rng), sp.Symbol("s", positive=True)
     loss = polynomial_loss(rng, degree=3)
     at = random_point(rng, loss)
+    f_0, f_1 = (term.subs(at) for term in terms(rmsprop(rho, 1 / s**2), loss, 2))
     g = sp.Matrix(loss.gradient_expressions)
-    f_0, f_1 = (term.subs(at) for term in modified_equation(rmsprop(rho, 1 / s**2), loss, 2).terms)
     found = {"h": h, r"\varepsilon": epsilon}
     for j, x in enumerate(loss.symbols, 1):
         first, second = sp.limit(f_0[j - 1] / s, s, 0), sp.limit(f_1[j - 1] / s**2, s, 0)
@@ -188,24 +157,21 @@ def large_epsilon(rng):
     return found
 
 
-def sign_change(rng):
-    """The epsilon at which the engine's f_1 vanishes, on a parabola, with the gradient g > 0 there."""
-    rho, epsilon, g = ratio(rng, 5, 9, 10), sp.Symbol("epsilon", positive=True), ratio(rng, 8, 13)
-    f_1 = modified_equation(rmsprop(rho, epsilon), Loss(X**2 / 2, (X,)), 2).terms[1][0].subs(X, g)
-    (root,) = sp.solve(sp.numer(sp.together(f_1)), epsilon)
-    return {r"\varepsilon": root, r"\partial_j E": g, r"C_\rho": 1 + 2 * lag(rho)}
+def sign_change(rng: random.Random) -> Values:
+    """The epsilon at which the engine's f_1 vanishes, on a parabola, where the gradient is g > 0."""
+    rho, g = ratio(rng, 6, 9, 10), ratio(rng, 8, 13)
+    root = shared.sign_change(lambda epsilon: rmsprop(rho, epsilon), g)
+    return {r"\varepsilon": root, r"\partial_j E": g, **shared.constants(r"\rho", rho)}
 
 
-def outside(rng):
-    """RMSProp with epsilon outside on a random loss, by running, where both partial derivatives are positive or negative."""
+def outside(rng: random.Random) -> Values:
+    """RMSProp with epsilon outside the root on a random loss, by running."""
     rho, epsilon, loss = decay(rng), ratio(rng), polynomial_loss(rng, degree=3)
     at = random_point(rng, loss)
-    hessian = loss.hessian_expressions.subs(at).evalf(DIGITS)
-    g = sp.Matrix(loss.gradient_expressions)
-    here = g.subs(at).evalf(DIGITS)
-    optimizer = rmsprop(rho, epsilon, epsilon_inside=False, bias_correction=True)
-    f_0, f_1 = by_running(optimizer, [here] * (N + 1), [hessian] * (N + 1), N)
-    sizes = [sp.sign(x) * y for x, y in zip(here, g)]
+    method = rmsprop(rho, epsilon, epsilon_inside=False, bias_correction=True)
+    f_0, f_1 = from_the_start(method, loss, at, N)
+    g = gradient_at(loss, at)
+    sizes = [sp.sign(x) * y for x, y in zip(g, loss.gradient_expressions)]
     potential = sum(x - epsilon * sp.log(x + epsilon) for x in sizes)
     found = {
         **constants(rho),
@@ -216,29 +182,27 @@ def outside(rng):
     }
     for j, x in enumerate(loss.symbols, 1):
         found |= {
-            rf"\partial_{j} E": here[j - 1],
+            rf"\partial_{j} E": g[j - 1],
             rf"\dot\theta_{j}": f_0[j - 1] + h * f_1[j - 1],
-            f"R_{j}": abs(here[j - 1]) + epsilon,
-            rf"\partial_{j} N": sp.diff(potential, x).subs(at).evalf(DIGITS),
+            f"R_{j}": abs(g[j - 1]) + epsilon,
+            rf"\partial_{j} N": sp.diff(potential, x).subs(at),
         }
     return found
 
 
-def first_steps(rng):
-    """The first steps of bea.rmsprop without bias correction and epsilon on a linear loss, by its running average."""
+def first_steps(rng: random.Random) -> Values:
+    """The first steps of the library's RMSProp, without bias correction and epsilon, on a linear loss."""
     rho, g = decay(rng), ratio(rng)
-    optimizer = rmsprop(rho, sp.Integer(0))
-    found, theta, v = {r"\rho": rho, "h": h}, sp.Integer(0), 0
+    found, theta, state = {r"\rho": rho, "h": h}, sp.Integer(0), None
     for n in range(4):
-        v = optimizer.averages[1].advance(v, optimizer.averages[1].of(g))
-        found |= {
-            rf"\theta_1^{{({n})}}": theta,
-            rf"\theta_1^{{({n}+1)}}": (theta := theta - h * optimizer.update(g, v)),
-        }
+        found[rf"\theta_1^{{({n})}}"] = theta
+        update, state = step_from(rmsprop(rho, sp.Integer(0)), g, state)
+        theta = theta - h * update
+        found[rf"\theta_1^{{({n}+1)}}"] = theta
     return found
 
 
-def imbalance(rng):
+def imbalance(rng: random.Random) -> Values:
     """a - b on the bilinear model with epsilon = 0, by the engine's piece n."""
     rho, loss = decay(rng), bilinear()
     a, b = ratio(rng, 11, 19, 10), ratio(rng, 21, 29, 10)
@@ -261,7 +225,7 @@ ENTRIES = (
     Entry(
         "eq-rms-algorithm",
         one_step,
-        "bea.rmsprop itself, on exact numbers",
+        "the library's RMSProp itself, on exact numbers",
         {"j": (1, 2), "n": (1, 2)},
     ),
     Entry(
@@ -288,31 +252,31 @@ ENTRIES = (
     ),
     Entry(
         "eq-rms-mirror",
-        full_batch(),
+        full_batch,
         ALONG,
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-one-norm",
-        full_batch(),
+        full_batch,
         "the perturbed one-norm of a random loss's gradient, differentiated",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-expanded",
-        full_batch(),
+        full_batch,
         ALONG,
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-half-step",
-        full_batch(),
+        full_batch,
         "the Jacobian of f_0 of a random loss, times f_0",
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-equation",
-        full_batch(),
+        full_batch,
         RUN,
         {"j": (1, 2)},
     ),
@@ -324,7 +288,7 @@ ENTRIES = (
     ),
     Entry(
         "eq-rms-stationary",
-        full_batch(None),
+        steady_state,
         "the engine's steady-state terms on a random loss",
         {"j": (1, 2)},
     ),
@@ -354,7 +318,7 @@ ENTRIES = (
     Entry(
         "eq-rms-first-steps",
         first_steps,
-        "bea.rmsprop without bias correction, run on a linear loss",
+        "the library's RMSProp without bias correction, run on a linear loss",
         {"n": (0, 1, 3)},
     ),
     Entry(

@@ -1,22 +1,35 @@
-r"""Chapter 11, generalization: what a penalty on the gradient does, and where the equation ends.
+r"""The equations of chapter 11, generalization: what a penalty on the gradient does, and where the
+equation ends.
 
-The witnesses: moments of the normal distribution, differentiation, the engine's terms, the optimizer's own step, and recursions in
-exact numbers.
+They are compared with moments of the normal distribution, derivatives, the engine's terms, the
+optimizer's own step, and recursions in exact numbers.
 """
+
+import random
+from collections.abc import Sequence
 
 import sympy as sp
 
-from bea.averages import lag
-from bea.losses import bilinear
-from bea.modified import modified_equation
-from bea.optimizers import heavy_ball
-from bea_book.equations.ch03 import calculus, engine_terms, loss_with_critical_origin, potential
-from bea_book.equations.ch08 import constant
-from bea_book.equations.instances import polynomial_loss, random_point, ratio
+from bea import bilinear, gradient_descent, heavy_ball
+from bea_book.equations.shared import (
+    Values,
+    calculus,
+    constant,
+    constants,
+    critical_at_origin,
+    polynomial_loss,
+    potential,
+    random_point,
+    ratio,
+    step_matrix,
+    terms,
+)
 from bea_book.ledger import Entry, h
 
+__all__ = ["ENTRIES"]
 
-def normal_mean(polynomial, symbols):
+
+def normal_mean(polynomial: sp.Expr, symbols: Sequence[sp.Symbol]) -> sp.Expr:
     """The mean of a polynomial in independent standard normal symbols: x^2 to 1, x^4 to 3, odd powers to 0."""
     total = 0
     for powers, factor in sp.Poly(polynomial, *symbols).terms():
@@ -24,7 +37,7 @@ def normal_mean(polynomial, symbols):
     return total
 
 
-def student(rng):
+def student(rng: random.Random) -> Values:
     """A squared neuron and its teacher, both on the floor ab = p; the floor followed by implicit differentiation."""
     x, y, a, d = sp.symbols("x y a d")
     p, at, other = ratio(rng), ratio(rng, 8, 15), ratio(rng, 2, 6)
@@ -43,7 +56,7 @@ def student(rng):
     }
 
 
-def penalized(rng):
+def penalized(rng: random.Random) -> Values:
     loss, c = polynomial_loss(rng), ratio(rng)
     at = random_point(rng, loss)
     g = sp.Matrix(loss.gradient_expressions)
@@ -57,7 +70,7 @@ def penalized(rng):
     }
 
 
-def penalized_valley(rng):
+def penalized_valley(rng: random.Random) -> Values:
     c_0, k, c = ratio(rng), ratio(rng, 8, 13), ratio(rng, 2, 6)
     loss = bilinear(c_0, k)
     a, b = loss.symbols
@@ -76,7 +89,7 @@ def penalized_valley(rng):
     }
 
 
-def worst_case(rng):
+def worst_case(rng: random.Random) -> Values:
     """The recursion e' = (1 + L h) e + K h^3, run from zero for N steps."""
     N, K, L, size = rng.randint(3, 6), ratio(rng, 8, 13), ratio(rng, 2, 6), ratio(rng, 2, 6)
     e = sp.Integer(0)
@@ -85,14 +98,10 @@ def worst_case(rng):
     return {"e_N": e, "N": sp.Integer(N), "K": K, "L": L, "h": size}
 
 
-def mode(rng):
-    """The matrix of one step of the damped mean gradient on a mode, theta and m, with q in the place of the step size."""
-    root = ratio(rng, 1, 6)
-    beta, q, z = root**2, sp.Symbol("q", positive=True), sp.Symbol("z")
-    optimizer = heavy_ball(beta, damped=True)
-    theta, m = sp.symbols("theta m")
-    new_m = optimizer.averages[0].advance(m, theta)
-    step = sp.Matrix([theta - q * optimizer.update(new_m), new_m]).jacobian([theta, m])
+def mode(rng: random.Random) -> Values:
+    """The matrix of one step of the mean gradient on a mode, with q instead of the step size."""
+    beta, q, z = ratio(rng, 1, 6) ** 2, sp.Symbol("q", positive=True), sp.Symbol("z")
+    step = step_matrix(heavy_ball(beta, damped=True), q)
     polynomial = sp.expand((z * sp.eye(2) - step).det())
     (edge,) = sp.solve(polynomial.subs(z, -1), q)
     ring = min(sp.solve(sp.discriminant(polynomial, z), q))
@@ -104,18 +113,20 @@ def mode(rng):
     }
 
 
-def match(rng):
-    """The step size of gradient descent whose correction is that of the damped mean gradient, from the engine's terms."""
-    loss, beta, epsilon = loss_with_critical_origin(rng), ratio(rng, 2, 9, 10), ratio(rng)
+def match(rng: random.Random) -> Values:
+    """The step size of gradient descent whose correction is that of the mean gradient."""
+    loss, beta, epsilon = critical_at_origin(rng), ratio(rng, 2, 9, 10), ratio(rng)
     at = random_point(rng, loss)
-    ball = modified_equation(heavy_ball(beta, damped=True), loss, 2).terms
-    work = potential(h / sp.sqrt(epsilon) * ball[1], loss, at) - potential(0 * ball[1], loss, at)
-    unit = potential(engine_terms(loss, 2)[1], loss, at) - potential(0 * ball[1], loss, at)
+    ball = terms(heavy_ball(beta, damped=True), loss, 2)[1]
+    plain = terms(gradient_descent(), loss, 2)[1]
+    nothing = potential(0 * ball, loss, at)
+    work = potential(h / sp.sqrt(epsilon) * ball, loss, at) - nothing
+    unit = potential(plain, loss, at) - nothing
     return {
         r"\eta": sp.simplify(work / unit),
         "h": h,
         r"\varepsilon": epsilon,
-        r"C_\beta": 1 + 2 * lag(beta),
+        **constants(r"\beta", beta),
     }
 
 

@@ -1,198 +1,191 @@
-r"""The appendix that proves the error bound: the moments of the age, and one step of the algorithm and of the flow.
+r"""The equations of the appendix that proves the error bound: the moments of the age, and one step of
+the algorithm and of the flow.
 
-The algorithm's side is run (chapter 7's :func:`by_running`), the flow's side solved from the engine's equation;
-what both are compared with are the theorem's sums, written out here with their weights.
+The algorithm's side is run, the flow's side solved from the engine's equation; both are compared
+with the theorem's sums, written out here with their weights.
 """
 
 import random
-from functools import cache
+from collections.abc import Sequence
 
 import numpy as np
 import sympy as sp
+from mpmath import mp
 
-from bea.averages import Average, identity
-from bea.modified import transient_equation
-from bea.optimizers import adam
-from bea_book.equations.ch07 import (
+from bea import Loss, Optimizer, adam, transient_equation
+from bea.program import Running
+from bea_book.equations.shared import (
     DIGITS,
-    T,
-    averages_seen,
+    Polynomial,
+    Steps,
+    Values,
     decays,
     experiment,
+    gradient_at,
+    hessian_at,
+    last_step,
+    on_polynomials,
+    polynomial_loss,
+    random_point,
+    ratio,
     run_to,
-    step,
-    theorem_atoms,
-    weight,
+    theorem_values,
+    weights,
 )
-from bea_book.equations.instances import polynomial_loss, random_point, ratio
 from bea_book.ledger import Entry, h
 
 __all__ = ["ENTRIES"]
 
-LAST = 3  # the step in whose running averages the theorem's atoms are
-ORDER = (0, 2, 1)  # the mini-batches of the steps before and at the flow's piece
+LAST = 3  # the step to whose running averages the theorem's symbols belong
+BATCHES = (0, 2, 1)  # the mini-batches of the steps before and at the flow's piece
 
 
-def moments_of_the_age(rng):
-    """Moments under weights from impulses through the running average; their limits by summing a long series."""
+def moments_of_the_age(rng: random.Random) -> Values:
+    """Moments under weights from impulses; their limits by summing a long series."""
     beta, _ = decays(rng)
     found = {r"\beta": beta}
     for n in range(5):
-        weights = [
-            weight(Average(identity, beta), impulse)
-            for impulse in np.eye(n + 1, dtype=int).tolist()
-        ]
-        found |= {
-            rf"\mu_{r}({n})": sum((n - k) ** r * w for k, w in enumerate(weights)) for r in (1, 2)
-        }
-    found |= {rf"\mu_{r}({n}-1)": found[rf"\mu_{r}({n - 1})"] for r in (1, 2) for n in range(1, 5)}
-    decay = beta.evalf(DIGITS)
-    return found | {
-        rf"\mu_{r}": (1 - decay) * sum(i**r * decay**i for i in range(1, 1500)) for r in (1, 2)
-    }
-
-
-def one_step(rng):
-    """Chapter 7's atoms at n = 3, with what its run adds: the step from here and from the true past, and its slopes."""
-    return one_step_atoms(rng.randrange(4))
-
-
-@cache
-def one_step_atoms(seed):
-    found = dict(theorem_atoms(True, seed))
-    optimizer, gradients, hessians = experiment_of(seed)
-    displacements, _ = run_to(optimizer, gradients, hessians, LAST)
-    directions = {"past": [x - displacements[-1] for x in displacements]}
-    directions |= {i: [sp.Matrix([int(i == j) for j in (1, 2)])] * (LAST + 1) for i in (1, 2)}
-    moved = {
-        name: step(optimizer, averages_seen(optimizer, gradients, hessians, points))
-        for name, points in directions.items()
-    }
-    for j in (1, 2):
-        found |= {rf"\Delta U_{j}": moved["past"][1][j - 1], f"U_{j}": moved["past"][0][j - 1]}
-        found |= {rf"\partial_{i} U_{j}": moved[i][1][j - 1] for i in (1, 2)}
+        held = weights(beta, n)
+        for r in (1, 2):
+            moment = sum((n - k) ** r * w for k, w in enumerate(held))
+            found |= {rf"\mu_{r}({n})": moment, rf"\mu_{r}({n + 1}-1)": moment}
+    with mp.workdps(60):
+        decay = mp.mpf(beta.p) / beta.q
+        for r in (1, 2):
+            limit = (1 - decay) * sum(i**r * decay**i for i in range(1, 1500))
+            found[rf"\mu_{r}"] = sp.Float(limit, 60)
     return found
 
 
-def experiment_of(seed):
-    """The losses and hyper-parameters that :func:`theorem_atoms` draws from this seed."""
-    optimizer, gradients, hessians = experiment(random.Random(seed), inside=True)
-    return optimizer, gradients[: LAST + 1], hessians[: LAST + 1]
+def one_step(rng: random.Random) -> Values:
+    """The theorem's symbols at n = 3, with the update from here and from the true past, and its
+    slopes."""
+    method, gradients, hessians = experiment(rng)
+    found = theorem_values(method, gradients, hessians)
+    displacements, _ = run_to(method, gradients, hessians, LAST)
+
+    def updates(points: Steps) -> list[Polynomial]:
+        return last_step(method, gradients, hessians, points)[0]
+
+    past = updates([x - displacements[-1] for x in displacements])
+    moved = {i: updates([sp.eye(2).col(i - 1)] * (LAST + 1)) for i in (1, 2)}
+    for j in (1, 2):
+        found[f"U_{j}"], found[rf"\Delta U_{j}"] = past[j - 1].coefficients
+        found |= {rf"\partial_{i} U_{j}": moved[i][j - 1].coefficients[1] for i in (1, 2)}
+    return found
 
 
-def local(rng):
-    """One step after ORDER: run on polynomials in h, the engine's piece solved to h^3, and U and its correction as sums."""
-    return local_atoms(rng.randrange(2))
-
-
-@cache
-def local_atoms(seed):
-    rng = random.Random(seed)
-    beta, rho = decays(rng)
-    epsilon = ratio(rng, 1, 9, 10)
-    optimizer, n = adam(beta, rho, epsilon), len(ORDER) - 1
+def local(rng: random.Random) -> Values:
+    """One step after BATCHES: run on polynomials in h; the engine's piece, solved to h^3; and U and its
+    correction as sums."""
+    (beta, rho), epsilon = decays(rng), ratio(rng, 1, 9, 10)
+    method, n = adam(beta, rho, epsilon), len(BATCHES) - 1
     losses = [polynomial_loss(rng, degree=3) for _ in range(3)]
     at = random_point(rng, losses[0])
     here = sp.Matrix(list(at.values()))
-
-    gradients, hessians = (
-        [sp.Matrix(e).subs(at).evalf(DIGITS) for e in parts]
-        for parts in zip(
-            *((losses[i].gradient_expressions, losses[i].hessian_expressions) for i in ORDER)
-        )
-    )
-    # the algorithm: the points that lead here, to h^2, by iteration from the last to the first; then one step on
-    path = [here] * (n + 1)
-    for _ in range(3):
-        steps = [
-            seen_step(optimizer, [losses[i] for i in ORDER], path[: l + 1]) for l in range(n + 1)
-        ]
-        path = [here + h * sum(steps[k:n], sp.zeros(2, 1)) for k in range(n + 1)]
-    # the flow: Taylor's formula to h^3 for a solution of the engine's equation; f', f'' by derivatives on straight lines
-    f_0, f_1 = transient_equation(optimizer, losses, batches=ORDER).terms(n)
-
-    def along(f, v, order=1):
-        line = f.subs(
-            {x: a + T * b for x, a, b in zip(losses[0].symbols, here, v)}, simultaneous=True
-        )
-        return sp.diff(line, T, order).subs(T, 0).evalf(DIGITS)
-
-    f, g = (term.subs(at).evalf(DIGITS) for term in (f_0, f_1))
-    bent = along(f_0, f)
-    flow = (
-        here
-        + h * f
-        + h**2 * (g + bent / 2)
-        + h**3 * ((along(f_0, g) + along(f_1, f)) / 2 + (along(f_0, f, 2) + along(f_0, bent)) / 6)
-    )
-    # the sums
-    w, u = (
-        [(1 - a) * a ** (n - k) / (1 - a ** (n + 1)) for k in range(n + 1)] for a in (beta, rho)
-    )
+    seen = [losses[i] for i in BATCHES]
+    gradients = [gradient_at(loss, at).evalf(DIGITS) for loss in seen]
+    hessians = [hessian_at(loss, at).evalf(DIGITS) for loss in seen]
     U = [quotient(beta, rho, epsilon, gradients, l) for l in range(n + 1)]
-    change = []
-    for j in (0, 1):
-        back = [(hessians[k] * sum(U[k:n], sp.zeros(2, 1)))[j] for k in range(n + 1)]
-        mean = sum(w[k] * gradients[k][j] for k in range(n + 1))
-        root = sp.sqrt(sum(u[k] * gradients[k][j] ** 2 for k in range(n + 1)) + epsilon)
-        change.append(
-            sum((w[k] - mean * u[k] * gradients[k][j] / root**2) * back[k] for k in range(n + 1))
-            / root
-        )
-    found = {"h": h, r"\theta^{(n+1)}": here - h * steps[n], r"\varphi_n(\theta)": flow}
+    change = correction(beta, rho, epsilon, gradients, hessians, U)
+    found = {
+        "h": h,
+        r"\theta^{(n+1)}": step_after_the_past(method, seen, here),
+        r"\varphi_n(\theta)": flow(method, losses, here, n),
+    }
     for point in (r"\theta", r"\theta^{(n)}"):
         found |= {
             point: here,
             rf"U^{{(n)}}({point})": U[n],
-            rf"\Delta U^{{(n)}}({point})": sp.Matrix(change),
+            rf"\Delta U^{{(n)}}({point})": change,
         }
     return found
 
 
-def seen_step(optimizer, losses, points):
-    """The step after the gradients of these losses were seen at these points, polynomials in h; to h^2."""
-    memory = [[0, 0] for _ in optimizer.averages]
+def step_after_the_past(method: Optimizer, losses: Sequence[Loss], here: sp.Matrix) -> sp.Matrix:
+    """The point after a step from here, to h^3: the points that lead here by iteration from the last
+    to the first, then one step on."""
+    n, size = len(losses) - 1, Polynomial([0, 1, 0, 0])
+    start = np.array([Polynomial([x.evalf(DIGITS), 0, 0, 0]) for x in here], dtype=object)
+    path = [start] * (n + 1)
+    for _ in range(3):
+        updates = updates_along(method, losses, path)
+        path = [start + sum(updates[k:n], 0 * start) * size for k in range(n + 1)]
+    moved = start - updates_along(method, losses, path)[n] * size
+    return sp.Matrix([x.expression() for x in moved])
+
+
+def updates_along(
+    method: Optimizer, losses: Sequence[Loss], points: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """The updates after the gradients of these losses were seen at these points."""
+    memory, found = Running(h), []
     for loss, point in zip(losses, points):
-        here = dict(zip(loss.symbols, point))
-        g = [to_square(e.subs(here, simultaneous=True)) for e in loss.gradient_expressions]
-        memory = [
-            [average.advance(memory[a][j], average.of(g[j])) for j in (0, 1)]
-            for a, average in enumerate(optimizer.averages)
-        ]
-    n = len(points) - 1
-    seen = [
-        [to_square(m / average.correction(n)) for m in memory[a]]
-        for a, average in enumerate(optimizer.averages)
-    ]
-    return sp.Matrix([taylor_to_square(optimizer.update(*of_j)) for of_j in zip(*seen)])
+        slopes = [on_polynomials(g, loss.symbols, point) for g in loss.gradient_expressions]
+        seen = np.array(slopes, dtype=object)
+        found.append(method(point, lambda theta, seen=seen: seen, memory))
+        memory = memory.advance()
+    return found
 
 
-def to_square(polynomial):
-    """A polynomial in h, cut off behind h^2."""
-    expanded = sp.expand(polynomial)
-    return sum(expanded.coeff(h, p).evalf(DIGITS) * h**p for p in range(3))
+def flow(method: Optimizer, losses: Sequence[Loss], here: sp.Matrix, n: int) -> sp.Matrix:
+    """Taylor's formula to h^3 for a solution of the engine's equation; f' and f'' by differences on
+    straight lines that are exact to 60 digits."""
+    terms = transient_equation(method, losses, batches=BATCHES).terms(n)
+    small = sp.Float("1e-30", DIGITS)
+
+    def at(field: sp.Matrix, place: sp.Matrix) -> sp.Matrix:
+        return field.xreplace(dict(zip(losses[0].symbols, place.evalf(DIGITS)))).evalf(DIGITS)
+
+    def along(field: sp.Matrix, direction: sp.Matrix) -> sp.Matrix:
+        ahead, behind = (at(field, here + e * direction) for e in (small, -small))
+        return (ahead - behind) / (2 * small)
+
+    f, g = (at(term, here) for term in terms)
+    bent = along(terms[0], f)
+    ahead, behind = (at(terms[0], here + e * f) for e in (small, -small))
+    curved = (ahead - 2 * f + behind) / small**2
+    third = (along(terms[0], g) + along(terms[1], f)) / 2 + (curved + along(terms[0], bent)) / 6
+    return here + h * f + h**2 * (g + bent / 2) + h**3 * third
 
 
-def taylor_to_square(expression):
-    """Taylor's polynomial at h = 0, of degree 2."""
-    derivatives = [sp.diff(expression, h, p).subs(h, 0).evalf(DIGITS) for p in range(3)]
-    return derivatives[0] + h * derivatives[1] + h**2 * derivatives[2] / 2
+def quotient(
+    beta: sp.Expr, rho: sp.Expr, epsilon: sp.Expr, gradients: Sequence[sp.Matrix], n: int
+) -> sp.Matrix:
+    """Adam's update n if all gradients are seen at one point: weighted sums over sums of weights."""
 
-
-def quotient(beta, rho, epsilon, gradients, n):
-    """Adam's step n if all gradients were seen at one point: weighted sums over sums of weights."""
-
-    def mean(decay, values):
+    def mean(decay: sp.Expr, values: Sequence[sp.Expr]) -> sp.Expr:
         ages = [decay ** (n - k) for k in range(n + 1)]
         return sum(a * x for a, x in zip(ages, values)) / sum(ages)
 
+    columns = [[g[j] for g in gradients] for j in (0, 1)]
     return sp.Matrix(
-        [
-            mean(beta, [g[j] for g in gradients])
-            / sp.sqrt(mean(rho, [g[j] ** 2 for g in gradients]) + epsilon)
-            for j in (0, 1)
-        ]
+        [mean(beta, g) / sp.sqrt(mean(rho, [x**2 for x in g]) + epsilon) for g in columns]
     )
+
+
+def correction(
+    beta: sp.Expr,
+    rho: sp.Expr,
+    epsilon: sp.Expr,
+    gradients: Sequence[sp.Matrix],
+    hessians: Sequence[sp.Matrix],
+    U: Sequence[sp.Matrix],
+) -> sp.Matrix:
+    """What the past changes in Adam's last update, to first order in h, as sums with their weights."""
+    n = len(gradients) - 1
+    w, u = (
+        [(1 - a) * a ** (n - k) / (1 - a ** (n + 1)) for k in range(n + 1)] for a in (beta, rho)
+    )
+    found = []
+    for j in (0, 1):
+        g = [gradient[j] for gradient in gradients]
+        back = [(hessians[k] * sum(U[k:n], sp.zeros(2, 1)))[j] for k in range(n + 1)]
+        mean = sum(a * x for a, x in zip(w, g))
+        root = sp.sqrt(sum(a * x**2 for a, x in zip(u, g)) + epsilon)
+        slopes = [w[k] - mean * u[k] * g[k] / root**2 for k in range(n + 1)]
+        found.append(sum(a * b for a, b in zip(slopes, back)) / root)
+    return sp.Matrix(found)
 
 
 RUN = "Adam run for n + 1 steps on polynomials in h"
