@@ -271,7 +271,7 @@ def memory():
         "Memory of 1000 settings over 1000 steps",
         rows,
         targets=targets,
-        note="`tests/test_flow.py` holds runs to this bound.",
+        note="`tests/test_runs.py` holds runs to this bound.",
     )
 
 

@@ -198,7 +198,7 @@ def test_files_named_in_prose_exist():
         f"{page.name}: {name}"
         for page in pages
         for name in re.findall(path, page.read_text(encoding="utf-8"))
-        if not (ROOT / name).exists()
+        if "NN" not in name and not (ROOT / name).exists()
     ]
     assert lost == []
 
