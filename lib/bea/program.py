@@ -21,7 +21,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import comb, inf
-from numbers import Real
+from numbers import Rational, Real
 from typing import Annotated, Any, get_type_hints
 
 import numpy as np
@@ -236,20 +236,11 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         if not isinstance(value, (bool, np.bool_)):
             raise TypeError(f"{name} = {value!r} must be True or False")
         return bool(value)
-    if (
-        allowed is None
-        and not isinstance(value, (Real, sp.Expr, list, np.ndarray))
-        or isinstance(value, bool)
-    ):
-        if allowed is None:
-            return value
-    if (
-        not isinstance(value, (float, sp.Expr))
-        and isinstance(value, Real)
-        and hasattr(value, "numerator")
-    ):
-        if not isinstance(value, int):
-            value = sp.Rational(value.numerator, value.denominator)  # type: ignore[attr-defined]
+    number = isinstance(value, (Real, sp.Expr, list, np.ndarray)) and not isinstance(value, bool)
+    if allowed is None and (not number or isinstance(value, int)):
+        return value  # a shape, a name, a count
+    if isinstance(value, Rational) and not isinstance(value, int):
+        value = sp.Rational(value.numerator, value.denominator)
     low, high = (allowed.low, allowed.high) if allowed else (-inf, inf)
     value = interval(name, value, low, high, open_below=allowed is None)
     if isinstance(value, np.ndarray):
@@ -307,7 +298,10 @@ class Running:
         return m / (1 - p) if corrected else m
 
     def previous(self, x: Any, start: Any = 0.0) -> Any:
-        """Return the `x` of the step before, or `start` in the first step."""
+        """Return the `x` of the step before, or `start`, in the shape of `x`, in the first step."""
+        if self.state is None:
+            zeros = Series(0 * x.coefficients) if isinstance(x, Series) else np.zeros(np.shape(x))
+            start = zeros + start
         before, _ = self._last(start)
         self.new.append((x, 0.0))
         return before

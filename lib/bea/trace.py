@@ -26,7 +26,7 @@ from bea.series import Series
 
 __all__ = ["LIMIT", "Node", "Trace", "Traced", "Untraceable", "trace"]
 
-LIMIT = 20_000  # operations of a trace
+LIMIT = 8_000  # operations of a trace
 BRANCH = "the code branches on a traced number; np.where, np.maximum and np.sign can be traced"
 
 
@@ -129,14 +129,16 @@ class _Tape:
         self.inputs = inputs
         self.operations: list[tuple[Any, ...]] = []
         self.known: dict[tuple[str, ...], Node] = {}
+        self.full = False
 
     def record(self, name: str, values: tuple[Any, ...]) -> Node:
         """Return the node of an operation on nodes and numbers."""
         arguments = tuple(v.index if isinstance(v, Node) else v for v in values)
         key = (name, *map(repr, arguments))
         if key not in self.known:
-            if len(self.operations) == LIMIT:
-                raise Untraceable(f"the code makes more than {LIMIT:,} operations on numbers")
+            if len(self.operations) == LIMIT:  # an exception inside a NumPy loop on objects is not safe
+                self.full = True
+                return Node(self, 0)
             self.known[key] = Node(self, self.inputs + len(self.operations))
             self.operations.append((name, *arguments))
         return self.known[key]
@@ -509,6 +511,8 @@ def trace(
         arguments[key] = array.reshape(shape) if shape else nodes[0]
         first += count
     arrays = list(_leaves(function(**arguments)))
+    if tape.full:
+        raise Untraceable(f"the code makes more than {LIMIT:,} operations on numbers")
     outputs = [_value(x) for array in arrays for x in array.flat]
     operations, outputs = _alive(tape, [x.index if isinstance(x, Node) else x for x in outputs])
     return Trace(tuple(names), operations, outputs, tuple(array.shape for array in arrays))
