@@ -472,7 +472,8 @@ def lag(decay: Any, n: Any = None) -> Any:
     if n is None:
         return decay / (1 - decay)
     if not isinstance(n, sp.Expr) or n.is_number:
-        if np.asarray(n).dtype.kind not in "iuf" or not np.all(np.asarray(n) >= 0):
+        steps = np.asarray(n)
+        if steps.dtype.kind not in "iuf" or not np.all((steps >= 0) & (steps < inf)):
             raise ValueError(f"n = {n!r} must be the number of a step, 0 or more")
     return decay / (1 - decay) - (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))
 
