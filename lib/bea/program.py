@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import comb, inf
 from numbers import Rational, Real
+from types import MappingProxyType
 from typing import Annotated, Any, get_type_hints
 
 import numpy as np
@@ -107,12 +108,15 @@ class Optimizer:
         bound.apply_defaults()
         hints = _hints(text)
         checked = {name: _checked(name, v, hints.get(name)) for name, v in bound.arguments.items()}
-        object.__setattr__(self, "hyperparameters", checked)
+        object.__setattr__(self, "hyperparameters", MappingProxyType(checked))
         shapes = {v.shape for v in checked.values() if isinstance(v, np.ndarray)}
         if len(shapes - {(1,)}) > 1:
             raise ValueError(
                 f"arrays of hyper-parameters must be of one length; {sorted(shapes)} were given"
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a read-only mapping cannot be pickled
+        return type(self), (self.program, dict(self.hyperparameters))
 
     def __call__(self, theta: Any, gradient: Callable[[Any], Any], memory: Any) -> Any:
         """Run the program once: return the update U for a point, a gradient and a memory."""
