@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bea._validate import step_size, whole, with_batch
+from bea._validate import finite, step_size, whole, with_batch
 from bea.modified import KeptEquation, numeric
 from bea.runs import Divergence, state_after
 from bea.transient import TransientEquation
@@ -153,6 +153,7 @@ def _smooth(
 ) -> np.ndarray:
     if len(times) == 1:
         return start[None]
+    _check_start(field, start, times[0])
     solution = _solve(field, start, times, **options)
     path = solution.y.T.reshape(-1, *start.shape)
     if not solution.success:
@@ -170,6 +171,8 @@ def _in_pieces(
     path[0] = start
     method = options["method"] or "RK45"  # over one step it needs half of DOP853's evaluations
     for n, field in enumerate(fields):
+        if n == 0:
+            _check_start(field, start, times[0])
         begin = n * per_step
         piece = _solve(
             field,
@@ -185,6 +188,17 @@ def _in_pieces(
             )
         path[begin + 1 : begin + per_step + 1] = piece.y.T[-per_step:].reshape(-1, *start.shape)
     return path
+
+
+def _check_start(field: Callable[..., np.ndarray], start: np.ndarray, time: float) -> None:
+    """Raise ValueError if the field is not finite at the start, where no smaller step would help."""
+    with np.errstate(all="ignore"):
+        value = field(start, time=time) if _takes_time(field) else field(start)
+    finite("the field", "the start", np.moveaxis(np.asarray(value), -1, 0))
+
+
+def _takes_time(field: Callable[..., np.ndarray]) -> bool:
+    return "time" in inspect.signature(field).parameters
 
 
 class _Stiff(Exception):
@@ -203,7 +217,7 @@ def _solve(
     # here, because it takes nearly half of the library's start
     from scipy.integrate import solve_ivp
 
-    takes_time = len(inspect.signature(field).parameters) > 1
+    takes_time = _takes_time(field)
     evaluations, limit = 0, PATIENCE + 30 * len(times)
 
     def rhs(t: float, y: np.ndarray) -> np.ndarray:
@@ -211,8 +225,10 @@ def _solve(
         evaluations += 1
         if method is None and evaluations > limit:
             raise _Stiff
+        if not np.isfinite(y).all():
+            return np.full(y.shape, np.nan)  # the solver takes it back, and gives up in the end
         point = y.reshape(start.shape)
-        return (field(point, t) if takes_time else field(point)).ravel()
+        return (field(point, time=t) if takes_time else field(point)).ravel()
 
     # of a single step only the end is asked for: interpolation costs a quarter more
     at = None if one_step and len(times) == 2 else times

@@ -150,7 +150,7 @@ class KeptEquation:
     >>> x, beta = sp.symbols("x beta")
     >>> equation = modified_equation(heavy_ball(beta, damped=True), Loss(x**2 / 2, (x,)), 1, memory="kept")
     >>> equation.terms[0].T, equation.coordinates
-    (Matrix([[-m_1_1, -kappa_1*(m_1_1 - x)]]), (x, m_1_1))
+    (Matrix([[-m_1_1, kappa_1*(-m_1_1 + x)]]), (x, m_1_1))
     """
 
     optimizer: Optimizer

@@ -314,7 +314,7 @@ class Running:
         """Return the memory for the next step."""
         if self.state is not None and len(self.new) != len(self.state):
             raise ValueError("the program asked its memory less often than in the step before")
-        return Running(self.h, self.new, self.step + 1)
+        return type(self)(self.h, self.new, self.step + 1)
 
 
 class Along:

@@ -39,7 +39,7 @@ from bea.modified import (
     symbolic_start,
     update,
 )
-from bea.program import Along, Optimizer, Running, lag
+from bea.program import Along, Optimizer, Running, lag, tidy
 from bea.series import Series, antidifference
 
 __all__ = ["TransientEquation", "transient_equation"]
@@ -208,7 +208,8 @@ def _step_by_step(
             _loss_of(equation, k).gradient_code, here, gradients[_batch(equation, k)]
         )
 
-    memory, updates = Running(h), []
+    reading = _Weighted if theta.dtype == object else Running
+    memory, updates = reading(h), []
     for k in range(n + 1):
         updates.append(update(optimizer, frozen(k), here, memory, here).leading)
         memory = memory.advance()
@@ -219,7 +220,7 @@ def _step_by_step(
     ]  # step k saw the gradient at theta + h * behind[k] = theta + h (U^(k) + ... + U^(n-1))
     for u in updates[-2::-1]:
         behind.insert(0, behind[0] + u)
-    memory = Running(h)
+    memory = reading(h)
     for k in range(n + 1):
         seen = Series.from_polynomials([[theta], [behind[k], -updates[-1]]])
         step = update(optimizer, _loss_of(equation, k).gradient_code, seen, memory, seen)
@@ -248,6 +249,25 @@ def _remembering(
         return known[0]
 
     return remembered
+
+
+class _Weighted(Running):
+    """Averages of symbols as sums of weights: what was seen more than once is added up first."""
+
+    def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
+        decay = decay.leading.item() if isinstance(decay, Series) else decay
+        past, p = self._last(())
+        past, p = [*((w * decay, value) for w, value in past), (1 - decay, x)], p * decay
+        self.new.append((past, p))
+        total = 1 - p if corrected else 1
+        found = np.empty_like(x.coefficients)
+        for at in np.ndindex(found.shape):
+            gathered: dict[Any, Any] = {}
+            for w, value in past:
+                entry = value.coefficients[at]
+                gathered[entry] = gathered.get(entry, 0) + w
+            found[at] = sum(tidy(w / total) * entry for entry, w in gathered.items())
+        return Series(found)
 
 
 # --- all steps at once ---------------------------------------------------------------------------
