@@ -38,7 +38,7 @@ class Divergence(ArithmeticError):
 
     Examples
     --------
-    >>> from bea.losses import quadratic
+    >>> from bea.problems import quadratic
     >>> from bea.optimizers import gradient_descent
     >>> try:
     ...     run(gradient_descent(), quadratic([1]), theta0=(1.0,), h=3.0, steps=2000)
@@ -82,9 +82,10 @@ def run(
     batches : iterable of int, optional
         For several losses, the index of the mini-batch of each step.
     memory : sequence of arrays, optional
-        The values that the memory holds before the first step, in the order in which the program
-        asks for them, as :meth:`bea.modified.ModifiedEquation.memory` gives them.  Without it the
-        memory is empty.  With it there is no bias correction: there is no start to correct.
+        The values that the memory holds before the first step, coordinates first, in the order in
+        which the program asks for them, as :meth:`bea.modified.ModifiedEquation.memory` gives them.
+        Without it the memory is empty.  With it there is no bias correction: there is no start to
+        correct.
     every : int
         Keep the iterates 0, every, 2 every, ... up to ``steps``, a multiple of it.
 
@@ -110,7 +111,7 @@ def run(
 
     Examples
     --------
-    >>> from bea.losses import quadratic
+    >>> from bea.problems import quadratic
     >>> from bea.optimizers import gradient_descent
     >>> run(gradient_descent(), quadratic([1]), theta0=(1.0,), h=0.5, steps=3).ravel().tolist()
     [1.0, 0.5, 0.25, 0.125]
@@ -165,7 +166,7 @@ def walk(
 
     Examples
     --------
-    >>> from bea.losses import quadratic
+    >>> from bea.problems import quadratic
     >>> from bea.optimizers import gradient_descent
     >>> iterates = walk(gradient_descent(), quadratic([1]), theta0=(1.0,), h=0.5)
     >>> [next(iterates).item() for n in range(4)]
@@ -201,7 +202,7 @@ def state_after(
 
     Examples
     --------
-    >>> from bea.losses import quadratic
+    >>> from bea.problems import quadratic
     >>> from bea.optimizers import heavy_ball
     >>> theta, state = state_after(heavy_ball(0.5, damped=True), quadratic([1]), (1.0,), 0.5, 1)
     >>> theta.tolist(), state[0][0].tolist(), state[0][1]
@@ -507,8 +508,6 @@ class _Together:
 
         def recorded(points: np.ndarray) -> np.ndarray:
             values = loss.gradient_code(points)
-            if len(self.before) == 1 and not hasattr(loss, "gradient_expressions"):
-                _check_columns(loss, points, values, [k for k, _ in self.alone])
             seen.append((points.copy(), values.copy()))
             return values
 
@@ -529,16 +528,6 @@ class _Together:
         except Exception:  # if a configuration alone raises it, too, the run does
             return False
         return True
-
-
-def _check_columns(loss: Any, points: np.ndarray, values: np.ndarray, columns: list[int]) -> None:
-    """Raise ValueError if the gradient of a batch is not that of each point, up to round-off."""
-    for k in columns:
-        alone = loss.gradient_code(points[:, k].copy())
-        if not np.allclose(
-            alone, values[:, k], rtol=1e-4, atol=1e-4 * abs(alone).max(), equal_nan=True
-        ):
-            raise ValueError("the gradient mixes the points of a batch")
 
 
 # --- iterating, and what leaves the finite numbers -----------------------------------------------

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.util import find_spec
+from inspect import getattr_static
 from numbers import Real
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -161,7 +162,7 @@ def _content(value: Any, names: Any = (), within: tuple[int, ...] = ()) -> Any:
     if isinstance(value, dict):
         return tuple((k, _content(v, names, within)) for k, v in value.items())
     if isinstance(value, (ModuleType, type)):
-        found = ((n, getattr(value, n, None)) for n in names)
+        found = ((n, getattr_static(value, n, None)) for n in names)
         kinds = (Real, str, np.ndarray, FunctionType)
         return value, tuple(
             (n, _content(v, names, within)) for n, v in found if isinstance(v, kinds)

@@ -1,0 +1,1308 @@
+"""Runs: each is the algorithm, in every reading the same, and what goes wrong is said in words."""
+
+import dataclasses
+import gc
+import pickle
+import signal
+import sys
+import time
+import tracemalloc
+import types
+from fractions import Fraction
+from itertools import cycle, islice
+
+import numpy as np
+import pytest
+import sympy as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bea
+from bea import runs, straight
+from bea.runs import state_after
+from bea.straight import StraightRun
+
+x, y = sp.symbols("x y", real=True)
+HIMMELBLAU = bea.Loss((x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2, (x, y))
+BILINEAR = bea.Loss((3 - 4 * x * y) ** 2 / 8, (x, y))
+LOSSES = {
+    "bilinear": BILINEAR,
+    "himmelblau": HIMMELBLAU,
+    "functions": bea.Loss(
+        sp.exp(-x) * sp.sin(y) + sp.tanh(x * y) + sp.log(1 + x**2) + sp.sqrt(1 + y**2) + sp.erf(x),
+        (x, y),
+    ),
+    "cases": bea.Loss(
+        abs(x - y) + sp.Piecewise((x**2, x > 1), (2 * x - 1, True)) + sp.Max(x, y) ** 2, (x, y)
+    ),
+}
+START = (0.9, 1.5)
+WAYS = ["floats", "arrays", "compiled"]
+
+
+def by_code(loss):
+    """The same loss without its expression: programs on it are read plainly."""
+    return bea.NumericLoss(loss.dimension, loss.value_code, loss.gradient_code)
+
+
+def force(monkeypatch, way):
+    """Make all traced runs in one way, whatever it costs; returns a list with one entry for each."""
+    if way == "compiled":
+        pytest.importorskip("numba", reason="Numba is not installed")
+    made = []
+
+    def chosen(self, total):
+        made.append(self)
+        return getattr(self, f"_{way}")
+
+    monkeypatch.setattr(StraightRun, "_cheapest", chosen)
+    return made
+
+
+@pytest.fixture(params=WAYS)
+def way(request, monkeypatch):
+    """Each way of running a trace."""
+    return force(monkeypatch, request.param)
+
+
+# --- a run is the algorithm ----------------------------------------------------------------------
+
+
+def gradient_descent(g, state, n):
+    return g
+
+
+def heavy_ball(g, state, n, beta=0.6):
+    state["m"] = beta * state.get("m", 0) + g
+    return state["m"]
+
+
+def damped(g, state, n, beta=0.6):
+    state["m"] = beta * state.get("m", 0) + (1 - beta) * g
+    return state["m"]
+
+
+def nesterov(g, state, n, beta=0.6):
+    state["b"] = beta * state.get("b", 0) + g
+    return g + beta * state["b"]
+
+
+def squares(g, state, rho):
+    state["v"] = rho * state.get("v", 0) + (1 - rho) * g**2
+    return state["v"]
+
+
+def adam(g, state, n, beta=0.6, rho=0.8, epsilon=0.05, inside=True, corrected=True):
+    m, v = damped(g, state, n, beta), squares(g, state, rho)
+    if corrected:
+        m, v = m / (1 - beta ** (n + 1)), v / (1 - rho ** (n + 1))
+    return m / np.sqrt(v + epsilon) if inside else m / (np.sqrt(v) + epsilon)
+
+
+def lion(g, state, n, epsilon=0.0):
+    m = state.get("m", 0 * g)
+    c = 0.6 * m + 0.4 * g
+    state["m"] = 0.8 * m + 0.2 * g
+    return np.sign(c) if epsilon == 0 else c / np.sqrt(c**2 + epsilon)
+
+
+def signum(g, state, n, epsilon=0.0):
+    m = damped(g, state, n)
+    return np.sign(m) if epsilon == 0 else m / np.sqrt(m**2 + epsilon)
+
+
+HANDMADE = {
+    "gradient descent": (bea.gradient_descent(), gradient_descent),
+    "heavy ball": (bea.heavy_ball(0.6), heavy_ball),
+    "heavy ball, damped": (bea.heavy_ball(0.6, damped=True), damped),
+    "nesterov": (bea.nesterov(0.6), nesterov),
+    "rmsprop": (bea.rmsprop(0.8, 0.05), lambda g, s, n: g / np.sqrt(squares(g, s, 0.8) + 0.05)),
+    "rmsprop, outside, corrected": (
+        bea.rmsprop(0.8, 0.05, epsilon_inside=False, bias_correction=True),
+        lambda g, s, n: g / (np.sqrt(squares(g, s, 0.8) / (1 - 0.8 ** (n + 1))) + 0.05),
+    ),
+    "adam": (bea.adam(0.6, 0.8, 0.05), adam),
+    "adam, outside": (
+        bea.adam(0.6, 0.8, 0.05, epsilon_inside=False),
+        lambda g, s, n: adam(g, s, n, inside=False),
+    ),
+    "adam, not corrected": (
+        bea.adam(0.6, 0.8, 0.05, bias_correction=False),
+        lambda g, s, n: adam(g, s, n, corrected=False),
+    ),
+    "adam, no averages": (bea.adam(0.0, 0.0, 0.05), lambda g, s, n: adam(g, s, n, 0.0, 0.0)),
+    "signum": (bea.signum(0.6, 0.05), lambda g, s, n: signum(g, s, n, 0.05)),
+    "signum itself": (bea.signum(0.6, 0.0), signum),
+    "lion": (bea.lion(0.6, 0.8, 0.05), lambda g, s, n: lion(g, s, n, 0.05)),
+    "lion itself": (bea.lion(0.6, 0.8, 0.0), lion),
+}
+
+
+def by_hand(rule, gradients, h, steps, theta0=START):
+    """The run from a rule on NumPy's arrays; ``gradients[n]`` is the function of step n."""
+    theta, state, path = np.array(theta0, dtype=float), {}, [np.array(theta0, dtype=float)]
+    for n in range(steps):
+        theta = theta - h * rule(gradients[n](theta), state, n)
+        path.append(theta)
+    return np.array(path)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("name", HANDMADE)
+def test_a_run_is_the_algorithm(name, loss):
+    """60 steps, traced and plain, one point and two, and an iteration without end."""
+    (optimizer, rule), loss = HANDMADE[name], LOSSES[loss]
+    wanted = by_hand(rule, [loss.gradient] * 60, 0.002, 60)
+    close = {"rtol": 1e-11, "atol": 1e-12}
+    for problem in (loss, by_code(loss)):
+        path = bea.run(optimizer, problem, START, 0.002, 60)
+        assert path.shape == (61, 2) and path.dtype == float and path[0].tolist() == list(START)
+        np.testing.assert_allclose(path, wanted, **close)
+        pair = bea.run(optimizer, problem, [(0.4, 0.7), START], 0.002, 60)
+        assert pair.shape == (61, 2, 2)
+        np.testing.assert_array_equal(pair[:, 1], path)
+        walked = list(islice(bea.walk(optimizer, problem, START, 0.002), 61))
+        np.testing.assert_array_equal(walked, path)
+
+
+@pytest.mark.parametrize("name", ["adam", "nesterov", "signum itself", "lion"])
+def test_every_way_is_the_algorithm(name, way):
+    optimizer, rule = HANDMADE[name]
+    for loss in (HIMMELBLAU, LOSSES["cases"]):
+        wanted = by_hand(rule, [loss.gradient] * 40, 0.002, 40)
+        path = bea.run(optimizer, loss, [START, START, (1.0, 0.3)], 0.002, 40)
+        np.testing.assert_allclose(path[:, 1], wanted, rtol=1e-11, atol=1e-12)
+    assert len(way) == 2
+
+
+def torchs_path(torch, make, loss, steps):
+    theta = torch.tensor(START, dtype=torch.float64, requires_grad=True)
+    optimizer, path = make([theta]), [theta.detach().numpy().copy()]
+    for _ in range(steps):
+        theta.grad = torch.tensor(loss.gradient(theta.detach().numpy()))
+        optimizer.step()
+        path.append(theta.detach().numpy().copy())
+    return np.array(path)
+
+
+def test_pytorch_makes_the_same_steps():
+    torch = pytest.importorskip("torch")
+    optim, h, decays = torch.optim, 0.01, (0.9, 0.99)
+    pairs = [
+        (bea.heavy_ball(0.9), lambda p: optim.SGD(p, h, momentum=0.9)),
+        (bea.nesterov(0.9), lambda p: optim.SGD(p, h, momentum=0.9, nesterov=True)),
+        (bea.rmsprop(0.9, 1e-4, epsilon_inside=False), lambda p: optim.RMSprop(p, h, 0.9, 1e-4)),
+        (bea.adam(*decays, 1e-6, epsilon_inside=False), lambda p: optim.Adam(p, h, decays, 1e-6)),
+        (
+            bea.adamw(*decays, 1e-6, 0.3, epsilon_inside=False),
+            lambda p: optim.AdamW(p, h, decays, 1e-6, weight_decay=0.3),
+        ),
+    ]
+    for optimizer, make in pairs:
+        wanted = torchs_path(torch, make, bea.bilinear(), 60)
+        np.testing.assert_allclose(
+            bea.run(optimizer, bea.bilinear(), START, h, 60), wanted, rtol=1e-12, atol=1e-13
+        )
+
+
+def test_optax_makes_the_same_steps():
+    optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
+    loss = bea.bilinear()
+    with jax.enable_x64(True):
+        for optimizer, peer in [
+            (bea.lion(0.9, 0.99, 0.0, 0.3), optax.lion(0.01, 0.9, 0.99, weight_decay=0.3)),
+            (bea.adam(0.9, 0.99, 1e-6), optax.adam(0.01, 0.9, 0.99, eps=0.0, eps_root=1e-6)),
+            (bea.heavy_ball(0.9), optax.sgd(0.01, 0.9)),
+        ]:
+            theta, path = np.array(START), [np.array(START)]
+            state = peer.init(theta)
+            for _ in range(30):
+                update, state = peer.update(loss.gradient(theta), state, theta)
+                theta = theta + np.asarray(update)
+                path.append(theta)
+            np.testing.assert_allclose(
+                bea.run(optimizer, loss, START, 0.01, 30), path, rtol=1e-12, atol=1e-13
+            )
+
+
+def test_coordinates_of_zero_gradient_do_not_move_a_sign():
+    """A dead unit: what optax's lion gives."""
+    for optimizer in (bea.lion(0.9, 0.99, 0.0), bea.signum(0.9, 0.0)):
+        path = bea.run(optimizer, bea.quadratic([1, 4]), (1.0, 0.0), 0.01, 3)
+        np.testing.assert_allclose(path[-1], (0.97, 0.0), rtol=1e-15)
+
+
+# --- one configuration, one answer -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", HANDMADE)
+def test_a_configuration_has_the_same_bits_in_every_batch(name):
+    """Alone, among 2, 49, 50 and 256, whatever the number of steps, and in an iteration."""
+    optimizer, loss = HANDMADE[name][0], HIMMELBLAU
+    floats = {k: v for k, v in optimizer.hyperparameters.items() if isinstance(v, float) and v}
+    rng = np.random.default_rng(4)
+    points, sizes = rng.uniform(-2, 2, (256, 2)), rng.uniform(1e-5, 1e-3, 256)
+    hyper = {name: rng.uniform(0.1, 0.95, 256) for name in floats}
+    alone = {
+        k: bea.run(
+            optimizer.with_hyperparameters(**{n: float(v[k]) for n, v in hyper.items()}),
+            loss, points[k], float(sizes[k]), 90,
+        )
+        for k in (0, 1)
+    }  # fmt: skip
+    for count in (2, 49, 50, 256):
+        chosen = optimizer.with_hyperparameters(**{n: v[:count] for n, v in hyper.items()})
+        for steps in (1, 90):
+            path = bea.run(chosen, loss, points[:count], sizes[:count], steps)
+            assert path.shape == (steps + 1, count, 2)
+            for k in (0, 1):
+                np.testing.assert_array_equal(path[:, k], alone[k][: steps + 1])
+        walked = np.array(list(islice(bea.walk(chosen, loss, points[:count], sizes[:count]), 20)))
+        np.testing.assert_array_equal(walked[:, 1], alone[1][:20])
+
+
+@pytest.mark.parametrize("loss", ["himmelblau", "functions"])
+def test_all_ways_have_the_same_bits(loss, monkeypatch):
+    """With functions beyond square roots, NumPy's and those of math differ in the last bits only."""
+    points = np.random.default_rng(5).uniform(0.3, 1.4, (70, 2))
+    optimizer = bea.adamw(np.linspace(0.0, 0.9, 70), 0.99, np.geomspace(1e-8, 1, 70), 0.1)
+    paths = []
+    for way in WAYS[: 3 if straight._numba() else 2]:
+        force(monkeypatch, way)
+        paths.append(bea.run(optimizer, LOSSES[loss], points, 0.01, 120, every=3))
+        for k in (0, 69):
+            one = optimizer.configuration(k)
+            alone = bea.run(one, LOSSES[loss], points[k], 0.01, 120, every=3)
+            np.testing.assert_array_equal(alone, paths[-1][:, k])
+    for path in paths[1:]:
+        if loss == "himmelblau":
+            np.testing.assert_array_equal(path, paths[0])
+        np.testing.assert_allclose(path, paths[0], rtol=1e-12, atol=1e-14)
+
+
+def test_zeros_among_hyperparameters():
+    """Zero is a constant of a trace, and other values are not: they are run apart."""
+    epsilon, beta = np.array([0.0, 0.1, 0.0, 0.2, 0.3]), np.array([0.5, 0.0, 0.0, 0.6, 0.7])
+    batch = bea.signum(beta, epsilon)
+    path = bea.run(batch, HIMMELBLAU, START, 0.01, 30)
+    for k in range(5):
+        alone = bea.run(bea.signum(float(beta[k]), float(epsilon[k])), HIMMELBLAU, START, 0.01, 30)
+        np.testing.assert_array_equal(path[:, k], alone)
+    theta, [(m, p)] = state_after(batch, HIMMELBLAU, START, 0.01, 30)
+    np.testing.assert_array_equal(theta.T, path[-1])
+    np.testing.assert_array_equal(p, np.multiply.accumulate([beta] * 30)[-1])
+    assert m.shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", HANDMADE)
+@pytest.mark.parametrize("count", [2, 3])
+def test_batches_of_losses_given_by_code(name, count):
+    """Each configuration is what it is alone, up to the last bits of matrix products."""
+    optimizer, loss = HANDMADE[name][0], bea.logistic_regression()
+    floats = [k for k, v in optimizer.hyperparameters.items() if isinstance(v, float) and v]
+    hyper = {name: np.linspace(0.2, 0.9, count) for name in floats}
+    points = np.random.default_rng(1).uniform(0.4, 1.4, (count, 2))
+    for theta0, h in ((START, np.linspace(0.01, 0.1, count)), (points, 0.05)):
+        together = bea.run(optimizer.with_hyperparameters(**hyper), loss, theta0, h, 20)
+        assert together.shape == (21, count, 2)
+        for k in range(count):
+            one = optimizer.with_hyperparameters(**{n: float(v[k]) for n, v in hyper.items()})
+            alone = bea.run(
+                one, loss, np.broadcast_to(theta0, (count, 2))[k], np.broadcast_to(h, count)[k], 20
+            )
+            np.testing.assert_allclose(together[:, k], alone, rtol=1e-12, atol=1e-13)
+
+
+# --- it is this optimizer that runs ------------------------------------------------------------------
+
+SCALE = 1.0
+LIMIT = 1e3
+TABLE = {"scale": 1.0}
+HOLDER = types.SimpleNamespace(scale=1.0)
+
+
+class Config:
+    scale = 1.0
+
+
+def helper(m):
+    return SCALE * m
+
+
+def program(text):
+    return bea.optimizer(text)
+
+
+@program
+def plain_average(theta, gradient, memory, beta):
+    return memory.average(gradient(theta), beta)
+
+
+@program
+def swapped(theta, gradient, memory, rho, beta):
+    return (
+        memory.average(gradient(theta), beta)
+        / (memory.average(gradient(theta) ** 2, rho) + 0.1) ** 0.5
+    )
+
+
+@program
+def normalized(theta, gradient, memory, beta):
+    m = memory.average(gradient(theta), beta)
+    return m / np.sum(m**2) ** 0.5
+
+
+@program
+def by_largest(theta, gradient, memory, beta):
+    m = memory.average(gradient(theta), beta)
+    return m / np.max(np.abs(m))
+
+
+@program
+def branching(theta, gradient, memory, beta):
+    return (2 if beta == 0.9 else 1) * memory.average(gradient(theta), beta)
+
+
+@program
+def rounding(theta, gradient, memory, beta):
+    return memory.average(gradient(theta), round(float(beta), 1))
+
+
+@program
+def elementary(theta, gradient, memory, beta):
+    m = memory.average(gradient(theta), beta)
+    return np.tanh(m) + np.clip(m, -1, 1) + np.exp(-abs(m)) + np.maximum(m, 0.1) + np.sqrt(m**2 + 1)
+
+
+@program
+def with_norms(theta, gradient, memory, beta):
+    g = gradient(theta)
+    size = memory.average(np.linalg.norm(g), beta, corrected=True)
+    return g / (size + 1) * (1 + np.sum(theta * theta)) ** 0.5
+
+
+@program
+def sharpness_aware(theta, gradient, memory, radius):
+    g = gradient(theta)
+    return gradient(theta + radius * g / np.linalg.norm(g))
+
+
+@program
+def scheduled(theta, gradient, memory, beta):
+    warm = np.minimum(1.0, memory.time / 0.05)
+    return (
+        warm * np.cos(memory.step / 10) * memory.average(gradient(theta), beta) + memory.h * theta
+    )
+
+
+@program
+def started(theta, gradient, memory, beta):
+    g = gradient(theta)
+    return g + beta * memory.previous(g, start=2 * g) + memory.previous(np.sum(g), start=0.5)
+
+
+@program
+def belief(theta, gradient, memory, beta):
+    g = gradient(theta)
+    m = memory.average(g, beta)
+    return m * (memory.average((g - m) ** 2, 0.5) + 0.1) ** -0.5
+
+
+@program
+def listing(theta, gradient, memory, beta):
+    g = gradient(theta)
+    return np.array([g[0], beta * g[1]])
+
+
+@program
+def stepping(theta, gradient, memory, beta):
+    return gradient(theta) * (1 if memory.step % 2 == 0 else beta)
+
+
+OWN = {
+    "average": plain_average(0.9),
+    "replaced": dataclasses.replace(plain_average(0.9), hyperparameters={"beta": 0.2}),
+    "swapped": swapped(rho=0.9, beta=0.2),
+    "swapped, by name": swapped(beta=0.2, rho=0.9),
+    "normalized": normalized(0.9),
+    "by its largest": by_largest(0.9),
+    "branching": branching(0.9),
+    "branching, the other way": branching(0.8),
+    "rounding": rounding(0.87),
+    "elementary": elementary(0.9),
+    "norms": with_norms(0.9),
+    "sharpness-aware": sharpness_aware(0.1),
+    "scheduled": scheduled(0.9),
+    "started": started(0.9),
+    "belief": belief(0.9),
+    "listing": listing(0.5),
+    "stepping": stepping(0.5),
+}
+UNTRACEABLE = {"branching", "branching, the other way", "rounding", "listing", "stepping"}
+
+
+def literally(optimizer, loss, theta0, h, steps):
+    """What a program means, from its text and dictionaries."""
+
+    class Memory:
+        def __init__(self):
+            self.h, self.step, self.values = h, 0, {}
+
+        @property
+        def time(self):
+            return self.step * h
+
+        def average(self, value, decay, corrected=False):
+            k = self.calls = self.calls + 1
+            past = [*self.values.get(k, []), value]
+            self.values[k] = past
+            weights = [(1 - decay) * decay**age for age in reversed(range(len(past)))]
+            total = sum(w * v for w, v in zip(weights, past))
+            return total / sum(weights) if corrected else total
+
+        def previous(self, value, start=0.0):
+            k = self.calls = self.calls + 1
+            before, self.values[k] = self.values.get(k, start), value
+            return before
+
+    memory, theta, path = Memory(), np.array(theta0, dtype=float), [np.array(theta0, dtype=float)]
+    for n in range(steps):
+        memory.step, memory.calls = n, 0
+        text = optimizer.program.__wrapped__
+        theta = theta - h * text(theta, loss.gradient_code, memory, **optimizer.hyperparameters)
+        path.append(theta)
+    return np.array(path)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_it_is_the_given_optimizer_that_runs(name):
+    """On an expression and on code, one point and many, whether it can be traced or not."""
+    optimizer, loss = OWN[name], HIMMELBLAU
+    points = [(0.4, 0.7), START, (1.1, -0.3)]
+    wanted = [literally(optimizer, loss, point, 0.01, 25) for point in points]
+    for problem in (loss, by_code(loss)):
+        for k, point in enumerate(points):
+            path = bea.run(optimizer, problem, point, 0.01, 25)
+            np.testing.assert_allclose(path, wanted[k], rtol=1e-11, atol=1e-12)
+        together = bea.run(optimizer, problem, points, 0.01, 25)
+        np.testing.assert_array_equal(together[:, 2], path)
+        np.testing.assert_array_equal(
+            list(islice(bea.walk(optimizer, problem, points, 0.01), 26)), together
+        )
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_what_can_be_traced_is(name, way):
+    bea.run(OWN[name], HIMMELBLAU, START, 0.01, 5)
+    assert bool(way) == (name not in UNTRACEABLE)
+
+
+def changed(text, change):
+    """The runs before and after something that a program reads has changed, traced and plain."""
+    optimizer, ends = bea.optimizer(text)(), []
+    for loss in (HIMMELBLAU, by_code(HIMMELBLAU)):
+        before = bea.run(optimizer, loss, START, 0.001, 40)
+        undo = change()
+        ends.append(bea.run(optimizer, loss, START, 0.001, 40))
+        assert not np.allclose(before, ends[-1], rtol=1e-4)
+        undo()
+        np.testing.assert_array_equal(bea.run(optimizer, loss, START, 0.001, 40), before)
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-12)
+
+
+def assigned(owner, name, value):
+    def change():
+        old = getattr(owner, name)
+        setattr(owner, name, value)
+        return lambda: setattr(owner, name, old)
+
+    return change
+
+
+def test_what_a_program_reads_may_change_between_runs():
+    """A notebook's life: globals, tables, configurations, helpers, closures, arrays."""
+    this = sys.modules[__name__]
+    changed(lambda theta, gradient, memory: SCALE * gradient(theta), assigned(this, "SCALE", 3.0))
+    changed(lambda theta, gradient, memory: helper(gradient(theta)), assigned(this, "SCALE", 3.0))
+    changed(
+        lambda theta, gradient, memory: helper(gradient(theta)),
+        assigned(this, "helper", lambda m: 2 * m),
+    )
+    changed(
+        lambda theta, gradient, memory: HOLDER.scale * gradient(theta),
+        assigned(HOLDER, "scale", 3.0),
+    )
+    changed(
+        lambda theta, gradient, memory: Config.scale * gradient(theta),
+        assigned(Config, "scale", 3.0),
+    )
+    # what only later steps would show
+    changed(
+        lambda theta, gradient, memory: np.clip(gradient(theta), -LIMIT, LIMIT) - 40 * theta,
+        assigned(this, "LIMIT", 35.0),
+    )
+
+    def in_table():
+        TABLE["scale"] = 3.0
+        return lambda: TABLE.update(scale=1.0)
+
+    changed(lambda theta, gradient, memory: TABLE["scale"] * gradient(theta), in_table)
+    scale, weights = 1.0, np.ones(2)
+
+    def in_closure():
+        nonlocal scale
+        scale = 3.0
+
+        def undo():
+            nonlocal scale
+            scale = 1.0
+
+        return undo
+
+    changed(lambda theta, gradient, memory: scale * gradient(theta), in_closure)
+
+    def in_array():
+        weights[:] = 3.0
+        return lambda: weights.fill(1.0)
+
+    changed(lambda theta, gradient, memory: gradient(theta) * weights[0], in_array)
+
+
+class Unknown:
+    """An object that shows nothing of what it holds."""
+
+    __slots__ = ("scale",)
+
+
+def test_what_cannot_be_seen_is_traced_anew():
+    unknown = Unknown()
+    unknown.scale = 1.0
+    changed(
+        lambda theta, gradient, memory: unknown.scale * gradient(theta),
+        assigned(unknown, "scale", 3.0),
+    )
+
+
+def test_a_program_with_chance_is_not_traced():
+    rng = np.random.default_rng(0)
+
+    @bea.optimizer
+    def noisy(theta, gradient, memory):
+        return gradient(theta) + rng.normal()
+
+    path = bea.run(noisy(), HIMMELBLAU, START, 1e-3, 50)
+    noise = -np.diff(path, axis=0) / 1e-3 - HIMMELBLAU.gradient(path[:-1])
+    assert len(set(noise[:, 0].round(6))) == 50
+
+
+def wrong(step, change):
+    """A traced step with one output changed."""
+    n = len(step.steady.inputs) + len(step.steady.operations)
+    operations = (*step.steady.operations, change(step.steady.outputs))
+    outputs = tuple(
+        n if value == change(step.steady.outputs)[1] else value for value in step.steady.outputs
+    )
+    return dataclasses.replace(
+        step,
+        steady=dataclasses.replace(step.steady, operations=operations, outputs=outputs),
+        loops={},
+    )
+
+
+@pytest.mark.parametrize("points", [START, [START, (0.3, 0.2)]])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda outputs: ("multiply", outputs[0], 1 + 1e-11),
+        lambda outputs: ("add", outputs[0], 1e-12),
+        lambda outputs: ("multiply", outputs[2], 1 + 1e-12),
+    ],
+)
+def test_a_wrong_trace_is_not_used(points, change, monkeypatch):
+    """Were it not compared with plain steps, this would go unseen."""
+    optimizer = bea.heavy_ball(0.9)
+    wanted = bea.run(optimizer, by_code(HIMMELBLAU), points, 0.01, 30)
+    traced_step = straight.traced_step
+    monkeypatch.setattr(runs, "traced_step", lambda *given: wrong(traced_step(*given), change))
+    np.testing.assert_array_equal(bea.run(optimizer, HIMMELBLAU, points, 0.01, 30), wanted)
+    monkeypatch.setattr(runs, "agrees", lambda *given: True)  # the control
+    assert not np.array_equal(bea.run(optimizer, HIMMELBLAU, points, 0.01, 30), wanted)
+
+
+def test_both_ends_of_a_batch_are_compared():
+    """A trace that is right for the first point only."""
+
+    @bea.optimizer
+    def two_faced(theta, gradient, memory):
+        return (
+            gradient(theta)
+            if isinstance(theta, np.ndarray) and theta[0] > 0
+            else 1.0 * gradient(abs(theta))
+        )
+
+    points = [(0.5, 0.6), (-0.5, 0.6)]
+    path = bea.run(two_faced(), HIMMELBLAU, points, 0.001, 10)
+    for k in range(2):
+        np.testing.assert_array_equal(
+            path[:, k], bea.run(two_faced(), by_code(HIMMELBLAU), points[k], 0.001, 10)
+        )
+
+
+def test_exact_numbers_are_floats():
+    exact = bea.adam(sp.Rational(3, 5), Fraction(4, 5), sp.Rational(1, 20))
+    np.testing.assert_array_equal(
+        bea.run(exact, HIMMELBLAU, START, 0.01, 5),
+        bea.run(bea.adam(0.6, 0.8, 0.05), HIMMELBLAU, START, 0.01, 5),
+    )
+
+
+# --- random programs and losses ------------------------------------------------------------------------
+
+atoms = st.sampled_from(["g", "theta", "ahead", "time", "one"])
+decays = st.sampled_from([0.0, 0.3, 0.9])
+values = st.recursive(
+    atoms,
+    lambda inner: (
+        st.tuples(st.sampled_from(["add", "sub", "mul", "quotient", "max"]), inner, inner)
+        | st.tuples(
+            st.sampled_from(["tanh", "clip", "norm", "square", "root", "abs", "decay"]), inner
+        )
+        | st.tuples(st.sampled_from(["average", "corrected"]), inner, decays)
+        | st.tuples(st.just("previous"), inner)
+    ),
+    max_leaves=7,
+)
+formulas = st.recursive(
+    st.sampled_from([x, y, sp.Integer(2), sp.Rational(-1, 3)]),
+    lambda inner: (
+        st.tuples(inner, inner).map(lambda pair: pair[0] + pair[1])
+        | st.tuples(inner, inner).map(lambda pair: pair[0] * pair[1])
+        | inner.map(lambda e: 1 / (2 + e**2))
+        | inner.map(lambda e: sp.sqrt(1 + e**2))
+        | inner.map(lambda e: sp.tanh(e))
+        | inner.map(lambda e: sp.sin(e) * sp.exp(-(e**2)))
+    ),
+    max_leaves=6,
+)
+
+
+def computed(tree, known, memory, scale):
+    """A random value of a program."""
+    if isinstance(tree, str):
+        return known[tree]
+    name, *parts = tree
+    a = computed(parts[0], known, memory, scale)
+    if name in ("average", "corrected"):
+        return memory.average(a, parts[1], corrected=name == "corrected")
+    if name in ("add", "sub", "mul", "quotient", "max"):
+        b = computed(parts[1], known, memory, scale)
+        return {
+            "add": lambda: a + scale * b,
+            "sub": lambda: a - b,
+            "mul": lambda: np.tanh(a) * b,
+            "quotient": lambda: a / (1 + b**2),
+            "max": lambda: np.maximum(a, b),
+        }[name]()
+    return {
+        "tanh": lambda: np.tanh(a),
+        "clip": lambda: np.clip(a, -0.5, 0.7),
+        "norm": lambda: a / (1 + np.sum(a * a) ** 0.5),
+        "square": lambda: np.tanh(a) ** 2,
+        "root": lambda: (a**2 + 0.1) ** -0.5,
+        "abs": lambda: np.abs(a),
+        "decay": lambda: a * np.exp(-memory.time),
+        "previous": lambda: memory.previous(a, start=0.25),
+    }[name]()
+
+
+@bea.optimizer
+def random_program(theta, gradient, memory, scale, *, tree):
+    g = gradient(theta)
+    known = {"g": g, "theta": theta, "one": theta * 0 + 1, "time": theta * memory.time}
+    if "ahead" in str(tree):
+        known["ahead"] = gradient(theta - memory.h * g)
+    return computed(tree, known, memory, scale) + np.tanh(g)
+
+
+@settings(max_examples=60, deadline=None)
+@given(values, formulas, formulas)
+def test_random_programs_on_random_losses(tree, first, second):
+    """Run, iteration, columns of batches of 3 and 40, and the plain reading agree over 20 steps."""
+    loss = bea.Loss(first * second + (x**2 + y**2) / 3, (x, y))
+    optimizer = random_program(0.7, tree=tree)
+    points = np.random.default_rng(7).uniform(-1, 1, (40, 2))
+    alone = bea.run(optimizer, loss, points[1], 0.05, 20)
+    walked = list(islice(bea.walk(optimizer, loss, points[1], 0.05), 21))
+    np.testing.assert_array_equal(walked, alone)
+    plain = bea.run(optimizer, by_code(loss), points[1], 0.05, 20)
+    np.testing.assert_allclose(alone, plain, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        literally(optimizer, loss, points[1], 0.05, 20), plain, rtol=1e-10, atol=1e-11
+    )
+    for count in (3, 40):
+        column = bea.run(optimizer, loss, points[:count], 0.05, 20)[:, 1]
+        np.testing.assert_allclose(column, alone, rtol=1e-12, atol=1e-13)
+
+
+# --- mini-batches, memory, what is kept -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, forced", [*((name, None) for name in HANDMADE), *(("adam", way) for way in WAYS)]
+)
+def test_mini_batches_are_seen_in_their_order(name, forced, monkeypatch):
+    if forced:
+        force(monkeypatch, forced)
+    losses, order = [BILINEAR, LOSSES["cases"], HIMMELBLAU], (2, 0, 0, 1, 2, 1, 1, 0)
+    optimizer, rule = HANDMADE[name]
+    wanted = by_hand(rule, [losses[i].gradient for i in order], 0.002, 8)
+    for problems in (losses, [by_code(losses[0]), *losses[1:]]):
+        for theta0 in (START, [START, START]):
+            path = bea.run(optimizer, problems, theta0, 0.002, 8, batches=order)
+            np.testing.assert_allclose(path[:, -1] if path.ndim == 3 else path, wanted, rtol=1e-12)
+        shorter = bea.run(optimizer, problems, START, 0.002, 5, batches=iter(order))
+        np.testing.assert_allclose(shorter, wanted[:6], rtol=1e-12)
+        walked = list(bea.walk(optimizer, problems, START, 0.002, batches=(i for i in order)))
+        np.testing.assert_allclose(walked, wanted, rtol=1e-12)
+        endless = bea.walk(optimizer, problems, [START, START], 0.002, batches=cycle(order))
+        np.testing.assert_allclose([p[0] for p in islice(endless, 9)], wanted, rtol=1e-12)
+
+
+def test_the_same_loss_as_its_own_mini_batches():
+    optimizer, loss = bea.adam(0.6, 0.8, 0.05), HIMMELBLAU
+    path = bea.run(optimizer, loss, START, 0.01, 20)
+    np.testing.assert_array_equal(
+        bea.run(optimizer, [loss, loss], START, 0.01, 20, batches=[0, 1] * 10), path
+    )
+    np.testing.assert_array_equal(bea.run(optimizer, loss, START, 0.01, 20, batches=[0] * 20), path)
+
+
+@pytest.mark.parametrize("name", ["heavy ball", "adam", "lion", "rmsprop, outside, corrected"])
+def test_a_run_goes_on_from_its_memory(name):
+    """Given its memory, a run without bias correction goes on as if it had never stopped."""
+    optimizer = HANDMADE[name][0]
+    if "bias_correction" in optimizer.hyperparameters:
+        optimizer = optimizer.with_hyperparameters(bias_correction=False)
+    for loss in (HIMMELBLAU, by_code(HIMMELBLAU)):
+        whole = bea.run(optimizer, loss, [START, (0.2, 0.1)], 0.01, 30)
+        theta, state = state_after(optimizer, loss, [START, (0.2, 0.1)], 0.01, 10)
+        np.testing.assert_array_equal(theta.T, whole[10])
+        memory = [np.broadcast_to(m, (2, 2)) for m, _ in state]
+        np.testing.assert_array_equal(
+            bea.run(optimizer, loss, theta.T, 0.01, 20, memory=memory), whole[10:]
+        )
+        one = bea.run(optimizer, loss, theta.T[1], 0.01, 20, memory=[m[:, 1] for m in memory])
+        np.testing.assert_array_equal(one, whole[10:, 1])
+    # with a memory there is nothing to correct
+    corrected = HANDMADE["adam"][0]
+    uncorrected = HANDMADE["adam, not corrected"][0]
+    memory = [np.array([0.1, 0.2]), np.array([0.3, 0.4])]
+    np.testing.assert_array_equal(
+        bea.run(corrected, HIMMELBLAU, START, 0.01, 20, memory=memory),
+        bea.run(uncorrected, HIMMELBLAU, START, 0.01, 20, memory=memory),
+    )
+
+
+def test_a_memory_of_numbers_for_each_configuration():
+    """The average of a norm: (), or (batch,), also where the batch is as large as theta."""
+    loss, points = HIMMELBLAU, [START, (0.2, 0.1)]
+    paths = [
+        bea.run(with_norms(0.9), loss, p, 0.01, 9, memory=[s]) for p, s in zip(points, (1.0, 2.0))
+    ]
+    for problem in (loss, by_code(loss)):
+        together = bea.run(with_norms(0.9), problem, points, 0.01, 9, memory=[[1.0, 2.0]])
+        np.testing.assert_allclose(together, np.stack(paths, axis=1), rtol=1e-12)
+        same = bea.run(with_norms(0.9), problem, points, 0.01, 9, memory=[1.0])
+        np.testing.assert_allclose(same[:, 0], paths[0], rtol=1e-12)
+
+
+def test_the_state_after_steps():
+    optimizer = bea.adam(0.6, 0.8, 0.05)
+    for loss in (HIMMELBLAU, by_code(HIMMELBLAU)):
+        theta, [(m, p), (v, q)] = state_after(optimizer, loss, START, 0.01, 3)
+        path = bea.run(optimizer, loss, START, 0.01, 3)
+        gradients = loss.gradient(path[:3])
+        np.testing.assert_array_equal(theta, path[3])
+        np.testing.assert_allclose(m, bea.weights(0.6, 3) @ gradients, rtol=1e-13)
+        np.testing.assert_allclose(v, bea.weights(0.8, 3) @ gradients**2, rtol=1e-13)
+        np.testing.assert_allclose([p, q], [0.6**3, 0.8**3], rtol=1e-15)
+        theta, [(m, p), _] = state_after(optimizer, loss, [START, START], 0.01, 0)
+        assert theta.shape == m.shape == (2, 2) and not m.any() and p == 1.0
+
+
+@pytest.mark.parametrize("name", HANDMADE)
+def test_no_steps_is_the_start(name):
+    for loss in (bea.bilinear(), bea.logistic_regression()):
+        assert bea.run(HANDMADE[name][0], loss, START, 0.1, 0).tolist() == [list(START)]
+        assert bea.run(HANDMADE[name][0], loss, [START, START], 0.1, 0, every=3).shape == (1, 2, 2)
+
+
+def test_the_start_is_not_changed_and_whole_numbers_are_floats():
+    start = np.array([1, 2])
+    path = bea.run(bea.gradient_descent(), bea.bilinear(), start, 0.01, 3)
+    assert path.dtype == float and start.tolist() == [1, 2]
+    iterates = bea.walk(bea.gradient_descent(), bea.bilinear(), START, 0.01)
+    first = next(iterates)
+    first[:] = 0  # the caller's own
+    np.testing.assert_array_equal(
+        next(iterates), bea.run(bea.gradient_descent(), bea.bilinear(), START, 0.01, 1)[1]
+    )
+
+
+def test_every_kth_iterate_is_that_of_the_whole_run(way, monkeypatch):
+    """One point, many, mini-batches, code; in pieces, too."""
+    monkeypatch.setattr(runs, "PIECE", 7)
+    monkeypatch.setattr(straight, "PATIENCE", 100)
+    losses, order, sizes = [HIMMELBLAU, BILINEAR], [0, 1, 1] * 20, np.linspace(1e-4, 1e-3, 70)
+    for optimizer in (bea.adam(0.6, 0.8, 0.05), normalized(0.5)):
+        for problem, h, options in [
+            (HIMMELBLAU, 0.01, {}),
+            (by_code(HIMMELBLAU), 0.01, {}),
+            (HIMMELBLAU, sizes, {}),
+            (losses, sizes, {"batches": order}),
+        ]:
+            whole = bea.run(optimizer, problem, START, h, 60, **options)
+            for every in (4, 60):
+                part = bea.run(optimizer, problem, START, h, 60, every=every, **options)
+                np.testing.assert_array_equal(part, whole[::every])
+
+
+def peak_bytes(*arguments, **options):
+    """The memory that a run takes at its worst, after one to fill caches, and the bytes that it returns."""
+    bea.run(*arguments, **options)
+    tracemalloc.start()
+    try:
+        path = bea.run(*arguments, **options)
+        return tracemalloc.get_traced_memory()[1], path.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_grows_with_what_is_kept(way):
+    """Twelve configurations, 1200 steps: what is kept, a quarter more, and a piece of Python's numbers."""
+    optimizer, kept = bea.adam(np.linspace(0.01, 0.9, 12), 0.99, 0.01), []
+    for every in (1, 10, 1200):
+        peak, stored = peak_bytes(optimizer, BILINEAR, START, 1e-3, 1200, every=every)
+        assert stored == (1200 // every + 1) * 192
+        assert stored < peak < 1.25 * stored + 150_000
+        kept.append(peak)
+    assert kept[0] > 2 * kept[1]  # the control: a run that keeps all needs more
+
+
+def test_traces_do_not_keep_losses_and_programs_alive():
+    @bea.optimizer
+    def own(theta, gradient, memory):
+        return 2 * gradient(theta)
+
+    loss = bea.Loss(x**4 / 7 + y**2, (x, y))
+    bea.run(own(), loss, START, 0.01, 5)
+    count = len(straight._steps)
+    del loss, own
+    gc.collect()
+    assert len(straight._steps) == count - 1
+
+
+# --- which way is taken ----------------------------------------------------------------------------------
+
+
+def ways_taken(monkeypatch, numba, *given, **options):
+    taken = []
+    cheapest = StraightRun._cheapest
+
+    def watched(self, total):
+        taken.append(cheapest(self, total).__name__)
+        return getattr(self, taken[-1])
+
+    monkeypatch.setattr(straight, "_numba", lambda: numba)
+    with monkeypatch.context() as patch:
+        patch.setattr(StraightRun, "_cheapest", watched)
+        bea.run(*given, **options)
+    return taken
+
+
+def test_the_cheapest_way_is_taken(monkeypatch):
+    pytest.importorskip("numba", reason="Numba is not installed")
+    loss, adam = bea.Loss(x**4 + y**2 + x * y, (x, y)), bea.adam(0.6, 0.8, 0.05)
+    many = np.random.default_rng(0).uniform(-1, 1, (2000, 2))
+
+    def taken(numba, theta0, steps):
+        return ways_taken(monkeypatch, numba, adam, loss, theta0, 1e-3, steps, every=steps)
+
+    assert taken(False, START, 10) == taken(True, START, 10) == ["_floats"]
+    assert taken(False, [START] * 3, 10) == ["_floats"]
+    assert taken(False, many, 10) == taken(True, many, 10) == ["_arrays"]
+    assert taken(True, START, 10**6) == ["_compiled"]
+    assert taken(True, START, 10) == taken(True, many, 10) == ["_compiled"]  # it is there
+    assert taken(False, START, 10) == ["_floats"]
+
+
+def test_many_short_runs_are_worth_compiling(monkeypatch):
+    pytest.importorskip("numba", reason="Numba is not installed")
+    monkeypatch.setattr(straight, "COMPILING", 0.02)
+    monkeypatch.setattr(straight, "COMPILING_LINE", 0.0)
+    loss = bea.Loss(x**4 + 3 * y**2 + x * y, (x, y))
+    taken = [
+        ways_taken(monkeypatch, True, bea.heavy_ball(0.6), loss, START, 1e-3, 2000)[0]
+        for _ in range(30)
+    ]
+    assert taken[0] == "_floats" and taken[-1] == "_compiled"
+
+
+def test_what_numba_lacks_is_run_otherwise(monkeypatch):
+    force(monkeypatch, "compiled")
+    monkeypatch.setattr(straight, "_compiled_loop", lambda *given: 1 / 0)
+    loss = bea.Loss(x**4 + 5 * y**2 + x * y, (x, y))
+    for theta0 in (START, [START] * 30):
+        path = bea.run(bea.heavy_ball(0.6), loss, theta0, 1e-3, 20)
+        np.testing.assert_array_equal(
+            path, bea.run(bea.heavy_ball(0.6), by_code(loss), theta0, 1e-3, 20)
+        )
+
+
+def test_a_compiled_run_can_be_interrupted(monkeypatch):
+    force(monkeypatch, "compiled")
+    bea.run(bea.adam(0.6, 0.8, 0.05), HIMMELBLAU, START, 1e-3, 10)  # compiles it
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGVTALRM, interrupt)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.3)
+    begun = time.process_time()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            bea.run(bea.adam(0.6, 0.8, 0.05), HIMMELBLAU, START, 1e-3, 10**10, every=10**10)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    assert time.process_time() - begun < 1.3
+
+
+# --- losses given by code, read plainly --------------------------------------------------------------------
+
+
+def counting(loss):
+    seen = []
+
+    def gradient(theta):
+        seen.append(np.shape(theta))
+        return loss.gradient_code(theta)
+
+    return bea.NumericLoss(2, loss.value_code, gradient), seen
+
+
+def test_a_loss_may_have_a_state():
+    """One gradient a step, as in a loop: it may draw its own mini-batches."""
+    loss, seen = counting(HIMMELBLAU)
+    seen.clear()
+    bea.run(bea.adam(0.6, 0.8, 0.05), loss, START, 0.01, 7)
+    assert seen == [(2,)] * 7
+    seen.clear()
+    list(islice(bea.walk(bea.adam(0.6, 0.8, 0.05), loss, START, 0.01), 8))
+    assert seen == [(2,)] * 7
+
+
+def test_a_batch_is_computed_together():
+    """One gradient a step, but for the points that a loss compares with its batch once."""
+    loss, seen = counting(HIMMELBLAU)
+    bea.run(bea.adam(0.6, 0.8, 0.05), loss, np.random.default_rng(0).uniform(0, 1, (5, 2)), 0.01, 7)
+    assert seen.count((2, 5)) == 7 and seen.count((2,)) == 2
+
+
+@pytest.mark.parametrize("name", ["normalized", "by its largest", "norms", "listing"])
+def test_programs_that_mix_columns_are_run_apart(name):
+    points = np.random.default_rng(3).uniform(-1, 1, (4, 2))
+    loss = by_code(HIMMELBLAU)
+    path = bea.run(OWN[name], loss, points, 0.01, 20)
+    for k in range(4):
+        np.testing.assert_array_equal(path[:, k], bea.run(OWN[name], loss, points[k], 0.01, 20))
+    theta, state = state_after(OWN[name], loss, points, 0.01, 20)
+    np.testing.assert_array_equal(theta.T, path[-1])
+    assert all(m.shape[-1] == 4 for m, _ in state)
+
+
+def test_a_program_that_mixes_columns_later_is_run_apart_from_the_start():
+    @bea.optimizer
+    def late(theta, gradient, memory):
+        return gradient(theta) * (1 if memory.step < 2 else np.sum(theta))
+
+    points, loss = [(0.1, 0.2), (0.3, -0.4)], by_code(HIMMELBLAU)
+    path = bea.run(late(), loss, points, 0.001, 10)
+    for k in range(2):
+        np.testing.assert_array_equal(path[:, k], bea.run(late(), loss, points[k], 0.001, 10))
+
+
+def test_losses_that_mix_points_are_run_apart():
+    loss = bea.NumericLoss(2, lambda t: 0.0, lambda t: t / np.sqrt(np.sum(t * t)))
+    points = [(0.5, 0.6), (1.5, -0.6), (2.0, 0.1)]
+    path = bea.run(bea.heavy_ball(0.5), loss, points, 0.01, 10)
+    for k in range(3):
+        np.testing.assert_array_equal(
+            path[:, k], bea.run(bea.heavy_ball(0.5), loss, points[k], 0.01, 10)
+        )
+
+
+def test_single_precision_gradients_do_not_make_the_run_single():
+    loss = bea.NumericLoss(2, lambda t: 0.0, lambda t: t.astype(np.float32))
+    with pytest.warns(UserWarning, match="float32"):
+        path = bea.run(bea.heavy_ball(0.9), loss, START, 1 / 3, 5)
+    assert path.dtype == float and (path[1:] != path[1:].astype(np.float32)).any()
+
+
+# --- what leaves the finite numbers -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["expression", "code"])
+def test_a_diverging_run_says_where(kind, way):
+    """h lambda = 3: the sizes double, and 2^1024 is beyond the floats."""
+    loss = bea.quadratic([1]) if kind == "expression" else by_code(bea.quadratic([1]))
+    with pytest.raises(bea.Divergence, match="diverged at step 1024: the last finite") as caught:
+        bea.run(bea.gradient_descent(), loss, (1.0,), 3.0, 5000)
+    np.testing.assert_array_equal(caught.value.path[:, 0], (-2.0) ** np.arange(1024))
+    assert caught.value.step == 1024 and caught.value.configurations == ()
+    with pytest.raises(
+        bea.Divergence, match="step 1030: the last finite iterate is step 1020"
+    ) as caught:
+        bea.run(bea.gradient_descent(), loss, (1.0,), 3.0, 2000, every=10)
+    np.testing.assert_array_equal(caught.value.path[:, 0], (-2.0) ** np.arange(0, 1024, 10))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.step, again.path.shape, str(again)) == (1030, (103, 1), str(caught.value))
+
+
+def test_of_a_batch_the_diverging_configurations_are_named(way):
+    starts, sizes = [(1.0,), (1.0,), (0.5,), (-1.0,)], np.array([0.5, 3.0, 2.5, 3.0])
+    for loss in (bea.quadratic([1]), by_code(bea.quadratic([1]))):
+        with pytest.raises(
+            bea.Divergence, match=r"at step 1024 \(configurations \[1, 3\]\)"
+        ) as caught:
+            bea.run(bea.gradient_descent(), loss, starts, sizes, 2000)
+        assert caught.value.configurations == (1, 3) and caught.value.path.shape == (1024, 4, 1)
+        assert np.isfinite(caught.value.path).all()
+
+
+def test_an_iteration_says_where_it_diverges():
+    points = []
+    with pytest.raises(
+        bea.Divergence, match="diverged at step .* take a smaller step than h = 10"
+    ) as caught:
+        for point in bea.walk(bea.gradient_descent(), bea.bilinear(), (2.8, 3.5), 10.0):
+            points.append(point)
+    assert caught.value.step == len(points) and np.isfinite(points).all()
+    np.testing.assert_array_equal(caught.value.path, points[-1:])
+
+
+def test_a_long_run_that_diverges_stops_early():
+    begun = time.process_time()
+    with pytest.raises(bea.Divergence, match="step 1024"):
+        bea.run(bea.gradient_descent(), bea.quadratic([1]), (1.0,), 3.0, 10**7)
+    assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize("theta0", [(0.5,), [(2.0,), (0.5,)]])
+def test_a_start_without_a_gradient_is_not_blamed_on_the_step_size(theta0):
+    loss = bea.Loss(sp.sqrt(x - 1), (x,))
+    for problem in (loss, by_code(loss)):
+        with pytest.raises(
+            ValueError, match="the gradient is not finite at the start: coordinate 0"
+        ):
+            bea.run(bea.gradient_descent(), problem, theta0, 0.1, 10, every=5)
+        with pytest.raises(
+            ValueError, match="the gradient is not finite at the start: coordinate 0"
+        ):
+            list(islice(bea.walk(bea.gradient_descent(), problem, theta0, 0.1), 3))
+        with pytest.raises(
+            ValueError, match="the gradient is not finite at the start: coordinate 0"
+        ):
+            state_after(bea.heavy_ball(0.5), problem, theta0, 0.1, 4)
+
+
+def test_an_update_that_is_not_finite_is_not_blamed_on_the_step_size():
+    for loss in (bea.quadratic([1, 4]), by_code(bea.quadratic([1, 4]))):
+        with pytest.raises(
+            bea.Divergence, match="the gradient at the start is finite, but the update is not"
+        ):
+            bea.run(bea.adam(0.9, 0.99, 0.0), loss, (1.0, 0.0), 0.1, 3)
+
+
+def test_an_overflow_on_the_way_is_no_divergence(way):
+    """Where math raises, arrays go on: 1/(1 + e^800) is 0, and e^(e^7) is infinite in a case not taken."""
+    field = bea.VectorField((1 / (1 + sp.exp(x) ** 2),), (x,))
+    assert bea.run(bea.heavy_ball(0.5), field, (800.0,), 0.1, 5)[:, 0].tolist() == [800.0] * 6
+    cases = bea.VectorField((sp.Piecewise((-sp.exp(sp.exp(x)), x < 5), (-1, True)),), (x,))
+    for theta0 in ((7.0,), [(7.0,), (8.0,)]):
+        path = bea.run(bea.gradient_descent(), cases, theta0, 0.5, 3).reshape(4, -1)
+        np.testing.assert_array_equal(path[:, 0], [7.0, 6.5, 6.0, 5.5])
+
+
+@pytest.mark.parametrize(
+    "expression, start",
+    [
+        (-1 - x ** sp.Rational(2, 3), 1.0),
+        (sp.sign(sp.log(x)) - 1, 0.5),
+        (-sp.Piecewise((1, x > 0)), 0.4),
+        (sp.log(x), 0.5),
+    ],
+)
+def test_what_is_no_number_diverges_in_every_way(expression, start, way):
+    """In Python (-0.2)**(2/3) is complex, and None is no case; a path holds real numbers."""
+    field = bea.VectorField((expression,), (x,))
+    with pytest.raises(bea.Divergence) as caught:
+        bea.run(bea.gradient_descent(), field, (start,), 0.6, 10)
+    assert caught.value.path.dtype == float and 1 <= len(caught.value.path) <= 3
+    with pytest.raises(bea.Divergence) as again:
+        bea.run(bea.gradient_descent(), by_code(field), [(start,), (start,)], 0.6, 10)
+    assert again.value.step == caught.value.step
+
+
+# --- arguments ----------------------------------------------------------------------------------------------
+
+ADAM = bea.adam(0.6, 0.8, 0.05)
+
+
+def refused(error, match, *given, **options):
+    with pytest.raises(error, match=match):
+        bea.run(*given, **options)
+
+
+def test_arguments_of_an_iteration_are_checked_before_its_first_step():
+    for error, wrong, options in [
+        (ValueError, (ADAM, HIMMELBLAU, START, 0), {}),
+        (ValueError, (ADAM, HIMMELBLAU, (1.0,), 0.1), {}),
+        (TypeError, ("adam", HIMMELBLAU, START, 0.1), {}),
+        (ValueError, (ADAM, [HIMMELBLAU, BILINEAR], START, 0.1), {}),
+        (ValueError, (ADAM, [HIMMELBLAU, BILINEAR], START, 0.1), {"batches": [0, 2]}),
+    ]:
+        with pytest.raises(error):
+            bea.walk(*wrong, **options)
+
+
+def test_step_sizes_are_checked():
+    for h in (0, -0.1, float("nan"), float("inf"), [0.1, 0.0]):
+        refused(ValueError, "the step size h = .* must be in", ADAM, HIMMELBLAU, START, h, 2)
+    for h in ("0.1", True, 1j, sp.Symbol("h")):
+        refused(TypeError, "the step size h = .* must be a", ADAM, HIMMELBLAU, START, h, 2)
+    refused(ValueError, "has the shape", ADAM, HIMMELBLAU, START, np.ones((2, 2)), 2)
+    for h in (1, np.float32(1), Fraction(1), sp.Integer(1), sp.Rational(2, 2)):
+        assert bea.run(bea.gradient_descent(), bea.quadratic([1]), (1.0,), h, 1)[1, 0] == 0.0
+
+
+def test_numbers_of_steps_are_checked():
+    for steps in (2.0, True, None, "2"):
+        refused(TypeError, "steps = .* must be a whole number", ADAM, HIMMELBLAU, START, 0.1, steps)
+    refused(ValueError, "steps = -1 must be at least 0", ADAM, HIMMELBLAU, START, 0.1, -1)
+    for every, error, match in [
+        (0, ValueError, "every = 0 must be at least 1"),
+        (7, ValueError, "every = 7 must divide the number of steps, 10"),
+        (2.0, TypeError, "every = 2.0 must be a whole number"),
+    ]:
+        refused(error, match, ADAM, HIMMELBLAU, START, 0.01, 10, every=every)
+
+
+def test_points_optimizers_and_losses_are_checked():
+    for wrong in ((1.0,), (1.0, 2.0, 3.0), 1.0, np.ones((2, 2, 2))):
+        refused(ValueError, "a point of shape", ADAM, HIMMELBLAU, wrong, 0.1, 2)
+    refused(ValueError, "must be finite", ADAM, HIMMELBLAU, (np.nan, 1.0), 0.1, 2)
+    refused(TypeError, "must hold numbers", ADAM, HIMMELBLAU, ("x", "y"), 0.1, 2)
+    for wrong in ("adam", bea.adam, None):
+        refused(TypeError, "an optimizer such as", wrong, HIMMELBLAU, START, 0.1, 2)
+    for wrong in ("E", None, ADAM):
+        refused(TypeError, "a loss .* or a list of them is needed", ADAM, wrong, START, 0.1, 2)
+    given = bea.heavy_ball([0.1, 0.2, 0.3]), HIMMELBLAU, [START, START], 0.1, 2
+    refused(ValueError, "2 points and 3 configurations do not combine", *given)
+
+
+def test_symbols_cannot_run():
+    beta, lam = sp.symbols("beta lambda")
+    given = HIMMELBLAU, START, 0.1, 2
+    refused(ValueError, "holds the symbols beta; give them numbers", bea.heavy_ball(beta), *given)
+    with pytest.raises(ValueError, match="give numbers to the parameters lambda"):
+        bea.run(ADAM, bea.quadratic([lam]), (1.0,), 0.1, 2)
+    for theta0 in (START, [START, START]):
+        with pytest.raises(ValueError, match="abstract function"):
+            bea.run(ADAM, bea.Loss(sp.Function("E")(x, y), (x, y)), theta0, 0.1, 2)
+
+
+def test_mini_batches_are_checked():
+    two = [HIMMELBLAU, bea.Loss(x**2 + y**2, (x, y))]
+    refused(ValueError, "2 mini-batch losses were given without batches", ADAM, two, START, 0.1, 2)
+    for batches in ((0, 1), iter([0, 1])):
+        with pytest.raises(
+            ValueError, match="batches names the mini-batches of 2 steps, but 3 steps"
+        ):
+            bea.run(ADAM, two, START, 0.1, 3, batches=batches)
+    refused(ValueError, "batches must lie in 0..1", ADAM, two, START, 0.1, 2, batches=(0, 2))
+    refused(TypeError, "sequence of whole numbers", ADAM, two, START, 0.1, 2, batches=(0.0, 1.0))
+    for wrong, error in ((2, ValueError), (0.5, TypeError)):
+        with pytest.raises(error, match="an entry of batches"):
+            bea.run(ADAM, two, START, 0.1, 2, batches=iter([0, wrong]))
+        with pytest.raises(error, match="an entry of batches"):
+            list(bea.walk(ADAM, two, START, 0.1, batches=iter([0, wrong])))
+
+
+@pytest.mark.parametrize(
+    "memory, error, match",
+    [
+        ([np.zeros(2)], ValueError, "adam keeps 2 values in its memory, but memory holds 1"),
+        ([np.zeros(2)] * 3, ValueError, "adam keeps 2 values in its memory, but memory holds 3"),
+        ([np.zeros(3)] * 2, ValueError, r"a value of shape \(3,\); allowed is \(2,\)"),
+        ([np.zeros((2, 2))] * 2, ValueError, r"a value of shape \(2, 2\); allowed is \(2,\)"),
+        (
+            [np.zeros(2), (1, np.nan)],
+            ValueError,
+            "the memory is not finite at the start: coordinate 1",
+        ),
+        ([np.zeros(2), ("a", "b")], TypeError, "memory must hold numbers"),
+    ],
+)
+def test_memory_is_checked(memory, error, match):
+    for loss in (HIMMELBLAU, by_code(HIMMELBLAU)):
+        with pytest.raises(error, match=match):
+            bea.run(ADAM, loss, START, 0.1, 2, memory=memory)
+
+
+def test_a_path_too_large_to_be_kept():
+    for loss in (HIMMELBLAU, by_code(HIMMELBLAU)):
+        with pytest.raises(MemoryError, match="needs 16,000 GB; keep fewer of them with every="):
+            bea.run(ADAM, loss, START, 0.1, 10**12)
+
+
+@pytest.mark.parametrize(
+    "text, match",
+    [
+        (
+            lambda theta, gradient, memory: gradient(theta).sum(),
+            r"has the shape \(\); it must have that of theta",
+        ),
+        (lambda theta, gradient, memory: gradient(theta)[:1], r"has the shape \(1,\)"),
+        (lambda theta, gradient, memory: gradient(theta) * 1j, "must be real numbers, not complex"),
+        (lambda theta, gradient, memory: None, r"has the shape \(\)"),
+        (lambda theta, gradient, memory: 1.0, r"has the shape \(\)"),
+    ],
+)
+def test_updates_are_checked(text, match):
+    for loss in (HIMMELBLAU, by_code(HIMMELBLAU)):
+        for theta0 in (START, [START, START]):
+            with pytest.raises(ValueError, match=match):
+                bea.run(bea.optimizer(text)(), loss, theta0, 0.1, 2)
+
+
+def test_memory_asked_a_different_number_of_times():
+    @bea.optimizer
+    def forgetful(theta, gradient, memory):
+        return memory.average(gradient(theta), 0.5) if memory.step < 2 else gradient(theta)
+
+    for loss in (HIMMELBLAU, by_code(HIMMELBLAU)):
+        with pytest.raises(ValueError, match="asked its memory less often"):
+            bea.run(forgetful(), loss, START, 0.001, 5)
+
+
+def test_arrays_of_decays_are_configurations_not_groups():
+    """For one point of two coordinates they would act on each coordinate, silently."""
+
+    @bea.optimizer
+    def groups(theta, gradient, memory):
+        return memory.average(gradient(theta), np.array([0.2, 0.6]))
+
+    for loss in (HIMMELBLAU, by_code(HIMMELBLAU)):
+        with pytest.raises(ValueError, match="an array of decays is a batch of configurations"):
+            bea.run(groups(), loss, START, 0.001, 5)
