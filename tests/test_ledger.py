@@ -15,6 +15,8 @@ CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 ENTRIES = equations.entries()
 OTHER_LABELS = re.compile(r"\\label\{|\\begin\{(?:align|equation|gather|multline)\}")
 MATH_DIRECTIVE = re.compile(r"^```\{math\}(?!\s*\n:label:)", re.M)
+# Equations with fewer than five mutants, and why.
+FEW = {"eq-gd-flow": 4}  # two vectors beside two vectors: each sign, each factor
 x, y = sp.symbols("x y")
 
 
@@ -53,7 +55,7 @@ def test_the_ledger_sees_every_label():
 def test_equation(entry):
     report = ledger.verify(entry)
     assert report.passes, str(report)
-    assert report.tried >= 5, f"{entry.label}: only {report.tried} mutants could be read"
+    assert report.tried >= FEW.get(entry.label, 5), f"only {report.tried} mutants could be read"
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=by_label)
@@ -69,11 +71,12 @@ def test_instances_depend_on_their_seed_alone():
         assert one != other
 
 
-@pytest.mark.parametrize("place", [path for path in equations.__path__])
-def test_equations_of_a_chapter_import_no_other_chapter(place):
-    for path in Path(place).glob("*.py"):
-        imported = re.findall(r"^from bea_book\.equations\.?(\S*) import", path.read_text(), re.M)
-        assert set(imported) <= {"shared"}, f"{path.name} imports {imported}"
+def test_equations_of_a_chapter_import_no_other_chapter():
+    for path in Path(equations.__file__).parent.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"equations\.(ch\d|proof)|equations import (?!shared$)", text, re.M), (
+            f"{path.name} imports the equations of another page; move what both need to shared.py"
+        )
 
 
 # --- what a check says ---------------------------------------------------------------------------
