@@ -143,7 +143,8 @@ def test_the_two_ways_of_drawing_part_at_order_h_for_adam_and_h_squared_for_line
 def test_a_mean_of_signs_stops_at_noise_as_large_as_the_gradient(measured):
     for sigma, expected in ((0.5, 1.0), (0.99, 1.0), (1.01, 0.0), (3.0, 0.0)):
         assert np.sign(1 + sigma * SIGNS).mean() == expected
-        step = bea.adam(0.0, 0.0, 1e-12).update(1 + sigma * SIGNS, (1 + sigma * SIGNS) ** 2)
+        g, memory = 1 + sigma * SIGNS, bea.program.Running(h=0.0)
+        step = bea.adam(0.0, 0.0, 1e-12)(None, lambda _, g=g: g, memory)
         assert step.mean() == pytest.approx(expected, abs=1e-6)
     measured("exact", 4, "sizes of noise")
 

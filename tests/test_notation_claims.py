@@ -107,12 +107,12 @@ def test_inside_and_outside_differ(measured):
 
 def test_kerass_epsilon_is_ours_over_the_root_of_the_gathered_weight(measured):
     """Keras's loop as its source has it: lr sqrt(1 - rho^t)/(1 - beta^t) m/(sqrt(v) + epsilon), with t = n + 1."""
-    m, v = 0.3, 0.2
+    g = 0.7
     for n in (0, 1, 10):
+        before = bea.program.Running(0.1, [(0.3, BETA**n), (0.2, RHO**n)], step=n)
+        m, v = BETA * 0.3 + (1 - BETA) * g, RHO * 0.2 + (1 - RHO) * g**2
         keras = np.sqrt(1 - RHO ** (n + 1)) / (1 - BETA ** (n + 1)) * m / (np.sqrt(v) + EPSILON)
         changing = EPSILON / np.sqrt(1 - RHO ** (n + 1))
-        formula = bea.adam(BETA, RHO, changing, epsilon_inside=False).update(
-            m / (1 - BETA ** (n + 1)), v / (1 - RHO ** (n + 1))
-        )
+        formula = bea.adam(BETA, RHO, changing, epsilon_inside=False)(None, lambda _: g, before)
         assert formula == pytest.approx(keras, rel=1e-12)
     measured("exact", 3, "steps, to 1e-12")
