@@ -1,20 +1,21 @@
-"""What the tests of sweeps measure; a module of its own, so that worker processes load nothing else."""
+"""What the tests of sweeps evaluate; a module of its own, so that worker processes load little."""
 
-import json
 import os
 import signal
+import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 import bea
-import bea_book
+from bea_book import Network, sweep
+
+RATE = 1  # read by `scaled`
 
 
 def measured_run(beta, h, rng):
-    """A run from a random start, on a network: its path of losses, its last gradient's norm, its steps."""
-    network = bea_book.Network((3, 4, 2))
+    """A run of a network from a random start: its losses, its last gradient's norm, its steps."""
+    network = Network((3, 4, 2))
     loss = network.loss(rng.normal(size=(6, 3)), rng.integers(2, size=6))
     path = bea.run(bea.adam(beta, 0.9, 1e-4), loss, network.start(rng), h, 5)
     return {
@@ -24,33 +25,59 @@ def measured_run(beta, h, rng):
     }
 
 
-def log(path, text):
-    with open(path, "a") as file:  # one short write: lines of several processes do not mix
-        file.write(text + "\n")
+def scaled(a, t=1):
+    return RATE * t * a
 
 
-def noted(a, rng, logfile, pause=0.0):
-    """Says that it begins, takes its time, and gives a random number."""
-    log(logfile, str(a))
+def noted(a, rng, log, pause=0.0):
+    """Write down that it begins, wait, and return a random number."""
+    with open(log, "a") as file:  # one short write: lines of several processes do not mix
+        file.write(f"{a}\n")
     time.sleep(pause)
     return a + rng.normal()
 
 
-def deadly(a, rng, logfile, folder):
-    """As `noted`, but the first to come to a = 5 waits until four results are kept, says what is, and kills its process."""
-    flag = Path(logfile + ".killed")
-    if a == 5 and not flag.exists():
-        log(logfile, str(a))
-        flag.touch()
-        while len(kept := [int(p.stem) for p in Path(folder).glob("*.npz")]) < 4:
-            time.sleep(0.01)
-        begun = len(Path(logfile).read_text().split())
-        flag.write_text(json.dumps({"kept": kept, "begun": begun}))
-        time.sleep(0.2)
+def failing(a, rng=None):
+    time.sleep(0.01)
+    if a == 3:
+        raise ArithmeticError("three is too many")
+    return a
+
+
+def deadly(a, flag=""):
+    """Kill its process at a = 5, always, or only if a file is not there yet."""
+    time.sleep(0.05)
+    if a == 5 and not (flag and os.path.exists(flag)):
+        if flag:
+            open(flag, "w").close()
         os.kill(os.getpid(), signal.SIGKILL)
-    return noted(a, rng, logfile, pause=0.05)
+    return a
 
 
 def diverging(h):
-    """Leaves the finite numbers at its second step."""
+    """Leave the finite numbers at the second step."""
     return bea.run(bea.gradient_descent(), bea.quadratic([1]), (1.0,), h, 5)
+
+
+def large(a):
+    return np.full(20_000, a, dtype=float)
+
+
+def main(folder, log, count, pause, limit):
+    """A program that is killed, interrupted, or finds the disk full."""
+    if limit:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        sweep(large, {"a": range(count)}, folder=folder)
+    else:
+        task = __import__("functools").partial(noted, log=log, pause=pause)
+        sweep(task, {"a": range(count)}, repeats=1, folder=folder)
+
+
+if __name__ == "__main__":
+    import sweep_tasks  # so that the function has the name that it has in the tests
+
+    sweep_tasks.main(
+        sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
+    )

@@ -1,7 +1,7 @@
-"""Sweeps: the answer is the same bit for bit whoever computes it, and survives what dies on the way."""
+"""Sweeps: the same bits whoever computes them, errors within seconds, and a store that is never wrong."""
 
-import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +9,8 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
+from contextlib import contextmanager
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,23 +19,37 @@ import pytest
 
 import bea
 import bea_book
-from sweep_tasks import deadly, diverging, measured_run, noted
+import sweep_tasks
+from bea_book._stored import identity
+from sweep_tasks import deadly, diverging, failing, large, measured_run, noted, scaled
 
 xarray = pytest.importorskip("xarray", reason="xarray is not installed (make scale)")
 sweep = partial(bea_book.sweep, progress=False)
 GRID = {"beta": [0.0, 0.5, 0.9], "h": [0.01, 0.02]}
 
 
-def begun(logfile):
-    return Counter(int(line) for line in Path(logfile).read_text().split())
+def begun(log):
+    return Counter(int(line) for line in Path(log).read_text().split())
 
 
 def bits(dataset):
-    """Everything of a Dataset, to the last bit."""
-    return {
-        name: (v.dims, v.dtype, v.shape, v.values.tobytes())
-        for name, v in dataset.variables.items()
-    }
+    """Everything in a Dataset, to the last bit."""
+    return {n: (v.dims, v.dtype, v.shape, v.values.tobytes()) for n, v in dataset.variables.items()}
+
+
+def ran(folder, log="", count=30, pause=0.0, limit=0):
+    """A program that sweeps, in a process of its own."""
+    command = [sys.executable, sweep_tasks.__file__, *map(str, (folder, log, count, pause, limit))]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def ends_at(program, condition, number):
+    """Send a signal as soon as a condition holds; return what the program wrote."""
+    while program.poll() is None and not condition():
+        time.sleep(0.01)
+    program.send_signal(number)
+    return program.communicate(timeout=60)[1]
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +63,24 @@ def pool():
         yield pool
 
 
+@contextmanager
+def cluster(allowed_failures=3):
+    dask = pytest.importorskip("dask", reason="Dask is not installed (make scale)")
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed (make scale)")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    settings = {"distributed.scheduler.allowed-failures": allowed_failures}
+    with dask.config.set(settings), distributed.LocalCluster(**options, silence_logs=50) as local:
+        with distributed.Client(local) as client:
+            yield client
+
+
 @pytest.fixture(scope="module")
 def client():
-    distributed = pytest.importorskip("distributed", reason="Dask is not installed (make scale)")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with cluster() as client:
         yield client
 
 
-# --- what comes out -----------------------------------------------------------------------------
+# --- results ------------------------------------------------------------------------------------
 
 
 def test_results_are_labelled(serial):
@@ -73,19 +93,21 @@ def test_results_are_labelled(serial):
     np.testing.assert_array_equal(serial.loss.sel(beta=0.9, h=0.01, repeat=2), alone["loss"][1])
 
 
-def test_numbers_arrays_words_and_no_repeats():
+def test_kinds_of_arguments_and_results():
     def shape(kind, size):
         return np.full((2, 2), size) if kind == "square" else np.eye(2) * size
 
     found = sweep(shape, {"kind": ["square", "diagonal"], "size": range(1, 4)})
     assert found.result.dims == ("kind", "size", "result_0", "result_1")
+    assert found.result.dtype == float  # whole numbers at some points, at others not
     assert found.result.sel(kind="diagonal", size=3).values.tolist() == [[3, 0], [0, 3]]
     assert sweep(lambda: 4, {}).result.item() == 4
     assert sweep(lambda flag: flag, {"flag": [True, False]}).result.values.tolist() == [True, False]
-    assert sweep(lambda rng: rng.normal(), {}, repeats=2).result.shape == (2,)
+    named = sweep(lambda a: (("x", "y"), np.eye(2)), {"a": np.array([1.0])}).result
+    assert named.dims == ("a", "x", "y")
 
 
-def test_repeats_are_the_same_at_all_settings_and_differ_from_each_other():
+def test_repeats_share_their_random_numbers():
     found = sweep(lambda a, rng: rng.normal(), {"a": [1, 2]}, repeats=50).result
     assert (found.sel(a=1) == found.sel(a=2)).all() and len(np.unique(found)) == 50
     other = sweep(lambda a, rng: rng.normal(), {"a": [1]}, repeats=50, seed=1).result
@@ -93,10 +115,9 @@ def test_repeats_are_the_same_at_all_settings_and_differ_from_each_other():
 
 
 @pytest.mark.parametrize("form", ["netcdf", "zarr"])
-def test_a_dataset_is_saved_and_read_again(serial, form, tmp_path):
-    pytest.importorskip(
-        "netCDF4" if form == "netcdf" else "zarr", reason="not installed (make scale)"
-    )
+def test_dataset_round_trip(serial, form, tmp_path):
+    package = "netCDF4" if form == "netcdf" else "zarr"
+    pytest.importorskip(package, reason=f"{package} is not installed (make scale)")
     if form == "netcdf":
         serial.to_netcdf(tmp_path / "found.nc", engine="netcdf4")
         again = xarray.load_dataset(tmp_path / "found.nc", engine="netcdf4")
@@ -106,7 +127,7 @@ def test_a_dataset_is_saved_and_read_again(serial, form, tmp_path):
     xarray.testing.assert_identical(again, serial)
 
 
-# --- whoever computes it --------------------------------------------------------------------------
+# --- executors ----------------------------------------------------------------------------------
 
 
 def test_processes_give_the_same_bits(serial, pool):
@@ -118,255 +139,384 @@ def test_threads_give_the_same_bits(serial):
         assert bits(sweep(measured_run, GRID, repeats=3, seed=7, executor=pool)) == bits(serial)
 
 
-def test_a_cluster_gives_the_same_bits(serial, client):
+def test_cluster_gives_the_same_bits(serial, client):
     executor = client.get_executor()
     assert bits(sweep(measured_run, GRID, repeats=3, seed=7, executor=executor)) == bits(serial)
 
 
-def test_another_seed_gives_other_bits(serial):
-    assert bits(sweep(measured_run, GRID, repeats=3, seed=8)) != bits(serial)
+def test_more_calls_than_are_in_flight(monkeypatch):
+    monkeypatch.setattr(sys.modules["bea_book.sweep"], "IN_FLIGHT", 3)
+    with ThreadPoolExecutor(2) as pool:
+        found = sweep(scaled, {"a": range(50)}, executor=pool).result
+    assert found.values.tolist() == list(range(50))
 
 
-def test_a_progress_bar_counts_the_settings(capsys):
-    bea_book.sweep(lambda a: a, {"a": [1, 2, 3]})
+def test_progress_bar(capsys):
+    bea_book.sweep(lambda a: a, {"a": [1, 2, 3]}, progress=True)
     assert "3/3" in capsys.readouterr().err
+    bea_book.sweep(lambda a: a, {"a": [1, 2, 3]})  # not on a terminal
+    assert capsys.readouterr().err == ""
 
 
-# --- what dies on the way ---------------------------------------------------------------------------
+def test_lambda_is_refused_before_the_first_call(pool, tmp_path):
+    with pytest.raises(TypeError, match="cannot be sent to another process; define it with def"):
+        sweep(lambda a: a, {"a": [1]}, executor=pool)
 
 
-def test_a_killed_worker_of_a_cluster_costs_nothing_but_what_it_had_in_hand(client, tmp_path):
-    logfile, folder = str(tmp_path / "log"), str(tmp_path / "kept")
-    task = partial(deadly, logfile=logfile, folder=folder)
-    before = set(client.scheduler_info()["workers"])
-    found = sweep(task, {"a": range(12)}, repeats=2, executor=client.get_executor(), folder=folder)
-    at_the_kill, count = json.loads(Path(logfile + ".killed").read_text()), begun(logfile)
-    kept = set(at_the_kill["kept"])
-    assert set(client.scheduler_info()["workers"]) != before
-    assert set(count) == set(range(12)) and count[5] >= 3
-    assert all(count[a] == 2 for a in range(12) if {2 * a, 2 * a + 1} <= kept)
-    # begun again is the one that the worker had in hand, and at most what was not kept yet
-    assert 25 <= sum(count.values()) <= 24 + at_the_kill["begun"] - len(kept)
-    calm = sweep(partial(noted, logfile=str(tmp_path / "other")), {"a": range(12)}, repeats=2)
-    assert bits(found) == bits(calm)
+# --- errors -------------------------------------------------------------------------------------
 
 
-def test_a_killed_process_of_a_pool_leaves_what_is_finished(tmp_path):
-    logfile, folder = str(tmp_path / "log"), str(tmp_path / "kept")
-    ask = partial(
-        sweep,
-        partial(deadly, logfile=logfile, folder=folder),
-        {"a": range(9)},
-        repeats=1,
-        folder=folder,
-    )
+def notes(error):
+    return error.value.__notes__
+
+
+def test_error_says_where(pool):
+    where = "In this sweep, it happened at a = 3, repeat = 0."
+    with ThreadPoolExecutor(2) as threads:
+        for executor in (None, threads, pool):
+            with pytest.raises(ArithmeticError, match="three is too many") as caught:
+                sweep(failing, {"a": range(6)}, repeats=2, executor=executor)
+            assert where.replace("0", "") in notes(caught)[0].replace("1", "").replace("0", "")
+
+
+def test_notes_do_not_accumulate():
+    error = ArithmeticError("always the same object")
+
+    def raises(a):
+        raise error
+
+    for a in (1, 2, 3):
+        with pytest.raises(ArithmeticError):
+            sweep(raises, {"a": [a]})
+    assert error.__notes__ == ["In this sweep, it happened at a = 3."]
+
+
+def test_error_on_a_cluster_comes_back(client):
+    for _ in range(15):
+        start = time.monotonic()
+        with pytest.raises(ArithmeticError, match="three") as caught:
+            sweep(failing, {"a": range(40)}, executor=client.get_executor())
+        assert notes(caught) == ["In this sweep, it happened at a = 3."]
+        assert time.monotonic() - start < 60
+
+
+def test_killed_worker_comes_back():
+    with cluster(allowed_failures=0) as client:
+        for _ in range(5):
+            with pytest.raises(Exception, match="worker") as caught:
+                sweep(deadly, {"a": range(12)}, executor=client.get_executor())
+            assert type(caught.value).__name__ == "KilledWorker"
+            assert notes(caught)[0].startswith("In this sweep, it happened at a = ")
+            assert notes(caught)[0].endswith(" or elsewhere on the same worker.")
+
+
+def test_cluster_replaces_a_killed_worker(client, tmp_path):
+    task = partial(deadly, flag=str(tmp_path / "flag"))
+    found = sweep(task, {"a": range(12)}, executor=client.get_executor(), folder=tmp_path / "kept")
+    assert found.result.values.tolist() == list(range(12)) and (tmp_path / "flag").exists()
+
+
+def test_broken_pool_names_all_that_were_running(tmp_path):
+    ask = partial(sweep, partial(deadly, flag=str(tmp_path / "flag")), {"a": range(12)})
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         with pytest.raises(BrokenProcessPool) as caught:
-            ask(executor=pool)
-    assert "This was at a = " in caught.value.__notes__[0]
-    kept, lost = [int(p.stem) for p in Path(folder).glob("*.npz")], begun(logfile)
-    assert len(kept) >= 4
-    found, count = ask(), begun(logfile)
-    assert all(count[a] == 1 for a in kept) and sum(count.values()) == 9 + sum(lost.values()) - len(
-        kept
-    )
-    assert bits(found) == bits(
-        sweep(partial(noted, logfile=str(tmp_path / "other")), {"a": range(9)}, repeats=1)
-    )
+            ask(executor=pool, folder=tmp_path / "kept")
+        with pytest.raises(BrokenProcessPool):  # the pool stays broken
+            ask(executor=pool, folder=tmp_path / "kept")
+    [note] = notes(caught)
+    assert "at a = 5" in note and note.count("at a = ") <= 5
+    assert ask(folder=tmp_path / "kept").result.values.tolist() == list(range(12))
 
 
-def test_a_sweep_that_is_killed_again_and_again_computes_nothing_twice(tmp_path):
-    """SIGKILL to the whole program whenever three more settings are finished: only what was under way then is begun again."""
-    logfile, folder = str(tmp_path / "log"), tmp_path / "kept"
-    script = (
-        "import sys; from functools import partial; import bea_book; from sweep_tasks import noted\n"
-        "task = partial(noted, logfile=sys.argv[1], pause=0.05)\n"
-        "bea_book.sweep(task, {'a': range(8)}, repeats=1, folder=sys.argv[2], progress=False)"
-    )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-    for kills in (1, 2):
-        command = [sys.executable, "-c", script, logfile, str(folder)]
-        program = subprocess.Popen(command, env=environment)
-        while program.poll() is None and len(list(folder.glob("*.npz"))) < 3 * kills:
-            time.sleep(0.002)
-        program.kill()
-        assert program.wait() == -signal.SIGKILL
-    kept = {int(p.stem) for p in folder.glob("*.npz")}
-    assert 6 <= len(kept) < 8
-    found = sweep(
-        partial(noted, logfile=logfile, pause=0.05), {"a": range(8)}, repeats=1, folder=folder
-    )
-    count = begun(logfile)
-    assert set(count) == set(range(8)) and sum(count.values()) <= 8 + 2
-    assert bits(found) == bits(
-        sweep(partial(noted, logfile=str(tmp_path / "other")), {"a": range(8)}, repeats=1)
-    )
-    again = begun(logfile)
-    assert bits(
-        sweep(
-            partial(noted, logfile=logfile, pause=0.05), {"a": range(8)}, repeats=1, folder=folder
-        )
-    ) == bits(found)
-    assert begun(logfile) == again
+def test_results_before_an_error_are_kept(tmp_path):
+    with pytest.raises(ArithmeticError):
+        sweep(failing, {"a": range(6)}, folder=tmp_path)
+    [path] = tmp_path.iterdir()
+    with np.load(path) as file:
+        assert file["arr_1"].tolist() == [0, 1, 2]
 
 
-def test_a_result_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    """Dead between writing and naming: what stands there under its own name is whole, and the rest is done again."""
-    replace = os.replace
-
-    def dying(source, target):
-        if target.name == "0000001.npz":
-            raise KeyboardInterrupt
-        replace(source, target)
-
-    task = partial(noted, logfile=str(tmp_path / "log"))
-    monkeypatch.setattr(os, "replace", dying)
-    with pytest.raises(KeyboardInterrupt):
-        sweep(task, {"a": range(3)}, repeats=1, folder=tmp_path / "kept")
-    monkeypatch.undo()
-    left = sorted(p.name for p in (tmp_path / "kept").iterdir())
-    assert (
-        left[0] == "0000000.npz"
-        and left[1].startswith("0000001.npz.")
-        and left[2] == "question.json"
-    )
-    sweep(task, {"a": range(3)}, repeats=1, folder=tmp_path / "kept")
-    assert begun(tmp_path / "log") == {0: 1, 1: 2, 2: 1}
-
-
-def test_an_error_says_where_and_keeps_the_rest(tmp_path):
-    def fails(a):
-        if a == 3:
-            raise bea.Divergence("far away", 4, np.zeros((4, 1)))
-        return a
-
-    with pytest.raises(bea.Divergence, match="far away") as caught:
-        sweep(fails, {"a": range(5)}, folder=tmp_path / "kept")
-    assert caught.value.__notes__ == ["This was at a = 3."]
-    with ThreadPoolExecutor(1) as pool, pytest.raises(bea.Divergence):
-        sweep(fails, {"a": range(5)}, folder=tmp_path / "kept", executor=pool)
-    assert len(list((tmp_path / "kept").glob("*.npz"))) >= 3
-
-
-def test_a_divergence_comes_through_another_process(pool):
-    with pytest.raises(bea.Divergence, match="diverged at step") as caught:
+def test_divergence_comes_through_another_process(pool):
+    with pytest.raises(bea.Divergence) as caught:
         sweep(diverging, {"h": [1e200]}, executor=pool)
     assert caught.value.step == 2 and caught.value.path.shape == (2, 1)
 
 
-# --- the same question, or another ------------------------------------------------------------------
+# --- interruptions ------------------------------------------------------------------------------
 
 
-def asked(factor=1, name="a", values=(1, 2), **options):
-    def task(rng=None, **given):
+def test_resume_after_kills(tmp_path):
+    """A killed program loses what it was computing, and no more than a second of finished work."""
+    log, folder = tmp_path / "log", tmp_path / "kept"
+    for kills in (1, 2):
+        program = ran(folder, log, count=30, pause=0.15)
+        ends_at(program, lambda n=kills: len(list(folder.glob("*.npz"))) >= n, signal.SIGKILL)
+        assert program.returncode == -signal.SIGKILL
+    assert len(list(folder.glob("*.npz"))) >= 2
+    task = partial(noted, log=str(log), pause=0.15)
+    found = sweep(task, {"a": range(30)}, repeats=1, folder=folder)
+    calm = sweep(partial(noted, log=str(tmp_path / "other")), {"a": range(30)}, repeats=1)
+    assert bits(found) == bits(calm)
+    count = begun(log)
+    assert set(count) == set(range(30)) and sum(count.values()) <= 30 + 2 * 9
+
+
+def test_interrupt_leaves_a_store_that_resumes(tmp_path):
+    log, folder = tmp_path / "log", tmp_path / "kept"
+    program = ran(folder, log, pause=0.05)
+    text = ends_at(program, lambda: log.exists() and sum(begun(log).values()) > 3, signal.SIGINT)
+    assert "KeyboardInterrupt" in text and program.returncode != 0
+    first = begun(log)
+    sweep(partial(noted, log=str(log), pause=0.05), {"a": range(30)}, repeats=1, folder=folder)
+    count = begun(log)
+    assert set(count) == set(range(30)) and sum(count.values()) <= 31 and len(first) < 30
+
+
+def test_full_disk(tmp_path):
+    pytest.importorskip("resource", reason="limits of file sizes are Unix's")
+    program = ran(tmp_path, count=20, limit=1_000_000)  # the results take three times as much
+    assert "OSError" in program.communicate(timeout=60)[1] and program.returncode != 0
+    assert list(tmp_path.iterdir()) == []
+    found = sweep(large, {"a": range(20)}, folder=tmp_path)
+    assert found.result.shape == (20, 20_000)
+
+
+def test_leftovers_are_removed(tmp_path):
+    left = tmp_path / f"0000000-{'0' * 16}.npz.{'f' * 32}.part"
+    left.write_bytes(b"half")
+    mine = tmp_path / "film.part"
+    mine.touch()
+    sweep(scaled, {"a": [1]}, folder=tmp_path)
+    assert not left.exists() and mine.exists()
+
+
+def test_two_programs_with_one_folder(tmp_path):
+    logs = [tmp_path / "log0", tmp_path / "log1"]
+    programs = [ran(tmp_path / "kept", logs[0], count=20, pause=0.02) for _ in range(2)]
+    assert [(p.communicate(timeout=60), p.returncode)[1] for p in programs] == [0, 0]
+    task = partial(noted, log=str(logs[0]), pause=0.02)
+    before = sum(begun(logs[0]).values())
+    found = sweep(task, {"a": range(20)}, repeats=1, folder=tmp_path / "kept")
+    assert sum(begun(logs[0]).values()) == before <= 40
+    calm = sweep(partial(noted, log=str(logs[1])), {"a": range(20)}, repeats=1)
+    assert bits(found) == bits(calm)
+
+
+def test_cleaned_up_file_is_written_again(tmp_path, monkeypatch):
+    """Another program starts, and removes the unfinished file as a leftover."""
+    replace, removed = Path.replace, []
+
+    def after_removal(path, target):
+        if not removed:
+            removed.append(path)
+            path.unlink()
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", after_removal)
+    sweep(scaled, {"a": [1, 2]}, folder=tmp_path)
+    assert removed and len(list(tmp_path.glob("*.npz"))) == 1
+
+
+def test_few_files_and_little_overhead(tmp_path):
+    start = time.process_time()
+    sweep(scaled, {"a": range(5000)}, folder=tmp_path)
+    assert time.process_time() - start < 5
+    assert len(list(tmp_path.iterdir())) < 20
+    assert sweep(scaled, {"a": range(5000)}, folder=tmp_path).result.values.tolist() == list(
+        range(5000)
+    )
+
+
+# --- the same question, or another --------------------------------------------------------------
+
+
+def asked(factor=1, name="a", values=(1, 2), bound=None, **options):
+    def task(rng=None, bound=None, **given):
         return factor * given[name]
 
-    return sweep(task, {name: values}, **options)
+    return sweep(partial(task, bound=bound), {name: values}, **options)
 
 
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"factor": 2}, "code"),
-        ({"name": "b"}, "grid"),
+        ({"factor": 2}, "definition"),
+        ({"factor": 1.0}, "definition"),
+        ({"factor": True}, "definition"),
+        ({"bound": 1}, "definition"),
+        ({"bound": np.zeros(3)}, "definition"),
+        ({"name": "b"}, "definition and grid"),
         ({"values": (1, 3)}, "grid"),
         ({"values": (2, 1)}, "grid"),
+        ({"values": (1.0, 2.0)}, "grid"),
         ({"values": (1,)}, "grid"),
-        ({"repeats": 1}, "repeats"),
+        ({"repeats": 1}, "grid"),
         ({"seed": 1}, "seed"),
+        ({"version": "other"}, "definition and version"),
     ],
 )
-def test_answers_to_another_question_are_refused(tmp_path, change, word):
-    first = asked(folder=tmp_path / "kept")
-    names = sorted(p.name for p in (tmp_path / "kept").iterdir())
-    with pytest.raises(ValueError, match=f"another question, with another.* {word}"):
-        asked(**change, folder=tmp_path / "kept")
-    assert sorted(p.name for p in (tmp_path / "kept").iterdir()) == names
-    assert bits(asked(folder=tmp_path / "kept")) == bits(first)
+def test_other_questions_are_refused(tmp_path, change, word):
+    first = asked(folder=tmp_path)
+    names = sorted(p.name for p in tmp_path.iterdir())
+    with pytest.raises(ValueError, match=f"another question, with another {word};"):
+        asked(**change, folder=tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    assert bits(asked(folder=tmp_path)) == bits(first)
 
 
-def test_functions_are_told_apart_by_code_and_bound_values_not_by_comments():
-    from bea_book.sweep import _Question
+def test_changed_global_is_noticed(tmp_path, monkeypatch):
+    assert sweep(scaled, {"a": [1]}, folder=tmp_path).result.item() == 1
+    monkeypatch.setattr(sweep_tasks, "RATE", 2)
+    with pytest.raises(ValueError, match="another definition"):
+        sweep(scaled, {"a": [1]}, folder=tmp_path)
 
-    def digest(source, **bound):
-        names = {}
-        exec(source, names)
-        return _Question(partial(names["f"], **bound), {}, None, 0).described()["code"]
 
-    plain = "def f(x=1):\n    return x + 2"
-    assert digest(plain) == digest(
-        "# a comment\n\n" + plain.replace("\n    ", "\n    # another\n    ")
+class Scale:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, a):
+        return self.factor * a
+
+    def method(self, a):
+        return self.factor * a
+
+
+STATE = Scale(2)
+
+
+def reads_state(a):
+    return [STATE.factor for _ in range(1)][0] * a  # inside another code object in Python 3.11
+
+
+def frame():
+    return pytest.importorskip("pandas").DataFrame({"x": [1]})
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        lambda: Scale(2),
+        lambda: Scale(2).method,
+        lambda: partial(scaled, t=Scale(2)),
+        lambda: partial(scaled, t=[1, {"x": Scale(2)}]),
+        lambda: partial(scaled, t=frame()),
+        lambda: partial(scaled, t=np.array([Scale(2)])),
+        lambda: partial(scaled, t=np.ma.array([1, 2], mask=[0, 1])),
+        lambda: partial(scaled, t=bea.quadratic([1])),
+        lambda: partial(scaled, t={1, 2}),
+        lambda: reads_state,
+        lambda: cache(scaled),
+        lambda: eval("lambda a: a"),
+    ],
+)
+def test_what_cannot_be_recognized_is_refused(tmp_path, task):
+    with pytest.raises(TypeError, match="use plain values .* or give version="):
+        sweep(task(), {"a": [1]}, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_version_stands_for_everything(tmp_path):
+    ask = partial(sweep, grid={"a": [1]}, folder=tmp_path)
+    assert ask(Scale(2), version=1).result.item() == 2
+    assert ask(Scale(3), version=1).result.item() == 2  # as promised: not looked at
+    with pytest.raises(ValueError, match="another version"):
+        ask(Scale(3), version=2)
+    with pytest.raises(ValueError, match="another version"):
+        ask(Scale(3), version="1")
+
+
+def test_identity_is_that_of_values():
+    made = [partial(scaled, t=v) for v in (1, 1.0, True, "1", None, [1], 1 + 2**60, np.int64(1),
+                                           np.zeros(2), np.zeros((1, 2)), np.zeros(2, "f4"),
+                                           {"x": 1}, {"x": 2}, float("nan"))]  # fmt: skip
+    assert len({identity(task) for task in made}) == len(made)
+    assert [identity(task) for task in made] == [identity(task) for task in made]
+    inner = partial(scaled, t=Path("x"))
+    assert identity(partial(scaled, t=inner)) == identity(
+        partial(scaled, t=partial(scaled, t=Path("x")))
     )
-    assert digest(plain) != digest(plain.replace("+ 2", "+ 3"))
-    assert digest(plain) != digest(plain.replace("+ 2", "- 2"))
-    assert digest(plain) != digest(plain.replace("x=1", "x=2"))
-    assert digest(plain) != digest(plain, x=np.zeros(2)) != digest(plain, x=np.array([0.0, 1.0]))
-    assert digest(plain, x=object()) == digest(plain, x=object())
-    # what a loss has computed and kept for later is no part of the question
-    loss = bea.quadratic([1, 2])
-    fresh = digest(plain, x=loss)
-    loss.gradient([1.0, 1.0])
-    assert digest(plain, x=loss) == fresh != digest(plain, x=bea.quadratic([1, 3]))
 
 
-def test_a_folder_of_other_things_is_left_alone(tmp_path):
+# --- damage -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A sweep, its file, and a file of another sweep."""
+    ask = partial(sweep, scaled, {"a": [1, 2, 3, 4, 5, 3.5]}, folder=tmp_path / "kept")
+    second = tmp_path / "second"
+    asked(folder=second)
+    ask()
+    [path] = (tmp_path / "kept").glob("*.npz")
+    return ask, path, next(second.glob("*.npz"))
+
+
+def test_damage_is_refused(store):
+    ask, path, other = store
+    content = path.read_bytes()
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 1
+    for damaged in (b"", b"nothing", content[:-30], content + b"0", bytes(flipped)):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=f"{path.name} is damaged; remove it"):
+            ask()
+    path.write_bytes(other.read_bytes())  # swapped
+    with pytest.raises(ValueError, match="is damaged"):
+        ask()
+    path.unlink()
+    assert ask().result.values.tolist() == [1, 2, 3, 4, 5, 3.5]
+
+
+def test_file_of_another_sweep_is_refused(store):
+    ask, path, other = store
+    shutil.copy(other, path.parent)
+    with pytest.raises(ValueError, match="another question"):
+        ask()
+
+
+def test_file_twice_is_harmless(store):
+    ask, path, _ = store
+    shutil.copy(path, path.parent / f"9{path.name}")
+    assert ask().result.values.tolist() == [1, 2, 3, 4, 5, 3.5]
+
+
+def test_other_files_in_the_folder_are_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    for folder in (tmp_path, tmp_path / "notes.txt"):
-        with pytest.raises(ValueError, match="not empty|is a file"):
-            sweep(lambda: 1, {}, folder=folder)
-    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
-    (tmp_path / "question.json").write_text("{")
-    with pytest.raises(ValueError, match="not what a sweep wrote"):
-        sweep(lambda: 1, {}, folder=tmp_path)
-    (tmp_path / "question.json").write_text(json.dumps([1]))
-    with pytest.raises(ValueError, match="not what a sweep wrote"):
-        sweep(lambda: 1, {}, folder=tmp_path)
+    sweep(scaled, {"a": [1]}, folder=tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    with pytest.raises(FileExistsError):
+        sweep(scaled, {"a": [1]}, folder=tmp_path / "notes.txt")
 
 
-def test_a_damaged_file_is_named(tmp_path):
-    asked(folder=tmp_path / "kept")
-    path = tmp_path / "kept" / "0000001.npz"
-    whole = path.read_bytes()
-    for content in (b"", b"no such file", whole[:-30], np.zeros(3).tobytes()):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match="0000001.npz is damaged"):
-            asked(folder=tmp_path / "kept")
-
-
-# --- what is refused ------------------------------------------------------------------------------------
+# --- arguments ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("grid", "options", "error", "word"),
     [
         ([1, 2], {}, TypeError, "mapping"),
-        ({"a": 3}, {}, TypeError, "sequence"),
-        ({"a": "words"}, {}, TypeError, "sequence"),
-        ({"a": [1, "x"]}, {}, TypeError, "sequence"),
-        ({"a": [[1], [2]]}, {}, TypeError, "sequence"),
-        ({"a": [[1], [2, 3]]}, {}, TypeError, "sequence"),
-        ({"a": [True, 2]}, {}, TypeError, "sequence"),
-        ({"a": [None]}, {}, TypeError, "sequence"),
-        ({"a": [1j]}, {}, TypeError, "sequence"),
-        ({"a": [10**400]}, {}, TypeError, "sequence"),
-        ({"a": {1: 2}}, {}, TypeError, "sequence"),
-        ({"a": []}, {}, ValueError, "no values"),
-        ({"a": [1, 1]}, {}, ValueError, "differ"),
-        ({"a": [np.nan]}, {}, ValueError, "differ"),
-        ({1: [1]}, {}, TypeError, "name"),
-        ({"a b": [1]}, {}, TypeError, "name"),
-        ({"rng": [1]}, {}, ValueError, "own"),
-        ({"repeat": [1]}, {}, ValueError, "own"),
-        ({"b": [1]}, {}, TypeError, "cannot be called with b"),
-        ({"a": [1]}, {"repeats": 2}, TypeError, "cannot be called with a, rng"),
+        ({"a": 3}, {}, TypeError, "iterable"),
+        ({"a": "words"}, {}, ValueError, "sequence"),
+        ({"a": [1, "x"]}, {}, ValueError, "sequence"),
+        ({"a": [[1], [2]]}, {}, ValueError, "sequence"),
+        ({"a": [None]}, {}, ValueError, "sequence"),
+        ({"a": [1j]}, {}, ValueError, "sequence"),
+        ({"a": [10**400]}, {}, ValueError, "sequence"),
+        ({"a": {1: 2}}, {}, ValueError, "sequence"),
+        ({"a": []}, {}, ValueError, "sequence"),
+        ({"a": [1, 1]}, {}, ValueError, "different"),
+        ({"a": [np.nan]}, {}, ValueError, "different"),
+        ({"rng": [1]}, {}, ValueError, "itself"),
+        ({"repeat": [1]}, {}, ValueError, "itself"),
+        ({"b": [1]}, {}, TypeError, "unexpected keyword argument 'b'"),
+        ({"a": [1]}, {"repeats": 2}, TypeError, "unexpected keyword argument 'rng'"),
         ({"a": [1]}, {"repeats": 0}, ValueError, "repeats"),
         ({"a": [1]}, {"repeats": 1.5}, TypeError, "repeats"),
-        ({"a": [1]}, {"repeats": True}, TypeError, "repeats"),
         ({"a": [1]}, {"seed": -1}, ValueError, "seed"),
         ({"a": [1]}, {"seed": None}, TypeError, "seed"),
         ({"a": [1]}, {"executor": 2}, TypeError, "Executor"),
-        ({"a": [1]}, {"folder": 2}, TypeError, "path"),
-        ({"a": [1]}, {"progress": 2}, TypeError, "progress"),
+        ({"a": [1]}, {"folder": 2}, TypeError, "int"),
     ],
 )
 def test_questions_are_checked(grid, options, error, word):
@@ -377,25 +527,26 @@ def test_questions_are_checked(grid, options, error, word):
 @pytest.mark.parametrize(
     ("function", "error", "word"),
     [
-        (lambda a: None, TypeError, "real number"),
-        (lambda a: "x", TypeError, "real number"),
-        (lambda a: 1j, TypeError, "real number"),
-        (lambda a: {1: 2}, TypeError, "name"),
-        (lambda a: ("step", 1.0), ValueError, "axes"),
-        (lambda a: (("x", "x"), np.eye(2)), ValueError, "axes"),
-        (lambda a: np.zeros(a), ValueError, "same at all settings"),
-        (lambda a: {f"r{a}": 1}, ValueError, "same at all settings"),
-        (lambda a: {"a": 1}, ValueError, "'a', which the grid has"),
-        (lambda a: ("a", [1, 2]), ValueError, "'a', which the grid has"),
+        (lambda a: None, TypeError, "must be real"),
+        (lambda a: "x", TypeError, "must be real"),
+        (lambda a: 1j, TypeError, "must be real"),
+        (lambda a: ("step", 1.0), TypeError, "axis"),
+        (lambda a: (("x", "x"), np.eye(2)), TypeError, "axis"),
+        (lambda a: np.zeros(a), ValueError, "must be the same everywhere"),
+        (lambda a: {f"r{a}": 1}, ValueError, "must be the same everywhere"),
+        (lambda a: {"a": 1}, ValueError, "not those of the grid"),
+        (lambda a: ("a", [1, 2]), ValueError, "not those of the grid"),
     ],
 )
 def test_results_are_checked(function, error, word):
     with pytest.raises(error, match=word):
         sweep(function, {"a": [1, 2]})
+    with ThreadPoolExecutor(1) as pool, pytest.raises(error, match=word):
+        sweep(function, {"a": [1, 2]}, executor=pool)
 
 
-def test_a_sweep_needs_a_function():
-    with pytest.raises(TypeError, match="a function is needed"):
+def test_function_is_needed():
+    with pytest.raises(TypeError, match="not a function"):
         sweep(3, {})
 
 
@@ -405,7 +556,8 @@ def test_without_xarray_it_says_what_to_install(monkeypatch):
         sweep(abs, {})
 
 
-def test_importing_the_library_brings_none_of_it():
-    code = "import sys, bea; print(sorted({'xarray', 'dask', 'distributed', 'pandas', 'zarr'} & set(sys.modules)))"
+def test_import_is_light():
+    names = "{'xarray', 'dask', 'distributed', 'pandas', 'zarr'}"
+    code = f"import sys, bea_book; print(sorted({names} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"

@@ -197,7 +197,8 @@ class _Sweep:
         """Add one note to the error, which says where it happened."""
         points = (", ".join(f"{k} = {v!r}" for k, v in self.points[i].items()) for i in indices)
         others = [n for n in getattr(error, "__notes__", []) if not n.startswith(NOTE)]
-        error.__notes__ = [*others, NOTE + "; or at ".join(points) + "."]
+        unsure = " or elsewhere on the same worker" * (type(error).__name__ == "KilledWorker")
+        error.__notes__ = [*others, NOTE + "; or at ".join(points) + unsure + "."]
 
     def flush(self, period: float = 0.0) -> None:
         """Put the results of at least the last ``period`` seconds into one file."""
@@ -219,7 +220,7 @@ class _Sweep:
         found, sizes = {}, [len(values) for values in self.axes.values()]
         for k, (name, (dims, shape)) in enumerate(self.layout.items()):
             values = np.concatenate([arrays[k] for _, arrays in self.pieces])[places]
-            found[name] = (*self.axes, *dims), values.reshape(*sizes, *shape)
+            found[name] = (*self.axes, *dims), values.reshape((*sizes, *shape))
         return found
 
 
