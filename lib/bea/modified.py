@@ -236,7 +236,8 @@ class KeptEquation:
 
     def state(self, theta: np.ndarray, states: Sequence[tuple[Any, Any]], h: float) -> np.ndarray:
         """Return the state z from a point and what a run's memory holds there, as (value, weight) pairs."""
-        layout = self._terms(numeric(self.optimizer), self.losses[0], theta, states, h, 0.0, 1)[1]
+        empty = [(np.zeros(np.shape(m)), np.zeros(())) for m, _ in states]
+        layout = self._terms(numeric(self.optimizer), self.losses[0], theta, empty, h, 0.0, 1)[1]
         parts = [np.asarray(states[i][part], dtype=float) for i, part in layout]
         for i, part in layout:
             if part == 1 and np.any(np.asarray(states[i][part]) == 1):
@@ -298,15 +299,32 @@ class _Kept(Along):
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
         self.averages += 1
+        if self.choice is not None and self.averages > len(self.choice):
+            raise ValueError(
+                f'memory = ... names {len(self.choice)} averages, but the program has more; give "forgotten" or '
+                '"kept" for each'
+            )
         if self.choice is not None and not self.choice[self.averages - 1]:
             self.changes.append((None, None))
             return super().average(x, decay, corrected)
         m, p = self.slots[len(self.changes)]
-        rate = self._rate(decay)
+        rate, h = self._rate(decay), self._linear(1, 0)
         change, fading = rate * (self.series(x) - m), -rate * p
         self.changes.append((change, fading if corrected else None))
-        m = m + self.h * change
-        return m / (1 - p - self.h * fading) if corrected else m
+        m = m + h * change
+        return m / (1 - p - h * fading) if corrected else m
+
+    @property
+    def h(self) -> Any:
+        """The step size: a number, of which the decays may be any function."""
+        return super().h if self.size is None else self.size
+
+    @property
+    def step(self) -> Any:  # type: ignore[override]
+        """Refuse: along a curve that keeps its memory only the time is smooth."""
+        raise ValueError(
+            "with the memory kept a program has no number of steps; use memory.time and memory.h"
+        )
 
     def previous(self, x: Any, start: Any = 0.0) -> Series:
         self.changes.append((None, None))
@@ -317,19 +335,15 @@ class _Kept(Along):
         if self.size is None:
             kappa: Any = sp.Symbol(f"kappa_{self.averages}", positive=True)
         else:
-            number = decay.at(0, self.size) if isinstance(decay, Series) else decay
+            number = decay.leading if isinstance(decay, Series) else decay
             if not np.all(np.asarray(number) > 0):
                 raise ValueError(
                     'an average with decay 0 has no memory to keep; choose "forgotten" for it'
                 )
-            kappa = -np.log(number) / self.size
+            kappa = -np.log(decay) / self.size
         one = sp.Integer(1) if self.size is None else 1.0
-        return Series.from_polynomials(
-            [
-                [np.asarray(-((-kappa) ** (k + 1)) * (one / factorial(k + 1)))]
-                for k in range(self.like.terms)
-            ]
-        )
+        terms = [-((-kappa) ** (k + 1)) * (one / factorial(k + 1)) for k in range(self.like.terms)]
+        return self.series(sum(self._linear(k, 0) * term for k, term in enumerate(terms)))
 
 
 def modified_equation(
@@ -375,17 +389,17 @@ def modified_equation(
     """
     check_optimizer(optimizer)
     order, losses = whole("order, the number of terms,", order, 1), batch_losses(loss)
-    words = (memory,) if isinstance(memory, str) else tuple(memory)
+    several = isinstance(memory, (tuple, list))
+    words = tuple(memory) if several else (memory,)
     if not words or any(word not in ("forgotten", "kept") for word in words):
         raise ValueError(
             f'memory = {memory!r} must be "forgotten" or "kept", or one of these for each average, '
             "in the order of the calls"
         )
     if "kept" in words:
-        kept = None if isinstance(memory, str) else tuple(word == "kept" for word in words)
-        if len(losses) == 1 and batches is None:
-            return KeptEquation(optimizer, losses, order, kept)
-        return KeptEquation(optimizer, losses, order, kept, batch_sequence(batches, len(losses)))
+        kept = tuple(word == "kept" for word in words) if several else None
+        found = batch_sequence(batches, len(losses))
+        return KeptEquation(optimizer, losses, order, kept, found if found is None else tuple(found))
     if len(losses) > 1:
         raise ValueError(
             "the steady-state equation takes one loss; use bea.mean for a full batch, "
