@@ -31,8 +31,6 @@ import sympy as sp
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from scipy import special
 
-from bea._validate import whole  # noqa: F401
-
 __all__ = ["Series", "antidifference", "select", "taylor"]
 
 _NOT_AN_ARRAY = (
@@ -936,8 +934,14 @@ def _by_equation(ufunc: np.ufunc, slope: Callable[..., Series]) -> Callable[[Ser
 
 
 def _by_derivatives(derivative: Callable[[int, Any], Any]) -> Callable[[Series], Series]:
-    """Return the rule of a function whose k-th derivative is known."""
-    return lambda v: v.apply_derivatives([derivative(k, v.leading) for k in range(v.terms)])
+    """Return the rule of a function whose k-th derivative is known for floats."""
+
+    def rule(v: Series) -> Series:
+        if v.dtype.hasobject:
+            raise TypeError("gammaln, psi, j0 and j1 run on a Series of floats; use floats")
+        return v.apply_derivatives([derivative(k, v.leading) for k in range(v.terms)])
+
+    return rule
 
 
 def _by_cycle(f: np.ufunc, g: np.ufunc, up: int, twice: int) -> Callable[[Series], Series]:
