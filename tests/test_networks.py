@@ -1,4 +1,7 @@
-"""Networks: the loss and its derivatives against their definitions written out anew, and against torch and jax where these are installed."""
+"""Networks: the loss and its derivatives against their definitions, PyTorch and JAX."""
+
+import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -120,26 +123,71 @@ def test_a_batch_is_its_points_one_by_one(case):
     assert (points == before).all()
 
 
-def test_many_points_are_taken_in_groups(case):
+def test_one_point_has_the_bits_that_it_has_in_a_batch(case):
     _, _, loss, theta = case
-    points = theta[:, None] * np.linspace(-1, 1, 5)
-    v = np.random.default_rng(6).normal(size=points.shape)
-    asked = []
+    points, v = np.linspace(-1, 1, 5)[:, None] * theta, np.random.default_rng(6).normal(size=5)
+    directions = v[:, None] * np.ones_like(theta)
+    alone = [loss.hessian_vector(p, d) for p, d in zip(points, directions)]
+    np.testing.assert_array_equal(loss.hessian_vector(points, directions), alone)
+    np.testing.assert_array_equal(loss.gradient(points), [loss.gradient(p) for p in points])
+    np.testing.assert_array_equal(loss.value(points), [loss.value(p) for p in points])
 
-    def code(*arguments):
-        asked.append(arguments[0].shape[1])
-        return loss.hessian_vector_code(*arguments)
 
-    grouped = bea_book.networks._in_groups(2, code)(points, v)
-    assert asked == [2, 2, 1]
-    np.testing.assert_array_equal(grouped, loss.hessian_vector_code(points, v))
+def test_bits_do_not_depend_on_groups():
+    """With 3000 examples one point fits into the cache at a time, with 300 seven do."""
     data = np.random.default_rng(7).normal(size=(3000, 2))
-    large = bea_book.Network((2, 30)).loss(
-        data, (data[:, 0] > 0).astype(int)
-    )  # one point fits at a time
-    some = np.random.default_rng(8).normal(size=(3, 90))
-    np.testing.assert_array_equal(large.gradient(some), [large.gradient(p) for p in some])
-    np.testing.assert_array_equal(large.value(some), [large.value(p) for p in some])
+    some = np.random.default_rng(8).normal(size=(15, 90))
+    for count in (3000, 300):
+        loss = bea_book.Network((2, 30)).loss(data[:count], (data[:count, 0] > 0).astype(int))
+        np.testing.assert_array_equal(loss.gradient(some), [loss.gradient(p) for p in some])
+        np.testing.assert_array_equal(loss.value(some), [loss.value(p) for p in some])
+
+
+def test_losses_are_pickled(case):
+    _, _, loss, theta = case
+    again = pickle.loads(pickle.dumps(loss))
+    np.testing.assert_array_equal(again.gradient(theta), loss.gradient(theta))
+
+
+def test_two_terms_of_a_modified_equation(case):
+    r"""Gradient descent: :math:`f_0 = -\nabla E` and :math:`f_1 = -\tfrac12 H\nabla E`."""
+    _, _, loss, theta = case
+    first, second = bea.modified_equation(bea.gradient_descent(), loss, 2).coefficients(theta)
+    g = loss.gradient(theta)
+    product = loss.gradient_code(theta + 1e-20j * g).imag / 1e-20
+    np.testing.assert_array_equal(first, -g)
+    np.testing.assert_allclose(second, -product / 2, rtol=1e-11, atol=1e-15)
+
+
+def test_two_terms_cost_a_gradient_and_a_product(monkeypatch):
+    network, calls = bea_book.Network((5, 4, 3)), []
+    task = bea_book.networks._Task
+
+    for name in ("gradient", "hessian_vector"):
+        code = getattr(task, name)
+
+        def counted(self, *layers, code=code, name=name):
+            calls.append(name)
+            return code(self, *layers)
+
+        monkeypatch.setattr(task, name, counted)
+    loss = network.loss(FEATURES, LABELS)
+    bea.modified_equation(bea.gradient_descent(), loss, 2).coefficients(np.ones(network.dimension))
+    assert sorted(set(calls)) == ["gradient", "hessian_vector"] and len(calls) <= 3
+
+
+def test_adams_two_terms_are_those_of_jax():
+    jax = pytest.importorskip("jax", reason="JAX is not installed (make peers)")
+    network = bea_book.Network((5, 4, 3))
+    theta = np.random.default_rng(9).normal(size=network.dimension)
+    ours = network.loss(FEATURES, LABELS)
+    adam = bea.adam(0.9, 0.99, 1e-6)
+    with jax.enable_x64(True):
+        theirs = bea.from_jax(partial(value_by_jax, network, FEATURES), network.dimension)
+        wanted = bea.modified_equation(adam, theirs, 2).coefficients(theta)
+    found = bea.modified_equation(adam, ours, 2).coefficients(theta)
+    for mine, other in zip(found, wanted):
+        np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-12)
 
 
 def test_calls_leave_no_trace(case):
@@ -195,22 +243,31 @@ def test_patches_are_windows():
     lambda: bea_book.Network((5, 3), patches=4),
     lambda: bea_book.Network((5, 4, 3), patches=True),
     lambda: bea_book.Network((5, 3)).loss(FEATURES[:, :4], LABELS),
+    lambda: bea_book.Network((5, 3)).loss(FEATURES.astype(str), LABELS),
+    lambda: bea_book.Network((5, 3)).loss(FEATURES * np.nan, LABELS),
     lambda: bea_book.Network((5, 3)).loss(FEATURES, LABELS[:-1]),
     lambda: bea_book.Network((5, 2)).loss(FEATURES, LABELS),
     lambda: bea_book.Network((5, 3)).loss(FEATURES, LABELS.astype(float)),
+    lambda: bea_book.Network((5, 3)).predict(np.zeros(3), FEATURES),
     lambda: bea_book.Network((6, 2, 3), patches=5).loss(WINDOWS, LABELS),
     lambda: bea_book.patches(IMAGES, 2, 0),
 ])  # fmt: skip
 def test_what_does_not_fit_is_refused(make):
-    with pytest.raises(ValueError):
+    with pytest.raises((ValueError, TypeError)):
         make()
+
+
+@pytest.mark.parametrize("labels", [[str(k) for k in LABELS], np.eye(3)[LABELS]])
+def test_names_and_one_hot_rows_are_refused_with_advice(labels):
+    with pytest.raises(ValueError, match="return_inverse=True.* for one-hot rows labels.argmax"):
+        bea_book.Network((5, 3)).loss(FEATURES, labels)
 
 
 @pytest.mark.parametrize(
     "images, size", [(IMAGES, 7), (IMAGES, 6), (IMAGES[0], 2), (IMAGES[None], 2)]
 )
 def test_images_without_such_patches_are_refused(images, size):
-    with pytest.raises(ValueError, match=f"have no patches of size {size} and stride 1"):
+    with pytest.raises(ValueError, match=f"have no patches of size {size}"):
         bea_book.patches(images, size)
 
 
@@ -232,26 +289,31 @@ def test_pytorchs_loss_and_gradient(case):
     np.testing.assert_allclose(loss.gradient(theta), t.grad.numpy(), rtol=1e-10, atol=1e-14)
 
 
+def value_by_jax(network, features, theta):
+    import jax
+
+    x, place = jax.numpy.array(features), 0
+    for k, (i, o) in enumerate(network.shapes):
+        w, b = (
+            theta[place : place + i * o].reshape(i, o),
+            theta[place + i * o : place + (i + 1) * o],
+        )
+        place += (i + 1) * o
+        x = x @ w + b
+        x = jax.numpy.tanh(x) if k < len(network.shapes) - 1 else x
+        if k == 0 and network.patches > 1:
+            x = jax.numpy.swapaxes(x, 1, 2).reshape(len(LABELS), -1)
+    return -jax.nn.log_softmax(x)[jax.numpy.arange(len(LABELS)), LABELS].mean()
+
+
 def test_jaxs_gradient_and_hessian_vector_product(case):
     jax = pytest.importorskip("jax", reason="JAX is not installed (make peers)")
     network, features, loss, theta = case
-    np_ = jax.numpy
-
-    def value(t):
-        x, place = np_.array(features), 0
-        for k, (i, o) in enumerate(network.shapes):
-            w, b = t[place : place + i * o].reshape(i, o), t[place + i * o : place + (i + 1) * o]
-            place += (i + 1) * o
-            x = x @ w + b
-            x = np_.tanh(x) if k < len(network.shapes) - 1 else x
-            if k == 0 and network.patches > 1:
-                x = np_.swapaxes(x, 1, 2).reshape(len(LABELS), -1)
-        return -jax.nn.log_softmax(x)[np_.arange(len(LABELS)), LABELS].mean()
-
+    value = partial(value_by_jax, network, features)
     v = np.random.default_rng(4).normal(size=len(theta))
     with jax.enable_x64(True):
-        point = np_.array(theta)
-        gradient, along = jax.jvp(jax.grad(value), (point,), (np_.array(v),))
+        point = jax.numpy.array(theta)
+        gradient, along = jax.jvp(jax.grad(value), (point,), (jax.numpy.array(v),))
         np.testing.assert_allclose(loss.value(theta), value(point), rtol=1e-12)
         np.testing.assert_allclose(loss.gradient(theta), gradient, rtol=1e-10, atol=1e-14)
         np.testing.assert_allclose(loss.hessian_vector(theta, v), along, rtol=1e-9, atol=1e-13)

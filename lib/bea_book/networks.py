@@ -100,8 +100,6 @@ class Network:
         >>> Network((2, 1)).start(np.random.default_rng(0)).round(4).tolist()
         [0.0889, -0.0934, 0.0]
         """
-        if not isinstance(rng, (np.random.Generator, np.random.RandomState)):
-            raise TypeError(f"rng = {rng!r} must be a generator, as np.random.default_rng(0) is")
         layers = [np.pad(rng.normal(size=s) / s[0] ** 0.5, ((0, 1), (0, 0))) for s in self.shapes]
         return np.concatenate([layer.ravel() for layer in layers])
 
@@ -152,13 +150,9 @@ class Network:
         -------
         ndarray of shape (examples,) or (batch, examples)
         """
-        theta = _numbers("theta", theta)
-        if theta.ndim not in (1, 2) or theta.shape[-1] != self.dimension or not theta.size:
-            allowed = f"({self.dimension},) and (batch, {self.dimension})"
-            raise ValueError(f"theta has the shape {theta.shape}; allowed are {allowed}")
         task = _Task(self, self._rows(features), None)
-        best = task.apply(lambda layers: task.forward(layers)[1].argmax(axis=1), theta.T)
-        return best.T
+        points = NumericLoss(self.dimension, None, task.gradient).components(theta)
+        return task.apply(lambda layers: task.forward(layers)[1].argmax(axis=1), points).T
 
     def _rows(self, features: Any) -> np.ndarray:
         """Return a row for each input, and one of ones for the biases; the columns are the first
