@@ -6,6 +6,9 @@ nest of functions costs a small multiple of the expression itself.  Logarithms, 
 of sums of exponentials are rewritten first, so that they do not overflow.
 """
 
+# SymPy types the arguments of expressions as Basic, which has no operators.
+# pyright: reportArgumentType=false, reportOperatorIssue=false, reportReturnType=false, reportGeneralTypeIssues=false
+
 from __future__ import annotations
 
 import sys
@@ -36,7 +39,9 @@ class expit(sp.Function):
     is_positive = True
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
-        return expit(self.args[0]) * expit(-self.args[0])
+        """Return the derivative."""
+        x: Any = self.args[0]
+        return expit(x) * expit(-x)
 
 
 class logaddexp(sp.Function):
@@ -45,8 +50,9 @@ class logaddexp(sp.Function):
     is_extended_real = True
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
-        a, b = self.args
-        return expit(a - b) if argindex == 1 else expit(b - a)
+        """Return the derivative by one argument."""
+        a, b = self.args if argindex == 1 else self.args[::-1]
+        return expit(a - b)
 
 
 def stable(expression: sp.Expr) -> sp.Expr:
@@ -63,7 +69,7 @@ def stable(expression: sp.Expr) -> sp.Expr:
     return bottom_up(bottom_up(expression, _as_exponential), _as_sigmoid)
 
 
-def _as_exponential(node: sp.Basic) -> sp.Basic:
+def _as_exponential(node: Any) -> sp.Basic:
     """Rewrite a logarithm, or a negative power, of a sum of exponentials."""
     if isinstance(node, sp.log) and (found := _logarithm(node.args[0])) is not None:
         return found
@@ -83,7 +89,7 @@ def _as_exponential(node: sp.Basic) -> sp.Basic:
     return node
 
 
-def _logarithm(node: sp.Expr) -> sp.Expr | None:
+def _logarithm(node: Any) -> sp.Expr | None:
     """Return the logarithm of what is made of exponentials and positive numbers, else None."""
     if isinstance(node, sp.exp):
         return node.args[0]
@@ -107,7 +113,7 @@ def _logarithm(node: sp.Expr) -> sp.Expr | None:
     return total
 
 
-def _as_sigmoid(node: sp.Basic) -> sp.Basic:
+def _as_sigmoid(node: Any) -> sp.Basic:
     """Rewrite exp(k a + (n-k) b - n logaddexp(a, b)) by the logistic function."""
     if not isinstance(node, sp.exp):
         return node
@@ -130,7 +136,7 @@ def partial_derivatives(
     expression: sp.Expr, symbols: Sequence[sp.Symbol]
 ) -> tuple[Definitions, list[sp.Expr]]:
     """Return the partial derivatives, with the definitions of the symbols that they share."""
-    order: list[sp.Expr] = []
+    order: list[Any] = []
     seen: set[sp.Expr] = set()
     pending = [(expression, False)]
     while pending:
@@ -170,11 +176,11 @@ def _times(adjoint: sp.Expr, partial: sp.Expr) -> sp.Expr:
     return adjoint * partial if plain else sp.Mul(adjoint, partial, evaluate=False)
 
 
-def _children(node: sp.Expr) -> tuple[sp.Expr, ...]:
+def _children(node: Any) -> tuple[Any, ...]:
     return () if isinstance(node, sp.Piecewise) else node.args
 
 
-def _partial(node: sp.Expr, i: int) -> sp.Expr:
+def _partial(node: Any, i: int) -> sp.Expr:
     """Return the derivative of `node` by its child `i`, away from kinks and jumps."""
     args = node.args
     if isinstance(node, sp.Add) or isinstance(node, sp.frac):
@@ -251,7 +257,7 @@ _FUNCTIONS = {expit: "expit", logaddexp: "logaddexp"} | {
 class _Special:
     """A function that NumPy lacks: SciPy's or mpmath's, its derivatives made by SymPy on demand."""
 
-    def __init__(self, function: sp.Expr, arguments: Sequence[sp.Symbol]) -> None:
+    def __init__(self, function: Any, arguments: Sequence[Any]) -> None:
         self.function, self.arguments = function, tuple(arguments)
         self.known: dict[tuple[int, ...], Callable[..., Any]] = {}
 
@@ -305,7 +311,7 @@ class _Line:
         self.lines: list[str] = []
         self.namespace: dict[str, Any] = dict(_NAMESPACE, nan=np.nan)
 
-    def name(self, node: sp.Basic) -> str:
+    def name(self, node: Any) -> str:
         """Return the name of the variable that holds `node`, or its number."""
         if node not in self.names:
             if node.is_number:
@@ -318,7 +324,7 @@ class _Line:
                 self.lines.append(f"{self.names[node]} = {text}")
         return self.names[node]
 
-    def text(self, node: sp.Basic) -> str:
+    def text(self, node: Any) -> str:
         """Return one operation on named variables."""
         if isinstance(node, sp.Add):
             first, *rest = sorted(node.args, key=lambda term: bool(term.as_coeff_Mul()[0] < 0))
@@ -348,7 +354,7 @@ class _Line:
             arguments[-2:] = [f"{name}({arguments[-2]}, {arguments[-1]})"]
         return f"{name}({', '.join(arguments)})"
 
-    def _product(self, node: sp.Mul) -> str:
+    def _product(self, node: Any) -> str:
         below = [
             a for a in node.args if isinstance(a, sp.Pow) and a.exp.is_number and a.exp.is_negative
         ]
@@ -358,7 +364,7 @@ class _Line:
             text = f"{text}/({'*'.join(self.name(1 / a) for a in below)})"
         return f"-({text})" if sp.S.NegativeOne in node.args else text
 
-    def _power(self, base: sp.Expr, exponent: sp.Expr) -> str:
+    def _power(self, base: Any, exponent: Any) -> str:
         if not exponent.is_number:
             return f"exp({self.name(exponent)}*{self.name(sp.log(base))})"
         if exponent.is_negative:
@@ -374,7 +380,7 @@ class _Line:
             return "*".join(map(self.name, factors))
         return f"power({self.name(base)}, {int(exponent) if exponent.is_Integer else number(exponent)!r})"
 
-    def _special(self, node: sp.Basic) -> str:
+    def _special(self, node: Any) -> str:
         if not isinstance(node, sp.Function):
             raise ValueError(f"{node} has no numbers")
         arguments = [a if a.is_number else sp.Dummy(real=True) for a in node.args]
@@ -383,7 +389,7 @@ class _Line:
         return name
 
 
-def number(constant: sp.Expr) -> float:
+def number(constant: Any) -> float:
     """Return a constant expression as a float; raise ValueError if it is no finite real number."""
     value = sp.N(constant, 25)
     if value.is_extended_real is False or value is sp.nan:

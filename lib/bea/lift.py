@@ -40,7 +40,7 @@ class _BlackBox(_Lifted):
     def product_code(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         return self._taylor([theta, v])[0]
 
-    def _taylor(self, curve: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    def _taylor(self, curve: Sequence[np.ndarray]) -> Any:
         """Fit a polynomial to the gradient at Chebyshev points of a short piece of the curve."""
         terms, size = len(curve), np.maximum(np.abs(curve[0]).max(axis=0), 1.0)
         speed = max(np.abs(c / size).max() ** (1 / k) for k, c in enumerate(curve) if k)
@@ -48,7 +48,9 @@ class _BlackBox(_Lifted):
         times = np.cos(np.pi * (np.arange(count) + 0.5) / count)
         radius = (0.3 if "single" in self._found else 0.005 * terms) / (speed or 1.0)
         values = [
-            self._call("gradient", sum((radius * t) ** k * c for k, c in enumerate(curve)))
+            self._call(
+                "gradient", np.sum([(radius * t) ** k * c for k, c in enumerate(curve)], axis=0)
+            )
             for t in times
         ]
         fit = np.linalg.inv(np.vander(times, count, increasing=True))[1:terms]
@@ -106,7 +108,7 @@ class _Automatic(_Lifted):
     def _identity(self) -> tuple[Any, ...]:
         return self._function, self.dimension
 
-    def _taylor(self, curve: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    def _taylor(self, curve: Sequence[np.ndarray]) -> Any:
         return self._calls("taylor", *curve)
 
     def _calls(self, name: str, *curve: np.ndarray) -> Any:
@@ -126,7 +128,7 @@ def _derivatives(
 
 class _FromJax(_Automatic):
     @cached_property
-    def _compiled(self) -> dict[str, Callable[..., Any]]:
+    def _compiled(self) -> dict[Any, Callable[..., Any]]:
         jax = _library("jax")
         from jax.experimental.jet import jet
 
@@ -159,8 +161,7 @@ class _FromJax(_Automatic):
         }
 
     def _calls(self, name: str, *curve: np.ndarray) -> Any:
-        import jax
-
+        jax: Any = _library("jax")
         double = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
         with double(True):
             result = self._compiled[name, None if curve[0].ndim == 1 else -1](*curve)
@@ -169,7 +170,7 @@ class _FromJax(_Automatic):
 
 class _FromTorch(_Automatic):
     @cached_property
-    def _compiled(self) -> dict[str, Callable[..., Any]]:
+    def _compiled(self) -> dict[Any, Callable[..., Any]]:
         torch = _library("torch")
         gradient, jvp = torch.func.grad(self._function), torch.func.jvp
 

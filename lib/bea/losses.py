@@ -35,7 +35,10 @@ class Problem:
     fields, ``value_code``; of all four, the coordinate axis comes first.
     """
 
-    dimension: int
+    dimension: Any
+    value_code: Any
+    gradient_code: Any
+    product_code: Any
 
     def value(self, theta: ArrayLike) -> np.ndarray:
         r"""Return the loss :math:`E(\theta)`: a number, or shape (batch,)."""
@@ -98,10 +101,12 @@ class _SymbolicProblem(Problem):
 
     symbols: tuple[sp.Symbol, ...]
     parameters: tuple[sp.Symbol, ...]
+    gradient_expressions: Any
+    _given: Any
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone: compiled code does not pickle, and is soon made again."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore
 
     @property
     def dimension(self) -> int:
@@ -353,6 +358,12 @@ class NumericLoss(Problem):
     hessian_vector : callable, optional
         A function of theta and v, both (d,), that returns the Hessian times v.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no function; later, if a function returns None, complex numbers or an
+        array of another shape.
+
     Notes
     -----
     *Batches.*  Every function is first called with all points, as arrays (d, points).  The result
@@ -368,12 +379,6 @@ class NumericLoss(Problem):
 
     Numbers in single precision are converted, with one warning: they limit every result to about
     seven digits.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is no function; later, if a function returns None, complex numbers or an
-        array of another shape.
 
     Examples
     --------
@@ -402,7 +407,7 @@ class NumericLoss(Problem):
         return {**self.__dict__, "_found": {}}
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._identity() == other._identity()
+        return isinstance(other, type(self)) and self._identity() == other._identity()
 
     def __hash__(self) -> int:
         return hash(self._identity())
@@ -546,10 +551,10 @@ class NumericLoss(Problem):
         nodes = np.append(0.0, sorted(nodes[nodes != 0], key=abs, reverse=True))[:terms]
         values = np.zeros((terms, *c.shape[1:]))
         values[:, 0] = self._leading(theta)
-        for row, s in zip(values, nodes):
+        for i, s in enumerate(nodes):
             curve = [np.tensordot(s ** np.arange(terms), polynomial, 1) for polynomial in c]
             if any(map(np.any, curve[1:])):
-                row[1:] = self._taylor(curve)
+                values[i, 1:] = self._taylor(curve)
         result = np.zeros_like(values)
         result[:, 0] = values[0]
         for k in range(1, terms):
@@ -604,7 +609,7 @@ class _Mean:
     def gradient(self, theta: Any) -> Any:
         return sum(loss.gradient_code(theta) for loss in self.losses) * (1 / len(self.losses))
 
-    def product(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+    def product(self, theta: np.ndarray, v: np.ndarray) -> Any:
         return sum(loss.product_code(theta, v) for loss in self.losses) * (1 / len(self.losses))
 
 
@@ -632,13 +637,13 @@ def mean(losses: Sequence[Problem]) -> Problem:
     >>> mean([Loss(x**2, (x,)), Loss(3*x**2, (x,))]).expression
     2*x**2
     """
-    losses = batch_losses(losses)
-    if all(isinstance(loss, Loss) for loss in losses):
-        total = sp.Add(*(loss.expression for loss in losses)) / len(losses)
-        parameters = sorted(set().union(*(loss.parameters for loss in losses)), key=str)
-        return Loss(total, losses[0].symbols, tuple(parameters))
-    average = _Mean(losses)
-    return NumericLoss(losses[0].dimension, average.value, average.gradient, average.product)
+    several: Any = batch_losses(losses)
+    if all(isinstance(loss, Loss) for loss in several):
+        total = sp.Add(*(loss.expression for loss in several)) / len(several)
+        parameters = sorted(set().union(*(loss.parameters for loss in several)), key=str)
+        return Loss(total, several[0].symbols, tuple(parameters))
+    average = _Mean(several)
+    return NumericLoss(several[0].dimension, average.value, average.gradient, average.product)
 
 
 def batch_losses(loss_or_losses: Problem | Sequence[Problem]) -> tuple[Problem, ...]:

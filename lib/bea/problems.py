@@ -189,7 +189,7 @@ def logistic_regression(
     return NumericLoss(signed.shape[1], loss.value, loss.gradient, loss.hessian_vector)
 
 
-def _data(features: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+def _data(features: Any, labels: Any) -> Any:
     """Return the features, (n, columns), and the labels, (n,)."""
     if features is None:
         from sklearn.datasets import load_breast_cancer  # takes longer than all the rest
@@ -231,9 +231,7 @@ class _Logistic:
         return self.signed.T @ (expit(z) * expit(-z) * (self.signed @ v)) / len(self.signed)
 
 
-def _constant(
-    name: str, value: Any, coordinates: Sequence[sp.Symbol], exact: bool = True
-) -> sp.Expr:
+def _constant(name: str, value: Any, coordinates: Sequence[sp.Symbol], exact: bool = True) -> Any:
     """Return a number or an expression in other symbols than the coordinates."""
     if isinstance(value, bool) or not isinstance(value, (Real, sp.Expr)):
         raise TypeError(f"{name} = {value!r} must be a real number or a SymPy expression")
