@@ -72,3 +72,105 @@ def modified_terms(gradient, symbols, averages, update, order):
             f_k.append(total)
         fields.append(f_k)
     return fields
+
+
+class Sums:
+    """A memory that keeps every value it was given and adds them up anew, with their weights written out.
+
+    The average after the values x_0, ..., x_n with the decays d_0, ..., d_n is the sum of (1 - d_k) d_{k+1} ... d_n x_k.
+    """
+
+    def __init__(self, h, time=0.0):
+        self.h, self.begin, self.step, self.slots = h, time, 0, []
+        self.call = 0
+
+    @property
+    def time(self):
+        return self.begin + self.h * self.step
+
+    def _slot(self):
+        if self.call == len(self.slots):
+            self.slots.append([])
+        self.call += 1
+        return self.slots[self.call - 1]
+
+    def average(self, x, decay, corrected=False):
+        slot = self._slot()
+        slot.append((x, decay))
+        total, weight = 0, 1
+        for value, d in reversed(slot):
+            total = total + weight * (1 - d) * value
+            weight = weight * d
+        return total / (1 - weight) if corrected else total
+
+    def previous(self, x, start=0.0):
+        slot = self._slot()
+        slot.append(x)
+        return slot[-2] if len(slot) > 1 else start + 0 * x
+
+    def next_step(self):
+        self.step, self.call = self.step + 1, 0
+
+
+def updates_at(optimizer, gradients, points, h, time=0.0):
+    """The update of every step if step k is made at points[k] with gradients[k], wherever the one before led."""
+    memory, found = Sums(h, time), []
+    for gradient, point in zip(gradients, points):
+        found.append(optimizer(point, gradient, memory))
+        memory.next_step()
+    return found
+
+
+def path(optimizer, gradients, theta, h):
+    """The iterates, by the definition of a program."""
+    memory, found = Sums(h), [theta]
+    for gradient in gradients:
+        found.append(found[-1] - h * optimizer(found[-1], gradient, memory))
+        memory.next_step()
+    return found
+
+
+def transient_terms(optimizer, gradients, theta, h):
+    """[f_0, f_1] of the last step's piece, from the first step on: differences of step 1e-30 in the imaginary direction.
+
+    All steps see one point, and to first order in h step k saw it where the updates k, ..., n-1 were not made yet.
+    """
+    n, tiny = len(gradients) - 1, 1e-30
+    still = updates_at(optimizer, gradients, [theta] * (n + 1), h)
+    behind = [sum(still[k:n], 0 * theta) for k in range(n + 1)]
+    # the derivative along the update itself enters with a half: the step is made from one point to the next
+    moved = [theta + 1j * tiny * (b + still[n] / 2) for b in behind]
+    return [-still[n], -updates_at(optimizer, gradients, moved, h)[n].imag / tiny]
+
+
+def defect(optimizer, gradient, curve, h, past, time=0.0):
+    """theta(h) - theta(0) + h U for a curve s -> theta(s h) and the update U of a program that has followed it long enough."""
+    points = [curve(s, h) for s in range(-past, 1)]
+    update = updates_at(optimizer, [gradient] * (past + 1), points, h, time - past * h)[-1]
+    return curve(1, h) - points[-1] + h * update
+
+
+def zero(expression):
+    """Whether a rational function, or one with square roots and abstract derivatives, is identically zero."""
+    derivatives = sorted(expression.atoms(sp.Derivative), key=str)
+    expression = expression.xreplace(
+        {d: sp.Symbol(f"D{i}", real=True) for i, d in enumerate(derivatives)}
+    )
+    return sp.simplify(expression) == 0
+
+
+def random_polynomial(rng, symbols, degree=4):
+    return sp.Add(
+        *(
+            int(rng.integers(-4, 5)) * monomial
+            for monomial in sorted(sp.itermonomials(symbols, degree), key=str)
+        )
+    )
+
+
+def perturbed_norm_gradient(loss, epsilon):
+    """The derivative of ||grad E||_{1,eps} = sum_i sqrt((d_i E)^2 + eps)."""
+    return [
+        sp.diff(sum(sp.sqrt(g**2 + epsilon) for g in loss.gradient_expressions), s)
+        for s in loss.symbols
+    ]

@@ -1,7 +1,7 @@
 """Laws that the arithmetic of series must keep, on inputs that Hypothesis draws (the same ones every time).
 
 Ring laws and inverses on exact numbers are in test_series.py; here are brute-force products, composition,
-the resolvent against sums, and what follows for modified equations.
+the resolvent against sums, what follows for modified equations, and programs that are drawn at random.
 """
 
 from fractions import Fraction
@@ -9,11 +9,13 @@ from math import factorial
 
 import numpy as np
 import sympy as sp
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import bea
-from bea import Average, Series, antidifference, identity, moments
+import naive
+from bea import Series, antidifference, modified, moments, transient
+from bea.program import resolvent
 
 fixed = settings(derandomize=True, deadline=None, max_examples=25, database=None)
 FRACTIONS = st.fractions(min_value=-3, max_value=3, max_denominator=5)
@@ -68,7 +70,7 @@ def pair(draw_lengths):
 @given(pair(st.integers(1, 7)))
 def test_a_product_is_the_double_sum(series):
     a, b = series
-    length = len(a)
+    length = a.terms
     wanted = np.zeros((length, length))
     for k in range(length):
         for i in range(length - k):
@@ -85,7 +87,7 @@ def test_values_add_and_a_series_is_cut_where_it_says(series, s):
     a, b = series
     assert np.isclose((a + b).at(s, 0.3), a.at(s, 0.3) + b.at(s, 0.3), rtol=1e-12, atol=1e-12)
     misses = [abs((a * b).at(s, h) - a.at(s, h) * b.at(s, h)) for h in (2e-2, 1e-2)]
-    assert misses[0] <= 200 * (3 * 2e-2) ** len(a)
+    assert misses[0] <= 200 * (3 * 2e-2) ** a.terms
     if misses[0] > 1e-9:
         assert misses[1] < misses[0]
 
@@ -127,7 +129,7 @@ def test_functions_undo_each_other(a):
 def test_composition_is_the_sum_of_powers(a, degree):
     """exp and sin of a series without leading term, against their power series, which then end."""
     small = a - a.leading
-    terms = [small**n * (1 / factorial(n)) for n in range(len(a))]
+    terms = [small**n * (1 / factorial(n)) for n in range(a.terms)]
     close(np.exp(small), sum(terms[1:], terms[0]))
     close(
         np.sin(small), sum(((-1) ** (n // 2) * t for n, t in enumerate(terms) if n % 2), 0 * small)
@@ -146,7 +148,7 @@ def test_composition_is_the_sum_of_powers(a, degree):
 def test_the_resolvent_solves_its_recursion_exactly(polynomials, decay):
     """m(s) = beta m(s-1) + (1-beta) a(s), identically in s: tested at more points than the degree."""
     beta = exact(decay)
-    m = Average(identity, beta).along(of(polynomials))
+    m = resolvent(of(polynomials), beta)
     for k, row in enumerate(polynomials):
         for s in range(-1, 5):
             value, before = (
@@ -162,7 +164,7 @@ def test_the_resolvent_solves_its_recursion_exactly(polynomials, decay):
 @given(exact_polynomials(), DECAYS, st.fractions(-2, 2, max_denominator=3))
 def test_the_resolvent_is_the_brute_force_sum(polynomials, decay, s):
     """(1-beta) sum_i beta^i a(s - i) in exact fractions, up to i = 399: the rest is below 1e-9."""
-    series = Average(identity, exact(decay)).along(of(polynomials))
+    series = resolvent(of(polynomials), exact(decay))
     for k, row in enumerate(polynomials):
         row = [Fraction(int(c.p), int(c.q)) for c in row]
         total = sum(
@@ -177,10 +179,10 @@ def test_the_resolvent_is_the_brute_force_sum(polynomials, decay, s):
 @given(exact_polynomials(), exact_polynomials(), DECAYS, DECAYS, FRACTIONS)
 def test_averages_are_linear_commute_and_leave_constants(p, q, first, second, factor):
     a, b, factor = of(p), of(q), exact(factor)
-    one, two = Average(identity, exact(first)), Average(identity, exact(second))
-    assert same(one.along(a + b * factor), one.along(a) + one.along(b) * factor)
-    assert same(one.along(two.along(a)), two.along(one.along(a)))
-    assert same(one.along(a * 0 + factor), a * 0 + factor)
+    one, two = exact(first), exact(second)
+    assert same(resolvent(a + b * factor, one), resolvent(a, one) + resolvent(b, one) * factor)
+    assert same(resolvent(resolvent(a, two), one), resolvent(resolvent(a, one), two))
+    assert same(resolvent(a * 0 + factor, one), a * 0 + factor)
 
 
 @fixed
@@ -263,3 +265,236 @@ def test_equations_turn_with_their_coordinates(seed, order, name):
         optimizer, bea.Loss(loss, [x[i] for i in order]), 3
     ).coefficients(theta[list(order)])
     np.testing.assert_allclose(turned, plain[:, list(order)], rtol=1e-9, atol=1e-9)
+
+
+# --- programs drawn at random -----------------------------------------------------------------------
+#
+# A program is a tree of tuples.  It is read by one decorated function, so that whatever holds for that
+# function on every tree holds for the language of programs.
+
+
+@bea.optimizer
+def drawn(theta, gradient, memory, tree, decays):
+    """Evaluate a tree; every average has the next of the decays."""
+    values = iter(decays)
+
+    def at(node):
+        kind, *parts = node
+        if kind == "theta":
+            return theta
+        if kind == "gradient":
+            return gradient(theta)
+        x = at(parts[0])
+        if kind == "average":
+            return memory.average(x, next(values), corrected=parts[1])
+        if kind == "fading":  # a decay that follows the time
+            return memory.average(x, next(values) / (1 + memory.time), corrected=parts[1])
+        if kind == "previous":
+            return memory.previous(x)
+        if kind == "warm-up":
+            return x * (1 + memory.time) / (2 + memory.time)
+        if kind == "ahead":  # the gradient where a step of fixed length would lead
+            return gradient(theta - 0.1 * np.tanh(x))
+        if kind == "step ahead":  # and where a step of size h would
+            return gradient(theta - memory.h * x)
+        if kind == "normalized":
+            return x / (np.sum(x**2) + 0.5) ** 0.5
+        if kind == "power":
+            return (x**2 + 0.4) ** parts[1]
+        if kind == "tanh":
+            return np.tanh(x)
+        if kind == "clip":
+            return np.clip(x, -parts[1], parts[1])
+        if kind == "larger":
+            return np.maximum(x, 0.3 * x + parts[1])
+        y = at(parts[1])
+        return x * y if kind == "times" else x - 0.7 * y
+
+    return at(tree)
+
+
+LEAVES = st.sampled_from([("gradient",), ("gradient",), ("theta",)])
+
+
+def grow(smaller):
+    corrected = st.booleans()
+    average = st.tuples(st.sampled_from(["average", "average", "fading"]), smaller, corrected)
+    one = st.tuples(
+        st.sampled_from(["previous", "warm-up", "ahead", "step ahead", "normalized", "tanh"]),
+        smaller,
+    )
+    number = st.one_of(
+        st.tuples(st.just("power"), smaller, st.sampled_from([-0.5, 0.5, 1.5])),
+        st.tuples(st.sampled_from(["clip", "larger"]), smaller, st.sampled_from([0.3, 0.9])),
+    )
+    two = st.tuples(st.sampled_from(["times", "minus"]), smaller, smaller)
+    return st.one_of(average, average, one, number, two)
+
+
+TREES = st.recursive(LEAVES, grow, max_leaves=5).filter(lambda tree: len(tree) > 1)
+
+
+def number_of(tree, kinds):
+    return (tree[0] in kinds) + sum(number_of(t, kinds) for t in tree[1:] if isinstance(t, tuple))
+
+
+def reads_time(tree):
+    return number_of(tree, ("fading", "warm-up")) > 0
+
+
+@st.composite
+def optimizers(draw):
+    tree = draw(TREES)
+    count = number_of(tree, ("average", "fading"))
+    decays = draw(st.lists(st.sampled_from([0.1, 0.3, 0.45]), min_size=count, max_size=count))
+    return drawn(tree, tuple(decays))
+
+
+U, V = sp.symbols("u v", real=True)
+MONOMIALS = [U**i * V**j for i in range(4) for j in range(4 - i) if i + j]
+WAVES = [sp.sin(U + 2 * V), sp.tanh(U * V), sp.exp(-(U**2)), sp.log(1 + V**2), sp.sqrt(1 + U**2)]
+
+
+@st.composite
+def losses(draw):
+    """A loss of two coordinates: two monomials and two other functions."""
+    chosen = draw(st.lists(st.sampled_from(MONOMIALS), min_size=1, max_size=2))
+    chosen += draw(st.lists(st.sampled_from(WAVES), min_size=1, max_size=2))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    return bea.Loss(sum(sp.Rational(int(rng.integers(2, 9)), 8) * e for e in chosen), (U, V))
+
+
+def code(loss):
+    """Its gradient as NumPy code that shares nothing with the library; it takes complex numbers, too."""
+    derivatives = [sp.lambdify((U, V), sp.diff(loss.expression, s), "numpy") for s in (U, V)]
+    return lambda theta: np.stack([f(*theta) + 0 * theta[0] for f in derivatives])
+
+
+POINTS = st.integers(0, 2**32).map(lambda seed: np.random.default_rng(seed).uniform(0.4, 1.3, 2))
+from hypothesis import Phase
+programs = settings(derandomize=True, deadline=None, max_examples=80, database=None, phases=[Phase.generate])
+
+
+def at_a_kink(optimizer, gradient, theta, h=1e-3, near=0.02):
+    """Whether a clip or a maximum changes its branch near theta; there no program has an expansion."""
+    close = []
+
+    class Watching(naive.Sums):
+        def average(self, x, decay, corrected=False):
+            return x
+
+        def previous(self, x, start=0.0):
+            return x
+
+    def watched(node):
+        kind, *parts = node
+        for part in parts:
+            if isinstance(part, tuple):
+                watched(part)
+        if kind in ("clip", "larger"):
+            x = drawn(parts[0], optimizer.hyperparameters["decays"])(theta, gradient, Watching(h))
+            edge = (np.abs(x) if kind == "clip" else 0.7 * x) - parts[1]
+            close.append(np.abs(edge).min() < near)
+
+    watched(optimizer.hyperparameters["tree"])
+    return any(close)
+
+
+def curve_of(polynomials):
+    return lambda s, h: sum(
+        h**k * sum(c * s**j for j, c in enumerate(p)) for k, p in enumerate(polynomials)
+    )
+
+
+def sizes_of_defects(optimizer, gradient, polynomials, time):
+    follow = curve_of(polynomials)
+    return [
+        np.linalg.norm(naive.defect(optimizer, gradient, follow, h, 60, time)) for h in (2e-3, 1e-3)
+    ]
+
+
+def falls(defects, power):
+    """Whether a defect falls like h^power, or is round-off already."""
+    return defects[1] < 1e-13 or defects[1] <= defects[0] / 2 ** (power - 0.3)
+
+
+@programs
+@given(optimizers(), losses(), POINTS, st.sampled_from([1, 2, 3]), st.sampled_from([0.0, 0.7]))
+def test_one_step_of_any_program_along_its_curve_has_the_defect_of_its_order(
+    optimizer, loss, theta, order, time
+):
+    """theta(t + h) - theta(t) = -h U up to h^(order + 1), U the program's after 60 steps along the curve."""
+    gradient = code(loss)
+    assume(not at_a_kink(optimizer, gradient, theta))
+    polynomials = modified.curve(optimizer, loss, theta, order, time)
+    defects = sizes_of_defects(optimizer, gradient, polynomials, time)
+    assert falls(defects, order + 1), defects
+
+
+@programs
+@given(optimizers(), losses(), POINTS, st.sampled_from([2, 3]))
+def test_control_a_wrong_last_term_is_seen(optimizer, loss, theta, order):
+    """The same with the last coefficient off by a hundredth: the defect loses a power of h."""
+    gradient = code(loss)
+    assume(not at_a_kink(optimizer, gradient, theta))
+    polynomials = modified.curve(optimizer, loss, theta, order)
+    polynomials[-1][1] += 0.3
+    assert not falls(sizes_of_defects(optimizer, gradient, polynomials, 0.0), order + 1)
+
+
+@programs
+@given(optimizers(), losses(), POINTS, st.sampled_from([0, 1, 2, 5, 9]))
+def test_pieces_of_any_program_are_the_brute_force_sums(optimizer, loss, theta, n):
+    """f_0 and f_1 of step n against every value that the memory ever saw, weighted one by one, and complex steps."""
+    gradient = code(loss)
+    found = transient._step_by_step(
+        bea.transient_equation(optimizer, loss), optimizer, theta, n, 0.1
+    )
+    wanted = naive.transient_terms(optimizer, [gradient] * (n + 1), theta, 0.1)
+    np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10)
+
+
+@programs
+@given(optimizers(), st.lists(losses(), min_size=2, max_size=3), POINTS, st.integers(0, 2**16))
+def test_pieces_of_mini_batches_are_the_brute_force_sums(optimizer, several, theta, seed):
+    """The field itself, by whatever reading is trusted, with the mini-batches in a drawn order."""
+    order = np.random.default_rng(seed).integers(0, len(several), 8)
+    gradients = [code(several[k]) for k in order]
+    equation = bea.transient_equation(optimizer, several, batches=order)
+    for n in (2, 7):
+        f_0, f_1 = naive.transient_terms(optimizer, gradients[: n + 1], theta, 0.1)
+        np.testing.assert_allclose(
+            equation.field(0.1, n)(theta), f_0 + 0.1 * f_1, rtol=1e-10, atol=1e-10
+        )
+
+
+@programs
+@given(optimizers(), losses(), POINTS, st.sampled_from([0, 1, 4, 40]))
+def test_the_readings_of_a_piece_agree(optimizer, loss, theta, n):
+    """All steps at once, and one step with the mean age of the memory, wherever they cover the program: to 1e-12."""
+    equation = bea.transient_equation(optimizer, loss)
+    plain = np.stack(transient._step_by_step(equation, optimizer, theta, n, 0.05))
+    field = equation.field(0.05, n)(theta)
+    scale = 1 + np.abs(plain).max()
+    assert np.abs(field - plain[0] - 0.05 * plain[1]).max() < 1e-12 * scale
+
+
+@programs
+@given(optimizers(), losses(), POINTS)
+def test_a_loss_given_by_code_is_the_loss_given_by_its_expression(optimizer, loss, theta):
+    """Coefficients, the piece of a step, the equation with the memory kept, runs and starts on the slow manifold."""
+    gradient = code(loss)
+    assume(not at_a_kink(optimizer, gradient, theta))
+    coded = bea.NumericLoss(2, None, gradient)
+    both = (loss, coded)
+
+    def agree(ask, tolerance=1e-11):
+        one, two = (np.asarray(ask(which)) for which in both)
+        scale = 1 + np.abs(one).max()
+        np.testing.assert_allclose(two, one, rtol=0, atol=tolerance * scale)
+
+    agree(lambda l: bea.modified_equation(optimizer, l, 3).coefficients(theta, 0.3))
+    agree(lambda l: bea.transient_equation(optimizer, l).field(0.05, 3)(theta))
+    agree(lambda l: bea.run(optimizer, l, theta, 0.01, 5))
+    for m in zip(*(bea.modified_equation(optimizer, l, 2).memory(theta, 0.05) for l in both)):
+        np.testing.assert_allclose(*m, rtol=1e-11, atol=1e-11)

@@ -20,7 +20,7 @@ expressions) and numbers (coefficients: arrays).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from math import factorial
 from numbers import Rational
@@ -38,8 +38,15 @@ from bea.trace import Traced
 __all__ = ["KeptEquation", "ModifiedEquation", "modified_equation"]
 
 
+class Equation:
+    """What equations share: caches and traced functions are not pickled."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, eq=False)
-class ModifiedEquation:
+class ModifiedEquation(Equation):
     """The steady-state modified equation of an optimizer on a loss, made by :func:`modified_equation`.
 
     Parameters
@@ -126,7 +133,7 @@ class ModifiedEquation:
 
 
 @dataclass(frozen=True, eq=False)
-class KeptEquation:
+class KeptEquation(Equation):
     r"""The modified equation in which averages are coordinates, made by :func:`modified_equation`.
 
     The state z holds :math:`\theta` and, for each average that is kept, its value :math:`m` and, if
@@ -399,7 +406,9 @@ def modified_equation(
     if "kept" in words:
         kept = tuple(word == "kept" for word in words) if several else None
         found = batch_sequence(batches, len(losses))
-        return KeptEquation(optimizer, losses, order, kept, found if found is None else tuple(found))
+        return KeptEquation(
+            optimizer, losses, order, kept, found if found is None else tuple(found)
+        )
     if len(losses) > 1:
         raise ValueError(
             "the steady-state equation takes one loss; use bea.mean for a full batch, "

@@ -30,6 +30,7 @@ from scipy.signal import lfilter
 from bea._validate import batch_sequence, step_size, whole, with_batch
 from bea.losses import batch_losses
 from bea.modified import (
+    Equation,
     by_columns,
     check_optimizer,
     column,
@@ -48,7 +49,7 @@ NEGLIGIBLE = 1e-17  # weights below this leave no trace in a sum of floats
 
 
 @dataclass(frozen=True, eq=False)
-class TransientEquation:
+class TransientEquation(Equation):
     """The piecewise equation of an optimizer from its first step on, made by :func:`transient_equation`.
 
     Parameters
