@@ -1,4 +1,4 @@
-"""The page on sweeps runs as it stands, with a small network and random images in the place of CIFAR-10."""
+"""The page on sweeps runs as it stands, with a small network and random images instead of CIFAR-10."""
 
 import re
 from pathlib import Path
@@ -19,13 +19,18 @@ def block(word):
     return code
 
 
+def script(folder, code, names):
+    """Run code that is in a file, as a user's is: a stored sweep looks for a function's text."""
+    path = folder / "script.py"
+    path.write_text(code)
+    exec(compile(code, path, "exec"), names)
+
+
 @pytest.fixture(scope="module")
 def names():
     """What the page's blocks on PyTorch define."""
     pytest.importorskip("torch", reason="PyTorch is not installed (make peers)")
-    defined = {
-        "__name__": "__main__"
-    }  # as in a script, so that Dask sends the functions themselves
+    defined = {"__name__": "__main__"}  # as in a script: Dask sends the functions themselves
     exec(block("def torch_loss"), defined)
     exec(block("def measure"), defined)
     return defined
@@ -42,7 +47,7 @@ def test_the_first_sweep(monkeypatch, tmp_path):
     pytest.importorskip("xarray", reason="xarray is not installed (make scale)")
     monkeypatch.chdir(tmp_path)
     defined = {"__name__": "page"}
-    exec(block("def final_distance"), defined)
+    script(tmp_path, block("def final_distance"), defined)
     exec(block("typical ="), defined)
     assert defined["typical"].dims == ("h",) and dict(defined["found"].sizes) == {
         "beta": 3,
@@ -52,7 +57,7 @@ def test_the_first_sweep(monkeypatch, tmp_path):
     first = defined["found"]
     exec(block('folder="final_distance"'), defined)
     assert (
-        first.identical(defined["found"]) and len(list(Path("final_distance").glob("*.npz"))) == 45
+        first.identical(defined["found"]) and 1 <= len(list(Path("final_distance").iterdir())) < 45
     )
 
 
@@ -78,6 +83,10 @@ def test_a_pytorch_model_agrees_with_our_network(names):
             rtol=1e-10,
             atol=1e-14,
         )
+    descent = bea.gradient_descent()
+    terms = bea.modified_equation(descent, theirs, 2).coefficients(points[0, order])
+    wanted = bea.modified_equation(descent, ours, 2).coefficients(points[0])
+    np.testing.assert_allclose(terms, wanted[:, order], rtol=1e-6, atol=1e-8)
     adam = bea.adam(0.9, 0.99, 1e-6)
     path = bea.run(adam, theirs, points[0, order], 0.01, 20)
     np.testing.assert_allclose(path, bea.run(adam, ours, points[0], 0.01, 20)[:, order], rtol=1e-9)
@@ -121,7 +130,7 @@ def test_the_call_for_a_cluster_with_a_tiny_network(names, monkeypatch, tmp_path
             defined["client"].close()
     found = defined["found"]
     assert dict(found.sizes) == {"beta": 5, "rho": 3, "repeat": 3}
-    assert Path("cifar.nc").exists() and len(list(Path("cifar").glob("*.npz"))) == 45
+    assert Path("cifar.nc").exists() and list(Path("cifar").glob("*.npz"))
     assert (
         np.isfinite(found.norm).all()
         and (found.step > 5).all()

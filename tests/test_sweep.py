@@ -201,13 +201,13 @@ def test_error_on_a_cluster_comes_back(client):
 
 
 def test_killed_worker_comes_back():
-    with cluster(allowed_failures=0) as client:
-        for _ in range(5):
-            with pytest.raises(Exception, match="worker") as caught:
-                sweep(deadly, {"a": range(12)}, executor=client.get_executor())
-            assert type(caught.value).__name__ == "KilledWorker"
-            assert notes(caught)[0].startswith("In this sweep, it happened at a = ")
-            assert notes(caught)[0].endswith(" or elsewhere on the same worker.")
+    """A new cluster for each try: a loaded machine may fail to replace its workers in time."""
+    for _ in range(5):
+        with cluster(allowed_failures=0) as client, pytest.raises(Exception) as caught:
+            sweep(deadly, {"a": range(12)}, executor=client.get_executor())
+        assert type(caught.value).__name__ == "KilledWorker"
+        assert notes(caught)[0].startswith("In this sweep, it happened at a = ")
+        assert notes(caught)[0].endswith(" or elsewhere on the same worker.")
 
 
 def test_cluster_replaces_a_killed_worker(client, tmp_path):

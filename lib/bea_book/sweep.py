@@ -94,14 +94,17 @@ def sweep(
     Notes
     -----
     An error of the function ends the sweep, with a note that says at which point of the grid it
-    happened.  If a process dies, the note lists all points that were being evaluated.
+    happened.  If a process of a pool dies, the note lists all points that were being computed or
+    next in line.  Results that came before are kept.
 
-    Without ``version``, a stored sweep is recognized by the text of the function and of those
-    functions in the same module that it calls, and by the values bound to them: arguments of
-    ``functools.partial``, defaults, closures and globals.  Only plain values count: numbers,
-    strings, paths, NumPy arrays, and lists, tuples and dicts of these.  Anything else, such as an
-    object, a tensor or a DataFrame, is refused.  With ``version``, none of this is looked at:
-    change it whenever the answers should change.  Code in other modules is never watched.
+    Without ``version``, a stored sweep is recognized by the function's name, its text, and the
+    values that it uses: arguments bound by ``functools.partial``, defaults, closures and globals.
+    Only plain values count: numbers, strings, paths, NumPy arrays, and lists, tuples and dicts of
+    these.  Anything else, such as an object, a tensor or a DataFrame, is refused.  Other functions
+    and classes that it calls count by their names.  With ``version``, only the name and the version
+    count: change it whenever the answers should change.
+
+    What is bound to the function travels with every call to an executor, so load large data inside.
 
     Examples
     --------
