@@ -340,6 +340,6 @@ def test_weight_is_small(explorer):
     ],
 )  # fmt: skip
 def test_numbers_as_readers_write_them(value, shown):
-    from bea_book.explore import _shown
+    from bea_book.explore import _formatted
 
-    assert _shown(value) == shown
+    assert _formatted(value) == shown

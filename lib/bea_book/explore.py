@@ -1,12 +1,13 @@
-"""Figures that move: one call, and the same frames with a kernel, in a page without one, and in
-print.
+"""Figures that a reader moves: one call makes the same frames for a kernel, a page and print.
 
-An explorer draws its figure once for every setting of its sliders, when it is made.  What stays
-(axes, level sets) becomes one SVG picture; of what moves only the changing path data, words and
-numbers are kept.  In a notebook with a kernel that is an ipywidgets panel; in the built book a piece
-of HTML that needs neither kernel nor network; in print and in viewers that know neither, one frame
-as a PNG picture.
+An explorer draws its figure once for every combination of its sliders' values, when it is made.  What
+stays (axes, level sets) becomes one SVG picture; of what moves only the changing path data, words and
+numbers are kept.  In a notebook with a kernel the explorer is an ipywidgets panel; in the built book
+it is HTML that needs neither kernel nor network; in print, and in viewers that know neither, it is
+one frame as a PNG picture.
 """
+
+from __future__ import annotations
 
 import base64
 import gzip
@@ -16,16 +17,23 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bea_book import svg
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 __all__ = ["Explorer", "explore"]
+
+Number = int | float | str
+Values = Mapping[str, str]
 
 # A type of its own: viewers that do not know it (GitHub, nbviewer, LaTeX) show the picture instead.
 MIME = "application/vnd.bea.explorer+html"
@@ -35,27 +43,66 @@ SYMBOLS = {"beta": "β", "rho": "ρ", "epsilon": "ε", "lam": "λ", "mu": "μ", 
 
 @dataclass(frozen=True)
 class Explorer:
-    """A figure with sliders; shown by a notebook when it is the last line of a cell.
+    """A figure with sliders, made by :func:`explore`; a notebook shows it at the end of a cell.
 
-    ``sliders`` maps each slider's name to its values, ``start`` to the value it begins with,
-    ``values`` each combination of slider positions (in the order of ``itertools.product``) to the
-    numbers shown there, as text.  ``page()`` is the HTML for a page without a kernel, ``panel()`` the
-    ipywidgets panel, ``png`` the picture of the first frame.
+    Parameters
+    ----------
+    sliders : mapping
+        The values of each slider, by its name.
+    start : mapping
+        The value with which each slider begins.
+    values : tuple of mapping
+        For each combination of slider positions, in the order of ``itertools.product``, the numbers
+        shown there, as text.
+    look, ask, alt : str
+        What to look for, a question that moving the sliders answers, and the picture in words.
+    formula : str
+        Presentation MathML, with a gap for each live value.
+    picture : str
+        The SVG, with a gap ``{k}`` for every moving part.
+    parts : tuple of tuple of str
+        For each combination, the texts that fill the gaps.
+    png : bytes
+        The picture of the first frame, for print.
+
+    Examples
+    --------
+    >>> explorer = explore(
+    ...     lambda ax, h: ax.plot([0, 1], [1, 1 - h]) and {"end": 1 - h},
+    ...     background=lambda ax: ax.set(xlim=(0, 1), ylim=(-1, 1)),
+    ...     look="The end falls.", ask="Where is it 0.5?", alt="A falling line", h=[0.25, 0.5])
+    >>> explorer.start, explorer.values
+    ({'h': 0.25}, ({'end': '0.75'}, {'end': '0.5'}))
     """
 
-    sliders: Mapping
-    start: Mapping
-    values: tuple
+    sliders: Mapping[str, tuple[Number, ...]]
+    start: Mapping[str, Number]
+    values: tuple[Values, ...]
     look: str
     ask: str
     alt: str
     formula: str = field(repr=False)
-    picture: str = field(repr=False)  # the SVG, with a gap {k} for every moving part
-    parts: tuple = field(repr=False)  # for each setting the texts that fill the gaps
+    picture: str = field(repr=False)
+    parts: tuple[tuple[str, ...], ...] = field(repr=False)
     png: bytes = field(repr=False)
 
-    def at(self, **setting):
-        """The numbers shown at a setting of the sliders, by name, as the reader sees them."""
+    def at(self, **setting: Number) -> Values:
+        """Return the numbers shown at a combination of slider values, as the reader sees them.
+
+        Parameters
+        ----------
+        **setting : number
+            Values of sliders; the others stay at their start.
+
+        Returns
+        -------
+        mapping from str to str
+
+        Raises
+        ------
+        ValueError
+            If there is no such slider, or the value is not on it.
+        """
         unknown = [name for name in setting if name not in self.sliders]
         if unknown:
             raise ValueError(f"no slider {unknown[0]!r}; there are {', '.join(self.sliders)}")
@@ -67,58 +114,48 @@ class Explorer:
             positions.append(options.index(value))
         return self.values[self._number(positions)]
 
-    def page(self):
-        """The explorer as HTML with its own style and script: no kernel, no network.
+    def page(self) -> str:
+        """Return the explorer as HTML with its own style and script: no kernel, no network.
 
         Its identifier follows from its contents, so that the same explorer gives the same text.
+
+        Returns
+        -------
+        str
         """
-        shown = [_shown(v) for v in self.start.values()]
         number = self._number([v.index(self.start[name]) for name, v in self.sliders.items()])
-        names = list(self.values[0])
-        strings = {}
-        frames = [
-            [strings.setdefault(text, len(strings)) for text in (*parts, *values.values())]
-            for parts, values in zip(self.parts, self.values)
-        ]
-        data = {
-            "sliders": {n: [_shown(v) for v in values] for n, values in self.sliders.items()},
-            "names": names,
-            "strings": list(strings),
-            "frames": frames,
-        }
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
-        controls = "".join(
-            f'<p class="bea-slider"><label for="ID-{name}">{_symbol(name)}</label>'
-            f'<input type="range" id="ID-{name}" data-slider="{name}" min="0" '
-            f'max="{len(options) - 1}" step="1" value="{options.index(self.start[name])}" '
-            f'aria-valuetext="{value}"><output for="ID-{name}" aria-live="off" data-shown="{name}">{value}</output></p>'
-            for (name, options), value in zip(self.sliders.items(), shown)
-        )
         body = (
             f'<p class="bea-look"><b>Look for:</b> {html.escape(self.look)}</p>'
             f"{self._formula(number)}"
             '<div class="bea-stage"><div class="bea-figure" tabindex="0" role="group" '
             f'aria-label="Figure">{self._figure(number, moving=True)}</div>'
-            f'<div class="bea-side">{controls}<p class="bea-buttons">'
+            f'<div class="bea-side">{self._controls()}<p class="bea-buttons">'
             '<button type="button" data-action="play" aria-pressed="false">Play</button> '
-            f'<button type="button" data-action="reset">Reset</button></p>{self._rest(number)}</div></div>'
+            '<button type="button" data-action="reset">Reset</button></p>'
+            f"{self._other_numbers(number)}</div></div>"
             f'<p class="bea-ask"><b>Move it to answer:</b> {html.escape(self.ask)}</p>'
-            f'<script type="application/json">{text}</script>'
+            f'<script type="application/json">{self._data()}</script>'
             f"<script>{_asset('explore.js')}</script>"
         )
         name = "explorer-" + hashlib.sha256(body.encode()).hexdigest()[:8]
         body = body.replace("ID-", f"{name}-")
-        return f'<div class="bea-explorer" id="{name}"><style>{_asset("explore.css")}</style>{body}</div>'
+        style = f"<style>{_asset('explore.css')}</style>"
+        return f'<div class="bea-explorer" id="{name}">{style}{body}</div>'
 
-    def panel(self):
-        """The explorer as an ipywidgets panel (an ``HTML`` widget redrawn at every move)."""
+    def panel(self) -> Any:
+        """Return the explorer as an ipywidgets panel, which a kernel redraws at every move.
+
+        Returns
+        -------
+        ipywidgets.VBox
+        """
         import ipywidgets as widgets
 
         style = f"<style>{_asset('explore.css')}</style>"
         picture = widgets.HTML()
         sliders = [
             widgets.SelectionSlider(
-                options=[(_shown(v), v) for v in options],
+                options=[(_formatted(v), v) for v in options],
                 value=self.start[name],
                 description=_symbol(name),
             )
@@ -129,26 +166,26 @@ class Explorer:
         play = widgets.Play(value=sliders[0].index, max=len(sliders[0].options) - 1, interval=500)
         widgets.jslink((play, "value"), (sliders[0], "index"))
 
-        def show(_=None):
+        def show(_: Any = None) -> None:
             number = self._number([slider.index for slider in sliders])
             picture.value = (
                 f'{style}<div class="bea-explorer">{self._formula(number)}'
-                f"{self._figure(number)}{self._rest(number)}</div>"
+                f"{self._figure(number)}{self._other_numbers(number)}</div>"
             )
 
-        def back(_):
+        def go_back(_: Any) -> None:
             for slider, value in zip(sliders, self.start.values()):
                 slider.value = value
 
         for slider in sliders:
             slider.observe(show, "value")
-        reset.on_click(back)
+        reset.on_click(go_back)
         show()
         look = widgets.HTML(f"<b>Look for:</b> {html.escape(self.look)}")
         ask = widgets.HTML(f"<b>Move it to answer:</b> {html.escape(self.ask)}")
         return widgets.VBox([look, picture, *sliders, widgets.HBox([play, reset]), ask])
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {
             **self.panel()._repr_mimebundle_(),
             MIME: self.page(),
@@ -156,19 +193,48 @@ class Explorer:
             "text/plain": "Explorer of " + ", ".join(_symbol(name) for name in self.sliders),
         }
 
-    def _number(self, positions):
+    def _number(self, positions: Sequence[int]) -> int:
         return int(np.ravel_multi_index(positions, [len(v) for v in self.sliders.values()]))
 
-    def _figure(self, number, moving=False):
-        """The SVG at a setting; with ``moving`` the paths say which of the moving parts they are."""
+    def _controls(self) -> str:
+        """The sliders as HTML, at their start."""
+        found = []
+        for name, options in self.sliders.items():
+            value = _formatted(self.start[name])
+            found.append(
+                f'<p class="bea-slider"><label for="ID-{name}">{_symbol(name)}</label>'
+                f'<input type="range" id="ID-{name}" data-slider="{name}" min="0" '
+                f'max="{len(options) - 1}" step="1" value="{options.index(self.start[name])}" '
+                f'aria-valuetext="{value}"><output for="ID-{name}" aria-live="off" '
+                f'data-shown="{name}">{value}</output></p>'
+            )
+        return "".join(found)
+
+    def _data(self) -> str:
+        """What the page's script fills the gaps with, as JSON: each text once, frames as numbers."""
+        strings: dict[str, int] = {}
+        frames = [
+            [strings.setdefault(text, len(strings)) for text in (*parts, *values.values())]
+            for parts, values in zip(self.parts, self.values)
+        ]
+        data = {
+            "sliders": {n: [_formatted(v) for v in values] for n, values in self.sliders.items()},
+            "names": list(self.values[0]),
+            "strings": list(strings),
+            "frames": frames,
+        }
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+
+    def _figure(self, number: int, moving: bool = False) -> str:
+        """The SVG of a frame; with ``moving`` the paths say which of the moving parts they are."""
         gaps = {str(k): html.escape(text) for k, text in enumerate(self.parts[number])}
         text = re.sub(r"\{(\d+)\}", lambda gap: gaps[gap[1]], self.picture)
         return text if moving else re.sub(r' data-moving="\d+"', "", text)
 
-    def _formula(self, number):
-        """The formula with the numbers of a setting."""
+    def _formula(self, number: int) -> str:
+        """The formula with the numbers of a frame."""
         setting = list(itertools.product(*self.sliders.values()))[number]
-        numbers = {n: _shown(v) for n, v in zip(self.sliders, setting)} | self.values[number]
+        numbers = {n: _formatted(v) for n, v in zip(self.sliders, setting)} | self.values[number]
         text = re.sub(
             r'(<mn data-value="(\w+)">)',
             lambda gap: gap[1] + html.escape(numbers[gap[2]]),
@@ -176,7 +242,7 @@ class Explorer:
         )
         return f'<p class="bea-formula">{text}</p>' if text else ""
 
-    def _rest(self, number):
+    def _other_numbers(self, number: int) -> str:
         """The numbers that the formula does not name."""
         return "".join(
             f'<p class="bea-value">{html.escape(name)} = <output data-value="{html.escape(name)}">'
@@ -187,93 +253,89 @@ class Explorer:
 
 
 def explore(
-    draw,
+    draw: Callable[..., Mapping[str, Any]],
     *,
-    background,
-    look,
-    ask,
-    alt,
-    start=None,
-    formula="",
-    columns=1,
-    width=None,
-    height=3.4,
-    **sliders,
-):
-    r"""An :class:`Explorer`: ``explore(draw, background=..., beta=[...], rho=[...], ...)``.
+    background: Callable[[Any], Any],
+    look: str,
+    ask: str,
+    alt: str,
+    start: Mapping[str, Number] | None = None,
+    formula: str = "",
+    columns: int = 1,
+    width: float | None = None,
+    height: float = 3.4,
+    **sliders: Iterable[Number],
+) -> Explorer:
+    r"""Return a figure with sliders, drawn once for every combination of their values.
 
-    ``background(ax)`` draws what never changes and sets the limits of the axes; it is called once.
-    ``draw(ax, beta=..., rho=...)`` draws what moves, with ordinary Matplotlib calls (lines, dots,
-    filled shapes, level sets, plain words; always the same ones in the same order, empty where there
-    is nothing to show), and returns a mapping from names to the numbers to be shown; a number given
-    as text is shown as it is.  With several ``columns`` both get an array of axes.  Each slider is a
-    keyword with its values; ``start`` maps sliders to the values they begin with, by default the
-    first.
+    Parameters
+    ----------
+    draw : callable
+        ``draw(ax, beta=..., rho=...)`` draws what moves, with ordinary Matplotlib calls (lines, dots,
+        filled shapes, level sets, plain words; always the same ones in the same order, empty where
+        there is nothing to show), and returns a mapping from names to the numbers to be shown; a
+        number given as text is shown as it is.
+    background : callable
+        ``background(ax)`` draws what never changes and sets the limits of the axes; it is called once.
+    look : str
+        What to look for.
+    ask : str
+        A question that only moving the sliders answers.
+    alt : str
+        The picture in words, for those who do not see it.
+    start : mapping, optional
+        The values with which sliders begin, by default their first.
+    formula : str
+        LaTeX in which ``\val{name}`` stands for the live value of a slider or number; numbers that it
+        does not name are shown below it.
+    columns : int
+        How many axes; with several, `draw` and `background` get an array of them.
+    width, height : float, optional
+        In inches.
+    **sliders : sequence of numbers
+        The values of each slider.
 
-    ``formula`` is LaTeX in which ``\val{name}`` stands for the live value of a slider or number;
-    numbers that it does not name stand below it.  ``look`` says what to look for, ``ask`` asks what
-    only moving the sliders answers, and ``alt`` describes the picture to those who do not see it.
-    ``width`` and ``height`` are in inches.
+    Returns
+    -------
+    Explorer
 
-    Raises ValueError if a slider has fewer than two values or repeats one, if ``draw`` draws
-    different things at different settings, moves the limits, or draws what cannot move (images,
-    scattered markers, words in LaTeX), if the formula names an unknown value, and if the page would
-    weigh more than 60 kB compressed.
+    Raises
+    ------
+    ValueError
+        If a slider has fewer than two values or repeats one; if `draw` draws different things for
+        different values, moves the limits, or draws what cannot move (images, scattered markers, words
+        in LaTeX); if the formula names an unknown value; or if the page would weigh more than 60 kB
+        compressed.
 
+    Examples
+    --------
     >>> explorer = explore(
     ...     lambda ax, h: ax.plot([0, 1], [1, 1 - h]) and {"end": 1 - h},
     ...     background=lambda ax: ax.set(xlim=(0, 1), ylim=(-1, 1)),
-    ...     look="The end falls.", ask="Where is the end 0.5?", alt="A falling line", h=[0.25, 0.5, 1])
+    ...     look="The end falls.", ask="Where is it 0.5?", alt="A falling line", h=[0.25, 0.5, 1])
     >>> explorer.at(h=0.5)
     {'end': '0.5'}
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from bea_book.plot import STYLE
-
-    sliders = {name: tuple(_plain(v) for v in values) for name, values in sliders.items()}
-    start = _checked(sliders, start or {}, {"look": look, "ask": ask, "alt": alt})
-    # 72 dots an inch: Matplotlib's pixels are then the units of the SVG
-    with rc_context({**STYLE, "figure.dpi": 72, "svg.fonttype": "none", "svg.hashsalt": "bea"}):
-        size = (width or 4.4 * columns + 0.8 * (columns == 1), height)
-        figure = Figure(size, layout="constrained")
-        FigureCanvasAgg(figure)  # measures words; pyplot would show the figure a second time
-        axes = figure.subplots(1, columns)
-        background(axes)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        for ax in figure.axes:
-            ax.autoscale(False)
-        base = svg.still(figure)
-        frames = []
-        for setting in itertools.product(*sliders.values()):
-            setting = dict(zip(sliders, setting))
-            first = frames[0] if frames else None
-            frames.append(_frame(figure, axes, draw, setting, first, keep=setting == start))
-        png = frames[[f.png is not None for f in frames].index(True)].png
-    first = frames[0]
-    name = hashlib.sha256((base + "".join(first.elements)).encode()).hexdigest()[:8]
-    picture = base.replace("</svg>", svg.clips(figure, name) + "".join(first.elements) + "</svg>")
+    options = {name: tuple(_python_number(v) for v in values) for name, values in sliders.items()}
+    start = _checked_start(options, start or {}, {"look": look, "ask": ask, "alt": alt})
+    size = (width or 4.4 * columns + 0.8 * (columns == 1), height)
+    picture, frames = _frames(draw, background, options, start, size, columns)
     points = 72 * size[0]
-    picture = picture.replace(
-        "<svg",
+    opening = (
         f'<svg role="img" aria-label="{html.escape(alt)}" '
-        f'style="max-width:{points:.0f}pt;min-width:{0.55 * points:.0f}pt"',
-        1,
+        f'style="max-width:{points:.0f}pt;min-width:{0.55 * points:.0f}pt"'
     )
     explorer = Explorer(
-        sliders=sliders,
+        sliders=options,
         start=start,
-        values=tuple(f.values for f in frames),
+        values=tuple(frame.values for frame in frames),
         look=look,
         ask=ask,
         alt=alt,
-        formula=_mathml(formula, {*sliders, *first.values}),
-        picture=picture.replace("CLIP", name),
-        parts=tuple(f.parts for f in frames),
-        png=png,
+        formula=_mathml(formula, {*options, *frames[0].values}),
+        picture=picture.replace("<svg", opening, 1),
+        parts=tuple(frame.parts for frame in frames),
+        png=next(frame.png for frame in frames if frame.png is not None),
     )
     weight = len(gzip.compress(explorer.page().encode()))
     if weight > LARGEST:
@@ -285,13 +347,27 @@ def explore(
 
 
 class InPage:
-    """Shows explorers in the pages of the book; MyST-NB finds it by its entry point."""
+    """Show explorers in the pages of the book; MyST-NB finds this by its entry point."""
 
     mime_priority_overrides = [("html", MIME, 1)]
 
     @staticmethod
-    def handle_mime(renderer, data, inline):
-        """The document nodes for an explorer's output, or None for any other output."""
+    def handle_mime(renderer: Any, data: Any, inline: bool) -> list[Any] | None:
+        """Return the document nodes for an explorer's output, or None for any other output.
+
+        Parameters
+        ----------
+        renderer : object
+            MyST-NB's renderer, which is not needed.
+        data : object
+            The output, with its ``mime_type`` and ``string``.
+        inline : bool
+            Whether the output is part of a line of text.
+
+        Returns
+        -------
+        list of docutils.nodes.Node, or None
+        """
         if data.mime_type != MIME or inline:
             return None
         from docutils import nodes
@@ -299,7 +375,9 @@ class InPage:
         return [nodes.raw(text=data.string, format="html")]
 
 
-def _checked(sliders, start, words):
+def _checked_start(
+    sliders: Mapping[str, tuple[Number, ...]], start: Mapping[str, Number], words: Mapping[str, str]
+) -> dict[str, Number]:
     """The complete start, or a ValueError about the sliders and words."""
     if not sliders:
         raise ValueError("an explorer needs at least one slider: beta=[0.5, 0.9], for instance")
@@ -312,23 +390,68 @@ def _checked(sliders, start, words):
     for name, text in words.items():
         if not text or not text.strip():
             raise ValueError(f"{name} is empty; a reader needs that sentence")
-    return {name: _plain(start.get(name, values[0])) for name, values in sliders.items()}
+    return {name: _python_number(start.get(name, values[0])) for name, values in sliders.items()}
 
 
-# --- drawing -----------------------------------------------------------------------------------
+# --- drawing -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """One setting: SVG elements with gaps, the texts in the gaps, the numbers shown."""
+    """One combination: SVG elements with gaps, the texts in the gaps, the numbers shown."""
 
-    elements: tuple
-    parts: tuple
-    values: Mapping
+    elements: tuple[str, ...]
+    parts: tuple[str, ...]
+    values: dict[str, str]
     png: bytes | None
 
 
-def _frame(figure, axes, draw, setting, first, keep):
+def _frames(
+    draw: Callable[..., Mapping[str, Any]],
+    background: Callable[[Any], Any],
+    sliders: Mapping[str, tuple[Number, ...]],
+    start: Mapping[str, Number],
+    size: tuple[float, float],
+    columns: int,
+) -> tuple[str, list[_Frame]]:
+    """The SVG with gaps, and all frames."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from bea_book.plot import STYLE
+
+    # 72 dots an inch: Matplotlib's pixels are then the units of the SVG
+    with rc_context({**STYLE, "figure.dpi": 72, "svg.fonttype": "none", "svg.hashsalt": "bea"}):
+        figure = Figure(size, layout="constrained")
+        FigureCanvasAgg(figure)  # measures words; pyplot would show the figure a second time
+        axes = figure.subplots(1, columns)
+        background(axes)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for ax in figure.axes:
+            ax.autoscale(False)
+        base = svg.still(figure)
+        frames: list[_Frame] = []
+        for values in itertools.product(*sliders.values()):
+            setting = dict(zip(sliders, values))
+            first = frames[0] if frames else None
+            drawing = (figure, axes, draw)
+            frames.append(_frame(drawing, setting, first, with_picture=setting == start))
+    elements = "".join(frames[0].elements)
+    name = hashlib.sha256((base + elements).encode()).hexdigest()[:8]
+    picture = base.replace("</svg>", svg.clips(figure, name) + elements + "</svg>")
+    return picture.replace("CLIP", name), frames
+
+
+def _frame(
+    drawing: tuple[Figure, Any, Callable[..., Mapping[str, Any]]],
+    setting: dict[str, Number],
+    first: _Frame | None,
+    with_picture: bool,
+) -> _Frame:
+    """Draw one frame, read its moving parts off the figure, and remove them from it."""
+    figure, axes, draw = drawing
     limits = [ax.axis() for ax in figure.axes]
     before = [set(ax.get_children()) for ax in figure.axes]
     for ax in figure.axes:
@@ -338,35 +461,41 @@ def _frame(figure, axes, draw, setting, first, keep):
         raise ValueError(f"draw must return a mapping from names to numbers, got {values!r}")
     if [ax.axis() for ax in figure.axes] != limits:
         raise ValueError(f"draw moved the limits of the axes at {setting}; set them in background")
-    elements, parts, png = [], [], None
-    for k, ax in enumerate(figure.axes):
-        new = [artist for artist in ax.get_children() if artist not in before[k]]
-        for artist in sorted(new, key=lambda artist: artist.get_zorder()):
-            for element, texts in svg.elements(artist, figure, f"CLIP-{k}"):
-                for number in range(len(texts)):
-                    element = element.replace(f"%{number}", str(len(parts) + number))
-                elements.append(element)
-                parts += texts
-        if keep:
-            continue
-        for artist in new:
-            artist.remove()
+    drawn = [
+        [artist for artist in ax.get_children() if artist not in known]
+        for ax, known in zip(figure.axes, before)
+    ]
+    elements, parts = _moving_parts(figure, drawn)
     if first and (elements != list(first.elements) or list(values) != list(first.values)):
         raise ValueError(
             f"draw draws other things at {setting} than at the first setting; draw always the same "
             "ones, in the same style and order, empty where there is nothing to show"
         )
-    if keep:
-        png = _png(figure, setting)
-        for k, ax in enumerate(figure.axes):
-            for artist in set(ax.get_children()) - before[k]:
-                artist.remove()
-    return _Frame(tuple(elements), tuple(parts), {n: _shown(v) for n, v in values.items()}, png)
+    png = _png(figure, setting) if with_picture else None
+    for artist in itertools.chain(*drawn):
+        artist.remove()
+    shown = {name: _formatted(value) for name, value in values.items()}
+    return _Frame(tuple(elements), tuple(parts), shown, png)
 
 
-def _png(figure, setting):
-    """The picture for print, with the setting that it shows."""
-    text = ",  ".join(f"{_symbol(name)} = {_shown(value)}" for name, value in setting.items())
+def _moving_parts(figure: Figure, drawn: Sequence[Sequence[Any]]) -> tuple[list[str], list[str]]:
+    """SVG elements with numbered gaps for what was drawn in each of the axes, and the texts in the
+    gaps."""
+    elements: list[str] = []
+    parts: list[str] = []
+    for k, artists in enumerate(drawn):
+        for artist in sorted(artists, key=lambda artist: artist.get_zorder()):
+            for element, texts in svg.elements(artist, figure, f"CLIP-{k}"):
+                for number in range(len(texts)):
+                    element = element.replace(f"%{number}", str(len(parts) + number))
+                elements.append(element)
+                parts += texts
+    return elements, parts
+
+
+def _png(figure: Figure, setting: Mapping[str, Number]) -> bytes:
+    """The picture for print, with the slider values that it shows."""
+    text = ",  ".join(f"{_symbol(name)} = {_formatted(value)}" for name, value in setting.items())
     note = figure.text(0.99, 1.01, text, ha="right", va="bottom")
     buffer = io.BytesIO()
     figure.savefig(
@@ -381,19 +510,19 @@ def _png(figure, setting):
     return buffer.getvalue()
 
 
-# --- words and numbers -------------------------------------------------------------------------
+# --- words and numbers ---------------------------------------------------------------------------
 
 
-def _plain(value):
-    """A slider's value as a plain int or float."""
+def _python_number(value: Any) -> Any:
+    """A slider's value as Python's int or float instead of NumPy's."""
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _symbol(name):
+def _symbol(name: str) -> str:
     return SYMBOLS.get(name, name)
 
 
-def _shown(value):
+def _formatted(value: Any) -> str:
     """A number with three digits (four where those are exact, whole from 1000 to a million), a true
     minus sign and no padded exponent; text as it is."""
     if isinstance(value, str):
@@ -408,7 +537,7 @@ def _shown(value):
     return re.sub(r"e([+-])0*", lambda m: "e" + m[1].strip("+"), text).replace("-", "−")
 
 
-def _mathml(formula, names):
+def _mathml(formula: str, names: set[str]) -> str:
     """Presentation MathML of LaTeX, with a gap for each live value."""
     if not formula:
         return ""
@@ -422,5 +551,5 @@ def _mathml(formula, names):
     return re.sub(r"<mtext>⟦(\w+)⟧</mtext>", r'<mn data-value="\1"></mn>', text)
 
 
-def _asset(name):
+def _asset(name: str) -> str:
     return files("bea_book").joinpath(name).read_text(encoding="utf-8")

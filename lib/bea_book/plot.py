@@ -1,11 +1,19 @@
-"""One figure style, and the same roles in every figure of the book: dots for iterates, grey for the
-plain flow, a full line for the modified flow."""
+"""One style for all figures of the book: dots for iterates, a grey line for the leading-order flow, a
+solid coloured line for the modified flow."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, NullLocator
+from numpy.typing import ArrayLike
+
+from bea import Study
 
 __all__ = [
     "COLORS",
@@ -56,13 +64,30 @@ STYLE = {
 
 
 @contextmanager
-def figure(columns=1, *, width=None, height=3.6, rows=1, **options):
-    """A figure with axes in the book's style, shown when the block ends: ``with figure(2) as (left,
-    right): ...``.
+def figure(
+    columns: int = 1,
+    *,
+    width: float | None = None,
+    height: float = 3.6,
+    rows: int = 1,
+    **options: Any,
+) -> Iterator[Any]:
+    """Make a figure in the book's style: ``with figure(2) as (left, right): ...``.
 
-    ``columns`` and ``rows`` of axes; ``width`` and ``height`` in inches (the width follows from the
-    columns if it is not given). Further options go to ``matplotlib.pyplot.subplots``.  Yields one
-    Axes, or an array of them.
+    The figure is shown when the block ends.
+
+    Parameters
+    ----------
+    columns, rows : int
+        How many axes.
+    width, height : float, optional
+        In inches; without a width, it follows from the columns.
+    **options
+        For ``matplotlib.pyplot.subplots``.
+
+    Yields
+    ------
+    Axes, or an array of them
     """
     with plt.rc_context(STYLE):
         _, axes = plt.subplots(
@@ -76,24 +101,83 @@ def figure(columns=1, *, width=None, height=3.6, rows=1, **options):
         plt.show()
 
 
-def iterates(ax, path, *, color=COLORS["vermilion"], label=None, size=4):
-    """The optimizer's iterates, an array (steps + 1, 2), as dots."""
+def iterates(
+    ax: Axes,
+    path: np.ndarray,
+    *,
+    color: str = COLORS["vermilion"],
+    label: str | None = None,
+    size: float = 4,
+) -> None:
+    """Draw an optimizer's iterates as dots.
+
+    Parameters
+    ----------
+    ax : Axes
+    path : array (steps + 1, 2)
+    color, label : str, optional
+    size : float
+        Of the dots, in points.
+    """
     ax.plot(path[:, 0], path[:, 1], "o", ms=size, mew=0, color=color, label=label, zorder=4)
 
 
-def plain_flow(ax, path, *, label=None):
-    """The flow that the optimizer imitates (gradient flow, for instance), as a thin grey line."""
+def plain_flow(ax: Axes, path: np.ndarray, *, label: str | None = None) -> None:
+    """Draw the leading-order flow, such as gradient flow, as a thin grey line.
+
+    Parameters
+    ----------
+    ax : Axes
+    path : array (points, 2)
+    label : str, optional
+    """
     ax.plot(path[:, 0], path[:, 1], color=COLORS["grey"], lw=1.2, label=label, zorder=2)
 
 
-def modified_flow(ax, path, *, color=COLORS["blue"], label=None):
-    """The flow of a modified equation, as a full line."""
+def modified_flow(
+    ax: Axes, path: np.ndarray, *, color: str = COLORS["blue"], label: str | None = None
+) -> None:
+    """Draw the flow of a modified equation as a solid line.
+
+    Parameters
+    ----------
+    ax : Axes
+    path : array (points, 2)
+    color, label : str, optional
+    """
     ax.plot(path[:, 0], path[:, 1], color=color, lw=2, label=label, zorder=3)
 
 
-def line(ax, x, y, text, *, color, at=-1, offset=(5, 0), style="-", **options):
-    """A curve with its name written beside it, at the point with index ``at``, shifted by
-    ``offset`` points."""
+def line(
+    ax: Axes,
+    x: ArrayLike,
+    y: ArrayLike,
+    text: str,
+    *,
+    color: str,
+    at: int = -1,
+    offset: tuple[float, float] = (5, 0),
+    style: str = "-",
+    **options: Any,
+) -> None:
+    """Draw a curve with its name beside it.
+
+    Parameters
+    ----------
+    ax : Axes
+    x, y : array (points,)
+    text : str
+        The name; none if it is empty.
+    color : str
+    at : int
+        The index of the point beside which the name is written.
+    offset : tuple of float
+        From that point to the name, in points.
+    style : str
+        Matplotlib's format of the line.
+    **options
+        For ``Axes.plot``.
+    """
     ax.plot(x, y, style, color=color, **options)
     if text:
         ax.annotate(
@@ -106,9 +190,28 @@ def line(ax, x, y, text, *, color, at=-1, offset=(5, 0), style="-", **options):
         )
 
 
-def level_sets(ax, function, xlim, ylim, *, levels=12, points=201):
-    """Thin level lines of ``function``, which takes points (n, 2) to n values (a loss's ``value``,
-    a norm of its gradient)."""
+def level_sets(
+    ax: Axes,
+    function: Callable[[np.ndarray], np.ndarray],
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+    *,
+    levels: int | Sequence[float] = 12,
+    points: int = 201,
+) -> None:
+    """Draw thin level lines of a function.
+
+    Parameters
+    ----------
+    ax : Axes
+    function : callable
+        From points (n, 2) to values (n,), such as a loss's ``value``.
+    xlim, ylim : tuple of float
+        The limits of the axes.
+    levels : int or sequence of float
+    points : int
+        How many points of the grid on each axis.
+    """
     x, y = np.linspace(*xlim, points), np.linspace(*ylim, points)
     grid = np.stack(np.meshgrid(x, y), axis=-1)
     values = function(grid.reshape(-1, 2)).reshape(points, points)
@@ -116,9 +219,17 @@ def level_sets(ax, function, xlim, ylim, *, levels=12, points=201):
     ax.set(xlim=xlim, ylim=ylim)
 
 
-def error_lines(ax, studies, *, ylabel="largest error over the run"):
-    """Error against step size, doubly logarithmic, for a mapping from name to
-    :class:`bea.orders.Study`; each name stands beside its line."""
+def error_lines(
+    ax: Axes, studies: Mapping[str, Study], *, ylabel: str = "largest error over the run"
+) -> None:
+    """Draw errors against step sizes on log-log axes, each line with its name and observed order.
+
+    Parameters
+    ----------
+    ax : Axes
+    studies : mapping from str to bea.Study
+    ylabel : str
+    """
     palette = [COLORS[c] for c in ("blue", "vermilion", "green", "orange", "purple", "black")]
     ax.set(xscale="log", yscale="log", xlabel="step size h", ylabel=ylabel)
     for study, color in zip(studies.values(), palette):
@@ -131,18 +242,15 @@ def error_lines(ax, studies, *, ylabel="largest error over the run"):
         shown = hs if len(hs) <= 4 else hs[::2]
         ax.set_xticks(shown, [f"{h:g}" for h in shown])
         ax.xaxis.set_minor_locator(NullLocator())
-    ends = (
-        np.array(
-            [ax.transData.transform((study.hs[0], study.errors[0])) for study in studies.values()]
-        )
-        * 72
-        / ax.figure.dpi
-    )
-    heights = _spread(ends[:, 1], 2.5 * plt.rcParams["font.size"])
-    for (name, study), color, (_, end), height in zip(studies.items(), palette, ends, heights):
+    firsts = [(study.hs[0], study.errors[0]) for study in studies.values()]
+    ends = ax.transData.transform(firsts)[:, 1] * 72 / ax.figure.dpi
+    heights = _spread(ends, 2.5 * plt.rcParams["font.size"])
+    for name, study, color, first, end, height in zip(
+        studies, studies.values(), palette, firsts, ends, heights
+    ):
         ax.annotate(
             f"{name}\nslope {study.slope:.2f}",
-            (study.hs[0], study.errors[0]),
+            first,
             xytext=(7, height - end),
             textcoords="offset points",
             color=color,
@@ -150,9 +258,8 @@ def error_lines(ax, studies, *, ylabel="largest error over the run"):
         )
 
 
-def _spread(heights, gap):
-    """``heights`` moved apart until neighbours are at least ``gap`` apart, each group about its own
-    middle."""
+def _spread(heights: np.ndarray, gap: float) -> np.ndarray:
+    """Heights moved apart until neighbours are at least ``gap`` apart, each group about its middle."""
     order = np.argsort(heights)
     groups = [[heights[i]] for i in order]
     centres = [heights[i] for i in order]
@@ -164,25 +271,32 @@ def _spread(heights, gap):
             k = max(k - 1, 0)
         else:
             k += 1
-    placed = [
+    result = np.empty(len(heights))
+    result[order] = [
         centre + gap * (i - (len(group) - 1) / 2)
         for group, centre in zip(groups, centres)
         for i in range(len(group))
     ]
-    result = np.empty(len(heights))
-    result[order] = placed
     return result
 
 
-def slope_triangle(ax, x, y, slope, *, factor=2):
-    """A small triangle of the given slope on doubly logarithmic axes, its lower left corner at (x,
-    y)."""
-    ax.plot(
-        [x, x * factor, x * factor, x], [y, y, y * factor**slope, y], color=COLORS["grey"], lw=1
-    )
+def slope_triangle(ax: Axes, x: float, y: float, slope: float, *, factor: float = 2) -> None:
+    """Draw a small triangle of a given slope on log-log axes.
+
+    Parameters
+    ----------
+    ax : Axes
+    x, y : float
+        The lower left corner.
+    slope : float
+    factor : float
+        The quotient of the abscissas of its corners.
+    """
+    top, right = y * factor**slope, x * factor
+    ax.plot([x, right, right, x], [y, y, top, y], color=COLORS["grey"], lw=1)
     ax.annotate(
         f"{slope:g}",
-        (x * factor, y * factor ** (slope / 2)),
+        (right, y * factor ** (slope / 2)),
         xytext=(4, 0),
         textcoords="offset points",
         color=COLORS["grey"],

@@ -1,88 +1,75 @@
-"""A Matplotlib figure as SVG for a page: what stays as one text, what moves as elements with gaps.
+"""A Matplotlib figure as SVG for a page: static parts as one text, moving parts as templates with gaps.
 
-A gap ``{%0}`` (``{%1}``, ...) stands for a text that differs from setting to setting: the data of a
-path, the place of a word, the word.  Path data are whole tenths of a unit (a 720th of an inch), so
-that they are short and the same on every machine.
+A gap ``{%0}`` (``{%1}``, ...) is for a text that differs from frame to frame: the data of a path, the
+place of a word, the word.  Path data are whole tenths of a unit (a 720th of an inch), so that they are
+short and the same on every machine.
 """
+
+from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+    from matplotlib.path import Path
+
 __all__ = ["clips", "elements", "still"]
 
+#: An SVG element with gaps, and the texts for the gaps.
+Element = tuple[str, list[str]]
 
-def elements(artist, figure, clip):
-    """(SVG element with gaps, texts for the gaps) for each part of a Matplotlib artist."""
+
+def elements(artist: Artist, figure: Figure, clip: str) -> Iterator[Element]:
+    """Yield (SVG element with gaps, texts for the gaps) for each part of a Matplotlib artist.
+
+    Parameters
+    ----------
+    artist : matplotlib.artist.Artist
+        A line, dots, a filled shape, level sets, or plain words.
+    figure : matplotlib.figure.Figure
+        The figure that it is on.
+    clip : str
+        The identifier of the rectangle within which it is shown.
+
+    Yields
+    ------
+    tuple of str and list of str
+
+    Raises
+    ------
+    ValueError
+        If the artist cannot move.
+    """
     from matplotlib.collections import Collection, PathCollection
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
     from matplotlib.text import Text
 
-    height = figure.bbox.height
-    clipped = f' clip-path="url(#{clip})"' if artist.get_clip_on() else ""
-    opacity = "" if artist.get_alpha() is None else f' opacity="{artist.get_alpha():g}"'
+    more = f' clip-path="url(#{clip})"' if artist.get_clip_on() else ""
+    alpha = artist.get_alpha()
+    more += "" if alpha is None else f' opacity="{alpha:g}"'
     if isinstance(artist, Text) and getattr(artist, "arrow_patch", None) is None:
-        if "$" in artist.get_text():
-            raise ValueError(f"moving words are plain, write β for $\\beta$: {artist.get_text()!r}")
-        renderer = figure.canvas.get_renderer()
-        if hasattr(artist, "update_positions"):  # an annotation knows its place only now
-            artist.update_positions(renderer)
-        x, y = artist.get_transform().transform(artist.get_unitless_position())
-        down = {"center": 0.35, "center_baseline": 0.35, "top": 0.8, "bottom": -0.2}
-        y = height - y + down.get(artist.get_va(), 0) * artist.get_fontsize()
-        anchor = {"left": "start", "center": "middle", "right": "end"}[artist.get_ha()]
-        yield (
-            f'<g data-moving="%0" transform="{{%0}}"><text data-moving="%1" text-anchor="{anchor}" '
-            f'style="font-size:{artist.get_fontsize():g}px;fill:{_color(artist.get_color())}">'
-            "{%1}</text></g>",
-            [f"translate({_round(x)} {_round(y)})", artist.get_text()],
-        )
+        yield _word(artist, figure)
     elif isinstance(artist, Line2D):
-        path = artist.get_path().transformed(artist.get_transform())
-        color = _color(artist.get_color())
-        if artist.get_linestyle() not in ("None", " ", ""):
-            width = artist.get_linewidth()
-            dashes = artist._dash_pattern[1]  # no public name for it
-            dash = (
-                f' stroke-dasharray="{" ".join(f"{10 * d:.4g}" for d in dashes)}"' if dashes else ""
-            )
-            yield _path(
-                _data([path], figure),
-                f'fill="none" stroke="{color}" stroke-width="{10 * width:g}"{dash}',
-                clipped + opacity,
-            )
-        marker = artist.get_marker()
-        if marker in ("o", "."):
-            size = artist.get_markersize() * (1 if marker == "o" else 0.5)
-            color = _color(artist.get_markerfacecolor())
-            yield _path(
-                _dots(path, figure),
-                f'fill="none" stroke="{color}" stroke-width="{10 * size:g}" stroke-linecap="round"',
-                clipped + opacity,
-            )
-        elif marker not in ("None", None, " ", ""):
-            raise ValueError(f"moving markers are dots ('o' or '.'), not {marker!r}")
+        yield from _line(artist, figure, more)
     elif isinstance(artist, Patch):
         path = artist.get_path().transformed(artist.get_transform())
         fill = _color(artist.get_facecolor()) if artist.get_fill() else "none"
-        stroke, width = _color(artist.get_edgecolor()), artist.get_linewidth()
-        yield _path(
-            _data([path], figure),
-            f'fill="{fill}" stroke="{stroke}" stroke-width="{10 * width:g}"',
-            clipped + opacity,
-        )
+        stroke = _color(artist.get_edgecolor())
+        yield _shape([path], figure, (fill, stroke, artist.get_linewidth()), more)
     elif isinstance(artist, Collection) and not isinstance(artist, PathCollection):
         paths = [path.transformed(artist.get_transform()) for path in artist.get_paths()]
-        fill, stroke, width = artist.get_facecolor(), artist.get_edgecolor(), artist.get_linewidth()
-        fill = _color(fill[0]) if len(fill) else "none"
-        stroke = _color(stroke[0]) if len(stroke) else "none"
-        yield _path(
-            _data(paths, figure),
-            f'fill="{fill}" stroke="{stroke}" stroke-width="{10 * float(np.ravel(width)[0]):g}"',
-            clipped + opacity,
-        )
+        fills, strokes = artist.get_facecolor(), artist.get_edgecolor()
+        fill = _color(fills[0]) if len(fills) else "none"
+        stroke = _color(strokes[0]) if len(strokes) else "none"
+        width = float(np.ravel(artist.get_linewidth())[0])
+        yield _shape(paths, figure, (fill, stroke, width), more)
     else:
         raise ValueError(
             f"draw drew a {type(artist).__name__}, which cannot move; lines, dots, filled shapes, "
@@ -90,18 +77,65 @@ def elements(artist, figure, clip):
         )
 
 
-def _path(data, style, more):
+def _word(artist: Any, figure: Figure) -> Element:
+    """Plain words at their place."""
+    if "$" in artist.get_text():
+        raise ValueError(f"moving words are plain, write β for $\\beta$: {artist.get_text()!r}")
+    if hasattr(artist, "update_positions"):  # an annotation knows its place only now
+        artist.update_positions(figure.canvas.get_renderer())
+    x, y = artist.get_transform().transform(artist.get_unitless_position())
+    down = {"center": 0.35, "center_baseline": 0.35, "top": 0.8, "bottom": -0.2}
+    y = figure.bbox.height - y + down.get(artist.get_va(), 0) * artist.get_fontsize()
+    anchor = {"left": "start", "center": "middle", "right": "end"}[artist.get_ha()]
+    return (
+        f'<g data-moving="%0" transform="{{%0}}"><text data-moving="%1" text-anchor="{anchor}" '
+        f'style="font-size:{artist.get_fontsize():g}px;fill:{_color(artist.get_color())}">'
+        "{%1}</text></g>",
+        [f"translate({_round(x)} {_round(y)})", artist.get_text()],
+    )
+
+
+def _line(artist: Any, figure: Figure, more: str) -> Iterator[Element]:
+    """A curve, and the dots on it."""
+    path = artist.get_path().transformed(artist.get_transform())
+    if artist.get_linestyle() not in ("None", " ", ""):
+        dashes = artist._dash_pattern[1]  # Matplotlib has no public name for it
+        lengths = " ".join(f"{10 * d:.4g}" for d in dashes) if dashes else ""
+        dash = f' stroke-dasharray="{lengths}"' if dashes else ""
+        color, width = _color(artist.get_color()), artist.get_linewidth()
+        style = f'fill="none" stroke="{color}" stroke-width="{10 * width:g}"{dash}'
+        yield _path(_data([path], figure), style, more)
+    marker = artist.get_marker()
+    if marker in ("o", "."):
+        size = artist.get_markersize() * (1 if marker == "o" else 0.5)
+        color = _color(artist.get_markerfacecolor())
+        style = f'fill="none" stroke="{color}" stroke-width="{10 * size:g}" stroke-linecap="round"'
+        yield _path(_dots(path, figure), style, more)
+    elif marker not in ("None", None, " ", ""):
+        raise ValueError(f"moving markers are dots ('o' or '.'), not {marker!r}")
+
+
+def _shape(
+    paths: Iterable[Path], figure: Figure, colors: tuple[str, str, float], more: str
+) -> Element:
+    """Filled paths: (fill, stroke, width)."""
+    fill, stroke, width = colors
+    style = f'fill="{fill}" stroke="{stroke}" stroke-width="{10 * width:g}"'
+    return _path(_data(paths, figure), style, more)
+
+
+def _path(data: str, style: str, more: str) -> Element:
     # clipped outside, scaled inside: the path data are whole numbers, tenths of a unit
     return f'<g{more}><path data-moving="%0" transform="scale(.1)" {style} d="{{%0}}"/></g>', [data]
 
 
-def _tenths(vertices, figure):
+def _tenths(vertices: np.ndarray, figure: Figure) -> np.ndarray:
     """Points of the figure as whole tenths of SVG units, y downwards."""
     flipped = np.column_stack([vertices[:, 0], figure.bbox.height - vertices[:, 1]])
     return np.rint(10 * flipped).astype(int)
 
 
-def _data(paths, figure):
+def _data(paths: Iterable[Path], figure: Figure) -> str:
     """SVG path data of the paths: simplified to a tenth of a unit, relative, as short as they can be."""
     margin = 50  # far outside, a curve need not be drawn, but a line's caps must not be seen
     clip = (-margin, -margin, figure.bbox.width + margin, figure.bbox.height + margin)
@@ -126,7 +160,7 @@ def _data(paths, figure):
     return "".join(text)
 
 
-def _dots(path, figure):
+def _dots(path: Path, figure: Figure) -> str:
     """SVG path data of separate points: strokes of length 0 with round ends."""
     vertices = path.vertices[np.isfinite(path.vertices).all(axis=1)]
     inside = (vertices > -50).all(axis=1) & (vertices < figure.bbox.max + 50).all(axis=1)
@@ -134,13 +168,22 @@ def _dots(path, figure):
     return "".join(f"M{_pair(point)}h0" for point in points)
 
 
-def _pair(point):
+def _pair(point: np.ndarray) -> str:
     x, y = point
     return f"{x}{y}" if y < 0 else f"{x} {y}"
 
 
-def still(figure):
-    """The SVG of what does not move, without what a page does not need."""
+def still(figure: Figure) -> str:
+    """Return the SVG of what does not move, without what a page does not need.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+
+    Returns
+    -------
+    str
+    """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
@@ -162,8 +205,19 @@ def still(figure):
     return re.sub(r"<g>\s*</g>|<defs>\s*</defs>", "", text).strip()
 
 
-def clips(figure, name):
-    """The rectangles of the axes, for what moves to stay within."""
+def clips(figure: Figure, name: str) -> str:
+    """Return the rectangles of the axes, within which what moves is shown.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    name : str
+        The identifiers are ``name-0``, ``name-1``, ...
+
+    Returns
+    -------
+    str
+    """
     rectangles = [(k, *ax.bbox.bounds) for k, ax in enumerate(figure.axes)]
     return "<defs>{}</defs>".format(
         "".join(
@@ -174,7 +228,7 @@ def clips(figure, name):
     )
 
 
-def _color(color):
+def _color(color: Any) -> str:
     """A colour as the page writes it: the book's own by name, so that dark pages can lighten them."""
     from matplotlib.colors import to_hex, to_rgba
 
@@ -187,6 +241,6 @@ def _color(color):
     return named.get(to_hex(color), to_hex(color))
 
 
-def _round(number):
+def _round(number: float) -> str:
     text = f"{number:.1f}".removesuffix(".0")
     return "0" if text == "-0" else text
