@@ -902,6 +902,21 @@ def test_traces_do_not_keep_losses_and_programs_alive():
     assert len(straight._steps) == count - 1
 
 
+def test_few_traces_of_one_program_are_kept(monkeypatch):
+    monkeypatch.setattr(straight, "MOST", 3)
+    straight._steps.clear()
+    for k in range(5):
+        path = bea.run(
+            random_program(0.7, tree=("average", "g", k / 10)), HIMMELBLAU, START, 1e-3, 5
+        )
+        plain = bea.run(
+            random_program(0.7, tree=("average", "g", k / 10)), by_code(HIMMELBLAU), START, 1e-3, 5
+        )
+        np.testing.assert_allclose(path, plain, rtol=1e-13)
+        kept = straight._steps[HIMMELBLAU][random_program(0.7, tree="g").program]
+        assert len(kept) <= 3
+
+
 # --- which way is taken ----------------------------------------------------------------------------------
 
 

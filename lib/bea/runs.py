@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -125,13 +125,8 @@ def run(
     order = _batches_of_run(batches, len(start.losses), steps)
     path = _room(steps // every + 1, start.theta.shape)
     path[0] = start.theta
-    reading = _reading(start, steps) if steps else None
-    for row in range(1, len(path), PIECE):
-        piece = path[row : row + PIECE]
-        first = (row - 1) * every
-        reading.fill(piece, every, order and order[first : first + len(piece) * every])
-        if not np.isfinite(piece).all():
-            _diverged(start, path[: row + len(piece)], every, order[0] if order else 0)
+    if steps:
+        _fill(path, start, _reading(start, steps), every, order)
     return np.moveaxis(path, 1, -1)
 
 
@@ -205,7 +200,7 @@ def state_after(
     >>> from bea.problems import quadratic
     >>> from bea.optimizers import heavy_ball
     >>> theta, state = state_after(heavy_ball(0.5, damped=True), quadratic([1]), (1.0,), 0.5, 1)
-    >>> theta.tolist(), state[0][0].tolist(), state[0][1]
+    >>> theta.tolist(), state[0][0].tolist(), float(state[0][1])
     ([0.75], [0.5], 0.5)
     """
     steps = whole("steps", steps, 0)
@@ -285,13 +280,14 @@ def _number(h: Any) -> float:
 def _batches_of_run(batches: Any, losses: int, steps: int) -> tuple[int, ...] | None:
     """Return the mini-batches of a run's steps as a tuple; None if there is one loss."""
     found = batch_sequence(batches, losses)
-    if isinstance(found, Iterator):
-        found = tuple(index for _, index in zip(range(steps), found))
-    if found is not None and len(found) < steps:
+    if found is None:
+        return None
+    order = tuple(islice(found, steps))
+    if len(order) < steps:
         raise ValueError(
-            f"batches names the mini-batches of {len(found)} steps, but {steps} steps were asked for"
+            f"batches names the mini-batches of {len(order)} steps, but {steps} steps were asked for"
         )
-    return found
+    return order
 
 
 def _given_memory(start: _Start, memory: Any) -> list[tuple[Any, Any]]:
@@ -346,9 +342,11 @@ class _Reading(Protocol):
 
     def fill(self, rows: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
         """Make ``every`` steps for each row and write the point after the last of them to it."""
+        ...
 
     def memory(self) -> list[tuple[Any, Any]]:
         """Return the states of the memory."""
+        ...
 
 
 def _reading(start: _Start, steps: int | None) -> _Reading:
@@ -403,9 +401,9 @@ class _Plain:
 
     def step(self, batch: int, gradient: Callable[[Any], Any] | None = None) -> None:
         """Make one step, with the gradient of a loss or with another one."""
-        gradient = gradient or self.losses[batch].gradient_code
+        code = self.losses[batch].gradient_code if gradient is None else gradient
         with np.errstate(all="ignore"):  # what is not finite is reported with its step
-            update = self.optimizer(self.theta, gradient, self.reading)
+            update = self.optimizer(self.theta, code, self.reading)
             self.theta = self.theta - self.h * _as_update(update, self.theta, self.optimizer)
         self.reading = self.reading.advance()
 
@@ -447,10 +445,9 @@ class _Apart:
 
     def memory(self) -> list[tuple[Any, Any]]:
         found = [(index, part.memory()) for index, part in self.parts]
-        return [
-            tuple(self._joined([(index, state[k][i]) for index, state in found]) for i in (0, 1))
-            for k in range(len(found[0][1]))
-        ]
+        count = len(found[0][1])
+        m, p = ([[(i, state[k][w]) for i, state in found] for k in range(count)] for w in (0, 1))
+        return list(zip(map(self._joined, m), map(self._joined, p)))
 
     def _joined(self, values: list[tuple[Any, Any]]) -> np.ndarray:
         index, value = values[0]
@@ -531,6 +528,17 @@ class _Together:
 
 
 # --- iterating, and what leaves the finite numbers -----------------------------------------------
+
+
+def _fill(
+    path: np.ndarray, start: _Start, reading: _Reading, every: int, order: tuple[int, ...] | None
+) -> None:
+    """Fill a path, of which the start is there, in pieces; raise as soon as one is not finite."""
+    for row in range(1, len(path), PIECE):
+        piece, first = path[row : row + PIECE], (row - 1) * every
+        reading.fill(piece, every, order and order[first : first + len(piece) * every])
+        if not np.isfinite(piece).all():
+            _diverged(start, path[: row + len(piece)], every, order[0] if order else 0)
 
 
 def _walk(start: _Start, batches: Iterable[int] | None) -> Iterator[np.ndarray]:

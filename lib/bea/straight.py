@@ -32,9 +32,10 @@ WIDTH = 64  # configurations that the compiled loop has side by side
 BLOCK = 1024  # configurations that are in one NumPy array
 # Seconds, rounded, on a machine of 2024; they decide which way is taken, never what comes out.
 PER_FLOAT, PER_ARRAY, PER_ENTRY, PER_COMPILED = 4e-8, 7e-7, 1.5e-9, 5e-10
-COMPILING, COMPILING_LINE = 1.5, 0.01
+COMPILING, COMPILING_LINE = 1.2, 0.009
 EPSILON = float(np.finfo(float).eps)
 LIBRARIES = {"bea", "builtins", "math", "numpy", "scipy", "sympy", "jax", "torch"}
+MOST = 64  # traces that are kept of one program on one loss
 PATIENCE = 2e7  # operations of the compiled loop in one call, which Ctrl-C has to wait for
 
 
@@ -110,7 +111,7 @@ def flat(states: Sequence[tuple[Any, Any]], columns: int) -> np.ndarray:
     return entries
 
 
-def on_columns(code: Trace, rows: Sequence[Any]) -> np.ndarray:
+def on_columns(code: Trace, rows: Any) -> np.ndarray:
     """Return the outputs of a trace, shape (outputs, configurations), by NumPy."""
     out = np.empty((len(code.outputs), len(rows[0])))
     with np.errstate(all="ignore"):
@@ -140,6 +141,8 @@ def traced_step(start: Any, loss: Any, states: list[tuple[Any, Any]]) -> Step:
     except (TypeError, ValueError):  # who knows what it reads
         return _trace(start, loss, names, constants, shapes)
     if key not in known:
+        if len(known) == MOST:
+            known.clear()
         known[key] = _trace(start, loss, names, constants, shapes)
     return known[key]
 

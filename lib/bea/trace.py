@@ -81,27 +81,12 @@ def _logaddexp(x: float, y: float) -> float:
     return (x if x > y else y) + math.log1p(math.exp(-abs(x - y)))
 
 
+_COMPARISONS = "less less_equal greater greater_equal equal not_equal"
+BINARY = f"add subtract multiply divide remainder {_COMPARISONS}".split()
 #: Each operation as it is printed; those that are absent are functions of their name.
-BINARY = (
-    "add subtract multiply divide remainder power less less_equal greater greater_equal".split()
-)
-OPERATORS = {
-    "add": "{} + {}",
-    "subtract": "{} - {}",
-    "multiply": "{} * {}",
-    "divide": "{} / {}",
-    "remainder": "{} % {}",
-    "negative": "-{}",
-    "less": "{} < {}",
-    "less_equal": "{} <= {}",
-    "greater": "{} > {}",
-    "greater_equal": "{} >= {}",
-    "equal": "{} == {}",
-    "not_equal": "{} != {}",
-}
-ON_FLOATS = OPERATORS | {
-    "where": "{1} if {0} else {2}",
-}
+OPERATORS = {n: f"{{}} {o} {{}}" for n, o in zip(BINARY, "+ - * / % < <= > >= == !=".split())}
+OPERATORS["negative"] = "-{}"
+ON_FLOATS = OPERATORS | {"where": "{1} if {0} else {2}"}
 _SAME = "sqrt exp log log1p expm1 log2 log10 exp2 cbrt sin cos tan sinh cosh tanh hypot erf erfc"
 _ARC = {f"arc{name}": f"a{name}" for name in "sin cos tan tan2 sinh cosh tanh".split()}
 _RENAMED = _ARC | {"power": "pow", "gammaln": "lgamma", "absolute": "fabs"}
@@ -136,7 +121,9 @@ class _Tape:
         arguments = tuple(v.index if isinstance(v, Node) else v for v in values)
         key = (name, *map(repr, arguments))
         if key not in self.known:
-            if len(self.operations) == LIMIT:  # an exception inside a NumPy loop on objects is not safe
+            if (
+                len(self.operations) == LIMIT
+            ):  # an exception inside a NumPy loop on objects is not safe
                 self.full = True
                 return Node(self, 0)
             self.known[key] = Node(self, self.inputs + len(self.operations))
@@ -219,11 +206,11 @@ class Node:
 
     def square(self) -> Any:
         """Return the square."""
-        return self * self
+        return _recorded("multiply", self, self)
 
     def reciprocal(self) -> Any:
         """Return one over the number."""
-        return 1.0 / self
+        return _recorded("divide", 1.0, self)
 
 
 def _number(x: Any) -> float | None:
@@ -273,11 +260,12 @@ def _install() -> None:
 
     for name in {*MATH, *HELPERS, *OPERATORS} - {"negative"}:
         setattr(Node, name, function(name))
-    for special, name in zip("add sub mul truediv mod pow lt le gt ge".split(), BINARY):
-        setattr(Node, f"__{special}__", operator(name))
-        if name in ("add", "subtract", "multiply", "divide", "remainder", "power"):
+    special = "add sub mul truediv mod lt le gt ge".split()
+    for short, name in [*zip(special, BINARY), ("pow", "power")]:
+        setattr(Node, f"__{short}__", operator(name))
+        if short not in ("lt", "le", "gt", "ge"):
             reverse = operator(name)
-            setattr(Node, f"__r{special}__", lambda right, left, of=reverse: of(left, right))
+            setattr(Node, f"__r{short}__", lambda right, left, of=reverse: of(left, right))
     Node.logical_xor = Node.not_equal  # type: ignore[attr-defined]
 
 
