@@ -1,7 +1,7 @@
 """Bad input to every public function, and long runs.
 
-Each argument of each public function is replaced by every piece of nonsense below.  Whatever is not
-taken must be refused with a ValueError or TypeError that the library raises itself, with its own words.
+Each argument of each public function is replaced by what users get wrong.  Whatever is not taken must be refused with a
+ValueError or TypeError in words, never with an AttributeError, an IndexError or a wrong number.
 """
 
 import inspect
@@ -14,21 +14,15 @@ import pytest
 import sympy as sp
 
 import bea
-import bea_book
 from bea import trees
 
 x = sp.Symbol("x")
 ONE, TWO = bea.quadratic([1]), bea.quadratic([1, 9])
 ADAM, DESCENT = bea.adam(0.9, 0.99, 1e-8), bea.gradient_descent()
-NETWORK = bea_book.Network((3, 2))
 STEADY, FIRST = bea.modified_equation(ADAM, ONE, 2), bea.transient_equation(ADAM, ONE)
+KEPT = bea.modified_equation(bea.heavy_ball(0.9), ONE, 2, memory="kept")
 SERIES = bea.Series.from_polynomials([[np.array([2.0])], [np.array([0.0]), np.array([1.0])]])
 LINE = bea.Series.from_polynomials([[np.array([x])], [np.array([0]), np.array([x])]])
-
-
-def look(figure, b):
-    ax = figure.subplots()
-    return ax
 
 
 def walk(**given):
@@ -41,13 +35,6 @@ def pieces(h, steps):
 
 # What is called, with arguments that are right.
 GOOD = {
-    "Average": (bea.Average, {"of": bea.identity, "decay": 0.5}),
-    "Average.along": (bea.Average(bea.identity, 0.5).along, {"values": SERIES}),
-    "Average.correction": (bea.Average(bea.identity, 0.5).correction, {"n": 3}),
-    "Average.weights": (
-        bea.Average(bea.identity, 0.5).weights,
-        {"count": 3, "bias_correction": True},
-    ),
     "Loss": (bea.Loss, {"expression": x**2, "symbols": (x,), "parameters": ()}),
     "Loss.value": (TWO.value, {"theta": (1.0, 1.0)}),
     "Loss.gradient": (TWO.gradient, {"theta": (1.0, 1.0)}),
@@ -57,57 +44,33 @@ GOOD = {
     "ModifiedEquation.field": (STEADY.field, {"h": 0.1}),
     "ModifiedEquation.field()": (STEADY.field(0.1), {"theta": (1.0,)}),
     "ModifiedEquation.memory": (STEADY.memory, {"theta0": (1.0,), "h": 0.1}),
-    "Network": (bea_book.Network, {"widths": (3, 2), "patches": 1}),
-    "Network.loss": (NETWORK.loss, {"features": np.ones((4, 3)), "labels": [0, 1, 0, 1]}),
-    "Network.predict": (NETWORK.predict, {"theta": np.zeros(8), "features": np.ones((4, 3))}),
-    "Network.start": (NETWORK.start, {"rng": np.random.default_rng(0)}),
-    "NumericLoss": (bea.NumericLoss, {"dimension": 2, "value_code": sum, "gradient_code": abs}),
+    "KeptEquation.field": (KEPT.field, {"h": 0.1}),
+    "NumericLoss": (bea.NumericLoss, {"dimension": 2, "value": sum, "gradient": abs}),
+    "Optimizer": (bea.Optimizer, {"program": bea.heavy_ball, "hyperparameters": {"beta": 0.5}}),
+    "Optimizer.with_hyperparameters": (ADAM.with_hyperparameters, {"beta": 0.5}),
     "Series": (bea.Series, {"coefficients": np.zeros((2, 2))}),
     "Series.from_polynomials": (bea.Series.from_polynomials, {"polynomials": [[1.0], [0.0, 1.0]]}),
-    "Series.stack": (bea.Series.stack, {"components": [SERIES, SERIES]}),
-    "Series.at": (SERIES.at, {"s": 0.5, "h": 0.1}),
-    "Series.sum": (SERIES.sum, {"axis": 0}),
-    "Series +": (lambda other: SERIES + other, {"other": 2}),
-    "Series *": (lambda other: SERIES * other, {"other": 2}),
-    "Series /": (lambda other: SERIES / other, {"other": 2}),
-    "Series **": (lambda other: SERIES**other, {"other": 2}),
-    "@ Series": (lambda other: SERIES.__rmatmul__(other), {"other": np.ones((2, 1))}),
-    "Study": (
-        lambda **given: bea.Study(**given).slope,
-        {"hs": np.array([0.1, 0.05]), "errors": np.array([0.1, 0.025])},
-    ),
-    "Study.verdict": (bea.Study([0.1, 0.05], [0.1, 0.025]).verdict, {"order": 2, "tolerance": 0.1}),
+    "Study": (lambda **given: bea.Study(**given).slope, {"hs": np.array([0.1, 0.05]), "errors": np.array([0.1, 0.025])}),
     "TransientEquation.terms": (bea.transient_equation(DESCENT, ONE).terms, {"n": 1}),
     "TransientEquation.field": (FIRST.field, {"h": 0.1, "n": 1}),
     "TransientEquation.field()": (FIRST.field(0.1, 1), {"theta": (1.0,)}),
     "TransientEquation.pieces": (pieces, {"h": 0.1, "steps": 2}),
-    "VectorField": (
-        bea.VectorField,
-        {"components_of_field": (x,), "symbols": (x,), "parameters": ()},
-    ),
-    "adam": (
-        bea.adam,
-        {"beta": 0.9, "rho": 0.9, "epsilon": 1e-8, "epsilon_inside": True, "bias_correction": True},
-    ),
+    "VectorField": (bea.VectorField, {"components": (x,), "symbols": (x,), "parameters": ()}),
+    "adam": (bea.adam, {"beta": 0.9, "rho": 0.9, "epsilon": 1e-8, "epsilon_inside": True, "bias_correction": True}),
     "adamw": (
         bea.adamw,
-        {"beta": 0.9, "rho": 0.9, "epsilon": 1e-8, "weight_decay": 0.1, "bias_correction": True},
+        {"beta": 0.9, "rho": 0.9, "epsilon": 1e-8, "weight_decay": 0.1, "epsilon_inside": True, "bias_correction": True},
     ),
     "antidifference": (bea.antidifference, {"polynomial": np.array([0.0, 1.0])}),
     "bilinear": (bea.bilinear, {"c": 1.5, "k": 2}),
+    "black_box": (bea.black_box, {"gradient": lambda theta: theta, "dimension": 2}),
     "elementary_differential": (
         bea.elementary_differential,
         {"tree": ((),), "field": sp.Matrix([x**2]), "variables": [x]},
     ),
     "flow": (
         bea.flow,
-        {
-            "equation": bea.modified_equation(DESCENT, ONE, 2),
-            "theta0": (1.0,),
-            "h": 0.1,
-            "steps": 3,
-            "per_step": 1,
-        },
+        {"equation": bea.modified_equation(DESCENT, ONE, 2), "theta0": (1.0,), "h": 0.1, "steps": 3, "per_step": 1},
     ),
     "gradient_descent": (bea.gradient_descent, {}),
     "heavy_ball": (bea.heavy_ball, {"beta": 0.9, "damped": True}),
@@ -115,41 +78,29 @@ GOOD = {
     "lion": (bea.lion, {"beta_1": 0.9, "beta_2": 0.9, "epsilon": 1e-8, "weight_decay": 0.1}),
     "logistic_regression": (bea.logistic_regression, {"columns": (0, 1), "rows": slice(0, 10)}),
     "mean": (bea.mean, {"losses": [ONE, ONE]}),
-    "modified_equation": (bea.modified_equation, {"optimizer": ADAM, "loss": ONE, "order": 2}),
+    "modified_equation": (
+        bea.modified_equation,
+        {"optimizer": ADAM, "loss": ONE, "order": 2, "memory": "forgotten", "batches": None},
+    ),
     "moments": (bea.moments, {"decay": 0.9, "count": 3}),
     "nadam": (bea.nadam, {"beta": 0.9, "rho": 0.9, "epsilon": 1e-8, "bias_correction": True}),
     "nesterov": (bea.nesterov, {"beta": 0.9}),
+    "optimizer": (bea.optimizer, {"program": lambda theta, gradient, memory: gradient(theta)}),
     "order_study": (
         bea.order_study,
         {
-            "optimizer": DESCENT,
-            "loss": ONE,
-            "theta0": (1.0,),
-            "horizon": 0.1,
-            "hs": [0.1, 0.05],
-            "order": 1,
-            "equation": None,
-            "start": None,
+            "optimizer": DESCENT, "loss": ONE, "theta0": (1.0,), "horizon": 0.1, "hs": [0.1, 0.05], "order": 1,
+            "equation": None, "start": None,
         },
     ),
-    "patches": (bea_book.patches, {"images": np.ones((2, 4, 4)), "size": 2, "stride": 1}),
     "quadratic": (bea.quadratic, {"curvature": [1, 2]}),
-    "rmsprop": (
-        bea.rmsprop,
-        {"rho": 0.9, "epsilon": 1e-8, "epsilon_inside": True, "bias_correction": False},
-    ),
+    "rmsprop": (bea.rmsprop, {"rho": 0.9, "epsilon": 1e-8, "epsilon_inside": True, "bias_correction": False}),
     "rooted_trees": (bea.rooted_trees, {"nodes": 3}),
     "rosenbrock": (bea.rosenbrock, {"steepness": 100}),
     "run": (
         bea.run,
         {
-            "optimizer": ADAM,
-            "loss": ONE,
-            "theta0": (1.0,),
-            "h": 0.1,
-            "steps": 3,
-            "batches": None,
-            "memory": None,
+            "optimizer": ADAM, "loss": ONE, "theta0": (1.0,), "h": 0.1, "steps": 3, "batches": None, "memory": None,
             "every": 1,
         },
     ),
@@ -164,81 +115,66 @@ GOOD = {
     "trees.symmetry": (trees.symmetry, {"tree": ((),)}),
     "trees.density": (trees.density, {"tree": ((),)}),
     "walk": (walk, {"optimizer": ADAM, "loss": ONE, "theta0": (1.0,), "h": 0.1, "batches": None}),
-}
-
-# What is not fuzzed here, and why.
-ELSEWHERE = {
-    "Divergence": "an exception, which the library makes",
-    "Explorer": "made by explore alone",
-    "ModifiedEquation": "made by modified_equation alone; its methods are here",
-    "Optimizer": "made by the constructors, which are here",
-    "TransientEquation": "made by transient_equation alone; its methods are here",
-    "explore": "test_explore.py",
-    "identity": "gives back whatever it is given",
-    "square": "one product, of whatever multiplies",
-    "sweep": "test_sweep.py",
-}
-
-NONSENSE = [
-    None, True, "word", "", b"x", float("nan"), float("inf"), -1, -0.5, 0, 1.5, 10**400, 1e308, 3 + 4j, [], (), {}, {"a": 1}, set(),
-    np.array([]), np.zeros((2, 3, 4)), np.array([np.nan]), np.array(["a"]), np.array([None]), [[1], [2, 3]], object(), object, lambda: 0,
-    x, sp.nan, sp.oo, sp.I, [1, "a"], [None], range(0), np.ma.masked, slice(None), 2**70, np.datetime64("2020"), ONE, ADAM, SERIES, NETWORK,
-]  # fmt: skip
-
-# A huge number here asks for a huge computation, and gets it.
-SIZES = {
-    ("flow", "h"), ("moments", "count"), ("order_study", "order"), ("Average.weights", "count"), ("run", "steps"), ("flow", "steps"), ("flow", "per_step"),
-    ("TransientEquation.terms", "n"), ("TransientEquation.field", "n"), ("TransientEquation.pieces", "steps"),
+    "weights": (bea.weights, {"decay": 0.9, "count": 3, "corrected": True}),
 }  # fmt: skip
+
+# What is not here, and why.
+ELSEWHERE = {
+    "Decay": "an annotation",
+    "Divergence": "an exception, which the library makes",
+    "NonNegative": "an annotation",
+    "__version__": "a string",
+    "from_jax": "test_lift.py",
+    "from_torch": "test_lift.py",
+}
+
+WRONG = [
+    None, True, "word", "", float("nan"), float("inf"), -1, -0.5, 0, 1.5, 3 + 4j, [], (), {}, np.array([]),
+    np.zeros((2, 3, 4)), np.array([np.nan]), [[1], [2, 3]], lambda: 0, x, sp.oo, [1, "a"], [None], ONE, ADAM, bea.adam, SERIES,
+]  # fmt: skip
 
 # What must never pass, although Python would take it: the silent kind of wrong.
 NEVER = {
-    ("Average", "decay"): [-1, -0.5, 1.5, "word", None, np.array([np.nan])],
-    ("Average.correction", "n"): [-1, float("inf"), float("nan")],
-    ("Average.weights", "count"): [0, -1, True],
     ("Loss", "expression"): [sp.I, sp.nan, sp.oo],
-    ("Loss.value", "theta"): [np.ma.masked, np.array([None])],
+    ("Loss.value", "theta"): [np.array([None]), np.array([np.nan, 1.0])],
+    ("Optimizer", "hyperparameters"): [
+        {},
+        {"beta": 1.5},
+        {"beta": 0.5, "gamma": 1},
+        {"beta": True},
+    ],
+    ("Optimizer", "program"): ["adam", lambda t, g, m, beta: g(t), None],
     ("Series", "coefficients"): [np.zeros((2, 3, 4)), [[1.0]], "word"],
     ("Series.from_polynomials", "polynomials"): ["word", np.array(["a"])],
-    ("Series.sum", "axis"): [-2, 1, True],
-    ("Series +", "other"): ["word", b"x", np.array(["a"]), [1, "a"]],
     ("Study", "hs"): [np.array([0.1]), np.array([-0.1, 0.1]), np.zeros((2, 2))],
-    ("Study.verdict", "order"): [True, float("nan"), -1, 3 + 4j],
     ("adam", "beta"): [np.ma.masked, True, 1, -0.1, [0.5, 1.0]],
+    ("adam", "epsilon_inside"): [1, 0, None, "no"],
     ("elementary_differential", "tree"): ["", [], {}, "word"],
+    ("flow", "per_step"): [0, True, 1.5],
     ("lag", "decay"): [-0.5, 1.5, float("nan"), 1],
     ("lag", "n"): [-1, float("inf"), float("nan")],
-    ("logistic_regression", "rows"): [None, True, (), [600]],
+    ("modified_equation", "memory"): ["keep", None, True, ("kept", "lost")],
     ("moments", "count"): [0, -1, True],
     ("order_study", "horizon"): [True, float("inf")],
     ("order_study", "start"): [np.array([None]), "word"],
-    ("patches", "stride"): [True, 0],
     ("quadratic", "curvature"): [["a"], b"x", [1, "a"], [True]],
     ("rooted_trees", "nodes"): [0, -1, True, 1.0, 21],
-    ("run", "h"): [np.datetime64("2020"), True, [0.1, -0.1]],
+    ("run", "h"): [True, [0.1, -0.1], 0, float("nan")],
     ("run", "steps"): [True, 1.0, -1],
+    ("run", "every"): [True, 0, 2],
     ("taylor", "symbols"): ["word", "", {}],
     ("TransientEquation.pieces", "steps"): [True, -1],
+    ("weights", "count"): [0, -1, True],
 }
 
 
 def refused(function, given):
-    """Whether the arguments are refused; fails if something else comes out, or somebody else's words."""
+    """Whether the arguments are refused; fails if something else than words comes out."""
     try:
         function(**given)
     except bea.Divergence:
         return False  # the numbers were right, and the run went where it had to
     except (TypeError, ValueError) as error:
-        trace = error.__traceback__
-        while trace.tb_next:
-            trace = trace.tb_next
-        ours = "bea" in trace.tb_frame.f_globals.get("__name__", "").split(".")
-        said = str(error).startswith(
-            "unhashable type"
-        )  # a cache asks for it, and says what is wrong
-        assert ours or said, (
-            f"{type(error).__name__} from {trace.tb_frame.f_code.co_filename}: {error}"
-        )
         assert len(str(error)) > 10
         return True
     return False
@@ -251,16 +187,12 @@ def test_every_public_function_is_here():
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", GOOD)
-def test_nonsense_is_refused_in_our_words(name):
+def test_what_is_wrong_is_refused_in_words(name):
     function, given = GOOD[name]
     assert not refused(function, given)
     for argument in given:
-        taken = 0
-        for bad in NONSENSE:
-            if (name, argument) in SIZES and isinstance(bad, int) and bad > 9:
-                continue
-            taken += not refused(function, given | {argument: bad})
-        assert taken < len(NONSENSE) / 2, f"{argument} takes nearly anything"
+        taken = [bad for bad in WRONG if not refused(function, given | {argument: bad})]
+        assert len(taken) < len(WRONG) / 2, f"{argument} takes nearly anything"
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -273,10 +205,18 @@ def test_what_is_silently_wrong_does_not_pass(name, argument):
 
 def test_optional_arguments_are_in_the_table():
     """No argument is left out: the table's names are the signatures' names."""
+    elsewhere = {
+        "hessian_vector",
+        "first",
+        "method",
+        "tolerance",
+        "n",
+        "step",
+    }  # tested where they belong
     for name, (function, given) in GOOD.items():
         if inspect.isfunction(function) and function.__module__.startswith("bea."):
             left_out = set(inspect.signature(function).parameters) - set(given)
-            assert left_out <= {"epsilon_inside"}, (name, left_out)
+            assert left_out <= elsewhere, (name, left_out)
 
 
 # --- long runs --------------------------------------------------------------------------------------
@@ -284,13 +224,12 @@ def test_optional_arguments_are_in_the_table():
 LONG = 10**6
 
 
-@pytest.fixture
-def last_of_a_long_run(way):
-    """The last iterate of a run of a million steps, by either way of computing it."""
-    return lambda *given: bea.run(*given, steps=LONG)[-1, 0]
+def last_of_a_long_run(*given):
+    """The last iterate of a run of a million steps, of which it alone is kept."""
+    return bea.run(*given, steps=LONG, every=LONG)[-1, 0]
 
 
-def test_a_million_steps_of_heavy_ball_do_not_drift(last_of_a_long_run):
+def test_a_million_steps_of_heavy_ball_do_not_drift():
     """On a parabola, from 1 to about e^-2, against the closed form in 50 digits: 1e-11 of the value.
 
     A memory of another decay, wrong by one part in a billion, is seen.
@@ -314,7 +253,7 @@ def heavy_ball_in_50_digits(beta, h, steps):
         return weight * slow**steps + (1 - weight) * fast**steps
 
 
-def test_a_million_steps_of_adam_do_not_drift(last_of_a_long_run):
+def test_a_million_steps_of_adam_do_not_drift():
     """On a slope of 3, where both corrected averages are constant: theta = 1 - n h 3/sqrt(9 + epsilon).
 
     Equal steps are rounded alike, so that the errors add up instead of cancelling: 1.9e-11 was measured.  It

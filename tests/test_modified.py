@@ -1,4 +1,4 @@
-"""Modified equations against the literature, exact solutions, a naive engine and brute-force sums; and mutants of the engine.
+"""Modified equations in steady state against the literature, exact solutions and a naive engine; and mutants of the engine.
 
 Each oracle is a function that raises AssertionError; the tests call them, and the mutants at the end must make them fail.
 """
@@ -12,33 +12,15 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 import bea
-from bea import averages, modified
+from bea import modified, program
 from bea.series import Series
-from naive import modified_terms
+from naive import modified_terms, perturbed_norm_gradient, random_polynomial, zero
 
 R = sp.Rational
 NINE_TENTHS = R(9, 10)
 BETA, RHO, EPSILON, STEP = sp.symbols("beta rho epsilon h", positive=True)
 A, B = sp.symbols("a b", real=True)
 ABSTRACT = bea.Loss(sp.Function("E")(A, B), (A, B))
-
-
-def zero(expression):
-    """Whether a rational function, or one with square roots and abstract derivatives, is identically zero."""
-    derivatives = sorted(expression.atoms(sp.Derivative), key=str)
-    expression = expression.xreplace(
-        {d: sp.Symbol(f"D{i}", real=True) for i, d in enumerate(derivatives)}
-    )
-    return sp.simplify(expression) == 0
-
-
-def random_polynomial(rng, symbols, degree=4):
-    return sp.Add(
-        *(
-            int(rng.integers(-4, 5)) * monomial
-            for monomial in sorted(sp.itermonomials(symbols, degree), key=str)
-        )
-    )
 
 
 class Field:
@@ -183,6 +165,10 @@ def naive_numbers(method):
     """Coefficients f_0, f_1, f_2 by the naive engine at three points of the bilinear loss."""
     loss = bea.bilinear()
     mean, squares = (lambda g: g), (lambda g: g * g)
+
+    def sign_of(c):
+        return c / sp.sqrt(c * c + R(1, 10))
+
     averages_and_update = {
         "adam": ([(mean, R(9, 10)), (squares, R(19, 20))], lambda m, v: m / sp.sqrt(v + R(1, 100))),
         "adam, epsilon outside": (
@@ -193,9 +179,16 @@ def naive_numbers(method):
         "nesterov": ([(mean, 0), (mean, R(9, 10))], lambda g, m: g + 9 * m),
         "heavy_ball": ([(mean, R(9, 10))], lambda m: 10 * m),
         "gradient_descent": ([(mean, 0)], lambda g: g),
+        # beta m_(n-1) = m_n - (1 - beta) g_n, so that Lion is a formula in its average and the gradient
+        "lion": (
+            [(mean, 0), (mean, R(4, 5))],
+            lambda g, m: sign_of(R(3, 5) * (m - g / 5) * R(5, 4) + R(2, 5) * g),
+        ),
     }[method]
+    if method in ONE_COORDINATE:
+        loss = QUARTIC
     # symbols of no known sign: sqrt(g**2) must stay what it is, not become |g|, whose derivatives SymPy writes with Dirac's delta
-    symbols = sp.symbols("u v")
+    symbols = sp.symbols("u v")[: loss.dimension]
     gradient = [g.xreplace(dict(zip(loss.symbols, symbols))) for g in loss.gradient_expressions]
     function = sp.lambdify(
         symbols,
@@ -203,9 +196,11 @@ def naive_numbers(method):
         modules="numpy",
         cse=True,
     )
-    return np.array([function(*point) for point in NAIVE_POINTS], dtype=float)
+    return np.array([function(*point[: loss.dimension]) for point in NAIVE_POINTS], dtype=float)
 
 
+QUARTIC = bea.Loss(A**4 / 4 - A**2 + A / 3, (A,))
+ONE_COORDINATE = ("adam, epsilon outside", "lion")  # the naive engine takes half a minute for two
 NAIVE_POINTS = ((0.9, 1.5), (0.4, 0.7), (1.3, -0.6))
 NAIVE = {
     "adam": bea.adam(0.9, 0.95, 0.01),
@@ -214,23 +209,16 @@ NAIVE = {
     "nesterov": bea.nesterov(0.9),
     "heavy_ball": bea.heavy_ball(0.9),
     "gradient_descent": bea.gradient_descent(),
+    "lion": bea.lion(0.6, 0.8, 0.1),
 }
 
 
 def oracle_naive_engine(method="adam"):
     """Three terms equal those of the naive engine (repeated Lie derivatives, tests/naive.py) to 1e-10, at three points at once."""
-    found = bea.modified_equation(NAIVE[method], bea.bilinear(), 3).coefficients(
-        np.array(NAIVE_POINTS)
-    )
+    loss = QUARTIC if method in ONE_COORDINATE else bea.bilinear()
+    points = np.array(NAIVE_POINTS)[:, : loss.dimension]
+    found = bea.modified_equation(NAIVE[method], loss, 3).coefficients(points)
     np.testing.assert_allclose(np.moveaxis(found, 1, 0), naive_numbers(method), rtol=1e-10)
-
-
-def perturbed_norm_gradient(loss, epsilon):
-    """The derivative of ||grad E||_{1,eps} = sum_i sqrt((d_i E)^2 + eps)."""
-    return [
-        sp.diff(sum(sp.sqrt(g**2 + epsilon) for g in loss.gradient_expressions), s)
-        for s in loss.symbols
-    ]
 
 
 def oracle_adam_full_batch(loss=ABSTRACT):
@@ -243,151 +231,6 @@ def oracle_adam_full_batch(loss=ABSTRACT):
         bias = R(1, 2) * (c_beta - c_rho + c_rho * EPSILON / (g**2 + EPSILON)) * slope
         assert zero(f_0[j] + g / sp.sqrt(g**2 + EPSILON))
         assert zero(f_1[j] + bias / sp.sqrt(g**2 + EPSILON))
-
-
-# --- the theorem for mini-batches, by brute-force sums -----------------------------------------------------------------------------
-
-HYPER = {"beta": R(7, 10), "rho": R(4, 5), "epsilon": R(1, 10)}
-ORDER_OF_BATCHES = (2, 0, 0, 1, 2, 1)
-POINT = (R(2, 3), -R(4, 5))
-
-
-@cache
-def three_losses():
-    rng = np.random.default_rng(8)
-    return tuple(bea.Loss(random_polynomial(rng, (A, B), 3), (A, B)) for _ in range(3))
-
-
-def theorem_by_sums(n, gradients, hessians, beta, rho, epsilon, inside, corrected):
-    """The right side f_0, f_1 of the paper's theorem on [t_n, t_{n+1}], term by term as printed; gradients[k], hessians[k] at step k."""
-    d = len(gradients[0])
-
-    def weight(decay, k, upto):
-        return (1 - decay) * decay ** (upto - k) / ((1 - decay ** (upto + 1)) if corrected else 1)
-
-    def moments_at(upto):
-        m = [
-            sum(weight(beta, k, upto) * gradients[k][j] for k in range(upto + 1)) for j in range(d)
-        ]
-        v = [
-            sum(weight(rho, k, upto) * gradients[k][j] ** 2 for k in range(upto + 1))
-            for j in range(d)
-        ]
-        r = [sp.sqrt(x + epsilon) if inside else sp.sqrt(x) + epsilon for x in v]
-        return m, v, r
-
-    ratios = []
-    for step in range(n + 1):
-        m, v, r = moments_at(step)
-        ratios.append([a / b for a, b in zip(m, r)])
-    f_0, f_1 = [], []
-    for j in range(d):
-        big_l = sum(
-            weight(beta, k, n)
-            * sum(
-                hessians[k][i][j] * sum(ratios[step][i] for step in range(k, n)) for i in range(d)
-            )
-            for k in range(n + 1)
-        )
-        l_bar = sum(
-            weight(beta, k, n) * sum(hessians[k][i][j] * ratios[n][i] for i in range(d))
-            for k in range(n + 1)
-        )
-        big_p = sum(
-            weight(rho, k, n)
-            * gradients[k][j]
-            * sum(
-                hessians[k][i][j] * sum(ratios[step][i] for step in range(k, n)) for i in range(d)
-            )
-            for k in range(n + 1)
-        )
-        p_bar = sum(
-            weight(rho, k, n)
-            * gradients[k][j]
-            * sum(hessians[k][i][j] * ratios[n][i] for i in range(d))
-            for k in range(n + 1)
-        )
-        denominator = 2 * r[j] ** 3 if inside else 2 * sp.sqrt(v[j]) * r[j] ** 2
-        f_0.append(-m[j] / r[j])
-        f_1.append(m[j] * (2 * big_p + p_bar) / denominator - (2 * big_l + l_bar) / (2 * r[j]))
-    return f_0, f_1
-
-
-def derivatives_at_point(batches):
-    losses = three_losses()
-    here = dict(zip((A, B), POINT))
-    gradients = [[g.subs(here) for g in losses[i].gradient_expressions] for i in batches]
-    hessians = [losses[i].hessian_expressions.subs(here).tolist() for i in batches]
-    return here, gradients, hessians
-
-
-def oracle_theorem(inside=True, corrected=True, steps=(0, 1, 2, 3, 4)):
-    """Three random cubic losses, batches 2, 0, 0, 1, 2: symbolic terms and the numeric field, against the sums with 30 digits."""
-    here, gradients, hessians = derivatives_at_point(ORDER_OF_BATCHES)
-    optimizer = bea.adam(**HYPER, epsilon_inside=inside, bias_correction=corrected)
-    equation = bea.transient_equation(optimizer, list(three_losses()), batches=ORDER_OF_BATCHES)
-    for n in steps:
-        wanted = theorem_by_sums(
-            n, gradients, hessians, **HYPER, inside=inside, corrected=corrected
-        )
-        numeric = [equation.field(h, n)([float(x) for x in POINT]) for h in (1e-3, 1.0)]
-        for h, field in zip((1e-3, 1.0), numeric):
-            np.testing.assert_allclose(
-                field, [float(sp.N(a + h * b, 30)) for a, b in zip(*wanted)], rtol=1e-11
-            )
-        if n <= 2:
-            for term, formula in zip(equation.terms(n), wanted):
-                assert all(abs(sp.N(a.subs(here) - b, 30)) < 1e-20 for a, b in zip(term, formula))
-
-
-def oracle_linear_transient(name="heavy_ball", steps=(0, 1, 2, 3, 4)):
-    """Momentum: U = sum_k c_k g_k, so f_1 = -sum_k c_k H_k (sum_{k<=l<n} U_l + U_n/2), with the coefficients c_k of each method."""
-    _, gradients, hessians = derivatives_at_point(ORDER_OF_BATCHES)
-    beta = HYPER["beta"]
-    optimizer, coefficient = {
-        "gradient_descent": (bea.gradient_descent(), lambda age: 1 if age == 0 else 0),
-        "heavy_ball": (bea.heavy_ball(beta), lambda age: beta**age),
-        "heavy_ball damped": (
-            bea.heavy_ball(beta, damped=True),
-            lambda age: (1 - beta) * beta**age,
-        ),
-        "nesterov": (bea.nesterov(beta), lambda age: (1 if age == 0 else 0) + beta * beta**age),
-    }[name]
-    g, hess = [sp.Matrix(x) for x in gradients], [sp.Matrix(x) for x in hessians]
-    u = [
-        sum((coefficient(n - k) * g[k] for k in range(n + 1)), sp.zeros(2, 1))
-        for n in range(len(g))
-    ]
-    equation = bea.transient_equation(optimizer, list(three_losses()), batches=ORDER_OF_BATCHES)
-    for n in steps:
-        wanted = sum(
-            (
-                -coefficient(n - k)
-                * hess[k]
-                * (sum((u[step] for step in range(k, n)), sp.zeros(2, 1)) + u[n] / 2)
-                for k in range(n + 1)
-            ),
-            sp.zeros(2, 1),
-        )
-        found = equation.field(0.5, n)([float(x) for x in POINT])
-        np.testing.assert_allclose(
-            found, np.array(-u[n] + wanted / 2, dtype=float).ravel(), rtol=1e-12
-        )
-
-
-def oracle_adam_full_batch_finite_n(n):
-    """The full-batch equation with C_beta(n), C_rho(n) in the place of (1+beta)/(1-beta), (1+rho)/(1-rho), in one variable, all symbols."""
-    x = sp.Symbol("x", real=True)
-    loss = bea.Loss(sp.Function("E")(x), (x,))
-    f_0, f_1 = bea.transient_equation(bea.adam(BETA, RHO, EPSILON), loss).terms(n)
-
-    def c(decay):
-        return (1 + decay) / (1 - decay) - 2 * (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))
-
-    g, slope = loss.gradient_expressions[0], perturbed_norm_gradient(loss, EPSILON)[0]
-    bias = (c(BETA) - c(RHO) + c(RHO) * EPSILON / (g**2 + EPSILON)) * slope / 2
-    assert zero(f_0[0] + g / sp.sqrt(g**2 + EPSILON))
-    assert zero(f_1[0] + bias / sp.sqrt(g**2 + EPSILON))
 
 
 # --- the oracles as tests ------------------------------------------------------------------------------------------------------------
@@ -441,7 +284,7 @@ def test_heavy_ball_to_h_squared(seed):
 
 
 def test_heavy_ball_and_nesterov_as_modified_losses():
-    """E + (h_e/4) K ||grad E||^2, h_e = h/(1-beta): K = (1+beta)/(1-beta) and (1 - beta + 2 beta^2)/(1-beta); K = 19 at beta = 0.9."""
+    """E + (h_e/4) K ||grad E||^2, h_e = h/(1-beta): K = (1+beta)/(1-beta) and (1 - beta + 2 beta^2)/(1-beta)."""
     norm = sum(g**2 for g in ABSTRACT.gradient_expressions)
     for maker, k in (
         (bea.heavy_ball, (1 + BETA) / (1 - BETA)),
@@ -451,7 +294,6 @@ def test_heavy_ball_and_nesterov_as_modified_losses():
         for j, s in enumerate((A, B)):
             assert zero(f_0[j] + sp.diff(ABSTRACT.expression, s) / (1 - BETA))
             assert zero(f_1[j] + sp.diff(norm, s).doit() * k / (4 * (1 - BETA) ** 2))
-    assert ((1 + BETA) / (1 - BETA)).subs(BETA, R(9, 10)) == 19
 
 
 @pytest.mark.parametrize("beta", [R(0), R(1, 2), R(9, 10), R(99, 100)])
@@ -541,42 +383,6 @@ def test_signs_do_not_depend_on_bias_correction_in_steady_state():
         assert np.array_equal(a, b)
 
 
-@pytest.mark.parametrize("inside", [True, False])
-@pytest.mark.parametrize("corrected", [True, False])
-def test_the_theorem_for_mini_batches(inside, corrected):
-    oracle_theorem(inside, corrected)
-
-
-@pytest.mark.parametrize(
-    "name", ["gradient_descent", "heavy_ball", "heavy_ball damped", "nesterov"]
-)
-def test_momentum_from_the_first_step_on(name):
-    oracle_linear_transient(name)
-
-
-@pytest.mark.parametrize("n", range(6))
-def test_the_full_batch_equation_at_finite_n(n):
-    oracle_adam_full_batch_finite_n(n)
-
-
-def test_rmsprop_from_the_first_step_on():
-    """The theorem with beta = 0."""
-    _, gradients, hessians = derivatives_at_point(ORDER_OF_BATCHES)
-    hyper = {**HYPER, "beta": sp.Integer(0)}
-    for corrected in (True, False):
-        optimizer = bea.rmsprop(HYPER["rho"], HYPER["epsilon"], bias_correction=corrected)
-        equation = bea.transient_equation(optimizer, list(three_losses()), batches=ORDER_OF_BATCHES)
-        for n in (0, 2, 4):
-            wanted = theorem_by_sums(
-                n, gradients, hessians, **hyper, inside=True, corrected=corrected
-            )
-            np.testing.assert_allclose(
-                equation.field(0.5, n)([float(x) for x in POINT]),
-                [float(sp.N(a + b / 2, 30)) for a, b in zip(*wanted)],
-                rtol=1e-11,
-            )
-
-
 # --- limits and consistency -----------------------------------------------------------------------------------------------------------
 
 OPTIMIZERS = {
@@ -592,59 +398,42 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_late_pieces_are_the_stationary_equation(name):
-    """n = 150 at decays of 0.6 and 0.7 (0.7^150 = 6e-24): equal to 1e-11; at n = 3 they differ by more than 1e-3."""
-    points = np.random.default_rng(1).uniform(0.4, 1.3, (3, 2))
-    transient = bea.transient_equation(OPTIMIZERS[name], bea.bilinear())
-    stationary = bea.modified_equation(OPTIMIZERS[name], bea.bilinear(), 2).field(0.1)(points)
-    np.testing.assert_allclose(transient.field(0.1, 150)(points), stationary, rtol=1e-11)
-    if name != "gradient_descent":
-        assert np.abs(transient.field(0.1, 3)(points) - stationary).max() > 1e-3
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name", ["heavy_ball", "nesterov", "rmsprop outside", "adam", "adam outside"]
+)
 def test_many_points_are_points_one_by_one(name):
-    for loss in (bea.bilinear(), bea.rosenbrock(3), bea.logistic_regression()):
-        for count in (
-            1,
-            2,
-            5,
-        ):  # two points in two coordinates and steps in equal number: axes must not be mistaken for each other
-            points = np.random.default_rng(2).uniform(0.4, 1.3, (count, 2))
-            steady = bea.modified_equation(OPTIMIZERS[name], loss, 5)
-            assert steady.coefficients(points).shape == (5, count, 2) and steady.coefficients(
-                points[0]
-            ).shape == (5, 2)
-            assert steady.field(0.1)(points).shape == points.shape
-            transient = bea.transient_equation(OPTIMIZERS[name], loss)
-            for i, point in enumerate(points):
-                alone = steady.coefficients(point)
-                np.testing.assert_allclose(
-                    steady.coefficients(points)[:, i],
-                    alone,
-                    rtol=1e-9,
-                    atol=1e-12 * abs(alone).max(),
-                )
-                np.testing.assert_allclose(
-                    steady.field(0.1)(points)[i],
-                    sum(0.1**k * f for k, f in enumerate(alone)),
-                    rtol=1e-9,
-                )
-                for memory, alone_memory in zip(
-                    steady.memory(points, 0.1), steady.memory(point, 0.1)
-                ):
-                    np.testing.assert_allclose(memory[i], alone_memory, rtol=1e-9)
-                for n in (0, 1, 4):
-                    np.testing.assert_allclose(
-                        transient.field(0.1, n)(points)[i],
-                        transient.field(0.1, n)(point),
-                        rtol=1e-12,
-                    )
+    """Also two points in two coordinates and two steps: axes must not be mistaken for each other."""
+    for loss, count in (
+        (bea.bilinear(), 2),
+        (bea.rosenbrock(3), 1),
+        (bea.logistic_regression(), 3),
+    ):
+        points = np.random.default_rng(2).uniform(0.4, 1.3, (count, 2))
+        steady = bea.modified_equation(OPTIMIZERS[name], loss, 4)
+        transient = bea.transient_equation(OPTIMIZERS[name], loss)
+        together, memory = steady.coefficients(points), steady.memory(points, 0.1)
+        assert together.shape == (4, count, 2) and steady.coefficients(points[0]).shape == (4, 2)
+        field, pieces = (
+            steady.field(0.1)(points),
+            [transient.field(0.1, n)(points) for n in (0, 1, 4)],
+        )
+        assert field.shape == points.shape
+        for i, point in enumerate(points):
+            alone = steady.coefficients(point)
+            np.testing.assert_allclose(
+                together[:, i], alone, rtol=1e-9, atol=1e-12 * abs(alone).max()
+            )
+            np.testing.assert_allclose(
+                field[i], sum(0.1**k * f for k, f in enumerate(alone)), rtol=1e-9
+            )
+            for m, one in zip(memory, steady.memory(point, 0.1)):
+                np.testing.assert_allclose(m[:, i], one, rtol=1e-9)
+            for n, piece in zip((0, 1, 4), pieces):
+                np.testing.assert_allclose(piece[i], transient.field(0.1, n)(point), rtol=1e-12)
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_many_settings_are_settings_one_by_one(count):
+def test_many_configurations_are_configurations_one_by_one(count):
     """Arrays of beta, rho and epsilon; of rho alone; with one point or as many."""
     beta, rho, epsilon = (
         np.linspace(0, 0.9, count),
@@ -733,17 +522,6 @@ def test_exact_points_give_exact_numbers():
             )
 
 
-@pytest.mark.parametrize("corrected", [False, True])
-def test_pieces_with_exact_numbers_are_exact_also_where_an_average_remembers_nothing(corrected):
-    x = sp.Symbol("x", positive=True)
-    rmsprop = bea.rmsprop(R(1, 2), R(0), bias_correction=corrected)
-    terms = bea.transient_equation(rmsprop, bea.Loss(x**2 / 2, (x,))).terms(1)
-    assert not any(term.has(sp.Float) for term in terms)
-    # the weights of (x + h)^2 and x^2 are 1/3 and 2/3: a lag of 1/3
-    if corrected:
-        assert terms[1][0] == 1 / (3 * x)
-
-
 def test_exact_hyperparameters_serve_in_numeric_calls():
     exact = bea.adam(R(9, 10), R(19, 20), R(1, 100))
     for equation in (
@@ -771,11 +549,8 @@ def test_the_memory_is_that_of_the_flow_before():
             t_eval=ages * h,
         ).y.T
         wanted = [
-            sum(
-                (1 - a.decay) * a.decay ** (i - 1) * a.of(loss.gradient(y))
-                for i, y in zip(ages, past)
-            )
-            for a in optimizer.averages
+            sum((1 - d) * d ** (i - 1) * loss.gradient(y) ** power for i, y in zip(ages, past))
+            for d, power in ((0.5, 1), (0.6, 2))
         ]
         misses.append(
             max(abs(np.array(m) - w).max() for m, w in zip(equation.memory(theta, h), wanted))
@@ -791,10 +566,10 @@ GD, ADAM, BILINEAR = bea.gradient_descent(), bea.adam(0.9, 0.95, 0.1), bea.bilin
 @pytest.mark.parametrize("make", [bea.modified_equation, bea.transient_equation])
 def test_orders_are_whole_and_positive(make):
     for order in (0, -1):
-        with pytest.raises(ValueError, match=f"order {order} must be at least 1"):
+        with pytest.raises(ValueError, match=f"order, .* = {order} must be"):
             make(ADAM, BILINEAR, order=order)
     for order in (2.5, 2.0, True, "2", None, sp.Integer(2)):
-        with pytest.raises(TypeError, match="order .* must be a whole number"):
+        with pytest.raises(TypeError, match="order, .* must be a whole number"):
             make(ADAM, BILINEAR, order=order)
     assert make(ADAM, BILINEAR, order=np.int64(2)).order == 2
 
@@ -809,56 +584,6 @@ def test_the_first_two_arguments_are_an_optimizer_and_a_loss(make):
             make(ADAM, wrong, 2)
 
 
-def test_the_piecewise_equation_ends_at_order_two():
-    with pytest.raises(ValueError, match="order = 3 was given; .* order 1 or 2"):
-        bea.transient_equation(ADAM, BILINEAR, order=3)
-    first = bea.transient_equation(ADAM, BILINEAR, order=1)
-    assert len(first.terms(2)) == 1
-    np.testing.assert_allclose(
-        first.field(0.1, 2)([0.9, 1.5]),
-        np.array(
-            first.terms(2)[0].subs(dict(zip(BILINEAR.symbols, (0.9, 1.5)))), dtype=float
-        ).ravel(),
-    )
-
-
-def test_several_losses_need_a_sequence_of_batches():
-    with pytest.raises(ValueError, match="takes one loss"):
-        bea.modified_equation(ADAM, [BILINEAR, BILINEAR], 2)
-    with pytest.raises(ValueError, match="2 mini-batch losses were given without batches"):
-        bea.transient_equation(ADAM, [BILINEAR, BILINEAR])
-    for wrong in ((0, 2), (-1, 0)):
-        with pytest.raises(
-            ValueError, match=r"batches must lie in 0..1 for 2 losses; .* were given"
-        ):
-            bea.transient_equation(ADAM, [BILINEAR, BILINEAR], batches=wrong)
-    for wrong in ((), (0.0, 1.0), "01", [[0, 1]], 1, (True, False)):
-        with pytest.raises(TypeError, match="non-empty sequence of whole numbers"):
-            bea.transient_equation(ADAM, [BILINEAR, BILINEAR], batches=wrong)
-    equation = bea.transient_equation(ADAM, [BILINEAR, BILINEAR], batches=(0, 1, 1))
-    for ask in (
-        lambda: equation.terms(3),
-        lambda: equation.field(0.1, 3),
-        lambda: list(equation.pieces(0.1, 4)),
-    ):
-        with pytest.raises(
-            ValueError,
-            match="step 3 was asked for, but batches names the mini-batches of 3 steps only",
-        ):
-            ask()
-    with pytest.raises(ValueError, match="several mini-batch losses"):
-        _ = equation.loss
-
-
-def test_steps_are_whole_and_not_negative():
-    equation = bea.transient_equation(ADAM, BILINEAR)
-    for n in (-1, 1.0, True, None, "1"):
-        for ask in (lambda n: equation.terms(n), lambda n: equation.field(0.1, n)):
-            with pytest.raises(ValueError, match="must be a whole number, 0 or more"):
-                ask(n)
-    assert list(equation.pieces(0.1, 0)) == []
-
-
 def test_step_sizes_are_positive_and_finite():
     steady, piecewise = (
         bea.modified_equation(ADAM, BILINEAR, 2),
@@ -871,12 +596,10 @@ def test_step_sizes_are_positive_and_finite():
         lambda h: steady.memory((0.9, 1.5), h),
     ):
         for h in (0, -0.1, float("nan"), float("inf"), [0.1, -0.1], np.array([]), np.ones((2, 2))):
-            with pytest.raises(
-                ValueError, match="(?s)step size h = .* must be positive and finite"
-            ):
+            with pytest.raises(ValueError, match="(?s)step size h .*"):
                 ask(h)
-        for h in ("0.1", True, 1j, STEP):
-            with pytest.raises(TypeError, match="step size h = .* must be a positive number"):
+        for h in ("0.1", True, 1j):
+            with pytest.raises(TypeError, match="step size h = .* must be a .*number"):
                 ask(h)
 
 
@@ -917,7 +640,7 @@ def test_symbols_have_no_numbers():
         bea.modified_equation(ADAM, ABSTRACT, 2).coefficients((0.9, 1.5))
 
 
-def test_terms_need_symbols_and_one_setting():
+def test_terms_need_symbols_and_one_configuration():
     coded = bea.logistic_regression()
     for ask in (
         lambda: bea.modified_equation(ADAM, coded, 2).terms,
@@ -934,13 +657,13 @@ def test_terms_need_symbols_and_one_setting():
             ask()
 
 
-def test_points_and_settings_must_fit():
+def test_points_and_configurations_must_fit():
     many = bea.adam([0.1, 0.2, 0.3], 0.9, 0.1)
     for ask in (
         bea.modified_equation(many, BILINEAR, 2).coefficients,
         bea.transient_equation(many, BILINEAR).field(0.1, 1),
     ):
-        with pytest.raises(ValueError, match="2 points and 3 settings do not combine"):
+        with pytest.raises(ValueError, match="2 points and 3 configurations do not combine"):
             ask(np.ones((2, 2)))
 
 
@@ -948,10 +671,10 @@ def test_points_and_settings_must_fit():
 
 
 def wrong_second_moment(monkeypatch):
-    """mu_2 = beta/(1-beta)^2, the variance, in the place of beta(1+beta)/(1-beta)^2."""
-    right = averages.age_moments
+    """mu_2 = beta/(1-beta)^2, the variance, instead of beta(1+beta)/(1-beta)^2."""
+    right = program.age_moments
     monkeypatch.setattr(
-        averages,
+        program,
         "age_moments",
         lambda decay, count: [
             m if r != 2 else decay / (1 - decay) ** 2 for r, m in enumerate(right(decay, count))
@@ -961,9 +684,9 @@ def wrong_second_moment(monkeypatch):
 
 def wrong_first_moment(monkeypatch):
     """A lag of 1/(1-beta), as if the average did not hold the present gradient."""
-    right = averages.age_moments
+    right = program.age_moments
     monkeypatch.setattr(
-        averages,
+        program,
         "age_moments",
         lambda decay, count: [
             m if r != 1 else 1 / (1 - decay) for r, m in enumerate(right(decay, count))
@@ -972,10 +695,10 @@ def wrong_first_moment(monkeypatch):
 
 
 def future_instead_of_past(monkeypatch):
-    """s -> s + i in the place of s - i."""
-    right = averages.age_moments
+    """s -> s + i instead of s - i."""
+    right = program.age_moments
     monkeypatch.setattr(
-        averages,
+        program,
         "age_moments",
         lambda decay, count: [(-1) ** r * m for r, m in enumerate(right(decay, count))],
     )
@@ -1020,35 +743,22 @@ def power_without_its_second_order(monkeypatch):
     monkeypatch.setattr(Series, "__pow__", wrong)
 
 
-def wrong_lag_of_the_weights(monkeypatch):
-    """Weights of the steps in reverse: the oldest counts most."""
-    right = bea.Average.weights
-    monkeypatch.setattr(
-        bea.Average, "weights", lambda self, count, corrected: right(self, count, corrected)[::-1]
-    )
-
-
-def late_bias_correction(monkeypatch):
-    """1 - beta^(n+2) in the place of 1 - beta^(n+1)."""
-    monkeypatch.setattr(bea.Average, "correction", lambda self, n: 1 - self.decay ** (n + 2))
-
-
-def no_bias_correction(monkeypatch):
-    monkeypatch.setattr(bea.Average, "correction", lambda self, n: 1)
-
-
 def squares_without_their_factor_two(monkeypatch):
-    """The average of g^2 with half its first-order term: a chain rule without the factor 2."""
-    right = modified._averages_along
+    """The square of a gradient with half its first-order term: a chain rule without the factor 2."""
+    right = Series.__pow__
 
-    def wrong(optimizer, gradient):
-        found = right(optimizer, gradient)
-        for average, series in zip(optimizer.averages, found):
-            if average.of is bea.square and len(series) > 1:
-                series.coefficients[1] = series.coefficients[1] / 2
-        return found
+    def wrong(self, exponent):
+        result = right(self, exponent)
+        if exponent == 2 and result.terms > 1:
+            result.coefficients[1] = result.coefficients[1] / 2
+        return result
 
-    monkeypatch.setattr(modified, "_averages_along", wrong)
+    monkeypatch.setattr(Series, "__pow__", wrong)
+
+
+def time_that_stands_still(monkeypatch):
+    """The value of the present step instead of the one before."""
+    monkeypatch.setattr(program.Along, "previous", lambda self, x, start=0.0: self.series(x))
 
 
 MUTANTS = [
@@ -1068,7 +778,6 @@ MUTANTS = [
             oracle_hlw_example_2,
             oracle_euler_b_series,
             oracle_naive_engine,
-            oracle_theorem,
         ],
     ),
     (
@@ -1078,18 +787,11 @@ MUTANTS = [
             oracle_hlw_example_2,
             oracle_euler_b_series,
             oracle_slow_root,
-            oracle_theorem,
-            oracle_linear_transient,
         ],
     ),
     (power_without_its_second_order, [oracle_naive_engine]),
-    (
-        wrong_lag_of_the_weights,
-        [oracle_theorem, oracle_linear_transient, lambda: oracle_adam_full_batch_finite_n(2)],
-    ),
-    (late_bias_correction, [oracle_theorem, lambda: oracle_adam_full_batch_finite_n(1)]),
-    (no_bias_correction, [oracle_theorem, lambda: oracle_adam_full_batch_finite_n(1)]),
     (squares_without_their_factor_two, [oracle_naive_engine, oracle_adam_full_batch]),
+    (time_that_stands_still, [lambda: oracle_naive_engine("lion")]),
 ]
 
 

@@ -44,7 +44,9 @@ def by_the_paper(optimizer, steps, h):
             if optimizer.name == "nadam":
                 top = p["beta"] * top + (1 - p["beta"]) * g
             move = top / np.sqrt(v / (1 - p["rho"] ** n) + p["epsilon"])
-            if optimizer.name == "adamw":  # Loshchilov and Hutter 2019, Algorithm 2, line 12
+            if (
+                optimizer.name == "adamw"
+            ):  # as PyTorch has it; the paper's line 12 does not multiply the decay by h
                 move = move + p["weight_decay"] * theta
         theta = theta - h * move
         path.append(theta)
@@ -166,7 +168,7 @@ def test_nadam_looks_back_one_step_less_in_the_numerator():
     "make",
     [
         lambda: bea.adamw(0.9, 0.99, 1e-8, -0.1),
-        lambda: bea.lion(0.9, 0.0, 1e-8),
+        lambda: bea.lion(0.9, 0.9, 1e-8, -0.1),
         lambda: bea.lion(1.0, 0.9, 1e-8),
         lambda: bea.signum(0.9, -1.0),
         lambda: bea.nadam(-0.1, 0.9, 1e-8),
@@ -190,7 +192,39 @@ def test_trees_need_linear_memory(optimizer):
         tree_coefficients(optimizer, 2)
 
 
-@pytest.mark.parametrize("value", [0, 0.0, 1, 1.0, 1.5, -0.1, [0.5, 1.0], float("nan")])
-def test_lion_refuses_a_beta_2_outside_its_open_interval(value):
-    with pytest.raises(ValueError, match=r"beta_2 = .* must be in \(0, 1\)"):
+@pytest.mark.parametrize("value", [1, 1.0, 1.5, -0.1, [0.5, 1.0], float("nan")])
+def test_lion_refuses_a_beta_2_outside_its_interval(value):
+    with pytest.raises(ValueError, match=r"beta_2 = .* must be in \[0, 1\)"):
         bea.lion(beta_1=0.5, beta_2=value, epsilon=0.1)
+
+
+def test_lion_without_memory_mixes_the_last_two_gradients():
+    """beta_2 = 0: the older average is the gradient before."""
+    mixed = bea.lion(beta_1=0.4, beta_2=0.0, epsilon=0.3)
+    expected = by_the_paper(mixed, 20, 0.05)
+    assert np.allclose(bea.run(mixed, LOSS, START, 0.05, 20), expected, rtol=1e-13, atol=1e-13)
+    study = bea.order_study(mixed, LOSS, START, 0.1, [1e-3, 5e-4, 2.5e-4], order=3)
+    assert study.slope == pytest.approx(3, abs=0.1)
+
+
+def test_with_equal_decays_lion_is_signum():
+    points = np.array([START, (0.4, 0.7)])
+    one = bea.modified_equation(bea.lion(0.6, 0.6, 0.3), LOSS, 3).coefficients(points)
+    two = bea.modified_equation(bea.signum(0.6, 0.3), LOSS, 3).coefficients(points)
+    assert np.allclose(one, two, rtol=1e-12)
+
+
+def test_at_epsilon_zero_the_sign_is_the_sign():
+    """optax's lion and sign of momentum, from a loop of three lines."""
+    for made, beta_1, beta_2 in (
+        (bea.lion(0.9, 0.99, 0.0), 0.9, 0.99),
+        (bea.signum(0.9, 0.0), 0.9, 0.9),
+    ):
+        theta, m = np.array([1.0, 0.0]), np.zeros(2)
+        for _ in range(5):
+            g = bea.quadratic([1, 4]).gradient(theta)
+            theta, m = (
+                theta - 0.01 * np.sign(beta_1 * m + (1 - beta_1) * g),
+                beta_2 * m + (1 - beta_2) * g,
+            )
+        assert np.array_equal(bea.run(made, bea.quadratic([1, 4]), (1.0, 0.0), 0.01, 5)[-1], theta)

@@ -1,0 +1,482 @@
+"""The piecewise equation from the first step on: the paper's theorem by its printed sums, its readings, its limits; and mutants.
+
+Each oracle is a function that raises AssertionError; the tests call them, and the mutants at the end must make them fail.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import bea
+import naive
+from bea import transient
+from bea.program import Running
+from naive import perturbed_norm_gradient, random_polynomial, zero
+
+R = sp.Rational
+BETA, RHO, EPSILON = sp.symbols("beta rho epsilon", positive=True)
+A, B = sp.symbols("a b", real=True)
+ADAM, BILINEAR = bea.adam(0.9, 0.95, 0.1), bea.bilinear()
+
+
+HYPER = {"beta": R(7, 10), "rho": R(4, 5), "epsilon": R(1, 10)}
+
+ORDER_OF_BATCHES = (2, 0, 0, 1, 2, 1)
+
+POINT = (R(2, 3), -R(4, 5))
+
+
+@cache
+def three_losses():
+    rng = np.random.default_rng(8)
+    return tuple(bea.Loss(random_polynomial(rng, (A, B), 3), (A, B)) for _ in range(3))
+
+
+def theorem_by_sums(n, gradients, hessians, beta, rho, epsilon, inside, corrected):
+    """The right side f_0, f_1 of the paper's theorem on [t_n, t_{n+1}], term by term as printed; gradients[k], hessians[k] at step k."""
+    d = len(gradients[0])
+
+    def weight(decay, k, upto):
+        return (1 - decay) * decay ** (upto - k) / ((1 - decay ** (upto + 1)) if corrected else 1)
+
+    def moments_at(upto):
+        m = [
+            sum(weight(beta, k, upto) * gradients[k][j] for k in range(upto + 1)) for j in range(d)
+        ]
+        v = [
+            sum(weight(rho, k, upto) * gradients[k][j] ** 2 for k in range(upto + 1))
+            for j in range(d)
+        ]
+        r = [sp.sqrt(x + epsilon) if inside else sp.sqrt(x) + epsilon for x in v]
+        return m, v, r
+
+    ratios = []
+    for step in range(n + 1):
+        m, v, r = moments_at(step)
+        ratios.append([a / b for a, b in zip(m, r)])
+    f_0, f_1 = [], []
+    for j in range(d):
+        big_l = sum(
+            weight(beta, k, n)
+            * sum(
+                hessians[k][i][j] * sum(ratios[step][i] for step in range(k, n)) for i in range(d)
+            )
+            for k in range(n + 1)
+        )
+        l_bar = sum(
+            weight(beta, k, n) * sum(hessians[k][i][j] * ratios[n][i] for i in range(d))
+            for k in range(n + 1)
+        )
+        big_p = sum(
+            weight(rho, k, n)
+            * gradients[k][j]
+            * sum(
+                hessians[k][i][j] * sum(ratios[step][i] for step in range(k, n)) for i in range(d)
+            )
+            for k in range(n + 1)
+        )
+        p_bar = sum(
+            weight(rho, k, n)
+            * gradients[k][j]
+            * sum(hessians[k][i][j] * ratios[n][i] for i in range(d))
+            for k in range(n + 1)
+        )
+        denominator = 2 * r[j] ** 3 if inside else 2 * sp.sqrt(v[j]) * r[j] ** 2
+        f_0.append(-m[j] / r[j])
+        f_1.append(m[j] * (2 * big_p + p_bar) / denominator - (2 * big_l + l_bar) / (2 * r[j]))
+    return f_0, f_1
+
+
+def derivatives_at_point(batches):
+    losses = three_losses()
+    here = dict(zip((A, B), POINT))
+    gradients = [[g.subs(here) for g in losses[i].gradient_expressions] for i in batches]
+    hessians = [losses[i].hessian_expressions.subs(here).tolist() for i in batches]
+    return here, gradients, hessians
+
+
+def oracle_theorem(inside=True, corrected=True, steps=(0, 1, 2, 3, 4)):
+    """Three random cubic losses, batches 2, 0, 0, 1, 2: symbolic terms and the numeric field, against the sums with 30 digits."""
+    here, gradients, hessians = derivatives_at_point(ORDER_OF_BATCHES)
+    optimizer = bea.adam(**HYPER, epsilon_inside=inside, bias_correction=corrected)
+    equation = bea.transient_equation(optimizer, list(three_losses()), batches=ORDER_OF_BATCHES)
+    for n in steps:
+        wanted = theorem_by_sums(
+            n, gradients, hessians, **HYPER, inside=inside, corrected=corrected
+        )
+        numeric = [equation.field(h, n)([float(x) for x in POINT]) for h in (1e-3, 1.0)]
+        for h, field in zip((1e-3, 1.0), numeric):
+            np.testing.assert_allclose(
+                field, [float(sp.N(a + h * b, 30)) for a, b in zip(*wanted)], rtol=1e-11
+            )
+        if n <= 2:
+            for term, formula in zip(equation.terms(n), wanted):
+                assert all(abs(sp.N(a.subs(here) - b, 30)) < 1e-20 for a, b in zip(term, formula))
+
+
+def oracle_linear_transient(name="heavy_ball", steps=(0, 1, 2, 3, 4)):
+    """Momentum: U = sum_k c_k g_k, so f_1 = -sum_k c_k H_k (sum_{k<=l<n} U_l + U_n/2), with the coefficients c_k of each method."""
+    _, gradients, hessians = derivatives_at_point(ORDER_OF_BATCHES)
+    beta = HYPER["beta"]
+    optimizer, coefficient = {
+        "gradient_descent": (bea.gradient_descent(), lambda age: 1 if age == 0 else 0),
+        "heavy_ball": (bea.heavy_ball(beta), lambda age: beta**age),
+        "heavy_ball damped": (
+            bea.heavy_ball(beta, damped=True),
+            lambda age: (1 - beta) * beta**age,
+        ),
+        "nesterov": (bea.nesterov(beta), lambda age: (1 if age == 0 else 0) + beta * beta**age),
+    }[name]
+    g, hess = [sp.Matrix(x) for x in gradients], [sp.Matrix(x) for x in hessians]
+    u = [
+        sum((coefficient(n - k) * g[k] for k in range(n + 1)), sp.zeros(2, 1))
+        for n in range(len(g))
+    ]
+    equation = bea.transient_equation(optimizer, list(three_losses()), batches=ORDER_OF_BATCHES)
+    for n in steps:
+        wanted = sum(
+            (
+                -coefficient(n - k)
+                * hess[k]
+                * (sum((u[step] for step in range(k, n)), sp.zeros(2, 1)) + u[n] / 2)
+                for k in range(n + 1)
+            ),
+            sp.zeros(2, 1),
+        )
+        found = equation.field(0.5, n)([float(x) for x in POINT])
+        np.testing.assert_allclose(
+            found, np.array(-u[n] + wanted / 2, dtype=float).ravel(), rtol=1e-12
+        )
+
+
+def oracle_adam_full_batch_finite_n(n):
+    """The full-batch equation with C_beta(n), C_rho(n) instead of (1+beta)/(1-beta), (1+rho)/(1-rho), in one variable, all symbols."""
+    x = sp.Symbol("x", real=True)
+    loss = bea.Loss(sp.Function("E")(x), (x,))
+    f_0, f_1 = bea.transient_equation(bea.adam(BETA, RHO, EPSILON), loss).terms(n)
+
+    def c(decay):
+        return (1 + decay) / (1 - decay) - 2 * (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))
+
+    g, slope = loss.gradient_expressions[0], perturbed_norm_gradient(loss, EPSILON)[0]
+    bias = (c(BETA) - c(RHO) + c(RHO) * EPSILON / (g**2 + EPSILON)) * slope / 2
+    assert zero(f_0[0] + g / sp.sqrt(g**2 + EPSILON))
+    assert zero(f_1[0] + bias / sp.sqrt(g**2 + EPSILON))
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("corrected", [True, False])
+def test_the_theorem_for_mini_batches(inside, corrected):
+    oracle_theorem(inside, corrected)
+
+
+@pytest.mark.parametrize(
+    "name", ["gradient_descent", "heavy_ball", "heavy_ball damped", "nesterov"]
+)
+def test_momentum_from_the_first_step_on(name):
+    oracle_linear_transient(name)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 4])
+def test_the_full_batch_equation_at_finite_n(n):
+    oracle_adam_full_batch_finite_n(n)
+
+
+def test_rmsprop_from_the_first_step_on():
+    """The theorem with beta = 0."""
+    _, gradients, hessians = derivatives_at_point(ORDER_OF_BATCHES)
+    hyper = {**HYPER, "beta": sp.Integer(0)}
+    for corrected in (True, False):
+        optimizer = bea.rmsprop(HYPER["rho"], HYPER["epsilon"], bias_correction=corrected)
+        equation = bea.transient_equation(optimizer, list(three_losses()), batches=ORDER_OF_BATCHES)
+        for n in (0, 2, 4):
+            wanted = theorem_by_sums(
+                n, gradients, hessians, **hyper, inside=True, corrected=corrected
+            )
+            np.testing.assert_allclose(
+                equation.field(0.5, n)([float(x) for x in POINT]),
+                [float(sp.N(a + b / 2, 30)) for a, b in zip(*wanted)],
+                rtol=1e-11,
+            )
+
+
+OPTIMIZERS = {
+    "gradient_descent": bea.gradient_descent(),
+    "heavy_ball": bea.heavy_ball(0.6),
+    "heavy_ball damped": bea.heavy_ball(0.6, damped=True),
+    "nesterov": bea.nesterov(0.6),
+    "rmsprop": bea.rmsprop(0.7, 0.05),
+    "rmsprop outside": bea.rmsprop(0.7, 0.05, epsilon_inside=False, bias_correction=True),
+    "adam": bea.adam(0.6, 0.7, 0.05),
+    "adam outside": bea.adam(0.6, 0.7, 0.05, epsilon_inside=False),
+    "adam not corrected": bea.adam(0.6, 0.7, 0.05, bias_correction=False),
+    "adamw": bea.adamw(0.6, 0.7, 0.05, 0.3),
+    "nadam": bea.nadam(0.6, 0.7, 0.05),
+    "signum": bea.signum(0.6, 0.05),
+    "lion": bea.lion(0.5, 0.6, 0.05, 0.3),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_late_pieces_are_the_stationary_equation(name):
+    """n = 150 at decays of 0.6 and 0.7 (0.7^150 = 6e-24): equal to 1e-11; at n = 3 they differ by more than 1e-3."""
+    points = np.random.default_rng(1).uniform(0.4, 1.3, (3, 2))
+    transient = bea.transient_equation(OPTIMIZERS[name], bea.bilinear())
+    stationary = bea.modified_equation(OPTIMIZERS[name], bea.bilinear(), 2).field(0.1)(points)
+    np.testing.assert_allclose(transient.field(0.1, 150)(points), stationary, rtol=1e-11)
+    if name != "gradient_descent":
+        assert np.abs(transient.field(0.1, 3)(points) - stationary).max() > 1e-3
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_pieces_with_exact_numbers_are_exact_also_where_an_average_remembers_nothing(corrected):
+    x = sp.Symbol("x", positive=True)
+    rmsprop = bea.rmsprop(R(1, 2), R(0), bias_correction=corrected)
+    terms = bea.transient_equation(rmsprop, bea.Loss(x**2 / 2, (x,))).terms(1)
+    assert not any(term.has(sp.Float) for term in terms)
+    # the weights of (x + h)^2 and x^2 are 1/3 and 2/3: a lag of 1/3
+    if corrected:
+        assert terms[1][0] == 1 / (3 * x)
+
+
+def test_the_piecewise_equation_ends_at_order_two():
+    with pytest.raises(ValueError, match="order = 3 was given; .* order 1 or 2"):
+        bea.transient_equation(ADAM, BILINEAR, order=3)
+    first = bea.transient_equation(ADAM, BILINEAR, order=1)
+    assert len(first.terms(2)) == 1
+    np.testing.assert_allclose(
+        first.field(0.1, 2)([0.9, 1.5]),
+        np.array(
+            first.terms(2)[0].subs(dict(zip(BILINEAR.symbols, (0.9, 1.5)))), dtype=float
+        ).ravel(),
+    )
+
+
+def test_several_losses_need_a_sequence_of_batches():
+    with pytest.raises(ValueError, match="takes one loss"):
+        bea.modified_equation(ADAM, [BILINEAR, BILINEAR], 2)
+    with pytest.raises(ValueError, match="2 mini-batch losses were given without batches"):
+        bea.transient_equation(ADAM, [BILINEAR, BILINEAR])
+    for wrong in ((0, 2), (-1, 0)):
+        with pytest.raises(
+            ValueError, match=r"batches must lie in 0..1 for 2 losses; .* were given"
+        ):
+            bea.transient_equation(ADAM, [BILINEAR, BILINEAR], batches=wrong)
+    for wrong in ((), (0.0, 1.0), "01", [[0, 1]], 1, (True, False)):
+        with pytest.raises(TypeError, match="non-empty sequence of whole numbers"):
+            bea.transient_equation(ADAM, [BILINEAR, BILINEAR], batches=wrong)
+    equation = bea.transient_equation(ADAM, [BILINEAR, BILINEAR], batches=(0, 1, 1))
+    for ask in (
+        lambda: equation.terms(3),
+        lambda: equation.field(0.1, 3),
+        lambda: list(equation.pieces(0.1, 4)),
+    ):
+        with pytest.raises(
+            ValueError,
+            match="step 3 was asked for, but batches names the mini-batches of 3 steps only",
+        ):
+            ask()
+    with pytest.raises(ValueError, match="several mini-batch losses"):
+        _ = equation.loss
+
+
+def test_steps_are_whole_and_not_negative():
+    equation = bea.transient_equation(ADAM, BILINEAR)
+    for n in (-1, 1.0, True, None, "1"):
+        for ask in (lambda n: equation.terms(n), lambda n: equation.field(0.1, n)):
+            with pytest.raises((ValueError, TypeError), match="the step n = .* must be"):
+                ask(n)
+    assert list(equation.pieces(0.1, 0)) == []
+
+
+# --- the readings of a piece ---------------------------------------------------------------------------------------------------------
+
+THREE = [bea.bilinear(), bea.bilinear(1, 1), bea.bilinear(R(1, 2), 3)]
+IRREGULAR = (0, 2, 1, 1, 0, 2, 2) * 60
+CODED = bea.NumericLoss(2, None, bea.bilinear().gradient_code)
+
+
+def plain(equation, theta, n, h=0.05):
+    return np.stack(transient._step_by_step(equation, equation.optimizer, np.array(theta), n, h))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_all_steps_at_once_are_step_by_step(name):
+    """Full batch and mini-batches, one and two terms, few steps and more than the window keeps: to 1e-12."""
+    for losses, batches in ((BILINEAR, None), (CODED, None), (THREE, IRREGULAR)):
+        for order in (1, 2):
+            equation = bea.transient_equation(OPTIMIZERS[name], losses, order, batches)
+            for n in (0, 1, 2, 7, 90):
+                found = transient._history(
+                    equation, OPTIMIZERS[name], np.array([0.9, 1.5]), n, 0.05
+                )
+                wanted = plain(equation, (0.9, 1.5), n)
+                np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("decay, n", [(0.5, 400), (0.8, 650)])
+def test_what_lies_behind_the_window_is_not_seen(decay, n):
+    """A memory of 700 steps, of which the window keeps fewer, against all of them weighted one by one."""
+    made = bea.heavy_ball(decay, damped=True)
+    equation = bea.transient_equation(made, THREE, batches=(0, 2, 1, 1, 0, 2, 2) * 101)
+    assert transient._window(equation, made, np.array([0.9, 1.5]), n, 0.05) < n
+    gradients = [THREE[k].gradient_code for k in equation.batches[: n + 1]]
+    f_0, f_1 = naive.transient_terms(made, gradients[-300:], np.array([0.9, 1.5]), 0.05)
+    found = equation.field(0.05, n)([0.9, 1.5])
+    np.testing.assert_allclose(found, f_0 + 0.05 * f_1, rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["rmsprop outside", "adam", "adam outside", "adamw", "nadam"])
+def test_the_mean_age_of_the_memory_is_step_by_step(name):
+    """Where every average of one loss is bias-corrected, one step with the age lag(decay, n) is all steps: to 1e-12."""
+    equation = bea.transient_equation(OPTIMIZERS[name], BILINEAR)
+    for n in (0, 1, 5, 90):
+        found = transient._lagged(equation, OPTIMIZERS[name], np.array([0.9, 1.5]), n, 0.05)
+        np.testing.assert_allclose(found, plain(equation, (0.9, 1.5), n), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["heavy_ball", "adam not corrected", "lion", "signum"])
+def test_the_mean_age_is_not_used_where_it_is_not_enough(name):
+    equation = bea.transient_equation(OPTIMIZERS[name], BILINEAR)
+    with pytest.raises(transient._NotCovered):
+        transient._lagged(equation, OPTIMIZERS[name], np.array([0.9, 1.5]), 3, 0.05)
+    mini = bea.transient_equation(OPTIMIZERS["adam"], THREE, batches=IRREGULAR)
+    with pytest.raises(transient._NotCovered):
+        transient._lagged(mini, OPTIMIZERS["adam"], np.array([0.9, 1.5]), 3, 0.05)
+
+
+def test_nothing_fast_is_trusted_unseen(monkeypatch):
+    """With a wrong lag, or wrong weights of all steps at once, the field is still the one that is computed step by step."""
+    right = bea.transient_equation(ADAM, BILINEAR).field(0.1, 6)((0.9, 1.5))
+    monkeypatch.setattr(transient, "lag", lambda decay, n: 1.0)
+    monkeypatch.setattr(transient, "lfilter", lambda b, a, x, axis: x)
+    found = bea.transient_equation(ADAM, BILINEAR).field(0.1, 6)((0.9, 1.5))
+    np.testing.assert_allclose(found, right, rtol=1e-12)
+
+
+def test_a_program_that_sums_over_all_its_numbers_is_not_read_with_the_steps_as_an_axis():
+    """Sums over an axis by name, over everything, and a matrix in the middle: each against every weight written out."""
+
+    @bea.optimizer
+    def summed(theta, gradient, memory, axis):
+        m = memory.average(gradient(theta), 0.6)
+        return m / (np.sum(m**2, axis=axis) + 0.1) ** 0.5
+
+    @bea.optimizer
+    def muon(theta, gradient, memory):
+        g = memory.average(gradient(theta), 0.6).reshape(2, 2)
+        return (1.5 * g - 0.5 * (g @ g.T) @ g).reshape(4)
+
+    x = sp.symbols("x:4", real=True)
+    square = bea.Loss(x[0] * x[3] - x[1] * x[2] ** 2 + sp.sin(x[0] + x[1]) + x[3] ** 2, x)
+    two, four = np.array([0.9, 1.5]), np.array([0.5, -0.3, 0.8, 0.2])
+    for made, loss, theta in (
+        (summed(None), BILINEAR, two), (summed(0), BILINEAR, two), (summed(-1), BILINEAR, two), (muon(), square, four),
+    ):  # fmt: skip
+        equation = bea.transient_equation(made, loss)
+        derivative = sp.lambdify(loss.symbols, loss.gradient_expressions, "numpy")
+        for n in (1, 2, 3, 9):
+            gradients = [lambda t, d=derivative: np.array(d(*t))] * (n + 1)
+            f_0, f_1 = naive.transient_terms(made, gradients, theta, 0.1)
+            np.testing.assert_allclose(equation.field(0.1, n)(theta), f_0 + 0.1 * f_1, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_code_has_the_field_of_its_expression(name):
+    for n in (0, 1, 6):
+        one, two = (
+            bea.transient_equation(OPTIMIZERS[name], loss).field(0.1, n)([(0.9, 1.5), (0.4, 0.7)])
+            for loss in (BILINEAR, CODED)
+        )
+        np.testing.assert_allclose(one, two, rtol=1e-12)
+
+
+def test_terms_and_field_are_one_equation():
+    """Symbolic terms of n = 2 at numbers, for every optimizer of the library."""
+    here = dict(zip(BILINEAR.symbols, (0.9, 1.5)))
+    for made in OPTIMIZERS.values():
+        equation = bea.transient_equation(made, BILINEAR)
+        f_0, f_1 = (
+            np.array(t.subs(here).evalf().T.tolist()[0], dtype=float) for t in equation.terms(2)
+        )
+        np.testing.assert_allclose(equation.field(0.1, 2)((0.9, 1.5)), f_0 + 0.1 * f_1, rtol=1e-9)
+
+
+# --- mutants: the oracles see a wrong one ---------------------------------------------------------------------------------------------
+
+
+def wrong_average(change):
+    """Running averages with another weight or another correction."""
+
+    def average(self, x, decay, corrected=False):
+        m, p = self._last(0)
+        found, m, p = change(m, p, x, decay, corrected)
+        self.new.append((m, p))
+        return found
+
+    def mutate(monkeypatch):
+        monkeypatch.setattr(Running, "average", average)
+        monkeypatch.setattr(transient, "_Weighted", Running)  # the same averages, of symbols
+
+    return mutate
+
+
+def late(m, p, x, decay, corrected):
+    """1 - beta^(n+2) instead of 1 - beta^(n+1)."""
+    m, p = decay * m + (1 - decay) * x, p * decay
+    return (m / (1 - p * decay) if corrected else m), m, p
+
+
+def never(m, p, x, decay, corrected):
+    m = decay * m + (1 - decay) * x
+    return m, m, p * decay
+
+
+def reversed_weights(m, p, x, decay, corrected):
+    """The decay and its complement exchanged."""
+    return late(m, p / (1 - decay), x, 1 - decay, corrected)
+
+
+def other_bernoulli_number(monkeypatch):
+    """B_1 = +1/2: sums that include the upper limit."""
+    right = transient.antidifference
+
+    def wrong(polynomial):
+        p = right(polynomial)
+        p[: len(polynomial)] = p[: len(polynomial)] + polynomial
+        p[0] = p[0] * 0
+        return p
+
+    monkeypatch.setattr(transient, "antidifference", wrong)
+
+
+MUTANTS = {
+    "late bias correction": (
+        wrong_average(late),
+        [oracle_theorem, lambda: oracle_adam_full_batch_finite_n(1)],
+    ),
+    "no bias correction": (
+        wrong_average(never),
+        [oracle_theorem, lambda: oracle_adam_full_batch_finite_n(1)],
+    ),
+    "reversed weights": (
+        wrong_average(reversed_weights),
+        [oracle_theorem, oracle_linear_transient],
+    ),
+    "other Bernoulli number": (
+        other_bernoulli_number,
+        [oracle_theorem, oracle_linear_transient, lambda: oracle_adam_full_batch_finite_n(1)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutants_of_the_engine_are_caught(name, monkeypatch):
+    """Every oracle listed passes on the engine as it is (above) and fails on the mutant."""
+    mutant, oracles = MUTANTS[name]
+    mutant(monkeypatch)
+    for oracle in oracles:
+        with pytest.raises(AssertionError):
+            oracle()
