@@ -42,6 +42,7 @@ from bea.modified import (
 )
 from bea.program import Along, Optimizer, Running, lag, tidy
 from bea.series import Series, antidifference
+from bea.trace import Traced
 
 __all__ = ["TransientEquation", "transient_equation"]
 
@@ -387,18 +388,26 @@ def _window(
 
 
 class _Lagged(Along):
-    """Two terms along a curve for one loss and bias-corrected averages: each is as old as its mean age."""
+    """Two terms along a curve for one loss and bias-corrected averages: each is as old as its mean age.
 
-    def __init__(self, like: Series, n: int) -> None:
+    The ages come in the order of the calls; without them, as at step 0, they are zero, the decays are
+    collected, and what this reading does not cover is refused.
+    """
+
+    def __init__(self, like: Series, ages: Any = None) -> None:
         super().__init__(like)
-        self.n = n
+        self.ages, self.decays = ages, []  # type: ignore[var-annotated]
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
         x = self.series(x)
-        if not corrected or not isinstance(decay, float) or np.any(x.coefficients[1, 0] != 0):
-            raise _NotCovered
+        self.decays.append(decay)
+        if self.ages is None:
+            nested = np.any(x.coefficients[1, 0] != 0)  # every average leaves this mark
+            if nested or not corrected or not isinstance(decay, float):
+                raise _NotCovered
+            return x + self._linear(1, 0)
         m = x.coefficients.copy()
-        m[1, 0] -= lag(decay, self.n) * m[1, 1]
+        m[1, 0] = m[1, 0] - self.ages[len(self.decays) - 1] * m[1, 1]
         return Series(m)
 
     def previous(self, x: Any, start: Any = 0.0) -> Series:
@@ -413,12 +422,25 @@ class _Lagged(Along):
 
 def _lagged(
     equation: TransientEquation, optimizer: Optimizer, theta: np.ndarray, n: int, h: float
-) -> list[np.ndarray]:
+) -> np.ndarray:
     """Return the terms of piece n where all updates at one point are equal: no sum over steps is left."""
-    if equation.order == 1 or len({_batch(equation, k) for k in range(n + 1)}) > 1:
+    if equation.order == 1 or equation.batches and len(set(equation.batches[: n + 1])) > 1:
         raise _NotCovered
-    loss, still = _loss_of(equation, n), Series.from_polynomials([[theta], [0 * theta]])
-    f_0 = -update(optimizer, loss.gradient_code, still, _Lagged(still, n), still).leading
-    moving = Series.from_polynomials([[theta], [0 * theta, f_0]])
-    step = update(optimizer, loss.gradient_code, moving, _Lagged(moving, n), moving)
-    return [f_0, antidifference(-step.coefficients[1])[1]]
+    loss, known = _loss_of(equation, n), equation.__dict__.setdefault("lagged", {})
+
+    def terms(x: np.ndarray) -> np.ndarray:
+        theta, ages = x[: loss.dimension], x[loss.dimension :]
+        still = Series.from_polynomials([[theta], [0 * theta]])
+        f_0 = -update(optimizer, loss.gradient_code, still, _Lagged(still, ages), still).leading
+        moving = Series.from_polynomials([[theta], [0 * theta, f_0]])
+        step = update(optimizer, loss.gradient_code, moving, _Lagged(moving, ages), moving)
+        return np.stack([f_0, antidifference(-step.coefficients[1])[1]])
+
+    if optimizer not in known:
+        still = Series.from_polynomials([[theta], [0 * theta]])
+        looking = _Lagged(still)
+        update(optimizer, loss.gradient_code, still, looking, still)
+        traceable = hasattr(loss, "gradient_expressions")
+        known[optimizer] = looking.decays, Traced(terms) if traceable else terms
+    decays, fast = known[optimizer]
+    return fast(np.concatenate([theta, [lag(decay, n) for decay in decays]]))

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import bea
 import numpy as np
+
+import bea
 from bea import Decay, NonNegative
 
 __all__ = [
@@ -219,7 +220,7 @@ def newton_schulz(matrix: Any) -> Any:
     return x
 
 
-def polar(matrix: Any, steps: int = 30) -> Any:
+def polar(matrix: Any, steps: int = 24) -> Any:
     r"""Return the polar factor :math:`UV^T` of a matrix :math:`U\Sigma V^T` of full rank.
 
     By the cubic Newton--Schulz iteration :math:`X \leftarrow \tfrac12(3X - XX^TX)`.
@@ -228,7 +229,7 @@ def polar(matrix: Any, steps: int = 30) -> Any:
     ----------
     matrix : array (rows, columns), or a Series of such values
     steps : int
-        Thirty serve condition numbers up to a thousand.
+        Enough for condition numbers up to a thousand.
 
     Returns
     -------
