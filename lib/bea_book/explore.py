@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Explorer", "explore"]
 
 Number = int | float | str
-Values = Mapping[str, str]
+Values = dict[str, str]
 
 # A type of its own: viewers that do not know it (GitHub, nbviewer, LaTeX) show the picture instead.
 MIME = "application/vnd.bea.explorer+html"
@@ -51,7 +51,7 @@ class Explorer:
         The values of each slider, by its name.
     start : mapping
         The value with which each slider begins.
-    values : tuple of mapping
+    values : tuple of dict
         For each combination of slider positions, in the order of ``itertools.product``, the numbers
         shown there, as text.
     look, ask, alt : str
@@ -96,7 +96,7 @@ class Explorer:
 
         Returns
         -------
-        mapping from str to str
+        dict from str to str
 
         Raises
         ------
@@ -422,7 +422,8 @@ def _frames(
     from bea_book.plot import STYLE
 
     # 72 dots an inch: Matplotlib's pixels are then the units of the SVG
-    with rc_context({**STYLE, "figure.dpi": 72, "svg.fonttype": "none", "svg.hashsalt": "bea"}):
+    style: Any = {**STYLE, "figure.dpi": 72, "svg.fonttype": "none", "svg.hashsalt": "bea"}
+    with rc_context(style):
         figure = Figure(size, layout="constrained")
         FigureCanvasAgg(figure)  # measures words; pyplot would show the figure a second time
         axes = figure.subplots(1, columns)
@@ -527,9 +528,9 @@ def _formatted(value: Any) -> str:
     minus sign and no padded exponent; text as it is."""
     if isinstance(value, str):
         return value
-    if np.size(value) != 1 or not isinstance(number := np.asarray(value).item(), Real):
+    if np.size(value) != 1 or not isinstance(np.asarray(value).item(), Real):
         raise ValueError(f"what is shown must be a number or text, got {value!r}")
-    number += 0.0  # no minus zero
+    number = float(np.asarray(value).item()) + 0.0  # no minus zero
     if 1000 <= abs(number) < 1e6:
         return f"{number:.0f}".replace("-", "−")
     exact = np.isclose(float(f"{number:.4g}"), number, rtol=1e-12, atol=0)

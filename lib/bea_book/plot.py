@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike
@@ -41,7 +42,7 @@ COLORS = {
     "grey": "#7A7A7A",
 }
 
-STYLE = {
+STYLE: Any = {
     "figure.dpi": 110,
     "savefig.dpi": 110,
     "figure.facecolor": "white",
@@ -55,7 +56,7 @@ STYLE = {
     "axes.spines.right": False,
     "axes.grid": False,
     "lines.linewidth": 1.8,
-    "axes.prop_cycle": plt.cycler(
+    "axes.prop_cycle": cycler(
         color=[
             COLORS[c] for c in ("blue", "vermilion", "green", "orange", "purple", "sky", "black")
         ]
@@ -261,8 +262,8 @@ def error_lines(
 def _spread(heights: np.ndarray, gap: float) -> np.ndarray:
     """Heights moved apart until neighbours are at least ``gap`` apart, each group about its middle."""
     order = np.argsort(heights)
-    groups = [[heights[i]] for i in order]
-    centres = [heights[i] for i in order]
+    groups = [[float(heights[i])] for i in order]
+    centres = [float(heights[i]) for i in order]
     k = 0
     while k < len(groups) - 1:
         if centres[k + 1] - centres[k] < gap * (len(groups[k]) + len(groups[k + 1])) / 2:

@@ -17,7 +17,6 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
-    from matplotlib.path import Path
 
 __all__ = ["clips", "elements", "still"]
 
@@ -82,7 +81,8 @@ def _word(artist: Any, figure: Figure) -> Element:
     if "$" in artist.get_text():
         raise ValueError(f"moving words are plain, write β for $\\beta$: {artist.get_text()!r}")
     if hasattr(artist, "update_positions"):  # an annotation knows its place only now
-        artist.update_positions(figure.canvas.get_renderer())
+        canvas: Any = figure.canvas
+        artist.update_positions(canvas.get_renderer())
     x, y = artist.get_transform().transform(artist.get_unitless_position())
     down = {"center": 0.35, "center_baseline": 0.35, "top": 0.8, "bottom": -0.2}
     y = figure.bbox.height - y + down.get(artist.get_va(), 0) * artist.get_fontsize()
@@ -116,7 +116,7 @@ def _line(artist: Any, figure: Figure, more: str) -> Iterator[Element]:
 
 
 def _shape(
-    paths: Iterable[Path], figure: Figure, colors: tuple[str, str, float], more: str
+    paths: Iterable[Any], figure: Figure, colors: tuple[str, str, float], more: str
 ) -> Element:
     """Filled paths: (fill, stroke, width)."""
     fill, stroke, width = colors
@@ -135,7 +135,7 @@ def _tenths(vertices: np.ndarray, figure: Figure) -> np.ndarray:
     return np.rint(10 * flipped).astype(int)
 
 
-def _data(paths: Iterable[Path], figure: Figure) -> str:
+def _data(paths: Iterable[Any], figure: Figure) -> str:
     """SVG path data of the paths: simplified to a tenth of a unit, relative, as short as they can be."""
     margin = 50  # far outside, a curve need not be drawn, but a line's caps must not be seen
     clip = (-margin, -margin, figure.bbox.width + margin, figure.bbox.height + margin)
@@ -160,10 +160,11 @@ def _data(paths: Iterable[Path], figure: Figure) -> str:
     return "".join(text)
 
 
-def _dots(path: Path, figure: Figure) -> str:
+def _dots(path: Any, figure: Figure) -> str:
     """SVG path data of separate points: strokes of length 0 with round ends."""
     vertices = path.vertices[np.isfinite(path.vertices).all(axis=1)]
-    inside = (vertices > -50).all(axis=1) & (vertices < figure.bbox.max + 50).all(axis=1)
+    inside = (vertices > -50).all(axis=1)
+    inside &= (vertices < np.array(figure.bbox.max) + 50).all(axis=1)
     points = _tenths(vertices[inside], figure)
     return "".join(f"M{_pair(point)}h0" for point in points)
 

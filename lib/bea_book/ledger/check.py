@@ -277,11 +277,11 @@ def _agree_to_order(sides: Sequence[Side]) -> bool:
     return True
 
 
-def _entries(value: Value) -> list[sp.Expr]:
+def _entries(value: Value) -> list[Value]:
     return list(value) if isinstance(value, sp.MatrixBase) else [sp.sympify(value)]
 
 
-def _is_below(value: sp.Expr, bound: sp.Expr) -> bool:
+def _is_below(value: Value, bound: Value) -> bool:
     size = abs(sp.N(value))
     return bool(size.is_finite and size <= bound)
 
@@ -295,7 +295,7 @@ def _drawn(instance: Instance, trial: int, power: int) -> Lexicon:
     """
     digits = 60 + 40 * power
 
-    def number(value: sp.Expr) -> sp.Expr:
+    def number(value: Value) -> Value:
         point = {
             s: (_random_number(trial, s.name) * (TINY if s == h and power else 1)).evalf(digits)
             for s in value.free_symbols
@@ -317,5 +317,5 @@ def _exactly(instance: Instance, trial: int) -> dict[str, Value]:
     return {name: sp.sympify(v) for name, v in instance(random.Random(str(trial))).items()}
 
 
-def _random_number(trial: int, name: str) -> sp.Rational:
+def _random_number(trial: int, name: str) -> Value:
     return sp.Rational(random.Random(f"{trial} {name}").randint(7, 59), 128)

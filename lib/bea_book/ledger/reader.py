@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, NoReturn
 
 import sympy as sp
 
 __all__ = ["Side", "labelled", "printed", "read", "tokens"]
 
 Tokens = tuple[str, ...]
-Value = sp.Expr | sp.MatrixBase
+#: A SymPy expression or matrix; SymPy's own annotations cannot say what both can do.
+Value = Any
 Lexicon = Mapping[str, Sequence[tuple[Tokens, Value]]]
 
 CHAPTERS = Path(__file__).resolve().parents[3] / "chapters"
@@ -261,7 +263,8 @@ class _Reader:
     """A recursive-descent reader of one side of an equation."""
 
     def __init__(self, text: Tokens, table: Lexicon) -> None:
-        self.text, self.table, self.position, self.power = text, table, 0, None
+        self.text, self.table, self.position = text, table, 0
+        self.power: int | None = None
 
     def side(self) -> Side:
         value = self.sum()
@@ -269,7 +272,7 @@ class _Reader:
             self.fail()
         return Side(value, self.power)
 
-    def fail(self) -> None:
+    def fail(self) -> NoReturn:
         known = sorted("".join(name) for entry in self.table.values() for name, _ in entry)
         rest, text = "".join(self.text[self.position :]), "".join(self.text)
         raise ValueError(f"cannot read {rest!r} in {text!r}; symbols known here: {known}")
