@@ -203,7 +203,8 @@ class KeptEquation(Equation):
         r"""Return the right-hand side as a function of the state z, (D,), and the time.
 
         With mini-batches, `n` is the step whose mini-batch is used.  With two terms, if
-        all that the memory holds is kept, the increment of one step is taken exactly, :math:`F(h) - \tfrac h2 \dot F_0`; the series
+        all that the memory holds is kept, the increment of one step is taken exactly,
+        :math:`F(h) - \tfrac h2 \dot F_0`; the series
         :math:`F_0 + h(F_1 - \tfrac12 \dot F_0)` has the same order and a larger constant.
         """
         h, optimizer = step_size(h), numeric(self.optimizer)
@@ -212,7 +213,8 @@ class KeptEquation(Equation):
         memory = Running(h)
         optimizer(point, loss.gradient_code, memory)
         shapes = [np.shape(m) for m, _ in memory.new]
-        layout = self._terms(optimizer, loss, point, _filled(memory), h, 0.0, 1)[1]
+        filled = [(m, np.full((), 0.5)) for m, _ in memory.new]  # where a bias correction exists
+        layout = self._terms(optimizer, loss, point, filled, h, 0.0, 1)[1]
         whole_step = self.order == 2 and sum(part == 0 for _, part in layout) == len(shapes)
 
         def plain(x: np.ndarray) -> np.ndarray:
@@ -243,8 +245,8 @@ class KeptEquation(Equation):
 
     def state(self, theta: np.ndarray, states: Sequence[tuple[Any, Any]], h: float) -> np.ndarray:
         """Return the state z from a point and what a run's memory holds there, as (value, weight) pairs."""
-        empty = [(np.zeros(np.shape(m)), np.zeros(())) for m, _ in states]
-        layout = self._terms(numeric(self.optimizer), self.losses[0], theta, empty, h, 0.0, 1)[1]
+        filled = [(m, np.full((), 0.5)) for m, _ in states]
+        layout = self._terms(numeric(self.optimizer), self.losses[0], theta, filled, h, 0.0, 1)[1]
         parts = [np.asarray(states[i][part], dtype=float) for i, part in layout]
         for i, part in layout:
             if part == 1 and np.any(np.asarray(states[i][part]) == 1):
@@ -287,11 +289,6 @@ class KeptEquation(Equation):
         terms = [join([curves[c][k][1] for c in places]) for k in range(1, len(curves[0]))]
         turning = join([changes[c].coefficients[1, 1] for c in places]) if len(terms) == 2 else None
         return terms, layout, turning
-
-
-def _filled(memory: Running) -> list[tuple[Any, Any]]:
-    """Return a memory's values with weights for which a bias correction exists."""
-    return [(m, np.full((), 0.5)) for m, _ in memory.new]
 
 
 class _Kept(Along):
