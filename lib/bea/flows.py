@@ -109,11 +109,13 @@ def flow(
 
 
 def _start(equation: Any, theta0: Any) -> np.ndarray:
+    """Return the points to start from, with one for each configuration of the optimizer."""
     losses = getattr(equation, "losses", None) or (getattr(equation, "loss", None),)
     if losses[0] is None:
         return np.array(theta0, dtype=float)
-    start = losses[0].components(theta0)
-    return np.moveaxis(with_batch(start, numeric(equation.optimizer).batch_shape), 0, -1)
+    optimizer = getattr(equation, "optimizer", None)
+    batch = () if optimizer is None else numeric(optimizer).batch_shape
+    return np.moveaxis(with_batch(losses[0].components(theta0), batch), 0, -1)
 
 
 def _kept(
