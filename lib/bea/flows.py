@@ -10,7 +10,7 @@ import numpy as np
 
 from bea._validate import finite, step_size, whole, with_batch
 from bea.modified import KeptEquation, numeric
-from bea.runs import Divergence, state_after
+from bea.runs import Divergence, _number, state_after
 from bea.transient import TransientEquation
 
 __all__ = ["flow"]
@@ -77,6 +77,8 @@ def flow(
     """
     h, steps, per_step = step_size(h), whole("steps", steps, 0), whole("per_step", per_step, 1)
     first = whole("first", first, 0, steps)
+    if not isinstance(h, (float, np.ndarray)):
+        h = step_size(_number(h))
     if np.ndim(h):
         raise ValueError(
             f"a flow takes one step size, not {h!r}: its times n h are common to all points"
