@@ -36,8 +36,8 @@ def interval(name: str, value: Any, low: float, high: float, open_below: bool = 
     if isinstance(value, sp.Expr) and not value.is_number:
         return value
     try:
-        if isinstance(value, (bool, np.bool_, str, bytes)):
-            raise TypeError
+        if value is None or isinstance(value, (bool, np.bool_, str, bytes)):
+            raise TypeError  # NumPy makes nan of None
         array = np.asarray(value)
         if array.dtype.kind not in "iufO" or isinstance(value, np.ma.MaskedArray):
             raise TypeError
