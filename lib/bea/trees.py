@@ -185,8 +185,14 @@ def _response(optimizer: Optimizer, gradient: Series) -> Series:
     """Return the update for a given gradient along the curve; ValueError if it uses more than averages of it."""
     place = sp.Dummy("theta")
     memory = Along(gradient * 0 + place)
+
+    def at_the_point(theta: Any) -> Series:
+        if theta is not memory.like:
+            raise ValueError("the gradient is taken at another point than theta")
+        return gradient
+
     try:
-        step = update(optimizer, lambda theta: gradient, memory.like, memory, memory.like)
+        step = update(optimizer, at_the_point, memory.like, memory, memory.like)
     except (TypeError, ValueError) as problem:
         raise ValueError(
             f"{optimizer!r} is not linear in the gradient; trees need linear memory"
