@@ -11,7 +11,7 @@ import pytest
 import sympy as sp
 
 import bea
-from bea.modified import TransientEquation
+from bea.transient import TransientEquation
 
 START = (0.9, 1.5)
 # loss: (loss, start, horizon, step sizes).  Windows lie where the next term of the series is small and the error is above 1e-10.

@@ -73,16 +73,16 @@ def test_steady_state_slopes(optimizer, order):
 def test_transient_slopes(optimizer):
     losses = [bea.bilinear(c, k) for c, k in ((1, 2), (2, 2.5), (1.5, 1.5))]
     batches = [1, 0, 2, 2, 1, 0, 1, 0, 0, 2] * 12
-    hs = [5e-4, 2.5e-4]
+    hs = [1e-3, 5e-4]
 
     def slope(terms, **control):
         return bea.order_study(
-            optimizer, losses, START,  0.03, hs, order=terms, start="rest",
+            optimizer, losses, START, 0.02, hs, order=terms, start="rest",
             equation=bea.transient_equation(optimizer, losses, terms, batches=batches), **control,
         ).slope  # fmt: skip
 
-    assert slope(2) == pytest.approx(2, abs=0.12)
-    assert slope(1) == pytest.approx(1, abs=0.12)
+    assert slope(2) == pytest.approx(2, abs=0.2)
+    assert slope(1) == pytest.approx(1, abs=0.2)
 
 
 @pytest.mark.parametrize("optimizer", FOUR, ids=name)
