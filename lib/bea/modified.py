@@ -406,9 +406,9 @@ def modified_equation(
         return KeptEquation(
             optimizer, losses, order, kept, found if found is None else tuple(found)
         )
-    if len(losses) > 1:
+    if len(losses) > 1 or batches is not None:
         raise ValueError(
-            "the steady-state equation takes one loss; use bea.mean for a full batch, "
+            "the steady-state equation takes one loss and no batches; use bea.mean for a full batch, "
             'bea.transient_equation for mini-batches, or memory="kept"'
         )
     return ModifiedEquation(optimizer, losses[0], order)
