@@ -11,6 +11,7 @@ import sympy as sp
 from bea import Loss, bilinear, gradient_descent
 from bea_book.equations.shared import (
     Values,
+    at_origin,
     calculus,
     critical_at_origin,
     gradient_at,
@@ -18,11 +19,12 @@ from bea_book.equations.shared import (
     jacobian_at,
     plain_step,
     polynomial_loss,
-    potential,
     random_point,
     ratio,
     terms,
     terms_at,
+    third_derivatives,
+    works_of_terms,
 )
 from bea_book.ledger import Entry, h
 
@@ -35,21 +37,30 @@ def any_loss(rng: random.Random) -> Values:
     at = random_point(rng, loss)
     found = terms_at(gradient_descent(), loss, at, 3)
     field = sum((h**k * term for k, term in enumerate(found)), sp.zeros(2, 1))
-    return {**calculus(loss, at), "h": h, r"\dot\theta": field, "f_2": found[2]}
+    gradient = sp.Matrix(loss.gradient_expressions)
+    curvature = (gradient.T * loss.hessian_expressions * gradient)[0]
+    return {
+        **calculus(loss, at),
+        **third_derivatives(loss, at),
+        "h": h,
+        r"\dot\theta": field,
+        "f_2": found[2],
+        r"\nabla(\nabla E^\top H\nabla E)": sp.Matrix([curvature.diff(s) for s in at]).xreplace(at),
+    }
 
 
 def jacobian_of_third_term(rng: random.Random) -> Values:
     loss = polynomial_loss(rng)
     at = random_point(rng, loss)
     jacobian = jacobian_at(lambda place: terms_at(gradient_descent(), loss, place, 3)[2], at)
-    return {**calculus(loss, at), "J": jacobian}
+    return {"H": hessian_at(loss, at), **third_derivatives(loss, at), "J": jacobian}
 
 
 def modified_loss(rng: random.Random) -> Values:
     loss = critical_at_origin(rng)
     at = random_point(rng, loss)
-    f_0, f_1 = terms(gradient_descent(), loss, 2)
-    return {**calculus(loss, at), "h": h, r"\tilde E": potential(f_0 + h * f_1, loss, at)}
+    first, second = works_of_terms(gradient_descent(), loss, at)
+    return {**calculus(loss, at), "h": h, r"\tilde E": at_origin(loss) + first + h * second}
 
 
 def budget(rng: random.Random) -> Values:
@@ -58,9 +69,10 @@ def budget(rng: random.Random) -> Values:
     at = random_point(rng, loss)
     gradient = sp.Matrix(loss.gradient_expressions)
     penalized = Loss(sp.expand(loss.expression + mu * gradient.dot(gradient)), loss.symbols, (h,))
+    (x,) = loss.symbols
     f_0, f_1 = terms(gradient_descent(), penalized, 2)
-    work = potential(f_0 + h * f_1, penalized, at)
-    return {**calculus(loss, at), "h": h, r"\mu": mu, r"\tilde E": sp.expand(work)}
+    work = -sp.expand((f_0 + h * f_1)[0]).integrate((x, 0, at[x]))
+    return {**calculus(loss, at), "h": h, r"\mu": mu, r"\tilde E": at_origin(loss) + work}
 
 
 def bilinear_model(rng: random.Random) -> Values:
@@ -70,8 +82,9 @@ def bilinear_model(rng: random.Random) -> Values:
     at = random_point(rng, loss)
     a, b = loss.symbols
     step = plain_step(sp.Matrix([at[a], at[b]]), gradient_at(loss, at), h)
-    f_0, f_1 = terms(gradient_descent(), loss, 2)
-    field = (f_0 + h * f_1).subs(at)
+    f_0, f_1 = terms_at(gradient_descent(), loss, at, 2)
+    field = f_0 + h * f_1
+    first, second = works_of_terms(gradient_descent(), loss, at)  # the origin is a critical point
     jacobian = jacobian_at(lambda place: terms_at(gradient_descent(), loss, place, 3)[2], at)
     return {
         **calculus(loss, at),
@@ -84,7 +97,7 @@ def bilinear_model(rng: random.Random) -> Values:
         "b'": step[1],
         r"\frac{d}{dt}(a^2-b^2)": 2 * at[a] * field[0] - 2 * at[b] * field[1],
         r"\operatorname{tr}H": hessian_at(loss, at).trace(),
-        r"\tilde E": potential(f_0 + h * f_1, loss, at),  # the origin is a critical point
+        r"\tilde E": at_origin(loss) + first + h * second,
         r"\frac{\partial f_{2,a}}{\partial b}": jacobian[0, 1],
         r"\frac{\partial f_{2,b}}{\partial a}": jacobian[1, 0],
     }

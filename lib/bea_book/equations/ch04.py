@@ -5,7 +5,8 @@ every order or every sequence, as polynomials in h.  No Hessian and no penalty i
 """
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from itertools import permutations, product
 
 import sympy as sp
@@ -15,6 +16,7 @@ from bea_book.equations.shared import (
     Point,
     Polynomial,
     Values,
+    at_origin,
     average,
     critical_at_origin,
     gradient_along,
@@ -26,6 +28,7 @@ from bea_book.equations.shared import (
     ratio,
     variance,
     variance_of,
+    works,
 )
 from bea_book.ledger import Entry, h
 
@@ -41,7 +44,7 @@ Losses = Sequence[Loss]
 def run(losses: Losses, at: Point, sequence: Iterable[int], powers: int = 4) -> list[Polynomial]:
     """The point after one step on each batch of a sequence, up to O(h^powers)."""
     size = Polynomial([0, 1, *[0] * (powers - 2)])
-    theta = [Polynomial([x, *[sp.Integer(0)] * (powers - 1)]) for x in at.values()]
+    theta = [Polynomial([Fraction(x.p, x.q), *[0] * (powers - 1)]) for x in at.values()]
     for k in sequence:
         slopes = [on_polynomials(g, list(at), theta) for g in losses[k].gradient_expressions]
         theta = [x - size * u for x, u in zip(theta, gradient_along(slopes))]
@@ -64,20 +67,10 @@ def mean_end(
 
 def field_of(end: Sequence[Polynomial], losses: Losses, at: Point) -> sp.Matrix:
     """f_1 such that the flow of -grad E + h f_1 ends there after the time m h."""
-    full, m = mean(losses), len(losses)
-    second = sp.Matrix([x.coefficients[2] for x in end])
-    return second / m - sp.Rational(m, 2) * hessian_at(full, at) * gradient_at(full, at)
-
-
-def work(field: Callable[[Point], sp.Matrix], at: Point, degree: int = 3) -> sp.Expr:
-    """The work against a field from the origin to a point on a ray; on rays it is a polynomial."""
-    s = sp.Symbol("s")
-    places = [sp.Rational(k, degree) for k in range(degree + 1)]
-    rates = []
-    for place in places:
-        here = {x: place * value for x, value in at.items()}
-        rates.append(sum(f * value for f, value in zip(field(here), at.values())))
-    return -sp.integrate(sp.interpolate(list(zip(places, rates)), s), (s, 0, 1))
+    m, second = len(losses), sp.Matrix([x.coefficients[2] for x in end])
+    hessian = average(hessian_at(loss, at) for loss in losses)
+    gradient = average(gradient_at(loss, at) for loss in losses)
+    return second / m - sp.Rational(m, 2) * hessian * gradient
 
 
 def calculus(losses: Losses, at: Point) -> Values:
@@ -142,15 +135,14 @@ def modified_losses(rng: random.Random) -> Values:
     losses = [critical_at_origin(rng) for _ in range(M)]
     at = random_point(rng, losses[0])
     values, full = calculus(losses, at), mean(losses)
-    origin = full.expression.subs(dict.fromkeys(full.symbols, 0))
-    plain = work(lambda place: -gradient_at(full, place), at)
-    for name, sequences in (("once", ORDERS), ("repl", SEQUENCES)):
 
-        def correction(place: Point, sequences: Iterable[Iterable[int]] = sequences) -> sp.Matrix:
-            return field_of(mean_end(losses, place, sequences), losses, place)
+    def fields(place: Point) -> list[sp.Matrix]:
+        ends = (mean_end(losses, place, sequences) for sequences in (ORDERS, SEQUENCES))
+        return [-gradient_at(full, place), *(field_of(end, losses, place) for end in ends)]
 
-        found = origin + plain + h * work(correction, at)
-        values[rf"\tilde E_{{\mathrm{{{name}}}}}"] = found
+    plain, once, repl = works(fields, at, degree=3)
+    for name, work in (("once", once), ("repl", repl)):
+        values[rf"\tilde E_{{\mathrm{{{name}}}}}"] = at_origin(full) + plain + h * work
     return values
 
 
@@ -284,7 +276,10 @@ def cloud_in_motion(rng: random.Random) -> Values:
 
 def step_from_near(loss: Loss, at: Point, arm: sp.Matrix) -> list[Polynomial]:
     """The algorithm's step from a point moved by e times an arm, polynomials in e, the root of h."""
-    place = [Polynomial([x, e, 0, 0, 0, 0, 0]) for x, e in zip(at.values(), arm)]
+    place = [
+        Polynomial([Fraction(x.p, x.q), Fraction(e.p, e.q), *[0] * 5])
+        for x, e in zip(at.values(), arm)
+    ]
     slopes = [on_polynomials(g, loss.symbols, place) for g in loss.gradient_expressions]
     size = Polynomial([0, 0, 1, 0, 0, 0, 0])
     return [x - size * u for x, u in zip(place, gradient_along(slopes))]

@@ -19,18 +19,21 @@ from bea_book.equations.shared import (
     Polynomial,
     Values,
     X,
+    at_origin,
     calculus,
     critical_at_origin,
     gradient_at,
+    jacobian_at,
     lag_of_weights,
     on_polynomials,
     polynomial_loss,
-    potential,
     random_point,
     ratio,
     step_matrix,
     terms,
     terms_at,
+    third_derivatives,
+    works_of_terms,
 )
 from bea_book.ledger import Entry, h
 
@@ -131,11 +134,18 @@ def memoryless_map(rng: random.Random) -> Values:
     """The flow of the engine's terms on a random loss for a time h, by Taylor's formula."""
     loss, beta = critical_at_origin(rng), decay(rng)
     at = random_point(rng, loss)
+
+    def first_two(place: Point) -> sp.Matrix:
+        return sp.Matrix.vstack(*terms_at(heavy_ball(beta), loss, place, 2))
+
+    def turning(place: Point) -> sp.Matrix:
+        field = terms_at(heavy_ball(beta), loss, place, 1)[0]
+        return jacobian_at(lambda near: terms_at(heavy_ball(beta), loss, near, 1)[0], place) * field
+
     f_0, f_1, f_2 = terms_at(heavy_ball(beta), loss, at, 3)
-    first, second = terms(heavy_ball(beta), loss, 2)
-    j_0, j_1 = first.jacobian(loss.symbols), second.jacobian(loss.symbols)
-    bent = (j_0 * first).jacobian(loss.symbols).subs(at) * f_0
-    j_0, j_1 = j_0.subs(at), j_1.subs(at)
+    jacobian = jacobian_at(first_two, at)
+    j_0, j_1 = jacobian[:2, :], jacobian[2:, :]
+    bent = jacobian_at(turning, at) * f_0
     moved = (
         h * f_0
         + h**2 * (f_1 + j_0 * f_0 / 2)
@@ -158,6 +168,7 @@ def field(rng: random.Random) -> Values:
     found = terms_at(heavy_ball(beta), loss, at, 4)
     return {
         **calculus(loss, at),
+        **third_derivatives(loss, at),
         r"\beta": beta,
         "h": h,
         r"\dot\theta": sum((h**k * f for k, f in enumerate(found)), sp.zeros(2, 1)),
@@ -167,14 +178,13 @@ def field(rng: random.Random) -> Values:
 def modified_loss(rng: random.Random) -> Values:
     loss, beta = critical_at_origin(rng), decay(rng)
     at = random_point(rng, loss)
-    f_0, f_1 = terms(heavy_ball(beta), loss, 2)
-    slowed = ((1 - beta) * (f_0 + h * f_1)).applyfunc(sp.expand)
+    first, second = works_of_terms(heavy_ball(beta), loss, at)
     return {
         **calculus(loss, at),
         r"\beta": beta,
         "h": h,
         "h_e": h / (1 - beta),
-        r"\tilde E": potential(slowed, loss, at),
+        r"\tilde E": at_origin(loss) + (1 - beta) * (first + h * second),
         "K": constant(heavy_ball, beta),
     }
 

@@ -16,6 +16,7 @@ from bea_book.equations.shared import (
     Values,
     X,
     adam_sign_change,
+    at_origin,
     calculus,
     constant,
     constants,
@@ -24,11 +25,11 @@ from bea_book.equations.shared import (
     gradient_at,
     hessian_at,
     polynomial_loss,
-    potential,
     random_point,
     ratio,
     terms,
     terms_at,
+    works_of_terms,
 )
 from bea_book.ledger import Entry, h
 
@@ -125,10 +126,10 @@ def large_epsilon(rng: random.Random) -> Values:
     """Heavy ball with the step size h / sqrt(epsilon): its modified loss, integrated along a ray."""
     loss, beta, epsilon = critical_at_origin(rng), ratio(rng, 2, 9, 10), ratio(rng)
     at = random_point(rng, loss)
-    f_0, f_1 = terms(heavy_ball(beta, damped=True), loss, 2)
+    first, second = works_of_terms(heavy_ball(beta, damped=True), loss, at)
     return {
         **calculus(loss, at),
-        r"\tilde E": potential(f_0 + h / sp.sqrt(epsilon) * f_1, loss, at),
+        r"\tilde E": at_origin(loss) + first + h / sp.sqrt(epsilon) * second,
         "h": h,
         r"\varepsilon": epsilon,
         **constants(r"\beta", beta),

@@ -18,11 +18,10 @@ from bea_book.equations.shared import (
     constants,
     critical_at_origin,
     polynomial_loss,
-    potential,
     random_point,
     ratio,
     step_matrix,
-    terms,
+    works_of_terms,
 )
 from bea_book.ledger import Entry, h
 
@@ -117,13 +116,10 @@ def match(rng: random.Random) -> Values:
     """The step size of gradient descent whose correction is that of the mean gradient."""
     loss, beta, epsilon = critical_at_origin(rng), ratio(rng, 2, 9, 10), ratio(rng)
     at = random_point(rng, loss)
-    ball = terms(heavy_ball(beta, damped=True), loss, 2)[1]
-    plain = terms(gradient_descent(), loss, 2)[1]
-    nothing = potential(0 * ball, loss, at)
-    work = potential(h / sp.sqrt(epsilon) * ball, loss, at) - nothing
-    unit = potential(plain, loss, at) - nothing
+    _, ball = works_of_terms(heavy_ball(beta, damped=True), loss, at)
+    _, plain = works_of_terms(gradient_descent(), loss, at)
     return {
-        r"\eta": sp.simplify(work / unit),
+        r"\eta": h / sp.sqrt(epsilon) * ball / plain,
         "h": h,
         r"\varepsilon": epsilon,
         **constants(r"\beta", beta),

@@ -75,30 +75,49 @@ def hessian_at(loss: Loss, at: Point) -> sp.Matrix:
 
 
 def calculus(loss: Loss, at: Point) -> Values:
-    """The loss, its derivatives and those of some scalars made of them, at a point."""
-    x = loss.symbols
-    gradient, hessian = sp.Matrix(loss.gradient_expressions), loss.hessian_expressions
-    third = sum((hessian.diff(s) * g for s, g in zip(x, gradient)), sp.zeros(len(x)))
-    squared, curvature = gradient.dot(gradient), (gradient.T * hessian * gradient)[0]
-    found = {
-        "E": loss.expression,
-        r"\nabla E": gradient,
-        "H": hessian,
-        "T": third,
-        r"\nabla\lVert\nabla E\rVert^2": sp.Matrix([sp.diff(squared, s) for s in x]),
-        r"\nabla^3 E[\nabla E,\nabla E]": third * gradient,
-        r"\nabla(\nabla E^\top H\nabla E)": sp.Matrix([sp.diff(curvature, s) for s in x]),
+    """The loss, its derivatives, and the gradient of the squared norm of its gradient, at a point."""
+    squared = sum(g**2 for g in loss.gradient_expressions)
+    return {
+        "E": loss.expression.xreplace(at),
+        r"\nabla E": gradient_at(loss, at),
+        "H": hessian_at(loss, at),
+        r"\nabla\lVert\nabla E\rVert^2": sp.Matrix([squared.diff(s) for s in at]).xreplace(at),
     }
-    return {name: value.xreplace(at) for name, value in found.items()}
 
 
-def potential(field: sp.Matrix, loss: Loss, at: Point) -> sp.Expr:
-    """The loss at the origin plus the work against ``field`` from there to a point, on a ray."""
+def third_derivatives(loss: Loss, at: Point) -> Values:
+    """T, the Hessian's derivative along the gradient, and its product with the gradient."""
+    gradient = gradient_at(loss, at)
+    along = zip(at, gradient)
+    third = sum(
+        (loss.hessian_expressions.diff(s).xreplace(at) * g for s, g in along), sp.zeros(len(at))
+    )
+    return {"T": third, r"\nabla^3 E[\nabla E,\nabla E]": third * gradient}
+
+
+def at_origin(loss: Loss) -> sp.Expr:
+    """The loss at the origin."""
+    return loss.expression.xreplace(dict.fromkeys(loss.symbols, sp.Integer(0)))
+
+
+def works(fields: Callable[[Point], Sequence[sp.Matrix]], at: Point, degree: int) -> list[sp.Expr]:
+    """The work against each of some fields from the origin to a point on a ray, where the fields are
+    polynomials of this degree."""
     s = sp.Symbol("s")
-    on_ray = {symbol: s * value for symbol, value in at.items()}
-    work = sum(field[i].subs(on_ray) * at[symbol] for i, symbol in enumerate(loss.symbols))
-    origin = dict.fromkeys(loss.symbols, 0)
-    return loss.expression.subs(origin) - sp.integrate(sp.expand(work), (s, 0, 1))
+    places = [sp.Rational(k, degree) for k in range(degree + 1)]
+    direction = sp.Matrix(list(at.values()))
+    rates = [
+        [field.dot(direction) for field in fields({x: place * v for x, v in at.items()})]
+        for place in places
+    ]
+    curves = (sp.interpolate(list(zip(places, rate)), s) for rate in zip(*rates))
+    return [-sp.integrate(curve, (s, 0, 1)) for curve in curves]
+
+
+def works_of_terms(method: Optimizer, loss: Loss, at: Point, order: int = 2) -> list[sp.Expr]:
+    """The work against each of the engine's terms, on a polynomial loss."""
+    degree = 2 * sp.Poly(loss.expression, *loss.symbols).total_degree() - 3
+    return works(lambda place: terms_at(method, loss, place, order), at, degree)
 
 
 def average(values: Iterable[Any]) -> Any:
@@ -210,7 +229,13 @@ class Polynomial:
         if not isinstance(other, Polynomial):
             return Polynomial(a * other for a in self.coefficients)
         a, b = self.coefficients, other.coefficients
-        return Polynomial(sum(a[i] * b[k - i] for i in range(k + 1)) for k in range(len(a)))
+        found = [a[0] * 0] * len(a)
+        for i, x in enumerate(a):
+            if x:
+                for k in range(i, len(a)):
+                    if b[k - i]:
+                        found[k] = found[k] + x * b[k - i]
+        return Polynomial(found)
 
     __rmul__ = __mul__
 
@@ -276,8 +301,10 @@ def on_polynomials(
 @lru_cache(maxsize=256)
 def _monomials(
     expression: sp.Expr, symbols: tuple[sp.Symbol, ...]
-) -> list[tuple[tuple[int, ...], sp.Expr]]:
-    return sp.Poly(expression, *symbols).terms()
+) -> list[tuple[tuple[int, ...], Any]]:
+    terms = sp.Poly(expression, *symbols).terms()
+    # Python's whole numbers are faster, and multiply what any coefficient may be
+    return [(powers, int(c) if c.is_Integer else c) for powers, c in terms]
 
 
 class Given:

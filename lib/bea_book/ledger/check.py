@@ -8,7 +8,7 @@ on symbols, differentiation, a finite sum.  A check that passes a mutant is no c
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 import sympy as sp
 
@@ -135,7 +135,7 @@ class Summary:
         right = sum(report.holds for report in self.reports)
         count = "all" if right == len(self.reports) else f"only {right}"
         where = "one random instance" if self.trials == 1 else f"{self.trials} random instances"
-        sample = f" (a sample; {self.left_out} more in the tests)" if self.left_out else ""
+        sample = f", a sample ({self.left_out} more in the tests)" if self.left_out else ""
         lines = [
             f"{len(self.reports)} equations checked in {where}, {count} hold; "
             f"{caught} of {tried} mutants caught{sample}"
@@ -201,16 +201,16 @@ def verify(entry: Entry, trials: int = 2, sample: int | None = None) -> Report:
     return Report(entry.label, entry.equation, right, tried, tuple(survivors))
 
 
-def summary(entries: Iterable[Entry], trials: int = 1, sample: int | None = None) -> Summary:
-    """Verify several equations; the summary prints as one line.
+def summary(entries: Iterable[Entry], trials: int = 1, sample: int | None = 8) -> Summary:
+    """Verify several equations quickly; the summary prints as one line.
 
     Parameters
     ----------
     entries : iterable of Entry
     trials : int
         The number of random instances for each equation.
-    sample : int, optional
-        Try at most so many mutants of each equation.
+    sample : int or None
+        Try at most so many mutants of each equation; None for all.
 
     Returns
     -------
@@ -234,21 +234,28 @@ def _with_indices(text: Tokens, indices: Mapping[str, Sequence[int]]) -> list[To
 
 def _is_true(text: Tokens, instance: Instance, trial: int) -> bool:
     """Whether all statements hold in one instance."""
-    for statement in statements(text):
-        sides = split(statement, "=")
-        exact = [side for side in sides if not _powers(side)]
-        if len(sides) < 2:
+    return all(_statement_is_true(each, instance, trial) for each in statements(text))
+
+
+@lru_cache(maxsize=256)  # a mutant changes one statement, and of it one side
+def _statement_is_true(statement: Tokens, instance: Instance, trial: int) -> bool:
+    sides = split(statement, "=")
+    exact = [side for side in sides if not _powers(side)]
+    if len(sides) < 2:
+        return False
+    if len(exact) > 1:
+        left, *others = (_value(side, instance, trial, 0).value for side in exact)
+        if not all(_agree(left, right) for right in others):
             return False
-        if len(exact) > 1:
-            table = _drawn(instance, trial, 0)
-            left, *others = (read_side(side, table) for side in exact)
-            if not all(_agree(left.value, side.value) for side in others):
-                return False
-        if len(exact) < len(sides):
-            table = _drawn(instance, trial, max(_powers(statement)))
-            if not _agree_to_order([read_side(side, table) for side in sides]):
-                return False
-    return True
+    if len(exact) == len(sides):
+        return True
+    power = max(_powers(statement))
+    return _agree_to_order([_value(side, instance, trial, power) for side in sides])
+
+
+@lru_cache(maxsize=256)
+def _value(side: Tokens, instance: Instance, trial: int, power: int) -> Side:
+    return read_side(side, _drawn(instance, trial, power))
 
 
 def _powers(text: Tokens) -> list[int]:
