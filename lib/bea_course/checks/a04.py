@@ -10,7 +10,8 @@ import numpy as np
 import sympy as sp
 
 import bea
-from bea.averages import Average, identity
+from bea import Decay
+from bea.program import Running
 from bea_course.compare import (
     answered,
     demand,
@@ -25,13 +26,16 @@ from bea_course.compare import (
 alpha, beta = sp.symbols("alpha beta", positive=True)
 
 
-@cache
-def mixed(mix, decay):
+@bea.optimizer
+def mixed(theta, gradient, memory, mix, decay: Decay):
     """The optimizer of this assignment."""
-    memory = (Average(identity, mix * 0), Average(identity, decay))
-    return bea.Optimizer(
-        mixed, {"mix": mix, "decay": decay}, {}, memory, lambda g, m: (1 - mix) * g + mix * m, False
-    )
+    g = gradient(theta)
+    return (1 - mix) * g + mix * memory.average(g, decay)
+
+
+def average(decay, old, value):
+    """The library's average after one step from the old one."""
+    return Running(h=0.0, state=[(old, 1.0)]).average(value, decay)
 
 
 def half(point):
@@ -58,11 +62,7 @@ def step(step, seed=4):
         new, memory = (vector(x, (3,), "what `step` returns") for x in returned)
 
         def is_it(flaw, theta=theta, gradient=gradient, m=m, h=h, a=a, b=b, new=new):
-            newest = (
-                b * m + gradient
-                if flaw == "undamped"
-                else Average(identity, b).advance(m, gradient)
-            )
+            newest = b * m + gradient if flaw == "undamped" else average(b, m, gradient)
             if flaw == "late":
                 newest = m
             weight = {"turned": 1 - a, "all": 1}.get(flaw, a)
@@ -82,7 +82,7 @@ def step(step, seed=4):
                 "theta is not what the formula gives.",
             )
         demand(
-            np.allclose(memory, Average(identity, b).advance(m, gradient)),
+            np.allclose(memory, average(b, m, gradient)),
             "theta is right, but return m as the next step needs it.",
         )
 
@@ -200,7 +200,7 @@ def matrix(matrix, seed=4):
         got = vector(matrix(y, a, b), (2, 2), "what `matrix` returns")
 
         def column(theta, m, y=y, a=a, b=b, late=False):
-            new = Average(identity, b).advance(m, theta)
+            new = average(b, m, theta)
             return [theta - y * ((1 - a) * theta + a * (m if late else new)), new]
 
         wanted = np.array([column(1.0, 0.0), column(0.0, 1.0)]).T

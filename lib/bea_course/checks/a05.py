@@ -10,7 +10,8 @@ import numpy as np
 import sympy as sp
 
 import bea
-from bea.averages import Average, identity, square
+from bea import Decay, NonNegative
+from bea.program import Running
 from bea_course.compare import (
     answered,
     demand,
@@ -29,11 +30,18 @@ lag_beta, lag_rho, C_beta, C_rho = sp.symbols("lag_beta lag_rho C_beta C_rho", p
 TINY = 1e-20  # of a complex step
 
 
-def family(beta, rho, epsilon, p):
+@bea.optimizer
+def family(theta, gradient, memory, beta: Decay, rho: Decay, epsilon: NonNegative, p):
     """The optimizer of this assignment; p = 1/2 is Adam."""
-    memory = (Average(identity, beta), Average(square, rho))
-    given = {"beta": beta, "rho": rho, "epsilon": epsilon, "p": p}
-    return bea.Optimizer(family, given, {}, memory, lambda m, v: m * (v + epsilon) ** (-p), True)
+    g = gradient(theta)
+    m = memory.average(g, beta, corrected=True)
+    v = memory.average(g**2, rho, corrected=True)
+    return m / (v + epsilon) ** p
+
+
+def average(decay, old, value):
+    """The library's average after one step from the old one."""
+    return Running(h=0.0, state=[(old, 1.0)]).average(value, decay)
 
 
 def close(a, b, relative=1e-8):
@@ -43,11 +51,11 @@ def close(a, b, relative=1e-8):
 # --- step --------------------------------------------------------------------------------------
 
 
-def _step(given, undamped=False, late=0, corrected=True, outside=False, root=False, sizes=square):
+def _step(given, undamped=False, late=0, corrected=True, outside=False, root=False, power=2):
     """The new theta by the library's averages, with flaws on demand."""
     theta, gradient, m, v, n, h, beta, rho, epsilon, p = given
-    m = beta * m + gradient if undamped else Average(identity, beta).advance(m, gradient)
-    v = Average(square, rho).advance(v, sizes(gradient))
+    m = beta * m + gradient if undamped else average(beta, m, gradient)
+    v = average(rho, v, gradient**power)
     if corrected:
         m, v = m / (1 - beta ** (n + 1 - late)), v / (1 - rho ** (n + 1 - late))
     q = 0.5 if root else p
@@ -102,14 +110,13 @@ def step(step, seed=5):
                     },
                     "ε is outside the power; add it to v before.": {"outside": True},
                     "that is Adam's square root; the exponent here is p.": {"root": True},
-                    "v averages the squared gradient, not the gradient.": {"sizes": identity},
+                    "v averages the squared gradient, not the gradient.": {"power": 1},
                 },
                 f"theta after step n = {n} is not what the two averages give.",
             )
         _, gradient, old_m, old_v, _, _, beta, rho, *_ = given
         demand(
-            close(m, Average(identity, beta).advance(old_m, gradient))
-            and close(v, Average(square, rho).advance(old_v, gradient**2)),
+            close(m, average(beta, old_m, gradient)) and close(v, average(rho, old_v, gradient**2)),
             "theta is right, but the next step needs m and v as they are before bias correction: return those.",
         )
 
