@@ -2,6 +2,7 @@
 #   VENV     where the environment is made        PYTHON   the Python that makes it (3.11 or newer)
 #   PAGE     the page that `page` builds          PORT     where `serve` listens
 #   CHAPTERS the notebooks that `execute` runs    CLAIMS   the tests that `claims` runs
+#   EXTRAS   the extras of pyproject.toml that `extras` installs
 #   SECTIONS what `bench` measures: fields runs networks flows if none is named; book takes longer
 #   EXECUTE  no: the book's pages show the notebooks' outputs as they are committed
 #   TIMES    yes: `execute` writes chapters/run_times.md, too
@@ -47,10 +48,10 @@ LITE      := _build/html/lite/.built
 PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI),--quiet --progress-bar off)
 PYTEST    := $(BIN)/python -m pytest
 comma     := ,
-EXTRAS    := peers,scale,browser,lite,course
+EXTRAS    ?= peers,scale,browser,lite,course
 PYTHONS   := lib tests tools benchmarks assignments
 # The engine, the ledger's reader, the form of the notebooks, and how the project holds together.
-QUICK     := tests/test_series.py tests/test_averages.py tests/test_optimizers.py tests/test_losses.py \
+QUICK     := tests/test_series.py tests/test_program.py tests/test_optimizers.py tests/test_losses.py \
                tests/test_trees.py tests/test_docstrings.py tests/test_notebooks.py tests/test_project.py tests/test_types.py \
                tests/test_workflows.py
 # chapters/ itself is listed so that a removed file counts as a change.
@@ -81,7 +82,7 @@ test: $(INSTALLED) $(NODE)  ## make the environment, run all tests, doctests and
 	  -n 2 --dist loadfile
 
 quick: $(INSTALLED) $(NODE)  ## run the tests of the engine and of the notebooks' form (about a minute)
-	$(PYTEST) $(QUICK) -n 2 --dist loadfile -q
+	$(PYTEST) $(QUICK) -m "not slow" -n 2 --dist loadfile -q
 
 lint: $(INSTALLED) $(NODE)  ## check format, style, types and docstrings (half a minute)
 	$(BIN)/ruff format --check $(PYTHONS)
@@ -121,8 +122,8 @@ serve: book  ## build the book and serve it on this machine only
 peers: $(VENV)/.peers  ## install the independent implementations that the tests compare with
 	@echo "The peers are installed; 'make test' uses them."
 
-extras: $(INSTALLED)  ## install what any command needs, in one go
-	@echo "Installing every extra ..."
+extras: $(INSTALLED)  ## install what any command needs, in one go (EXTRAS=... for some)
+	@echo "Installing the extras $(EXTRAS) ..."
 	@$(PIP) -c constraints.txt -e '.[$(EXTRAS)]'
 	@$(BIN)/python -m pip check
 	@touch $(foreach extra,$(subst $(comma), ,$(EXTRAS)),$(VENV)/.$(extra))

@@ -737,6 +737,7 @@ def run_nbval(limit, folder):
     return done.returncode, done.stdout
 
 
+@pytest.mark.slow
 def test_notebooks_are_held_to_processor_time(tmp_path):
     """The limit bites for work and not for waiting; the cell during which it is passed fails, and no other."""
     work = "import time\nwhile time.process_time() < {}:\n    pass"

@@ -164,11 +164,10 @@ def finish(app, exception):
         source, target = MATHJAX / part, out / "_static" / "mathjax" / part
         if not source.exists():
             raise ExtensionError(f"MathJax is not there: {source} is missing; run `make book`")
+        if target.exists():  # from the last build: npm's package has one version
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, dirs_exist_ok=True)
-        else:
-            shutil.copyfile(source, target)
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
 
     names = {"site": app.config.html_baseurl, "root": app.config.root_doc}
     page = REDIRECT.format(title=html.escape(app.config.html_title), **names)
@@ -177,8 +176,9 @@ def finish(app, exception):
     (out / "robots.txt").write_text(robots, encoding="utf-8")
 
     for path in [*out.glob("*.html"), *out.glob("chapters/**/*.html")]:
-        text = path.read_text(encoding="utf-8")
-        path.write_text(ICONS.sub("", text), encoding="utf-8")
+        text, found = ICONS.subn("", path.read_text(encoding="utf-8"))
+        if found:
+            path.write_text(text, encoding="utf-8")
     for path in (out / "_static" / "scripts").glob("fontawesome.js*"):
         path.unlink()
 
