@@ -479,7 +479,7 @@ class NumericLoss(Problem):
                 agree = _close(
                     together[..., [0, -1]], ends, 1e-3 if "single" in self._found else 1e-6
                 )
-                if not agree or np.all(flat[0][:, 0] != flat[0][:, -1]):
+                if not agree or np.any(flat[0][:, 0] != flat[0][:, -1]):
                     self._found[key] = agree
                 together = together if agree else None
         if together is None:
