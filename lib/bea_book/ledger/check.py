@@ -127,20 +127,20 @@ class Summary:
 
     reports: tuple[Report, ...]
     trials: int
-    left_out: int = 0
+    sampled: bool = False
 
     def __str__(self) -> str:
         tried = sum(report.tried for report in self.reports)
         caught = tried - sum(len(report.survivors) for report in self.reports)
         right = sum(report.holds for report in self.reports)
-        count = "all" if right == len(self.reports) else f"only {right}"
         where = "one random instance" if self.trials == 1 else f"{self.trials} random instances"
-        sample = f", a sample ({self.left_out} more in the tests)" if self.left_out else ""
-        lines = [
-            f"{len(self.reports)} equations checked in {where}, {count} hold; "
-            f"{caught} of {tried} mutants caught{sample}"
-        ]
-        return "\n".join([*lines, *(str(report) for report in self.reports if not report.passes)])
+        which = (
+            "mutants in a sample caught; the tests try all" if self.sampled else "mutants caught"
+        )
+        line = (
+            f"{right} of {len(self.reports)} equations hold in {where}; {caught} of {tried} {which}"
+        )
+        return "\n".join([line, *(str(report) for report in self.reports if not report.passes)])
 
 
 def holds(entry: Entry, latex: str | None = None, trials: int = 2) -> bool:
@@ -216,10 +216,8 @@ def summary(entries: Iterable[Entry], trials: int = 1, sample: int | None = 8) -
     -------
     Summary
     """
-    entries = tuple(entries)
     reports = tuple(verify(entry, trials, sample) for entry in entries)
-    left_out = sum(max(0, len(e.mutants) - sample) for e in entries) if sample is not None else 0
-    return Summary(reports, trials, left_out)
+    return Summary(reports, trials, sampled=sample is not None)
 
 
 # --- judging -------------------------------------------------------------------------------------
