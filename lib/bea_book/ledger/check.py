@@ -268,7 +268,7 @@ def _powers(text: Tokens) -> list[int]:
 def _agree(left: Value, right: Value) -> bool:
     """Whether two values agree to 30 digits."""
     scale = max(1, *(abs(sp.N(x)) for x in _entries(left)))
-    return all(_is_below(x, AGREEMENT * scale) for x in _entries(left - right))
+    return all(_is_below(x, AGREEMENT * scale) for x in _difference(left, right))
 
 
 def _agree_to_order(sides: Sequence[Side]) -> bool:
@@ -277,13 +277,21 @@ def _agree_to_order(sides: Sequence[Side]) -> bool:
         powers = [s.power for s in (sides[0], side) if s.power is not None]
         if powers:
             bound = TINY ** min(powers) * 10**20
-            if not all(_is_below(x, bound) for x in _entries(sides[0].value - side.value)):
+            if not all(_is_below(x, bound) for x in _difference(sides[0].value, side.value)):
                 return False
     return True
 
 
 def _entries(value: Value) -> list[Value]:
     return list(value) if isinstance(value, sp.MatrixBase) else [sp.sympify(value)]
+
+
+def _difference(left: Value, right: Value) -> list[Value]:
+    """The entries of left - right; infinity if one is a matrix and the other is not of its shape."""
+    try:
+        return _entries(left - right)
+    except (TypeError, sp.ShapeError):
+        return [sp.oo]
 
 
 def _is_below(value: Value, bound: Value) -> bool:
