@@ -1,7 +1,7 @@
 """The glossary, the library reference and the instructor's guide, held to what they describe.
 
 Each rule is a function from texts to the list of its problems, and each is itself tested on a
-spoilt copy of the page.
+altered copy of the page.
 """
 
 import importlib
@@ -27,8 +27,8 @@ def read(name):
     return (CHAPTERS / f"{name}.md").read_text(encoding="utf-8")
 
 
-def spoilt(text, old, new):
-    assert old in text, f"nothing to spoil: {old!r} is not there"
+def altered(text, old, new):
+    assert old in text, f"nothing to alter: {old!r} is not there"
     return text.replace(old, new)
 
 
@@ -105,8 +105,8 @@ def test_glossary_is_sorted_and_every_term_has_a_place(pages):
         ("See {doc}`how_we_know`.", "See there.", "ledger says not where it comes from"),
     ],
 )
-def test_a_spoilt_glossary_is_caught(pages, old, new, said):
-    page = spoilt(read("glossary"), old, new)
+def test_an_altered_glossary_is_caught(pages, old, new, said):
+    page = altered(read("glossary"), old, new)
     assert said in problems_of_glossary(page, pages, equations_of(pages))
 
 
@@ -172,14 +172,14 @@ def test_reference_has_every_public_name():
     assert undocumented(modules) == []
 
 
-def test_a_spoilt_reference_is_caught():
+def test_an_altered_reference_is_caught():
     modules, page, exported = modules_of_library(), read("library"), exported_names()
     problems = problems_of_reference(
-        spoilt(page, ".. automodule:: bea.runs\n", "\n"), modules, exported
+        altered(page, ".. automodule:: bea.runs\n", "\n"), modules, exported
     )
     assert {"bea.runs is not on the page", "run is not on the page"} <= set(problems)
     problems = problems_of_reference(
-        spoilt(page, ":: bea.orders", ":: bea.order"), modules, exported
+        altered(page, ":: bea.orders", ":: bea.order"), modules, exported
     )
     assert "bea.order is no module" in problems
     hidden = modules | {"bea.orders": ["Study"]}
@@ -246,8 +246,8 @@ def test_guide_has_every_chapter():
         ("**Homework.**\n{ref}`ex-adam", "{ref}`ex-adam", "07_adam lacks **Homework.**"),
     ],
 )
-def test_a_spoilt_guide_is_caught(old, new, said):
-    assert said in problems_of_guide(spoilt(read("instructor"), old, new), the_walk())
+def test_an_altered_guide_is_caught(old, new, said):
+    assert said in problems_of_guide(altered(read("instructor"), old, new), the_walk())
 
 
 def test_guide_names_chapters_in_order():
@@ -265,7 +265,7 @@ def test_figures_for_slides(tmp_path, monkeypatch):
     (tmp_path / "chapters").mkdir()
     nbformat.write(new_notebook(cells=[cell]), tmp_path / "chapters" / "line.ipynb")
     monkeypatch.chdir(tmp_path)
-    exec(compile(spoilt(recipe_of(read("instructor")), "07_adam", "line"), "recipe", "exec"), {})
+    exec(compile(altered(recipe_of(read("instructor")), "07_adam", "line"), "recipe", "exec"), {})
     picture = (tmp_path / "slides" / "fig-line.png").read_bytes()
     assert picture[1:4] == b"PNG"
     width = int.from_bytes(picture[16:20], "big")

@@ -14,7 +14,6 @@ from bea_book.ledger import reader
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 ENTRIES = equations.entries()
 OTHER_LABELS = re.compile(r"\\label\{|\\begin\{(?:align|equation|gather|multline)\}")
-MATH_DIRECTIVE = re.compile(r"^```\{math\}(?!\s*\n:label:)", re.M)
 x, y = sp.symbols("x y")
 
 
