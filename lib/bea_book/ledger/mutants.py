@@ -35,10 +35,10 @@ def mutants(latex: str) -> list[str]:
     ['y=-\\frac{x}{2}+O(h^2)', 'y=\\frac{x}{3}+O(h^2)', 'y=\\frac{x}{1}+O(h^2)']
     """
     text = tokens(latex)
-    found = {
+    found = (
         written(text[:start] + new + text[end:]) for rule in RULES for start, end, new in rule(text)
-    }
-    return sorted(found)
+    )
+    return list(dict.fromkeys(found))
 
 
 def written(text: Tokens) -> str:
