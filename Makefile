@@ -50,15 +50,15 @@ PYTEST    := $(BIN)/python -m pytest
 comma     := ,
 EXTRAS    ?= peers,scale,browser,lite,course
 PYTHONS   := lib tests tools benchmarks assignments
-# The engine, the ledger's reader, the form of the notebooks, and how the project holds together.
-QUICK     := tests/test_series.py tests/test_program.py tests/test_optimizers.py tests/test_losses.py \
-               tests/test_trees.py tests/test_docstrings.py tests/test_notebooks.py tests/test_project.py tests/test_types.py \
-               tests/test_workflows.py
+# The engine, the ledger, the form of the notebooks, and how the project holds together; the longest first.
+QUICK     := tests/test_ledger.py tests/test_losses.py tests/test_notebooks.py tests/test_optimizers.py \
+               tests/test_series.py tests/test_program.py tests/test_trace.py tests/test_trees.py \
+               tests/test_types.py tests/test_docstrings.py tests/test_project.py tests/test_workflows.py
 # chapters/ itself is listed so that a removed file counts as a change.
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml assignments/report.md
 
-.PHONY: help book page test quick lint browser-test lite-test pdf lite site system serve extras peers scale execute \
+.PHONY: help book page test quick lint types browser-test lite-test pdf lite site system serve extras peers scale execute \
 	claims bench measure assignments course-bench hooks constraints clean
 
 help:  ## list the commands
@@ -84,12 +84,14 @@ test: $(INSTALLED) $(NODE)  ## make the environment, run all tests, doctests and
 quick: $(INSTALLED) $(NODE)  ## run the tests of the engine and of the notebooks' form (about a minute)
 	$(PYTEST) $(QUICK) -m "not slow" -n 2 --dist loadfile -q
 
-lint: $(INSTALLED) $(NODE)  ## check format, style, types and docstrings (half a minute)
+lint: $(INSTALLED) $(NODE)  ## check format, style and the notebooks' form (seconds)
 	$(BIN)/ruff format --check $(PYTHONS)
 	$(BIN)/ruff check $(PYTHONS)
+	$(BIN)/python -m tools.notebooks.execute --check $(CHAPTERS)
+
+types: $(INSTALLED) $(NODE)  ## check the types of the packages and the form of their docstrings (a minute)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright
 	$(BIN)/python -m numpydoc lint $$(git ls-files 'lib/bea/*.py' 'lib/bea_book/*.py')
-	$(BIN)/python -m tools.notebooks.execute --check $(CHAPTERS)
 
 # In turn, because the pages offer the PDF and JupyterLite only if they are there when they are built.
 browser-test: $(VENV)/.browser $(WEB)  ## test the built book in Chromium, with the network cut off
