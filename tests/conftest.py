@@ -1,7 +1,6 @@
 """What all tests share: figures are drawn without a screen, notebooks are timed, claim tests say what
 they measured, the browser's tests run only when they are asked for, and doctests need what is installed."""
 
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,13 +42,3 @@ def pytest_terminal_summary(terminalreporter, config):
         names = ", ".join(sorted(path.name for path in BROWSER.glob("test_*.py")))
         terminalreporter.section("left out")
         terminalreporter.line(f"The tests in a browser ({names}): run `make browser-test`.")
-
-
-@pytest.fixture(params=["machine code", "Python"])
-def way(request, monkeypatch):
-    """How runs are computed that may be machine code: with llvmlite, and as if it were not there."""
-    if request.param == "machine code":
-        pytest.importorskip("llvmlite", reason="llvmlite is not installed: runs stay Python")
-    else:
-        monkeypatch.setitem(sys.modules, "bea.machine", None)
-    return request.param
