@@ -189,7 +189,7 @@ def verify(entry: Entry, trials: int = 2, sample: int | None = None) -> Report:
     survivors, tried, right = [], 0, holds(entry, trials=trials)
     chosen = entry.mutants
     if sample is not None and sample < len(chosen):
-        chosen = random.Random(entry.label).sample(chosen, sample)
+        chosen = random.Random(entry.label).sample(sorted(chosen), sample)
     for mutant in chosen:
         try:
             survives = holds(entry, mutant, trials=1 if right else trials)
