@@ -249,7 +249,7 @@ def problems_of_explorers(notebook):
         if MIME in o.get("data", {})
     ]
     if not outputs:
-        return ["has no explorer (bea.explore)"]
+        return ["has no explorer (bea_book.explore)"]
     return (
         ["an explorer has no picture for print"]
         if any("image/png" not in o for o in outputs)
