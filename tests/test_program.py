@@ -867,3 +867,20 @@ def test_schedules_have_their_order(name):
     equation = bea.transient_equation(scheduled(), LOSS)
     study = bea.order_study(scheduled(), LOSS, START, 0.01, [5e-4, 2.5e-4], equation=equation)
     assert abs(study.slope - 2) < 0.25, study
+
+
+@pytest.mark.parametrize("memory", ["forgotten", "kept", "from rest"])
+def test_equations_travel_after_they_were_used(memory):
+    """Into another process, with the same numbers: what they have cached stays behind."""
+    made = bea.adam(0.9, 0.95, 0.1)
+    if memory == "from rest":
+        equation = bea.transient_equation(made, LOSS)
+        ask = [lambda e: e.field(0.1, 3)(START)]
+    else:
+        equation = bea.modified_equation(made, LOSS, 2, memory)
+        z = np.array(START if memory == "forgotten" else (*START, 0.3, -0.2, 0.6, 0.4, 0.5, 0.7))
+        ask = [lambda e: e.field(0.1)(z), lambda e: np.array(e.terms, dtype=object)]
+    before = [a(equation) for a in ask]
+    other = pickle.loads(pickle.dumps(equation))
+    for a, value in zip(ask, before):
+        assert np.array_equal(a(other), value)
