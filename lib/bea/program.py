@@ -536,6 +536,6 @@ def _check_decay(decay: Any, x: Any) -> None:
             )
     if isinstance(decay, (bool, str)) or decay is None:
         raise TypeError(f"a decay must be a number in [0, 1), not {decay!r}")
-    if isinstance(decay, (int, float, np.ndarray)) and getattr(decay, "dtype", None) != object:
+    if isinstance(decay, (int, float, np.ndarray)) and np.asarray(decay).dtype.kind != "O":
         if not np.all((np.asarray(decay) >= 0) & (np.asarray(decay) < 1)):
             raise ValueError(f"a decay must be in [0, 1), not {decay}")

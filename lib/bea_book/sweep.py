@@ -13,7 +13,7 @@ import json
 import pickle
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor
 from contextlib import suppress
 from itertools import islice, product
 from pathlib import Path
@@ -249,7 +249,7 @@ def _away(asked: _Sweep, indices: list[int], executor: Executor) -> None:
             broken.extend(i for f, i in list(running.items()) if f is future or f.running())
         done.put(future)
 
-    if isinstance(executor, ProcessPoolExecutor):
+    if type(executor).__name__ == "ProcessPoolExecutor":  # no import: Python in a browser has none
         try:
             pickle.dumps(asked.function)
         except (pickle.PicklingError, AttributeError, TypeError) as problem:
