@@ -170,7 +170,7 @@ def small_book(folder):
     notebook = new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
     nbformat.write(notebook, folder / "one.ipynb")
     return {
-        "extensions": ["myst_nb", "sphinx_proof", "pdf_layout", "pdf_link"],
+        "extensions": ["myst_nb", "sphinx_proof", "tools.print.pdf_layout", "tools.site.pdf_link"],
         "nb_execution_mode": "off",
         "numfig": True,
         "html_theme": "sphinx_book_theme",
