@@ -33,9 +33,7 @@ def measure(rounds):
     folder = ROOT / "_build" / "bench" / "book"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, tracked.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

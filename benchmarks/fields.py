@@ -75,15 +75,11 @@ def processes(title, code, arguments, turns, targets, note=""):
                 agreement += [agree(name, ours, found, 1e-9)][: turn == 0]
             seconds.setdefault(name, []).append(took)
     targets = [wanted for wanted in targets if wanted[0] in seconds]
-    return compared(
-        title, "bea", seconds, agreement=", ".join(agreement), note=note, targets=targets
-    ), missing
+    return compared(title, "bea", seconds, agreement=", ".join(agreement), note=note, targets=targets), missing
 
 
 def gradient_descent():
-    field_note = (
-        "From the loss to two numbers, each time in a fresh process; imports are not counted."
-    )
+    field_note = "From the loss to two numbers, each time in a fresh process; imports are not counted."
     fifty = [(name, "at least", 50) for name in ("BSeries", "kauri", "pybs")]
     return [
         processes("Gradient descent's modified field at a point of the bilinear loss, order 8", FIELD, (8, H, *START),
@@ -113,9 +109,7 @@ def adam(rounds):
     def ours(order):
         return bea.modified_equation(optimizer, loss, order).coefficients(START)
 
-    agreement = [
-        agree(f"{order} terms", ours(order), differentiate(order), 1e-10) for order in (2, 3)
-    ]
+    agreement = [agree(f"{order} terms", ours(order), differentiate(order), 1e-10) for order in (2, 3)]
     agreement += [agree("the first of 12", ours(12)[:3], ours(3), 1e-10)]
     tasks = {f"bea, {order} terms": partial(ours, order) for order in (3, 2, 6, 8, 12)}
     tasks |= {f"differentiation, {order} terms": partial(differentiate, order) for order in (2, 3)}
@@ -125,17 +119,11 @@ def adam(rounds):
 
     points = np.random.default_rng(0).uniform(0.5, 1.5, (100_000, 2))
     four = bea.modified_equation(optimizer, loss, 4)
-    agree(
-        "many points", four.coefficients(points[17]), four.coefficients(points[:100])[:, 17], 1e-10
-    )
+    agree("many points", four.coefficients(points[17]), four.coefficients(points[:100])[:, 17], 1e-10)
 
     def of_dimension(d):
-        separate = bea.NumericLoss(
-            d, lambda t: (t**4 / 4 + t * t / 2).sum(axis=0), lambda t: t * t * t + t
-        )
-        return partial(
-            bea.modified_equation(optimizer, separate, 4).coefficients, np.linspace(0.5, 1.5, d)
-        )
+        separate = bea.NumericLoss(d, lambda t: (t**4 / 4 + t * t / 2).sum(axis=0), lambda t: t * t * t + t)
+        return partial(bea.modified_equation(optimizer, separate, 4).coefficients, np.linspace(0.5, 1.5, d))
 
     for title, variable, tasks, fit_from in (
         ("Adam's field at one point, 2 to 12 terms", "terms", {order: partial(ours, order) for order in (2, 3, 4, 5, 6, 8, 10, 12)}, 4),

@@ -35,20 +35,12 @@ def measure(rounds):
         1e-10,
     )
     reference = ours()
-    errors = {
-        m: abs(euler(m, STEPS // 20) - reference[: STEPS // 20 + 1]).max() for m in (2, 20, 200)
-    }
+    errors = {m: abs(euler(m, STEPS // 20) - reference[: STEPS // 20 + 1]).max() for m in (2, 20, 200)}
     falls = errors[20] / errors[200]
-    assert 9 < falls < 11, (
-        errors
-    )  # Euler's method has order 1, and it is our flow that it converges to
+    assert 9 < falls < 11, errors  # Euler's method has order 1, and it is our flow that it converges to
     names = {m: f"Euler, {m} small steps in each" for m in errors}
-    seconds = rounds_of(
-        {"bea": ours, names[2]: partial(euler, 2), names[20]: partial(euler, 20)}, rounds
-    )
-    seconds[names[200]] = [
-        20 * s for s in rounds_of({"part": partial(euler, 200, STEPS // 20)}, 2)["part"]
-    ]
+    seconds = rounds_of({"bea": ours, names[2]: partial(euler, 2), names[20]: partial(euler, 20)}, rounds)
+    seconds[names[200]] = [20 * s for s in rounds_of({"part": partial(euler, 200, STEPS // 20)}, 2)["part"]]
     listed = ", ".join(f"{error:.0e} with {m}" for m, error in errors.items())
     return [compared(f"The flow of Adam's modified equation, two terms, over {STEPS} steps of {H}", "bea", seconds,
                      agreement=f"{known}; Euler's error falls by {falls:.1f} if its steps are ten times smaller",

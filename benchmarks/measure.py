@@ -26,10 +26,7 @@ def processor_seconds(task, repeats=1):
 
 def rounds_of(tasks, rounds):
     """{name: [seconds of one call, for each round]} over rounds in which every task runs once; what is slow stops early."""
-    repeats = {
-        name: max(1, int(SHORTEST / max(processor_seconds(task), 1e-7)))
-        for name, task in tasks.items()
-    }
+    repeats = {name: max(1, int(SHORTEST / max(processor_seconds(task), 1e-7))) for name, task in tasks.items()}
     seconds = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
@@ -46,9 +43,7 @@ def compared(title, ours, seconds, *, agreement, targets=(), note=""):
     rows = []
     for name, values in seconds.items():
         ratios = [theirs / mine for theirs, mine in zip(values, seconds[ours])]
-        low, _, high = (
-            quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else [ratios[0]] * 3
-        )
+        low, _, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else [ratios[0]] * 3
         rows.append(
             {
                 "name": name,
@@ -98,9 +93,7 @@ def agree(what, ours, theirs, tolerance):
     ours, theirs = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
     assert ours.shape == theirs.shape, f"{what}: shapes {ours.shape} and {theirs.shape}"
     difference = float(abs(ours - theirs).max() / abs(ours).max())
-    assert difference <= tolerance, (
-        f"{what}: results differ by {difference:.1e}, more than {tolerance:.0e}"
-    )
+    assert difference <= tolerance, f"{what}: results differ by {difference:.1e}, more than {tolerance:.0e}"
     return f"{what} to {difference:.0e}" if difference else f"{what} exactly"
 
 
@@ -114,9 +107,7 @@ def fresh(code, *arguments, limit=900):
     Raises Missing if it cannot import something.
     """
     guarded = "import sys\ntry:\n" + "".join(f"    {line}\n" for line in code.strip().splitlines())
-    guarded += (
-        "except ImportError as problem:\n    print(problem, file=sys.stderr)\n    sys.exit(3)\n"
-    )
+    guarded += "except ImportError as problem:\n    print(problem, file=sys.stderr)\n    sys.exit(3)\n"
     command = [sys.executable, "-W", "ignore", "-c", guarded, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
     if done.returncode == 3:

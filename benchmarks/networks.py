@@ -92,9 +92,7 @@ def by_torch(steps, beta=BETA):
         for n in range(steps):
             method.zero_grad()
             (w1, b1_), (w2, b2_) = layers(theta)
-            torch.nn.functional.cross_entropy(
-                torch.tanh(features @ w1 + b1_) @ w2 + b2_, labels
-            ).backward()
+            torch.nn.functional.cross_entropy(torch.tanh(features @ w1 + b1_) @ w2 + b2_, labels).backward()
             method.step()
             path[n] = theta.detach()
         return path.numpy()
@@ -113,14 +111,9 @@ def against(title, piece, beta, targets, missing, note=""):
         except ImportError as problem:
             missing[name] = str(problem)
     targets = [wanted for wanted in targets if wanted[0] in tasks]
-    seconds = {
-        name: [STEPS / piece * found for found in values]
-        for name, values in rounds_of(tasks, 21).items()
-    }
+    seconds = {name: [STEPS / piece * found for found in values] for name, values in rounds_of(tasks, 21).items()}
     note = f"{note}  Timed in turn, {piece} steps at a time; the times are for {STEPS}.".strip()
-    return compared(
-        title, "bea", seconds, agreement=", ".join(agreement), targets=targets, note=note
-    )
+    return compared(title, "bea", seconds, agreement=", ".join(agreement), targets=targets, note=note)
 
 
 def sixteen(rounds):
@@ -133,9 +126,7 @@ def sixteen(rounds):
 
     one, all_at_once = partial(ours, SHORT), partial(ours, SHORT, SIXTEEN)
     seconds = rounds_of({"one": one, "sixteen": all_at_once}, 3 * rounds)
-    alone = float(
-        np.median([many / single for many, single in zip(seconds["sixteen"], seconds["one"])])
-    )
+    alone = float(np.median([many / single for many, single in zip(seconds["sixteen"], seconds["one"])]))
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
 
         def shared():
@@ -143,9 +134,7 @@ def sixteen(rounds):
                 pass
 
         shared()  # the processes start
-        two = float(
-            np.median([by_the_clock(shared) / by_the_clock(one) for _ in range(3 * rounds)])
-        )
+        two = float(np.median([by_the_clock(shared) / by_the_clock(one) for _ in range(3 * rounds)]))
     rows = [
         ("bea: sixteen settings, in units of one", alone, "×"),
         ("bea: sixteen settings in two processes, by the clock, in units of one", two, "×"),

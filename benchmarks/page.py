@@ -126,15 +126,8 @@ def page(results):
         [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), verdict(target)]
         for section in sections.values() for result in section["results"] for target in result.get("targets", [])
     ]  # fmt: skip
-    grown = [
-        result
-        for section in sections.values()
-        for result in section["results"]
-        if result["kind"] == "growth"
-    ]
-    missing = {
-        name: why for section in sections.values() for name, why in section["missing"].items()
-    }
+    grown = [result for section in sections.values() for result in section["results"] if result["kind"] == "growth"]
+    missing = {name: why for section in sections.values() for name, why in section["missing"].items()}
     spreads = [(row["high"] - row["low"]) / row["ratio"] for section in sections.values() for result in section["results"]
                if result["kind"] == "comparison" for row in result["rows"] if row["name"] != result["ours"] and row["rounds"] > 1]  # fmt: skip
     where = {}

@@ -62,12 +62,8 @@ def measured(section, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "sections", nargs="*", help="what to measure; all but the book if nothing is named"
-    )
-    parser.add_argument(
-        "--rounds", type=int, default=3, help="how often each rival runs; the median counts"
-    )
+    parser.add_argument("sections", nargs="*", help="what to measure; all but the book if nothing is named")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each rival runs; the median counts")
     parser.add_argument(
         "--write",
         type=Path,
@@ -76,9 +72,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.write:
         [section] = arguments.sections
-        arguments.write.write_text(
-            json.dumps(measured(section, arguments.rounds), indent=1) + "\n", encoding="utf-8"
-        )
+        arguments.write.write_text(json.dumps(measured(section, arguments.rounds), indent=1) + "\n", encoding="utf-8")
         return
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for section in arguments.sections or [name for name in SECTIONS if name != "book"]:

@@ -96,9 +96,7 @@ def by_torch(h, steps, beta, rho):
             v.mul_(rho).addcmul_(g * g, one_less_rho)
             b1 *= beta
             b2 *= rho
-            theta = torch.addcdiv(
-                theta, m / (1 - b1), (v / (1 - b2)).sqrt_().add_(EPSILON), value=-h
-            )
+            theta = torch.addcdiv(theta, m / (1 - b1), (v / (1 - b2)).sqrt_().add_(EPSILON), value=-h)
             path[n] = theta
         return np.moveaxis(path.numpy(), 1, -1)
 
@@ -129,9 +127,7 @@ def by_autograd(h, steps, beta=None, rho=None):
         g = gradient(theta)
         m = (1 - beta) * g + beta * m
         v = (1 - rho) * g**2 + rho * v
-        theta = theta - h * (m / (1 - beta ** (n + 1))) / (
-            np.sqrt(v / (1 - rho ** (n + 1))) + EPSILON
-        )
+        theta = theta - h * (m / (1 - beta ** (n + 1))) / (np.sqrt(v / (1 - rho ** (n + 1))) + EPSILON)
         path[n] = theta
     return np.moveaxis(path, 1, -1)
 
@@ -142,9 +138,7 @@ def by_sympy():
 
     a, b = sp.symbols("a b")
     value = (sp.Rational(3, 2) - 2 * a * b) ** 2 / 2
-    return sp.lambdify([a, b], [sp.diff(value, x) for x in (a, b)], modules="math", cse=True)(
-        *START
-    )
+    return sp.lambdify([a, b], [sp.diff(value, x) for x in (a, b)], modules="math", cse=True)(*START)
 
 
 def grid(count):
@@ -264,9 +258,7 @@ def memory():
             (f"every={every}: peak of the run", peaks[every] / 1e6, "MB"),
         ]
         share = peaks[every] / (1.2 * kept + 32 * 1000 * 16)
-    targets = [
-        target("peak with every=1000 / (1.2 × what is kept + 32 iterates)", share, "at most", 1)
-    ]
+    targets = [target("peak with every=1000 / (1.2 × what is kept + 32 iterates)", share, "at most", 1)]
     return facts(
         "Memory of 1000 settings over 1000 steps",
         rows,
@@ -277,9 +269,7 @@ def memory():
 
 def measure(rounds):
     missing, one, long = {}, (1e-4, 2000), (1e-6, 300_000)
-    optax, torch, autograd = (
-        (name, "at least", 1) for name in ("optax, compiled", "torch.optim", "autograd")
-    )
+    optax, torch, autograd = ((name, "at least", 1) for name in ("optax, compiled", "torch.optim", "autograd"))
     results = [
         against("One trajectory, 2000 steps", {
             "optax, compiled": partial(by_optax, *one), "torch.optim": lambda: partial(by_torch_optim, *one),

@@ -127,9 +127,7 @@ class Claims:
         test = self.kept.get(item.path.name, {}).get(item.originalname, {})
         kept = test.get("cases", {}).get(case)
         if self.writes and measured is not None and measured.figures:
-            report.user_properties.append(
-                ("measured", (str(item.path), item.originalname, case, measured.figures))
-            )
+            report.user_properties.append(("measured", (str(item.path), item.originalname, case, measured.figures)))
         elif problems := problems_of(measured, kept):
             report.outcome, report.longrepr = "failed", "\n".join(problems)
 
@@ -150,9 +148,7 @@ class Claims:
             if name in self.found:
                 found = self.found[name]
                 claims[name] = {
-                    test: {"about": about, "cases": found[test]}
-                    for test, about in tests.items()
-                    if test in found
+                    test: {"about": about, "cases": found[test]} for test, about in tests.items() if test in found
                 }
             elif name in self.kept:
                 claims[name] = self.kept[name]

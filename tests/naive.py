@@ -23,13 +23,7 @@ def lie(a, fields, symbols):
     """D a for a = [a_0, a_1, ...] along f = [f_0, f_1, ...] as far as both are known."""
     count = min(len(a), len(fields))
     return [
-        sp.Add(
-            *(
-                sp.diff(a[k - j], s) * component
-                for j in range(k + 1)
-                for s, component in zip(symbols, fields[j])
-            )
-        )
+        sp.Add(*(sp.diff(a[k - j], s) * component for j in range(k + 1) for s, component in zip(symbols, fields[j])))
         for k in range(count)
     ]
 
@@ -57,9 +51,7 @@ def modified_terms(gradient, symbols, averages, update, order):
                 derivative = [function(gradient[i])] + [sp.Integer(0)] * k
                 for r in range(k + 1):
                     for j in range(k + 1 - r):
-                        coefficients[r + j] += (
-                            (-1) ** r * moments[a][r] / sp.factorial(r) * derivative[j]
-                        )
+                        coefficients[r + j] += (-1) ** r * moments[a][r] / sp.factorial(r) * derivative[j]
                     if r < k:
                         derivative = lie(derivative, fields, symbols)
                 values |= {x[a][j]: coefficients[j] for j in range(k + 1)}
@@ -153,24 +145,16 @@ def defect(optimizer, gradient, curve, h, past, time=0.0):
 def zero(expression):
     """Whether a rational function, or one with square roots and abstract derivatives, is identically zero."""
     derivatives = sorted(expression.atoms(sp.Derivative), key=str)
-    expression = expression.xreplace(
-        {d: sp.Symbol(f"D{i}", real=True) for i, d in enumerate(derivatives)}
-    )
+    expression = expression.xreplace({d: sp.Symbol(f"D{i}", real=True) for i, d in enumerate(derivatives)})
     return sp.simplify(expression) == 0
 
 
 def random_polynomial(rng, symbols, degree=4):
     return sp.Add(
-        *(
-            int(rng.integers(-4, 5)) * monomial
-            for monomial in sorted(sp.itermonomials(symbols, degree), key=str)
-        )
+        *(int(rng.integers(-4, 5)) * monomial for monomial in sorted(sp.itermonomials(symbols, degree), key=str))
     )
 
 
 def perturbed_norm_gradient(loss, epsilon):
     """The derivative of ||grad E||_{1,eps} = sum_i sqrt((d_i E)^2 + eps)."""
-    return [
-        sp.diff(sum(sp.sqrt(g**2 + epsilon) for g in loss.gradient_expressions), s)
-        for s in loss.symbols
-    ]
+    return [sp.diff(sum(sp.sqrt(g**2 + epsilon) for g in loss.gradient_expressions), s) for s in loss.symbols]

@@ -78,6 +78,4 @@ def main(folder, log, count, pause, limit):
 if __name__ == "__main__":
     import sweep_tasks  # so that the function has the name that it has in the tests
 
-    sweep_tasks.main(
-        sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
-    )
+    sweep_tasks.main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))

@@ -50,11 +50,7 @@ def pages():
 
 
 def equations_of(pages):
-    return {
-        label
-        for text in pages.values()
-        for label in re.findall(r"^.*\$\$ \((eq-[\w-]+)\)", text, re.M)
-    }
+    return {label for text in pages.values() for label in re.findall(r"^.*\$\$ \((eq-[\w-]+)\)", text, re.M)}
 
 
 def the_walk():
@@ -76,9 +72,7 @@ def problems_of_glossary(page, names, equations):
     entries = entries_of(page)
     terms = [term for term, _ in entries]
     problems = [f"{term} comes twice" for term in sorted(set(terms)) if terms.count(term) > 1]
-    problems += [
-        f"{b} stands behind {a}" for a, b in zip(terms, terms[1:]) if b.lower() < a.lower()
-    ]
+    problems += [f"{b} stands behind {a}" for a, b in zip(terms, terms[1:]) if b.lower() < a.lower()]
     for term, text in entries:
         documents = set(re.findall(r"\{doc\}`([^`]+)`", text))
         labels = set(re.findall(r"\{eq\}`([^`]+)`", text))
@@ -123,9 +117,7 @@ def modules_of_library():
     for package in (bea, bea_book):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             _, *names = module.name.split(".")
-            if any(name.startswith("_") for name in names) or re.search(
-                "equations[.]", module.name
-            ):
+            if any(name.startswith("_") for name in names) or re.search("equations[.]", module.name):
                 continue
             found[module.name] = getattr(importlib.import_module(module.name), "__all__", [])
     return {name: names for name, names in found.items() if names and name not in INTERNAL}
@@ -174,13 +166,9 @@ def test_reference_has_every_public_name():
 
 def test_an_altered_reference_is_caught():
     modules, page, exported = modules_of_library(), read("library"), exported_names()
-    problems = problems_of_reference(
-        altered(page, ".. automodule:: bea.runs\n", "\n"), modules, exported
-    )
+    problems = problems_of_reference(altered(page, ".. automodule:: bea.runs\n", "\n"), modules, exported)
     assert {"bea.runs is not on the page", "run is not on the page"} <= set(problems)
-    problems = problems_of_reference(
-        altered(page, ":: bea.orders", ":: bea.order"), modules, exported
-    )
+    problems = problems_of_reference(altered(page, ":: bea.orders", ":: bea.order"), modules, exported)
     assert "bea.order is no module" in problems
     hidden = modules | {"bea.orders": ["Study"]}
     assert problems_of_reference(page, hidden, exported) == ["order_study is not on the page"]
@@ -212,9 +200,7 @@ PARTS = (
 def problems_of_guide(page, walk):
     sections = {}
     for section in re.split(r"^## ", page, flags=re.M):
-        if match := re.match(
-            r"Chapter \d+: .*\n\n\{doc\}`(\w+)`, .*(?:minutes|lecture).*\n", section
-        ):
+        if match := re.match(r"Chapter \d+: .*\n\n\{doc\}`(\w+)`, .*(?:minutes|lecture).*\n", section):
             sections[match[1]] = section
     problems = [f"{name} has no section" for name in walk if name not in sections]
     problems += [f"{name} is not in the walk" for name in sections if name not in walk]
@@ -251,16 +237,12 @@ def test_an_altered_guide_is_caught(old, new, said):
 
 
 def test_guide_names_chapters_in_order():
-    assert "the sections are not in the walk's order" in problems_of_guide(
-        read("instructor"), the_walk()[::-1]
-    )
+    assert "the sections are not in the walk's order" in problems_of_guide(read("instructor"), the_walk()[::-1])
 
 
 def test_figures_for_slides(tmp_path, monkeypatch):
     """The recipe of the guide, on a chapter of one figure, 5.2 inches wide: 572 dots as it is."""
-    cell = new_code_cell(
-        "from bea_book import plot\nwith plot.figure() as ax:\n    ax.plot([0, 1])"
-    )
+    cell = new_code_cell("from bea_book import plot\nwith plot.figure() as ax:\n    ax.plot([0, 1])")
     cell.metadata["mystnb"] = {"figure": {"name": "fig-line"}}
     (tmp_path / "chapters").mkdir()
     nbformat.write(new_notebook(cells=[cell]), tmp_path / "chapters" / "line.ipynb")

@@ -165,11 +165,7 @@ def warmup_loop(theta, h, steps, beta, rho, epsilon, warmup, horizon):
     for n in range(steps):
         g, t = gradient(theta), n * h
         m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g**2
-        rate = (
-            t / warmup
-            if t < warmup
-            else (1 + np.cos(np.pi * (t - warmup) / (horizon - warmup))) / 2
-        )
+        rate = t / warmup if t < warmup else (1 + np.cos(np.pi * (t - warmup) / (horizon - warmup))) / 2
         corrected = np.sqrt(v / (1 - rho ** (n + 1)) + epsilon)
         theta = theta - h * rate * m / (1 - beta ** (n + 1)) / corrected
     return theta
@@ -213,17 +209,13 @@ def with_torch(make, steps=30):
         ),
         (
             atlas.adam_with_l2(0.9, 0.99, 1e-3, 0.1),
-            lambda torch, p: torch.optim.Adam(
-                p, lr=0.01, betas=(0.9, 0.99), eps=1e-3, weight_decay=0.1
-            ),
+            lambda torch, p: torch.optim.Adam(p, lr=0.01, betas=(0.9, 0.99), eps=1e-3, weight_decay=0.1),
         ),
     ],
     ids=["RMSprop with momentum", "Adam with L2"],
 )
 def test_first_steps_follow_pytorch(optimizer, make):
-    assert bea.run(optimizer, LOSS, START, 0.01, 30)[-1] == pytest.approx(
-        with_torch(make), rel=1e-12
-    )
+    assert bea.run(optimizer, LOSS, START, 0.01, 30)[-1] == pytest.approx(with_torch(make), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -248,9 +240,7 @@ def test_first_steps_follow_optax(optimizer, make):
         theta = jax.numpy.array(START)
         state = chosen.init(theta)
         for _ in range(30 if optimizer.name == "lamb" else 60):
-            change, state = chosen.update(
-                jax.numpy.array(LOSS.gradient(np.asarray(theta))), state, theta
-            )
+            change, state = chosen.update(jax.numpy.array(LOSS.gradient(np.asarray(theta))), state, theta)
             theta = optax.apply_updates(theta, change)
         want = np.asarray(theta)
     assert bea.run(optimizer, LOSS, START, 0.01, 30)[-1] == pytest.approx(want, rel=1e-11)

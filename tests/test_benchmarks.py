@@ -24,9 +24,7 @@ def problems_of(results):
     """What results would mislead about."""
     problems = [f"no section {name}" for name in page.SECTIONS if name not in results]
     for name, section in results.items():
-        if not re.match(
-            r"\d{4}-\d\d-\d\d, .+, \d+ cores, \w+, Python 3\.\d+\.\d+, \w", section["where"]
-        ):
+        if not re.match(r"\d{4}-\d\d-\d\d, .+, \d+ cores, \w+, Python 3\.\d+\.\d+, \w", section["where"]):
             problems.append(f"{name} says not where it was measured")
         for result in section["results"]:
             title = result["title"]
@@ -48,17 +46,12 @@ def problems_of(results):
                         "torch.optim",
                         "JAX, compiled",
                         "PyTorch",
-                    ) and not any(
-                        wanted["what"].startswith(row["name"] + " / ")
-                        for wanted in result["targets"]
-                    ):
+                    ) and not any(wanted["what"].startswith(row["name"] + " / ") for wanted in result["targets"]):
                         problems.append(f"{title}: nothing was wanted of {row['name']}")
             if result["kind"] == "growth" and not math.isfinite(result["exponent"]):
                 problems.append(f"{title}: no exponent")
             for wanted in result.get("targets", []):
-                if wanted != measure.target(
-                    wanted["what"], wanted["value"], wanted["sense"], wanted["bound"]
-                ):
+                if wanted != measure.target(wanted["what"], wanted["value"], wanted["sense"], wanted["bound"]):
                     problems.append(f"{title}: {wanted['what']} is judged wrongly")
     return problems
 
@@ -96,13 +89,7 @@ def test_spoilt_results_are_caught(spoil, said):
 
 def test_page_names_every_loss():
     """Every ratio below what was wanted stands on the page as NOT MET, with its factor; the control is a page without losses."""
-    missed = [
-        t
-        for s in COMMITTED.values()
-        for r in s["results"]
-        for t in r.get("targets", [])
-        if not t["met"]
-    ]
+    missed = [t for s in COMMITTED.values() for r in s["results"] for t in r.get("targets", []) if not t["met"]]
     assert page.page(COMMITTED).count("| **NOT MET**, ") == len(missed)
     lost = copy.deepcopy(COMMITTED)
     a_comparison(lost)["targets"] = [measure.target("optax / bea", 0.5, "at least", 1)]
@@ -133,9 +120,7 @@ def test_ratios_are_paired():
 
 
 def test_exponents_are_fitted_where_they_are_meant_to():
-    points = {
-        n: 1e-3 + 2e-6 * n**1.5 if n < 100 else 2e-6 * n**1.5 for n in (1, 10, 100, 1000, 10_000)
-    }
+    points = {n: 1e-3 + 2e-6 * n**1.5 if n < 100 else 2e-6 * n**1.5 for n in (1, 10, 100, 1000, 10_000)}
     assert measure.growth("time", "n", points, fit_from=100)["exponent"] == pytest.approx(1.5)
     assert measure.growth("time", "n", points, fit_from=1)["exponent"] < 1
 

@@ -24,9 +24,7 @@ def flow_of(loss):
 
 
 def scaled_error(loss, theta0, h, steps):
-    return (
-        bea.run(DESCENT, loss, theta0, h, steps) - bea.flow(flow_of(loss), theta0, h, steps)
-    ) / h
+    return (bea.run(DESCENT, loss, theta0, h, steps) - bea.flow(flow_of(loss), theta0, h, steps)) / h
 
 
 def imbalance(path):
@@ -40,9 +38,7 @@ def first_variation(loss, theta0, time):
         g = loss.gradient(y[:d])
         return np.concatenate([-g, -loss.hessian(y[:d]) @ (y[d:] + g / 2)])
 
-    return solve_ivp(field, (0, time), [*theta0, *np.zeros(d)], "DOP853", rtol=1e-10, atol=1e-12).y[
-        d:, -1
-    ]
+    return solve_ivp(field, (0, time), [*theta0, *np.zeros(d)], "DOP853", rtol=1e-10, atol=1e-12).y[d:, -1]
 
 
 # --- one mode ------------------------------------------------------------------------------------
@@ -62,9 +58,7 @@ def test_mode_decays_with_the_logarithms_rate(z, measured):
     measured("exact", 20, "steps, to 1e-12")
 
 
-@pytest.mark.parametrize(
-    "z, alternates, grows", [(0.5, False, False), (1.5, True, False), (2.1, True, True)]
-)
+@pytest.mark.parametrize("z, alternates, grows", [(0.5, False, False), (1.5, True, False), (2.1, True, True)])
 def test_mode_beyond_one_alternates_and_beyond_two_grows(z, alternates, grows, measured):
     path = bea.run(DESCENT, bea.quadratic([1]), (1.0,), h=z, steps=20)[:, 0]
     assert np.all(path[1:] * path[:-1] < 0) == alternates
@@ -88,9 +82,7 @@ def test_control_ten_per_cent_too_slow_loses_the_slope(measured):
         def field(self, h):
             return lambda theta: -0.9 * VALLEY.gradient(theta)
 
-    study = bea.order_study(
-        DESCENT, VALLEY, START, 0.1, 0.1 / HALVINGS, order=1, equation=TooSlow()
-    )
+    study = bea.order_study(DESCENT, VALLEY, START, 0.1, 0.1 / HALVINGS, order=1, equation=TooSlow())
     assert study.slope < 0.3
     measured("slope of the control", study.slope, "below 0.3", digits=2)
 
@@ -103,12 +95,10 @@ def test_local_error_is_half_h_squared_hessian_times_gradient(name, measured):
     hs = horizon / HALVINGS[1:] / 8
     left = [np.linalg.norm(scaled_error(loss, theta0, h, 1)[-1] / h - predicted) for h in hs]
     slope = bea.Study(hs, np.array(left)).slope
-    assert slope == pytest.approx(
-        1, abs=0.1
-    )  # what is left of the local error is O(h^3), and we divided by h^2
-    assert np.linalg.norm(
-        scaled_error(loss, theta0, hs[-1], 1)[-1] / hs[-1] + predicted
-    ) > np.linalg.norm(predicted)  # the other sign fails
+    assert slope == pytest.approx(1, abs=0.1)  # what is left of the local error is O(h^3), and we divided by h^2
+    assert np.linalg.norm(scaled_error(loss, theta0, hs[-1], 1)[-1] / hs[-1] + predicted) > np.linalg.norm(
+        predicted
+    )  # the other sign fails
     measured("slope of what is left", slope, "1 ± 0.1")
 
 
@@ -127,15 +117,11 @@ def test_bound_of_the_theorem_holds_and_is_what_the_text_says(measured):
 # --- direction -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "loss, theta0, time", [(VALLEY, START, 0.5), (BOWL, (1.0, 1.0), 1.0)], ids=["valley", "bowl"]
-)
+@pytest.mark.parametrize("loss, theta0, time", [(VALLEY, START, 0.5), (BOWL, (1.0, 1.0), 1.0)], ids=["valley", "bowl"])
 def test_scaled_error_tends_to_the_first_variation_with_slope_one(loss, theta0, time, measured):
     w = first_variation(loss, theta0, time)
     steps = np.array([250, 500, 1000])
-    left = np.array(
-        [np.linalg.norm(scaled_error(loss, theta0, time / n, n)[-1] - w) for n in steps]
-    )
+    left = np.array([np.linalg.norm(scaled_error(loss, theta0, time / n, n)[-1] - w) for n in steps])
     slope = bea.Study(time / steps, left).slope
     assert slope == pytest.approx(1, abs=0.1)
     assert left[-1] < 0.02 * np.linalg.norm(w)
@@ -204,9 +190,7 @@ def test_final_imbalance_is_predicted_to_second_order(measured):
     J = np.trapezoid((1.5 - 2 * path[:, 0] * path[:, 1]) ** 2, times)
     # the same integral over p = ab instead of t: dp/dt = 2 r sqrt(4.41^2 + 4 p^2)
     p = np.linspace(0.75, 9.8, 200001)
-    assert J == pytest.approx(
-        np.trapezoid((2 * p - 1.5) / (2 * np.sqrt(4.41**2 + 4 * p**2)), p), rel=1e-4
-    )
+    assert J == pytest.approx(np.trapezoid((2 * p - 1.5) / (2 * np.sqrt(4.41**2 + 4 * p**2)), p), rel=1e-4)
     hs = np.array([0.002, 0.001, 0.0005, 0.00025])
     ends = np.array([imbalance(bea.run(DESCENT, VALLEY, START, h, round(1.5 / h))[-1]) for h in hs])
     misses = (ends + 4.41 * (1 - 4 * hs * J), ends + 4.41)  # with and without the prediction
@@ -235,6 +219,4 @@ def test_preface_two_runs_of_adam_with_curves_alike_end_apart(measured):
         distances.append(np.linalg.norm(flow - path[:81], axis=1))
     assert distances[0][-1] == pytest.approx(0.34, abs=0.01)
     assert distances[1].max() < 0.01
-    measured(
-        "imbalances at the two ends", [end[0] - end[1] for end in ends], "-0.69, -0.87", digits=2
-    )
+    measured("imbalances at the two ends", [end[0] - end[1] for end in ends], "-0.69, -0.87", digits=2)

@@ -74,9 +74,7 @@ def test_by_hand_to_h_squared_for_an_abstract_field(measured):
     jacobian = f.jacobian([x, y])
     second = sp.Matrix([(f.T * sp.hessian(component, [x, y]) * f)[0] for component in f])
     by_hand = (f, -jacobian * f / 2, jacobian**2 * f / 3 + second / 12)
-    for found, expected in zip(
-        bea.modified_equation(euler, bea.VectorField(tuple(f), (x, y)), order=3).terms, by_hand
-    ):
+    for found, expected in zip(bea.modified_equation(euler, bea.VectorField(tuple(f), (x, y)), order=3).terms, by_hand):
         assert (found - expected).expand().is_zero_matrix
     measured("exact", 3, "terms, for any field")
 
@@ -84,15 +82,11 @@ def test_by_hand_to_h_squared_for_an_abstract_field(measured):
 def test_trees(measured):
     """HLW IX.1 and III: the tall tree has coefficient (-1)^(p+1)/p, the bushy one B_(p-1)/(p-1)!, which is 0 for p = 4 and 6."""
     linear = bea.modified_equation(euler, bea.VectorField((y,), (y,)), order=6).terms
-    assert [term[0] / y for term in linear] == [
-        sp.Rational((-1) ** (k + 1), k) for k in range(1, 7)
-    ]
+    assert [term[0] / y for term in linear] == [sp.Rational((-1) ** (k + 1), k) for k in range(1, 7)]
     for nodes in range(2, 7):
         bushy = bea.VectorField((sp.Integer(1), x ** (nodes - 1) / sp.factorial(nodes - 1)), (x, y))
         bernoulli = sp.Rational(-1, 2) if nodes == 2 else sp.bernoulli(nodes - 1)
-        assert bea.modified_equation(euler, bushy, order=nodes).terms[-1][
-            1
-        ] == bernoulli / sp.factorial(nodes - 1)
+        assert bea.modified_equation(euler, bushy, order=nodes).terms[-1][1] == bernoulli / sp.factorial(nodes - 1)
     measured("exact", 11, "coefficients of trees")
 
 
@@ -114,9 +108,7 @@ def test_one_mode_is_solved_exactly(measured):
     iterates = bea.run(euler, bea.quadratic([1]), (1.0,), size, 20).ravel()
     mu = -np.log(1 - size * rate) / size
     assert np.allclose(np.exp(-mu * size * np.arange(21)), iterates, rtol=1e-12, atol=0)
-    assert not np.allclose(
-        np.exp(-rate * size * np.arange(21)), iterates, rtol=0.2, atol=0
-    )  # the plain flow
+    assert not np.allclose(np.exp(-rate * size * np.arange(21)), iterates, rtol=0.2, atol=0)  # the plain flow
     measured("exact", 20, "steps, to 1e-12")
 
 
@@ -127,9 +119,7 @@ def test_one_mode_converges_below_one_and_not_beyond(measured):
     beyond = np.abs(np.cumsum(terms * 1.2 ** np.arange(60)))
     assert beyond[59] > 5 * beyond[29] > 25 * beyond[9]
     iterates = bea.run(euler, bea.quadratic([1]), (1.0,), 1.2, 10).ravel()
-    assert np.all(np.sign(iterates[1:]) == -np.sign(iterates[:-1])) and abs(iterates[-1]) < abs(
-        iterates[0]
-    )
+    assert np.all(np.sign(iterates[1:]) == -np.sign(iterates[:-1])) and abs(iterates[-1]) < abs(iterates[0])
     measured("partial sums at z = 1.2 after 10, 30, 60 terms", beyond[[9, 29, 59]], "they diverge")
 
 
@@ -178,9 +168,7 @@ def test_each_term_comes_closer_on_the_spiral(measured):
         for k in (1, 2, 3, 4)
     ]
     assert (
-        errors[0] > 3
-        and all(later < earlier / 2.5 for earlier, later in zip(errors, errors[1:]))
-        and errors[3] < 0.03
+        errors[0] > 3 and all(later < earlier / 2.5 for earlier, later in zip(errors, errors[1:])) and errors[3] < 0.03
     )
     measured(
         "largest distance with 1, 2, 3, 4 terms",
@@ -278,9 +266,9 @@ def smallest():
 
 @pytest.mark.parametrize("power", [2, 3])
 def test_engine_agrees_with_the_functional_equation(power, measured):
-    engine = bea.modified_equation(
-        euler, bea.VectorField((y**power,), (y,)), order=12
-    ).coefficients([sp.Integer(1)])[:, 0]
+    engine = bea.modified_equation(euler, bea.VectorField((y**power,), (y,)), order=12).coefficients([sp.Integer(1)])[
+        :, 0
+    ]
     assert [Fraction(int(a.p), int(a.q)) for a in engine] == coefficients(12, power)
     measured("exact", 12, "coefficients")
 
@@ -288,9 +276,7 @@ def test_engine_agrees_with_the_functional_equation(power, measured):
 def test_coefficients_grow_like_a_factorial(measured):
     c = coefficients(120)
     roots = {k: float(abs(c[k])) ** (1 / k) / k for k in (60, 90, 119)}
-    assert all(
-        abs(root * 2 * pi * e - 1) < 0.12 for root in roots.values()
-    )  # |c_k|^(1/k) ~ k/(2 pi e)
+    assert all(abs(root * 2 * pi * e - 1) < 0.12 for root in roots.values())  # |c_k|^(1/k) ~ k/(2 pi e)
     assert float(abs(c[20])) ** (1 / 20) < 2 < 7 < float(abs(c[119])) ** (1 / 119)
     measured(
         "root of coefficient 60, 90, 119, divided by k/(2 pi e)",
@@ -317,17 +303,11 @@ def test_defect_agrees_with_the_flow(smallest, measured):
     measured("integration / quadrature", miss * 6 / smallest(2, 6)[3], "1 ± 0.02")
 
 
-@pytest.mark.parametrize(
-    "power, exponent, inverses", [(2, 2 * pi, range(5, 16)), (3, pi, range(8, 21, 3))]
-)
+@pytest.mark.parametrize("power, exponent, inverses", [(2, 2 * pi, range(5, 16)), (3, pi, range(8, 21, 3))])
 def test_best_defect_is_exponentially_small(smallest, power, exponent, inverses, measured):
     """HLW Theorem IX.7.6 in kind; the exponent is 2 pi times the distance of the solution's singularity, within 6 %."""
-    best = [
-        np.log(smallest(power, inverse, 120 if power == 2 else 80).min()) for inverse in inverses
-    ]
+    best = [np.log(smallest(power, inverse, 120 if power == 2 else 80).min()) for inverse in inverses]
     slope, level = np.polyfit(list(inverses), best, 1)
     assert -slope == pytest.approx(exponent, rel=0.06)
-    assert np.abs(np.polyval((slope, level), list(inverses)) - best).max() < 0.05 * (
-        best[0] - best[-1]
-    )
+    assert np.abs(np.polyval((slope, level), list(inverses)) - best).max() < 0.05 * (best[0] - best[-1])
     measured("exponent / predicted", -slope / exponent, "1 ± 0.06")

@@ -49,9 +49,7 @@ def newton_terms(loss, order):
     gradient = sp.Matrix(loss.gradient_expressions)
     for _ in range(order):
         here = dict(zip(loss.symbols, points[-1]))
-        points.append(
-            (points[-1] - h * gradient.subs(here, simultaneous=True)).applyfunc(sp.expand)
-        )
+        points.append((points[-1] - h * gradient.subs(here, simultaneous=True)).applyfunc(sp.expand))
     total, differences = sp.zeros(len(loss.symbols), 1), points
     for k in range(1, order + 1):
         differences = [right - left for left, right in zip(differences, differences[1:])]
@@ -71,9 +69,7 @@ def test_barrett_and_dherin_modified_loss_for_an_abstract_loss(factor, expected,
     E = sp.Function("E")(*x)
     modified = E + factor * h * sum(sp.diff(E, s) ** 2 for s in x)
     f_0, f_1 = bea.modified_equation(DESCENT, bea.Loss(E, x), 2).terms
-    gap = (f_0 + h * f_1 + sp.Matrix([sp.diff(modified, s) for s in x])).applyfunc(
-        lambda e: sp.expand(e.doit())
-    )
+    gap = (f_0 + h * f_1 + sp.Matrix([sp.diff(modified, s) for s in x])).applyfunc(lambda e: sp.expand(e.doit()))
     assert (gap == sp.zeros(3, 1)) is expected
     measured("exact", 1, "factor, for any loss in three variables")
 
@@ -123,9 +119,7 @@ def test_slopes_over_the_window_of_the_chapter(start, horizon, sizes, order, mea
 @pytest.mark.parametrize("start, horizon, sizes", CASES)
 def test_penalty_slope_is_2_and_wrong_factors_drop_it(start, horizon, sizes, measured):
     slopes = {
-        factor: bea.order_study(
-            DESCENT, MODEL, start, horizon, sizes, equation=PenaltyFlow(factor)
-        ).slope
+        factor: bea.order_study(DESCENT, MODEL, start, horizon, sizes, equation=PenaltyFlow(factor)).slope
         for factor in (0.25, 0.5, -0.25)
     }
     assert slopes[0.25] == pytest.approx(2, abs=0.1)
@@ -140,19 +134,13 @@ def test_penalty_slope_is_2_and_wrong_factors_drop_it(start, horizon, sizes, mea
 def test_exact_law_along_whole_runs_at_any_step(size, measured):
     path = bea.run(DESCENT, MODEL, START, size, 100)
     r = 1.5 - 2 * path[:-1, 0] * path[:-1, 1]
-    assert np.allclose(
-        imbalance(path[1:]), imbalance(path[:-1]) * (1 - size**2 * 4 * r**2), atol=1e-12
-    )
-    assert not np.allclose(
-        imbalance(path[1:]), imbalance(path[:-1]) * (1 - size**2 * 2 * r**2), atol=1e-6
-    )
+    assert np.allclose(imbalance(path[1:]), imbalance(path[:-1]) * (1 - size**2 * 4 * r**2), atol=1e-12)
+    assert not np.allclose(imbalance(path[1:]), imbalance(path[:-1]) * (1 - size**2 * 2 * r**2), atol=1e-6)
     measured("exact", 100, "steps, to 1e-12")
 
 
 def test_gradient_flow_keeps_the_imbalance_and_the_modified_flow_does_not(measured):
-    flows = [
-        bea.flow(bea.modified_equation(DESCENT, MODEL, order), START, 0.005, 40) for order in (1, 2)
-    ]
+    flows = [bea.flow(bea.modified_equation(DESCENT, MODEL, order), START, 0.005, 40) for order in (1, 2)]
     assert np.abs(imbalance(flows[0]) - imbalance(flows[0][0])).max() < 1e-9
     assert imbalance(flows[1][-1]) > -4.2 > imbalance(flows[1][0])
     measured(
@@ -167,8 +155,7 @@ def test_derivative_of_the_landing_point_in_h_is_the_integral_over_gradient_flow
     integral = quad(lambda r: r / np.sqrt(first**2 + (1.5 - r) ** 2), 0, r_0)[0]
     sizes = np.array([0.001, 0.0005])
     quotients = [
-        (1 - imbalance(bea.run(DESCENT, MODEL, START, size, round(1 / size))[-1]) / first) / size
-        for size in sizes
+        (1 - imbalance(bea.run(DESCENT, MODEL, START, size, round(1 / size))[-1]) / first) / size for size in sizes
     ]
     extrapolated = 2 * quotients[1] - quotients[0]
     assert extrapolated == pytest.approx(integral, rel=1e-3)
@@ -186,8 +173,7 @@ def landing(mu, size):
 def test_an_explicit_penalty_replaces_the_large_step(measured):
     """Barrett and Dherin (2021): explicit gradient regularization, in the two-parameter model."""
     errors, control = (
-        [np.linalg.norm(landing(0, s) - landing(factor * 0.9 * s, s / 10)) for s in SIZES]
-        for factor in (0.25, 0.5)
+        [np.linalg.norm(landing(0, s) - landing(factor * 0.9 * s, s / 10)) for s in SIZES] for factor in (0.25, 0.5)
     )
     assert slope(SIZES, errors) == pytest.approx(2, abs=0.1)
     assert slope(SIZES, control) < 1.2
@@ -237,9 +223,7 @@ def test_every_term_is_a_gradient_on_a_quadratic_and_sums_to_the_logarithm(measu
     measured("exact", 5, "terms")
 
 
-@pytest.mark.parametrize(
-    "expression, is_gradient", [((A**2 + B**2) ** 2, True), ((A**2 + 2 * B**2) ** 2, False)]
-)
+@pytest.mark.parametrize("expression, is_gradient", [((A**2 + B**2) ** 2, True), ((A**2 + 2 * B**2) ** 2, False)])
 def test_third_term_of_radial_and_of_stretched_losses(expression, is_gradient, measured):
     loss = bea.Loss(expression, (A, B))
     assert (asymmetry(newton_terms(loss, 3)[2], (A, B)) == sp.zeros(2, 2)) is is_gradient
@@ -266,9 +250,7 @@ def test_diabetes_imbalance_falls_in_every_run_and_the_prediction_stays(measured
         theta = start
         for _ in range(round(60 / size)):
             s = slopes(theta)
-            assert np.abs(size * s).max() < np.sqrt(
-                2
-            )  # where the law guarantees that every imbalance shrinks
+            assert np.abs(size * s).max() < np.sqrt(2)  # where the law guarantees that every imbalance shrinks
             theta = theta - size * np.hstack([s * theta[:, 3:], s * theta[:, :3]])
         return theta
 
@@ -325,11 +307,7 @@ def test_implicit_euler_has_the_opposite_penalty(measured):
         steps = round(0.4 / size)
         points = path(size, steps)
         for factor, found in errors.items():
-            found.append(
-                np.linalg.norm(
-                    bea.flow(PenaltyFlow(factor), (0.9, 1.5), size, steps) - points, axis=1
-                ).max()
-            )
+            found.append(np.linalg.norm(bea.flow(PenaltyFlow(factor), (0.9, 1.5), size, steps) - points, axis=1).max())
     assert slope(sizes, errors[-0.25]) == pytest.approx(2, abs=0.1)
     assert slope(sizes, errors[0.25]) < 1.2
     measured(
@@ -361,9 +339,7 @@ def test_a_step_of_three_hundredths_lands_on_the_other_branch(measured):
     )
 
 
-@pytest.mark.parametrize(
-    "size, left", [(0.0275, -0.028), (0.0278, 0.041), (0.03, 0.715), (0.04, 4.804), (0.05, 0.143)]
-)
+@pytest.mark.parametrize("size, left", [(0.0275, -0.028), (0.0278, 0.041), (0.03, 0.715), (0.04, 4.804), (0.05, 0.143)])
 def test_large_steps_balance_overshoot_and_unbalance(size, left, measured):
     end = imbalance(bea.run(DESCENT, MODEL, START, size, 300)[-1])
     assert end == pytest.approx(left, abs=1e-3)

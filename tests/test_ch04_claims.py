@@ -65,9 +65,7 @@ class Batches:
             bend = {"full batch": H @ g, "Smith": own, "none": 0 * g}[penalty]
             for n, i in enumerate(order):
                 for j in order[:n]:
-                    turn = self.hessian(i, x) @ self.gradient(j, x) - self.hessian(
-                        j, x
-                    ) @ self.gradient(i, x)
+                    turn = self.hessian(i, x) @ self.gradient(j, x) - self.hessian(j, x) @ self.gradient(i, x)
                     bend = bend - turn / self.m
             return -g - h / 2 * bend
 
@@ -140,9 +138,7 @@ def test_on_quadratics_the_mean_with_replacement_is_full_batch_descent(measured)
         (Batches([1, 2, 0.5, 1], [1, 1.5, 2, 0.5], [0.5, -1, 0, 1]), (0.9, 1.3)),
     ],
 )
-@pytest.mark.parametrize(
-    "drawn, right, wrong", [("once", "Smith", "full batch"), ("repl", "full batch", "Smith")]
-)
+@pytest.mark.parametrize("drawn, right, wrong", [("once", "Smith", "full batch"), ("repl", "full batch", "Smith")])
 def test_smith_et_al_2021_one_epoch_by_plain_loops(losses, x, drawn, right, wrong, measured):
     m, hs = losses.m, np.array([1e-3, 5e-4, 2.5e-4])
     rounds = [permutations(range(m))] if drawn == "once" else [[(i,) for i in range(m)]] * m
@@ -165,16 +161,11 @@ def test_two_epochs_all_pairs_of_orders(losses, count, measured):
     found = {
         p: slope(
             hs,
-            [
-                np.linalg.norm(c.mean(axis=0) - losses.flow(x, 2 * m * h, h, p))
-                for c, h in zip(clouds, hs)
-            ],
+            [np.linalg.norm(c.mean(axis=0) - losses.flow(x, 2 * m * h, h, p)) for c, h in zip(clouds, hs)],
         )
         for p in ("Smith", "full batch")
     }
-    assert found["Smith"] == pytest.approx(3, abs=0.1) and found["full batch"] == pytest.approx(
-        2, abs=0.1
-    )
+    assert found["Smith"] == pytest.approx(3, abs=0.1) and found["full batch"] == pytest.approx(2, abs=0.1)
     measured(
         f"slopes over all {count} pairs of orders, Smith and full batch",
         found.values(),
@@ -203,9 +194,7 @@ def test_middle_of_an_epoch(losses, measured):
         expected = j * (m - j) / (4 * (m - 1)) * whole
         misses.append(np.linalg.norm(ahead - expected) / np.linalg.norm(whole))
     assert max(misses) < 0.01
-    measured(
-        "largest miss, part of the gradient of the variance", max(misses), "below 0.01", digits=1
-    )
+    measured("largest miss, part of the gradient of the variance", max(misses), "below 0.01", digits=1)
 
 
 def test_one_epoch_is_a_bridge_across_the_valley(measured):
@@ -228,9 +217,7 @@ def test_spread_over_the_orders_in_closed_form(measured):
     ratios = []
     for losses, x in ((FOUR, VALLEY), (TILTED, np.array([0.9, 1.3]))):
         H, g = ([f(i, x) for i in range(losses.m)] for f in (losses.hessian, losses.gradient))
-        commutator = np.array(
-            [[H[k] @ g[l] - H[l] @ g[k] for l in range(losses.m)] for k in range(losses.m)]
-        )
+        commutator = np.array([[H[k] @ g[l] - H[l] @ g[k] for l in range(losses.m)] for k in range(losses.m)])
         formula = (commutator**2).sum() / 24 + (commutator.sum(axis=1) ** 2).sum() / 12
         ends = np.array([losses.end(x, 1e-4, order) for order in permutations(range(losses.m))])
         ratios.append(ends.var(axis=0).sum() / 1e-16 / formula)
@@ -248,10 +235,7 @@ def test_a_repeated_order_has_its_own_equation_and_forth_and_back_has_smiths(los
 
     def found(sequence, terms):
         hs = T / (rounds * len(sequence))
-        gaps = [
-            losses.end(x, h, sequence * n) - losses.flow(x, T, h, "Smith", terms)
-            for h, n in zip(hs, rounds)
-        ]
+        gaps = [losses.end(x, h, sequence * n) - losses.flow(x, T, h, "Smith", terms) for h, n in zip(hs, rounds)]
         return slope(hs, np.linalg.norm(gaps, axis=1))
 
     slopes = [found(order, order), found(order, order[::-1]), found(order, ())]
@@ -299,9 +283,7 @@ def test_every_end_point_balances_and_the_mean_with_replacement_does_not(measure
         drift = (a**2 - b**2 + 2) / (2 * 4 * h**2 * 5)  # 1 is the whole drift
         assert drift == pytest.approx(1 if moves else 0, abs=0.06)
         drifts.append(drift)
-    measured(
-        "drift of the mean: each batch once, with replacement", drifts, "1, 0 ± 0.06", digits=2
-    )
+    measured("drift of the mean: each batch once, with replacement", drifts, "1, 0 ± 0.06", digits=2)
 
 
 def test_long_run_on_the_valley_a_thousand_runs(measured):
@@ -311,11 +293,7 @@ def test_long_run_on_the_valley_a_thousand_runs(measured):
         x = np.tile(VALLEY, (runs, 1))
         for n in range(round(T / h)):
             if n % 4 == 0:
-                drawn = (
-                    np.argsort(rng.random((runs, 4)), axis=1)
-                    if reshuffled
-                    else rng.integers(0, 4, (runs, 4))
-                )
+                drawn = np.argsort(rng.random((runs, 4)), axis=1) if reshuffled else rng.integers(0, 4, (runs, 4))
             r = C[drawn[:, n % 4]] - 2 * x[:, 0] * x[:, 1]
             x = x + 2 * h * r[:, None] * x[:, ::-1]
         each = -np.log((x[:, 1] ** 2 - x[:, 0] ** 2) / 2) / (h * T)
@@ -342,10 +320,7 @@ def test_settled_spread_gives_the_drift_of_smiths_loss_along_the_valley(measured
     assert np.allclose(H @ Q + Q @ H, S)
     e = 1e-5
     third = [
-        np.sum(
-            (FOUR.mean(FOUR.hessian, VALLEY + e * u) - FOUR.mean(FOUR.hessian, VALLEY - e * u)) * Q
-        )
-        / (2 * e)
+        np.sum((FOUR.mean(FOUR.hessian, VALLEY + e * u) - FOUR.mean(FOUR.hessian, VALLEY - e * u)) * Q) / (2 * e)
         for u in np.eye(2)
     ]
     drift, smith = -0.5 * np.array(third) @ tangent, -0.25 * variance_slope(FOUR, VALLEY) @ tangent
@@ -364,16 +339,10 @@ def mean_and_spread(losses, x, T, h):
         g, H = losses.mean(losses.gradient, x), losses.mean(losses.hessian, x)
         S = np.cov(np.array([losses.gradient(i, x) for i in range(losses.m)]).T, bias=True)
         third = [
-            np.sum(
-                (losses.mean(losses.hessian, x + e * u) - losses.mean(losses.hessian, x - e * u))
-                * Q
-            )
-            / (2 * e)
+            np.sum((losses.mean(losses.hessian, x + e * u) - losses.mean(losses.hessian, x - e * u)) * Q) / (2 * e)
             for u in np.eye(2)
         ]
-        return np.concatenate(
-            [-g - h / 2 * H @ g - np.array(third) / 2, (-H @ Q - Q @ H + h * S).ravel()]
-        )
+        return np.concatenate([-g - h / 2 * H @ g - np.array(third) / 2, (-H @ Q - Q @ H + h * S).ravel()])
 
     start = np.concatenate([x, np.zeros(4)])
     return solve_ivp(field, (0, T), start, rtol=1e-9, atol=1e-12).y[:2, -1]
@@ -449,17 +418,10 @@ def test_variance_of_batches_in_exact_fractions(N, m, measured):
         mean = sp.Add(*numbers) / len(numbers)
         return sum((x - mean) ** 2 for x in numbers) / len(numbers)
 
-    cuts = {
-        tuple(frozenset(order[i * size : (i + 1) * size]) for i in range(m))
-        for order in permutations(range(N))
-    }
-    mean = sum(
-        variance([sp.Add(*(values[i] for i in batch)) / size for batch in cut]) for cut in cuts
-    ) / len(cuts)
+    cuts = {tuple(frozenset(order[i * size : (i + 1) * size]) for i in range(m)) for order in permutations(range(N))}
+    mean = sum(variance([sp.Add(*(values[i] for i in batch)) / size for batch in cut]) for cut in cuts) / len(cuts)
     assert (
-        mean
-        == sp.Rational(m - 1, N - 1) * variance(values)
-        == sp.Rational(N - size, (N - 1) * size) * variance(values)
+        mean == sp.Rational(m - 1, N - 1) * variance(values) == sp.Rational(N - size, (N - 1) * size) * variance(values)
     )
     measured("exact", len(cuts), "ways to cut")
 
@@ -492,14 +454,8 @@ def test_least_squares_weights(measured):
 def test_shuffling_once_spreads_wider_than_every_epoch(measured):
     T, steps = 0.16, np.array([40, 80, 160])
     hs = T / steps
-    clouds = [
-        np.array([FOUR.end(VALLEY, h, order * (n // 4)) for order in ORDERS])
-        for h, n in zip(hs, steps)
-    ]
-    gaps = [
-        np.linalg.norm(c.mean(axis=0) - FOUR.flow(VALLEY, T, h, "Smith"))
-        for c, h in zip(clouds, hs)
-    ]
+    clouds = [np.array([FOUR.end(VALLEY, h, order * (n // 4)) for order in ORDERS]) for h, n in zip(hs, steps)]
+    gaps = [np.linalg.norm(c.mean(axis=0) - FOUR.flow(VALLEY, T, h, "Smith")) for c, h in zip(clouds, hs)]
     slopes = [slope(hs, gaps), slope(hs, [np.sqrt(c.var(axis=0).sum()) for c in clouds])]
     assert slopes[0] == pytest.approx(2, abs=0.15)
     assert slopes[1] == pytest.approx(1, abs=0.1)

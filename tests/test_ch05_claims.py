@@ -111,9 +111,7 @@ def memoryless(expression, beta):
     slope = sp.Matrix([sp.diff(expression, s) for s in X])
     F, inverse = here, here
     for k in (1, 2, 3):
-        inverse = cut(
-            inverse - (moved(F, inverse - here) - here)
-        )  # F(inverse) = theta, one more power of h
+        inverse = cut(inverse - (moved(F, inverse - here) - here))  # F(inverse) = theta, one more power of h
         missing = inverse.applyfunc(lambda v, k=k: sp.expand(v).coeff(h, k))
         right = -slope if k == 1 else sp.zeros(2, 1)
         term = ((right - beta * missing) / (1 - beta)).applyfunc(sp.expand)
@@ -159,9 +157,7 @@ def test_map_is_descent_on_the_penalized_loss(F, measured):
     step, lag = h / (1 - BETA), BETA / (1 - BETA)
     slope = sp.Matrix([sp.diff(LOSS, s) for s in X])
     penalized = LOSS + step / 2 * lag * slope.dot(slope)
-    gap = (F - sp.Matrix(X) + step * sp.Matrix([sp.diff(penalized, s) for s in X])).applyfunc(
-        sp.expand
-    )
+    gap = (F - sp.Matrix(X) + step * sp.Matrix([sp.diff(penalized, s) for s in X])).applyfunc(sp.expand)
     assert all(entry.coeff(h, k) == 0 for entry in gap for k in (0, 1, 2))
     assert any(entry.coeff(h, 3) != 0 for entry in gap)
     measured("exact", 3, "orders in h")
@@ -176,9 +172,7 @@ def test_engine_equals_the_logarithm_of_the_map(F, measured):
     for k in (1, 2, 3):
         differences = [right - left for left, right in zip(differences, differences[1:])]
         total += differences[0] * sp.Rational((-1) ** (k + 1), k)
-    terms = bea.modified_equation(bea.heavy_ball(BETA), bea.Loss(LOSS, X), 3).coefficients(
-        list(POINT)
-    )
+    terms = bea.modified_equation(bea.heavy_ball(BETA), bea.Loss(LOSS, X), 3).coefficients(list(POINT))
     for k, term in enumerate(terms):
         oracle = total.applyfunc(lambda v, k=k: sp.expand(v).coeff(h, k + 1))
         assert sp.Matrix(term) == oracle
@@ -189,9 +183,7 @@ def test_theory_of_order_h_squared_for_an_abstract_loss(measured):
     beta = sp.Symbol("beta")
     E = sp.Function("E")(*X)
     g, H = sp.Matrix([sp.diff(E, s) for s in X]), sp.hessian(E, X)
-    third = sp.Matrix(
-        [sum(sp.diff(E, s, u, v) * sp.diff(E, u) * sp.diff(E, v) for u in X for v in X) for s in X]
-    )
+    third = sp.Matrix([sum(sp.diff(E, s, u, v) * sp.diff(E, u) * sp.diff(E, v) for u in X for v in X) for s in X])
     formula = (
         -(1 + 4 * beta + beta**2) / (3 * (1 - beta) ** 5) * H * H * g
         - (1 + 10 * beta + beta**2) / (12 * (1 - beta) ** 5) * third
@@ -217,9 +209,7 @@ def test_heavy_ball_against_the_memoryless_map(factor, low, high, measured):
         def penalized(theta, mu=mu):
             a, b = theta
             r, s = 1.5 - 2 * a * b, a * a + b * b  # |grad E|^2 = 4 r^2 s
-            return gradient(theta) + mu * np.array(
-                [-16 * r * b * s + 8 * r * r * a, -16 * r * a * s + 8 * r * r * b]
-            )
+            return gradient(theta) + mu * np.array([-16 * r * b * s + 8 * r * r * a, -16 * r * a * s + 8 * r * r * b])
 
         memoryless_run = heavy_ball(GENTLE, 0.0, step, round(0.02 / size), penalized)
         errors.append(np.linalg.norm(ball - memoryless_run, axis=1).max())
@@ -283,22 +273,13 @@ def test_nesterov_penalty(beta, K, measured):
 
 
 def test_landing_points_and_drift_ratios(measured):
-    ends = {
-        beta: heavy_ball(START, beta, (1 - beta) * 2.5e-4, 3000)[-1]
-        for beta in (0.0, 0.5, 0.8, 0.9)
-    }
-    assert [imbalance(end) for end in ends.values()] == pytest.approx(
-        [-4.396, -4.369, -4.288, -4.159], abs=6e-4
-    )
+    ends = {beta: heavy_ball(START, beta, (1 - beta) * 2.5e-4, 3000)[-1] for beta in (0.0, 0.5, 0.8, 0.9)}
+    assert [imbalance(end) for end in ends.values()] == pytest.approx([-4.396, -4.369, -4.288, -4.159], abs=6e-4)
     first = imbalance(np.array(START))
     logs = {beta: np.log(imbalance(end) / first) for beta, end in ends.items()}
-    assert [logs[beta] / logs[0.0] for beta in (0.5, 0.8, 0.9)] == pytest.approx(
-        [2.98, 8.83, 18.47], abs=0.01
-    )
+    assert [logs[beta] / logs[0.0] for beta in (0.5, 0.8, 0.9)] == pytest.approx([2.98, 8.83, 18.47], abs=0.01)
     finer = {beta: heavy_ball(START, beta, (1 - beta) * 2.5e-5, 20000)[-1] for beta in (0.0, 0.9)}
-    assert np.log(imbalance(finer[0.9]) / first) / np.log(
-        imbalance(finer[0.0]) / first
-    ) == pytest.approx(19, abs=0.1)
+    assert np.log(imbalance(finer[0.9]) / first) / np.log(imbalance(finer[0.0]) / first) == pytest.approx(19, abs=0.1)
     measured(
         "drift / that of gradient descent for beta = 0.5, 0.8, 0.9",
         [logs[beta] / logs[0.0] for beta in (0.5, 0.8, 0.9)],
@@ -306,19 +287,13 @@ def test_landing_points_and_drift_ratios(measured):
     )
 
 
-@pytest.mark.parametrize(
-    "beta, step, branch", [(0.9, 2.5e-5, 1), (0.9, 1e-3, -1), (0.9, 2e-3, -1), (0.5, 1e-2, 1)]
-)
+@pytest.mark.parametrize("beta, step, branch", [(0.9, 2.5e-5, 1), (0.9, 1e-3, -1), (0.9, 2e-3, -1), (0.5, 1e-2, 1)])
 def test_exact_law_in_total_whether_it_rings_or_not(beta, step, branch, measured):
     path = heavy_ball(START, beta, step, 20000)
     Q = imbalance(np.diff(path, axis=0))
     assert abs(1.5 - 2 * path[-1].prod()) < 1e-4 and np.all(np.sign(path[-1]) == branch)
-    assert imbalance(path[-1]) == pytest.approx(
-        imbalance(path[0]) + (1 + beta) / (1 - beta) * Q.sum(), abs=1e-9
-    )
-    assert imbalance(path[-1]) != pytest.approx(
-        imbalance(path[0]) + 1 / (1 - beta) * Q.sum(), abs=1e-2
-    )
+    assert imbalance(path[-1]) == pytest.approx(imbalance(path[0]) + (1 + beta) / (1 - beta) * Q.sum(), abs=1e-9)
+    assert imbalance(path[-1]) != pytest.approx(imbalance(path[0]) + 1 / (1 - beta) * Q.sum(), abs=1e-2)
     measured("exact", 20000, "steps, to 1e-9")
 
 
@@ -362,9 +337,7 @@ def test_bias_corrected_run_is_adams_numerator(measured):
 def test_slopes_from_rest_from_the_slow_manifold_and_bias_corrected(order, measured):
     rest = bea.order_study(BALL, MODEL, GENTLE, 0.01, SIZES, order=order, start="rest").slope
     slow = bea.order_study(BALL, MODEL, GENTLE, 0.01, SIZES, order=order).slope
-    corrected = bea.order_study(
-        CORRECTED, MODEL, GENTLE, 0.05, [5 * s for s in SIZES], order=order, start="rest"
-    ).slope
+    corrected = bea.order_study(CORRECTED, MODEL, GENTLE, 0.05, [5 * s for s in SIZES], order=order, start="rest").slope
     assert 0.85 < rest < 1.05
     assert slow == pytest.approx(order, abs=0.1)
     assert corrected == pytest.approx(min(order, 2), abs=0.15)
@@ -376,9 +349,7 @@ def test_slopes_from_rest_from_the_slow_manifold_and_bias_corrected(order, measu
 
 
 def test_bias_corrected_slope_rises_towards_two(measured):
-    study = bea.order_study(
-        CORRECTED, MODEL, GENTLE, 0.05, [5e-4, 2.5e-4, 1.25e-4, 6.25e-5], order=2, start="rest"
-    )
+    study = bea.order_study(CORRECTED, MODEL, GENTLE, 0.05, [5e-4, 2.5e-4, 1.25e-4, 6.25e-5], order=2, start="rest")
     assert study.slopes == pytest.approx([1.84, 1.90, 1.94], abs=0.015)
     measured("slopes as h halves", study.slopes, "1.84, 1.90, 1.94")
 
@@ -453,17 +424,10 @@ def test_regimes_by_simulation(beta, measured):
     assert np.all(mode(beta, 0.98 * low, 300) > 0)
     ringing = mode(beta, 1.5 * low, 300)
     assert np.any(ringing < 0)
-    assert not np.all(np.diff(ringing) < 0) and not np.all(
-        ringing[1:] * ringing[:-1] < 0
-    )  # it turns round
+    assert not np.all(np.diff(ringing) < 0) and not np.all(ringing[1:] * ringing[:-1] < 0)  # it turns round
     late = mode(beta, high + 0.8 * (stable - high), 4000)[-20:]
     assert np.all(late[1:] * late[:-1] < 0)
-    assert (
-        abs(mode(beta, stable - 0.01, 2000)[-1])
-        < 1e-3
-        < 1e3
-        < abs(mode(beta, stable + 0.01, 2000)[-1])
-    )
+    assert abs(mode(beta, stable - 0.01, 2000)[-1]) < 1e-3 < 1e3 < abs(mode(beta, stable + 0.01, 2000)[-1])
     measured("exact", 5, "runs")
 
 
@@ -475,9 +439,7 @@ def test_ringing_amplitude_does_not_depend_on_the_curvature(curvature, measured)
     assert middle**2 < 4 * beta  # the form is positive definite: its square root is an amplitude
     form = path[1:] ** 2 - middle * path[1:] * path[:-1] + beta * path[:-1] ** 2
     assert form[1:] / form[:-1] == pytest.approx(beta, rel=1e-6)
-    measured(
-        "factor of the form in one step", (form[1:] / form[:-1]).mean(), "beta = 0.8", digits=6
-    )
+    measured("factor of the form in one step", (form[1:] / form[:-1]).mean(), "beta = 0.8", digits=6)
 
 
 def test_legendre_series_to_twelve_terms_and_its_radius(measured):
@@ -491,22 +453,15 @@ def test_legendre_series_to_twelve_terms_and_its_radius(measured):
             for j in range(1, 13):
                 partial += mp.legendre(j - 1, K) * x**j / j
                 errors.append(abs(partial - rate))
-            assert errors[-1] < mp.mpf(10) ** -9 * rate and all(
-                b < a for a, b in zip(errors, errors[1:])
-            )
-            assert (
-                abs((1 - beta) * (K - mp.sqrt(K**2 - 1)) - (1 - mp.sqrt(beta)) ** 2)
-                < mp.mpf(10) ** -35
-            )
+            assert errors[-1] < mp.mpf(10) ** -9 * rate and all(b < a for a, b in zip(errors, errors[1:]))
+            assert abs((1 - beta) * (K - mp.sqrt(K**2 - 1)) - (1 - mp.sqrt(beta)) ** 2) < mp.mpf(10) ** -35
     measured("exact", 2, "values of beta, twelve terms, to 1e-9")
 
 
 def test_coefficients_are_the_engines_and_squares_of_binomials(measured):
     beta, lam = sp.symbols("beta lambda", positive=True)
     K = (1 + beta) / (1 - beta)
-    for k, term in enumerate(
-        bea.modified_equation(bea.heavy_ball(beta), bea.quadratic([lam]), 5).terms
-    ):
+    for k, term in enumerate(bea.modified_equation(bea.heavy_ball(beta), bea.quadratic([lam]), 5).terms):
         theta = sp.Symbol("theta_1", real=True)
         expected = -(lam ** (k + 1)) * theta * sp.legendre(k, K) / ((k + 1) * (1 - beta) ** (k + 1))
         assert sp.factor(term[0] - expected) == 0
@@ -518,9 +473,7 @@ def test_numbers_of_the_price(measured):
     assert edge == pytest.approx(0.026, abs=5e-4) and 1 / edge == pytest.approx(38, abs=0.1)
     assert (1 + 0.9) / (1 - 0.9) ** 2 == pytest.approx(190)
     largest = {start: np.linalg.eigvalsh(MODEL.hessian(start))[-1] for start in (START, GENTLE)}
-    assert largest[START] == pytest.approx(116, abs=0.5) and largest[GENTLE] == pytest.approx(
-        14, abs=0.5
-    )
+    assert largest[START] == pytest.approx(116, abs=0.5) and largest[GENTLE] == pytest.approx(14, abs=0.5)
     assert 2.5e-4 * largest[START] == pytest.approx(0.029, abs=5e-4)
     few = heavy_ball(START, 0.9, 0.1 * 2.5e-4, 40)
     curvatures = [np.linalg.eigvalsh(MODEL.hessian(p))[-1] * 2.5e-4 for p in few]
@@ -546,12 +499,8 @@ def test_best_beta_for_one_mode_by_scanning(measured):
         assert misses[-1] < 1e-3
         assert sizes.min() == pytest.approx(1 - y**0.5, abs=2e-3)
     assert np.log(0.9) / np.log(0.99) == pytest.approx(10.5, abs=0.05)
-    assert 0.81 / 0.19 == pytest.approx(4.26, abs=5e-3) and 1.81 / 0.19 == pytest.approx(
-        9.53, abs=5e-3
-    )
-    measured(
-        "largest distance of the best beta from its formula", max(misses), "below 0.001", digits=1
-    )
+    assert 0.81 / 0.19 == pytest.approx(4.26, abs=5e-3) and 1.81 / 0.19 == pytest.approx(9.53, abs=5e-3)
+    measured("largest distance of the best beta from its formula", max(misses), "below 0.001", digits=1)
 
 
 def test_published_formulas_on_numbers(measured):

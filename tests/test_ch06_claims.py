@@ -65,9 +65,7 @@ def test_potentials_of_the_table_and_the_chain_rule(measured):
         along = dict(zip(g, gradient))
         left = hessian * sp.Matrix([u.subs(along) for u in U])
         for j, s in enumerate((a, b)):
-            assert float(left[j].subs(there)) == pytest.approx(
-                float(sp.diff(phi.subs(along), s).subs(there))
-            )
+            assert float(left[j].subs(there)) == pytest.approx(float(sp.diff(phi.subs(along), s).subs(there)))
     measured("exact", 16, "derivatives, to round-off")
 
 
@@ -83,9 +81,7 @@ def test_sign_descent_walks_a_straight_line_at_equal_distances(measured):
 
 def test_one_norm_is_the_rate_of_fall_of_sign_flow(measured):
     theta, dt = np.array(FAR), 1e-7
-    fall = (VALLEY.value(theta - dt) - VALLEY.value(theta + dt)) / (
-        2 * dt
-    )  # both gradients are positive here
+    fall = (VALLEY.value(theta - dt) - VALLEY.value(theta + dt)) / (2 * dt)  # both gradients are positive here
     assert fall == pytest.approx(-np.abs(VALLEY.gradient(theta)).sum(), rel=1e-6)
     measured("exact", 1, "point, to 1e-6")
 
@@ -111,18 +107,11 @@ def printed(theta, h, C, epsilon, inside=True):
 
     def potential(at):
         g = np.abs(VALLEY.gradient(at))
-        return (
-            np.sqrt(g * g + epsilon).sum() if inside else (g - epsilon * np.log(g + epsilon)).sum()
-        )
+        return np.sqrt(g * g + epsilon).sum() if inside else (g - epsilon * np.log(g + epsilon)).sum()
 
     g, step = VALLEY.gradient(theta), 1e-5
     R = np.sqrt(g * g + epsilon) if inside else np.abs(g) + epsilon
-    push = np.array(
-        [
-            (potential(theta + step * e) - potential(theta - step * e)) / (2 * step)
-            for e in np.eye(2)
-        ]
-    )
+    push = np.array([(potential(theta + step * e) - potential(theta - step * e)) / (2 * step) for e in np.eye(2)])
     bracket = 1 - C + C * epsilon / (g * g + epsilon) if inside else 1 - C * np.abs(g) / R
     return -(g + h / 2 * bracket * push) / R
 
@@ -131,14 +120,10 @@ def printed(theta, h, C, epsilon, inside=True):
 @pytest.mark.parametrize("n", [0, 1, 4])
 def test_engine_theorem_and_printed_equation_agree_at_each_step(n, inside, measured):
     theta, h = np.array(START), 0.1
-    equation = bea.transient_equation(
-        bea.rmsprop(0.8, 0.7, epsilon_inside=inside, bias_correction=True), VALLEY
-    )
+    equation = bea.transient_equation(bea.rmsprop(0.8, 0.7, epsilon_inside=inside, bias_correction=True), VALLEY)
     found = equation.field(h, n)(theta)
     np.testing.assert_allclose(found, theorem(theta, n, h, 0.8, 0.7, inside), rtol=1e-12)
-    np.testing.assert_allclose(
-        found, printed(theta, h, 1 + 2 * lag(0.8, n), 0.7, inside), rtol=1e-7
-    )
+    np.testing.assert_allclose(found, printed(theta, h, 1 + 2 * lag(0.8, n), 0.7, inside), rtol=1e-7)
     assert np.abs(found - theorem(theta, n, h, 0.8, 0.7, not inside)).max() > 1e-3
     measured("exact", 2, "witnesses, to 1e-12 and 1e-7")
 
@@ -154,20 +139,14 @@ class Field:
             g = VALLEY.gradient(theta)
             R = np.sqrt(g * g + self.epsilon) if self.inside else np.abs(g) + self.epsilon
             q = np.abs(g) / R
-            bracket = (
-                1 - self.C * (q * q if self.inside else q)
-                if self.bracket is None
-                else self.bracket(q)
-            )
+            bracket = 1 - self.C * (q * q if self.inside else q) if self.bracket is None else self.bracket(q)
             return -(g + h / 2 * bracket * (VALLEY.hessian(theta) @ (g / R))) / R
 
         return velocity
 
 
 def slope(optimizer, equation=None, order=2, **options):
-    return bea.order_study(
-        optimizer, VALLEY, START, 0.1, HS, order=order, equation=equation, **options
-    ).slope
+    return bea.order_study(optimizer, VALLEY, START, 0.1, HS, order=order, equation=equation, **options).slope
 
 
 @pytest.mark.parametrize(
@@ -186,9 +165,7 @@ def test_slopes_of_the_printed_bracket_and_its_controls(bracket, expected, measu
     measured("slope", found, f"{expected} ± 0.1")
 
 
-@pytest.mark.parametrize(
-    "bracket, expected", [(lambda q: 1 - 3 * q, 2), (lambda q: 1 - 3 * q**2, 1)]
-)
+@pytest.mark.parametrize("bracket, expected", [(lambda q: 1 - 3 * q, 2), (lambda q: 1 - 3 * q**2, 1)])
 def test_epsilon_outside_has_its_own_bracket(bracket, expected, measured):
     outside = bea.rmsprop(0.5, 0.5, epsilon_inside=False, bias_correction=True)
     found = slope(outside, Field(3, 0.5, inside=False, bracket=bracket))
@@ -200,10 +177,7 @@ def test_epsilon_outside_has_its_own_bracket(bracket, expected, measured):
                          ids=["bilinear", "rosenbrock", "logistic"])  # fmt: skip
 def test_orders_one_two_three_from_the_slow_manifold(loss, start, measured):
     mild = bea.rmsprop(0.5, 1.0)
-    slopes = [
-        bea.order_study(mild, loss, start, 0.1, [2e-3, 1e-3, 5e-4], order=p).slope
-        for p in (1, 2, 3)
-    ]
+    slopes = [bea.order_study(mild, loss, start, 0.1, [2e-3, 1e-3, 5e-4], order=p).slope for p in (1, 2, 3)]
     np.testing.assert_allclose(slopes, [1, 2, 3], atol=0.1)
     measured("slopes with 1, 2, 3 terms", slopes, "1, 2, 3 ± 0.1")
 
@@ -229,15 +203,9 @@ def test_figure_of_the_parabola(measured):
 
 
 def test_momentum_on_the_parabola_makes_longer_steps(measured):
-    mean = [
-        1.0 + 0.01 * k for k in range(400)
-    ]  # gradients k steps ago, on a walk at unit speed with h = 0.01
+    mean = [1.0 + 0.01 * k for k in range(400)]  # gradients k steps ago, on a walk at unit speed with h = 0.01
     weights = [0.1 * 0.9**k for k in range(400)]
-    assert (
-        sum(w * g for w, g in zip(weights, mean))
-        > 1
-        > 1 / math.sqrt(sum(w * g * g for w, g in zip(weights, mean)))
-    )
+    assert sum(w * g for w, g in zip(weights, mean)) > 1 > 1 / math.sqrt(sum(w * g * g for w, g in zip(weights, mean)))
     measured(
         "numerator's mean, denominator's share",
         [
@@ -260,9 +228,9 @@ def test_small_epsilon_flow_lowers_its_loss_and_is_no_gradient(measured):
     )
     tilde = VALLEY.expression - h * L * (g[0] + g[1])  # both partial derivatives are positive here
     field = [-sp.diff(tilde, s) / d for s, d in zip((x, y), g)]
-    engine = bea.modified_equation(
-        bea.rmsprop(sp.Rational(9, 10), sp.Integer(0)), VALLEY, 2
-    ).coefficients(tuple(here.values()))
+    engine = bea.modified_equation(bea.rmsprop(sp.Rational(9, 10), sp.Integer(0)), VALLEY, 2).coefficients(
+        tuple(here.values())
+    )
     for j in range(2):
         assert sp.simplify(field[j].subs(here) - engine[0][j] - h * engine[1][j]) == 0
     rate = sum(sp.diff(tilde, s) * f for s, f in zip((x, y), field)).subs(here)
@@ -310,10 +278,7 @@ def test_threshold_of_the_sign_and_of_the_explorers_answer(measured):
         options = [0.0001, 0.01, 0.1, 1.0, 10.0, 20.0, 100.0, 200.0, 1000.0]
         # on the parabola at x = 1 the push is positive, so the sign of -f_1 is that of the bracket
         parabola = bea.Loss(a**2 / 2, (a,))
-        brackets = [
-            -bea.modified_equation(bea.rmsprop(rho, e), parabola, 2).coefficients([1.0])[1, 0]
-            for e in options
-        ]
+        brackets = [-bea.modified_equation(bea.rmsprop(rho, e), parabola, 2).coefficients([1.0])[1, 0] for e in options]
         assert next(e for e, x in zip(options, brackets) if x > 0) == slider
     measured("exact", 3, "values of rho")
 
@@ -323,9 +288,9 @@ def test_outside_the_root_the_sign_changes_fourteen_times_further_down(measured)
         parabola = bea.Loss(a**2 / 2, (a,))
 
         def f_1(g):
-            return bea.modified_equation(
-                bea.rmsprop(0.99, 1.0, epsilon_inside=inside), parabola, 2
-            ).coefficients([g])[1, 0]
+            return bea.modified_equation(bea.rmsprop(0.99, 1.0, epsilon_inside=inside), parabola, 2).coefficients([g])[
+                1, 0
+            ]
 
         return brentq(f_1, 1e-4, 1.0)
 
@@ -351,10 +316,7 @@ def test_head_start_by_its_sum_and_its_integral(rho, head_start, measured):
 def test_head_start_counted_on_the_valley(measured):
     counts = []
     for rho, counted in ((0.9, 9), (0.99, 125)):
-        ends = [
-            int(np.argmax(plain_run(rho, 2.5e-4, 9000, corrected=c).prod(axis=1) < 1))
-            for c in (True, False)
-        ]
+        ends = [int(np.argmax(plain_run(rho, 2.5e-4, 9000, corrected=c).prod(axis=1) < 1)) for c in (True, False)]
         counts.append(ends[0] - ends[1])
         assert counts[-1] == counted
     measured("steps ahead at rho = 0.9, 0.99", counts, "9, 125")
@@ -450,9 +412,7 @@ def test_why_it_grows_the_gradient_of_the_larger_variable_shrinks_faster(measure
     before, after = VALLEY.gradient((x, y)), VALLEY.gradient((x - 1e-6, y - 1e-6))
     shrinking = (before - after) / before
     assert shrinking[1] > shrinking[0] > 0
-    measured(
-        "relative fall of the gradients, times a million", 1e6 * shrinking, "the second is larger"
-    )
+    measured("relative fall of the gradients, times a million", 1e6 * shrinking, "the second is larger")
 
 
 def test_gradients_fall_about_a_hundredfold_down_the_valley(measured):
@@ -478,9 +438,7 @@ def test_normalized_descent_is_corrected_across_its_path_only(measured):
     here = {x: START[0], y: START[1]}
     grad = np.array([float(sp.diff(length, s).subs(here)) for s in (x, y)])
     direction, size = np.array([float(s.subs(here)) for s in u]), float(length.subs(here))
-    np.testing.assert_allclose(
-        found, -(grad - direction * (direction @ grad)) / (2 * size), rtol=1e-9
-    )
+    np.testing.assert_allclose(found, -(grad - direction * (direction @ grad)) / (2 * size), rtol=1e-9)
     assert found @ grad < 0
     measured("exact", 1, "point, to 1e-9")
 
@@ -491,9 +449,7 @@ def test_landing_in_closed_form(measured):
     integral = quad(lambda t: 1 / ((2.8 - t) * (3.5 - t)), 0, end)[0]
     closed = math.log(3.5 * (2.8 - end) / (2.8 * (3.5 - end))) / -0.7
     assert closed == pytest.approx(integral, rel=1e-9) and closed == pytest.approx(0.662, abs=5e-4)
-    changes = [
-        (imbalance_at_the_end(0.9, h)[0] / -0.7 - 1) / (9 * h) - closed for h in (1e-3, 5e-4)
-    ]
+    changes = [(imbalance_at_the_end(0.9, h)[0] / -0.7 - 1) / (9 * h) - closed for h in (1e-3, 5e-4)]
     assert changes[0] / changes[1] == pytest.approx(2, abs=0.4) and abs(changes[1]) < 0.02
     measured("miss at h over that at h/2", changes[0] / changes[1], "2 ± 0.4")
 
@@ -509,13 +465,7 @@ def test_memory_fixed_in_time_is_a_system_of_its_own(measured):
 
     for h in (0.016, 0.008):
         steps = round(2 / h)
-        y = (
-            solve_ivp(
-                system, (0, 2), [*FAR, 0, 0], t_eval=h * np.arange(steps + 1), rtol=1e-9, atol=1e-12
-            )
-            .y[:2]
-            .T
-        )
+        y = solve_ivp(system, (0, 2), [*FAR, 0, 0], t_eval=h * np.arange(steps + 1), rtol=1e-9, atol=1e-12).y[:2].T
         gaps.append(np.linalg.norm(y - plain_run(1 - h / tau, h, steps), axis=1).max())
     assert gaps[0] / gaps[1] == pytest.approx(2, abs=0.1)
     measured("distance at h over that at h/2", gaps[0] / gaps[1], "2 ± 0.1")

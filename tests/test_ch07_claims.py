@@ -34,9 +34,7 @@ def printed_bias(C_beta, C_rho):
     norm = sum(sp.sqrt(x**2 + epsilon) for x in g)
     return sp.Matrix(
         [
-            -(C_beta - C_rho + C_rho * epsilon / (x**2 + epsilon))
-            * sp.diff(norm, s)
-            / (2 * sp.sqrt(x**2 + epsilon))
+            -(C_beta - C_rho + C_rho * epsilon / (x**2 + epsilon)) * sp.diff(norm, s) / (2 * sp.sqrt(x**2 + epsilon))
             for x, s in zip(g, (a, b))
         ]
     )
@@ -81,9 +79,7 @@ def printed_theorem(theta, n, h, decays, epsilon, inside):
     L_bar = sum(w[k] * hessians[k] @ (M(n) / R(n)) for k in range(n + 1))
     P_bar = sum(u[k] * gradients[k] * (hessians[k] @ (M(n) / R(n))) for k in range(n + 1))
     root = R(n) if inside else np.sqrt(V(n))
-    return -M(n) / R(n) + h * (
-        M(n) * (2 * P + P_bar) / (2 * root * R(n) ** 2) - (2 * L + L_bar) / (2 * R(n))
-    )
+    return -M(n) / R(n) + h * (M(n) * (2 * P + P_bar) / (2 * root * R(n) ** 2) - (2 * L + L_bar) / (2 * R(n)))
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -91,20 +87,13 @@ def printed_theorem(theta, n, h, decays, epsilon, inside):
 def test_engine_equals_the_theorems_printed_sums(n, inside, measured):
     """Cattaneo, Klusowski and Shigida (2024), main theorem; with epsilon outside, its variant."""
     theta, h = np.array(START), 0.1
-    equation = bea.transient_equation(
-        bea.adam(0.6, 0.8, 0.3, epsilon_inside=inside), BATCHES, batches=ORDER
-    )
+    equation = bea.transient_equation(bea.adam(0.6, 0.8, 0.3, epsilon_inside=inside), BATCHES, batches=ORDER)
     np.testing.assert_allclose(
         equation.field(h, n)(theta),
         printed_theorem(theta, n, h, (0.6, 0.8), 0.3, inside),
         rtol=1e-12,
     )
-    assert (
-        np.abs(
-            printed_theorem(theta, n, h, (0.6, 0.8), 0.3, not inside) - equation.field(h, n)(theta)
-        ).max()
-        > 1e-3
-    )
+    assert np.abs(printed_theorem(theta, n, h, (0.6, 0.8), 0.3, not inside) - equation.field(h, n)(theta)).max() > 1e-3
     measured("exact", 2, "components, to 1e-12")
 
 
@@ -114,11 +103,7 @@ def test_the_sign_changes_where_it_is_printed(measured):
     parabola, g = bea.Loss(x**2 / 2, (x,)), 0.7
     threshold = (C(0.99) / C(0.9) - 1) * g**2
     signs = [
-        np.sign(
-            bea.modified_equation(
-                bea.adam(0.9, 0.99, threshold * factor), parabola, 2
-            ).coefficients([g])[1, 0]
-        )
+        np.sign(bea.modified_equation(bea.adam(0.9, 0.99, threshold * factor), parabola, 2).coefficients([g])[1, 0])
         for factor in (0.99, 1.01)
     ]
     assert signs == [1, -1]  # impeded below, regularized above
@@ -129,17 +114,14 @@ def test_the_sign_changes_where_it_is_printed(measured):
 
 
 def from_rest(equation, loss, start=START, optimizer=None):
-    return bea.order_study(
-        optimizer or equation.optimizer, loss, start, equation=equation, **WINDOW
-    )
+    return bea.order_study(optimizer or equation.optimizer, loss, start, equation=equation, **WINDOW)
 
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_theorem_has_order_two_with_three_mini_batches(inside, measured):
     adam = bea.adam(0.4, 0.5, 1.0, epsilon_inside=inside)
     one, two = (
-        from_rest(bea.transient_equation(adam, BATCHES, terms, batches=ORDER), BATCHES).slope
-        for terms in (1, 2)
+        from_rest(bea.transient_equation(adam, BATCHES, terms, batches=ORDER), BATCHES).slope for terms in (1, 2)
     )
     assert abs(two - 2) < 0.1
     assert abs(one - 1) < 0.1  # the control: without the bracket
@@ -153,9 +135,7 @@ def test_theorem_has_order_two_on_rosenbrock_full_batch(inside, measured):
         bea.rosenbrock(5),
         (-0.5, 0.8),
     )
-    wrong = bea.transient_equation(
-        bea.adam(0.4, 0.5, 1.0, epsilon_inside=not inside), loss, order=1
-    )
+    wrong = bea.transient_equation(bea.adam(0.4, 0.5, 1.0, epsilon_inside=not inside), loss, order=1)
     right = bea.transient_equation(adam, loss)
     slopes = [from_rest(equation, loss, start, optimizer=adam).slope for equation in (right, wrong)]
     assert abs(slopes[0] - 2) < 0.1
@@ -167,11 +147,7 @@ class WithoutHalfStep(bea.TransientEquation):
     def pieces(self, h, steps):
         leading = bea.transient_equation(self.optimizer, self.losses, order=1)
         for field, f in zip(super().pieces(h, steps), leading.pieces(h, steps)):
-            yield (
-                lambda y, field=field, f=f: (
-                    field(y) + h / 2 * (f(y + 1e-5 * f(y)) - f(y - 1e-5 * f(y))) / 2e-5
-                )
-            )
+            yield (lambda y, field=field, f=f: field(y) + h / 2 * (f(y + 1e-5 * f(y)) - f(y - 1e-5 * f(y))) / 2e-5)
 
 
 def test_theorem_on_logistic_regression_and_without_its_half_step(measured):
@@ -198,10 +174,7 @@ def test_exchanged_constants_lose_the_second_order(measured):
 )
 def test_steady_state_has_orders_one_two_three_from_the_slow_manifold(loss, start, measured):
     slopes = [
-        bea.order_study(
-            bea.adam(0.4, 0.5, 1.0), loss, start, 0.1, [2e-3, 1e-3, 5e-4], order=p
-        ).slope
-        for p in (1, 2, 3)
+        bea.order_study(bea.adam(0.4, 0.5, 1.0), loss, start, 0.1, [2e-3, 1e-3, 5e-4], order=p).slope for p in (1, 2, 3)
     ]
     np.testing.assert_allclose(slopes, [1, 2, 3], atol=0.1)
     measured("slopes with 1, 2, 3 terms", slopes, "1, 2, 3 ± 0.1")
@@ -217,15 +190,11 @@ def errors(adam, start, h, steps):
         bea.modified_equation(adam, VALLEY, 2),
         bea.transient_equation(adam, VALLEY),
     )
-    return [
-        np.linalg.norm(bea.flow(equation, start, h, steps) - path, axis=1) for equation in three
-    ]
+    return [np.linalg.norm(bea.flow(equation, start, h, steps) - path, axis=1) for equation in three]
 
 
 def test_stationary_is_worse_than_none_and_the_finite_constants_are_better(measured):
-    none, stationary, finite = (
-        e.max() for e in errors(bea.adam(0.9, 0.99, 1e-2), (2.8, 3.5), 1e-2, 50)
-    )
+    none, stationary, finite = (e.max() for e in errors(bea.adam(0.9, 0.99, 1e-2), (2.8, 3.5), 1e-2, 50))
     assert stationary > 10 * none > 100 * finite
     measured(
         "largest distance: no, stationary, finite constants",
@@ -248,9 +217,7 @@ def test_stationary_from_rest_is_of_order_two_with_bias_correction_but_its_const
 ):
     adam, window = bea.adam(0.7, 0.8, 0.1), {"horizon": 0.064, "start": "rest"}
     stationary = bea.modified_equation(adam, VALLEY, 2)
-    study = bea.order_study(
-        adam, VALLEY, START, hs=[2e-3, 1e-3, 5e-4], equation=stationary, **window
-    )
+    study = bea.order_study(adam, VALLEY, START, hs=[2e-3, 1e-3, 5e-4], equation=stationary, **window)
     assert abs(study.slope - 2) < 0.1
     finite = bea.order_study(
         adam,
@@ -261,15 +228,8 @@ def test_stationary_from_rest_is_of_order_two_with_bias_correction_but_its_const
         **window,
     )
     assert (study.errors[:2] > 5 * finite.errors).all()
-    uncorrected = bea.adam(
-        0.7, 0.8, 0.1, bias_correction=False
-    )  # the control: an initial layer that costs O(h)
-    assert (
-        bea.order_study(
-            uncorrected, VALLEY, START, hs=[2e-3, 1e-3, 5e-4], equation=stationary, **window
-        ).slope
-        < 1.3
-    )
+    uncorrected = bea.adam(0.7, 0.8, 0.1, bias_correction=False)  # the control: an initial layer that costs O(h)
+    assert bea.order_study(uncorrected, VALLEY, START, hs=[2e-3, 1e-3, 5e-4], equation=stationary, **window).slope < 1.3
     measured(
         "slope, and error against that of the finite constants",
         [study.slope, study.errors[0] / finite.errors[0]],
@@ -286,9 +246,7 @@ def imbalance_at_half(beta, rho, h):
     path = bea.run(bea.adam(beta, rho, 1e-8), VALLEY, (2.8, 3.5), h, round(2.6 / h))
     product = path.prod(axis=1)
     end = int(np.argmax(abs(1.5 - 2 * product) < 0.5))
-    push = [
-        (C(beta, n) - C(rho, n)) * (1 / product[n] + 1 / product[n + 1]) / 2 for n in range(end)
-    ]
+    push = [(C(beta, n) - C(rho, n)) * (1 / product[n] + 1 / product[n + 1]) / 2 for n in range(end)]
     return path[end, 0] - path[end, 1], -0.7 * np.exp(-h * h / 2 * sum(push))
 
 

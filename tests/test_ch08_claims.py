@@ -30,9 +30,7 @@ def adam(gradient, theta, beta, rho, epsilon, h, steps):
     for n in range(steps):
         g = gradient(theta)
         m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g * g
-        theta = theta - h * (m / (1 - beta ** (n + 1))) / np.sqrt(
-            v / (1 - rho ** (n + 1)) + epsilon
-        )
+        theta = theta - h * (m / (1 - beta ** (n + 1))) / np.sqrt(v / (1 - rho ** (n + 1)) + epsilon)
         path.append(theta)
     return np.array(path)
 
@@ -72,10 +70,7 @@ def equal_step(optimizer, h, low, high):
 def test_a_coordinate_changes_its_regime_at_g_star(inside, power, measured):
     optimizer = bea.adam(0.5, 0.8, 0.3, epsilon_inside=inside)
     printed = 0.3**power * (C(0.5) / (C(0.8) - C(0.5))) ** power
-    gaps = [
-        equal_step(optimizer, h, 0.5 * printed, 1.5 * printed) / printed - 1
-        for h in (2e-3, 1e-3, 5e-4)
-    ]
+    gaps = [equal_step(optimizer, h, 0.5 * printed, 1.5 * printed) / printed - 1 for h in (2e-3, 1e-3, 5e-4)]
     slopes = np.log2(np.divide(gaps[:-1], gaps[1:]))
     np.testing.assert_allclose(slopes, 1, atol=0.1)
     assert abs(gaps[-1]) < 0.02
@@ -88,25 +83,16 @@ def test_pytorchs_defaults_change_sign_at_1e_10_and_the_same_epsilon_inside_at_1
         (True, 1e-16, 9.8e-10),
         (True, 1e-8, 9.8e-6),
     ):
-        equation = bea.modified_equation(
-            bea.adam(0.9, 0.999, epsilon, epsilon_inside=inside), BOWL, 2
-        )
+        equation = bea.modified_equation(bea.adam(0.9, 0.999, epsilon, epsilon_inside=inside), BOWL, 2)
         below, above = (equation.coefficients((g,))[1, 0] for g in (0.98 * g_star, 1.02 * g_star))
-        assert (
-            below < 0 < above
-        )  # downhill is to the left: below it the correction speeds the descent up
+        assert below < 0 < above  # downhill is to the left: below it the correction speeds the descent up
     measured("exact", 3, "changes of sign, within 2 %")
 
 
 def test_without_crossing_the_sign_is_positive(measured):
     for beta, rho in ((0.9, 0.9), (0.99, 0.9), (0.5, 0.0)):
         for epsilon in (1e-6, 1.0, 1e6):
-            assert (
-                bea.modified_equation(bea.adam(beta, rho, epsilon), BOWL, 2).coefficients((1.0,))[
-                    1, 0
-                ]
-                < 0
-            )
+            assert bea.modified_equation(bea.adam(beta, rho, epsilon), BOWL, 2).coefficients((1.0,))[1, 0] < 0
     measured("exact", 9, "settings")
 
 
@@ -174,17 +160,13 @@ def test_the_denominator_fills_in_a_few_memories(missing, memories, measured):
     ((0.9, 0.99), (3.72, 3.87, 0.34)), ((0.9, 0.999), (3.63, 3.64, 0.03)), ((0.99, 0.999), (3.75, 3.91, 0.36))])  # fmt: skip
 def test_each_regime_waits_for_its_own_constant(pair, times, measured):
     ages, waits = np.arange(20000), []
-    c_beta, c_rho = (
-        1 + 2 * np.cumsum(decay**ages * ages) / np.cumsum(decay**ages) for decay in pair
-    )
+    c_beta, c_rho = (1 + 2 * np.cumsum(decay**ages * ages) / np.cumsum(decay**ages) for decay in pair)
     for share, time in zip((1.0, 0.5, 0.0), times):
         found = c_beta - share * c_rho
         last = np.flatnonzero(np.abs(found - found[-1]) > 0.1 * abs(found[-1]))[-1]
         waits.append((last + 1) * (1 - pair[1]))
         assert waits[-1] == pytest.approx(time, abs=6e-3)
-    measured(
-        "memories until settled: large, middle, small epsilon", waits, ", ".join(map(str, times))
-    )
+    measured("memories until settled: large, middle, small epsilon", waits, ", ".join(map(str, times)))
 
 
 # --- ten coordinates ---------------------------------------------------------------------------
@@ -247,9 +229,7 @@ def test_the_vote_is_the_corrections_part_in_the_norms_change(ten, regression, m
         return -(brackets / R * (hessian(path[n]) @ (g / R)) ** 2).sum() / 2
 
     g = gradients[700]
-    assert quotient == pytest.approx(
-        vote(700, C(0.9) - C(0.99) * g**2 / (g**2 + epsilon)), rel=1e-5
-    )
+    assert quotient == pytest.approx(vote(700, C(0.9) - C(0.99) * g**2 / (g**2 + epsilon)), rel=1e-5)
     signs = [np.sign(vote(n, bracket(gradients[n], n))) for n in (1, 2, 1569, 1570)]
     assert signs == [-1, 1, 1, -1]
     measured(
@@ -268,10 +248,7 @@ def test_one_norm_at_equal_loss_has_the_predicted_sign(regression, measured):
         k = int((values < 0.3).argmax())
         assert k > 0
         part = (values[k - 1] - 0.3) / (values[k - 1] - values[k])
-        norms = [
-            (np.sqrt(gradient(theta) ** 2 + epsilon) - np.sqrt(epsilon)).sum()
-            for theta in path[k - 1 : k + 1]
-        ]
+        norms = [(np.sqrt(gradient(theta) ** 2 + epsilon) - np.sqrt(epsilon)).sum() for theta in path[k - 1 : k + 1]]
         return norms[0] + part * (norms[1] - norms[0])
 
     def plain(epsilon):
@@ -311,9 +288,7 @@ def pencil(beta, rho, h):
 
 
 def test_the_logarithm_is_0_23_after_halving(measured):
-    assert LOG / 2 == pytest.approx(0.23, abs=2e-3) and (A_END + 0.7) / A_END == pytest.approx(
-        1.99, abs=5e-3
-    )
+    assert LOG / 2 == pytest.approx(0.23, abs=2e-3) and (A_END + 0.7) / A_END == pytest.approx(1.99, abs=5e-3)
     measured("half the logarithm", LOG / 2, "0.23")
 
 
@@ -332,14 +307,10 @@ def test_the_pencils_law_has_slope_two_and_its_control_slope_one(beta, rho, meas
 
 def test_the_law_holds_on_both_sides_of_the_valley(measured):
     a, b = VALLEY.symbols
-    f_1 = bea.modified_equation(
-        bea.adam(sp.Rational(1, 2), sp.Rational(4, 5), sp.Integer(0)), VALLEY, 2
-    ).terms[1]
+    f_1 = bea.modified_equation(bea.adam(sp.Rational(1, 2), sp.Rational(4, 5), sp.Integer(0)), VALLEY, 2).terms[1]
     for point in ({a: 2, b: 3}, {a: sp.Rational(1, 5), b: sp.Rational(1, 2)}):
         drift = (f_1[0] - f_1[1]).subs(point)
-        assert (
-            sp.simplify(drift - 3 * (point[a] - point[b]) / (point[a] * point[b])) == 0
-        )  # -(3 - 9)/2
+        assert sp.simplify(drift - 3 * (point[a] - point[b]) / (point[a] * point[b])) == 0  # -(3 - 9)/2
     measured("exact", 2, "points in fractions")
 
 
@@ -439,15 +410,11 @@ def test_both_asymptotes_and_one_change_of_sign(measured):
     D, G = -4.41, np.linalg.norm(valley_gradient(START))
     # a^2 - 1/a^2 = D on ab = 1
     a_squared = (D + np.sqrt(D**2 + 4)) / 2
-    assert plain_at_half(1e10) == pytest.approx(
-        np.sqrt(a_squared) - 1 / np.sqrt(a_squared), abs=1e-5
-    )
+    assert plain_at_half(1e10) == pytest.approx(np.sqrt(a_squared) - 1 / np.sqrt(a_squared), abs=1e-5)
     assert plain_at_half(1e-6) == pytest.approx(-0.7, abs=1e-5)
 
     epsilons, h = np.array([1e-4, 10.0, 18.0, 1.8e3, 1e9]), 5e-4
-    path = adam(
-        valley_gradient, start(5), 0.9, 0.99, epsilons, h * np.sqrt(1 + epsilons / G**2), 52000
-    )
+    path = adam(valley_gradient, start(5), 0.9, 0.99, epsilons, h * np.sqrt(1 + epsilons / G**2), 52000)
     corrections = (imbalance_at_half(path) - [plain_at_half(e) for e in epsilons]) / h
     assert (np.sign(corrections) == [-1, -1, 1, 1, 1]).all()
     assert corrections[0] == pytest.approx(-47.3, abs=0.1)

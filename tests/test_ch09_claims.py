@@ -22,11 +22,7 @@ def C(decay):
 def tau(beta, rho, last=4000):
     """The double sum over the ages of both averages, added up."""
     j = np.arange(last)
-    return (
-        ((1 - rho) * (rho * beta) ** j).sum()
-        * (1 - beta)
-        * ((beta**j)[1:] * (1 - beta ** j[1:])).sum()
-    )
+    return ((1 - rho) * (rho * beta) ** j).sum() * (1 - beta) * ((beta**j)[1:] * (1 - beta ** j[1:])).sum()
 
 
 def adam(gradient, theta, beta, rho, h, steps, epsilon=0.0, memory=None):
@@ -63,9 +59,7 @@ def mean_end(sequences, h, **options):
 
 ALL = {
     "replacement": np.array(list(product(range(4), repeat=8))).T,
-    "reshuffled": np.array(
-        [p + q for p in permutations(range(4)) for q in permutations(range(4))]
-    ).T,
+    "reshuffled": np.array([p + q for p in permutations(range(4)) for q in permutations(range(4))]).T,
 }
 
 
@@ -106,14 +100,8 @@ def test_an_order_has_its_own_flow(measured):
             curve = bea.flow(equation, path[0], 0.24 / n, int(n))
             errors.setdefault((terms, tuple(sequence)), []).append(np.abs(curve - path).max())
     found = [slope(1 / counts, e) for e in errors.values()]
-    assert (
-        found[0] == pytest.approx(2, abs=0.12)
-        and found[1] == pytest.approx(1, abs=0.12)
-        and found[2] < 1.2
-    )
-    measured(
-        "slopes: its own flow, one term, another order's", found, "2, 1 ± 0.12, below 1.2", digits=2
-    )
+    assert found[0] == pytest.approx(2, abs=0.12) and found[1] == pytest.approx(1, abs=0.12) and found[2] < 1.2
+    measured("slopes: its own flow, one term, another order's", found, "2, 1 ± 0.12, below 1.2", digits=2)
 
 
 def test_the_two_ways_of_drawing_part_at_order_h_for_adam_and_h_squared_for_linear_methods(
@@ -129,9 +117,7 @@ def test_the_two_ways_of_drawing_part_at_order_h_for_adam_and_h_squared_for_line
 
     slopes = []
     for end in (lambda s, h: mean_end(s, h, beta=0.5, rho=0.9, epsilon=1e-2), descent):
-        gaps = [
-            np.linalg.norm(np.subtract(*(end(s, h).mean(axis=1) for s in ALL.values()))) for h in hs
-        ]
+        gaps = [np.linalg.norm(np.subtract(*(end(s, h).mean(axis=1) for s in ALL.values()))) for h in hs]
         slopes.append(slope(hs, gaps))
     assert slopes == pytest.approx([1, 2], abs=0.08)
     measured("slopes of the gap: Adam, gradient descent", slopes, "1, 2 ± 0.08", digits=2)
@@ -185,9 +171,7 @@ def test_fluctuations_for_both_ways_of_drawing(beta, measured):
         assert mean == pytest.approx(second_order(*right), abs=4 * error + 0.005)
         assert abs(mean - second_order(*wrong)) > 4 * error + 0.005
         seen.append(mean - second_order(*right))
-    measured(
-        "mean less prediction: replacement, reshuffled", seen, "0 ± 4 standard errors", digits=1
-    )
+    measured("mean less prediction: replacement, reshuffled", seen, "0 ± 4 standard errors", digits=1)
 
 
 def test_covariance_within_a_reshuffled_epoch_in_exact_sums(measured):
@@ -205,13 +189,9 @@ def test_covariance_within_a_reshuffled_epoch_in_exact_sums(measured):
         found_covariance.append((M * V).mean() / (1 - rho))
         found_variance.append((V * V).mean() / (1 - rho))
     p = np.arange(1, 5)
-    assert np.mean(found_covariance) == pytest.approx(
-        ((1 - beta**p) * (4 - p) / 3).mean() * (a * b).mean(), rel=1e-5
-    )
+    assert np.mean(found_covariance) == pytest.approx(((1 - beta**p) * (4 - p) / 3).mean() * (a * b).mean(), rel=1e-5)
     assert max(found_variance) < 1e-5
-    measured(
-        "covariance of M and V over 1 - rho", np.mean(found_covariance), "the formula's ± 1e-5"
-    )
+    measured("covariance of M and V over 1 - rho", np.mean(found_covariance), "the formula's ± 1e-5")
 
 
 def test_the_self_averaged_step_is_right_to_half_a_per_cent_at_0_99(measured):
@@ -241,9 +221,7 @@ def bowl(beta, rho, proportional, ratio, scale, steps, pairs, seed=0):
         end = last(adam(gradient, np.full(2 * pairs, 2.0), beta, rho, h, k * steps, memory=memory))
         ends.append((end[:pairs] + end[pairs:]) / 2)
     unit = 2 / scale
-    return unit * (ends[0].mean() - ends[1].mean()), unit * np.sqrt(
-        sum(e.var() / pairs for e in ends)
-    )
+    return unit * (ends[0].mean() - ends[1].mean()), unit * np.sqrt(sum(e.var() / pairs for e in ends))
 
 
 def bowl_told(bracket, proportional, ratio, scale, steps):
@@ -274,9 +252,7 @@ def test_constant_noise_acts_as_an_epsilon_and_changes_the_sign(rho, ratio, sign
     assert sign * seen > 2 * error
     if ratio:
         assert abs(seen - as_without) > 4 * error
-    measured(
-        "effect of order h, seen and told", [float(seen), float(told)], "the same sign", digits=2
-    )
+    measured("effect of order h, seen and told", [float(seen), float(told)], "the same sign", digits=2)
 
 
 def test_proportional_noise_leaves_the_bracket_until_the_trembling_shows(measured):
@@ -309,9 +285,7 @@ def test_proportional_noise_leaves_the_bracket_until_the_trembling_shows(measure
 def test_the_thresholds_of_the_text(measured):
     assert np.sqrt(C(0.99) / C(0.9) - 1) == pytest.approx(3.08, abs=0.01)
     assert np.sqrt(C(0.999) / C(0.9) - 1) == pytest.approx(10.2, abs=0.05)
-    assert C(0.9) / C(0.99) == pytest.approx(0.095, abs=1e-3) and C(0.9) / C(
-        0.999
-    ) == pytest.approx(0.0095, abs=1e-4)
+    assert C(0.9) / C(0.99) == pytest.approx(0.095, abs=1e-3) and C(0.9) / C(0.999) == pytest.approx(0.0095, abs=1e-4)
     for rho, size in ((0.99, 1056), (0.999, 96)):
         assert 100**2 * C(0.9) / (C(rho) - C(0.9)) == pytest.approx(size, abs=0.5)
     measured(
@@ -332,9 +306,7 @@ def valley(pairs, sigmas, h, runs, start, steps, stop_at=None, seed=5):
     sigma = np.broadcast_to(np.array(sigmas)[:, None], shape).ravel()
 
     def gradient(t, n):
-        return (
-            -2 * (1.5 + sigma * SIGNS[rng.integers(0, 2, len(sigma))] - 2 * t[0] * t[1]) * t[::-1]
-        )
+        return -2 * (1.5 + sigma * SIGNS[rng.integers(0, 2, len(sigma))] - 2 * t[0] * t[1]) * t[::-1]
 
     theta = np.tile(np.array(start)[:, None], len(sigma))
     found = np.full(len(sigma), np.nan)
@@ -386,18 +358,14 @@ def test_on_the_floor_the_trembling_numerator_balances(measured):
         assert mean == pytest.approx(tau(*pair) / 0.75, abs=0.02)
     assert means[3] > 3 * tau(0.9, 0.99) / 0.75  # the memory is too long for this step
     # whatever sigma is
-    other = -np.log(-valley(((0.5, 0.5),), (2.0,), h, 60, (0.5, 1.5), steps)[0, 0]) / (
-        h * h * steps
-    )
+    other = -np.log(-valley(((0.5, 0.5),), (2.0,), h, 60, (0.5, 1.5), steps)[0, 0]) / (h * h * steps)
     assert other.mean() == pytest.approx(means[1], abs=0.02)
     measured("rate at three settings; with a memory too long", means, "1.33 tau; more", digits=2)
 
 
 def test_tau_is_the_solution_of_the_recursions(measured):
     for beta, rho in ((0.9, 0.97), (0.5, 0.5), (0.9, 0.9)):
-        assert tau(beta, rho) == pytest.approx(
-            beta / (1 + beta) * (1 - rho) / (1 - beta * rho), rel=1e-9
-        )
+        assert tau(beta, rho) == pytest.approx(beta / (1 + beta) * (1 - rho) / (1 - beta * rho), rel=1e-9)
     assert tau(0.9, 0.9) <= 0.5
     measured("exact", 3, "settings")
 

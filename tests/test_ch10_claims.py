@@ -36,9 +36,7 @@ class Net:
 
     def parts(self, theta):
         cut = 65 * self.units
-        return theta[:, :cut].reshape(-1, 65, self.units), theta[:, cut:].reshape(
-            -1, self.units + 1, 10
-        )
+        return theta[:, :cut].reshape(-1, 65, self.units), theta[:, cut:].reshape(-1, self.units + 1, 10)
 
     def scores(self, theta, x):
         w, u = self.parts(theta)
@@ -56,9 +54,7 @@ class Net:
         back = d @ u[:, :-1].swapaxes(1, 2) * (1 - a * a)
         g_u = np.concatenate([a.swapaxes(1, 2) @ d, d.sum(axis=1)[:, None]], axis=1)
         g_w = x.T @ back
-        return loss, np.concatenate(
-            [g_w.reshape(len(theta), -1), g_u.reshape(len(theta), -1)], axis=1
-        )
+        return loss, np.concatenate([g_w.reshape(len(theta), -1), g_u.reshape(len(theta), -1)], axis=1)
 
     def gradient(self, theta):
         return self.loss_and_gradient(theta[None])[1][0]
@@ -82,9 +78,7 @@ def adam(net, settings, epsilon, h, steps, order=None):
         yield theta, loss, full
         g = full if order is None else net.loss_and_gradient(theta, order[n])[1]
         m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g**2
-        theta = theta - h * (m / (1 - beta ** (n + 1))) / np.sqrt(
-            v / (1 - rho ** (n + 1)) + epsilon
-        )
+        theta = theta - h * (m / (1 - beta ** (n + 1))) / np.sqrt(v / (1 - rho ** (n + 1)) + epsilon)
 
 
 def at_loss(net, settings, level, epsilon=1e-8, h=1e-3, order=None):
@@ -189,12 +183,9 @@ def test_at_large_epsilon_rho_has_no_effect_and_beta_keeps_its_own(measured):
 
 
 def test_the_effect_of_beta_is_proportional_to_h_and_that_of_rho_is_not(measured):
-    small, large = (
-        np.array([at_loss(net(seed), FOUR, 1.0, h=h) for seed in REPETITIONS]) for h in (5e-4, 1e-3)
-    )
+    small, large = (np.array([at_loss(net(seed), FOUR, 1.0, h=h) for seed in REPETITIONS]) for h in (5e-4, 1e-3))
     of_beta, of_rho = (
-        percent(large[:, 1], large[:, k]).mean() / percent(small[:, 1], small[:, k]).mean()
-        for k in (0, 3)
+        percent(large[:, 1], large[:, k]).mean() / percent(small[:, 1], small[:, k]).mean() for k in (0, 3)
     )
     assert of_beta == pytest.approx(2, abs=0.25)
     assert of_rho == pytest.approx(0.9, abs=0.15)
@@ -288,9 +279,7 @@ def test_the_field_by_hessian_vector_products_is_the_engines(measured):
     theta = np.linspace(-1, 1.4, 7)
     for n in (0, 1, 6):
         engine = bea.transient_equation(bea.adam(0.6, 0.9, 1e-3), symbolic).field(0.01, n)(theta)
-        np.testing.assert_allclose(
-            field(numeric, theta, 0.6, 0.9, 1e-3, 0.01, n), engine, rtol=1e-9
-        )
+        np.testing.assert_allclose(field(numeric, theta, 0.6, 0.9, 1e-3, 0.01, n), engine, rtol=1e-9)
     measured("exact", 3, "steps, to 1e-9")
 
 
@@ -314,10 +303,7 @@ def distances(net, beta, rho, epsilon, h, steps, share):
 def test_a_network_gains_an_order_by_the_correction(measured):
     slopes = []
     for share, order in ((0, 1), (1, 2)):
-        errors = [
-            distances(net(100), 0.9, 0.95, 1e-2, h, round(0.04 / h), share)[-1]
-            for h in (2e-4, 1e-4)
-        ]
+        errors = [distances(net(100), 0.9, 0.95, 1e-2, h, round(0.04 / h), share)[-1] for h in (2e-4, 1e-4)]
         slopes.append(np.log2(errors[0] / errors[1]))
         assert slopes[-1] == pytest.approx(order, abs=0.15)
     measured("slopes without and with the correction", slopes, "1, 2 ± 0.15")
@@ -326,9 +312,7 @@ def test_a_network_gains_an_order_by_the_correction(measured):
 def test_the_corrected_flow_breaks_away_for_long_memory_only(measured):
     ratio = {}
     for rho in (0.9, 0.999):
-        plain, corrected = (
-            distances(net(100), 0.9, rho, 1e-4, 1e-3, 160, share) for share in (0, 1)
-        )
+        plain, corrected = (distances(net(100), 0.9, rho, 1e-4, 1e-3, 160, share) for share in (0, 1))
         ratio[rho] = corrected / plain
         assert ratio[rho][60] < 1
     assert ratio[0.9][-1] < 0.5 and ratio[0.999][-1] > 1.5

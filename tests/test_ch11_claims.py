@@ -75,9 +75,7 @@ def test_the_test_error_by_sampling(measured):
         errors = sampled_errors(delta, teacher, x)
         middle, spread = errors.mean(), errors.std() / np.sqrt(len(x))
         assert abs(middle - formula(delta, teacher)) < 4 * spread
-        assert (
-            abs(middle - formula(delta, teacher + 0.1)) > 8 * spread
-        )  # the control: another teacher
+        assert abs(middle - formula(delta, teacher + 0.1)) > 8 * spread  # the control: another teacher
         ratios.append(middle / formula(delta, teacher))
     measured("sampled / formula for two teachers", ratios, "1 within four standard errors")
 
@@ -150,9 +148,7 @@ def diagonal(seeds, sparse):
         return np.array([2 * theta[0] * s, -2 * theta[1] * s])
 
     found = np.full((2, len(seeds), len(SETTINGS)), np.nan)
-    for theta in adam(
-        gradient, np.full((2, len(seeds), len(SETTINGS), 20), 0.1), beta, rho, 1e-8, 2e-3
-    ):
+    for theta in adam(gradient, np.full((2, len(seeds), len(SETTINGS), 20), 0.1), beta, rho, 1e-8, 2e-3):
         off, residual = misses(theta)
         new = ((residual**2).mean(axis=2) / 2 < 1e-3) & np.isnan(found[0])
         if new.any():
@@ -210,9 +206,7 @@ def shift(gradient, hessian, value, start, level, c):
         return np.log(value(y) / level)
 
     there.terminal = True
-    return solve_ivp(rate, (0, 50), start, "LSODA", rtol=1e-11, atol=1e-14, events=there).y_events[
-        0
-    ][0]
+    return solve_ivp(rate, (0, 50), start, "LSODA", rtol=1e-11, atol=1e-14, events=there).y_events[0][0]
 
 
 def bowl(c, level):
@@ -263,9 +257,7 @@ def test_the_drifts_sign_on_a_hundred_pairs(measured):
     beta, rho = (x.ravel() for x in np.meshgrid(decays, decays))
     off, drifts = beta != rho, []
     for h in (2e-3, 1e-3):
-        path = taken(
-            adam(valley_gradient, np.tile(START[:, None], 100), beta, rho, 1e-12, h), round(3.2 / h)
-        )
+        path = taken(adam(valley_gradient, np.tile(START[:, None], 100), beta, rho, 1e-12, h), round(3.2 / h))
         first = (np.abs(1.5 - 2 * path.prod(axis=1)) < 0.5).argmax(axis=0)
         assert (first > 0).all()
         drifts.append(np.array([path[k, 0, i] - path[k, 1, i] for i, k in enumerate(first)]) + 0.7)
@@ -308,9 +300,7 @@ def test_a_defect_of_order_three_gives_a_distance_of_order_two(measured):
         for n in range(steps):
             g = valley_gradient(curve[n])
             m, v = 0.4 * m + 0.6 * g, 0.5 * (v + g * g)
-            stepped = curve[n] - h * m / (1 - 0.4 ** (n + 1)) / np.sqrt(
-                v / (1 - 0.5 ** (n + 1)) + 1
-            )
+            stepped = curve[n] - h * m / (1 - 0.4 ** (n + 1)) / np.sqrt(v / (1 - 0.5 ** (n + 1)) + 1)
             missed.append(np.abs(curve[n + 1] - stepped).max())
         defects.append(max(missed))
         run = taken(adam(valley_gradient, np.array(start), 0.4, 0.5, 1.0, h), steps)
@@ -386,9 +376,7 @@ def test_a_mode_rings_and_leaves_where_the_formulas_say(beta, measured):
     def roots(q):
         return np.linalg.eigvals([[1 + beta - (1 - beta) * q, -beta], [1, 0]])
 
-    edge = brentq(
-        lambda q: np.abs(roots(q)).max() - 1 - 1e-12, 0.9 * 2 * C(beta), 1.1 * 2 * C(beta)
-    )
+    edge = brentq(lambda q: np.abs(roots(q)).max() - 1 - 1e-12, 0.9 * 2 * C(beta), 1.1 * 2 * C(beta))
     assert edge == pytest.approx(2 * C(beta), rel=1e-6)
     ring = (1 - beta**0.5) / (1 + beta**0.5)
     if beta:
@@ -400,9 +388,7 @@ def test_a_mode_rings_and_leaves_where_the_formulas_say(beta, measured):
         assert np.abs(path).max() < 1e20  # so that the denominator stays frozen
         grows.append(np.abs(path[400:]).max() > np.abs(path[100:300]).max())
     assert grows == [False, True]
-    measured(
-        "edge, 2 C_beta", [edge, 2 * C(beta)], "equal; the run decays 2 % below and grows 2 % above"
-    )
+    measured("edge, 2 C_beta", [edge, 2 * C(beta)], "equal; the run decays 2 % below and grows 2 % above")
 
 
 def test_late_adam_spikes_oscillates_or_is_quiet(measured):
@@ -410,9 +396,7 @@ def test_late_adam_spikes_oscillates_or_is_quiet(measured):
     curvature = np.array([2.0, 7.0])
     peaks, medians = [], []
     for beta, rho in ((0.5, 0.95), (0.95, 0.95), (0.99, 0.5)):
-        path = taken(
-            adam(lambda y: curvature * y, np.array([1.0, -0.8]), beta, rho, 1e-16, 1e-2), 6000
-        )
+        path = taken(adam(lambda y: curvature * y, np.array([1.0, -0.8]), beta, rho, 1e-16, 1e-2), 6000)
         loss = np.maximum((path[-2000:] ** 2) @ curvature / 2, 1e-30)
         peaks.append(loss.max() / np.median(loss))
         medians.append(np.median(loss))
@@ -464,9 +448,7 @@ def test_gradient_descent_trains_up_to_the_edge_and_adam_too(measured):
     """Another start than the chapter's; the control has a step so small that the edge is far."""
     gradient, hessian, start = fit(3)
     step = 1e-6 * np.ones(30)
-    assert hessian(start) @ step == pytest.approx(
-        gradient(start + step) - gradient(start), abs=1e-9
-    )
+    assert hessian(start) @ step == pytest.approx(gradient(start + step) - gradient(start), abs=1e-9)
 
     def descent(h, steps):
         theta, seen = start, []
@@ -487,9 +469,7 @@ def test_gradient_descent_trains_up_to_the_edge_and_adam_too(measured):
             seen.append(0.03 * np.linalg.eigvalsh(half[:, None] * hessian(theta) * half)[-1])
     assert 30 < np.median(seen) < 40
     measured("q of gradient descent, late", np.median(large[-20:]), "2 ± 0.1", digits=2)
-    measured(
-        "Adam's q settles between 30 and 40", int(30 < np.median(seen) < 40), "1: the edge is 38"
-    )
+    measured("Adam's q settles between 30 and 40", int(30 < np.median(seen) < 40), "1: the edge is 38")
 
 
 # --- question 10 ---------------------------------------------------------------------------------
@@ -506,9 +486,7 @@ def test_a_large_epsilon_drifts_like_gradient_descent_with_the_matched_step(meas
         for _ in range(round(3 / eta)):
             theta = theta - eta * valley_gradient(theta)
         for name, h in (("matched", eta / C(0.9)), ("not matched", eta)):
-            other = next(
-                islice(adam(valley_gradient, START, 0.9, 0.999, 1e12, h * 1e6), round(3 / h), None)
-            )
+            other = next(islice(adam(valley_gradient, START, 0.9, 0.999, 1e12, h * 1e6), round(3 / h), None))
             found.setdefault(name, []).append(squares(other) / squares(theta))
     assert found["matched"][1] == pytest.approx(1, abs=0.03)
     assert abs(found["matched"][1] - 1) < abs(found["matched"][0] - 1)

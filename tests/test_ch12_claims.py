@@ -101,9 +101,7 @@ def test_best_number_of_terms_and_smallest_defect(measured):
     assert best[100] == pytest.approx(2.7e-6, rel=0.05)
     exponent = np.log(best[100] / best[50]) / 50
     assert np.log(0.9) * 1.2 < exponent < np.log(0.9)
-    measured(
-        "smallest defect at h = 1/50, 1/100", list(best.values()), "1.1e-3, 2.7e-6 ± 5 %", digits=2
-    )
+    measured("smallest defect at h = 1/50, 1/100", list(best.values()), "1.1e-3, 2.7e-6 ± 5 %", digits=2)
     measured(
         "slope of its logarithm in 1/h",
         exponent,
@@ -116,18 +114,12 @@ def test_growth_on_the_valley_is_set_by_the_time_to_the_floor(measured):
     a, b = START
     to_floor = brentq(lambda s: (a - s) * (b - s) - 0.75, 0, a)
     assert to_floor == pytest.approx(0.283, abs=5e-4)
-    norms = np.linalg.norm(
-        bea.modified_equation(bea.adam(0.9, 0.99, 0.0), VALLEY, 25).coefficients(START), axis=1
-    )
+    norms = np.linalg.norm(bea.modified_equation(bea.adam(0.9, 0.99, 0.0), VALLEY, 25).coefficients(START), axis=1)
     growth = norms[24] / (23 * norms[23]) * -np.log(0.99) * to_floor
     assert growth == pytest.approx(1, abs=0.01)
     measured("growth times |ln rho| and the time to the floor", growth, "1 ± 0.01")
-    other = np.linalg.norm(
-        bea.modified_equation(bea.adam(0.9, 0.99, 0.0), VALLEY, 25).coefficients((1.2, 1.8)), axis=1
-    )
-    assert (
-        other[24] / (23 * other[23]) * -np.log(0.99) * to_floor < 0.7
-    )  # from elsewhere, another time
+    other = np.linalg.norm(bea.modified_equation(bea.adam(0.9, 0.99, 0.0), VALLEY, 25).coefficients((1.2, 1.8)), axis=1)
+    assert other[24] / (23 * other[23]) * -np.log(0.99) * to_floor < 0.7  # from elsewhere, another time
 
 
 def test_twelve_terms_help_at_a_small_step_and_hurt_at_a_large_one(measured):
@@ -147,13 +139,9 @@ def test_twelve_terms_help_at_a_small_step_and_hurt_at_a_large_one(measured):
 def test_radius_of_heavy_ball_on_a_mode(measured):
     # exact: the chain's coefficients against the series of the slow root's logarithm at half the radius
     z, beta = 0.5 * (1 - np.sqrt(0.5)) ** 2, 0.5
-    c = bea.modified_equation(bea.heavy_ball(beta), bea.quadratic([1]), 60).coefficients([1.0])[
-        :, 0
-    ]
+    c = bea.modified_equation(bea.heavy_ball(beta), bea.quadratic([1]), 60).coefficients([1.0])[:, 0]
     roots = np.roots([1, -(1 + beta - z), beta])
-    assert np.polynomial.polynomial.polyval(z, c) == pytest.approx(
-        np.log(max(roots)) / z, rel=1e-12
-    )
+    assert np.polynomial.polynomial.polyval(z, c) == pytest.approx(np.log(max(roots)) / z, rel=1e-12)
     outside = np.abs(c) * (1.2 * (1 - np.sqrt(beta)) ** 2) ** np.arange(60)
     assert outside[59] > outside[40] > outside[20]
     measured("exact", 60, "terms")
@@ -211,9 +199,7 @@ def test_lions_correction_is_proportional_to_epsilon_and_speeds_it_up(measured):
             R = np.sqrt(VALLEY.gradient(theta) ** 2 + epsilon)
             push = first_correction(bea.lion(0.9, 0.99, epsilon), theta) * R**3
             d = 1e-7 * push / np.linalg.norm(push)
-            ahead, behind = (
-                np.sqrt(VALLEY.gradient(theta + s * d) ** 2 + epsilon).sum() for s in (1, -1)
-            )
+            ahead, behind = (np.sqrt(VALLEY.gradient(theta + s * d) ** 2 + epsilon).sum() for s in (1, -1))
             assert ahead < behind
 
 
@@ -319,9 +305,7 @@ def test_nesterov_has_a_modified_loss_at_one_beta(measured):
 def test_adams_correction_is_a_gradient_in_its_metric_at_both_ends_only(measured):
     def relative(epsilon):
         adam = bea.adam(0.5, 0.8, epsilon)
-        size = np.linalg.norm(
-            first_correction(adam) * np.sqrt(VALLEY.gradient(START) ** 2 + epsilon)
-        )
+        size = np.linalg.norm(first_correction(adam) * np.sqrt(VALLEY.gradient(START) ** 2 + epsilon))
         return abs(curl(adam, START, 1, epsilon, 1e-5)) / size
 
     assert relative(1e-6) < 1e-4 and relative(1e6) < 1e-3
@@ -354,9 +338,7 @@ def flow(eta0, times, force=2):
 HS = np.array([0.04, 0.02, 0.01, 0.005])
 
 
-@pytest.mark.parametrize(
-    ("force", "slope", "last"), [(2, 1.1, 0.0014), (1, 0, 0.0635), (0, 0, 0.42)]
-)
+@pytest.mark.parametrize(("force", "slope", "last"), [(2, 1.1, 0.0014), (1, 0, 0.0635), (0, 0, 0.42)])
 def test_central_flow_from_the_cycle(force, slope, last, measured):
     errors = []
     for h in HS:
@@ -386,9 +368,7 @@ def test_delay_past_the_edge_is_predicted(measured):
 
 def test_where_it_settles_and_where_it_does_not(measured):
     path, mean, _ = at_the_edge(0.005, 0.3, 0.9, 12.0)
-    assert mean[-1] == pytest.approx(1.106, abs=1e-3) and mean[-1] ** 2 == pytest.approx(
-        1.22, abs=5e-3
-    )
+    assert mean[-1] == pytest.approx(1.106, abs=1e-3) and mean[-1] ** 2 == pytest.approx(1.22, abs=5e-3)
     assert abs(path[-1, 0]) == pytest.approx(np.sqrt(mean[-1] ** 4 - 1), abs=2e-3)
     measured("where the mean settles", mean[-1], "1.106 ± 0.001")
 

@@ -18,9 +18,7 @@ def problems_of_file(kept, tests):
         there = kept.get(name, {})
         problems += [f"{name}: {test} is not in the file" for test in of_file if test not in there]
         problems += [f"{name}: {test} is gone" for test in there if test not in of_file]
-        if [test for test in there if test in of_file] != [
-            test for test in of_file if test in there
-        ]:
+        if [test for test in there if test in of_file] != [test for test in of_file if test in there]:
             problems.append(f"{name}: the order is another one")
         problems += [
             f"{name}: {test} is described otherwise"
@@ -147,9 +145,7 @@ def test_a_claim_that_says_nothing_fails(pytester, test, options):
 
 def test_files_that_did_not_run_are_kept_and_lost_ones_dropped(pytester, written):
     other = pytester.makepyfile(test_sample_claims="def test_b(measured): measured('exact', 1)")
-    result = pytester.runpytest(
-        "-p", "claims", "--claims-file=claims.json", "--write-claims", other
-    )
+    result = pytester.runpytest("-p", "claims", "--claims-file=claims.json", "--write-claims", other)
     result.assert_outcomes(passed=1)
     both = claims.load(pytester.path / "claims.json")
     assert list(both) == ["test_other_claims.py", "test_sample_claims.py"]
@@ -177,9 +173,7 @@ def problems_of_paper(rows, targets):
             problems.append(f"{statement}: no chapter")
         if not roles & {"eq", "numref", "prf:ref"}:
             problems.append(f"{statement}: no place")
-        problems += [
-            f"{statement}: no {name}" for role, name in links if name not in targets.get(role, ())
-        ]
+        problems += [f"{statement}: no {name}" for role, name in links if name not in targets.get(role, ())]
     return problems
 
 

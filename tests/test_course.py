@@ -29,9 +29,7 @@ ADAM = next(path for path in SOURCES if path.name.startswith("05"))
 LIMITS = Limits(seconds=120)  # the machine may be busy
 FAULTS = runpy.run_path(FOLDER / "wrong" / "faults.py")
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(os, "fork"), reason="marking needs a system that can fork"
-)
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="marking needs a system that can fork")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,9 +67,7 @@ def test_source_is_in_order(source):
         assert question.solution
         assert question.by_hand == ("*Rubric.*" in question.text), question.name
         assert question.by_hand == (not question.tests), question.name
-    outputs = [
-        cell.get("outputs") for cell in json.loads(source.read_text(encoding="utf-8"))["cells"]
-    ]
+    outputs = [cell.get("outputs") for cell in json.loads(source.read_text(encoding="utf-8"))["cells"]]
     assert not any(outputs)
 
 
@@ -81,18 +77,12 @@ def test_student_copy_is_of_this_source(source):
     assignment = read_assignment(source)
     copy = cells_of(FOLDER / "student" / source.name)
     sources = cells_of(source)
-    public = [
-        text.strip()
-        for kind, text in sources
-        if kind == "markdown" and text.strip() in assignment.prose
-    ]
+    public = [text.strip() for kind, text in sources if kind == "markdown" and text.strip() in assignment.prose]
     solutions = {question.solution for question in assignment.questions if question.by_hand}
     assert [text for kind, text in copy if kind == "markdown" and text != EMPTY] == [
         t for t in public if t not in solutions
     ]
-    checks = [
-        text.strip() for kind, text in sources if kind == "code" and text.startswith("check(")
-    ]
+    checks = [text.strip() for kind, text in sources if kind == "code" and text.startswith("check(")]
     assert [text for kind, text in copy if kind == "code" and text.startswith("check(")] == checks
     assert [text for kind, text in copy if kind == "code"][: len(assignment.setup)] == [
         s.strip() for s in assignment.setup
@@ -111,9 +101,7 @@ def test_student_copy_holds_no_solution(source):
 @each_source
 def test_solution_gets_all_points(source, tmp_path):
     assignment = read_assignment(source)
-    result = mark(
-        source, handed_in(tmp_path / "right.ipynb", assignment, solutions_of(assignment)), LIMITS
-    )
+    result = mark(source, handed_in(tmp_path / "right.ipynb", assignment, solutions_of(assignment)), LIMITS)
     by_hand = sum(question.points for question in assignment.questions if question.by_hand)
     assert (result["points"], result["to_read"]) == (assignment.points - by_hand, by_hand), result
 
@@ -142,9 +130,7 @@ def test_students_checks_say_what_marking_says(source, capsys):
     assignment = read_assignment(source)
     names = {}
     code = [*assignment.setup, *(q.solution for q in assignment.questions if not q.by_hand)]
-    code += [
-        text for kind, text in cells_of(source) if kind == "code" and text.startswith("check(")
-    ]
+    code += [text for kind, text in cells_of(source) if kind == "code" and text.startswith("check(")]
     for text in code:
         exec(text, names)
     said = capsys.readouterr().out.splitlines()
@@ -182,9 +168,7 @@ def test_wrong_answers_are_told_why(source, name, answers):
 
 @each_source
 def test_every_question_has_wrong_answers(source):
-    wanted = {
-        question.name for question in read_assignment(source).questions if not question.by_hand
-    }
+    wanted = {question.name for question in read_assignment(source).questions if not question.by_hand}
     assert set(wrong_of(source)) == wanted
     assert all(len(answers) >= 3 for answers in wrong_of(source).values())
 
@@ -197,9 +181,7 @@ def test_an_unanswered_question_is_no_error(capsys):
 # --- faults ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "title, code, said", FAULTS["FAULTS"], ids=[f[0] for f in FAULTS["FAULTS"]]
-)
+@pytest.mark.parametrize("title, code, said", FAULTS["FAULTS"], ids=[f[0] for f in FAULTS["FAULTS"]])
 def test_fault_costs_one_question(title, code, said, tmp_path):
     assignment = read_assignment(ADAM)
     right = solutions_of(assignment)
@@ -284,9 +266,7 @@ def test_a_leak_is_found(name, tmp_path):
         with ZipFile(path, "w") as archive:
             archive.writestr("inside.py", line)
     elif name == "page.html":
-        path.write_text(
-            "<pre>" + "<span>".join(escape(c) for c in line) + "</pre>", encoding="utf-8"
-        )
+        path.write_text("<pre>" + "<span>".join(escape(c) for c in line) + "</pre>", encoding="utf-8")
     else:
         path.write_text(json.dumps([line]) if name == "copy.ipynb" else line, encoding="utf-8")
     assert len(leaks_in([path], [ADAM])) == 1
@@ -304,8 +284,6 @@ def test_a_planted_solution_stops_the_build(tmp_path):
         place = tmp_path / "chapters" / "07_adam.html"
         place.parent.mkdir(exist_ok=True)
         place.write_text(f"<pre>{text}</pre>", encoding="utf-8")
-        with pytest.raises(
-            SystemExit
-        ) as stopped:  # for other reasons as well: this is hardly a site
+        with pytest.raises(SystemExit) as stopped:  # for other reasons as well: this is hardly a site
             check_site.main(tmp_path)
         assert ("07_adam.html: holds of 05_adam" in str(stopped.value)) == caught

@@ -42,9 +42,7 @@ FORMULA = r"\frac{\beta}{1-\beta} = \val{lag}, \quad \beta = \val{beta}"
 
 
 def make(draw=draw, background=background, **options):
-    return bea_book.explore(
-        draw, **{"background": background, **WORDS, "beta": BETAS, "h": HS, **options}
-    )
+    return bea_book.explore(draw, **{"background": background, **WORDS, "beta": BETAS, "h": HS, **options})
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +75,7 @@ def on_page(page, xy):
     """Data coordinates to SVG units by the rectangle of the axes that the page itself states."""
     x, y, w, h = map(
         float,
-        re.search(
-            r'<clipPath.*?<rect x="(.*?)" y="(.*?)" width="(.*?)" height="(.*?)"', page
-        ).groups(),
+        re.search(r'<clipPath.*?<rect x="(.*?)" y="(.*?)" width="(.*?)" height="(.*?)"', page).groups(),
     )
     return np.column_stack(
         [
@@ -99,9 +95,7 @@ def test_every_frame_shows_what_was_drawn(explorer, beta, h):
     assert np.allclose(vertices(line), expected, atol=0.21)
     assert np.allclose(vertices(dots), expected, atol=0.21)
     assert dots.count("h0") == 4
-    assert np.allclose(
-        vertices(shape)[:3], on_page(page, np.array([[0, 1], [1, 1], [1 + beta, 2]])), atol=0.21
-    )
+    assert np.allclose(vertices(shape)[:3], on_page(page, np.array([[0, 1], [1, 1], [1 + beta, 2]])), atol=0.21)
     where = np.array([float(n) for n in re.findall(r"[-\d.]+", place)])
     assert np.allclose(where, on_page(page, np.array([[1 + h, 1.0]]))[0], atol=0.21)
     assert word == f"β < {beta}"
@@ -119,9 +113,7 @@ def test_page_begins_at_the_start(explorer):
     assert f">{numbers['sum']}</output>" in page
     assert "now &amp; then" in page and "<word>" not in page.split("<script")[0]
     assert re.search(r'data-slider="beta"[^>]* value="1"[^>]*aria-valuetext="0.5"', page)
-    assert 'data-value="lag"' not in re.sub("<mn[^>]*>", "", page), (
-        "named in the formula, not again below"
-    )
+    assert 'data-value="lag"' not in re.sub("<mn[^>]*>", "", page), "named in the formula, not again below"
 
 
 def test_static_part_keeps_labels_and_opacity(explorer):
@@ -132,9 +124,7 @@ def test_static_part_keeps_labels_and_opacity(explorer):
 
 def test_page_asks_nothing_of_the_network_and_ids_are_its_own(explorer):
     page = explorer.page()
-    assert not re.search(
-        r"https?:|//[a-z]|@import|<link|src=", re.sub(r"^\s*//.*$", "", page, flags=re.M)
-    )
+    assert not re.search(r"https?:|//[a-z]|@import|<link|src=", re.sub(r"^\s*//.*$", "", page, flags=re.M))
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids)) >= 4
     for used in re.findall(r'(?:for|href)="#?([^"]+)"|url\(#([^)]+)\)', page):
@@ -142,9 +132,7 @@ def test_page_asks_nothing_of_the_network_and_ids_are_its_own(explorer):
 
 
 def test_other_contents_other_ids(explorer):
-    names = {
-        re.search(r'id="(explorer-\w+)"', e.page())[1] for e in (explorer, make(), make(look="b"))
-    }
+    names = {re.search(r'id="(explorer-\w+)"', e.page())[1] for e in (explorer, make(), make(look="b"))}
     assert len(names) == 3
 
 
@@ -156,9 +144,7 @@ def test_same_text_in_another_process(explorer):
         "PYTHONPATH": str(Path(__file__).parent),
     }
     command = [sys.executable, "-c", code]
-    out = subprocess.run(
-        command, capture_output=True, encoding="utf-8", check=True, env=environment
-    )
+    out = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, env=environment)
     assert out.stdout.rstrip("\n") == explorer.page()
 
 
@@ -243,9 +229,7 @@ def test_level_sets_and_empty_lines_move():
     right = on_page(page, np.array([[2**0.5, 0.0], [2.0, 0.0]]))[:, 0]
     for contour, end in zip(contours, right):
         assert contour[:, 0].max() == pytest.approx(end, abs=1)
-        assert contour[:, 0].min() == pytest.approx(
-            max(2 * centre[0] - end, contour[:, 0].min()), abs=1
-        )
+        assert contour[:, 0].min() == pytest.approx(max(2 * centre[0] - end, contour[:, 0].min()), abs=1)
     assert "" in data["strings"]
 
 
@@ -280,11 +264,7 @@ def other_names(ax, beta, h):
         ({"draw": lambda ax, beta, h: {"z": 1j}}, "number or text"),
         ({"draw": lambda ax, beta, h: {"v": np.ones(2)}}, "number or text"),
         (
-            {
-                "draw": lambda ax, beta, h: (
-                    ax.imshow(np.eye(2), aspect="auto", extent=(0, 1, 0, 1)) and {}
-                )
-            },
+            {"draw": lambda ax, beta, h: ax.imshow(np.eye(2), aspect="auto", extent=(0, 1, 0, 1)) and {}},
             "cannot move",
         ),
         ({"draw": lambda ax, beta, h: ax.scatter([0], [1]) and {}}, "cannot move"),

@@ -272,9 +272,7 @@ def test_a_million_steps_of_adam_do_not_drift():
 def test_a_long_walk_takes_no_more_memory():
     """Python holds as many blocks of memory after 10^5 steps as after 1000; keeping a thousand iterates is seen."""
     steps = 10**5
-    walked = bea.walk(
-        DESCENT, bea.NumericLoss(1, lambda t: t[0] ** 2 / 2, lambda t: t), (1.0,), 2.0**-20
-    )
+    walked = bea.walk(DESCENT, bea.NumericLoss(1, lambda t: t[0] ** 2 / 2, lambda t: t), (1.0,), 2.0**-20)
 
     def go_on(count):
         for _ in range(count):

@@ -68,9 +68,7 @@ def test_flows_of_quadratics_are_exponentials():
         equation = bea.modified_equation(optimizer, loss, order)
         rate = equation.field(h)(np.ones(2))
         wanted = start * np.exp(np.outer(h * np.arange(steps + 1), rate))
-        np.testing.assert_allclose(
-            bea.flow(equation, start, h, steps), wanted, rtol=1e-10, atol=1e-11
-        )
+        np.testing.assert_allclose(bea.flow(equation, start, h, steps), wanted, rtol=1e-10, atol=1e-11)
 
 
 def test_flows_of_vector_fields():
@@ -98,12 +96,7 @@ def test_the_exact_rate_needs_all_terms():
         rtol=1e-10,
         atol=1e-11,
     )
-    assert (
-        abs(
-            bea.flow(bea.modified_equation(bea.gradient_descent(), loss, 3), (1.0,), 0.1, 20) - run
-        ).max()
-        > 1e-3
-    )
+    assert abs(bea.flow(bea.modified_equation(bea.gradient_descent(), loss, 3), (1.0,), 0.1, 20) - run).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", ["heavy_ball", "adam", "rmsprop outside"])
@@ -117,9 +110,7 @@ def test_flows_of_batches_are_flows_one_by_one(name):
             together = bea.flow(equation, points, 0.02, 4)
             assert together.shape == (5, 2, 2)
             for i in range(2):
-                np.testing.assert_allclose(
-                    together[:, i], bea.flow(equation, points[i], 0.02, 4), rtol=1e-9
-                )
+                np.testing.assert_allclose(together[:, i], bea.flow(equation, points[i], 0.02, 4), rtol=1e-9)
     many = bea.modified_equation(
         make(name, **({"beta": [0.1, 0.5]} if name != "rmsprop outside" else {"rho": [0.1, 0.5]})),
         bea.bilinear(),
@@ -202,9 +193,7 @@ def test_more_points_per_step_lie_on_the_same_flow(make, steps):
     np.testing.assert_allclose(fine[::4], coarse, rtol=1e-11)
     if steps:  # between two steps: the flow of the smooth equation with the same field
         field = equation.field(1e-2, 0) if make is bea.transient_equation else equation.field(1e-2)
-        np.testing.assert_allclose(
-            (fine[1] - fine[0]) / 2.5e-3, field(fine[:2].mean(axis=0)), rtol=1e-3
-        )
+        np.testing.assert_allclose((fine[1] - fine[0]) / 2.5e-3, field(fine[:2].mean(axis=0)), rtol=1e-3)
 
 
 def test_points_per_step_must_be_a_positive_whole_number():
@@ -321,9 +310,7 @@ def test_a_field_may_read_the_time():
             return lambda theta, rate=-1.0: rate * theta
 
     t = 0.1 * np.arange(11)
-    np.testing.assert_allclose(
-        bea.flow(Growing(), (2.0,), 0.1, 10)[:, 0], 2 * np.exp(t**2 / 2), rtol=1e-10
-    )
+    np.testing.assert_allclose(bea.flow(Growing(), (2.0,), 0.1, 10)[:, 0], 2 * np.exp(t**2 / 2), rtol=1e-10)
     np.testing.assert_allclose(bea.flow(Bound(), (2.0,), 0.1, 10)[:, 0], 2 * np.exp(-t), rtol=1e-10)
 
 
@@ -356,9 +343,7 @@ def test_the_start_is_blamed_where_the_field_is_not_finite():
         bea.transient_equation(bea.gradient_descent(), loss, 1),
     ):
         for start in ((1.0, 0.5), [(1.0, 2.0), (1.0, 0.5), (2.0, 3.0)]):
-            with pytest.raises(
-                ValueError, match="the field is not finite at the start: coordinate 1"
-            ):
+            with pytest.raises(ValueError, match="the field is not finite at the start: coordinate 1"):
                 bea.flow(equation, start, 0.01, 3)
 
 

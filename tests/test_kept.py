@@ -172,9 +172,7 @@ def test_the_heavy_ball_on_a_quadratic_is_a_matrix_logarithm(damped):
     scale = 1 if damped else 1 / (1 - beta)
     move = np.array([[1 - h * scale * (1 - beta) * c, -h * scale * beta], [(1 - beta) * c, beta]])
     rate = np.real(logm(move) / h)
-    equation = bea.modified_equation(
-        bea.heavy_ball(beta, damped=damped), bea.quadratic([c]), 8, "kept"
-    )
+    equation = bea.modified_equation(bea.heavy_ball(beta, damped=damped), bea.quadratic([c]), 8, "kept")
     field, z = equation.field(h), np.array([0.7, 0.4])
     np.testing.assert_allclose(field(z), rate @ z, rtol=2e-7 if damped else 5e-4)
     path = bea.flow(equation, (1.0,), h, 60, first=10)
@@ -329,9 +327,7 @@ def test_adam_at_a_smaller_step():
 def test_a_corrected_average_holds_nothing_before_the_first_step():
     """Its weight is 1 and its correction 0/0: the message says how to start."""
     equation = bea.modified_equation(adam(0.01), LOSS, 2, "kept")
-    with pytest.raises(
-        ValueError, match="start the flow after some steps of the run, for example first=20"
-    ):
+    with pytest.raises(ValueError, match="start the flow after some steps of the run, for example first=20"):
         bea.flow(equation, START, 0.01, 30)
 
 
@@ -349,15 +345,11 @@ def test_an_uncorrected_average_may_start_at_rest(name):
 
 
 def test_a_decay_of_zero_keeps_nothing():
-    with pytest.raises(
-        ValueError, match='decay 0 has no memory to keep; choose "forgotten" for it'
-    ):
+    with pytest.raises(ValueError, match='decay 0 has no memory to keep; choose "forgotten" for it'):
         bea.modified_equation(bea.adam(0.0, 0.9, 0.1), LOSS, 2, "kept").field(0.1)(np.ones(8))
 
 
-@pytest.mark.parametrize(
-    "memory", ["keep", "", True, None, (), ("kept", "lost"), 3, ("kept", None)]
-)
+@pytest.mark.parametrize("memory", ["keep", "", True, None, (), ("kept", "lost"), 3, ("kept", None)])
 def test_other_words_are_refused(memory):
     with pytest.raises((ValueError, TypeError), match="memory = .* must be"):
         bea.modified_equation(adam(0.01), LOSS, 2, memory)
@@ -406,10 +398,7 @@ def test_code_has_no_symbolic_terms_but_a_field():
         _ = bea.modified_equation(adam(0.01), coded, 2, "kept").terms
     z = np.array([0.9, 1.5, 0.3, -0.2, 0.6, 0.4, 0.5, 0.7])
     for order in (1, 2, 3):
-        a, b = (
-            bea.modified_equation(adam(0.01), l, order, "kept").field(0.01)(z)
-            for l in (LOSS, coded)
-        )
+        a, b = (bea.modified_equation(adam(0.01), l, order, "kept").field(0.01)(z) for l in (LOSS, coded))
         np.testing.assert_allclose(a, b, rtol=1e-11)
 
 

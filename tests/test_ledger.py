@@ -135,8 +135,7 @@ def test_a_summary_is_one_line():
     )
     text = str(ledger.summary([right, wrong], trials=2, sample=2))
     assert text.splitlines()[0] == (
-        "1 of 2 equations hold in 2 random instances; "
-        "3 of 4 mutants in a sample caught; the tests try all"
+        "1 of 2 equations hold in 2 random instances; 3 of 4 mutants in a sample caught; the tests try all"
     )
     assert "eq-test: does not hold as printed" in text
 
@@ -179,9 +178,7 @@ def test_exact_sides_beside_a_remainder_are_compared_exactly():
 
 
 def test_a_sample_of_mutants_is_always_the_same():
-    right = entry(
-        r"y = \frac{x^2}{2} - 3x", x=number, y=lambda rng, at: at["x"] ** 2 / 2 - 3 * at["x"]
-    )
+    right = entry(r"y = \frac{x^2}{2} - 3x", x=number, y=lambda rng, at: at["x"] ** 2 / 2 - 3 * at["x"])
     assert ledger.verify(right, sample=3).tried == 3
     assert ledger.verify(right, sample=3) == ledger.verify(right, sample=3)
 

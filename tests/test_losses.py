@@ -36,9 +36,7 @@ LOSSES = {
     "quadratic": bea.quadratic([[2, 1], [1, 3]]),
     "bilinear": bea.bilinear(),
     "rosenbrock": bea.rosenbrock(5),
-    "transcendental": bea.Loss(
-        sp.exp(-A) * sp.sin(B) + sp.tanh(A * B) + sp.log(1 + A**2) + sp.sqrt(1 + B**2), (A, B)
-    ),
+    "transcendental": bea.Loss(sp.exp(-A) * sp.sin(B) + sp.tanh(A * B) + sp.log(1 + A**2) + sp.sqrt(1 + B**2), (A, B)),
     "absolute values": bea.Loss(
         sp.Abs(A - 2 * B) ** 3 + sp.sqrt((A * B) ** 2) ** 3 + sp.cosh(A) + sp.atan(A * B), (A, B)
     ),
@@ -60,8 +58,7 @@ def test_gradients_are_central_differences_of_the_value(name):
     loss, step = LOSSES[name], 1e-5
     for point in POINTS:
         differences = [
-            (loss.value(point + step * unit) - loss.value(point - step * unit)) / (2 * step)
-            for unit in np.eye(2)
+            (loss.value(point + step * unit) - loss.value(point - step * unit)) / (2 * step) for unit in np.eye(2)
         ]
         np.testing.assert_allclose(loss.gradient(point), differences, rtol=1e-7, atol=1e-8)
 
@@ -70,18 +67,13 @@ def test_gradients_are_central_differences_of_the_value(name):
 def test_hessians_are_central_differences_of_the_gradient(name):
     loss, step = LOSSES[name], 1e-5
     for point in POINTS:
-        pairs = [
-            (loss.gradient(point + step * unit), loss.gradient(point - step * unit))
-            for unit in np.eye(2)
-        ]
+        pairs = [(loss.gradient(point + step * unit), loss.gradient(point - step * unit)) for unit in np.eye(2)]
         differences = np.stack([(right - left) / (2 * step) for right, left in pairs], axis=-1)
         hessian = loss.hessian(point)
         np.testing.assert_allclose(hessian, differences, rtol=1e-7, atol=1e-7)
         np.testing.assert_allclose(hessian, hessian.T, rtol=1e-13, atol=1e-14)
         v = np.array([0.3, -1.7])
-        np.testing.assert_allclose(
-            loss.hessian_vector(point, v), hessian @ v, rtol=1e-12, atol=1e-13
-        )
+        np.testing.assert_allclose(loss.hessian_vector(point, v), hessian @ v, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", [k for k, loss in LOSSES.items() if isinstance(loss, bea.Loss)])
@@ -129,9 +121,7 @@ def test_gradients_run_on_series(name):
     line = Series.from_polynomials([[theta], [zero, v], [zero]])
     gradient = loss.gradient_code(line).coefficients
     np.testing.assert_allclose(gradient[0, 0], loss.gradient(theta), rtol=1e-13, atol=1e-15)
-    np.testing.assert_allclose(
-        gradient[1, 1], loss.hessian_vector(theta, v), rtol=1e-12, atol=1e-14
-    )
+    np.testing.assert_allclose(gradient[1, 1], loss.hessian_vector(theta, v), rtol=1e-12, atol=1e-14)
     ahead, here, behind = (loss.gradient(theta + side * step * v) for side in (1, 0, -1))
     second = (ahead - 2 * here + behind) / (2 * step**2)
     np.testing.assert_allclose(gradient[2, 2], second, rtol=1e-5, atol=1e-6)
@@ -153,43 +143,23 @@ def test_gradients_run_on_exact_series():
 # --- every kind of function ----------------------------------------------------------------------
 
 FUNCTIONS = {
-    "piecewise": sp.Piecewise((A**2 / 2, sp.Abs(A) < 1), (sp.Abs(A) - sp.Rational(1, 2), True))
-    + B**2,
-    "conditions": sp.Piecewise(
-        (A * B, (A > 0) & (B > 0)), (A**2, sp.Or(A < -1, B > 0)), (B, sp.Ne(A, 2))
-    ),
+    "piecewise": sp.Piecewise((A**2 / 2, sp.Abs(A) < 1), (sp.Abs(A) - sp.Rational(1, 2), True)) + B**2,
+    "conditions": sp.Piecewise((A * B, (A > 0) & (B > 0)), (A**2, sp.Or(A < -1, B > 0)), (B, sp.Ne(A, 2))),
     "max and min": sp.Max(0, A * B, 1 - A) ** 2 + sp.Min(A, B) ** 3,
     "hinge": sp.Max(0, 1 - A * B) + sp.Abs(A) * sp.sign(B),
     "erf": A * (1 + sp.erf(A / sp.sqrt(2))) / 2 + sp.erfc(B) * A,
-    "inverse": sp.asin(A / 3)
-    + sp.acos(B / 3)
-    + sp.asinh(A * B)
-    + sp.acosh(3 + A * A)
-    + sp.atanh(B / 4),
+    "inverse": sp.asin(A / 3) + sp.acos(B / 3) + sp.asinh(A * B) + sp.acosh(3 + A * A) + sp.atanh(B / 4),
     "atan2": sp.atan2(A, B) ** 2,
-    "powers": (A * A + 1) ** B
-    + sp.Pow(2, A)
-    + (1 + B * B) ** A
-    + (A**2 + 2) ** sp.Rational(-3, 2)
-    + A**-3,
+    "powers": (A * A + 1) ** B + sp.Pow(2, A) + (1 + B * B) ** A + (A**2 + 2) ** sp.Rational(-3, 2) + A**-3,
     "lambert": sp.LambertW(1 + A**2) * B,
     "bessel": sp.besselj(0, A) + sp.besselj(1, B) * A + sp.airyai(A),
     "gamma": sp.gamma(1 + A * A) + sp.loggamma(2 + B * B) + sp.polygamma(1, 1 + A * A * B * B),
     "heaviside": sp.Heaviside(A) * A**2 + sp.sign(B) * B**2,
-    "steps": sp.floor(3 * A) * A
-    + sp.Mod(B, sp.Rational(1, 3)) ** 2
-    + sp.frac(2 * A) * B
-    + sp.ceiling(B) * B,
-    "integrals": sp.Si(A)
-    + sp.Ci(1 + B * B)
-    + sp.Ei(1 + A * A)
-    + sp.fresnels(A)
-    + sp.elliptic_k(A * A / 9),
+    "steps": sp.floor(3 * A) * A + sp.Mod(B, sp.Rational(1, 3)) ** 2 + sp.frac(2 * A) * B + sp.ceiling(B) * B,
+    "integrals": sp.Si(A) + sp.Ci(1 + B * B) + sp.Ei(1 + A * A) + sp.fresnels(A) + sp.elliptic_k(A * A / 9),
     "beta": sp.beta(1 + A * A, 1 + B * B) + sp.uppergamma(2, 1 + A * A),
     "roots": sp.real_root(A, 3) + sp.cbrt(1 + B * B),
-    "stable": sp.log(sp.cosh(A))
-    + 1 / sp.cosh(B) ** 2
-    + sp.log(1 + sp.exp(A - B)) / (1 + sp.exp(-B)),
+    "stable": sp.log(sp.cosh(A)) + 1 / sp.cosh(B) ** 2 + sp.log(1 + sp.exp(A - B)) / (1 + sp.exp(-B)),
 }
 UNTRACEABLE = {"lambert", "bessel", "gamma", "integrals", "beta"}
 AROUND = np.array([[0.7, 1.1], [0.35, 0.62], [-0.8, 0.9], [0.45, -0.55], [-0.3, -1.3]])
@@ -202,8 +172,7 @@ def by_mpmath(expression):
 
     def gradient(a, b):
         moved = [
-            (function(a + i * step, b + j * step), function(a - i * step, b - j * step))
-            for i, j in ((1, 0), (0, 1))
+            (function(a + i * step, b + j * step), function(a - i * step, b - j * step)) for i, j in ((1, 0), (0, 1))
         ]
         return np.array([mpmath.re(right - left) / (2 * step) for right, left in moved])
 
@@ -221,10 +190,7 @@ def test_every_function_in_every_call(name):
         step = mpmath.mpf(10) ** -6
         bends = []
         for a, b in AROUND.tolist():
-            here = [
-                oracle(a + t * step + mpmath.mpf(0.3) * (t * step) ** 2, b - t * step / 2)
-                for t in (-1, 0, 1)
-            ]
+            here = [oracle(a + t * step + mpmath.mpf(0.3) * (t * step) ** 2, b - t * step / 2) for t in (-1, 0, 1)]
             first = (here[2] - here[0]) / (2 * step)
             bends.append([first, (here[2] - 2 * here[1] + here[0]) / (2 * step**2)])
         bends = np.array(bends).astype(float)
@@ -311,23 +277,17 @@ def test_many_coordinates_and_deep_nests():
     chain = sum(100 * (x[i + 1] - x[i] ** 2) ** 2 + (1 - x[i]) ** 2 for i in range(99))
     point = np.linspace(-1, 1, 100)
     t, u = point[:-1], point[1:]
-    expected = np.append(-400 * t * (u - t**2) - 2 * (1 - t), 0.0) + np.append(
-        0.0, 200 * (u - t**2)
-    )
+    expected = np.append(-400 * t * (u - t**2) - 2 * (1 - t), 0.0) + np.append(0.0, 200 * (u - t**2))
     np.testing.assert_allclose(bea.Loss(chain, x).gradient(point), expected, rtol=1e-12, atol=1e-12)
     nest, value, slope = A, 0.5, 1.0
     for _ in range(60):
         nest, value, slope = sp.sin(nest), np.sin(value), slope * np.cos(value)
     loss = bea.Loss(nest, A)
-    np.testing.assert_allclose(
-        (loss.value([0.5]), loss.gradient([0.5])[0]), (value, slope), rtol=1e-13
-    )
+    np.testing.assert_allclose((loss.value([0.5]), loss.gradient([0.5])[0]), (value, slope), rtol=1e-13)
     assert np.isfinite(loss.hessian([0.5]))
 
 
-@pytest.mark.parametrize(
-    "names", [("lambda", "if"), (r"\theta", "x y"), ("θ", "t0"), ("h", "v1"), ("sin", "where")]
-)
+@pytest.mark.parametrize("names", [("lambda", "if"), (r"\theta", "x y"), ("θ", "t0"), ("h", "v1"), ("sin", "where")])
 def test_any_name_of_a_symbol_works(names):
     first, second = map(sp.Symbol, names)
     loss = bea.Loss(first**2 * second + sp.sin(first), (first, second))
@@ -415,9 +375,7 @@ def test_two_terms_cost_one_gradient_and_one_product():
         loss.gradient_code(Series.from_polynomials([[theta]]))
         found = loss.gradient_code(two_terms(theta, v)).coefficients
     assert gradient.calls == 2
-    np.testing.assert_allclose(
-        found, exact.gradient_code(two_terms(theta, v)).coefficients, rtol=1e-14
-    )
+    np.testing.assert_allclose(found, exact.gradient_code(two_terms(theta, v)).coefficients, rtol=1e-14)
 
 
 def test_changed_data_are_noticed():
@@ -444,9 +402,7 @@ def test_code_that_takes_neither_series_nor_complex_numbers_has_two_terms():
     found = loss.gradient_code(two_terms(theta, v)).coefficients
     assert gradient.calls <= 3
     np.testing.assert_allclose(found[1, 1], numeric_bowl().hessian_vector(theta, v), rtol=1e-9)
-    with pytest.raises(
-        TypeError, match=r"does not run on a Series .* bea.from_jax, .* bea.black_box"
-    ):
+    with pytest.raises(TypeError, match=r"does not run on a Series .* bea.from_jax, .* bea.black_box"):
         loss.gradient_code(Series.from_polynomials([[theta], [theta], [theta]]))
 
 
@@ -515,9 +471,7 @@ def test_a_batch_is_compared_with_single_points_once():
 
 def test_single_precision_is_converted_with_one_warning():
     loss = bea.NumericLoss(2, None, lambda t: np.float32(2) * t.astype(np.float32))
-    with pytest.warns(
-        UserWarning, match="returned float32; results are converted to double"
-    ) as seen:
+    with pytest.warns(UserWarning, match="returned float32; results are converted to double") as seen:
         first = loss.gradient([0.3, 0.4])
         loss.gradient([0.5, 0.4])
     assert first.dtype == np.float64 and len(seen) == 1
@@ -596,9 +550,7 @@ def test_bilinear_is_barrett_and_dherins():
 def test_rosenbrock():
     for steepness in (100, 2.5):
         x, y = POINTS.T
-        np.testing.assert_allclose(
-            bea.rosenbrock(steepness).value(POINTS), (1 - x) ** 2 + steepness * (y - x**2) ** 2
-        )
+        np.testing.assert_allclose(bea.rosenbrock(steepness).value(POINTS), (1 - x) ** 2 + steepness * (y - x**2) ** 2)
     s = sp.Symbol("s")
     assert bea.rosenbrock(s).parameters == (s,)
 
@@ -615,9 +567,7 @@ def test_logistic_regression_is_scikit_learns_log_loss(columns, rows):
     loss = bea.logistic_regression(columns, rows)
     for theta in np.random.default_rng(5).normal(size=(5, len(columns))):
         probability = 1 / (1 + np.exp(-(features @ theta)))
-        assert np.isclose(
-            loss.value(theta), log_loss(data.target[rows], probability, labels=[0, 1]), rtol=1e-12
-        )
+        assert np.isclose(loss.value(theta), log_loss(data.target[rows], probability, labels=[0, 1]), rtol=1e-12)
 
 
 def test_disjoint_minibatches_average_to_the_full_batch():
@@ -631,9 +581,7 @@ def test_disjoint_minibatches_average_to_the_full_batch():
 def test_logistic_regression_far_out_neither_overflows_nor_warns():
     with np.errstate(all="raise", under="ignore"):
         loss = bea.logistic_regression()
-        assert np.isfinite(loss.value([1e3, -1e3])) and np.all(
-            np.isfinite(loss.gradient([[1e3, 1e3], [-1e3, 1e3]]))
-        )
+        assert np.isfinite(loss.value([1e3, -1e3])) and np.all(np.isfinite(loss.gradient([[1e3, 1e3], [-1e3, 1e3]])))
 
 
 def test_mean():
@@ -645,8 +593,7 @@ def test_mean():
     coded = LOSSES["mean of code"]
     np.testing.assert_allclose(
         coded.value(POINTS),
-        sum(x.value(POINTS) for x in (numeric_bowl(), bea.logistic_regression(), bea.bilinear()))
-        / 3,
+        sum(x.value(POINTS) for x in (numeric_bowl(), bea.logistic_regression(), bea.bilinear())) / 3,
     )
 
 
@@ -656,9 +603,7 @@ def test_vector_fields():
         field.gradient(POINTS),
         -np.stack([POINTS[:, 0] * (POINTS[:, 1] - 1), POINTS[:, 1] * (2 - POINTS[:, 0])], axis=-1),
     )
-    np.testing.assert_allclose(
-        field.hessian([0.5, 0.7]), -np.array([[-0.3, 0.5], [-0.7, 1.5]]), rtol=1e-13
-    )
+    np.testing.assert_allclose(field.hessian([0.5, 0.7]), -np.array([[-0.3, 0.5], [-0.7, 1.5]]), rtol=1e-13)
     with pytest.raises(TypeError, match="no value"):
         field.value([1.0, 1.0])
     with pytest.raises(ValueError, match="1 components were given for 2 symbols"):
@@ -691,9 +636,7 @@ def test_losses_in_the_wrong_symbols_are_refused():
 def test_wrong_points_are_refused(name):
     loss = LOSSES[name]
     for wrong in ([1.0], [1.0, 2.0, 3.0], 1.0, np.ones((2, 2, 2)), np.ones((0, 2)), [[1.0], [2.0]]):
-        with pytest.raises(
-            ValueError, match=r"shape .* was given; allowed are \(2,\) and \(batch, 2\)"
-        ):
+        with pytest.raises(ValueError, match=r"shape .* was given; allowed are \(2,\) and \(batch, 2\)"):
             loss.gradient(wrong)
     for wrong in ([np.nan, 1.0], [[1.0, 1.0], [np.inf, 1.0]], [None, 1.0]):
         with pytest.raises(ValueError, match="must be finite"):
@@ -705,9 +648,7 @@ def test_wrong_points_are_refused(name):
         with pytest.raises(ValueError, match="shape"):
             loss.hessian_vector(np.ones((2, 2)), wrong)
     for points in (np.ones((3, 2)), np.ones(2)):  # neither is a v broadcast, nor a theta
-        with pytest.raises(
-            ValueError, match=r"v has the shape \(1, 2\); allowed are that of theta"
-        ):
+        with pytest.raises(ValueError, match=r"v has the shape \(1, 2\); allowed are that of theta"):
             loss.hessian_vector(points, np.ones((1, 2)))
 
 
@@ -728,9 +669,7 @@ def test_a_number_beyond_the_floats_says_so(number):
             match=r"the number -?\d\.\d\dE\+\d+ is beyond the floats, which end at 1.8e\+308",
         ):
             ask([1.0, 1.0])
-    held = bea.Loss(
-        sp.Rational(10**400 + 1, 2 * 10**400 + 1) * A**2 + sp.Rational(1, 10**400) * B, (A, B)
-    )
+    held = bea.Loss(sp.Rational(10**400 + 1, 2 * 10**400 + 1) * A**2 + sp.Rational(1, 10**400) * B, (A, B))
     assert held.gradient([3.0, 1.0]).tolist() == [3.0, 0.0]
 
 
@@ -843,9 +782,7 @@ def test_logistic_regression_on_ones_own_data(tmp_path):
     np.savetxt(path, np.column_stack([features, labels]), delimiter=",", fmt="%.17g")
     named.write_text("a,b,c,label\n" + path.read_text())
     for standardize in (True, False):
-        scaled = (
-            (features - features.mean(axis=0)) / features.std(axis=0) if standardize else features
-        )
+        scaled = (features - features.mean(axis=0)) / features.std(axis=0) if standardize else features
         expected = log_loss(labels, 1 / (1 + np.exp(-scaled @ theta)))
         for arguments in (
             {"features": features, "labels": labels},
@@ -868,9 +805,7 @@ def test_logistic_regression_on_ones_own_data(tmp_path):
 
 def test_a_linear_loss_has_constant_gradient_and_no_corrections():
     a, b = sp.symbols("a b")
-    equation = bea.modified_equation(
-        bea.adam(beta=0.9, rho=0.99, epsilon=0.1), bea.Loss(a + 2 * b, (a, b)), order=3
-    )
+    equation = bea.modified_equation(bea.adam(beta=0.9, rho=0.99, epsilon=0.1), bea.Loss(a + 2 * b, (a, b)), order=3)
     f_0, f_1, f_2 = equation.coefficients((1.0, 2.0))
     np.testing.assert_allclose(f_0, [-1 / np.sqrt(1.1), -2 / np.sqrt(4.1)], rtol=1e-15)
     np.testing.assert_array_equal([f_1, f_2], np.zeros((2, 2)))

@@ -89,8 +89,7 @@ def test_every_single_order_follows_its_piecewise_equation(order):
         equation = bea.transient_equation(DESCENT, LOSSES, order=terms, batches=order)
         errors = [
             np.linalg.norm(
-                bea.flow(equation, START, h, M)[-1]
-                - bea.run(DESCENT, LOSSES, START, h, M, batches=order)[-1]
+                bea.flow(equation, START, h, M)[-1] - bea.run(DESCENT, LOSSES, START, h, M, batches=order)[-1]
             )
             for h in HS
         ]

@@ -36,11 +36,7 @@ class Field:
         n = range(len(self.symbols))
         return sp.Matrix(
             [
-                sum(
-                    sp.diff(component, self.symbols[j], self.symbols[k]) * u[j] * v[k]
-                    for j in n
-                    for k in n
-                )
+                sum(sp.diff(component, self.symbols[j], self.symbols[k]) * u[j] * v[k] for j in n for k in n)
                 for component in self.f
             ]
         )
@@ -52,9 +48,7 @@ class Field:
 def oracle_hlw_example_1():
     """Hairer, Lubich, Wanner, Geometric Numerical Integration, Example IX.1.1: explicit Euler on y' = y^2."""
     y = sp.Symbol("y")
-    terms = bea.modified_equation(
-        bea.gradient_descent(), bea.VectorField((y**2,), (y,)), order=6
-    ).terms
+    terms = bea.modified_equation(bea.gradient_descent(), bea.VectorField((y**2,), (y,)), order=6).terms
     wanted = [1, -1, R(3, 2), -R(8, 3), R(31, 6), -R(157, 15)]
     assert [sp.expand(f[0]) for f in terms] == [c * y ** (k + 2) for k, c in enumerate(wanted)]
 
@@ -85,9 +79,7 @@ def oracle_euler_b_series(seed=0):
         field.d1(f_f) / 3 + ff / 12,
         -(field.d1(field.d1(f_f)) / 4 + field.d1(ff) / 12 + field.d2(f, f_f) / 12),
     ]
-    equation = bea.modified_equation(
-        bea.gradient_descent(), bea.VectorField(components, symbols), order=4
-    )
+    equation = bea.modified_equation(bea.gradient_descent(), bea.VectorField(components, symbols), order=4)
     found = equation.coefficients([point[s] for s in symbols])
     assert [list(w.subs(point)) for w in wanted] == found.tolist()
     floats = equation.coefficients([float(point[s]) for s in symbols])
@@ -111,14 +103,10 @@ def oracle_heavy_ball(seed=0):
         + (1 + 10 * BETA + BETA**2) / (12 * (1 - BETA) ** 5) * field.d2(f, f),
     ]
     for damped in (False, True):
-        found = bea.modified_equation(bea.heavy_ball(BETA, damped=damped), loss, 3).coefficients(
-            (here[A], here[B])
-        )
+        found = bea.modified_equation(bea.heavy_ball(BETA, damped=damped), loss, 3).coefficients((here[A], here[B]))
         for k in range(3):
             scale = (1 - BETA) ** (k + 1) if damped else 1
-            assert all(
-                sp.cancel(a - b * scale) == 0 for a, b in zip(found[k], wanted[k].subs(here))
-            )
+            assert all(sp.cancel(a - b * scale) == 0 for a, b in zip(found[k], wanted[k].subs(here)))
 
 
 def slow_root_series(characteristic, beta, order):
@@ -150,13 +138,9 @@ def oracle_slow_root(name="heavy_ball", beta=NINE_TENTHS, order=6):
     """On E = lambda x^2/2 the flow's exponent is ln z(h lambda)/h with z the slow characteristic root: six coefficients, exactly."""
     maker, characteristic = CHARACTERISTIC[name]
     wanted = slow_root_series(characteristic, beta, order)
-    exact = bea.modified_equation(maker(beta), bea.quadratic([R(3)]), order).coefficients(
-        (R(5, 2),)
-    )
+    exact = bea.modified_equation(maker(beta), bea.quadratic([R(3)]), order).coefficients((R(5, 2),))
     assert [f[0] for f in exact] == [c * 3 ** (k + 1) * R(5, 2) for k, c in enumerate(wanted)]
-    floats = bea.modified_equation(maker(float(beta)), bea.quadratic([3]), order).coefficients(
-        (2.5,)
-    )
+    floats = bea.modified_equation(maker(float(beta)), bea.quadratic([3]), order).coefficients((2.5,))
     np.testing.assert_allclose(floats[:, 0], [float(f[0]) for f in exact], rtol=1e-11)
 
 
@@ -228,9 +212,7 @@ def oracle_naive_engine(method="adam"):
 def oracle_adam_full_batch(loss=ABSTRACT):
     """Cattaneo, Klusowski, Shigida (2024), full batch, n large: identically in beta, rho, epsilon, and in an abstract loss."""
     f_0, f_1 = bea.modified_equation(bea.adam(BETA, RHO, EPSILON), loss, order=2).terms
-    for j, (g, slope) in enumerate(
-        zip(loss.gradient_expressions, perturbed_norm_gradient(loss, EPSILON))
-    ):
+    for j, (g, slope) in enumerate(zip(loss.gradient_expressions, perturbed_norm_gradient(loss, EPSILON))):
         c_beta, c_rho = (1 + BETA) / (1 - BETA), (1 + RHO) / (1 - RHO)
         bias = R(1, 2) * (c_beta - c_rho + c_rho * EPSILON / (g**2 + EPSILON)) * slope
         assert zero(f_0[j] + g / sp.sqrt(g**2 + EPSILON))
@@ -255,21 +237,15 @@ def test_the_b_series_of_eulers_method(seed):
 
 def test_the_rate_of_a_quadratic_mode():
     """-ln(1 - h lambda)/h = lambda (1 + h lambda/2 + (h lambda)^2/3 + ...): twelve terms, exactly and in floats."""
-    exact = bea.modified_equation(
-        bea.gradient_descent(), bea.quadratic([R(1, 3)]), 12
-    ).coefficients((R(7, 2),))
+    exact = bea.modified_equation(bea.gradient_descent(), bea.quadratic([R(1, 3)]), 12).coefficients((R(7, 2),))
     assert [f[0] for f in exact] == [-R(7, 2) * R(1, 3) ** (k + 1) / (k + 1) for k in range(12)]
-    floats = bea.modified_equation(bea.gradient_descent(), bea.quadratic([3.0]), 12).coefficients(
-        (0.7,)
-    )
-    np.testing.assert_allclose(
-        floats[:, 0], [-0.7 * 3.0 ** (k + 1) / (k + 1) for k in range(12)], rtol=1e-10
-    )
+    floats = bea.modified_equation(bea.gradient_descent(), bea.quadratic([3.0]), 12).coefficients((0.7,))
+    np.testing.assert_allclose(floats[:, 0], [-0.7 * 3.0 ** (k + 1) / (k + 1) for k in range(12)], rtol=1e-10)
     lam = sp.Symbol("lambda")
     loss = bea.quadratic([lam])
-    assert [
-        sp.expand(f[0]) for f in bea.modified_equation(bea.gradient_descent(), loss, 4).terms
-    ] == [-(lam ** (k + 1)) * loss.symbols[0] / (k + 1) for k in range(4)]
+    assert [sp.expand(f[0]) for f in bea.modified_equation(bea.gradient_descent(), loss, 4).terms] == [
+        -(lam ** (k + 1)) * loss.symbols[0] / (k + 1) for k in range(4)
+    ]
 
 
 def test_barrett_and_dherins_modified_loss():
@@ -277,9 +253,7 @@ def test_barrett_and_dherins_modified_loss():
     terms = bea.modified_equation(bea.gradient_descent(), ABSTRACT, 2).terms
     norm = sum(g**2 for g in ABSTRACT.gradient_expressions)
     for j, s in enumerate((A, B)):
-        assert zero(terms[0][j] + sp.diff(ABSTRACT.expression, s)) and zero(
-            terms[1][j] + sp.diff(norm / 4, s).doit()
-        )
+        assert zero(terms[0][j] + sp.diff(ABSTRACT.expression, s)) and zero(terms[1][j] + sp.diff(norm / 4, s).doit())
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -325,48 +299,30 @@ def test_adam_is_the_papers_full_batch_formula_on_the_books_losses():
             loss.symbols[0]: R(3, 5),
             loss.symbols[1]: R(4, 3),
         }
-        for j, (g, slope) in enumerate(
-            zip(loss.gradient_expressions, perturbed_norm_gradient(loss, EPSILON))
-        ):
+        for j, (g, slope) in enumerate(zip(loss.gradient_expressions, perturbed_norm_gradient(loss, EPSILON))):
             c_beta, c_rho = (1 + BETA) / (1 - BETA), (1 + RHO) / (1 - RHO)
-            wanted = (
-                -(c_beta - c_rho + c_rho * EPSILON / (g**2 + EPSILON))
-                * slope
-                / sp.sqrt(g**2 + EPSILON)
-                / 2
-            )
+            wanted = -(c_beta - c_rho + c_rho * EPSILON / (g**2 + EPSILON)) * slope / sp.sqrt(g**2 + EPSILON) / 2
             assert abs(sp.N((f_1[j] - wanted).subs(numbers), 40)) < 1e-30
             assert abs(sp.N((f_0[j] + g / sp.sqrt(g**2 + EPSILON)).subs(numbers), 40)) < 1e-30
 
 
 def test_adam_with_epsilon_outside_the_root():
     """f_1 = [(1+rho)/(1-rho) |g|/R - (1+beta)/(1-beta)] S/(2R), S_j = sum_i E_ij g_i/R_i, R = sqrt(g^2) + epsilon; abstract loss."""
-    f_0, f_1 = bea.modified_equation(
-        bea.adam(BETA, RHO, EPSILON, epsilon_inside=False), ABSTRACT, order=2
-    ).terms
+    f_0, f_1 = bea.modified_equation(bea.adam(BETA, RHO, EPSILON, epsilon_inside=False), ABSTRACT, order=2).terms
     g = ABSTRACT.gradient_expressions
     r = [sp.sqrt(x**2) + EPSILON for x in g]
     for j in range(2):
         s = sum(ABSTRACT.hessian_expressions[i, j] * g[i] / r[i] for i in range(2))
         wanted = (
-            (
-                (1 + RHO) / (1 - RHO) * g[j] ** 2 / (sp.sqrt(g[j] ** 2) * r[j])
-                - (1 + BETA) / (1 - BETA)
-            )
-            * s
-            / (2 * r[j])
+            ((1 + RHO) / (1 - RHO) * g[j] ** 2 / (sp.sqrt(g[j] ** 2) * r[j]) - (1 + BETA) / (1 - BETA)) * s / (2 * r[j])
         )
         assert zero(f_0[j] + g[j] / r[j]) and zero(f_1[j] - wanted)
 
 
 def test_rmsprop_is_adam_with_beta_zero():
     for inside in (True, False):
-        adam = bea.modified_equation(
-            bea.adam(sp.Integer(0), RHO, EPSILON, epsilon_inside=inside), ABSTRACT, 2
-        ).terms
-        rmsprop = bea.modified_equation(
-            bea.rmsprop(RHO, EPSILON, epsilon_inside=inside), ABSTRACT, 2
-        ).terms
+        adam = bea.modified_equation(bea.adam(sp.Integer(0), RHO, EPSILON, epsilon_inside=inside), ABSTRACT, 2).terms
+        rmsprop = bea.modified_equation(bea.rmsprop(RHO, EPSILON, epsilon_inside=inside), ABSTRACT, 2).terms
         assert all(zero(a - b) for x, y in zip(adam, rmsprop) for a, b in zip(x, y))
     points = np.random.default_rng(0).uniform(0.3, 1.5, (4, 2))
     for losses in (bea.bilinear(), bea.logistic_regression()):
@@ -380,10 +336,7 @@ def test_signs_do_not_depend_on_bias_correction_in_steady_state():
         lambda c: bea.adam(0.9, 0.95, 0.1, bias_correction=c),
         lambda c: bea.rmsprop(0.95, 0.1, bias_correction=c),
     ):
-        a, b = (
-            bea.modified_equation(maker(c), bea.bilinear(), 4).coefficients((0.9, 1.5))
-            for c in (True, False)
-        )
+        a, b = (bea.modified_equation(maker(c), bea.bilinear(), 4).coefficients((0.9, 1.5)) for c in (True, False))
         assert np.array_equal(a, b)
 
 
@@ -402,9 +355,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["heavy_ball", "nesterov", "rmsprop outside", "adam", "adam outside"]
-)
+@pytest.mark.parametrize("name", ["heavy_ball", "nesterov", "rmsprop outside", "adam", "adam outside"])
 def test_many_points_are_points_one_by_one(name):
     """Also two points in two coordinates and two steps: axes must not be mistaken for each other."""
     for loss, count in (
@@ -424,12 +375,8 @@ def test_many_points_are_points_one_by_one(name):
         assert field.shape == points.shape
         for i, point in enumerate(points):
             alone = steady.coefficients(point)
-            np.testing.assert_allclose(
-                together[:, i], alone, rtol=1e-9, atol=1e-12 * abs(alone).max()
-            )
-            np.testing.assert_allclose(
-                field[i], sum(0.1**k * f for k, f in enumerate(alone)), rtol=1e-9
-            )
+            np.testing.assert_allclose(together[:, i], alone, rtol=1e-9, atol=1e-12 * abs(alone).max())
+            np.testing.assert_allclose(field[i], sum(0.1**k * f for k, f in enumerate(alone)), rtol=1e-9)
             for m, one in zip(memory, steady.memory(point, 0.1)):
                 np.testing.assert_allclose(m[:, i], one, rtol=1e-9)
             for n, piece in zip((0, 1, 4), pieces):
@@ -457,8 +404,7 @@ def test_many_configurations_are_configurations_one_by_one(count):
             ):
                 hyper = {"beta": 0.5, "rho": 0.8, "epsilon": 0.1, **varied}
                 singles = [
-                    {key: float(np.broadcast_to(value, count)[i]) for key, value in hyper.items()}
-                    for i in range(count)
+                    {key: float(np.broadcast_to(value, count)[i]) for key, value in hyper.items()} for i in range(count)
                 ]
                 transient = bea.transient_equation(bea.adam(**hyper), losses, batches=batches)
                 for i, single in enumerate(singles):
@@ -471,14 +417,10 @@ def test_many_configurations_are_configurations_one_by_one(count):
                             rtol=1e-12,
                         )
                     if batches is None:
-                        together = bea.modified_equation(bea.adam(**hyper), losses, 4).coefficients(
-                            theta0
-                        )
+                        together = bea.modified_equation(bea.adam(**hyper), losses, 4).coefficients(theta0)
                         np.testing.assert_allclose(
                             together[:, i],
-                            bea.modified_equation(bea.adam(**single), losses, 4).coefficients(
-                                point
-                            ),
+                            bea.modified_equation(bea.adam(**single), losses, 4).coefficients(point),
                             rtol=1e-9,
                         )
 
@@ -491,18 +433,14 @@ def test_a_step_size_for_each_point():
         np.testing.assert_allclose(together[i], equation.field(sizes[i])(points[i]), rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "name", ["gradient_descent", "heavy_ball", "nesterov", "adam", "adam outside"]
-)
+@pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball", "nesterov", "adam", "adam outside"])
 def test_symbolic_terms_and_numeric_coefficients_agree(name):
     optimizer, loss = OPTIMIZERS[name], bea.rosenbrock(3)
     order = 2 if "adam" in name else 3
     terms = bea.modified_equation(optimizer, loss, order).terms
     numbers = bea.modified_equation(optimizer, loss, order).coefficients((0.4, 0.7))
     here = dict(zip(loss.symbols, (0.4, 0.7)))
-    np.testing.assert_allclose(
-        np.array([f.subs(here).T.tolist()[0] for f in terms], dtype=float), numbers, rtol=1e-10
-    )
+    np.testing.assert_allclose(np.array([f.subs(here).T.tolist()[0] for f in terms], dtype=float), numbers, rtol=1e-10)
 
 
 def test_exact_points_give_exact_numbers():
@@ -515,15 +453,9 @@ def test_exact_points_give_exact_numbers():
             bea.adam(R(9, 10), R(19, 20), R(1, 100)),
         ):
             exact = bea.modified_equation(optimizer, loss, 3).coefficients(point)
-            assert exact.dtype == object and not any(
-                sp.sympify(x).has(sp.Float) for x in exact.ravel()
-            )
-            floats = bea.modified_equation(optimizer.in_floats(), loss, 3).coefficients(
-                [float(x) for x in point]
-            )
-            np.testing.assert_allclose(
-                floats, np.array([[float(sp.N(x, 30)) for x in f] for f in exact]), rtol=1e-10
-            )
+            assert exact.dtype == object and not any(sp.sympify(x).has(sp.Float) for x in exact.ravel())
+            floats = bea.modified_equation(optimizer.in_floats(), loss, 3).coefficients([float(x) for x in point])
+            np.testing.assert_allclose(floats, np.array([[float(sp.N(x, 30)) for x in f] for f in exact]), rtol=1e-10)
 
 
 def test_exact_hyperparameters_serve_in_numeric_calls():
@@ -556,9 +488,7 @@ def test_the_memory_is_that_of_the_flow_before():
             sum((1 - d) * d ** (i - 1) * loss.gradient(y) ** power for i, y in zip(ages, past))
             for d, power in ((0.5, 1), (0.6, 2))
         ]
-        misses.append(
-            max(abs(np.array(m) - w).max() for m, w in zip(equation.memory(theta, h), wanted))
-        )
+        misses.append(max(abs(np.array(m) - w).max() for m, w in zip(equation.memory(theta, h), wanted)))
     assert 20 < misses[0] / misses[1] < 48
 
 
@@ -680,9 +610,7 @@ def wrong_second_moment(monkeypatch):
     monkeypatch.setattr(
         program,
         "age_moments",
-        lambda decay, count: [
-            m if r != 2 else decay / (1 - decay) ** 2 for r, m in enumerate(right(decay, count))
-        ],
+        lambda decay, count: [m if r != 2 else decay / (1 - decay) ** 2 for r, m in enumerate(right(decay, count))],
     )
 
 
@@ -692,9 +620,7 @@ def wrong_first_moment(monkeypatch):
     monkeypatch.setattr(
         program,
         "age_moments",
-        lambda decay, count: [
-            m if r != 1 else 1 / (1 - decay) for r, m in enumerate(right(decay, count))
-        ],
+        lambda decay, count: [m if r != 1 else 1 / (1 - decay) for r, m in enumerate(right(decay, count))],
     )
 
 
@@ -727,8 +653,7 @@ def integral_instead_of_sum(monkeypatch):
     def wrong(polynomial):
         exact = polynomial.dtype == object
         return np.stack(
-            [polynomial[0] * 0]
-            + [c * R(1, j + 1) if exact else c / (j + 1) for j, c in enumerate(polynomial)]
+            [polynomial[0] * 0] + [c * R(1, j + 1) if exact else c / (j + 1) for j, c in enumerate(polynomial)]
         )
 
     monkeypatch.setattr(modified, "antidifference", wrong)

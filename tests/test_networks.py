@@ -23,10 +23,7 @@ NETWORKS = {
 }
 # 3 x 2 patches, moved by one, kept by the six that start in the upper left corner
 WINDOWS = np.array(
-    [
-        [[image[i : i + 3, j : j + 2].ravel() for j in range(3)] for i in range(2)]
-        for image in IMAGES
-    ]
+    [[[image[i : i + 3, j : j + 2].ravel() for j in range(3)] for i in range(2)] for image in IMAGES]
 ).reshape(7, 6, 6)
 
 
@@ -54,11 +51,7 @@ def scores_by_loops(network, theta, example):
     """The scores of one example, unit by unit: the first layer slides over the patches."""
     (w, b), *rest = layers(network, theta)
     patches = np.atleast_2d(example)
-    x = [
-        sum(p[i] * w[i, o] for i in range(len(p))) + b[o]
-        for o in range(w.shape[1])
-        for p in patches
-    ]
+    x = [sum(p[i] * w[i, o] for i in range(len(p))) + b[o] for o in range(w.shape[1]) for p in patches]
     for w, b in rest:
         x = np.tanh(x)
         x = [sum(x[i] * w[i, o] for i in range(len(x))) + b[o] for o in range(w.shape[1])]
@@ -117,9 +110,7 @@ def test_a_batch_is_its_points_one_by_one(case):
     points = np.stack([theta, 0.3 * theta, -theta])
     before = points.copy()
     np.testing.assert_allclose(loss.value(points), [loss.value(p) for p in points], rtol=1e-14)
-    np.testing.assert_allclose(
-        loss.gradient(points), [loss.gradient(p) for p in points], rtol=1e-12, atol=1e-16
-    )
+    np.testing.assert_allclose(loss.gradient(points), [loss.gradient(p) for p in points], rtol=1e-12, atol=1e-16)
     assert (points == before).all()
 
 
@@ -230,9 +221,7 @@ def test_the_start_has_the_stated_variances():
 
 
 def test_patches_are_windows():
-    np.testing.assert_array_equal(
-        bea_book.patches(IMAGES, 3, 2)[:, 1], IMAGES[:, 0:3, 2:5].reshape(7, 9)
-    )
+    np.testing.assert_array_equal(bea_book.patches(IMAGES, 3, 2)[:, 1], IMAGES[:, 0:3, 2:5].reshape(7, 9))
     assert bea_book.patches(IMAGES, 2).shape == (7, 20, 4)
 
 
@@ -263,9 +252,7 @@ def test_names_and_one_hot_rows_are_refused_with_advice(labels):
         bea_book.Network((5, 3)).loss(FEATURES, labels)
 
 
-@pytest.mark.parametrize(
-    "images, size", [(IMAGES, 7), (IMAGES, 6), (IMAGES[0], 2), (IMAGES[None], 2)]
-)
+@pytest.mark.parametrize("images, size", [(IMAGES, 7), (IMAGES, 6), (IMAGES[0], 2), (IMAGES[None], 2)])
 def test_images_without_such_patches_are_refused(images, size):
     with pytest.raises(ValueError, match=f"have no patches of size {size}"):
         bea_book.patches(images, size)

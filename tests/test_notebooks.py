@@ -97,9 +97,7 @@ def prose_of(source):
             if line.strip().startswith(fence) and not line.strip().strip(fence[0]):
                 fence = None
             continue
-        if mark and (
-            not mark[2].strip().startswith("{") or mark[2].startswith(("{math}", "{code"))
-        ):
+        if mark and (not mark[2].strip().startswith("{") or mark[2].startswith(("{math}", "{code"))):
             # A closing fence of a directive also comes here; it opens nothing.
             if mark[2].strip():
                 fence = mark[1]
@@ -137,12 +135,8 @@ def problems_of_errors(notebook):
         for output in cell.outputs:
             if output.output_type == "stream" and output.name == "stderr":
                 problems.append(f"cell {number} prints to stderr: {output.text[:80]!r}")
-            if output.output_type == "error" and "raises-exception" not in cell.metadata.get(
-                "tags", []
-            ):
-                problems.append(
-                    f"cell {number} fails with {output.ename} and no tag raises-exception"
-                )
+            if output.output_type == "error" and "raises-exception" not in cell.metadata.get("tags", []):
+                problems.append(f"cell {number} fails with {output.ename} and no tag raises-exception")
     return problems
 
 
@@ -176,9 +170,7 @@ def problems_of_outputs(notebook):
             text = text_of(output)
             if match := re.search(r"<[^<>\n]* at 0x[0-9a-fA-F]+>", text):
                 problems.append(f"cell {number} prints a bare object: {match[0]!r}")
-            if match := re.search(
-                r"(?<![\w.])/(?:home|root|tmp|Users|work|opt|var)/[\w./-]+", text
-            ):
+            if match := re.search(r"(?<![\w.])/(?:home|root|tmp|Users|work|opt|var)/[\w./-]+", text):
                 problems.append(f"cell {number} prints a path of this machine: {match[0]!r}")
             if match := re.search(r"^.*[ \t]+$", output.get("text", ""), re.M):
                 problems.append(f"cell {number} prints a line that ends in spaces: {match[0]!r}")
@@ -194,21 +186,15 @@ def problems_of_figures(notebook):
         if not images:
             continue
         if len(images) > 1:
-            problems.append(
-                f"cell {number} shows {len(images)} images; one caption can't describe them"
-            )
+            problems.append(f"cell {number} shows {len(images)} images; one caption can't describe them")
         mystnb = cell.metadata.get("mystnb", {})
         alt = mystnb.get("image", {}).get("alt", "")
         caption = mystnb.get("figure", {}).get("caption", "")
         name = mystnb.get("figure", {}).get("name", "")
         if len(alt.strip()) < SHORTEST_ALT:
-            problems.append(
-                f"cell {number}: alt text of {len(alt)} characters; {SHORTEST_ALT} are needed"
-            )
+            problems.append(f"cell {number}: alt text of {len(alt)} characters; {SHORTEST_ALT} are needed")
         if len(caption.strip()) < SHORTEST_CAPTION:
-            problems.append(
-                f"cell {number}: caption of {len(caption)} characters; {SHORTEST_CAPTION} are needed"
-            )
+            problems.append(f"cell {number}: caption of {len(caption)} characters; {SHORTEST_CAPTION} are needed")
         if not name:
             problems.append(f"cell {number}: its figure has no name")
         elif name in names:
@@ -219,9 +205,7 @@ def problems_of_figures(notebook):
 
 def problems_of_skeleton(notebook):
     """Title, opening box and the sections that every chapter has, in their order."""
-    text = "\n".join(
-        line for _, cell in markdown_cells(notebook) for line in cell.source.splitlines()
-    )
+    text = "\n".join(line for _, cell in markdown_cells(notebook) for line in cell.source.splitlines())
     problems = []
     titles = re.findall(r"^# .*$", text, re.M)
     if len(titles) != 1 or not text.lstrip().startswith("# "):
@@ -242,25 +226,14 @@ def problems_of_skeleton(notebook):
 
 def problems_of_explorers(notebook):
     """Every chapter has a figure that moves; each has a picture beside it for print."""
-    outputs = [
-        o.data
-        for _, cell in code_cells(notebook)
-        for o in cell.outputs
-        if MIME in o.get("data", {})
-    ]
+    outputs = [o.data for _, cell in code_cells(notebook) for o in cell.outputs if MIME in o.get("data", {})]
     if not outputs:
         return ["has no explorer (bea_book.explore)"]
-    return (
-        ["an explorer has no picture for print"]
-        if any("image/png" not in o for o in outputs)
-        else []
-    )
+    return ["an explorer has no picture for print"] if any("image/png" not in o for o in outputs) else []
 
 
 QUESTION = re.compile(r"^\*\*\d\.\*\*", re.M)
-ANSWER = re.compile(
-    r"^:::\{admonition\} [a-e]\) .*\n:class: dropdown quiz\n\n\*\*(Right|No)\.\*\*", re.M
-)
+ANSWER = re.compile(r"^:::\{admonition\} [a-e]\) .*\n:class: dropdown quiz\n\n\*\*(Right|No)\.\*\*", re.M)
 
 
 def problems_of_quiz(notebook):
@@ -274,11 +247,7 @@ def problems_of_quiz(notebook):
         problems.append(f"its quiz has {len(questions)} questions, not 3 to 5")
     for number, question in enumerate(questions, 1):
         verdicts = ANSWER.findall(question)
-        if (
-            len(verdicts) < 3
-            or verdicts.count("Right") != 1
-            or len(verdicts) != question.count("{admonition}")
-        ):
+        if len(verdicts) < 3 or verdicts.count("Right") != 1 or len(verdicts) != question.count("{admonition}"):
             problems.append(f"question {number} of its quiz: the verdicts are {verdicts}")
     return problems
 
@@ -299,9 +268,7 @@ def problems_of_lines(notebook):
             text = re.sub(r"`[^`]*`|\$[^$]*\$", "formula", text)
             text = ABBREVIATIONS.sub("abbreviation", text)
             if SENTENCE_END.search(text):
-                problems.append(
-                    f"cell {number}, line {line_number}: more than one sentence: {line[:70]!r}"
-                )
+                problems.append(f"cell {number}, line {line_number}: more than one sentence: {line[:70]!r}")
     return problems
 
 
@@ -318,18 +285,12 @@ def problems_of_exercises(notebook):
             exercises.append(options.get("label"))
         if name in ("solution", "solution-start"):
             if "dropdown" not in options.get("class", "").split():
-                problems.append(
-                    f"cell {number}: the solution of {argument!r} lacks ':class: dropdown'"
-                )
+                problems.append(f"cell {number}: the solution of {argument!r} lacks ':class: dropdown'")
             solutions.append(argument)
     for label in exercises:
         if label is not None and solutions.count(label) != 1:
-            problems.append(
-                f"the exercise {label!r} has {solutions.count(label)} solutions; one is needed"
-            )
-    problems += [
-        f"a solution of {s!r}, which is no exercise here" for s in solutions if s not in exercises
-    ]
+            problems.append(f"the exercise {label!r} has {solutions.count(label)} solutions; one is needed")
+    problems += [f"a solution of {s!r}, which is no exercise here" for s in solutions if s not in exercises]
     return problems
 
 
@@ -345,9 +306,7 @@ def problems_of_format(notebook):
         problems.append(f"its kernel is {kernel!r}, not 'python3'")
     if not all("id" in cell for cell in notebook.cells):
         problems.append("has cells without an id")
-    if nbformat.writes(execute.normalize(nbformat.from_dict(notebook))) != nbformat.writes(
-        notebook
-    ):
+    if nbformat.writes(execute.normalize(nbformat.from_dict(notebook))) != nbformat.writes(notebook):
         problems.append("is not as `make execute` writes it: run that")
     return problems
 
@@ -731,9 +690,7 @@ def run_nbval(limit, folder):
     """Run the folder's notebooks as `make test` does: two at a time, with the plugin that times them."""
     command = [sys.executable, "-m", "pytest", str(folder), "--rootdir", str(folder)]
     command += ["--nbval", "-p", "tests.notebook_clock", f"--notebook-limit={limit}", "-n", "2"]
-    done = subprocess.run(
-        [*command, "--dist", "loadfile"], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run([*command, "--dist", "loadfile"], cwd=ROOT, capture_output=True, text=True)
     return done.returncode, done.stdout
 
 

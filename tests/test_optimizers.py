@@ -21,9 +21,7 @@ def library_steps(optimizer, gradients, start, h=STEP):
     """The iterates of a program on symbols (Series of one term): its text, and averages with their weights written out."""
     memory, path = naive.Sums(h), [start]
     for g in gradients:
-        theta, seen = (
-            Series.from_polynomials([[np.array([v], dtype=object)]]) for v in (path[-1], g)
-        )
+        theta, seen = (Series.from_polynomials([[np.array([v], dtype=object)]]) for v in (path[-1], g))
         step = update(optimizer, lambda point, seen=seen: seen, theta, memory, theta)
         memory.next_step()
         path.append(path[-1] - h * step.leading[0])
@@ -72,9 +70,7 @@ def textbook_rmsprop(gradients, x, inside, corrected):
     for t, g in enumerate(gradients, start=1):
         v = RHO * v + (1 - RHO) * g**2
         hat = v / (1 - RHO**t) if corrected else v
-        path.append(
-            path[-1] - STEP * g / (sp.sqrt(hat + EPSILON) if inside else sp.sqrt(hat) + EPSILON)
-        )
+        path.append(path[-1] - STEP * g / (sp.sqrt(hat + EPSILON) if inside else sp.sqrt(hat) + EPSILON))
     return path
 
 
@@ -85,10 +81,7 @@ def textbook_adam(gradients, x, inside, corrected):
         m = BETA * m + (1 - BETA) * g
         v = RHO * v + (1 - RHO) * g**2
         m_hat, v_hat = (m / (1 - BETA**t), v / (1 - RHO**t)) if corrected else (m, v)
-        path.append(
-            path[-1]
-            - STEP * m_hat / (sp.sqrt(v_hat + EPSILON) if inside else sp.sqrt(v_hat) + EPSILON)
-        )
+        path.append(path[-1] - STEP * m_hat / (sp.sqrt(v_hat + EPSILON) if inside else sp.sqrt(v_hat) + EPSILON))
     return path
 
 
@@ -146,9 +139,7 @@ def test_a_run_of_numbers_is_the_textbooks(name):
     x = sp.Symbol("x", real=True)
     loss = bea.Loss(x**4 / 4 - x, (x,))
     given = {
-        key: float(numbers[value])
-        for key, value in optimizer.hyperparameters.items()
-        if isinstance(value, sp.Symbol)
+        key: float(numbers[value]) for key, value in optimizer.hyperparameters.items() if isinstance(value, sp.Symbol)
     }
     run = bea.run(optimizer.with_hyperparameters(**given), loss, (1.7,), 0.05, 4)[:, 0]
     theta, gradients = sp.Rational(17, 10), []
@@ -190,13 +181,8 @@ def test_the_updates_as_printed():
     assert sp.simplify(first(bea.heavy_ball(BETA, damped=True)) - (1 - BETA) * g) == 0
     assert sp.simplify(first(bea.nesterov(BETA)) - (1 + BETA) * g) == 0
     assert sp.simplify(first(bea.adam(BETA, RHO, EPSILON)) - g / sp.sqrt(g**2 + EPSILON)) == 0
-    assert (
-        sp.simplify(first(bea.adam(BETA, RHO, EPSILON, epsilon_inside=False)) - g / (g + EPSILON))
-        == 0
-    )
-    assert (
-        sp.simplify(first(bea.rmsprop(RHO, EPSILON)) - g / sp.sqrt((1 - RHO) * g**2 + EPSILON)) == 0
-    )
+    assert sp.simplify(first(bea.adam(BETA, RHO, EPSILON, epsilon_inside=False)) - g / (g + EPSILON)) == 0
+    assert sp.simplify(first(bea.rmsprop(RHO, EPSILON)) - g / sp.sqrt((1 - RHO) * g**2 + EPSILON)) == 0
 
 
 def test_rmsprop_is_adam_without_momentum():
@@ -272,9 +258,7 @@ def test_values_of_the_wrong_kind_are_refused(which):
         with pytest.raises(TypeError, match=f"(?s){name} = .*real number, a one-dimensional array"):
             MAKERS[which](value)
     for value in ([], [[0.5]], np.ones((2, 2)) / 2):
-        with pytest.raises(
-            ValueError, match=rf"{name} has the shape .*; allowed are \(\) and \(batch,\)"
-        ):
+        with pytest.raises(ValueError, match=rf"{name} has the shape .*; allowed are \(\) and \(batch,\)"):
             MAKERS[which](value)
 
 
@@ -292,11 +276,7 @@ def test_allowed_values_are_kept(which):
         BETA,
     ):
         kept = MAKERS[which](value).hyperparameters[name]
-        assert (
-            np.all(np.asarray(kept) == np.asarray(value))
-            if not isinstance(value, sp.Basic)
-            else kept == value
-        )
+        assert np.all(np.asarray(kept) == np.asarray(value)) if not isinstance(value, sp.Basic) else kept == value
 
 
 @pytest.mark.parametrize(
@@ -335,16 +315,9 @@ def test_arrays_of_hyperparameters_cannot_be_changed_afterwards():
 
 def test_an_optimizer_can_be_made_again():
     optimizer = bea.adam(BETA, RHO, 0.1, epsilon_inside=False, bias_correction=False)
-    assert (
-        optimizer.symbols == {BETA, RHO}
-        and optimizer.batch_shape == ()
-        and optimizer.name == "adam"
-    )
+    assert optimizer.symbols == {BETA, RHO} and optimizer.batch_shape == () and optimizer.name == "adam"
     other = optimizer.with_hyperparameters(beta=0.5, rho=0.25)
-    assert (
-        repr(other)
-        == "adam(beta=0.5, rho=0.25, epsilon=0.1, epsilon_inside=False, bias_correction=False)"
-    )
+    assert repr(other) == "adam(beta=0.5, rho=0.25, epsilon=0.1, epsilon_inside=False, bias_correction=False)"
     assert other.symbols == set()
     floats = bea.adam(sp.Rational(1, 2), RHO, sp.Rational(1, 10)).in_floats()
     assert [floats.hyperparameters[n] for n in ("beta", "rho", "epsilon")] == [
@@ -359,6 +332,4 @@ def test_conventions_are_keywords_with_a_default():
     for maker in (bea.heavy_ball, bea.rmsprop, bea.adam):
         for parameter in inspect.signature(maker).parameters.values():
             if parameter.name in ("damped", "epsilon_inside", "bias_correction"):
-                assert parameter.kind is inspect.Parameter.KEYWORD_ONLY and isinstance(
-                    parameter.default, bool
-                )
+                assert parameter.kind is inspect.Parameter.KEYWORD_ONLY and isinstance(parameter.default, bool)

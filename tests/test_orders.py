@@ -42,8 +42,7 @@ class LastTermHalved:
     def field(self, h):
         order = self.equation.order
         return lambda theta: sum(
-            (0.5 if k == order - 1 else 1.0) * h**k * f
-            for k, f in enumerate(self.equation.coefficients(theta))
+            (0.5 if k == order - 1 else 1.0) * h**k * f for k, f in enumerate(self.equation.coefficients(theta))
         )
 
 
@@ -60,9 +59,7 @@ class TransientHalved(TransientEquation):
 
 
 # the slope of three terms needs all three; one and two are measured where a figure shows them
-CASES = [
-    (name, problem, 3) for problem in PROBLEMS for name in OPTIMIZERS if name != "rmsprop corrected"
-]
+CASES = [(name, problem, 3) for problem in PROBLEMS for name in OPTIMIZERS if name != "rmsprop corrected"]
 CASES += [(name, "bilinear", order) for name in ("heavy_ball", "adam") for order in (1, 2)]
 
 
@@ -84,18 +81,14 @@ def test_adam_with_longer_memory(problem):
     """beta = 0.9, rho = 0.95, eps = 0.1, T = 0.12 (logistic: 0.24): the window must lie lower, h = 6.25e-5 and 3.125e-5 (quadratic 2.5e-4
     to 6.25e-5, logistic 1e-3 to 2.5e-4); slopes 1, 2, 3 within 0.1 (measured 1.00 to 1.01, 1.97 to 2.01, 2.98 to 3.02)."""
     loss, start, horizon, _ = PROBLEMS[problem]
-    hs = {"quadratic": [2.5e-4, 1.25e-4, 6.25e-5], "logistic": [1e-3, 5e-4, 2.5e-4]}.get(
-        problem, [6.25e-5, 3.125e-5]
-    )
+    hs = {"quadratic": [2.5e-4, 1.25e-4, 6.25e-5], "logistic": [1e-3, 5e-4, 2.5e-4]}.get(problem, [6.25e-5, 3.125e-5])
     for order in (1, 2, 3):
         study = bea.order_study(bea.adam(0.9, 0.95, 0.1), loss, start, horizon, hs, order=order)
         assert abs(study.slope - order) <= 0.1, (order, study)
 
 
 @pytest.mark.parametrize("order", [2, 3])
-@pytest.mark.parametrize(
-    "name", ["gradient_descent", "heavy_ball", "nesterov", "rmsprop", "adam", "adam outside"]
-)
+@pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball", "nesterov", "rmsprop", "adam", "adam outside"])
 def test_control_a_halved_coefficient_loses_an_order(name, order):
     """The last term halved: the slope drops by one (measured 0.99 to 1.04 and 1.97 to 2.06 on the bilinear loss)."""
     loss, start, horizon, hs = PROBLEMS["bilinear"]
@@ -113,9 +106,7 @@ def test_control_a_halved_coefficient_loses_an_order(name, order):
     assert control.order_holds is False
 
 
-@pytest.mark.parametrize(
-    "name", ["heavy_ball", "heavy_ball damped", "nesterov", "rmsprop", "adam not corrected"]
-)
+@pytest.mark.parametrize("name", ["heavy_ball", "heavy_ball damped", "nesterov", "rmsprop", "adam not corrected"])
 def test_control_from_rest_without_bias_correction_every_truncation_is_first_order(name):
     """The initial layer: slope 1 within 0.1 at orders 2 and 3, bilinear loss, h = 1.25e-4 to 5e-4, T = 0.12 (measured 0.98 to 1.03)."""
     optimizer = {
@@ -124,15 +115,7 @@ def test_control_from_rest_without_bias_correction_every_truncation_is_first_ord
     }[name]
     loss, start, horizon, hs = PROBLEMS["bilinear"]
     for order in (2, 3):
-        assert (
-            abs(
-                bea.order_study(
-                    optimizer, loss, start, horizon, hs, order=order, start="rest"
-                ).slope
-                - 1
-            )
-            <= 0.1
-        )
+        assert abs(bea.order_study(optimizer, loss, start, horizon, hs, order=order, start="rest").slope - 1) <= 0.1
 
 
 @pytest.mark.parametrize("name", ["rmsprop corrected", "adam", "adam outside"])
@@ -143,9 +126,7 @@ def test_control_from_rest_with_bias_correction_the_third_order_is_lost(name):
     """
     loss, start, horizon, hs = PROBLEMS["bilinear"]
     for order in (2, 3):
-        study = bea.order_study(
-            OPTIMIZERS[name], loss, start, horizon, hs, order=order, start="rest"
-        )
+        study = bea.order_study(OPTIMIZERS[name], loss, start, horizon, hs, order=order, start="rest")
         assert abs(study.slope - 2) <= 0.1, (order, study)
 
 
@@ -163,11 +144,8 @@ def window(name):
 
 @pytest.mark.parametrize(
     ("name", "batches"),
-    [(name, None) for name in OPTIMIZERS]
-    + [(name, IRREGULAR) for name in ("heavy_ball", "adam outside")],
-    ids=lambda value: (
-        value if isinstance(value, str) else "mini-batches" if value else "full batch"
-    ),
+    [(name, None) for name in OPTIMIZERS] + [(name, IRREGULAR) for name in ("heavy_ball", "adam outside")],
+    ids=lambda value: value if isinstance(value, str) else "mini-batches" if value else "full batch",
 )
 def test_piecewise_equations_have_order_two_from_rest(name, batches):
     """Slope 2 within 0.15: bilinear loss, or three bilinear losses in the order 0, 2, 1, 1, 0, 2, 2, ...
@@ -188,9 +166,7 @@ def test_control_piecewise_with_half_its_correction_is_first_order(name):
         TransientHalved(optimizer, THREE, 2, IRREGULAR),
         bea.transient_equation(optimizer, THREE, 1, batches=IRREGULAR),
     ):
-        study = bea.order_study(
-            optimizer, list(THREE), START, 0.02, [1e-3, 5e-4], equation=equation
-        )
+        study = bea.order_study(optimizer, list(THREE), START, 0.02, [1e-3, 5e-4], equation=equation)
         assert abs(study.slope - 1) <= 0.15, study
 
 
@@ -225,17 +201,13 @@ def test_the_finite_n_equation_beats_the_stationary_one_which_is_worse_than_none
 
 
 def test_slopes_are_least_squares():
-    study = bea.Study(
-        np.array([0.4, 0.2, 0.1]), np.array([3 * 0.4**2.5, 3 * 0.2**2.5, 3 * 0.1**2.5])
-    )
+    study = bea.Study(np.array([0.4, 0.2, 0.1]), np.array([3 * 0.4**2.5, 3 * 0.2**2.5, 3 * 0.1**2.5]))
     assert np.isclose(study.slope, 2.5) and np.allclose(study.slopes, 2.5)
     assert study.order == 2 and study.order_holds is False
     assert str(study) == "observed order 2.50 over h = 0.1 to 0.4: order 2 does NOT hold"
     bent = bea.Study(np.array([0.4, 0.2, 0.1]), np.array([0.4, 0.1, 0.05]))
     x, y = np.log(bent.hs), np.log(bent.errors)
-    assert np.isclose(
-        bent.slope, ((x - x.mean()) @ (y - y.mean())) / ((x - x.mean()) @ (x - x.mean()))
-    )
+    assert np.isclose(bent.slope, ((x - x.mean()) @ (y - y.mean())) / ((x - x.mean()) @ (x - x.mean())))
 
 
 def test_a_study_is_of_the_runs_and_flows_it_says():
@@ -249,21 +221,15 @@ def test_a_study_is_of_the_runs_and_flows_it_says():
     )
     for h, error in zip(study.hs, study.errors):
         run = bea.run(optimizer, loss, START, h, round(0.1 / h), memory=slow.memory(START, h))
-        assert np.isclose(
-            error, np.linalg.norm(bea.flow(equation, START, h, round(0.1 / h)) - run, axis=1).max()
-        )
+        assert np.isclose(error, np.linalg.norm(bea.flow(equation, START, h, round(0.1 / h)) - run, axis=1).max())
     rest = bea.order_study(optimizer, loss, START, 0.1, [4e-3, 2e-3], order=2, start="rest")
     run = bea.run(optimizer, loss, START, 2e-3, 50)
-    assert np.isclose(
-        rest.errors[1], np.linalg.norm(bea.flow(equation, START, 2e-3, 50) - run, axis=1).max()
-    )
+    assert np.isclose(rest.errors[1], np.linalg.norm(bea.flow(equation, START, 2e-3, 50) - run, axis=1).max())
 
 
 def test_studies_refuse_what_gives_no_slope():
     def ask(**k):
-        return bea.order_study(
-            OPTIMIZERS["adam"], bea.bilinear(), START, **{"horizon": 0.1, "hs": [4e-3, 2e-3], **k}
-        )  # noqa: E731
+        return bea.order_study(OPTIMIZERS["adam"], bea.bilinear(), START, **{"horizon": 0.1, "hs": [4e-3, 2e-3], **k})  # noqa: E731
 
     with pytest.raises(ValueError, match="does not divide the horizon 0.1"):
         ask(hs=[4e-3, 3e-3])
@@ -285,13 +251,9 @@ def test_studies_refuse_what_gives_no_slope():
         ask(order=2.5)
 
 
-@pytest.mark.parametrize(
-    "hs, errors", [([0.1], [0.2]), ([0.1, 0.05], [0.2]), ([0.1, 0.0], [0.2, 0.1])]
-)
+@pytest.mark.parametrize("hs, errors", [([0.1], [0.2]), ([0.1, 0.05], [0.2]), ([0.1, 0.0], [0.2, 0.1])])
 def test_a_study_needs_two_positive_steps_and_an_error_for_each(hs, errors):
-    with pytest.raises(
-        ValueError, match="two finite numbers or more|one error for each positive step size"
-    ):
+    with pytest.raises(ValueError, match="two finite numbers or more|one error for each positive step size"):
         bea.Study(np.array(hs), np.array(errors))
 
 
@@ -299,9 +261,7 @@ def test_round_off_is_no_order():
     """Errors of round-off were once said to refute the order; now no slope is measured, and said to be none."""
     descent = bea.gradient_descent()
     for theta0, order in (((1.0,), 5), ((1e4,), 5)):
-        study = bea.order_study(
-            descent, bea.quadratic([1]), theta0, 0.01, [1e-4, 5e-5, 2.5e-5], order=order
-        )
+        study = bea.order_study(descent, bea.quadratic([1]), theta0, 0.01, [1e-4, 5e-5, 2.5e-5], order=order)
         assert study.order_holds is None and np.isnan(study.slope)
         assert "round-off floor" in str(study) and "hold" not in str(study)
     zero = bea.Study(np.array([0.1, 0.05]), np.zeros(2))
@@ -346,11 +306,7 @@ def test_single_precision_gradients_do_not_spoil_the_third_order():
     coarse = bea.NumericLoss(
         2,
         None,
-        lambda t: (
-            right.gradient_code(t)
-            if isinstance(t, bea.Series)
-            else right.gradient_code(t).astype(np.float32)
-        ),
+        lambda t: right.gradient_code(t) if isinstance(t, bea.Series) else right.gradient_code(t).astype(np.float32),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -40,10 +40,7 @@ def signed_features():
     from sklearn.preprocessing import StandardScaler
 
     data = load_breast_cancer()
-    return (
-        StandardScaler().fit_transform(data.data[:, :2])
-        * np.where(data.target == 1, 1.0, -1.0)[:, None]
-    )
+    return StandardScaler().fit_transform(data.data[:, :2]) * np.where(data.target == 1, 1.0, -1.0)[:, None]
 
 
 def optax_path(problem, make):

@@ -30,10 +30,7 @@ def eulerian(r):
     """The coefficients A(r, 0), ..., A(r, r-1) by their recurrence; sum_i i^r x^i = x (sum_m A(r, m) x^m)/(1-x)^(r+1)."""
     row = [1]
     for n in range(2, r + 1):
-        row = [
-            (m + 1) * (row[m] if m < n - 1 else 0) + (n - m) * (row[m - 1] if m else 0)
-            for m in range(n)
-        ]
+        row = [(m + 1) * (row[m] if m < n - 1 else 0) + (n - m) * (row[m - 1] if m else 0) for m in range(n)]
     return row
 
 
@@ -79,12 +76,8 @@ def test_the_weights_are_the_formula_identically():
 def test_arrays_of_decays_equal_one_by_one():
     decays = np.array([0.0, 0.3, 0.9])
     for i, decay in enumerate(decays):
-        np.testing.assert_allclose(
-            weights(decays, 7, True)[:, i], weights(float(decay), 7, True), rtol=1e-14
-        )
-        np.testing.assert_allclose(
-            np.array(moments(decays, 6))[:, i], moments(float(decay), 6), rtol=1e-13
-        )
+        np.testing.assert_allclose(weights(decays, 7, True)[:, i], weights(float(decay), 7, True), rtol=1e-14)
+        np.testing.assert_allclose(np.array(moments(decays, 6))[:, i], moments(float(decay), 6), rtol=1e-13)
     assert weights(decays, 7).shape == (7, 3)
 
 
@@ -136,9 +129,7 @@ def test_moments_are_sums(decay):
         terms = int(100 / -mpmath.log(decay)) if decay else 1
         powers = [mpmath.mpf(decay) ** i for i in range(terms)]
         for r, found in enumerate(moments(decay, 9)):
-            wanted = (1 - mpmath.mpf(decay)) * mpmath.fsum(
-                i**r * power for i, power in enumerate(powers)
-            )
+            wanted = (1 - mpmath.mpf(decay)) * mpmath.fsum(i**r * power for i, power in enumerate(powers))
             assert abs(found - wanted) <= 1e-12 * abs(wanted) * 10 ** (r / 4)
 
 
@@ -183,13 +174,10 @@ def test_the_resolvent_is_the_infinite_sum(decay):
         for k, polynomial in enumerate(polynomials):
             for s in (0, mpmath.mpf("0.7"), -2):
                 wanted = (1 - beta) * mpmath.fsum(
-                    beta**i
-                    * mpmath.polyval([mpmath.mpf(float(c)) for c in polynomial[::-1]], s - i)
+                    beta**i * mpmath.polyval([mpmath.mpf(float(c)) for c in polynomial[::-1]], s - i)
                     for i in range(terms)
                 )
-                found = mpmath.polyval(
-                    [mpmath.mpf(float(c)) for c in result.coefficients[k][::-1]], s
-                )
+                found = mpmath.polyval([mpmath.mpf(float(c)) for c in result.coefficients[k][::-1]], s)
                 assert abs(found - wanted) < 1e-9 * max(1, abs(wanted))
 
 
@@ -197,9 +185,7 @@ def test_the_resolvent_solves_the_recursion_exactly():
     """m(s) = beta m(s-1) + (1-beta) a(s) identically in s and beta: the only polynomial that does."""
     s = sp.Symbol("s")
     rows = [[sp.Rational(2, 3)], [1, -2], [0, sp.Rational(1, 2), 5], [7, 0, -1, 3]]
-    series = Series.from_polynomials(
-        [[np.array(sp.sympify(c), dtype=object) for c in row] for row in rows]
-    )
+    series = Series.from_polynomials([[np.array(sp.sympify(c), dtype=object) for c in row] for row in rows])
     result = resolvent(series, BETA)
     for k, row in enumerate(rows):
         m = sum(c * s**j for j, c in enumerate(result.coefficients[k]))
@@ -220,12 +206,7 @@ def test_the_resolvent_in_powers_of_the_derivative():
             BETA * (1 + BETA) / (2 * (1 - BETA) ** 2),
             -BETA * (1 + 4 * BETA + BETA**2) / (6 * (1 - BETA) ** 3),
         ]
-        assert (
-            sp.cancel(
-                sp.expand(found - sum(c * sp.diff(s**j, s, r) for r, c in enumerate(coefficients)))
-            )
-            == 0
-        )
+        assert sp.cancel(sp.expand(found - sum(c * sp.diff(s**j, s, r) for r, c in enumerate(coefficients)))) == 0
 
 
 def test_the_resolvent_on_arrays_of_points_and_decays():
@@ -234,9 +215,7 @@ def test_the_resolvent_on_arrays_of_points_and_decays():
     polynomials = polynomial_curve(rng, 4, (2, 3))
     together = resolvent(Series.from_polynomials(polynomials), decays)
     for i, decay in enumerate(decays):
-        alone = resolvent(
-            Series.from_polynomials([[c[:, i] for c in row] for row in polynomials]), float(decay)
-        )
+        alone = resolvent(Series.from_polynomials([[c[:, i] for c in row] for row in polynomials]), float(decay))
         np.testing.assert_allclose(together.coefficients[..., i], alone.coefficients, rtol=1e-12)
 
 
@@ -244,9 +223,7 @@ def test_no_memory_leaves_the_value_alone():
     series = Series.from_polynomials(polynomial_curve(np.random.default_rng(4), 4))
     assert resolvent(series, 0) is series
     for zero in (0.0, sp.Integer(0)):
-        np.testing.assert_array_equal(
-            resolvent(series, zero).coefficients.astype(float), series.coefficients
-        )
+        np.testing.assert_array_equal(resolvent(series, zero).coefficients.astype(float), series.coefficients)
 
 
 # --- refusals ----------------------------------------------------------------------------------------------------------------------
@@ -330,9 +307,7 @@ def test_the_type_of_a_number_does_not_make_another_optimizer():
     """0.5 as a float, a NumPy float, a fraction or SymPy's rational is exact or it is not: floats differ from fractions."""
     assert bea.heavy_ball(0.5) == bea.heavy_ball(np.float64(0.5))
     assert bea.heavy_ball(Fraction(1, 2)) == bea.heavy_ball(sp.Rational(1, 2))
-    assert bea.heavy_ball(0) == bea.heavy_ball(0.0) and bea.adam(0.5, 0.5, 1) == bea.adam(
-        0.5, 0.5, 1.0
-    )
+    assert bea.heavy_ball(0) == bea.heavy_ball(0.0) and bea.adam(0.5, 0.5, 1) == bea.adam(0.5, 0.5, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -356,9 +331,7 @@ def test_optimizers_travel(optimizer):
         optimizer.with_hyperparameters(),
         optimizer.program(**optimizer.hyperparameters),
     ):
-        assert (
-            other == optimizer and hash(other) == hash(optimizer) and repr(other) == repr(optimizer)
-        )
+        assert other == optimizer and hash(other) == hash(optimizer) and repr(other) == repr(optimizer)
         if not optimizer.symbols:
             assert last_point(other) == last_point(optimizer)
 
@@ -376,9 +349,7 @@ def test_replace_is_honest():
     adam = bea.adam(0.9, 0.99, 1e-2)
     changed = dataclasses.replace(adam, hyperparameters={**adam.hyperparameters, "beta": 0.25})
     assert changed == bea.adam(0.25, 0.99, 1e-2) == adam.with_hyperparameters(beta=0.25)
-    other = dataclasses.replace(
-        adam, program=bea.nadam, hyperparameters={"beta": 0.9, "rho": 0.99, "epsilon": 0.1}
-    )
+    other = dataclasses.replace(adam, program=bea.nadam, hyperparameters={"beta": 0.9, "rho": 0.99, "epsilon": 0.1})
     assert other == bea.nadam(0.9, 0.99, 0.1)
     with pytest.raises(ValueError, match="beta = 1.5"):
         adam.with_hyperparameters(beta=1.5)
@@ -404,9 +375,7 @@ def test_what_an_optimizer_says_of_itself():
         repr(bea.adam(BETA, 0.5, 0))
         == "adam(beta=beta, rho=0.5, epsilon=0.0, epsilon_inside=True, bias_correction=True)"
     )
-    assert (
-        bea.adam(BETA, BETA**2, 0.1).symbols == {BETA} and bea.adam(0.1, 0.2, 0.3).symbols == set()
-    )
+    assert bea.adam(BETA, BETA**2, 0.1).symbols == {BETA} and bea.adam(0.1, 0.2, 0.3).symbols == set()
     assert bea.adam([0.1, 0.2], 0.5, [0.3]).batch_shape == (2,) and scaled().batch_shape == ()
     assert scaled().name == "scaled"
     floats = bea.adam(sp.Rational(1, 2), BETA, sp.Rational(1, 10)).in_floats()
@@ -416,9 +385,7 @@ def test_what_an_optimizer_says_of_itself():
 
 def test_a_constructor_shows_its_text_and_its_arguments():
     """Help, completion and a reader who asks for the source see the program."""
-    assert str(inspect.signature(bea.adam)).startswith("(beta: ") and "memory" not in str(
-        inspect.signature(bea.adam)
-    )
+    assert str(inspect.signature(bea.adam)).startswith("(beta: ") and "memory" not in str(inspect.signature(bea.adam))
     assert list(inspect.signature(bea.adam).parameters) == [
         "beta",
         "rho",
@@ -549,9 +516,7 @@ def test_a_run_is_the_program_that_it_is_given(optimizer):
     for start in (START, (0.4, 0.7)):
         wanted = naive.path(optimizer, [LOSS.gradient] * 12, np.array(start), 0.01)
         for loss in (LOSS, CODED):
-            np.testing.assert_allclose(
-                bea.run(optimizer, loss, start, 0.01, 12), wanted, rtol=1e-12
-            )
+            np.testing.assert_allclose(bea.run(optimizer, loss, start, 0.01, 12), wanted, rtol=1e-12)
             together = bea.run(optimizer, loss, [start, (1.1, -0.6), (0.2, 0.3)], 0.01, 12)
             np.testing.assert_allclose(together[:, 0], wanted, rtol=1e-12)
 
@@ -566,20 +531,14 @@ def test_the_equations_are_those_of_the_program(optimizer):
         for point in points:
             f_0, f_1 = naive.transient_terms(optimizer, [LOSS.gradient_code] * (n + 1), point, 0.01)
             wanted.append(f_0 + 0.01 * f_1)
-        if (
-            optimizer.name == "numpys"
-            or "sign=True" in str(optimizer)
-            or optimizer.name == "largest_one"
-        ):
+        if optimizer.name == "numpys" or "sign=True" in str(optimizer) or optimizer.name == "largest_one":
             break  # abs and sign have no complex derivative
         np.testing.assert_allclose(equation.field(0.01, n)(points), wanted, rtol=1e-9)
         np.testing.assert_allclose(equation.field(0.01, n)(points[1]), wanted[1], rtol=1e-9)
     steady = bea.modified_equation(optimizer, LOSS, 3)
     together = steady.coefficients(points)
     for i, point in enumerate(points):
-        np.testing.assert_allclose(
-            together[:, i], steady.coefficients(point), rtol=1e-9, atol=1e-12
-        )
+        np.testing.assert_allclose(together[:, i], steady.coefficients(point), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("optimizer", [length_one(0.3), clipped(0.3)], ids=str)
@@ -604,9 +563,7 @@ def test_one_equation_has_one_answer():
     here = dict(zip(LOSS.symbols, (-3.6, -2.16)))
     terms = np.array([term.subs(here).T.tolist()[0] for term in equation.terms], dtype=float)
     np.testing.assert_allclose(equation.coefficients((-3.6, -2.16)), terms, rtol=1e-12)
-    np.testing.assert_allclose(
-        equation.field(0.1)((-3.6, -2.16)), terms[0] + 0.1 * terms[1], rtol=1e-12
-    )
+    np.testing.assert_allclose(equation.field(0.1)((-3.6, -2.16)), terms[0] + 0.1 * terms[1], rtol=1e-12)
 
 
 def test_a_global_that_changes_between_two_runs_is_seen(monkeypatch):
@@ -662,9 +619,7 @@ def test_a_sign_of_zero_is_zero(epsilon):
             pair = bea.run(optimizer, loss, [(1.0, 0.0), (0.5, 1.0)], 0.01, 3)
             np.testing.assert_allclose(pair[:, 0], path, rtol=1e-14)
     many = bea.signum(0.9, np.array([0.0, 0.5]))
-    np.testing.assert_allclose(
-        bea.run(many, bea.quadratic([1, 4]), (1.0, 0.0), 0.01, 3)[-1, 0], (0.97, 0)
-    )
+    np.testing.assert_allclose(bea.run(many, bea.quadratic([1, 4]), (1.0, 0.0), 0.01, 3)[-1, 0], (0.97, 0))
 
 
 def test_an_update_of_another_shape_is_refused():
@@ -701,9 +656,7 @@ def test_the_start_is_blamed_and_not_the_step():
     rooted = bea.Loss(sp.sqrt(x - 1) + y**2, (x, y))
     coded = bea.NumericLoss(2, None, lambda t: np.stack([0.5 / np.sqrt(t[0] - 1), 2 * t[1]]))
     for loss in (rooted, coded):
-        with pytest.raises(
-            ValueError, match="gradient is not finite at the start: coordinate 0"
-        ) as caught:
+        with pytest.raises(ValueError, match="gradient is not finite at the start: coordinate 0") as caught:
             bea.run(bea.gradient_descent(), loss, (0.5, 1.0), 0.01, 3)
         assert "smaller" not in str(caught.value)
         for equation in (bea.modified_equation, bea.transient_equation):
@@ -762,9 +715,7 @@ def test_adabelief_without_epsilon_has_no_expansion():
             ask()
         assert "other than 0" in one_sentence(caught)
     for order in (1, 2, 3):
-        study = bea.order_study(
-            adabelief(0.3, 0.4, 0.5), LOSS, START, 0.12, [1e-3, 5e-4, 2.5e-4], order=order
-        )
+        study = bea.order_study(adabelief(0.3, 0.4, 0.5), LOSS, START, 0.12, [1e-3, 5e-4, 2.5e-4], order=order)
         assert abs(study.slope - order) < 0.1, study
 
 
@@ -811,9 +762,7 @@ def test_a_memory_that_is_asked_differently_says_so():
         ((1, 1, 0), "less often"),
     ):
         for loss in (LOSS, CODED):
-            with pytest.raises(
-                ValueError, match=f"asked its memory {word} than in the step before"
-            ) as caught:
+            with pytest.raises(ValueError, match=f"asked its memory {word} than in the step before") as caught:
                 bea.run(asks(counts), loss, START, 0.1, 3)
             one_sentence(caught)
         with pytest.raises(ValueError, match=f"asked its memory {word}"):
@@ -831,9 +780,7 @@ def test_a_program_with_an_ordinary_bug_shows_it():
         lambda: bea.run(misspelt(), LOSS, START, 0.1, 2),
         lambda: bea.modified_equation(misspelt(), LOSS, 2).coefficients(START),
         lambda: bea.transient_equation(misspelt(), LOSS).field(0.1, 1)(START),
-        lambda: bea.modified_equation(misspelt(), LOSS, 2, memory="kept").field(0.1)(
-            np.array(START)
-        ),
+        lambda: bea.modified_equation(misspelt(), LOSS, 2, memory="kept").field(0.1)(np.array(START)),
     ):
         with pytest.raises(NameError, match="undefined_name"):
             ask()

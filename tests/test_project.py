@@ -29,9 +29,7 @@ def project_files():
     """Every file of the project as git sees it, new ones included, ignored ones not."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [
-        ROOT / name for name in sorted(set(names.split("\0"))) if name and (ROOT / name).is_file()
-    ]
+    return [ROOT / name for name in sorted(set(names.split("\0"))) if name and (ROOT / name).is_file()]
 
 
 def lines_of(path):
@@ -82,9 +80,7 @@ def test_the_engine_needs_three_packages():
 
 
 def test_requirements_are_the_extras_of_everyday_work():
-    wanted = PROJECT["dependencies"] + [
-        line for extra in ("fast", "book", "site", "dev") for line in EXTRAS[extra]
-    ]
+    wanted = PROJECT["dependencies"] + [line for extra in ("fast", "book", "site", "dev") for line in EXTRAS[extra]]
     pins = pins_of("requirements.txt")
     assert {canonicalize_name(need.name) for need in needs(wanted)} == set(pins)
     assert problems_of_pins(pins, wanted) == []
@@ -150,9 +146,7 @@ def pages_of_toc():
             return [page for item in node for page in walk(item)]
         if isinstance(node, dict):
             own = [node[key] for key in ("root", "file") if key in node]
-            return own + [
-                page for value in node.values() if isinstance(value, list) for page in walk(value)
-            ]
+            return own + [page for value in node.values() if isinstance(value, list) for page in walk(value)]
         return []
 
     return walk(yaml.safe_load(read("_toc.yml")))
@@ -162,20 +156,12 @@ def test_toc_and_chapters_agree():
     pages = pages_of_toc()
     assert len(pages) == len(set(pages))
     written = [path for path in (ROOT / "chapters").rglob("*") if path.suffix in (".ipynb", ".md")]
-    written = [
-        path
-        for path in written
-        if not any(part.startswith(".") for part in path.parts[len(ROOT.parts) :])
-    ]
-    assert sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in written) == sorted(
-        pages
-    )
+    written = [path for path in written if not any(part.startswith(".") for part in path.parts[len(ROOT.parts) :])]
+    assert sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in written) == sorted(pages)
 
 
 def test_run_times_are_of_these_chapters():
-    rows = re.findall(
-        r"^\| \[.*\]\((\w+)\.ipynb\) \| ([\d.]+) \|$", read("chapters/run_times.md"), re.M
-    )
+    rows = re.findall(r"^\| \[.*\]\((\w+)\.ipynb\) \| ([\d.]+) \|$", read("chapters/run_times.md"), re.M)
     written = [p.stem for p in (ROOT / "chapters").glob("*.ipynb")]
     assert sorted(name for name, _ in rows) == sorted(written)
     assert all(float(seconds) > 0 for _, seconds in rows)
@@ -186,9 +172,7 @@ def test_run_times_are_of_these_chapters():
 TARGETS = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.M))
 
 
-@pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", ".ci/run", ".github/workflows/pages.yml"]
-)
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", ".ci/run", ".github/workflows/pages.yml"])
 def test_named_commands_exist(name):
     named = re.findall(r"(?:^\s*(?:- run: )?|`)make ([a-z-]+)", read(name), re.M)
     assert named
@@ -297,9 +281,7 @@ def import_graph():
         package = name if path.stem == "__init__" else name.rpartition(".")[0]
         imported = imports_of(path.read_text(encoding="utf-8"), package) & set(modules)
         # `from bea.x import y` runs bea/__init__, which is no reason to call it a circle.
-        graph[name] = {
-            other for other in imported if other != name and not name.startswith(f"{other}.")
-        }
+        graph[name] = {other for other in imported if other != name and not name.startswith(f"{other}.")}
     return graph
 
 

@@ -46,10 +46,7 @@ def size(z):
 def constants(h_0):
     """The table of the page."""
     G_1, G_2, G_3 = (
-        max(
-            max(sum(abs(a) * abs(q[j]) * np.abs(q).sum() ** r for a, q, _ in waves) for j in (0, 1))
-            for waves in WAVES
-        )
+        max(max(sum(abs(a) * abs(q[j]) * np.abs(q).sum() ** r for a, q, _ in waves) for j in (0, 1)) for waves in WAVES)
         for r in range(3)
     )
     c = SimpleNamespace(h_0=h_0)
@@ -119,9 +116,7 @@ def adam_run(h, steps, batches=DRAWN):
 def test_moments_of_the_age_rise_to_their_printed_limits(decay, measured):
     limits = (decay / (1 - decay), decay * (1 + decay) / (1 - decay) ** 2)
     for r, limit in zip((1, 2), limits):
-        found = [
-            weights(decay, n) @ np.arange(n, -1, -1.0) ** r for n in (0, 1, 2, 5, 50, 1000, 40000)
-        ]
+        found = [weights(decay, n) @ np.arange(n, -1, -1.0) ** r for n in (0, 1, 2, 5, 50, 1000, 40000)]
         assert all(a <= b * (1 + 1e-12) for a, b in zip(found, found[1:]))
         assert found[0] == 0
         assert found[-1] == pytest.approx(limit, rel=1e-9, abs=1e-12)
@@ -156,9 +151,7 @@ def test_derivatives_of_the_step_are_those_of_the_step(measured):
     rng = np.random.default_rng(1)
     x, z = rng.normal(size=(2, 6, 2))
     tiny = 1e-6
-    np.testing.assert_allclose(
-        slope(x, z), (step(x + tiny * z) - step(x - tiny * z)) / (2 * tiny), rtol=1e-7
-    )
+    np.testing.assert_allclose(slope(x, z), (step(x + tiny * z) - step(x - tiny * z)) / (2 * tiny), rtol=1e-7)
     measured("exact", 1, "history, to 1e-7")
 
 
@@ -181,9 +174,7 @@ def test_past_seen_from_the_present(measured):
 def algorithm_against_map(h, n, correction=1.0):
     path = adam_run(h, n + 1)
     theta = path[n]
-    return size(
-        path[n + 1] - theta + h * step([theta] * (n + 1)) + correction * h**2 * change(theta, n)
-    )
+    return size(path[n + 1] - theta + h * step([theta] * (n + 1)) + correction * h**2 * change(theta, n))
 
 
 @pytest.mark.parametrize("n", [1, 4, 30])
@@ -228,9 +219,7 @@ def field(n, h, half=0.5):
 
 
 def piece(theta, n, h, half=0.5):
-    return solve_ivp(field(n, h, half), (0, h), theta, rtol=1e-13, atol=1e-15, method="DOP853").y[
-        :, -1
-    ]
+    return solve_ivp(field(n, h, half), (0, h), theta, rtol=1e-13, atol=1e-15, method="DOP853").y[:, -1]
 
 
 @pytest.mark.parametrize("n", [0, 3, 20])
@@ -267,20 +256,13 @@ def test_field_is_bounded_and_lipschitz_as_printed(measured):
 
 def library_losses():
     x = sp.symbols("x y", real=True)
-    return [
-        bea.Loss(sum(a * sp.sin(q[0] * x[0] + q[1] * x[1] + p) for a, q, p in waves), x)
-        for waves in WAVES
-    ]
+    return [bea.Loss(sum(a * sp.sin(q[0] * x[0] + q[1] * x[1] + p) for a, q, p in waves), x) for waves in WAVES]
 
 
 def test_engine_has_the_field_of_the_proof(measured):
-    equation = bea.transient_equation(
-        bea.adam(BETA, RHO, EPSILON), library_losses(), batches=DRAWN[:8]
-    )
+    equation = bea.transient_equation(bea.adam(BETA, RHO, EPSILON), library_losses(), batches=DRAWN[:8])
     for n in (0, 1, 7):
-        np.testing.assert_allclose(
-            equation.field(0.05, n)(START), field(n, 0.05)(0, START), rtol=1e-12
-        )
+        np.testing.assert_allclose(equation.field(0.05, n)(START), field(n, 0.05)(0, START), rtol=1e-12)
     measured("exact", 3, "steps, to 1e-12")
 
 
@@ -312,10 +294,7 @@ def test_step_is_bounded_whatever_the_gradients(decays, measured):
     bound = ((1 - rho) * (1 - beta**2 / rho)) ** -0.5
     largest = 0
     for n in (0, 1, 10, 300 if rho < 0.99 else 6000):
-        w, u = (
-            (1 - d) * d ** np.arange(n, -1, -1) / (1 - d ** (n + 1)) if d else np.eye(n + 1)[n]
-            for d in decays
-        )
+        w, u = ((1 - d) * d ** np.arange(n, -1, -1) / (1 - d ** (n + 1)) if d else np.eye(n + 1)[n] for d in decays)
         worst = w / u  # these gradients make the Cauchy-Schwarz inequality an equality
         drawn = np.random.default_rng(n).standard_cauchy(n + 1) * 1e6
         for g in (worst, drawn):

@@ -32,9 +32,7 @@ def float_series(draw, lengths=(1, 6), leading=(-1.5, 1.5), shape=()):
     """A series of floats: P_k of degree k, its constant P_0 within the bounds."""
     length = draw(st.integers(*lengths))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    rows = [[rng.uniform(*leading, shape)]] + [
-        list(rng.uniform(-1, 1, (k + 1, *shape))) for k in range(1, length)
-    ]
+    rows = [[rng.uniform(*leading, shape)]] + [list(rng.uniform(-1, 1, (k + 1, *shape))) for k in range(1, length)]
     return Series.from_polynomials([[np.asarray(c) for c in row] for row in rows])
 
 
@@ -45,9 +43,7 @@ def exact_polynomials(draw, length=4):
 
 
 def of(polynomials):
-    return Series.from_polynomials(
-        [[np.array(c, dtype=object) for c in row] for row in polynomials]
-    )
+    return Series.from_polynomials([[np.array(c, dtype=object) for c in row] for row in polynomials])
 
 
 def close(left, right):
@@ -132,9 +128,7 @@ def test_composition_is_the_sum_of_powers(a, degree):
     small = a - a.leading
     terms = [small**n * (1 / factorial(n)) for n in range(a.terms)]
     close(np.exp(small), sum(terms[1:], terms[0]))
-    close(
-        np.sin(small), sum(((-1) ** (n // 2) * t for n, t in enumerate(terms) if n % 2), 0 * small)
-    )
+    close(np.sin(small), sum(((-1) ** (n // 2) * t for n, t in enumerate(terms) if n % 2), 0 * small))
     power = a * 0 + 1
     for _ in range(degree):
         power = power * a
@@ -152,13 +146,8 @@ def test_the_resolvent_solves_its_recursion_exactly(polynomials, decay):
     m = resolvent(of(polynomials), beta)
     for k, row in enumerate(polynomials):
         for s in range(-1, 5):
-            value, before = (
-                sum(c * sp.Integer(t) ** j for j, c in enumerate(m.coefficients[k]))
-                for t in (s, s - 1)
-            )
-            assert value == beta * before + (1 - beta) * sum(
-                c * sp.Integer(s) ** j for j, c in enumerate(row)
-            )
+            value, before = (sum(c * sp.Integer(t) ** j for j, c in enumerate(m.coefficients[k])) for t in (s, s - 1))
+            assert value == beta * before + (1 - beta) * sum(c * sp.Integer(s) ** j for j, c in enumerate(row))
 
 
 @fixed
@@ -168,10 +157,7 @@ def test_the_resolvent_is_the_brute_force_sum(polynomials, decay, s):
     series = resolvent(of(polynomials), exact(decay))
     for k, row in enumerate(polynomials):
         row = [Fraction(int(c.p), int(c.q)) for c in row]
-        total = sum(
-            float(decay) ** i * float(sum(c * (s - i) ** j for j, c in enumerate(row)))
-            for i in range(400)
-        )
+        total = sum(float(decay) ** i * float(sum(c * (s - i) ** j for j, c in enumerate(row))) for i in range(400))
         found = sum(float(c) * float(s) ** j for j, c in enumerate(series.coefficients[k]))
         assert abs(found - (1 - float(decay)) * total) < 1e-9 * (1 + abs(found))
 
@@ -193,10 +179,7 @@ def test_moments_solve_their_recurrence(decay, count):
     beta = exact(decay)
     found = moments(beta, count)
     for r in range(1, count):
-        assert (
-            sp.simplify(found[r] - beta * sum(sp.binomial(r, i) * found[i] for i in range(r + 1)))
-            == 0
-        )
+        assert sp.simplify(found[r] - beta * sum(sp.binomial(r, i) * found[i] for i in range(r + 1))) == 0
 
 
 @fixed
@@ -204,8 +187,7 @@ def test_moments_solve_their_recurrence(decay, count):
 def test_sums_are_linear(left, right):
     size = max(len(left), len(right))
     p, q = (
-        np.array([exact(c) for c in (*row, *[Fraction(0)] * (size - len(row)))], dtype=object)
-        for row in (left, right)
+        np.array([exact(c) for c in (*row, *[Fraction(0)] * (size - len(row)))], dtype=object) for row in (left, right)
     )
     assert np.array_equal(antidifference(p + 3 * q), antidifference(p) + 3 * antidifference(q))
 
@@ -214,20 +196,14 @@ def test_sums_are_linear(left, right):
 
 
 @fixed
-@given(
-    st.fractions(Fraction(1, 5), 3, max_denominator=5), FRACTIONS.filter(bool), st.integers(1, 8)
-)
+@given(st.fractions(Fraction(1, 5), 3, max_denominator=5), FRACTIONS.filter(bool), st.integers(1, 8))
 def test_gradient_descent_on_a_parabola_is_a_logarithm(curvature, start, order):
     """(1 - h c)^(t/h) = exp(t log(1 - h c)/h), so f_k = -c^(k+1)/(k+1) theta, exactly."""
     # a whole number, given alone, would count as a float
     start = start if start.denominator > 1 else start + Fraction(1, 7)
-    equation = bea.modified_equation(
-        bea.gradient_descent(), bea.quadratic([exact(curvature)]), order
-    )
+    equation = bea.modified_equation(bea.gradient_descent(), bea.quadratic([exact(curvature)]), order)
     found = equation.coefficients([start])
-    assert [f[0] for f in found] == [
-        -(exact(curvature) ** (k + 1)) / (k + 1) * exact(start) for k in range(order)
-    ]
+    assert [f[0] for f in found] == [-(exact(curvature) ** (k + 1)) / (k + 1) * exact(start) for k in range(order)]
 
 
 @fixed
@@ -262,9 +238,7 @@ def test_equations_turn_with_their_coordinates(seed, order, name):
     }[name]
     theta = np.random.default_rng(seed).uniform(-1, 1, 3)
     plain = bea.modified_equation(optimizer, bea.Loss(loss, x), 3).coefficients(theta)
-    turned = bea.modified_equation(
-        optimizer, bea.Loss(loss, [x[i] for i in order]), 3
-    ).coefficients(theta[list(order)])
+    turned = bea.modified_equation(optimizer, bea.Loss(loss, [x[i] for i in order]), 3).coefficients(theta[list(order)])
     np.testing.assert_allclose(turned, plain[:, list(order)], rtol=1e-9, atol=1e-9)
 
 
@@ -401,16 +375,12 @@ def at_a_kink(optimizer, gradient, theta, h=1e-3, near=0.02):
 
 
 def curve_of(polynomials):
-    return lambda s, h: sum(
-        h**k * sum(c * s**j for j, c in enumerate(p)) for k, p in enumerate(polynomials)
-    )
+    return lambda s, h: sum(h**k * sum(c * s**j for j, c in enumerate(p)) for k, p in enumerate(polynomials))
 
 
 def sizes_of_defects(optimizer, gradient, polynomials, time):
     follow = curve_of(polynomials)
-    return [
-        np.linalg.norm(naive.defect(optimizer, gradient, follow, h, 60, time)) for h in (2e-3, 1e-3)
-    ]
+    return [np.linalg.norm(naive.defect(optimizer, gradient, follow, h, 60, time)) for h in (2e-3, 1e-3)]
 
 
 def falls(defects, power):
@@ -420,9 +390,7 @@ def falls(defects, power):
 
 @programs
 @given(optimizers(), losses(), POINTS, st.sampled_from([1, 2, 3]), st.sampled_from([0.0, 0.7]))
-def test_one_step_of_any_program_along_its_curve_has_the_defect_of_its_order(
-    optimizer, loss, theta, order, time
-):
+def test_one_step_of_any_program_along_its_curve_has_the_defect_of_its_order(optimizer, loss, theta, order, time):
     """theta(t + h) - theta(t) = -h U up to h^(order + 1), U the program's after 60 steps along the curve."""
     gradient = code(loss)
     assume(not at_a_kink(optimizer, gradient, theta))
@@ -447,9 +415,7 @@ def test_control_a_wrong_last_term_is_seen(optimizer, loss, theta, order):
 def test_pieces_of_any_program_are_the_brute_force_sums(optimizer, loss, theta, n):
     """f_0 and f_1 of step n against every value that the memory ever saw, weighted one by one, and complex steps."""
     gradient = code(loss)
-    found = transient._step_by_step(
-        bea.transient_equation(optimizer, loss), optimizer, theta, n, 0.1
-    )
+    found = transient._step_by_step(bea.transient_equation(optimizer, loss), optimizer, theta, n, 0.1)
     wanted = naive.transient_terms(optimizer, [gradient] * (n + 1), theta, 0.1)
     np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10)
 
@@ -463,9 +429,7 @@ def test_pieces_of_mini_batches_are_the_brute_force_sums(optimizer, several, the
     equation = bea.transient_equation(optimizer, several, batches=order)
     for n in (2, 7):
         f_0, f_1 = naive.transient_terms(optimizer, gradients[: n + 1], theta, 0.1)
-        np.testing.assert_allclose(
-            equation.field(0.1, n)(theta), f_0 + 0.1 * f_1, rtol=1e-10, atol=1e-10
-        )
+        np.testing.assert_allclose(equation.field(0.1, n)(theta), f_0 + 0.1 * f_1, rtol=1e-10, atol=1e-10)
 
 
 @programs

@@ -32,9 +32,7 @@ LOSSES = {
         sp.exp(-x) * sp.sin(y) + sp.tanh(x * y) + sp.log(1 + x**2) + sp.sqrt(1 + y**2) + sp.erf(x),
         (x, y),
     ),
-    "cases": bea.Loss(
-        abs(x - y) + sp.Piecewise((x**2, x > 1), (2 * x - 1, True)) + sp.Max(x, y) ** 2, (x, y)
-    ),
+    "cases": bea.Loss(abs(x - y) + sp.Piecewise((x**2, x > 1), (2 * x - 1, True)) + sp.Max(x, y) ** 2, (x, y)),
 }
 START = (0.9, 1.5)
 WAYS = ["floats", "arrays", "compiled"]
@@ -200,9 +198,7 @@ def test_pytorch_makes_the_same_steps():
     ]
     for optimizer, make in pairs:
         wanted = torchs_path(torch, make, bea.bilinear(), 60)
-        np.testing.assert_allclose(
-            bea.run(optimizer, bea.bilinear(), START, h, 60), wanted, rtol=1e-12, atol=1e-13
-        )
+        np.testing.assert_allclose(bea.run(optimizer, bea.bilinear(), START, h, 60), wanted, rtol=1e-12, atol=1e-13)
 
 
 def test_optax_makes_the_same_steps():
@@ -220,9 +216,7 @@ def test_optax_makes_the_same_steps():
                 update, state = peer.update(loss.gradient(theta), state, theta)
                 theta = theta + np.asarray(update)
                 path.append(theta)
-            np.testing.assert_allclose(
-                bea.run(optimizer, loss, START, 0.01, 30), path, rtol=1e-12, atol=1e-13
-            )
+            np.testing.assert_allclose(bea.run(optimizer, loss, START, 0.01, 30), path, rtol=1e-12, atol=1e-13)
 
 
 def test_coordinates_of_zero_gradient_do_not_move_a_sign():
@@ -307,9 +301,7 @@ def test_batches_of_losses_given_by_code(name, count):
         assert together.shape == (21, count, 2)
         for k in range(count):
             one = optimizer.with_hyperparameters(**{n: float(v[k]) for n, v in hyper.items()})
-            alone = bea.run(
-                one, loss, np.broadcast_to(theta0, (count, 2))[k], np.broadcast_to(h, count)[k], 20
-            )
+            alone = bea.run(one, loss, np.broadcast_to(theta0, (count, 2))[k], np.broadcast_to(h, count)[k], 20)
             np.testing.assert_allclose(together[:, k], alone, rtol=1e-12, atol=1e-13)
 
 
@@ -340,10 +332,7 @@ def plain_average(theta, gradient, memory, beta):
 
 @program
 def swapped(theta, gradient, memory, rho, beta):
-    return (
-        memory.average(gradient(theta), beta)
-        / (memory.average(gradient(theta) ** 2, rho) + 0.1) ** 0.5
-    )
+    return memory.average(gradient(theta), beta) / (memory.average(gradient(theta) ** 2, rho) + 0.1) ** 0.5
 
 
 @program
@@ -390,9 +379,7 @@ def sharpness_aware(theta, gradient, memory, radius):
 @program
 def scheduled(theta, gradient, memory, beta):
     warm = np.minimum(1.0, memory.time / 0.05)
-    return (
-        warm * np.cos(memory.step / 10) * memory.average(gradient(theta), beta) + memory.h * theta
-    )
+    return warm * np.cos(memory.step / 10) * memory.average(gradient(theta), beta) + memory.h * theta
 
 
 @program
@@ -486,9 +473,7 @@ def test_it_is_the_given_optimizer_that_runs(name):
             np.testing.assert_allclose(path, wanted[k], rtol=1e-11, atol=1e-12)
         together = bea.run(optimizer, problem, points, 0.01, 25)
         np.testing.assert_array_equal(together[:, 2], path)
-        np.testing.assert_array_equal(
-            list(islice(bea.walk(optimizer, problem, points, 0.01), 26)), together
-        )
+        np.testing.assert_array_equal(list(islice(bea.walk(optimizer, problem, points, 0.01), 26)), together)
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -599,9 +584,7 @@ def wrong(step, change):
     """A traced step with one output changed."""
     n = len(step.steady.inputs) + len(step.steady.operations)
     operations = (*step.steady.operations, change(step.steady.outputs))
-    outputs = tuple(
-        n if value == change(step.steady.outputs)[1] else value for value in step.steady.outputs
-    )
+    outputs = tuple(n if value == change(step.steady.outputs)[1] else value for value in step.steady.outputs)
     return dataclasses.replace(
         step,
         steady=dataclasses.replace(step.steady, operations=operations, outputs=outputs),
@@ -634,18 +617,12 @@ def test_both_ends_of_a_batch_are_compared():
 
     @bea.optimizer
     def two_faced(theta, gradient, memory):
-        return (
-            gradient(theta)
-            if isinstance(theta, np.ndarray) and theta[0] > 0
-            else 1.0 * gradient(abs(theta))
-        )
+        return gradient(theta) if isinstance(theta, np.ndarray) and theta[0] > 0 else 1.0 * gradient(abs(theta))
 
     points = [(0.5, 0.6), (-0.5, 0.6)]
     path = bea.run(two_faced(), HIMMELBLAU, points, 0.001, 10)
     for k in range(2):
-        np.testing.assert_array_equal(
-            path[:, k], bea.run(two_faced(), by_code(HIMMELBLAU), points[k], 0.001, 10)
-        )
+        np.testing.assert_array_equal(path[:, k], bea.run(two_faced(), by_code(HIMMELBLAU), points[k], 0.001, 10))
 
 
 def test_exact_numbers_are_floats():
@@ -664,9 +641,7 @@ values = st.recursive(
     atoms,
     lambda inner: (
         st.tuples(st.sampled_from(["add", "sub", "mul", "quotient", "max"]), inner, inner)
-        | st.tuples(
-            st.sampled_from(["tanh", "clip", "norm", "square", "root", "abs", "decay"]), inner
-        )
+        | st.tuples(st.sampled_from(["tanh", "clip", "norm", "square", "root", "abs", "decay"]), inner)
         | st.tuples(st.sampled_from(["average", "corrected"]), inner, decays)
         | st.tuples(st.just("previous"), inner)
     ),
@@ -736,9 +711,7 @@ def test_random_programs_on_random_losses(tree, first, second):
     np.testing.assert_array_equal(walked, alone)
     plain = bea.run(optimizer, by_code(loss), points[1], 0.05, 20)
     np.testing.assert_allclose(alone, plain, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(
-        literally(optimizer, loss, points[1], 0.05, 20), plain, rtol=1e-10, atol=1e-11
-    )
+    np.testing.assert_allclose(literally(optimizer, loss, points[1], 0.05, 20), plain, rtol=1e-10, atol=1e-11)
     for count in (3, 40):
         column = bea.run(optimizer, loss, points[:count], 0.05, 20)[:, 1]
         np.testing.assert_allclose(column, alone, rtol=1e-12, atol=1e-13)
@@ -747,9 +720,7 @@ def test_random_programs_on_random_losses(tree, first, second):
 # --- mini-batches, memory, what is kept -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name, forced", [*((name, None) for name in HANDMADE), *(("adam", way) for way in WAYS)]
-)
+@pytest.mark.parametrize("name, forced", [*((name, None) for name in HANDMADE), *(("adam", way) for way in WAYS)])
 def test_mini_batches_are_seen_in_their_order(name, forced, monkeypatch):
     if forced:
         force(monkeypatch, forced)
@@ -771,9 +742,7 @@ def test_mini_batches_are_seen_in_their_order(name, forced, monkeypatch):
 def test_the_same_loss_as_its_own_mini_batches():
     optimizer, loss = bea.adam(0.6, 0.8, 0.05), HIMMELBLAU
     path = bea.run(optimizer, loss, START, 0.01, 20)
-    np.testing.assert_array_equal(
-        bea.run(optimizer, [loss, loss], START, 0.01, 20, batches=[0, 1] * 10), path
-    )
+    np.testing.assert_array_equal(bea.run(optimizer, [loss, loss], START, 0.01, 20, batches=[0, 1] * 10), path)
     np.testing.assert_array_equal(bea.run(optimizer, loss, START, 0.01, 20, batches=[0] * 20), path)
 
 
@@ -788,9 +757,7 @@ def test_a_run_goes_on_from_its_memory(name):
         theta, state = state_after(optimizer, loss, [START, (0.2, 0.1)], 0.01, 10)
         np.testing.assert_array_equal(theta.T, whole[10])
         memory = [np.broadcast_to(m, (2, 2)) for m, _ in state]
-        np.testing.assert_array_equal(
-            bea.run(optimizer, loss, theta.T, 0.01, 20, memory=memory), whole[10:]
-        )
+        np.testing.assert_array_equal(bea.run(optimizer, loss, theta.T, 0.01, 20, memory=memory), whole[10:])
         one = bea.run(optimizer, loss, theta.T[1], 0.01, 20, memory=[m[:, 1] for m in memory])
         np.testing.assert_array_equal(one, whole[10:, 1])
     # with a memory there is nothing to correct
@@ -806,9 +773,7 @@ def test_a_run_goes_on_from_its_memory(name):
 def test_a_memory_of_numbers_for_each_configuration():
     """The average of a norm: (), or (batch,), also where the batch is as large as theta."""
     loss, points = HIMMELBLAU, [START, (0.2, 0.1)]
-    paths = [
-        bea.run(with_norms(0.9), loss, p, 0.01, 9, memory=[s]) for p, s in zip(points, (1.0, 2.0))
-    ]
+    paths = [bea.run(with_norms(0.9), loss, p, 0.01, 9, memory=[s]) for p, s in zip(points, (1.0, 2.0))]
     for problem in (loss, by_code(loss)):
         together = bea.run(with_norms(0.9), problem, points, 0.01, 9, memory=[[1.0, 2.0]])
         np.testing.assert_allclose(together, np.stack(paths, axis=1), rtol=1e-12)
@@ -844,9 +809,7 @@ def test_the_start_is_not_changed_and_whole_numbers_are_floats():
     iterates = bea.walk(bea.gradient_descent(), bea.bilinear(), START, 0.01)
     first = next(iterates)
     first[:] = 0  # the caller's own
-    np.testing.assert_array_equal(
-        next(iterates), bea.run(bea.gradient_descent(), bea.bilinear(), START, 0.01, 1)[1]
-    )
+    np.testing.assert_array_equal(next(iterates), bea.run(bea.gradient_descent(), bea.bilinear(), START, 0.01, 1)[1])
 
 
 def test_every_kth_iterate_is_that_of_the_whole_run(way, monkeypatch):
@@ -906,12 +869,8 @@ def test_few_traces_of_one_program_are_kept(monkeypatch):
     monkeypatch.setattr(straight, "MOST", 3)
     straight._steps.clear()
     for k in range(5):
-        path = bea.run(
-            random_program(0.7, tree=("average", "g", k / 10)), HIMMELBLAU, START, 1e-3, 5
-        )
-        plain = bea.run(
-            random_program(0.7, tree=("average", "g", k / 10)), by_code(HIMMELBLAU), START, 1e-3, 5
-        )
+        path = bea.run(random_program(0.7, tree=("average", "g", k / 10)), HIMMELBLAU, START, 1e-3, 5)
+        plain = bea.run(random_program(0.7, tree=("average", "g", k / 10)), by_code(HIMMELBLAU), START, 1e-3, 5)
         np.testing.assert_allclose(path, plain, rtol=1e-13)
         kept = straight._steps[HIMMELBLAU][random_program(0.7, tree="g").program]
         assert len(kept) <= 3
@@ -956,10 +915,7 @@ def test_many_short_runs_are_worth_compiling(monkeypatch):
     monkeypatch.setattr(straight, "COMPILING", 0.02)
     monkeypatch.setattr(straight, "COMPILING_LINE", 0.0)
     loss = bea.Loss(x**4 + 3 * y**2 + x * y, (x, y))
-    taken = [
-        ways_taken(monkeypatch, True, bea.heavy_ball(0.6), loss, START, 1e-3, 2000)[0]
-        for _ in range(30)
-    ]
+    taken = [ways_taken(monkeypatch, True, bea.heavy_ball(0.6), loss, START, 1e-3, 2000)[0] for _ in range(30)]
     assert taken[0] == "_floats" and taken[-1] == "_compiled"
 
 
@@ -969,9 +925,7 @@ def test_what_numba_lacks_is_run_otherwise(monkeypatch):
     loss = bea.Loss(x**4 + 5 * y**2 + x * y, (x, y))
     for theta0 in (START, [START] * 30):
         path = bea.run(bea.heavy_ball(0.6), loss, theta0, 1e-3, 20)
-        np.testing.assert_array_equal(
-            path, bea.run(bea.heavy_ball(0.6), by_code(loss), theta0, 1e-3, 20)
-        )
+        np.testing.assert_array_equal(path, bea.run(bea.heavy_ball(0.6), by_code(loss), theta0, 1e-3, 20))
 
 
 def test_a_compiled_run_can_be_interrupted(monkeypatch):
@@ -1052,9 +1006,7 @@ def test_losses_that_mix_points_are_run_apart():
     points = [(0.5, 0.6), (1.5, -0.6), (2.0, 0.1)]
     path = bea.run(bea.heavy_ball(0.5), loss, points, 0.01, 10)
     for k in range(3):
-        np.testing.assert_array_equal(
-            path[:, k], bea.run(bea.heavy_ball(0.5), loss, points[k], 0.01, 10)
-        )
+        np.testing.assert_array_equal(path[:, k], bea.run(bea.heavy_ball(0.5), loss, points[k], 0.01, 10))
 
 
 def test_single_precision_gradients_do_not_make_the_run_single():
@@ -1075,9 +1027,7 @@ def test_a_diverging_run_says_where(kind, way):
         bea.run(bea.gradient_descent(), loss, (1.0,), 3.0, 5000)
     np.testing.assert_array_equal(caught.value.path[:, 0], (-2.0) ** np.arange(1024))
     assert caught.value.step == 1024 and caught.value.configurations == ()
-    with pytest.raises(
-        bea.Divergence, match="step 1030: the last finite iterate is step 1020"
-    ) as caught:
+    with pytest.raises(bea.Divergence, match="step 1030: the last finite iterate is step 1020") as caught:
         bea.run(bea.gradient_descent(), loss, (1.0,), 3.0, 2000, every=10)
     np.testing.assert_array_equal(caught.value.path[:, 0], (-2.0) ** np.arange(0, 1024, 10))
     again = pickle.loads(pickle.dumps(caught.value))
@@ -1087,9 +1037,7 @@ def test_a_diverging_run_says_where(kind, way):
 def test_of_a_batch_the_diverging_configurations_are_named(way):
     starts, sizes = [(1.0,), (1.0,), (0.5,), (-1.0,)], np.array([0.5, 3.0, 2.5, 3.0])
     for loss in (bea.quadratic([1]), by_code(bea.quadratic([1]))):
-        with pytest.raises(
-            bea.Divergence, match=r"at step 1024 \(configurations \[1, 3\]\)"
-        ) as caught:
+        with pytest.raises(bea.Divergence, match=r"at step 1024 \(configurations \[1, 3\]\)") as caught:
             bea.run(bea.gradient_descent(), loss, starts, sizes, 2000)
         assert caught.value.configurations == (1, 3) and caught.value.path.shape == (1024, 4, 1)
         assert np.isfinite(caught.value.path).all()
@@ -1097,9 +1045,7 @@ def test_of_a_batch_the_diverging_configurations_are_named(way):
 
 def test_an_iteration_says_where_it_diverges():
     points = []
-    with pytest.raises(
-        bea.Divergence, match="diverged at step .* take a smaller step than h = 10"
-    ) as caught:
+    with pytest.raises(bea.Divergence, match="diverged at step .* take a smaller step than h = 10") as caught:
         for point in bea.walk(bea.gradient_descent(), bea.bilinear(), (2.8, 3.5), 10.0):
             points.append(point)
     assert caught.value.step == len(points) and np.isfinite(points).all()
@@ -1117,25 +1063,17 @@ def test_a_long_run_that_diverges_stops_early():
 def test_a_start_without_a_gradient_is_not_blamed_on_the_step_size(theta0):
     loss = bea.Loss(sp.sqrt(x - 1), (x,))
     for problem in (loss, by_code(loss)):
-        with pytest.raises(
-            ValueError, match="the gradient is not finite at the start: coordinate 0"
-        ):
+        with pytest.raises(ValueError, match="the gradient is not finite at the start: coordinate 0"):
             bea.run(bea.gradient_descent(), problem, theta0, 0.1, 10, every=5)
-        with pytest.raises(
-            ValueError, match="the gradient is not finite at the start: coordinate 0"
-        ):
+        with pytest.raises(ValueError, match="the gradient is not finite at the start: coordinate 0"):
             list(islice(bea.walk(bea.gradient_descent(), problem, theta0, 0.1), 3))
-        with pytest.raises(
-            ValueError, match="the gradient is not finite at the start: coordinate 0"
-        ):
+        with pytest.raises(ValueError, match="the gradient is not finite at the start: coordinate 0"):
             state_after(bea.heavy_ball(0.5), problem, theta0, 0.1, 4)
 
 
 def test_an_update_that_is_not_finite_is_not_blamed_on_the_step_size():
     for loss in (bea.quadratic([1, 4]), by_code(bea.quadratic([1, 4]))):
-        with pytest.raises(
-            bea.Divergence, match="the gradient at the start is finite, but the update is not"
-        ):
+        with pytest.raises(bea.Divergence, match="the gradient at the start is finite, but the update is not"):
             bea.run(bea.adam(0.9, 0.99, 0.0), loss, (1.0, 0.0), 0.1, 3)
 
 
@@ -1241,9 +1179,7 @@ def test_mini_batches_are_checked():
     two = [HIMMELBLAU, bea.Loss(x**2 + y**2, (x, y))]
     refused(ValueError, "2 mini-batch losses were given without batches", ADAM, two, START, 0.1, 2)
     for batches in ((0, 1), iter([0, 1])):
-        with pytest.raises(
-            ValueError, match="batches names the mini-batches of 2 steps, but 3 steps"
-        ):
+        with pytest.raises(ValueError, match="batches names the mini-batches of 2 steps, but 3 steps"):
             bea.run(ADAM, two, START, 0.1, 3, batches=batches)
     refused(ValueError, "batches must lie in 0..1", ADAM, two, START, 0.1, 2, batches=(0, 2))
     refused(TypeError, "sequence of whole numbers", ADAM, two, START, 0.1, 2, batches=(0.0, 1.0))

@@ -56,9 +56,7 @@ def test_the_first_sweep(monkeypatch, tmp_path):
     }
     first = defined["found"]
     exec(block('folder="final_distance"'), defined)
-    assert (
-        first.identical(defined["found"]) and 1 <= len(list(Path("final_distance").iterdir())) < 45
-    )
+    assert first.identical(defined["found"]) and 1 <= len(list(Path("final_distance").iterdir())) < 45
 
 
 def test_a_pytorch_model_agrees_with_our_network(names):
@@ -67,9 +65,7 @@ def test_a_pytorch_model_agrees_with_our_network(names):
     rng = np.random.default_rng(3)
     features, labels = rng.normal(size=(11, 3)), rng.integers(2, size=11)
     network = bea_book.Network((3, 4, 2))
-    model = torch.nn.Sequential(
-        torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)
-    ).double()
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
     theirs = names["torch_loss"](model, torch.tensor(features), torch.tensor(labels), chunk=4)
     ours = network.loss(features, labels)
     first, second = np.arange(12).reshape(3, 4).T.ravel(), 16 + np.arange(8).reshape(4, 2).T.ravel()
@@ -120,9 +116,7 @@ def test_the_call_for_a_cluster_with_a_tiny_network(names, monkeypatch, tmp_path
         return tiny(seed, torch)
 
     call = block("task = partial(measure")
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None
-    ) as cluster:
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
         defined = names | {"problem": problem, "cluster": cluster}
         try:
             exec(call, defined)
@@ -132,9 +126,7 @@ def test_the_call_for_a_cluster_with_a_tiny_network(names, monkeypatch, tmp_path
     assert dict(found.sizes) == {"beta": 5, "rho": 3, "repeat": 3}
     assert Path("cifar.nc").exists() and list(Path("cifar").glob("*.npz"))
     assert (
-        np.isfinite(found.norm).all()
-        and (found.step > 5).all()
-        and found.accuracy.isin([0, 0.25, 0.5, 0.75, 1]).all()
+        np.isfinite(found.norm).all() and (found.step > 5).all() and found.accuracy.isin([0, 0.25, 0.5, 0.75, 1]).all()
     )
     # one setting again, here, by another road: PyTorch's own Adam, which has epsilon outside the root
     rng = np.random.default_rng(np.random.SeedSequence(0).spawn(3)[1])

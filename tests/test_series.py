@@ -30,9 +30,7 @@ VECTOR = np.array([0.5, -1.0, 2.0])
 def curve(leading, seed=0, terms=K):
     """A Series of floats with a given value and coefficients of size one."""
     rng, leading = np.random.default_rng(seed), np.asarray(leading, dtype=float)
-    rows = [[leading]] + [
-        list(rng.uniform(-1, 1, (k + 1, *leading.shape))) for k in range(1, terms)
-    ]
+    rows = [[leading]] + [list(rng.uniform(-1, 1, (k + 1, *leading.shape))) for k in range(1, terms)]
     return Series.from_polynomials(rows)
 
 
@@ -45,9 +43,7 @@ def expansion(function, series, radius=0.02, points=14):
     nodes = np.linspace(-1, 1, terms)
     for s in nodes:
         c = np.tensordot(s ** np.arange(terms), series.coefficients, axes=(0, 1))
-        values = np.stack(
-            [function(sum((radius * t) ** k * c[k] for k in range(terms))) for t in x]
-        )
+        values = np.stack([function(sum((radius * t) ** k * c[k] for k in range(terms))) for t in x])
         fitted = np.linalg.solve(np.vander(x, increasing=True), values.reshape(points, -1))
         rows.append((fitted[:terms].T / scale).T.reshape(terms, *values.shape[1:]))
     in_s = np.linalg.inv(np.vander(nodes, increasing=True))
@@ -276,9 +272,7 @@ FUNCTIONS = {
         for f in """exp exp2 expm1 sin cos tan sinh cosh tanh arctan arcsin arccos arcsinh arctanh square
         negative positive""".split()
     },
-    **{
-        getattr(special, f): BETWEEN for f in "expit erf erfc log_expit ndtr log_ndtr j0 j1".split()
-    },
+    **{getattr(special, f): BETWEEN for f in "expit erf erfc log_expit ndtr log_ndtr j0 j1".split()},
     **{getattr(special, f): ABOVE for f in "gammaln psi softplus".split()},
     np.arccosh: (1.5, 2.5),
     np.abs: (0.1, 2.0),
@@ -339,9 +333,7 @@ def test_a_product_is_the_double_sum(terms, seed):
 
 def test_large_products_equal_small_ones():
     a, b = curve(np.ones((2, 5000)), 3), curve(np.ones((2, 5000)), 4)
-    np.testing.assert_allclose(
-        (a * b)[:, 17].coefficients, (a[:, 17] * b[:, 17]).coefficients, rtol=1e-13
-    )
+    np.testing.assert_allclose((a * b)[:, 17].coefficients, (a[:, 17] * b[:, 17]).coefficients, rtol=1e-13)
 
 
 @settings(max_examples=15, deadline=None, derandomize=True, database=None)
@@ -360,9 +352,7 @@ def test_an_exact_shift_is_exact():
 
 def test_at_is_the_polynomial():
     v = curve(1.5)
-    wanted = sum(
-        c * 0.3**k * 0.7**j for k, row in enumerate(v.coefficients) for j, c in enumerate(row)
-    )
+    wanted = sum(c * 0.3**k * 0.7**j for k, row in enumerate(v.coefficients) for j, c in enumerate(row))
     assert np.isclose(v.at(0.7, 0.3), wanted, rtol=1e-13)
 
 
@@ -373,8 +363,7 @@ def exact_example(leading="3/2"):
     terms = 3
     rng = np.random.default_rng(7)
     rows = [[sp.Rational(leading)]] + [
-        [sp.Rational(int(rng.integers(-9, 10)), int(rng.integers(1, 7))) for _ in range(k + 1)]
-        for k in range(1, terms)
+        [sp.Rational(int(rng.integers(-9, 10)), int(rng.integers(1, 7))) for _ in range(k + 1)] for k in range(1, terms)
     ]
     return Series.from_polynomials([[np.array(c, dtype=object) for c in row] for row in rows])
 
@@ -707,9 +696,7 @@ def test_taylor_of_an_abstract_function():
     x, y, u, v, q, r = sp.symbols("x y u v q r")
     energy = sp.Function("E")(x, y)
     zero = np.array([0, 0])
-    line = Series.from_polynomials(
-        [[np.array([x, y])], [zero, np.array([u, v])], [zero, zero, np.array([q, r])]]
-    )
+    line = Series.from_polynomials([[np.array([x, y])], [zero, np.array([u, v])], [zero, zero, np.array([q, r])]])
     second = energy.diff(x, 2) * u**2 + 2 * energy.diff(x, y) * u * v + energy.diff(y, 2) * v**2
     wanted = energy.diff(x) * q + energy.diff(y) * r + second / 2
     assert sp.expand(taylor(energy, [x, y], line).coefficients[2, 2] - wanted) == 0

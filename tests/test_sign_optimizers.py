@@ -44,9 +44,7 @@ def by_the_paper(optimizer, steps, h):
             if optimizer.name == "nadam":
                 top = p["beta"] * top + (1 - p["beta"]) * g
             move = top / np.sqrt(v / (1 - p["rho"] ** n) + p["epsilon"])
-            if (
-                optimizer.name == "adamw"
-            ):  # as PyTorch has it; the paper's line 12 does not multiply the decay by h
+            if optimizer.name == "adamw":  # as PyTorch has it; the paper's line 12 does not multiply the decay by h
                 move = move + p["weight_decay"] * theta
         theta = theta - h * move
         path.append(theta)
@@ -96,9 +94,7 @@ def test_a_halved_correction_drops_the_slope(optimizer):
 
             return field
 
-    study = bea.order_study(
-        optimizer, LOSS, START, 0.1, [1e-3, 5e-4, 2.5e-4], order=2, equation=Halved()
-    )
+    study = bea.order_study(optimizer, LOSS, START, 0.1, [1e-3, 5e-4, 2.5e-4], order=2, equation=Halved())
     assert study.slope == pytest.approx(1, abs=0.1)
 
 

@@ -186,10 +186,7 @@ def test_where_a_kernel_splits_what_is_printed_does_not_show():
 
     def shown(merge, cuts):
         ends = [0, *cuts, len(text)]
-        pieces = [
-            nbformat.v4.new_output("stream", name="stdout", text=text[a:b])
-            for a, b in zip(ends, ends[1:])
-        ]
+        pieces = [nbformat.v4.new_output("stream", name="stdout", text=text[a:b]) for a, b in zip(ends, ends[1:])]
         stderr = nbformat.v4.new_output("stream", name="stderr", text=warning)
         picture = nbformat.v4.new_output("display_data", {"text/plain": "<Figure>"})
         return merge([pieces[0], stderr, picture, *pieces[1:]])

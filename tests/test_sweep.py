@@ -323,9 +323,7 @@ def test_few_files_and_little_overhead(tmp_path):
     sweep(scaled, {"a": range(5000)}, folder=tmp_path)
     assert time.process_time() - start < 5
     assert len(list(tmp_path.iterdir())) < 20
-    assert sweep(scaled, {"a": range(5000)}, folder=tmp_path).result.values.tolist() == list(
-        range(5000)
-    )
+    assert sweep(scaled, {"a": range(5000)}, folder=tmp_path).result.values.tolist() == list(range(5000))
 
 
 # --- the same question, or another --------------------------------------------------------------
@@ -434,9 +432,7 @@ def test_identity_is_that_of_values():
     assert len({identity(task) for task in made}) == len(made)
     assert [identity(task) for task in made] == [identity(task) for task in made]
     inner = partial(scaled, t=Path("x"))
-    assert identity(partial(scaled, t=inner)) == identity(
-        partial(scaled, t=partial(scaled, t=Path("x")))
-    )
+    assert identity(partial(scaled, t=inner)) == identity(partial(scaled, t=partial(scaled, t=Path("x"))))
 
 
 # --- damage -------------------------------------------------------------------------------------

@@ -42,13 +42,8 @@ def theorem_by_sums(n, gradients, hessians, beta, rho, epsilon, inside, correcte
         return (1 - decay) * decay ** (upto - k) / ((1 - decay ** (upto + 1)) if corrected else 1)
 
     def moments_at(upto):
-        m = [
-            sum(weight(beta, k, upto) * gradients[k][j] for k in range(upto + 1)) for j in range(d)
-        ]
-        v = [
-            sum(weight(rho, k, upto) * gradients[k][j] ** 2 for k in range(upto + 1))
-            for j in range(d)
-        ]
+        m = [sum(weight(beta, k, upto) * gradients[k][j] for k in range(upto + 1)) for j in range(d)]
+        v = [sum(weight(rho, k, upto) * gradients[k][j] ** 2 for k in range(upto + 1)) for j in range(d)]
         r = [sp.sqrt(x + epsilon) if inside else sp.sqrt(x) + epsilon for x in v]
         return m, v, r
 
@@ -59,28 +54,18 @@ def theorem_by_sums(n, gradients, hessians, beta, rho, epsilon, inside, correcte
     f_0, f_1 = [], []
     for j in range(d):
         big_l = sum(
-            weight(beta, k, n)
-            * sum(
-                hessians[k][i][j] * sum(ratios[step][i] for step in range(k, n)) for i in range(d)
-            )
+            weight(beta, k, n) * sum(hessians[k][i][j] * sum(ratios[step][i] for step in range(k, n)) for i in range(d))
             for k in range(n + 1)
         )
-        l_bar = sum(
-            weight(beta, k, n) * sum(hessians[k][i][j] * ratios[n][i] for i in range(d))
-            for k in range(n + 1)
-        )
+        l_bar = sum(weight(beta, k, n) * sum(hessians[k][i][j] * ratios[n][i] for i in range(d)) for k in range(n + 1))
         big_p = sum(
             weight(rho, k, n)
             * gradients[k][j]
-            * sum(
-                hessians[k][i][j] * sum(ratios[step][i] for step in range(k, n)) for i in range(d)
-            )
+            * sum(hessians[k][i][j] * sum(ratios[step][i] for step in range(k, n)) for i in range(d))
             for k in range(n + 1)
         )
         p_bar = sum(
-            weight(rho, k, n)
-            * gradients[k][j]
-            * sum(hessians[k][i][j] * ratios[n][i] for i in range(d))
+            weight(rho, k, n) * gradients[k][j] * sum(hessians[k][i][j] * ratios[n][i] for i in range(d))
             for k in range(n + 1)
         )
         denominator = 2 * r[j] ** 3 if inside else 2 * sp.sqrt(v[j]) * r[j] ** 2
@@ -103,14 +88,10 @@ def oracle_theorem(inside=True, corrected=True, steps=(0, 1, 4)):
     optimizer = bea.adam(**HYPER, epsilon_inside=inside, bias_correction=corrected)
     equation = bea.transient_equation(optimizer, list(three_losses()), batches=ORDER_OF_BATCHES)
     for n in steps:
-        wanted = theorem_by_sums(
-            n, gradients, hessians, **HYPER, inside=inside, corrected=corrected
-        )
+        wanted = theorem_by_sums(n, gradients, hessians, **HYPER, inside=inside, corrected=corrected)
         numeric = [equation.field(h, n)([float(x) for x in POINT]) for h in (1e-3, 1.0)]
         for h, field in zip((1e-3, 1.0), numeric):
-            np.testing.assert_allclose(
-                field, [float(sp.N(a + h * b, 30)) for a, b in zip(*wanted)], rtol=1e-11
-            )
+            np.testing.assert_allclose(field, [float(sp.N(a + h * b, 30)) for a, b in zip(*wanted)], rtol=1e-11)
         if n <= 2:
             for term, formula in zip(equation.terms(n), wanted):
                 assert all(abs(sp.N(a.subs(here) - b, 30)) < 1e-20 for a, b in zip(term, formula))
@@ -130,25 +111,18 @@ def oracle_linear_transient(name="heavy_ball", steps=(0, 1, 2, 3, 4)):
         "nesterov": (bea.nesterov(beta), lambda age: (1 if age == 0 else 0) + beta * beta**age),
     }[name]
     g, hess = [sp.Matrix(x) for x in gradients], [sp.Matrix(x) for x in hessians]
-    u = [
-        sum((coefficient(n - k) * g[k] for k in range(n + 1)), sp.zeros(2, 1))
-        for n in range(len(g))
-    ]
+    u = [sum((coefficient(n - k) * g[k] for k in range(n + 1)), sp.zeros(2, 1)) for n in range(len(g))]
     equation = bea.transient_equation(optimizer, list(three_losses()), batches=ORDER_OF_BATCHES)
     for n in steps:
         wanted = sum(
             (
-                -coefficient(n - k)
-                * hess[k]
-                * (sum((u[step] for step in range(k, n)), sp.zeros(2, 1)) + u[n] / 2)
+                -coefficient(n - k) * hess[k] * (sum((u[step] for step in range(k, n)), sp.zeros(2, 1)) + u[n] / 2)
                 for k in range(n + 1)
             ),
             sp.zeros(2, 1),
         )
         found = equation.field(0.5, n)([float(x) for x in POINT])
-        np.testing.assert_allclose(
-            found, np.array(-u[n] + wanted / 2, dtype=float).ravel(), rtol=1e-12
-        )
+        np.testing.assert_allclose(found, np.array(-u[n] + wanted / 2, dtype=float).ravel(), rtol=1e-12)
 
 
 def oracle_adam_full_batch_finite_n(n):
@@ -172,9 +146,7 @@ def test_the_theorem_for_mini_batches(inside, corrected):
     oracle_theorem(inside, corrected)
 
 
-@pytest.mark.parametrize(
-    "name", ["gradient_descent", "heavy_ball", "heavy_ball damped", "nesterov"]
-)
+@pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball", "heavy_ball damped", "nesterov"])
 def test_momentum_from_the_first_step_on(name):
     oracle_linear_transient(name)
 
@@ -192,9 +164,7 @@ def test_rmsprop_from_the_first_step_on():
         optimizer = bea.rmsprop(HYPER["rho"], HYPER["epsilon"], bias_correction=corrected)
         equation = bea.transient_equation(optimizer, list(three_losses()), batches=ORDER_OF_BATCHES)
         for n in (0, 2, 4):
-            wanted = theorem_by_sums(
-                n, gradients, hessians, **hyper, inside=True, corrected=corrected
-            )
+            wanted = theorem_by_sums(n, gradients, hessians, **hyper, inside=True, corrected=corrected)
             np.testing.assert_allclose(
                 equation.field(0.5, n)([float(x) for x in POINT]),
                 [float(sp.N(a + b / 2, 30)) for a, b in zip(*wanted)],
@@ -248,9 +218,7 @@ def test_the_piecewise_equation_ends_at_order_two():
     assert len(first.terms(2)) == 1
     np.testing.assert_allclose(
         first.field(0.1, 2)([0.9, 1.5]),
-        np.array(
-            first.terms(2)[0].subs(dict(zip(BILINEAR.symbols, (0.9, 1.5)))), dtype=float
-        ).ravel(),
+        np.array(first.terms(2)[0].subs(dict(zip(BILINEAR.symbols, (0.9, 1.5)))), dtype=float).ravel(),
     )
 
 
@@ -260,9 +228,7 @@ def test_several_losses_need_a_sequence_of_batches():
     with pytest.raises(ValueError, match="2 mini-batch losses were given without batches"):
         bea.transient_equation(ADAM, [BILINEAR, BILINEAR])
     for wrong in ((0, 2), (-1, 0)):
-        with pytest.raises(
-            ValueError, match=r"batches must lie in 0..1 for 2 losses; .* were given"
-        ):
+        with pytest.raises(ValueError, match=r"batches must lie in 0..1 for 2 losses; .* were given"):
             bea.transient_equation(ADAM, [BILINEAR, BILINEAR], batches=wrong)
     for wrong in ((), (0.0, 1.0), "01", [[0, 1]], 1, (True, False)):
         with pytest.raises(TypeError, match="non-empty sequence of whole numbers"):
@@ -309,9 +275,7 @@ def test_all_steps_at_once_are_step_by_step(name):
         for order in (1, 2):
             equation = bea.transient_equation(OPTIMIZERS[name], losses, order, batches)
             for n in (0, 1, 2, 7, 90):
-                found = transient._history(
-                    equation, OPTIMIZERS[name], np.array([0.9, 1.5]), n, 0.05
-                )
+                found = transient._history(equation, OPTIMIZERS[name], np.array([0.9, 1.5]), n, 0.05)
                 wanted = plain(equation, (0.9, 1.5), n)
                 np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
@@ -398,9 +362,7 @@ def test_terms_and_field_are_one_equation():
     here = dict(zip(BILINEAR.symbols, (0.9, 1.5)))
     for made in OPTIMIZERS.values():
         equation = bea.transient_equation(made, BILINEAR)
-        f_0, f_1 = (
-            np.array(t.subs(here).evalf().T.tolist()[0], dtype=float) for t in equation.terms(1)
-        )
+        f_0, f_1 = (np.array(t.subs(here).evalf().T.tolist()[0], dtype=float) for t in equation.terms(1))
         np.testing.assert_allclose(equation.field(0.1, 1)((0.9, 1.5)), f_0 + 0.1 * f_1, rtol=1e-9)
 
 

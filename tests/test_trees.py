@@ -43,9 +43,7 @@ def test_trees_are_all_of_their_size_and_different():
 def test_labelled_trees_are_counted_by_symmetry_and_density(n):
     # the monotonically labelled trees are (n-1)! in number (HLW III.1), the labelled ones n^(n-1) (Cayley)
     factorial = sp.factorial(n)
-    assert sum(
-        Fraction(int(factorial), symmetry(t) * density(t)) for t in rooted_trees(n)
-    ) == sp.factorial(n - 1)
+    assert sum(Fraction(int(factorial), symmetry(t) * density(t)) for t in rooted_trees(n)) == sp.factorial(n - 1)
     assert sum(Fraction(int(factorial), symmetry(t)) for t in rooted_trees(n)) == n ** (n - 1)
 
 
@@ -53,8 +51,7 @@ def labellings(tree):
     """The monotone labellings of a tree by brute force: orderings that grow from root to leaf."""
     parents = list(enumerate(parents_of(tree)))[1:]
     return sum(
-        all(labels[parent] < labels[i] for i, parent in parents)
-        for labels in permutations(range(len(parents) + 1))
+        all(labels[parent] < labels[i] for i, parent in parents) for labels in permutations(range(len(parents) + 1))
     )
 
 
@@ -95,10 +92,7 @@ def test_chains_are_the_logarithm_and_bushes_bernoulli(euler):
 def parents_of(tree):
     """For each node, root first, the number of the node it grows from (None for the root)."""
     levels = as_levels(tree)
-    return [
-        max((j for j in range(i) if levels[j] == levels[i] - 1), default=None)
-        for i in range(len(levels))
-    ]
+    return [max((j for j in range(i) if levels[j] == levels[i] - 1), default=None) for i in range(len(levels))]
 
 
 def grown(node, branches):
@@ -112,14 +106,8 @@ def pieces_and_skeleton(parents, cut):
     piece = []
     for i in nodes:
         piece.append(i if cut[i] else piece[parents[i]])
-    pieces = [
-        grown(i, lambda node: [j for j in nodes if parents[j] == node and not cut[j]])
-        for i in nodes
-        if cut[i]
-    ]
-    return pieces, grown(
-        0, lambda root: [j for j in nodes if j and cut[j] and piece[parents[j]] == root]
-    )
+    pieces = [grown(i, lambda node: [j for j in nodes if parents[j] == node and not cut[j]]) for i in nodes if cut[i]]
+    return pieces, grown(0, lambda root: [j for j in nodes if j and cut[j] and piece[parents[j]] == root])
 
 
 def compositions(coefficients, tree):

@@ -72,8 +72,6 @@ def test_right_code_is_accepted(found):
 UNSEEN = {"no such name", "no loss"}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(k, marks=pytest.mark.xfail) if k in UNSEEN else k for k in BAD]
-)
+@pytest.mark.parametrize("name", [pytest.param(k, marks=pytest.mark.xfail) if k in UNSEEN else k for k in BAD])
 def test_wrong_code_is_flagged(found, name):
     assert BAD[name][1] in found[name]

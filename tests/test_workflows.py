@@ -36,14 +36,10 @@ def problems_of_workflow(text):
 
 def problems_of_commands(script):
     """Commands of `make` and files that a shell script names and that are not there."""
-    words = [
-        w for line in script.splitlines() if "#" not in line[:1] for w in re.findall(r"\S+", line)
-    ]
+    words = [w for line in script.splitlines() if "#" not in line[:1] for w in re.findall(r"\S+", line)]
     called = [b for a, b in zip(words, words[1:]) if a == "make" and "/" not in b]
     problems = [f"calls make {name}, which is no command" for name in called if name not in TARGETS]
-    files = [
-        w.strip("\"'()") for w in words if re.fullmatch(r"[\"'(]*[\w.-]+(/[\w.-]+)+[\"')]*", w)
-    ]
+    files = [w.strip("\"'()") for w in words if re.fullmatch(r"[\"'(]*[\w.-]+(/[\w.-]+)+[\"')]*", w)]
     files += [w for w in words if re.fullmatch(r"[\w.-]+\.(toml|txt|md|py|json|cff)", w)]
     return problems + [
         f"names {name}, which is not there"
@@ -59,9 +55,7 @@ def test_workflow(path):
 
 
 def test_nothing_long_starts_before_the_quick_job_is_through():
-    jobs = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8"))[
-        "jobs"
-    ]
+    jobs = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8"))["jobs"]
     assert [name for name, job in jobs.items() if job.get("needs") != "quick"] == ["quick"]
     assert jobs["quick"]["timeout-minutes"] <= 10
 

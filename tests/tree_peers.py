@@ -35,11 +35,7 @@ def of_bseries(nodes):
         if tree.order() == 1:
             found[tree] = weight
         else:
-            found[tree] = (
-                weight
-                - bs.subs(found, lambda t: Fraction(1, int(trees.gamma(t))), tree)
-                + found[tree]
-            )
+            found[tree] = weight - bs.subs(found, lambda t: Fraction(1, int(trees.gamma(t))), tree) + found[tree]
     return {nested(tree._nl): found[tree] for tree in forest}
 
 
@@ -48,11 +44,7 @@ def of_kauri(nodes):
     import kauri
 
     found = kauri.euler.modified_equation_map()
-    return {
-        tree: found(kauri.Tree(as_list(tree)))
-        for n in range(1, nodes + 1)
-        for tree in rooted_trees(n)
-    }
+    return {tree: found(kauri.Tree(as_list(tree))) for n in range(1, nodes + 1) for tree in rooted_trees(n)}
 
 
 def of_pybs(nodes):
@@ -65,11 +57,7 @@ def of_pybs(nodes):
     from pybs.unordered_tree import trees_of_order
 
     def tuples(tree):
-        return tuple(
-            sorted(
-                (tuples(branch) for branch, count in tree.items() for _ in range(count)), key=_rank
-            )
-        )
+        return tuple(sorted((tuples(branch) for branch, count in tree.items() for _ in range(count)), key=_rank))
 
     found = modified_equation(RKeuler.phi())
     return {tuples(tree): found(tree) for n in range(1, nodes + 1) for tree in trees_of_order(n)}

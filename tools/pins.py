@@ -12,9 +12,7 @@ from pathlib import Path
 
 def pins(report):
     """`name==version` of every package in pip's report, sorted; a build's own label such as +cpu goes."""
-    found = [
-        item["metadata"] for item in report["install"] if "dir_info" not in item["download_info"]
-    ]
+    found = [item["metadata"] for item in report["install"] if "dir_info" not in item["download_info"]]
     lines = [f"{data['name']}=={data['version'].partition('+')[0]}" for data in found]
     return sorted(lines, key=str.lower)
 

@@ -52,9 +52,7 @@ def interval(name: str, value: Any, low: float, high: float, open_below: bool = 
     inside = (array > low if open_below else array >= low) & (array < high)
     if not np.all(inside):
         wrong = np.atleast_1d(array)[~np.atleast_1d(inside)][0]
-        above = (
-            f"{'(' if open_below else '['}{low:g}, {'infinity' if np.isinf(high) else f'{high:g}'})"
-        )
+        above = f"{'(' if open_below else '['}{low:g}, {'infinity' if np.isinf(high) else f'{high:g}'})"
         raise ValueError(f"{name} = {wrong} must be in {above}")
     if isinstance(value, sp.Expr):  # exact numbers stay exact
         return value
@@ -105,6 +103,4 @@ def finite(what: str, name: str, value: np.ndarray) -> None:
     wrong = ~np.isfinite(np.asarray(value, dtype=float))
     if wrong.any():
         coordinate = int(np.argwhere(wrong)[0][0])
-        raise ValueError(
-            f"{what} is not finite at {name}: coordinate {coordinate} is {value[coordinate]}"
-        )
+        raise ValueError(f"{what} is not finite at {name}: coordinate {coordinate} is {value[coordinate]}")

@@ -73,16 +73,10 @@ def _as_exponential(node: Any) -> sp.Basic:
     """Rewrite a logarithm, or a negative power, of a sum of exponentials."""
     if isinstance(node, sp.log) and (found := _logarithm(node.args[0])) is not None:
         return found
-    if (
-        isinstance(node, sp.Pow)
-        and node.exp.is_negative
-        and isinstance(node.base, (sp.Add, sp.cosh))
-    ):
+    if isinstance(node, sp.Pow) and node.exp.is_negative and isinstance(node.base, (sp.Add, sp.cosh)):
         found = _logarithm(node.base)
         return node if found is None else sp.exp(node.exp * found)
-    if isinstance(node, sp.Mul) and any(
-        isinstance(a, sp.exp) and a.has(logaddexp) for a in node.args
-    ):
+    if isinstance(node, sp.Mul) and any(isinstance(a, sp.exp) and a.has(logaddexp) for a in node.args):
         exponents = [a.args[0] for a in node.args if isinstance(a, sp.exp)]
         others = [a for a in node.args if not isinstance(a, sp.exp)]
         return sp.Mul(*others, sp.exp(sp.Add(*exponents)))
@@ -132,9 +126,7 @@ def _as_sigmoid(node: Any) -> sp.Basic:
 # --- derivatives ---------------------------------------------------------------------------------
 
 
-def partial_derivatives(
-    expression: sp.Expr, symbols: Sequence[sp.Symbol]
-) -> tuple[Definitions, list[sp.Expr]]:
+def partial_derivatives(expression: sp.Expr, symbols: Sequence[sp.Symbol]) -> tuple[Definitions, list[sp.Expr]]:
     """Return the partial derivatives, with the definitions of the symbols that they share."""
     order: list[Any] = []
     seen: set[sp.Expr] = set()
@@ -196,9 +188,7 @@ def _partial(node: Any, i: int) -> sp.Expr:
     try:
         return node.fdiff(i + 1)
     except (AttributeError, sp.core.function.ArgumentIndexError):
-        raise ValueError(
-            f"SymPy knows no derivative of {node} by its argument {i + 1}; take bea.black_box"
-        ) from None
+        raise ValueError(f"SymPy knows no derivative of {node} by its argument {i + 1}; take bea.black_box") from None
 
 
 # --- code ----------------------------------------------------------------------------------------
@@ -267,16 +257,12 @@ class _Special:
             counts = [pair for pair in zip(self.arguments, orders) if pair[1]]
             expression = sp.diff(self.function, *counts) if counts else self.function
             if expression.has(sp.Derivative, sp.Subs):
-                raise ValueError(
-                    f"SymPy knows no formula for the derivative of {self.function.func}"
-                )
+                raise ValueError(f"SymPy knows no formula for the derivative of {self.function.func}")
             self.known[orders] = sp.lambdify(self.arguments, expression, ["scipy", "numpy"])
         try:
             result = self.known[orders](*values)
         except NameError:  # SciPy has it not, or under another name
-            slow = sp.lambdify(
-                self.arguments, sp.diff(self.function, *zip(self.arguments, orders)), "mpmath"
-            )
+            slow = sp.lambdify(self.arguments, sp.diff(self.function, *zip(self.arguments, orders)), "mpmath")
             self.known[orders] = np.vectorize(slow, otypes=[complex])
             result = self.known[orders](*values)
         return np.where(np.imag(result) == 0, np.real(result), np.nan)
@@ -294,9 +280,7 @@ class _Special:
         for orders in product(range(length), repeat=len(values)):
             constant = any(k and not isinstance(v, Series) for k, v in zip(orders, values))
             if sum(orders) < length and not constant:
-                monomial = self.derivative(orders, leading) / np.prod(
-                    [factorial(k) for k in orders]
-                )
+                monomial = self.derivative(orders, leading) / np.prod([factorial(k) for k in orders])
                 for departure, k in zip(departures, orders):
                     monomial = departure**k * monomial if k else monomial
                 total = total + monomial
@@ -329,9 +313,7 @@ class _Line:
         if isinstance(node, sp.Add):
             first, *rest = sorted(node.args, key=lambda term: bool(term.as_coeff_Mul()[0] < 0))
             signs = [bool(term.as_coeff_Mul()[0] < 0) for term in rest]
-            others = [
-                f" {'-' if s else '+'} {self.name(-t if s else t)}" for s, t in zip(signs, rest)
-            ]
+            others = [f" {'-' if s else '+'} {self.name(-t if s else t)}" for s, t in zip(signs, rest)]
             return self.name(first) + "".join(others)
         if isinstance(node, sp.Mul):
             return self._product(node)
@@ -355,9 +337,7 @@ class _Line:
         return f"{name}({', '.join(arguments)})"
 
     def _product(self, node: Any) -> str:
-        below = [
-            a for a in node.args if isinstance(a, sp.Pow) and a.exp.is_number and a.exp.is_negative
-        ]
+        below = [a for a in node.args if isinstance(a, sp.Pow) and a.exp.is_number and a.exp.is_negative]
         above = [self.name(a) for a in node.args if a not in below and a is not sp.S.NegativeOne]
         text = "*".join(above) or "1.0"
         if below:
@@ -372,11 +352,7 @@ class _Line:
         if exponent == sp.Rational(1, 2):
             return f"sqrt({self.name(base)})"
         if exponent.is_Integer and exponent <= 8:  # the same bits on every machine
-            factors = (
-                [base ** (exponent // 2)] * 2
-                if exponent % 2 == 0
-                else [base ** (exponent - 1), base]
-            )
+            factors = [base ** (exponent // 2)] * 2 if exponent % 2 == 0 else [base ** (exponent - 1), base]
             return "*".join(map(self.name, factors))
         return f"power({self.name(base)}, {int(exponent) if exponent.is_Integer else number(exponent)!r})"
 

@@ -80,33 +80,23 @@ def flow(
     if not isinstance(h, (float, np.ndarray)):
         h = step_size(_number(h))
     if np.ndim(h):
-        raise ValueError(
-            f"a flow takes one step size, not {h!r}: its times n h are common to all points"
-        )
+        raise ValueError(f"a flow takes one step size, not {h!r}: its times n h are common to all points")
     if not hasattr(equation, "field"):
-        raise TypeError(
-            f"a modified equation is needed (or an object with a method field(h)), not {equation!r}"
-        )
+        raise TypeError(f"a modified equation is needed (or an object with a method field(h)), not {equation!r}")
     if first and not isinstance(equation, KeptEquation):
-        raise ValueError(
-            "first = ... belongs to equations with the memory kept; start others at theta0"
-        )
+        raise ValueError("first = ... belongs to equations with the memory kept; start others at theta0")
     times = h * (first + np.arange((steps - first) * per_step + 1) / per_step)
     options = {"method": method, "tolerance": tolerance}
     if isinstance(equation, KeptEquation):
         path = _kept(equation, theta0, h, times, first, per_step, options)
     elif isinstance(equation, TransientEquation):
-        path = _in_pieces(
-            equation.pieces(h, steps), _start(equation, theta0), times, per_step, options
-        )
+        path = _in_pieces(equation.pieces(h, steps), _start(equation, theta0), times, per_step, options)
     else:
         path = _smooth(equation.field(h), _start(equation, theta0), times, per_step, options)
     wrong = np.flatnonzero(~np.isfinite(path).reshape(len(path), -1).all(axis=1))
     if wrong.size:
         step = -(-int(wrong[0]) // per_step) + first
-        raise Divergence(
-            f"the flow is not finite at step {step} of {steps} (h = {h})", step, path[: wrong[0]]
-        )
+        raise Divergence(f"the flow is not finite at step {step} of {steps} (h = {h})", step, path[: wrong[0]])
     return path
 
 
@@ -132,9 +122,7 @@ def _kept(
     """Follow the state of one run, and return its points."""
     losses, batches = equation.losses, equation.batches
     if losses[0].components(theta0).ndim > 1 or equation.optimizer.batch_shape:
-        raise ValueError(
-            "a flow with the memory kept takes one point and one configuration at a time"
-        )
+        raise ValueError("a flow with the memory kept takes one point and one configuration at a time")
     theta, states = state_after(
         equation.optimizer, losses, theta0, h, first, None if batches is None else batches[:first]
     )
@@ -162,15 +150,11 @@ def _smooth(
     path = solution.y.T.reshape(-1, *start.shape)
     if not solution.success:
         reached = (len(path) - 1) // per_step
-        raise Divergence(
-            f"the flow stops after step {reached}: {solution.message}", reached + 1, path
-        )
+        raise Divergence(f"the flow stops after step {reached}: {solution.message}", reached + 1, path)
     return path
 
 
-def _in_pieces(
-    fields: Any, start: np.ndarray, times: np.ndarray, per_step: int, options: dict
-) -> np.ndarray:
+def _in_pieces(fields: Any, start: np.ndarray, times: np.ndarray, per_step: int, options: dict) -> np.ndarray:
     path = np.empty((len(times), *start.shape))
     path[0] = start
     method = options["method"] or "RK45"  # over one step it needs half of DOP853's evaluations
@@ -187,9 +171,7 @@ def _in_pieces(
             one_step=True,
         )
         if not piece.success:
-            raise Divergence(
-                f"the flow stops between steps {n} and {n + 1}", n + 1, path[: begin + 1]
-            )
+            raise Divergence(f"the flow stops between steps {n} and {n + 1}", n + 1, path[: begin + 1])
         path[begin + 1 : begin + per_step + 1] = piece.y.T[-per_step:].reshape(-1, *start.shape)
     return path
 
@@ -240,9 +222,7 @@ def _solve(
     common: dict[str, Any] = {"t_eval": at, "rtol": tolerance, "atol": tolerance, **extra}
     with np.errstate(all="ignore"):  # a blow-up is reported by whoever called
         try:
-            return solve_ivp(
-                rhs, (times[0], times[-1]), start.ravel(), method=method or "DOP853", **common
-            )
+            return solve_ivp(rhs, (times[0], times[-1]), start.ravel(), method=method or "DOP853", **common)
         except _Stiff:
             method = "LSODA"
             return solve_ivp(rhs, (times[0], times[-1]), start.ravel(), method=method, **common)

@@ -48,19 +48,14 @@ class _BlackBox(_Lifted):
         times = np.cos(np.pi * (np.arange(count) + 0.5) / count)
         radius = (0.3 if "single" in self._found else 0.005 * terms) / (speed or 1.0)
         values = [
-            self._call(
-                "gradient", np.sum([(radius * t) ** k * c for k, c in enumerate(curve)], axis=0)
-            )
-            for t in times
+            self._call("gradient", np.sum([(radius * t) ** k * c for k, c in enumerate(curve)], axis=0)) for t in times
         ]
         fit = np.linalg.inv(np.vander(times, count, increasing=True))[1:terms]
         weights = fit / radius ** np.arange(1, terms)[:, None]
         return np.tensordot(weights, np.stack(values), 1)
 
 
-def black_box(
-    gradient: Callable[..., Any], dimension: int, value: Callable[..., Any] | None = None
-) -> NumericLoss:
+def black_box(gradient: Callable[..., Any], dimension: int, value: Callable[..., Any] | None = None) -> NumericLoss:
     r"""Return a loss of which nothing but gradients can be had.
 
     Derivatives along curves are differences of gradients.  Where the gradient is analytic, and
@@ -115,9 +110,7 @@ class _Automatic(_Lifted):
         raise NotImplementedError
 
 
-def _derivatives(
-    along: Callable[[Any], Any], jvp: Callable[..., Any], one: Any, count: int
-) -> list[Any]:
+def _derivatives(along: Callable[[Any], Any], jvp: Callable[..., Any], one: Any, count: int) -> list[Any]:
     """Return the Taylor coefficients 1, 2, ..., `count` at 0 of a function of time, by nested jvp."""
     found, zero = [], 0 * one
     for k in range(1, count + 1):
@@ -153,9 +146,7 @@ class _FromJax(_Automatic):
 
         codes = {"value": self._function, "gradient": gradient, "taylor": taylor}
         return {
-            (name, axis): jax.jit(
-                code if axis is None else jax.vmap(code, axis, axis if name != "value" else 0)
-            )
+            (name, axis): jax.jit(code if axis is None else jax.vmap(code, axis, axis if name != "value" else 0))
             for name, code in codes.items()
             for axis in (None, -1)
         }

@@ -53,8 +53,7 @@ class Problem:
         point, direction = self.components(theta), Problem.components(self, v)
         if direction.shape != point.shape and direction.ndim > 1:
             raise ValueError(
-                f"v has the shape {np.shape(v)}; allowed are that of theta, {np.shape(theta)}, "
-                f"and ({self.dimension},)"
+                f"v has the shape {np.shape(v)}; allowed are that of theta, {np.shape(theta)}, and ({self.dimension},)"
             )
         direction = direction.reshape(direction.shape + (1,) * (point.ndim - direction.ndim))
         return np.moveaxis(self.product_code(point, np.broadcast_to(direction, point.shape)), 0, -1)
@@ -77,9 +76,7 @@ class Problem:
                 f"a point must hold numbers in an array of shape ({d},) or (batch, {d}), not {theta!r}"
             ) from problem
         if array.ndim not in (1, 2) or array.shape[-1] != d or array.size == 0:
-            raise ValueError(
-                f"a point of shape {array.shape} was given; allowed are ({d},) and (batch, {d})"
-            )
+            raise ValueError(f"a point of shape {array.shape} was given; allowed are ({d},) and (batch, {d})")
         if not np.isfinite(array).all():
             raise ValueError(f"a point must be finite, not {theta!r}")
         return array.T
@@ -117,15 +114,12 @@ class _SymbolicProblem(Problem):
         """Raise ValueError if the expressions hold parameters or anything else without numbers."""
         if self.parameters:
             raise ValueError(
-                f"give numbers to the parameters {', '.join(map(str, self.parameters))} "
-                "before computing with this loss"
+                f"give numbers to the parameters {', '.join(map(str, self.parameters))} before computing with this loss"
             )
         for expression in self._given:
             for unknown in expression.atoms(sp.core.function.AppliedUndef, sp.DiracDelta):
                 kind = "distribution" if isinstance(unknown, sp.DiracDelta) else "abstract function"
-                raise ValueError(
-                    f"the {kind} {unknown} has no numbers; only symbolic terms can be had of it"
-                )
+                raise ValueError(f"the {kind} {unknown} has no numbers; only symbolic terms can be had of it")
 
     @cached_property
     def _numeric(self) -> list[sp.Expr]:
@@ -286,17 +280,13 @@ class VectorField(_SymbolicProblem):
         parameters: Sequence[sp.Symbol] = (),
     ) -> None:
         numbers = (int, float, np.integer, np.floating)
-        right = tuple(
-            sp.sympify(c) if isinstance(c, numbers) and not isinstance(c, bool) else c
-            for c in components
-        )
+        right = tuple(sp.sympify(c) if isinstance(c, numbers) and not isinstance(c, bool) else c for c in components)
         object.__setattr__(self, "right_hand_side", right)
         object.__setattr__(self, "symbols", _symbols(symbols, "symbols"))
         object.__setattr__(self, "parameters", _symbols(parameters, "parameters"))
         if len(right) != len(self.symbols):
             raise ValueError(
-                f"{len(right)} components were given for {len(self.symbols)} symbols; "
-                "there must be one for each"
+                f"{len(right)} components were given for {len(self.symbols)} symbols; there must be one for each"
             )
         for component in right:
             _check_expression(component, self.symbols, self.parameters)
@@ -312,9 +302,7 @@ class VectorField(_SymbolicProblem):
 
     def value_code(self, theta: Any) -> Any:
         """Raise TypeError: a vector field has no loss."""
-        raise TypeError(
-            "a VectorField is not the gradient of a loss, so it has no value; use bea.Loss for a loss"
-        )
+        raise TypeError("a VectorField is not the gradient of a loss, so it has no value; use bea.Loss for a loss")
 
 
 def _exact(values: np.ndarray) -> bool:
@@ -476,9 +464,7 @@ class NumericLoss(Problem):
                 self._found[key] = False
             if together is not None and key not in self._found:
                 ends = np.stack([alone(0), alone(-1)], axis=-1)
-                agree = _close(
-                    together[..., [0, -1]], ends, 1e-3 if "single" in self._found else 1e-6
-                )
+                agree = _close(together[..., [0, -1]], ends, 1e-3 if "single" in self._found else 1e-6)
                 if not agree or np.any(flat[0][:, 0] != flat[0][:, -1]):
                     self._found[key] = agree
                 together = together if agree else None
@@ -493,9 +479,7 @@ class NumericLoss(Problem):
         array = np.asarray(result.detach().cpu() if hasattr(result, "detach") else result)
         shape = theta.shape[name == "value" :]
         if array.dtype.kind not in ("c" if theta.dtype.kind == "c" else "fiu"):
-            raise TypeError(
-                f"the function for the {name} returned {array.dtype}; it must return real numbers"
-            )
+            raise TypeError(f"the function for the {name} returned {array.dtype}; it must return real numbers")
         if array.shape != shape:
             raise ValueError(
                 f"the function for the {name} returned the shape {array.shape} for theta of shape "
@@ -515,9 +499,7 @@ class NumericLoss(Problem):
     def _along(self, theta: Series) -> Series:
         """Return the gradient along a curve."""
         enough = theta.dtype != object and theta.terms <= 2
-        if enough and (
-            theta.terms == 1 or self._functions["hessian_vector"] or "no Series" in self._found
-        ):
+        if enough and (theta.terms == 1 or self._functions["hessian_vector"] or "no Series" in self._found):
             return self._lifted(theta)
         try:
             result = self._functions["gradient"](theta)
@@ -589,9 +571,7 @@ class NumericLoss(Problem):
 def _close(first: np.ndarray, second: np.ndarray, tolerance: float) -> bool:
     """Whether two arrays agree, compared with the largest entry of each column."""
     scale = np.nan_to_num(np.abs(second)).max(axis=0)
-    return bool(
-        np.all((np.abs(first - second) <= tolerance * scale) | (np.isnan(first) & np.isnan(second)))
-    )
+    return bool(np.all((np.abs(first - second) <= tolerance * scale) | (np.isnan(first) & np.isnan(second))))
 
 
 # --- several losses ------------------------------------------------------------------------------
@@ -651,14 +631,11 @@ def batch_losses(loss_or_losses: Problem | Sequence[Problem]) -> tuple[Problem, 
     losses = (loss_or_losses,) if isinstance(loss_or_losses, Problem) else loss_or_losses
     if not isinstance(losses, (list, tuple)) or not all(isinstance(x, Problem) for x in losses):
         raise TypeError(
-            "a loss (bea.Loss, bea.NumericLoss or bea.VectorField) or a list of them is needed, "
-            f"not {loss_or_losses!r}"
+            f"a loss (bea.Loss, bea.NumericLoss or bea.VectorField) or a list of them is needed, not {loss_or_losses!r}"
         )
     if not losses:
         raise ValueError("the list of mini-batch losses is empty; give at least one")
-    kinds = {
-        loss.symbols if isinstance(loss, _SymbolicProblem) else loss.dimension for loss in losses
-    }
+    kinds = {loss.symbols if isinstance(loss, _SymbolicProblem) else loss.dimension for loss in losses}
     names = [kind for kind in kinds if isinstance(kind, tuple)]
     if len(names) > 1 or len({loss.dimension for loss in losses}) > 1:
         raise ValueError(f"mini-batch losses must share their coordinates; these have {kinds}")
@@ -671,21 +648,15 @@ def batch_losses(loss_or_losses: Problem | Sequence[Problem]) -> tuple[Problem, 
 def _symbols(symbols: Any, name: str) -> tuple[sp.Symbol, ...]:
     symbols = tuple(symbols) if isinstance(symbols, (list, tuple, sp.Tuple)) else (symbols,)
     if not all(isinstance(s, sp.Symbol) for s in symbols):
-        raise TypeError(
-            f"{name} must be SymPy symbols, not {symbols!r}; for many of them use sp.symbols('x:10')"
-        )
+        raise TypeError(f"{name} must be SymPy symbols, not {symbols!r}; for many of them use sp.symbols('x:10')")
     if len(set(symbols)) != len(symbols) or (name == "symbols" and not symbols):
         raise ValueError(f"{name} must be distinct and at least one, not {symbols!r}")
     return symbols
 
 
-def _check_expression(
-    expression: Any, symbols: tuple[sp.Symbol, ...], parameters: tuple[sp.Symbol, ...]
-) -> None:
+def _check_expression(expression: Any, symbols: tuple[sp.Symbol, ...], parameters: tuple[sp.Symbol, ...]) -> None:
     if not isinstance(expression, sp.Expr):
-        raise TypeError(
-            f"a SymPy expression is needed, not {expression!r} of type {type(expression).__name__}"
-        )
+        raise TypeError(f"a SymPy expression is needed, not {expression!r} of type {type(expression).__name__}")
     stray = sorted(expression.free_symbols - {*symbols, *parameters}, key=str)
     if stray:
         names = ", ".join(map(str, stray))

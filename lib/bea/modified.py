@@ -86,9 +86,7 @@ class ModifiedEquation(Equation):
         """
         exact = None if self.optimizer.batch_shape else _exact_point(theta, self.loss)
         if exact is not None:
-            return np.stack(
-                [p[1] for p in curve(self.optimizer, self.loss, exact, self.order, time)[1:]]
-            )
+            return np.stack([p[1] for p in curve(self.optimizer, self.loss, exact, self.order, time)[1:]])
         start = with_batch(self.loss.components(theta), numeric(self.optimizer).batch_shape)
         return np.moveaxis(self._numbers(start, time), 1, -1)
 
@@ -182,9 +180,7 @@ class KeptEquation(Equation):
             shape = m.leading.shape
             names = [f"m_{i}_{j}" for j in range(1, int(np.prod(shape)) + 1)]
             values = [sp.Symbol(name, real=True) for name in names]
-            states.append(
-                (np.array(values, dtype=object).reshape(shape), np.array(sp.Symbol(f"p_{i}")))
-            )
+            states.append((np.array(values, dtype=object).reshape(shape), np.array(sp.Symbol(f"p_{i}"))))
         found, layout, _ = self._terms(self.optimizer, self.loss, theta, states, None, 0)
         names = join([theta, *(states[i][part] for i, part in layout)])
         return tuple(column(term) for term in found), tuple(names)
@@ -234,9 +230,7 @@ class KeptEquation(Equation):
                 update_here = update(optimizer, loss.gradient_code, here, step, here).leading
             else:
                 update_here = optimizer(theta, loss.gradient_code, step)
-            values = [
-                getattr(step.new[i][part], "leading", step.new[i][part]) for i, part in layout
-            ]
+            values = [getattr(step.new[i][part], "leading", step.new[i][part]) for i, part in layout]
             moved = [(v - states[i][part]) / h for v, (i, part) in zip(values, layout)]
             return join([-update_here, *moved]) - h / 2 * turning
 
@@ -279,12 +273,7 @@ class KeptEquation(Equation):
                     polynomials.append(np.array([0 * polynomials[0][0]] * 2))
                 else:
                     polynomials.append(antidifference(change.coefficients[-1]))
-        layout = [
-            (i, part)
-            for i, pair in enumerate(memory.changes)
-            for part in (0, 1)
-            if pair[part] is not None
-        ]
+        layout = [(i, part) for i, pair in enumerate(memory.changes) for part in (0, 1) if pair[part] is not None]
         places = [0, *(1 + 2 * i + part for i, part in layout)]
         terms = [join([curves[c][k][1] for c in places]) for k in range(1, len(curves[0]))]
         turning = join([changes[c].coefficients[1, 1] for c in places]) if len(terms) == 2 else None
@@ -294,9 +283,7 @@ class KeptEquation(Equation):
 class _Kept(Along):
     """The memory as coordinates of the curve; `changes` collects their increments, divided by h."""
 
-    def __init__(
-        self, like: Series, slots: list[tuple[Series, Series]], kept: Any, h: Any, time: Any
-    ) -> None:
+    def __init__(self, like: Series, slots: list[tuple[Series, Series]], kept: Any, h: Any, time: Any) -> None:
         super().__init__(like, time)
         self.slots, self.choice, self.size, self.averages = slots, kept, h, 0
         self.changes: list[tuple[Series | None, Series | None]] = []
@@ -326,9 +313,7 @@ class _Kept(Along):
     @property
     def step(self) -> Any:  # type: ignore[override]
         """Refuse: along a curve that keeps its memory only the time is smooth."""
-        raise ValueError(
-            "with the memory kept a program has no number of steps; use memory.time and memory.h"
-        )
+        raise ValueError("with the memory kept a program has no number of steps; use memory.time and memory.h")
 
     def previous(self, x: Any, start: Any = 0.0) -> Series:
         self.changes.append((None, None))
@@ -341,9 +326,7 @@ class _Kept(Along):
         else:
             number = decay.leading if isinstance(decay, Series) else decay
             if not np.all(np.asarray(number) > 0):
-                raise ValueError(
-                    'an average with decay 0 has no memory to keep; choose "forgotten" for it'
-                )
+                raise ValueError('an average with decay 0 has no memory to keep; choose "forgotten" for it')
             kappa = -np.log(decay) / self.size
         one = sp.Integer(1) if self.size is None else 1.0
         terms = [-((-kappa) ** (k + 1)) * (one / factorial(k + 1)) for k in range(self.like.terms)]
@@ -403,9 +386,7 @@ def modified_equation(
     if "kept" in words:
         kept = tuple(word == "kept" for word in words) if several else None
         found = batch_sequence(batches, len(losses))
-        return KeptEquation(
-            optimizer, losses, order, kept, found if found is None else tuple(found)
-        )
+        return KeptEquation(optimizer, losses, order, kept, found if found is None else tuple(found))
     if len(losses) > 1 or batches is not None:
         raise ValueError(
             "the steady-state equation takes one loss and no batches; use bea.mean for a full batch, "
@@ -417,9 +398,7 @@ def modified_equation(
 # --- reading a program along a curve -------------------------------------------------------------
 
 
-def curve(
-    optimizer: Optimizer, loss: Any, start: np.ndarray, order: int, time: Any = 0.0
-) -> list[np.ndarray]:
+def curve(optimizer: Optimizer, loss: Any, start: np.ndarray, order: int, time: Any = 0.0) -> list[np.ndarray]:
     """Return the polynomials P_0, ..., P_order of the optimizer's smooth curve through `start`, coordinates first."""
     polynomials = [start[None]]
     for _ in range(order):
@@ -434,16 +413,10 @@ def update_along(optimizer: Optimizer, gradient: Callable[[Any], Any], memory: A
     return update(optimizer, gradient, memory.like, memory, memory.like)
 
 
-def update(
-    optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, memory: Any, like: Series
-) -> Series:
+def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, memory: Any, like: Series) -> Series:
     """Run a program on a Series; exact hyper-parameters become constant Series, so that ``**0.5`` stays exact."""
-    one = Series(
-        np.zeros_like(like.coefficients[..., :1].reshape(like.terms, like.terms, -1)[:, :, 0])
-    )
-    values = {
-        n: one + v if isinstance(v, sp.Expr) else v for n, v in optimizer.hyperparameters.items()
-    }
+    one = Series(np.zeros_like(like.coefficients[..., :1].reshape(like.terms, like.terms, -1)[:, :, 0]))
+    values = {n: one + v if isinstance(v, sp.Expr) else v for n, v in optimizer.hyperparameters.items()}
     step = optimizer.program.__wrapped__(theta, gradient, memory, **values)  # type: ignore[attr-defined]
     step = step if isinstance(step, Series) else one + step
     if step.leading.shape != like.leading.shape:
@@ -472,17 +445,13 @@ def by_columns(
         return evaluate(optimizer, start)
 
     def alone(j: int) -> np.ndarray:
-        return evaluate(
-            optimizer.configuration(j) if optimizer.batch_shape else optimizer, start[:, j].copy()
-        )
+        return evaluate(optimizer.configuration(j) if optimizer.batch_shape else optimizer, start[:, j].copy())
 
     if "mixes" not in known:
         try:
             together = evaluate(optimizer, start)
             single = np.stack([alone(0), alone(-1)], axis=-1)
-            known["mixes"] = not np.allclose(
-                together[..., [0, -1]], single, rtol=1e-9, atol=1e-300, equal_nan=True
-            )
+            known["mixes"] = not np.allclose(together[..., [0, -1]], single, rtol=1e-9, atol=1e-300, equal_nan=True)
         except (TypeError, ValueError):
             known["mixes"] = True
         if not known["mixes"]:
@@ -521,13 +490,9 @@ def only(losses: tuple[Any, ...]) -> Any:
 def symbolic_start(optimizer: Optimizer, losses: tuple[Any, ...]) -> np.ndarray:
     """Return the coordinates themselves as the point to expand about, if symbolic terms can be had."""
     if not all(hasattr(loss, "gradient_expressions") for loss in losses):
-        raise TypeError(
-            "symbolic terms need a loss given by a SymPy expression; a loss given by code has .field only"
-        )
+        raise TypeError("symbolic terms need a loss given by a SymPy expression; a loss given by code has .field only")
     if optimizer.batch_shape:
-        raise ValueError(
-            f"symbolic terms need one configuration, but {optimizer} holds arrays; use symbols or numbers"
-        )
+        raise ValueError(f"symbolic terms need one configuration, but {optimizer} holds arrays; use symbols or numbers")
     return np.array(losses[0].symbols, dtype=object)
 
 

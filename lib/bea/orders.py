@@ -50,20 +50,11 @@ class Study:
     def __post_init__(self) -> None:
         for name in ("hs", "errors"):
             values = np.asarray(getattr(self, name), dtype=float)
-            if (
-                values.ndim != 1
-                or len(values) < 2
-                or not np.all(np.isfinite(values))
-                or np.any(values < 0)
-            ):
-                raise ValueError(
-                    f"{name} = {values} must be two finite numbers or more, none negative"
-                )
+            if values.ndim != 1 or len(values) < 2 or not np.all(np.isfinite(values)) or np.any(values < 0):
+                raise ValueError(f"{name} = {values} must be two finite numbers or more, none negative")
             object.__setattr__(self, name, values)
         if len(self.hs) != len(self.errors) or not np.all(self.hs > 0):
-            raise ValueError(
-                f"one error for each positive step size is needed; not {self.hs} and {self.errors}"
-            )
+            raise ValueError(f"one error for each positive step size is needed; not {self.hs} and {self.errors}")
 
     @property
     def above_floor(self) -> np.ndarray:
@@ -166,9 +157,7 @@ def order_study(
     for h in sizes:
         steps = round(min(horizon / h, 2.0**63))
         if steps < 1 or abs(steps * h - horizon) > 1e-9 * horizon:
-            raise ValueError(
-                f"the step size {h} does not divide the horizon {horizon}; use horizon / (whole number)"
-            )
+            raise ValueError(f"the step size {h} does not divide the horizon {horizon}; use horizon / (whole number)")
         memory = None if slow is None else slow.memory(theta0, h)
         batches = getattr(equation, "batches", None)
         iterates = run(optimizer, loss, theta0, h, steps, batches=batches, memory=memory)
@@ -185,7 +174,5 @@ def _step_sizes(hs: Any) -> np.ndarray:
             f"hs = {hs!r} must be a sequence of at least two different positive step sizes"
         ) from problem
     if len(sizes) < 2 or sizes[0] == sizes[-1]:
-        raise ValueError(
-            f"at least two different step sizes are needed for a slope, not {list(hs)}"
-        )
+        raise ValueError(f"at least two different step sizes are needed for a slope, not {list(hs)}")
     return sizes

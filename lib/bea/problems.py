@@ -40,9 +40,7 @@ def quadratic(curvature: Any) -> Loss:
     >>> quadratic([1, 9]).expression
     theta_1**2/2 + 9*theta_2**2/2
     """
-    needed = (
-        f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}"
-    )
+    needed = f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}"
     try:
         given = np.array(curvature, dtype=object)
     except ValueError as problem:  # rows of different lengths
@@ -51,9 +49,7 @@ def quadratic(curvature: Any) -> Loss:
     if given.ndim != 2 or given.size == 0 or given.shape[0] != given.shape[1]:
         raise ValueError(needed)
     symbols = sp.symbols(f"theta_1:{len(given) + 1}", real=True)
-    matrix = sp.Matrix(
-        [[_constant("an entry", x, symbols, exact=False) for x in row] for row in given]
-    )
+    matrix = sp.Matrix([[_constant("an entry", x, symbols, exact=False) for x in row] for row in given])
     if not matrix.is_symmetric():
         raise ValueError(needed)
     theta = sp.Matrix(symbols)
@@ -222,9 +218,7 @@ class _Logistic:
 
     def gradient(self, theta: Any) -> Any:
         # 1/(1 + e^z) = (1 - tanh(z/2))/2, which neither overflows nor needs a case distinction
-        return self.signed.T @ (
-            (np.tanh(0.5 * (self.signed @ theta)) - 1) * (0.5 / len(self.signed))
-        )
+        return self.signed.T @ ((np.tanh(0.5 * (self.signed @ theta)) - 1) * (0.5 / len(self.signed)))
 
     def hessian_vector(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         z = self.signed @ theta

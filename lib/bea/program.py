@@ -111,9 +111,7 @@ class Optimizer:
         object.__setattr__(self, "hyperparameters", MappingProxyType(checked))
         shapes = {v.shape for v in checked.values() if isinstance(v, np.ndarray)}
         if len(shapes - {(1,)}) > 1:
-            raise ValueError(
-                f"arrays of hyper-parameters must be of one length; {sorted(shapes)} were given"
-            )
+            raise ValueError(f"arrays of hyper-parameters must be of one length; {sorted(shapes)} were given")
 
     def __reduce__(self) -> tuple[Any, ...]:  # a read-only mapping cannot be pickled
         return type(self), (self.program, dict(self.hyperparameters))
@@ -145,11 +143,7 @@ class Optimizer:
 
     def in_floats(self) -> Optimizer:
         """Return the optimizer with exact numbers converted to floats; symbols are unchanged."""
-        exact = {
-            name: float(v)
-            for name, v in self.hyperparameters.items()
-            if isinstance(v, sp.Expr) and v.is_number
-        }
+        exact = {name: float(v) for name, v in self.hyperparameters.items() if isinstance(v, sp.Expr) and v.is_number}
         return self.with_hyperparameters(**exact) if exact else self
 
     def configuration(self, index: int) -> Optimizer:
@@ -163,10 +157,7 @@ class Optimizer:
         )
 
     def _key(self) -> tuple[Any, ...]:
-        values = (
-            (n, v.tobytes() if isinstance(v, np.ndarray) else v)
-            for n, v in self.hyperparameters.items()
-        )
+        values = ((n, v.tobytes() if isinstance(v, np.ndarray) else v) for n, v in self.hyperparameters.items())
         return self.program, *values
 
     def __eq__(self, other: object) -> bool:
@@ -516,9 +507,7 @@ def weights(decay: Any, count: int, corrected: bool = False) -> np.ndarray:
 
 def tidy(value: Any) -> Any:
     """Return a rational function as one factored fraction, and anything else as it is."""
-    return (
-        sp.factor(value) if isinstance(value, sp.Expr) and value.is_rational_function() else value
-    )
+    return sp.factor(value) if isinstance(value, sp.Expr) and value.is_rational_function() else value
 
 
 def _check_decay(decay: Any, x: Any) -> None:

@@ -47,9 +47,7 @@ class Divergence(ArithmeticError):
     (1024, (1024, 1))
     """
 
-    def __init__(
-        self, message: str, step: int, path: np.ndarray, configurations: tuple[int, ...] = ()
-    ) -> None:
+    def __init__(self, message: str, step: int, path: np.ndarray, configurations: tuple[int, ...] = ()) -> None:
         super().__init__(message)
         self.step, self.path, self.configurations = step, path, configurations
 
@@ -235,9 +233,7 @@ class _Start:
         def pick(value: Any) -> Any:
             if np.ndim(value) == 0:
                 return value
-            chosen = np.broadcast_to(value, (*np.shape(value)[:-1], self.theta.shape[1]))[
-                ..., index
-            ]
+            chosen = np.broadcast_to(value, (*np.shape(value)[:-1], self.theta.shape[1]))[..., index]
             return chosen.copy() if chosen.ndim else float(chosen)
 
         given = self.optimizer.hyperparameters.items()
@@ -284,9 +280,7 @@ def _batches_of_run(batches: Any, losses: int, steps: int) -> tuple[int, ...] | 
         return None
     order = tuple(islice(found, steps))
     if len(order) < steps:
-        raise ValueError(
-            f"batches names the mini-batches of {len(order)} steps, but {steps} steps were asked for"
-        )
+        raise ValueError(f"batches names the mini-batches of {len(order)} steps, but {steps} steps were asked for")
     return order
 
 
@@ -366,9 +360,7 @@ def _reading(start: _Start, steps: int | None) -> _Reading:
 def _traced(start: _Start, steps: int | None) -> _Reading:
     """Return the traced reading if it agrees with the plain one on the first steps, else that."""
     single = start.theta.ndim == 1
-    ends = [
-        start if single else start.columns(k) for k in {0, start.theta.size // len(start.theta) - 1}
-    ]
+    ends = [start if single else start.columns(k) for k in {0, start.theta.size // len(start.theta) - 1}]
     paths = [_first_steps(end) for end in ends]
     try:
         found = [traced_step(ends[0], loss, paths[0][0][1]) for loss in start.losses]
@@ -489,9 +481,7 @@ class _Together:
                 self.before.append(batch)
                 if not self._same(batch):
                     columns = range(self.theta.shape[1])
-                    self.apart = _Apart(
-                        self.start, ((k, _Plain(self.start.columns(k))) for k in columns)
-                    )
+                    self.apart = _Apart(self.start, ((k, _Plain(self.start.columns(k))) for k in columns))
                     missed = self.before
             self.theta = self.all.theta
         if self.apart is not None:
@@ -530,9 +520,7 @@ class _Together:
 # --- iterating, and what leaves the finite numbers -----------------------------------------------
 
 
-def _fill(
-    path: np.ndarray, start: _Start, reading: _Reading, every: int, order: tuple[int, ...] | None
-) -> None:
+def _fill(path: np.ndarray, start: _Start, reading: _Reading, every: int, order: tuple[int, ...] | None) -> None:
     """Fill a path, of which the start is there, in pieces; raise as soon as one is not finite."""
     for row in range(1, len(path), PIECE):
         piece, first = path[row : row + PIECE], (row - 1) * every
@@ -567,9 +555,7 @@ def _diverged(start: _Start, path: np.ndarray, every: int, batch: int, first: in
             finite("the gradient", "the start", start.losses[batch].gradient_code(start.theta))
             _plain(replace(start, h=h)).fill(point, 1, (batch,))
         if not np.isfinite(point).all():
-            advice = (
-                "the gradient at the start is finite, but the update is not (a division by zero?)"
-            )
+            advice = "the gradient at the start is finite, but the update is not (a division by zero?)"
     step = first + row * every
     which = f" (configurations {list(wrong)})" if wrong else ""
     raise Divergence(

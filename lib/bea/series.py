@@ -312,9 +312,7 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
             exponent = convert(exponent)
         negative = isinstance(exponent, Real) and exponent < 0
         if (terms > 1 or negative) and np.any(_vanishes(self.leading)):
-            raise ValueError(
-                f"the power {exponent} of a series needs a leading coefficient other than 0"
-            )
+            raise ValueError(f"the power {exponent} of a series needs a leading coefficient other than 0")
         value = np.asarray(self.leading**exponent if value is None else value)
         w = np.zeros((terms, terms, *value.shape), dtype=np.result_type(self.coefficients, value))
         w[0, 0, ...] = value
@@ -364,9 +362,7 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         out[...] = rule(*inputs)
         return out
 
-    def __array_function__(
-        self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any
-    ) -> Any:
+    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
         if func in _FUNCTIONS:
             return _FUNCTIONS[func](*args, **kwargs)
         if func.__name__ in _LINEAR and not {"out", "prepend", "append"} & kwargs.keys():
@@ -505,9 +501,7 @@ def _pairs(rows: Sequence[int], first: int, terms: int, others: int) -> tuple[An
 _MANY = 4000  # products that are made at once; more are made one after another, to save memory
 
 
-def _convolve(
-    left: np.ndarray, right: np.ndarray, pairs: tuple[Any, ...], times: Any = None
-) -> np.ndarray:
+def _convolve(left: np.ndarray, right: np.ndarray, pairs: tuple[Any, ...], times: Any = None) -> np.ndarray:
     """Return, for each group of pairs (a, b), the sum of left[a] * right[b] or ``times`` of them."""
     groups, i, j, starts = pairs
     exact = left.dtype.hasobject or right.dtype.hasobject
@@ -664,18 +658,13 @@ def _choose_of(condition: Any, x: Any, y: Any) -> Any:
 
 _choose = np.frompyfunc(_choose_of, 3, 1)
 _NUMBERS = (Real, sp.Basic)
-_same = np.frompyfunc(
-    lambda x, y: isinstance(x, _NUMBERS) and isinstance(y, _NUMBERS) and bool(x == y), 2, 1
-)
+_same = np.frompyfunc(lambda x, y: isinstance(x, _NUMBERS) and isinstance(y, _NUMBERS) and bool(x == y), 2, 1)
 
 
 def _compare(ufunc: np.ufunc, left: Any, right: Any) -> Any:
     """Return a comparison of the leading coefficients."""
     like = left if isinstance(left, Series) else right
-    a, b = (
-        np.asarray(x.leading if isinstance(x, Series) else _constant(x, like))
-        for x in (left, right)
-    )
+    a, b = (np.asarray(x.leading if isinstance(x, Series) else _constant(x, like)) for x in (left, right))
     _no_kink(left, right, a, b)
     if not (a.dtype.hasobject or b.dtype.hasobject):
         return ufunc(a, b)
@@ -686,9 +675,7 @@ def _compare(ufunc: np.ufunc, left: Any, right: Any) -> Any:
 
 def _no_kink(left: Any, right: Any, a: np.ndarray, b: np.ndarray) -> None:
     """Raise ValueError where two values are equal at the present point, but not next to it."""
-    equal = (
-        np.asarray(_same(a, b)).astype(bool) if a.dtype.hasobject or b.dtype.hasobject else a == b
-    )
+    equal = np.asarray(_same(a, b)).astype(bool) if a.dtype.hasobject or b.dtype.hasobject else a == b
     if np.any(equal):
         change = left - right if isinstance(left, Series) else right - left
         moving = ~_vanishes(change.coefficients).all(axis=(0, 1))
@@ -758,9 +745,7 @@ def _linear(function: Callable[..., Any], first: Any, *rest: Any, **options: Any
 
 def _matmul(left: Any, right: Any) -> Series:
     like = left if isinstance(left, Series) else right
-    left, right = (
-        x if isinstance(x, Series) else np.asarray(_constant(x, like)) for x in (left, right)
-    )
+    left, right = (x if isinstance(x, Series) else np.asarray(_constant(x, like)) for x in (left, right))
     rows, columns = left.ndim == 1, right.ndim == 1
     left, right = left[None, :] if rows else left, right[:, None] if columns else right
     if isinstance(left, Series) and isinstance(right, Series):
@@ -781,9 +766,7 @@ def _dot(left: Any, right: Any) -> Series:
 def _einsum(subscripts: str, *operands: Any, **options: Any) -> Series:
     series = [o for o in operands if isinstance(o, Series)]
     if not isinstance(subscripts, str) or len(series) > 2 or "out" in options:
-        raise TypeError(
-            "np.einsum takes a string and at most two Series; multiply one after another"
-        )
+        raise TypeError("np.einsum takes a string and at most two Series; multiply one after another")
     inputs, arrow, output = subscripts.replace(" ", "").partition("->")
     if not arrow:
         letters = [l for l in sorted(set(inputs)) if l.isalpha() and inputs.count(l) == 1]
@@ -804,9 +787,7 @@ def _einsum(subscripts: str, *operands: Any, **options: Any) -> Series:
     return _wrap(value.reshape(terms, terms, *value.shape[1:]))
 
 
-def _fold(
-    function: Callable[..., Any], x: Series, axis: Any = None, keepdims: bool = False
-) -> Series:
+def _fold(function: Callable[..., Any], x: Series, axis: Any = None, keepdims: bool = False) -> Series:
     """Return the entries along axes, combined two at a time."""
     axes = _axes(axis, x.ndim)
     front = np.moveaxis(x, axes, range(len(axes)))
@@ -928,9 +909,7 @@ def _by_slope(ufunc: np.ufunc, slope: Callable[[Series], Series]) -> Callable[[S
 
 def _by_equation(ufunc: np.ufunc, slope: Callable[..., Series]) -> Callable[[Series], Series]:
     """Return the rule of a function w of v whose derivative is a function of w and v."""
-    return lambda v: v.compose(
-        _at(ufunc, v.leading), lambda w: slope(w, _wrap(v.coefficients[: w.terms, : w.terms]))
-    )
+    return lambda v: v.compose(_at(ufunc, v.leading), lambda w: slope(w, _wrap(v.coefficients[: w.terms, : w.terms])))
 
 
 def _by_derivatives(derivative: Callable[[int, Any], Any]) -> Callable[[Series], Series]:
@@ -1059,9 +1038,7 @@ def antidifference(polynomial: np.ndarray) -> np.ndarray:
     """
     polynomial = np.asarray(polynomial)
     if polynomial.dtype.kind not in "iufcO" or not polynomial.ndim or not len(polynomial):
-        raise TypeError(
-            f"a polynomial is an array of coefficients, at least one; not {polynomial!r}"
-        )
+        raise TypeError(f"a polynomial is an array of coefficients, at least one; not {polynomial!r}")
     matrix = faulhaber(len(polynomial), polynomial.dtype.hasobject)
     if not polynomial.dtype.hasobject:
         return np.tensordot(matrix, polynomial, axes=(1, 0))
@@ -1116,9 +1093,7 @@ def taylor(expression: sp.Expr, symbols: Sequence[sp.Symbol], curve: Series) -> 
     if not isinstance(curve, Series):
         raise TypeError(f"the curve must be a Series, not {curve!r}")
     if not curve.dtype.hasobject or curve.shape != (len(symbols),):
-        raise ValueError(
-            f"{curve!r} must be exact and have one value for each of the {len(symbols)} symbols"
-        )
+        raise ValueError(f"{curve!r} must be exact and have one value for each of the {len(symbols)} symbols")
     here = dict(zip(symbols, curve.leading))
     departure = curve - curve.leading
     total = _lift(expression.xreplace(here), curve)

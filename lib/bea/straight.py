@@ -167,9 +167,7 @@ def _content(value: Any, names: Any = (), within: tuple[int, ...] = ()) -> Any:
     if isinstance(value, (ModuleType, type)):
         found = ((n, getattr_static(value, n, None)) for n in names)
         kinds = (Real, str, np.ndarray, FunctionType)
-        return value, tuple(
-            (n, _content(v, names, within)) for n, v in found if isinstance(v, kinds)
-        )
+        return value, tuple((n, _content(v, names, within)) for n, v in found if isinstance(v, kinds))
     if str(getattr(value, "__module__", None)).split(".")[0] in LIBRARIES:
         return id(value)
     if isinstance(value, FunctionType):
@@ -188,9 +186,7 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _trace(
-    start: Any, loss: Any, names: tuple[str, ...], constants: dict[str, Any], shapes: Any
-) -> Step:
+def _trace(start: Any, loss: Any, names: tuple[str, ...], constants: dict[str, Any], shapes: Any) -> Step:
     program, point = start.optimizer.program.__wrapped__, start.theta.shape
 
     def gradient(theta: Any) -> Any:
@@ -205,9 +201,7 @@ def _trace(
 
     def initial(h: Any, theta: Any, **given: Any) -> list[Any]:
         memory = _Starting(_series(h))
-        program(
-            _series(theta), gradient, memory, **{n: given[f"given {n}"] for n in names}, **constants
-        )
+        program(_series(theta), gradient, memory, **{n: given[f"given {n}"] for n in names}, **constants)
         return entries(memory.starts)
 
     def steady(step: Any, h: Any, theta: Any, **given: Any) -> list[Any]:

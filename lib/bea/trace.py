@@ -95,12 +95,9 @@ MATH: dict[str, Callable[..., float]] = {
     **{name: getattr(math, other) for name, other in _RENAMED.items()},
 }
 HELPERS: dict[str, Callable[..., float]] = {
-    f.__name__[1:]: f
-    for f in (_maximum, _minimum, _sign, _floor, _ceil, _expit, _log_expit, _logaddexp)
+    f.__name__[1:]: f for f in (_maximum, _minimum, _sign, _floor, _ceil, _expit, _log_expit, _logaddexp)
 }
-EXACT = {*OPERATORS, "where", *"sqrt absolute maximum minimum sign floor ceil".split()} - {
-    "remainder"
-}
+EXACT = {*OPERATORS, "where", *"sqrt absolute maximum minimum sign floor ceil".split()} - {"remainder"}
 LITERALS = {"inf": math.inf, "nan": math.nan}
 
 
@@ -121,9 +118,7 @@ class _Tape:
         arguments = tuple(v.index if isinstance(v, Node) else v for v in values)
         key = (name, *map(repr, arguments))
         if key not in self.known:
-            if (
-                len(self.operations) == LIMIT
-            ):  # an exception inside a NumPy loop on objects is not safe
+            if len(self.operations) == LIMIT:  # an exception inside a NumPy loop on objects is not safe
                 self.full = True
                 return Node(self, 0)
             self.known[key] = Node(self, self.inputs + len(self.operations))
@@ -215,12 +210,7 @@ class Node:
 
 def _number(x: Any) -> float | None:
     """Return a real number as a float, None for anything else."""
-    if (
-        isinstance(x, (Real, np.bool_))
-        or isinstance(x, np.ndarray)
-        and not x.ndim
-        and x.dtype.kind in "biuf"
-    ):
+    if isinstance(x, (Real, np.bool_)) or isinstance(x, np.ndarray) and not x.ndim and x.dtype.kind in "biuf":
         return float(x)
     if isinstance(x, sp.Expr) and x.is_number and x.is_extended_real:
         return float(x)
@@ -578,9 +568,7 @@ class Traced:
         if self.calls == self.patience:
             try:
                 found = trace(lambda x: self.plain(x), {"x": (len(x),)})
-                same = np.allclose(
-                    self._fast(found, x), value, rtol=1e-9, atol=1e-300, equal_nan=True
-                )
+                same = np.allclose(self._fast(found, x), value, rtol=1e-9, atol=1e-300, equal_nan=True)
                 self.fast = found if same else None
             except (ArithmeticError, TypeError, ValueError):
                 pass

@@ -130,9 +130,7 @@ class TransientEquation(Equation):
                     if reading not in trusted and n > 1:
                         check = reading(self, optimizer, start, min(n, 5), h)
                         plain = _step_by_step(self, optimizer, start, min(n, 5), h)
-                        trusted[reading] = np.allclose(
-                            check, plain, rtol=1e-9, atol=1e-300, equal_nan=True
-                        )
+                        trusted[reading] = np.allclose(check, plain, rtol=1e-9, atol=1e-300, equal_nan=True)
                     if trusted.get(reading, False):
                         return found
                 except (_NotCovered, TypeError, ValueError):
@@ -190,9 +188,7 @@ def transient_equation(
         )
     losses = batch_losses(loss_or_losses)
     batches = batch_sequence(batches, len(losses))
-    return TransientEquation(
-        optimizer, losses, order, batches if batches is None else tuple(batches)
-    )
+    return TransientEquation(optimizer, losses, order, batches if batches is None else tuple(batches))
 
 
 # --- the definition ------------------------------------------------------------------------------
@@ -206,9 +202,7 @@ def _step_by_step(
     gradients: list[dict[int, Any]] = [{} for _ in equation.losses]
 
     def frozen(k: int) -> Callable[[Any], Any]:
-        return _remembering(
-            _loss_of(equation, k).gradient_code, here, gradients[_batch(equation, k)]
-        )
+        return _remembering(_loss_of(equation, k).gradient_code, here, gradients[_batch(equation, k)])
 
     reading = _Weighted if theta.dtype == object else Running
     memory, updates = reading(h), []
@@ -217,9 +211,7 @@ def _step_by_step(
         memory = memory.advance()
     if equation.order == 1:
         return [-updates[-1]]
-    behind = [
-        0 * theta
-    ]  # step k saw the gradient at theta + h * behind[k] = theta + h (U^(k) + ... + U^(n-1))
+    behind = [0 * theta]  # step k saw the gradient at theta + h * behind[k] = theta + h (U^(k) + ... + U^(n-1))
     for u in updates[-2::-1]:
         behind.insert(0, behind[0] + u)
     memory = reading(h)
@@ -238,9 +230,7 @@ def _loss_of(equation: TransientEquation, k: int) -> Any:
     return equation.losses[_batch(equation, k)]
 
 
-def _remembering(
-    gradient: Callable[[Any], Any], at: Any, known: dict[int, Any]
-) -> Callable[[Any], Any]:
+def _remembering(gradient: Callable[[Any], Any], at: Any, known: dict[int, Any]) -> Callable[[Any], Any]:
     """Return the gradient, computed only once at the point that stays fixed."""
 
     def remembered(theta: Any) -> Any:
@@ -337,11 +327,7 @@ def _history(
             found = np.zeros_like(point.coefficients)
             for i, b in enumerate(used):
                 at = np.flatnonzero(place == i)
-                found[..., at] = (
-                    equation.losses[b]
-                    .gradient_code(Series(point.coefficients[..., at]))
-                    .coefficients
-                )
+                found[..., at] = equation.losses[b].gradient_code(Series(point.coefficients[..., at])).coefficients
             return Series(found)
         point = np.broadcast_to(point, (len(theta), point.shape[-1]))
         every = [equation.losses[b].gradient_code(np.ascontiguousarray(point)) for b in used]
@@ -363,9 +349,7 @@ def _history(
     return [-updates[:, -1], antidifference(-step.coefficients[1, :, :, -1])[1]]
 
 
-def _window(
-    equation: TransientEquation, optimizer: Optimizer, theta: np.ndarray, n: int, h: float
-) -> int:
+def _window(equation: TransientEquation, optimizer: Optimizer, theta: np.ndarray, n: int, h: float) -> int:
     """How many steps back a step can still be felt; found from the decays that the program uses."""
 
     class Looking(Running):
@@ -420,9 +404,7 @@ class _Lagged(Along):
     time = step = h  # type: ignore[assignment]
 
 
-def _lagged(
-    equation: TransientEquation, optimizer: Optimizer, theta: np.ndarray, n: int, h: float
-) -> np.ndarray:
+def _lagged(equation: TransientEquation, optimizer: Optimizer, theta: np.ndarray, n: int, h: float) -> np.ndarray:
     """Return the terms of piece n where all updates at one point are equal: no sum over steps is left."""
     if equation.order == 1 or equation.batches and len(set(equation.batches[: n + 1])) > 1:
         raise _NotCovered

@@ -194,13 +194,9 @@ def _response(optimizer: Optimizer, gradient: Series) -> Series:
     try:
         step = update(optimizer, at_the_point, memory.like, memory, memory.like)
     except (TypeError, ValueError) as problem:
-        raise ValueError(
-            f"{optimizer!r} is not linear in the gradient; trees need linear memory"
-        ) from problem
+        raise ValueError(f"{optimizer!r} is not linear in the gradient; trees need linear memory") from problem
     if any(place in sp.sympify(c).free_symbols for c in step.coefficients.ravel()):
-        raise ValueError(
-            f"{optimizer!r} uses more than averages of the gradient; trees need linear memory"
-        )
+        raise ValueError(f"{optimizer!r} uses more than averages of the gradient; trees need linear memory")
     return step
 
 
@@ -209,20 +205,13 @@ def _domain(optimizer: Optimizer) -> Any:
     check_optimizer(optimizer)
     given = [v for v in optimizer.hyperparameters.values() if not isinstance(v, bool)]
     if any(not isinstance(v, sp.Expr) or v.has(sp.Float) for v in given):
-        raise ValueError(
-            f"trees need exact hyper-parameters, Fraction(9, 10) or a symbol for 0.9; got {optimizer!r}"
-        )
+        raise ValueError(f"trees need exact hyper-parameters, Fraction(9, 10) or a symbol for 0.9; got {optimizer!r}")
     rational = [sp.Rational(k + 2, k + 3) * (-1) ** k for k in range(6)]
-    x, y = (
-        np.array([[rational[i], 0], rational[i + 1 : i + 3]], dtype=object)[..., None]
-        for i in (0, 3)
-    )
+    x, y = (np.array([[rational[i], 0], rational[i + 1 : i + 3]], dtype=object)[..., None] for i in (0, 3))
     apart = _response(optimizer, Series(x)) + 2 * _response(optimizer, Series(y))
     together = _response(optimizer, Series(x + 2 * y))
     if any(sp.simplify(c) != 0 for c in (together - apart).coefficients.ravel()):
-        raise ValueError(
-            f"the step of {optimizer!r} is not linear in the gradient; trees need linear memory"
-        )
+        raise ValueError(f"the step of {optimizer!r} is not linear in the gradient; trees need linear memory")
     symbols = sorted(optimizer.symbols, key=str)
     return QQ.frac_field(*symbols) if symbols else QQ
 

@@ -44,9 +44,7 @@ __all__ = [
 
 
 @bea.optimizer
-def adabelief(
-    theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon: NonNegative
-) -> Any:
+def adabelief(theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon: NonNegative) -> Any:
     r"""AdaBelief: divide by how far the gradient is from its own average.
 
     References
@@ -95,9 +93,7 @@ def adan(
 
 
 @bea.optimizer
-def adafactor(
-    theta: Any, gradient: Any, memory: Any, rho: Decay, epsilon: NonNegative, shape: tuple[int, int]
-) -> Any:
+def adafactor(theta: Any, gradient: Any, memory: Any, rho: Decay, epsilon: NonNegative, shape: tuple[int, int]) -> Any:
     r"""Adafactor's second moment: the mean square of rows times that of columns.
 
     References
@@ -146,9 +142,7 @@ def lamb(
 
 
 @bea.optimizer
-def lars(
-    theta: Any, gradient: Any, memory: Any, beta: Decay, weight_decay: NonNegative = 0.0
-) -> Any:
+def lars(theta: Any, gradient: Any, memory: Any, beta: Decay, weight_decay: NonNegative = 0.0) -> Any:
     r"""LARS for one layer: momentum of gradients that are as long as the parameters are.
 
     References
@@ -251,9 +245,7 @@ def polar(matrix: Any, steps: int = 24) -> Any:
 
 
 @bea.optimizer
-def shampoo(
-    theta: Any, gradient: Any, memory: Any, rho: Decay, epsilon: NonNegative, shape: tuple[int, int]
-) -> Any:
+def shampoo(theta: Any, gradient: Any, memory: Any, rho: Decay, epsilon: NonNegative, shape: tuple[int, int]) -> Any:
     r"""Shampoo with exponential statistics: :math:`L^{-1/4}\,G\,R^{-1/4}` for a matrix gradient G.
 
     References
@@ -300,9 +292,7 @@ def sam(theta: Any, gradient: Any, memory: Any, radius: NonNegative) -> Any:
 
 
 @bea.optimizer
-def rmsprop_momentum(
-    theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon: NonNegative
-) -> Any:
+def rmsprop_momentum(theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon: NonNegative) -> Any:
     r"""RMSProp with momentum: an average of an average, as in PyTorch (without the factor 1 - beta).
 
     Examples
@@ -316,9 +306,7 @@ def rmsprop_momentum(
 
 
 @bea.optimizer
-def centred_rmsprop(
-    theta: Any, gradient: Any, memory: Any, rho: Decay, epsilon: NonNegative
-) -> Any:
+def centred_rmsprop(theta: Any, gradient: Any, memory: Any, rho: Decay, epsilon: NonNegative) -> Any:
     r"""Centred RMSProp: divide by the standard deviation of the gradient instead of its root mean square.
 
     References
@@ -439,9 +427,7 @@ def adam_with_groups(
 
 
 @bea.optimizer
-def clipped_momentum(
-    theta: Any, gradient: Any, memory: Any, beta: Decay, largest: NonNegative
-) -> Any:
+def clipped_momentum(theta: Any, gradient: Any, memory: Any, beta: Decay, largest: NonNegative) -> Any:
     r"""Momentum of gradients that are clipped by their norm.
 
     Where the norm passes ``largest`` the clipping has a kink, and the expansion ends.
@@ -487,9 +473,7 @@ def p_norm_descent(theta: Any, gradient: Any, memory: Any, beta: Decay, p: NonNe
 
 
 @bea.optimizer
-def tensorflow_adam(
-    theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon_hat: NonNegative
-) -> Any:
+def tensorflow_adam(theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon_hat: NonNegative) -> Any:
     r"""Adam with the constant beside the uncorrected root, "epsilon hat" in Kingma and Ba (2015), section 2.
 
     Examples

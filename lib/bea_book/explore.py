@@ -462,10 +462,7 @@ def _frame(
         raise ValueError(f"draw must return a mapping from names to numbers, got {values!r}")
     if [ax.axis() for ax in figure.axes] != limits:
         raise ValueError(f"draw moved the limits of the axes at {setting}; set them in background")
-    drawn = [
-        [artist for artist in ax.get_children() if artist not in known]
-        for ax, known in zip(figure.axes, before)
-    ]
+    drawn = [[artist for artist in ax.get_children() if artist not in known] for ax, known in zip(figure.axes, before)]
     elements, parts = _moving_parts(figure, drawn)
     if first and (elements != list(first.elements) or list(values) != list(first.values)):
         raise ValueError(

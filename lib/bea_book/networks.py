@@ -228,9 +228,7 @@ class _Task:
             x += w[:, -1, :, None]
         return hidden, x
 
-    def _forward_along(
-        self, layers: Layers, d_layers: Layers, hidden: Layers
-    ) -> tuple[Layers, np.ndarray]:
+    def _forward_along(self, layers: Layers, d_layers: Layers, hidden: Layers) -> tuple[Layers, np.ndarray]:
         """Return the derivatives of what `forward` returns along ``d_layers``."""
         d_x, d_hidden = d_layers[0].swapaxes(1, 2) @ self.rows, []
         for w, d_w, x in zip(layers[1:], d_layers[1:], hidden):

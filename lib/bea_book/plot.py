@@ -57,9 +57,7 @@ STYLE: Any = {
     "axes.grid": False,
     "lines.linewidth": 1.8,
     "axes.prop_cycle": cycler(
-        color=[
-            COLORS[c] for c in ("blue", "vermilion", "green", "orange", "purple", "sky", "black")
-        ]
+        color=[COLORS[c] for c in ("blue", "vermilion", "green", "orange", "purple", "sky", "black")]
     ),
 }
 
@@ -135,9 +133,7 @@ def plain_flow(ax: Axes, path: np.ndarray, *, label: str | None = None) -> None:
     ax.plot(path[:, 0], path[:, 1], color=COLORS["grey"], lw=1.2, label=label, zorder=2)
 
 
-def modified_flow(
-    ax: Axes, path: np.ndarray, *, color: str = COLORS["blue"], label: str | None = None
-) -> None:
+def modified_flow(ax: Axes, path: np.ndarray, *, color: str = COLORS["blue"], label: str | None = None) -> None:
     """Draw the flow of a modified equation as a solid line.
 
     Parameters
@@ -220,9 +216,7 @@ def level_sets(
     ax.set(xlim=xlim, ylim=ylim)
 
 
-def error_lines(
-    ax: Axes, studies: Mapping[str, Study], *, ylabel: str = "largest error over the run"
-) -> None:
+def error_lines(ax: Axes, studies: Mapping[str, Study], *, ylabel: str = "largest error over the run") -> None:
     """Draw errors against step sizes on log-log axes, each line with its name and observed order.
 
     Parameters
@@ -246,9 +240,7 @@ def error_lines(
     firsts = [(study.hs[0], study.errors[0]) for study in studies.values()]
     ends = ax.transData.transform(firsts)[:, 1] * 72 / ax.figure.dpi
     heights = _spread(ends, 2.5 * plt.rcParams["font.size"])
-    for name, study, color, first, end, height in zip(
-        studies, studies.values(), palette, firsts, ends, heights
-    ):
+    for name, study, color, first, end, height in zip(studies, studies.values(), palette, firsts, ends, heights):
         ax.annotate(
             f"{name}\nslope {study.slope:.2f}",
             first,
@@ -274,9 +266,7 @@ def _spread(heights: np.ndarray, gap: float) -> np.ndarray:
             k += 1
     result = np.empty(len(heights))
     result[order] = [
-        centre + gap * (i - (len(group) - 1) / 2)
-        for group, centre in zip(groups, centres)
-        for i in range(len(group))
+        centre + gap * (i - (len(group) - 1) / 2) for group, centre in zip(groups, centres) for i in range(len(group))
     ]
     return result
 

@@ -115,9 +115,7 @@ def _line(artist: Any, figure: Figure, more: str) -> Iterator[Element]:
         raise ValueError(f"moving markers are dots ('o' or '.'), not {marker!r}")
 
 
-def _shape(
-    paths: Iterable[Any], figure: Figure, colors: tuple[str, str, float], more: str
-) -> Element:
+def _shape(paths: Iterable[Any], figure: Figure, colors: tuple[str, str, float], more: str) -> Element:
     """Filled paths: (fill, stroke, width)."""
     fill, stroke, width = colors
     style = f'fill="{fill}" stroke="{stroke}" stroke-width="{10 * width:g}"'
@@ -144,9 +142,7 @@ def _data(paths: Iterable[Any], figure: Figure) -> str:
         if not len(path.vertices):
             continue
         closed = path.codes is not None and path.CLOSEPOLY in path.codes
-        clean = path.cleaned(
-            remove_nans=True, clip=None if closed else clip, simplify=not closed, curves=False
-        )
+        clean = path.cleaned(remove_nans=True, clip=None if closed else clip, simplify=not closed, curves=False)
         points, last = _tenths(clean.vertices, figure), None
         for point, code in zip(points, clean.codes):
             if code == path.MOVETO:
@@ -198,9 +194,7 @@ def still(figure: Figure) -> str:
     text = re.sub(r" transform=\"rotate\(-0 [^)]*\)\"", "", text)
     # numbers within tags only: those between them are the labels of the axes
     number = r"(?<!opacity: )-?\d+\.\d+"
-    text = re.sub(
-        "<[^>]*>", lambda tag: re.sub(number, lambda n: _round(float(n[0])), tag[0]), text
-    )
+    text = re.sub("<[^>]*>", lambda tag: re.sub(number, lambda n: _round(float(n[0])), tag[0]), text)
     text = re.sub(r"#[0-9a-f]{6}\b", lambda color: _color(color[0]), text)
     text = re.sub(r"(?<=[>;\"]) *\n *|\n *(?=[<\"L])", "", text)
     return re.sub(r"<g>\s*</g>|<defs>\s*</defs>", "", text).strip()

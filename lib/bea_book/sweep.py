@@ -304,9 +304,7 @@ def _array(name: str, value: Any) -> tuple[list[str], np.ndarray]:
     array = np.asarray(value[1] if pair else value)
     dims = np.atleast_1d(value[0]) if pair else [f"{name}_{k}" for k in range(array.ndim)]
     if array.dtype.kind not in "biuf" or not len(dims) == len(set(dims)) == array.ndim:
-        raise TypeError(
-            f"the result {name} must be real, with an axis for each of {dims}: {value!r}"
-        )
+        raise TypeError(f"the result {name} must be real, with an axis for each of {dims}: {value!r}")
     return list(map(str, dims)), array
 
 

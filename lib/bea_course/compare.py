@@ -103,10 +103,7 @@ def points(symbols, seed, count=5):
     [{g: 96/101, h: 103/101}]
     """
     rng = np.random.default_rng(seed)
-    return [
-        {symbol: sp.Rational(int(rng.integers(1, 202)), 101) for symbol in symbols}
-        for _ in range(count)
-    ]
+    return [{symbol: sp.Rational(int(rng.integers(1, 202)), 101) for symbol in symbols} for _ in range(count)]
 
 
 def value(formula, point):

@@ -141,9 +141,7 @@ def grade(source, folder, out, jobs=2, limits=Limits(), quiet=False):
     waiting = [student for student in found if not is_done(student)]
     if waiting:
         warm_up()
-    with tqdm(
-        total=len(found), initial=len(found) - len(waiting), unit="student", disable=quiet
-    ) as bar:
+    with tqdm(total=len(found), initial=len(found) - len(waiting), unit="student", disable=quiet) as bar:
         tasks = [lambda s=s: mark_into(source, found[s], target[s], limits) for s in waiting]
         failed = run_all(tasks, jobs, bar)
     for number in failed:
@@ -182,12 +180,8 @@ def main(arguments=None):
     )
     parser.add_argument("folder", help="the folder with the submissions")
     parser.add_argument("--out", default="grades.csv", help="the table to write (grades.csv)")
-    parser.add_argument(
-        "--assignment", help="the number or the source; else told by the files' names"
-    )
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count(), help="submissions at a time (all cores)"
-    )
+    parser.add_argument("--assignment", help="the number or the source; else told by the files' names")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="submissions at a time (all cores)")
     parser.add_argument(
         "--seconds",
         type=float,
@@ -205,9 +199,7 @@ def main(arguments=None):
     limits = Limits(seconds=given.seconds, memory=given.memory * 10**6)
     results, marked = grade(source, given.folder, given.out, given.jobs, limits)
     title = read_assignment(source).title
-    print(
-        f"{title}: {len(results)} submissions, {marked} of them marked now; the table is {given.out}"
-    )
+    print(f"{title}: {len(results)} submissions, {marked} of them marked now; the table is {given.out}")
     missing = len(submissions_in(given.folder)) - len(results)
     return 1 if missing else 0
 

@@ -81,13 +81,9 @@ def _of_question(source, assignment, question, submission, faulty, limits):
             return alone | {"run": "alone"}
     else:
         alone = None
-    before = [
-        cells for k in submission.before(name) if k not in faulty for cells in submission.code[k]
-    ]
+    before = [cells for k in submission.before(name) if k not in faulty for cells in submission.code[k]]
     together = ask(source, name, setup, before, replace(limits, seconds=2 * limits.seconds))
-    runs = [
-        found | {"run": run} for run, found in (("in order", together), ("alone", alone)) if found
-    ]
+    runs = [found | {"run": run} for run, found in (("in order", together), ("alone", alone)) if found]
     return max(runs, key=lambda found: _scored(question, found)["points"])
 
 

@@ -108,9 +108,7 @@ def read_test(source):
 
 def without_markers(source):
     """A solution's cell without the marks of what the student copy leaves out."""
-    lines = [
-        line for line in source.splitlines() if not re.match(r"\s*# (BEGIN|END) SOLUTION", line)
-    ]
+    lines = [line for line in source.splitlines() if not re.match(r"\s*# (BEGIN|END) SOLUTION", line)]
     return "\n".join(re.sub(r"\s*# SOLUTION$", "", line) for line in lines).strip()
 
 
@@ -150,9 +148,7 @@ def _question(settings, texts, solution, tests):
     name, by_hand = settings["name"], settings.get("manual") == "true"
     heading = HEADING.search(text)
     if not heading:
-        raise ValueError(
-            f"the question {name} needs a heading such as `## Title (3 points, 20 minutes)`"
-        )
+        raise ValueError(f"the question {name} needs a heading such as `## Title (3 points, 20 minutes)`")
     points = int(heading[2])
     given = float(settings["points"]) if by_hand else sum(test.points for test in tests)
     if given != points or float(settings["points"]) != points:
@@ -223,9 +219,7 @@ def filled(assignment, answers):
     for question in assignment.questions:
         answer = answers.get(question.name, "")
         cells.append(("markdown", question.text))
-        cells.append(
-            ("markdown" if question.by_hand else "code", answer or EMPTY * question.by_hand)
-        )
+        cells.append(("markdown" if question.by_hand else "code", answer or EMPTY * question.by_hand))
         cells.append(("code", f'check("{question.name}")'))
     blank = {"metadata": {}, "outputs": [], "execution_count": None}
     notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}}

@@ -23,16 +23,12 @@ def as_text(result):
         if entry.get("comment"):
             lines.append(entry["comment"])
         elif entry["by_hand"]:
-            lines.append(
-                "A person reads this answer." if entry["points"] is None else "Not answered."
-            )
+            lines.append("A person reads this answer." if entry["points"] is None else "Not answered.")
         if entry.get("fault"):
             lines.append(f"Your answer was stopped: {entry['fault']}.")
         lines += [f"- A cell stopped: {error}" for error in entry.get("errors", ())]
         for test in entry.get("tests", ()):
-            kind = (
-                "A test that was not in your copy" if test["hidden"] else "The check in your copy"
-            )
+            kind = "A test that was not in your copy" if test["hidden"] else "The check in your copy"
             said = f" {test['message']}" if test["message"] else ""
             lines.append(f"- {kind}: {test['points']:g} of {test['of']:g}.{said}")
     return "\n".join(lines) + "\n"
@@ -46,12 +42,8 @@ def table(results):
     writer.writerow(["student", "points", "of", "to read", *questions, "note"])
     for student, result in sorted(results.items()):
         entries = result["questions"]
-        marks = [
-            "" if entries[q]["points"] is None else f"{entries[q]['points']:g}" for q in questions
-        ]
+        marks = ["" if entries[q]["points"] is None else f"{entries[q]['points']:g}" for q in questions]
         faults = [f"{q}: {entries[q]['fault']}" for q in questions if entries[q].get("fault")]
         note = "; ".join(filter(None, [result["note"], *faults]))
-        writer.writerow(
-            [student, f"{result['points']:g}", result["of"], result["to_read"], *marks, note]
-        )
+        writer.writerow([student, f"{result['points']:g}", result["of"], result["to_read"], *marks, note])
     return text.getvalue()

@@ -199,9 +199,7 @@ def guarded(deed, attempts):
     except MemoryError:
         raise Fault("it needed too much memory") from None
     except BaseException as error:
-        cells = [
-            f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<cell")
-        ]
+        cells = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<cell")]
         place = f" in line {cells[-1].lineno} of its {cells[-1].filename[1:-1]}" if cells else ""
         text = str(error).splitlines()[0][:300] if str(error) else ""
         result, problem = (
@@ -259,16 +257,12 @@ def answer(setup, cells, folder, limits, requests, replies):
             request = receive(requests)
             if "get" in request:
                 name = request["get"]
-                reply = (
-                    {"value": encode(names[name], handle)} if name in names else {"missing": name}
-                )
+                reply = {"value": encode(names[name], handle)} if name in names else {"missing": name}
             else:
                 function = functions[request["call"]]
                 args = [decode(arg, back) for arg in request["args"]]
                 named = {name: decode(arg, back) for name, arg in request["named"].items()}
-                result, problem = guarded(
-                    lambda: encode(function(*args, **named), handle), attempts
-                )
+                result, problem = guarded(lambda: encode(function(*args, **named), handle), attempts)
                 reply = {"error": problem} if problem else {"value": result}
             send(replies, reply)
     except Fault as fault:
@@ -354,9 +348,7 @@ def examine(source, name, limits, replies, requests, results):
                     "name_error": error.name_error,
                 }
             except Exception as error:
-                outcome["message"] = (
-                    f"the test met what it did not expect, {type(error).__name__}: {error}"
-                )
+                outcome["message"] = f"the test met what it did not expect, {type(error).__name__}: {error}"
                 outcome["unexpected"] = True
             send(results, outcome)
         send(results, {"done": True})
@@ -414,9 +406,7 @@ def ask(source, name, setup, cells, limits):
 
         def examining():
             os.close(results[0])
-            examine(
-                source, name, limits, end(replies, 0), end(requests, 1), os.fdopen(results[1], "wb")
-            )
+            examine(source, name, limits, end(replies, 0), end(requests, 1), os.fdopen(results[1], "wb"))
 
         pids = [fork(answering), fork(examining)]
         for descriptor in (*requests, *replies, results[1]):

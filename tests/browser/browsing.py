@@ -12,9 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 SITE = Path(os.environ.get("BROWSER_SITE", ROOT / "_build" / "html"))
 OUT = ROOT / "_build" / "browser"  # the report, and the screenshots if they are asked for
-PICTURES = (
-    os.environ.get("PICTURES") == "yes"
-)  # they take a third of a page's time, and no rule needs them
+PICTURES = os.environ.get("PICTURES") == "yes"  # they take a third of a page's time, and no rule needs them
 
 FLAGS = [
     "--no-sandbox",

@@ -63,9 +63,7 @@ def differs(shown, expected):
         return shown != expected
     numbers = [number(text) for text in NUMBER.findall(shown)]
     expected = expected if isinstance(expected, tuple) else (expected,)
-    plain = [
-        x if hasattr(x, "expected") else pytest.approx(x, rel=5.1e-3, abs=1e-12) for x in expected
-    ]
+    plain = [x if hasattr(x, "expected") else pytest.approx(x, rel=5.1e-3, abs=1e-12) for x in expected]
     return numbers != plain
 
 
@@ -199,9 +197,7 @@ def problems_of_touch(explorer):
         explorer.slider(name).scroll_into_view_if_needed()
         box = explorer.slider(name).bounding_box()
         for share, place in (0.99, slider["last"]), (0.01, 0):
-            explorer.page.touchscreen.tap(
-                box["x"] + share * box["width"], box["y"] + box["height"] / 2
-            )
+            explorer.page.touchscreen.tap(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
             state = explorer.see()
             if state["sliders"][name]["place"] != place:
                 problems.append(f"a tap at {share} of slider {name}: {state['sliders'][name]}")

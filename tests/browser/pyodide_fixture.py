@@ -66,20 +66,13 @@ def unpack(downloads, folder):
         there = {}
         for name, package in lock["packages"].items():
             file = package["file_name"]
-            if (
-                file in carried
-                and sha256(content := archive.read(carried[file])) == package["sha256"]
-            ):
+            if file in carried and sha256(content := archive.read(carried[file])) == package["sha256"]:
                 there[name] = package
                 (folder / file).write_bytes(content)
     wanted = NEEDED | {canonical(d) for name in there for d in there[name]["depends"]}
     if lacking := wanted - set(map(canonical, there)):
-        raise Missing(
-            f"{CARRIER} lacks Pyodide's {', '.join(sorted(lacking))}, or has another version"
-        )
-    (folder / "pyodide-lock.json").write_text(
-        json.dumps(lock | {"packages": there}), encoding="utf-8"
-    )
+        raise Missing(f"{CARRIER} lacks Pyodide's {', '.join(sorted(lacking))}, or has another version")
+    (folder / "pyodide-lock.json").write_text(json.dumps(lock | {"packages": there}), encoding="utf-8")
 
 
 def pyodide_folder():

@@ -58,6 +58,4 @@ class Report:
         terminalreporter.section("what the browser measured")
         for line in self.table():
             terminalreporter.line(line)
-        terminalreporter.line(
-            f"The table is in {path}, screenshots beside it after `PICTURES=yes make browser-test`."
-        )
+        terminalreporter.line(f"The table is in {path}, screenshots beside it after `PICTURES=yes make browser-test`.")

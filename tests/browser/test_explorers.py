@@ -14,8 +14,7 @@ import bea_book
 ID = re.compile(r'<div class="bea-explorer" id="([\w-]+)"')
 # {page: number of its explorers}
 COUNTS = {
-    path.stem: len(ID.findall(path.read_text(encoding="utf-8")))
-    for path in sorted((SITE / "chapters").glob("*.html"))
+    path.stem: len(ID.findall(path.read_text(encoding="utf-8"))) for path in sorted((SITE / "chapters").glob("*.html"))
 }
 EXPLORERS = [(name, which) for name, count in COUNTS.items() for which in range(count)]
 
@@ -99,9 +98,7 @@ def explorer_page(change=lambda text: text):
     before = explorer.page()
     after = change(before)
     assert (after == before) == (change is SAME)
-    return (
-        f'<!doctype html><html lang="en"><title>One</title><link rel="icon" href="data:,">{after}'
-    )
+    return f'<!doctype html><html lang="en"><title>One</title><link rel="icon" href="data:,">{after}'
 
 
 def replace(old, new):
@@ -149,9 +146,7 @@ BAD = {
     "no picture text": (explorers.problems_of_names, replace("A line from the corner", ""), {}),
     "heavy": (
         explorers.problems_of_size,
-        lambda text: text.replace(
-            "</svg>", f"<!--{random.Random(0).randbytes(70_000).hex()}--></svg>"
-        ),
+        lambda text: text.replace("</svg>", f"<!--{random.Random(0).randbytes(70_000).hex()}--></svg>"),
         {},
     ),
     "no focus": (explorers.problems_of_focus, replace("<input ", '<input tabindex="-1" '), {}),

@@ -32,9 +32,7 @@ def jupyterlab(tmp_path_factory):
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     # Nothing of the reader's own settings, and nothing that is left behind in them.
-    places = {
-        name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")
-    }
+    places = {name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
     settings = ["--no-browser", "--allow-root", "--expose-app-in-browser", f"--port={port}"]
     settings += [
         "--ServerApp.port_retries=0",

@@ -113,9 +113,7 @@ def test_an_assignment_checks_itself(lab, book):
     live.open_notebook(page, f"{book}/lite/lab/index.html?path=assignments/student/{source.name}")
     cells = live.run_all(page, 1000)
     assert live.problems_of_run(cells) == []
-    said = [
-        live.texts(cell).get("stdout", "") for cell in cells if cell["source"].startswith("check(")
-    ]
+    said = [live.texts(cell).get("stdout", "") for cell in cells if cell["source"].startswith("check(")]
     by_hand = [text for text in said if "a person reads this answer" in text]
     assert len(by_hand) == 1
     assert all("not answered yet" in text for text in said if text not in by_hand)

@@ -24,9 +24,7 @@ def test_page(name, view, offline_context, book, record_property):
     row = {
         f"first paint {view}, ms": f"{look.times['paint']:.0f}",
         f"typeset {view}, ms": f"{look.times['typeset']:.0f}",
-        "serious axe violations": sum(
-            not pages.excepted(rule, node) for _, rule, node in pages.serious(look)
-        ),
+        "serious axe violations": sum(not pages.excepted(rule, node) for _, rule, node in pages.serious(look)),
         "outside requests": len(look.log.outside),
     }
     if view == "desktop":
@@ -176,9 +174,7 @@ def scratch(tmp_path, serve):
     (tmp_path / "mathjax").symlink_to(mathjax, target_is_directory=True)
 
     def scratch(addition=""):
-        (tmp_path / "page.html").write_text(
-            PAGE.replace("<!-- here -->", addition), encoding="utf-8"
-        )
+        (tmp_path / "page.html").write_text(PAGE.replace("<!-- here -->", addition), encoding="utf-8")
         return f"{serve(tmp_path)}/page.html"
 
     return scratch

@@ -42,11 +42,7 @@ def student_copy(notebook):
         cell.metadata = nbformat.NotebookNode(
             {key: cell.metadata[key] for key in ("deletable", "editable") if key in cell.metadata}
         )
-        cell.source = (
-            cell.source.replace("<!-- BEGIN QUESTION -->", "")
-            .replace("<!-- END QUESTION -->", "")
-            .strip()
-        )
+        cell.source = cell.source.replace("<!-- BEGIN QUESTION -->", "").replace("<!-- END QUESTION -->", "").strip()
     notebook.cells = [cell for cell in notebook.cells if cell.source]
     return normalize(notebook)
 
@@ -80,9 +76,7 @@ def make(source, wheel):
     notebook.cells[0].source += f"\nrequirements: requirements.txt\nfiles:\n  - {wheel.name}"
     nbformat.write(notebook, stage / source.name)
     shutil.copy(wheel, stage)
-    (stage / "requirements.txt").write_text(
-        f"bea-book[book] @ file://{UNPACKED}/{wheel.name}\n", encoding="utf-8"
-    )
+    (stage / "requirements.txt").write_text(f"bea-book[book] @ file://{UNPACKED}/{wheel.name}\n", encoding="utf-8")
     otter(stage, "assign", source.name, "dist", "--no-run-tests")
     STUDENT.mkdir(exist_ok=True)
     write(
@@ -100,13 +94,9 @@ def make(source, wheel):
 
 def otter(folder, *command):
     """Run a command of otter-grader in a folder."""
-    done = subprocess.run(
-        [sys.executable, "-m", "otter", *command], cwd=folder, text=True, capture_output=True
-    )
+    done = subprocess.run([sys.executable, "-m", "otter", *command], cwd=folder, text=True, capture_output=True)
     if done.returncode:
-        raise RuntimeError(
-            f"{done.stdout}{done.stderr}\n`otter {' '.join(command)}` failed in {folder}"
-        )
+        raise RuntimeError(f"{done.stdout}{done.stderr}\n`otter {' '.join(command)}` failed in {folder}")
 
 
 def points(folder, autograder, notebook):

@@ -50,9 +50,7 @@ def handed_in(name, assignment, answers):
 
 
 def row(*cells):
-    return (
-        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-    )
+    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
 def cpu():
@@ -202,9 +200,7 @@ def of_class(source):
     each = second[1] / (SIZE - len(kept))
     right = read_assignment(source).points - 2
     full = sum(result["points"] == right for result in found.values())
-    stopped = sum(
-        any(entry.get("fault") for entry in r["questions"].values()) for r in found.values()
-    )
+    stopped = sum(any(entry.get("fault") for entry in r["questions"].values()) for r in found.values())
     results, marked = grade(source, folder, out, quiet=True)
     return [
         f"- {SIZE} submissions of assignment 5, two at a time: {wall:.0f} seconds by the clock, {each:.1f} CPU seconds each.",
@@ -227,9 +223,7 @@ def kept(name, measure):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--keep", action="store_true", help="measure only what is not in _build/course-report yet"
-    )
+    parser.add_argument("--keep", action="store_true", help="measure only what is not in _build/course-report yet")
     if not parser.parse_args().keep:
         shutil.rmtree(ROOT / "_build" / "course-report", ignore_errors=True)
     adam = next(path for path in SOURCES if path.name.startswith("05"))

@@ -160,9 +160,7 @@ def run(path, limit):
     """Execute one notebook in place; return its title and its seconds."""
     notebook, seconds = execute(path)
     if seconds > limit and seconds > limit * slowness():
-        raise RuntimeError(
-            f"{path} took {seconds:.0f} s of processor time; the limit is {limit:g} s"
-        )
+        raise RuntimeError(f"{path} took {seconds:.0f} s of processor time; the limit is {limit:g} s")
     write(normalize(notebook), path)
     print(f"{seconds:6.1f} s  {path}", flush=True)
     return title_of(notebook), seconds
@@ -176,17 +174,12 @@ def main():
     parser.add_argument("--check", action="store_true", help="run nothing, look at the form")
     given = parser.parse_args()
     if given.check:
-        raise SystemExit(
-            "\n".join(p for path in given.notebooks for p in problems_of_form(path)) or 0
-        )
+        raise SystemExit("\n".join(p for path in given.notebooks for p in problems_of_form(path)) or 0)
     # A process runs one notebook and no other, so that the time of its children is the notebook's.
     with ProcessPoolExecutor(2, max_tasks_per_child=1) as pool:
         # The longest first would save little; in their order the output is easy to follow.
         paths = sorted(given.notebooks)
-        times = [
-            (path.stem, *found)
-            for path, found in zip(paths, pool.map(run, paths, [given.limit] * len(paths)))
-        ]
+        times = [(path.stem, *found) for path, found in zip(paths, pool.map(run, paths, [given.limit] * len(paths)))]
     if given.times:
         PAGE.write_text(page_of_times(times, given.limit), encoding="utf-8")
 

@@ -50,9 +50,7 @@ def main():
     packages = missing(everything)
     if packages and sys.argv[1:] == ["--install"]:
         if os.geteuid() != 0 or shutil.which("apt-get") is None:
-            raise SystemExit(
-                f"{advice(packages, what)}\nOnly root on Debian or Ubuntu can do that."
-            )
+            raise SystemExit(f"{advice(packages, what)}\nOnly root on Debian or Ubuntu can do that.")
         install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
         subprocess.run(["apt-get", "update"], check=True)
         subprocess.run(install, check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})

@@ -112,9 +112,7 @@ def complete_head(app, pagename, templatename, context, doctree):
     """Description and icon of one page, before its social card is made."""
     context.setdefault("metatags", "")
     if doctree:
-        found = [
-            m["content"] for m in doctree.findall(nodes.meta) if m.get("name") == "description"
-        ]
+        found = [m["content"] for m in doctree.findall(nodes.meta) if m.get("name") == "description"]
         if not found:
             logger.warning(
                 "no description: write one sentence as `myst: {html_meta: {description: ...}}` "

@@ -53,9 +53,7 @@ class Page(HTMLParser):
         at = {name: value or "" for name, value in attributes}
         rel = at.get("rel", "").split()
         if tag in ("title", "script", "style"):
-            self._inside = (
-                tag if at.get("type", "").lower() in ("", "text/javascript", "module") else None
-            )
+            self._inside = tag if at.get("type", "").lower() in ("", "text/javascript", "module") else None
         if tag == "meta" and at.get("name") == "description":
             self.description.append(at.get("content", "").strip())
         if tag == "link" and "canonical" in rel:
@@ -67,9 +65,7 @@ class Page(HTMLParser):
         else:
             names = ("src", "href", "data", "poster", "xlink:href", "background")
             self.loaded += [at[name] for name in names if at.get(name)]
-            self.loaded += [
-                part.split()[0] for part in at.get("srcset", "").split(",") if part.strip()
-            ]
+            self.loaded += [part.split()[0] for part in at.get("srcset", "").split(",") if part.strip()]
         self.loaded += addresses_in_css(at.get("style", ""))
 
     def handle_endtag(self, tag):
@@ -119,9 +115,7 @@ def problems_of_page(path, site, root):
     if len(page.title) != 1 or not page.title[0]:
         problems.append(f"needs one title; it has {page.title}")
     if len(page.description) != 1 or not 0 < len(page.description[0]) <= LONGEST:
-        problems.append(
-            f"needs one description of at most {LONGEST} characters; it has {page.description}"
-        )
+        problems.append(f"needs one description of at most {LONGEST} characters; it has {page.description}")
     target = "chapters/index.html" if name == "index.html" else name
     if page.canonical != [site + target]:
         problems.append(f"needs the canonical address {site + target}; it has {page.canonical}")
@@ -129,22 +123,14 @@ def problems_of_page(path, site, root):
         problems.append("has no icon")
     if name == "404.html":
         # A server shows this page at every address, so that relative ones lead nowhere.
-        local = [
-            a
-            for a in page.loaded + page.linked
-            if not urlsplit(a).scheme and a[:1] not in ("/", "#", "")
-        ]
+        local = [a for a in page.loaded + page.linked if not urlsplit(a).scheme and a[:1] not in ("/", "#", "")]
         problems += [f"names {a}, which is no address from the server's root" for a in local]
     return [f"{name} {problem}" for problem in problems]
 
 
 def problems_of_site(root, site):
     """What is wrong with the site in the folder `root` whose public address is `site`."""
-    pages = [
-        path
-        for path in sorted(root.rglob("*.html"))
-        if path.relative_to(root).parts[0] not in OTHERS
-    ]
+    pages = [path for path in sorted(root.rglob("*.html")) if path.relative_to(root).parts[0] not in OTHERS]
     names = {path.relative_to(root).as_posix() for path in pages}
     problems = [f"{name} is missing" for name in sorted(UNLISTED - names)]
     problems += [problem for path in pages for problem in problems_of_page(path, site, root)]
@@ -154,19 +140,13 @@ def problems_of_site(root, site):
 
     if not (root / "sitemap.xml").is_file():
         return [*problems, "sitemap.xml is missing"]
-    listed = [
-        e.text for e in ElementTree.parse(root / "sitemap.xml").iter() if e.tag.endswith("}loc")
-    ]
+    listed = [e.text for e in ElementTree.parse(root / "sitemap.xml").iter() if e.tag.endswith("}loc")]
     wanted = sorted(site + name for name in names - UNLISTED)
     if sorted(listed) != wanted:
         difference = sorted(set(listed) ^ set(wanted))
-        problems.append(
-            f"sitemap.xml does not list every page once; it differs in {difference or listed}"
-        )
+        problems.append(f"sitemap.xml does not list every page once; it differs in {difference or listed}")
     robots = root / "robots.txt"
-    if not robots.is_file() or f"Sitemap: {site}sitemap.xml" not in robots.read_text(
-        encoding="utf-8"
-    ):
+    if not robots.is_file() or f"Sitemap: {site}sitemap.xml" not in robots.read_text(encoding="utf-8"):
         problems.append("robots.txt does not name the sitemap")
     return problems
 

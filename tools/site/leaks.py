@@ -27,9 +27,7 @@ def public():
     """What is published anyway: the text of the chapters and of the library."""
     paths = [*(ROOT / "chapters").glob("*.*")]
     paths += [path for name in ("bea", "bea_book") for path in (ROOT / "lib" / name).rglob("*.py")]
-    return "".join(
-        squeezed(words_of(path.name, path.read_bytes())) for path in sorted(paths) if path.is_file()
-    )
+    return "".join(squeezed(words_of(path.name, path.read_bytes())) for path in sorted(paths) if path.is_file())
 
 
 def secrets_of(source, hidden_tests=True):
@@ -42,15 +40,11 @@ def secrets_of(source, hidden_tests=True):
         ]
         lines = {squeezed(line) for text in texts for line in text.splitlines()}
         # what the question itself says, such as a function's first line
-        given = squeezed(question.text) + "".join(
-            squeezed(t.source) for t in question.tests if not t.hidden
-        )
+        given = squeezed(question.text) + "".join(squeezed(t.source) for t in question.tests if not t.hidden)
         secrets |= {
             line
             for line in lines
-            if len(line) >= SHORTEST
-            and line not in given
-            and not line.startswith(("def", "import", "from"))
+            if len(line) >= SHORTEST and line not in given and not line.startswith(("def", "import", "from"))
         }
     return frozenset(line for line in secrets if line not in public())
 
@@ -99,9 +93,7 @@ def leaks_in(paths, sources=SOURCES, hidden_tests=True):
             continue
         text = squeezed(words_of(path.name, path.read_bytes()))
         for source, lines in secrets.items():
-            found += [
-                f"{path}: holds of {source.stem} `{line}`" for line in sorted(lines) if line in text
-            ]
+            found += [f"{path}: holds of {source.stem} `{line}`" for line in sorted(lines) if line in text]
     return found
 
 

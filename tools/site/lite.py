@@ -51,9 +51,7 @@ def last_change():
     """
     command = ["git", "log", "-1", "--format=%ct"]
     try:
-        return subprocess.check_output(
-            command, cwd=ROOT, text=True, stderr=subprocess.DEVNULL
-        ).strip()
+        return subprocess.check_output(command, cwd=ROOT, text=True, stderr=subprocess.DEVNULL).strip()
     except (OSError, subprocess.CalledProcessError):
         return "315532800"
 
@@ -102,9 +100,7 @@ def library_wheel(folder):
     """A wheel of the library in `folder`; returns its path."""
     # A copy, because the build leaves traces in the folder where it works.
     source = folder / "library"
-    shutil.copytree(
-        ROOT / "lib", source / "lib", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__")
-    )
+    shutil.copytree(ROOT / "lib", source / "lib", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     # The ledger reads equations from the book's pages, which a wheel does not have.
@@ -120,9 +116,7 @@ def write_wheels(folder):
     """Wheels in `folder`/pypi, from which `%pip` installs in the browser."""
     library_wheel(folder / "pypi")
     wheels = ["--no-deps", "--wheel-dir", folder / "pypi"]
-    subprocess.run(
-        [*PIP, "wheel", "--only-binary", ":all:", *wheels, *map(pin, WHEELS)], check=True
-    )
+    subprocess.run([*PIP, "wheel", "--only-binary", ":all:", *wheels, *map(pin, WHEELS)], check=True)
 
 
 def browser_copy(notebook):
@@ -161,13 +155,9 @@ def main():
     write_files(INPUT)
     # Its every step is a line of output; they matter only if it fails.
     command = [sys.executable, "-m", "jupyterlite_core", "build"]
-    built = subprocess.run(
-        command, cwd=INPUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    built = subprocess.run(command, cwd=INPUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if built.returncode:
-        raise SystemExit(
-            f"{built.stdout}\n`jupyter lite build` failed in {INPUT}; its output is above"
-        )
+        raise SystemExit(f"{built.stdout}\n`jupyter lite build` failed in {INPUT}; its output is above")
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     (INPUT / "site").rename(OUTPUT)

@@ -37,9 +37,7 @@ def svg():
         places = " ".join(f"{z.real:.1f} {SIZE - z.imag:.1f}" for z in points)
         return f'<path stroke="{color}" d="M{places}"/>'
 
-    dots = "".join(
-        f'<circle cx="{z.real:.1f}" cy="{SIZE - z.imag:.1f}" r="{DOT}"/>' for z in iterates
-    )
+    dots = "".join(f'<circle cx="{z.real:.1f}" cy="{SIZE - z.imag:.1f}" r="{DOT}"/>' for z in iterates)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}">\n'
         f'<g fill="none" stroke-width="{LINE}" stroke-linecap="round">\n'

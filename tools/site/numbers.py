@@ -31,8 +31,7 @@ def keep_numbers(app):
 
     def assign(collector, env):
         same = env.toctree_includes == order and all(
-            numbered(env, page) == {kind: list(ids) for kind, ids in pages.get(page, {}).items()}
-            for page in read
+            numbered(env, page) == {kind: list(ids) for kind, ids in pages.get(page, {}).items()} for page in read
         )
         if not (same and pages):
             return COUNT_ALL(collector, env)

@@ -64,9 +64,7 @@ def expansion(rng: random.Random) -> Expansion:
     return Expansion(loss, point, iterates, flow, w)
 
 
-def along(
-    functions: Sequence[sp.Expr], symbols: Sequence[sp.Symbol], curve: Sequence[Polynomial]
-) -> list[Polynomial]:
+def along(functions: Sequence[sp.Expr], symbols: Sequence[sp.Symbol], curve: Sequence[Polynomial]) -> list[Polynomial]:
     """Polynomial functions on a curve."""
     return [on_polynomials(function, symbols, curve) for function in functions]
 

@@ -48,8 +48,7 @@ def iterates(step: Step, start: Sequence[sp.Expr], count: int, powers: int = POW
 def difference(path: Sequence[State], k: int) -> State:
     """The k-th forward difference of a sequence at its start."""
     return [
-        sum((x * ((-1) ** (k - j) * comb(k, j)) for j, x in enumerate(values[: k + 1])), 0)
-        for values in zip(*path)
+        sum((x * ((-1) ** (k - j) * comb(k, j)) for j, x in enumerate(values[: k + 1])), 0) for values in zip(*path)
     ]
 
 
@@ -88,15 +87,11 @@ def random_field(
     point."""
     symbols = sp.symbols(f"x_1:{dimension + 1}", real=True)
     monomials = sorted(sp.itermonomials(symbols, degree), key=str)
-    field = sp.Matrix(
-        [sp.Add(*(rng.choice((-1, 1)) * rng.randint(1, 5) * m for m in monomials)) for _ in symbols]
-    )
+    field = sp.Matrix([sp.Add(*(rng.choice((-1, 1)) * rng.randint(1, 5) * m for m in monomials)) for _ in symbols])
     return field, symbols, {x: ratio(rng, denominator=5 + 2 * i) for i, x in enumerate(symbols)}
 
 
-def picard(
-    fields: Sequence[sp.Matrix], symbols: Sequence[sp.Symbol], start: Sequence[sp.Expr]
-) -> sp.Matrix:
+def picard(fields: Sequence[sp.Matrix], symbols: Sequence[sp.Symbol], start: Sequence[sp.Expr]) -> sp.Matrix:
     """The solution after the time h of the equation with the field f + h f_1 + h^2 f_2 + ..., by
     Picard's iteration in the scaled time s = t/h."""
     polynomials, *_ = ring("s", sp.QQ)
@@ -109,8 +104,7 @@ def picard(
             values = (on_polynomials(component, symbols, solution) for component in field)
             speed = [total + delayed(value, k + 1) for total, value in zip(speed, values)]
         solution = [
-            at_start + Polynomial(integral(c) for c in value.coefficients)
-            for at_start, value in zip(beginning, speed)
+            at_start + Polynomial(integral(c) for c in value.coefficients) for at_start, value in zip(beginning, speed)
         ]
     ends = [[sp.QQ.to_sympy(c.evaluate(0, 1)) for c in value.coefficients] for value in solution]
     return column([Polynomial(end) for end in ends])
@@ -127,9 +121,7 @@ def integral(element: sp.polys.rings.PolyElement) -> sp.polys.rings.PolyElement:
     return element.ring.from_dict({(j + 1,): c / (j + 1) for (j,), c in element.items()})
 
 
-def differentials(
-    field: sp.Matrix, symbols: Sequence[sp.Symbol], point: dict[sp.Symbol, sp.Expr]
-) -> Values:
+def differentials(field: sp.Matrix, symbols: Sequence[sp.Symbol], point: dict[sp.Symbol, sp.Expr]) -> Values:
     """The elementary differentials f, f'f, f'f'f and f''(f, f) at a point."""
     f, jacobian = field.subs(point), field.jacobian(symbols).subs(point)
     return {
@@ -147,9 +139,7 @@ def second(
     v: sp.Matrix,
 ) -> sp.Matrix:
     """f''(v, v): the sum over all second partial derivatives."""
-    return sp.Matrix(
-        [(v.T * sp.hessian(component, symbols).subs(point) * v)[0] for component in field]
-    )
+    return sp.Matrix([(v.T * sp.hessian(component, symbols).subs(point) * v)[0] for component in field])
 
 
 # --- instances -----------------------------------------------------------------------------------
@@ -159,9 +149,7 @@ def mode(rng: random.Random) -> Values:
     size, rate = ratio(rng, high=3), ratio(rng, high=9, denominator=5)
     z = size * rate
     with mp.workdps(60):
-        mu = mp.findroot(
-            lambda m: mp.exp(-m * mp.mpf(size.p) / size.q) - 1 + mp.mpf(z.p) / z.q, float(rate)
-        )
+        mu = mp.findroot(lambda m: mp.exp(-m * mp.mpf(size.p) / size.q) - 1 + mp.mpf(z.p) / z.q, float(rate))
         return {r"\tilde\lambda": sp.Float(mu, 55), r"\lambda": rate, "h": size}
 
 
@@ -350,9 +338,7 @@ def coefficients(rng: random.Random) -> Values:
     return {f"c_{k}": value[0] for k, value in enumerate(found)}
 
 
-ITERATES = (
-    "The modified field is the logarithm of the step, a sum of differences of exact iterates."
-)
+ITERATES = "The modified field is the logarithm of the step, a sum of differences of exact iterates."
 
 ENTRIES = (
     Entry(

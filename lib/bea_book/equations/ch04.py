@@ -59,9 +59,7 @@ def column(point: Sequence[Polynomial]) -> sp.Matrix:
     return sp.Matrix([x.expression() for x in point])
 
 
-def mean_end(
-    losses: Losses, at: Point, sequences: Iterable[Iterable[int]], powers: int = 3
-) -> list[Polynomial]:
+def mean_end(losses: Losses, at: Point, sequences: Iterable[Iterable[int]], powers: int = 3) -> list[Polynomial]:
     return centre_of(run(losses, at, s, powers) for s in sequences)
 
 
@@ -241,14 +239,9 @@ def cloud_in_motion(rng: random.Random) -> Values:
     losses, at = batches(rng, count=2, degree=5)
     full, symbols, here = mean(losses), losses[0].symbols, sp.Matrix(list(at.values()))
     arms = [sp.Matrix([ratio(rng), ratio(rng)]), sp.Matrix([ratio(rng), -ratio(rng)])]
-    moved = [
-        step_from_near(loss, at, sign * arm) for loss in losses for arm in arms for sign in (1, -1)
-    ]
+    moved = [step_from_near(loss, at, sign * arm) for loss in losses for arm in arms for sign in (1, -1)]
     centre = centre_of(moved)
-    spread = [
-        [average(end[i] * end[j] for end in moved) - centre[i] * centre[j] for j in range(2)]
-        for i in range(2)
-    ]
+    spread = [[average(end[i] * end[j] for end in moved) - centre[i] * centre[j] for j in range(2)] for i in range(2)]
     Q = h * average(arm * arm.T for arm in arms)
     values = calculus(losses, at)
     # a flow of -grad E bends by (h/2) H grad E in the time h; what is left is the rate
@@ -276,10 +269,7 @@ def cloud_in_motion(rng: random.Random) -> Values:
 
 def step_from_near(loss: Loss, at: Point, arm: sp.Matrix) -> list[Polynomial]:
     """The algorithm's step from a point moved by e times an arm, polynomials in e, the root of h."""
-    place = [
-        Polynomial([Fraction(x.p, x.q), Fraction(e.p, e.q), *[0] * 5])
-        for x, e in zip(at.values(), arm)
-    ]
+    place = [Polynomial([Fraction(x.p, x.q), Fraction(e.p, e.q), *[0] * 5]) for x, e in zip(at.values(), arm)]
     slopes = [on_polynomials(g, loss.symbols, place) for g in loss.gradient_expressions]
     size = Polynomial([0, 0, 1, 0, 0, 0, 0])
     return [x - size * u for x, u in zip(place, gradient_along(slopes))]

@@ -56,9 +56,7 @@ def age_moment(beta: sp.Expr, r: int) -> sp.Expr:
     return generating.subs(u, 1)
 
 
-def exact_run(
-    method: Optimizer, loss: Loss, at: Point, size: sp.Expr, steps: int
-) -> list[sp.Matrix]:
+def exact_run(method: Optimizer, loss: Loss, at: Point, size: sp.Expr, steps: int) -> list[sp.Matrix]:
     """Exact iterates of the library's optimizer from rest."""
     theta, memory = np.array(list(at.values()), dtype=object), Running(size)
 
@@ -146,11 +144,7 @@ def memoryless_map(rng: random.Random) -> Values:
     jacobian = jacobian_at(first_two, at)
     j_0, j_1 = jacobian[:2, :], jacobian[2:, :]
     bent = jacobian_at(turning, at) * f_0
-    moved = (
-        h * f_0
-        + h**2 * (f_1 + j_0 * f_0 / 2)
-        + h**3 * (f_2 + (j_1 * f_0 + j_0 * f_1) / 2 + bent / 6)
-    )
+    moved = h * f_0 + h**2 * (f_1 + j_0 * f_0 / 2) + h**3 * (f_2 + (j_1 * f_0 + j_0 * f_1) / 2 + bent / 6)
     start = sp.Matrix(list(at.values()))
     return {
         **calculus(loss, at),
@@ -303,9 +297,7 @@ def legendre(rng: random.Random) -> Values:
 
 
 ENGINE = "the engine's terms on a random loss"
-EIGENVALUES = (
-    "eigenvalues of the library's step on one mode, a matrix made by stepping from unit vectors"
-)
+EIGENVALUES = "eigenvalues of the library's step on one mode, a matrix made by stepping from unit vectors"
 
 ENTRIES = (
     Entry(

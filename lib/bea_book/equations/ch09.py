@@ -39,9 +39,7 @@ P = sp.Symbol("p", integer=True)
 
 
 @optimizer
-def self_averaged(
-    theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon: NonNegative
-) -> Any:
+def self_averaged(theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon: NonNegative) -> Any:
     """Adam on mean gradients and mean squares, which are the two halves of what it sees."""
     seen = gradient(theta)
     d = len(seen) // 2
@@ -293,10 +291,7 @@ def memoryless(rng: random.Random) -> Values:
             moved.append(sp.Poly(e * arm - e**2 * step, e))
     centre = average(moved)
     spread = average(y**2 for y in moved) - centre**2
-    centre, spread = (
-        sum(c * h ** sp.Rational(n, 2) for (n,), c in sp.Poly(y, e).terms())
-        for y in (centre, spread)
-    )
+    centre, spread = (sum(c * h ** sp.Rational(n, 2) for (n,), c in sp.Poly(y, e).terms()) for y in (centre, spread))
     Q = h * average(y**2 for y in arms)
     values = {"F": F, "F'": F.diff(x), "F''": F.diff(x, 2), "S": S, "S'": S.diff(x)}
     values |= {f"F_{k}": f for k, f in enumerate(F_k)}

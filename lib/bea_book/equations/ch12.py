@@ -92,10 +92,7 @@ def fourth_order(rng: random.Random) -> Values:
         "f'''(f,f,f)": (DOT, DOT, DOT),
     }
     column = -sp.Matrix(field.gradient_expressions)
-    differentials = {
-        name: elementary_differential(tree, column, list(x)).subs(at)
-        for name, tree in trees.items()
-    }
+    differentials = {name: elementary_differential(tree, column, list(x)).subs(at) for name, tree in trees.items()}
     f_3 = terms_at(heavy_ball(beta), field, at, 4)[3]
     return {"f_3": f_3, r"\beta": beta, **differentials}
 
@@ -281,9 +278,7 @@ ENTRIES = (
         curls,
         "the curl of the engine's third term on a random bilinear model",
     ),
-    Entry(
-        "eq-beyond-adam-curl", plain_adam, "derivatives of the engine's first term on a random loss"
-    ),
+    Entry("eq-beyond-adam-curl", plain_adam, "derivatives of the engine's first term on a random loss"),
     Entry(
         "eq-beyond-family",
         family,
@@ -291,15 +286,11 @@ ENTRIES = (
         {"j": (1, 2)},
     ),
     Entry("eq-beyond-lags", lags, "the engine's second term on a parabola, solved for the lag"),
-    Entry(
-        "eq-beyond-imbalance", drift, "the engine's three terms of AdamW on a random bilinear model"
-    ),
+    Entry("eq-beyond-imbalance", drift, "the engine's three terms of AdamW on a random bilinear model"),
     Entry(
         "eq-beyond-cycle",
         two_steps,
         "the point that a step of gradient descent reflects, solved for",
     ),
-    Entry(
-        "eq-beyond-central", two_steps, "the mean motion over two exact steps of gradient descent"
-    ),
+    Entry("eq-beyond-central", two_steps, "the mean motion over two exact steps of gradient descent"),
 )

@@ -115,9 +115,7 @@ def step_after_the_past(method: Optimizer, losses: Sequence[Loss], here: sp.Matr
     return sp.Matrix([x.expression() for x in moved])
 
 
-def updates_along(
-    method: Optimizer, losses: Sequence[Loss], points: Sequence[np.ndarray]
-) -> list[np.ndarray]:
+def updates_along(method: Optimizer, losses: Sequence[Loss], points: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The updates after the gradients of these losses were seen at these points."""
     memory, found = Running(h), []
     for loss, point in zip(losses, points):
@@ -149,9 +147,7 @@ def flow(method: Optimizer, losses: Sequence[Loss], here: sp.Matrix, n: int) -> 
     return here + h * f + h**2 * (g + bent / 2) + h**3 * third
 
 
-def quotient(
-    beta: sp.Expr, rho: sp.Expr, epsilon: sp.Expr, gradients: Sequence[sp.Matrix], n: int
-) -> sp.Matrix:
+def quotient(beta: sp.Expr, rho: sp.Expr, epsilon: sp.Expr, gradients: Sequence[sp.Matrix], n: int) -> sp.Matrix:
     """Adam's update n if all gradients are seen at one point: weighted sums over sums of weights."""
 
     def mean(decay: sp.Expr, values: Sequence[sp.Expr]) -> sp.Expr:
@@ -159,9 +155,7 @@ def quotient(
         return sum(a * x for a, x in zip(ages, values)) / sum(ages)
 
     columns = [[g[j] for g in gradients] for j in (0, 1)]
-    return sp.Matrix(
-        [mean(beta, g) / sp.sqrt(mean(rho, [x**2 for x in g]) + epsilon) for g in columns]
-    )
+    return sp.Matrix([mean(beta, g) / sp.sqrt(mean(rho, [x**2 for x in g]) + epsilon) for g in columns])
 
 
 def correction(
@@ -174,9 +168,7 @@ def correction(
 ) -> sp.Matrix:
     """What the past changes in Adam's last update, to first order in h, as sums with their weights."""
     n = len(gradients) - 1
-    w, u = (
-        [(1 - a) * a ** (n - k) / (1 - a ** (n + 1)) for k in range(n + 1)] for a in (beta, rho)
-    )
+    w, u = ([(1 - a) * a ** (n - k) / (1 - a ** (n + 1)) for k in range(n + 1)] for a in (beta, rho))
     found = []
     for j in (0, 1):
         g = [gradient[j] for gradient in gradients]

@@ -89,9 +89,7 @@ def third_derivatives(loss: Loss, at: Point) -> Values:
     """T, the Hessian's derivative along the gradient, and its product with the gradient."""
     gradient = gradient_at(loss, at)
     along = zip(at, gradient)
-    third = sum(
-        (loss.hessian_expressions.diff(s).xreplace(at) * g for s, g in along), sp.zeros(len(at))
-    )
+    third = sum((loss.hessian_expressions.diff(s).xreplace(at) * g for s, g in along), sp.zeros(len(at)))
     return {"T": third, r"\nabla^3 E[\nabla E,\nabla E]": third * gradient}
 
 
@@ -106,10 +104,7 @@ def works(fields: Callable[[Point], Sequence[sp.Matrix]], at: Point, degree: int
     s = sp.Symbol("s")
     places = [sp.Rational(k, degree) for k in range(degree + 1)]
     direction = sp.Matrix(list(at.values()))
-    rates = [
-        [field.dot(direction) for field in fields({x: place * v for x, v in at.items()})]
-        for place in places
-    ]
+    rates = [[field.dot(direction) for field in fields({x: place * v for x, v in at.items()})] for place in places]
     curves = (sp.interpolate(list(zip(places, rate)), s) for rate in zip(*rates))
     return [-sp.integrate(curve, (s, 0, 1)) for curve in curves]
 
@@ -280,9 +275,7 @@ class Polynomial:
         return sum(a * h ** (k - divided_by) for k, a in enumerate(self.coefficients) if a != 0)
 
 
-def on_polynomials(
-    expression: sp.Expr, symbols: Sequence[sp.Symbol], values: Sequence[Polynomial]
-) -> Polynomial:
+def on_polynomials(expression: sp.Expr, symbols: Sequence[sp.Symbol], values: Sequence[Polynomial]) -> Polynomial:
     """A polynomial expression in some symbols, at polynomials in h."""
     one = values[0] * 0 + 1
     powers = [[one, value] for value in values]
@@ -299,9 +292,7 @@ def on_polynomials(
 
 
 @lru_cache(maxsize=256)
-def _monomials(
-    expression: sp.Expr, symbols: tuple[sp.Symbol, ...]
-) -> list[tuple[tuple[int, ...], Any]]:
+def _monomials(expression: sp.Expr, symbols: tuple[sp.Symbol, ...]) -> list[tuple[tuple[int, ...], Any]]:
     terms = sp.Poly(expression, *symbols).terms()
     # Python's whole numbers are faster, and multiply what any coefficient may be
     return [(powers, int(c) if c.is_Integer else c) for powers, c in terms]
@@ -327,9 +318,7 @@ def update(method: Optimizer, gradient: sp.Expr, *averages: sp.Expr) -> sp.Expr:
 State = list[tuple[Any, Any]]
 
 
-def step_from(
-    method: Optimizer, gradient: sp.Expr, state: State | None = None
-) -> tuple[sp.Expr, State]:
+def step_from(method: Optimizer, gradient: sp.Expr, state: State | None = None) -> tuple[sp.Expr, State]:
     """The update of one coordinate from a memory's state, (value, weight) for each average; and the
     new state."""
     g, memory = _column([[gradient]]), Running(h, state)
@@ -398,9 +387,7 @@ def last_step(
     return list(found), [list(m / (1 - p)) for m, p in state]
 
 
-def run_to(
-    method: Optimizer, gradients: Steps, hessians: Steps, n: int
-) -> tuple[list[sp.Matrix], list[sp.Matrix]]:
+def run_to(method: Optimizer, gradients: Steps, hessians: Steps, n: int) -> tuple[list[sp.Matrix], list[sp.Matrix]]:
     """Displacements of the points of the steps 0, ..., n from that of step 0, in units of h at
     leading order, and the updates."""
     displacements, updates = [sp.zeros(2, 1)], []
@@ -411,9 +398,7 @@ def run_to(
     return displacements[:-1], updates
 
 
-def by_running(
-    method: Optimizer, gradients: Steps, hessians: Steps, n: int
-) -> tuple[sp.Matrix, sp.Matrix]:
+def by_running(method: Optimizer, gradients: Steps, hessians: Steps, n: int) -> tuple[sp.Matrix, sp.Matrix]:
     r"""f_0 and f_1 of the flow on [t_n, t_{n+1}], which moves as the optimizer does in its step n.
 
     The iterates are theta^(k) = theta + h a_k + h^2 c_k.  The flow's Taylor series gives
@@ -435,9 +420,7 @@ def by_running(
 # --- Adam ----------------------------------------------------------------------------------------
 
 
-def experiment(
-    rng: random.Random, inside: bool = True
-) -> tuple[Optimizer, list[sp.Matrix], list[sp.Matrix]]:
+def experiment(rng: random.Random, inside: bool = True) -> tuple[Optimizer, list[sp.Matrix], list[sp.Matrix]]:
     """Adam with random exact hyper-parameters, and the gradients and Hessians of three random losses
     at one point, in an irregular order of mini-batches."""
     method = adam(*decays(rng), ratio(rng, 1, 9, 10), epsilon_inside=inside)
@@ -539,10 +522,7 @@ def gradients_behind(loss: Loss, at: Point, values: Values, n: int) -> list[np.n
     back = [values[rf"\partial_{j} E"] / values[f"R_{j}"] for j in (1, 2)]
     found = []
     for k in range(n + 1):
-        place = [
-            Polynomial((at[x].evalf(DIGITS), (n - k) * slope, 0))
-            for x, slope in zip(loss.symbols, back)
-        ]
+        place = [Polynomial((at[x].evalf(DIGITS), (n - k) * slope, 0)) for x, slope in zip(loss.symbols, back)]
         gradient = [on_polynomials(g, loss.symbols, place) for g in loss.gradient_expressions]
         found.append(np.array(gradient, dtype=object))
     return found

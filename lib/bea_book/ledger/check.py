@@ -134,12 +134,8 @@ class Summary:
         caught = tried - sum(len(report.survivors) for report in self.reports)
         right = sum(report.holds for report in self.reports)
         where = "one random instance" if self.trials == 1 else f"{self.trials} random instances"
-        which = (
-            "mutants in a sample caught; the tests try all" if self.sampled else "mutants caught"
-        )
-        line = (
-            f"{right} of {len(self.reports)} equations hold in {where}; {caught} of {tried} {which}"
-        )
+        which = "mutants in a sample caught; the tests try all" if self.sampled else "mutants caught"
+        line = f"{right} of {len(self.reports)} equations hold in {where}; {caught} of {tried} {which}"
         return "\n".join([line, *(str(report) for report in self.reports if not report.passes)])
 
 
@@ -259,9 +255,7 @@ def _value(side: Tokens, instance: Instance, trial: int, power: int) -> Side:
 def _powers(text: Tokens) -> list[int]:
     """The powers of the remainders O(h^p)."""
     return [
-        1 if text[k + 3] == ")" else int(text[k + 4])
-        for k in range(len(text))
-        if text[k : k + 3] == ("O", "(", "h")
+        1 if text[k + 3] == ")" else int(text[k + 4]) for k in range(len(text)) if text[k : k + 3] == ("O", "(", "h")
     ]
 
 

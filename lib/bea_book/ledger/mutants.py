@@ -35,9 +35,7 @@ def mutants(latex: str) -> list[str]:
     ['y=-\\frac{x}{2}+O(h^2)', 'y=\\frac{x}{3}+O(h^2)', 'y=\\frac{x}{1}+O(h^2)']
     """
     text = tokens(latex)
-    found = (
-        written(text[:start] + new + text[end:]) for rule in RULES for start, end, new in rule(text)
-    )
+    found = (written(text[:start] + new + text[end:]) for rule in RULES for start, end, new in rule(text))
     return list(dict.fromkeys(found))
 
 

@@ -65,10 +65,7 @@ def labelled(markdown: str) -> dict[str, str]:
     >>> labelled("Energy is conserved: $$ \\dot H = 0 $$ (eq-energy)")
     {'eq-energy': '\\dot H = 0'}
     """
-    return {
-        label or directive: latex or body
-        for latex, label, directive, body in _LABELLED.findall(markdown)
-    }
+    return {label or directive: latex or body for latex, label, directive, body in _LABELLED.findall(markdown)}
 
 
 @cache
@@ -226,10 +223,7 @@ def read(latex: str, values: Mapping[str, Value]) -> list[list[Side]]:
     [[Side(value=(x**2 - 1)/(x + 1), power=None), Side(value=x - 1, power=None)]]
     """
     table = lexicon(values)
-    return [
-        [read_side(side, table) for side in split(statement, "=")]
-        for statement in statements(tokens(latex))
-    ]
+    return [[read_side(side, table) for side in split(statement, "=")] for statement in statements(tokens(latex))]
 
 
 def lexicon(values: Mapping[str, Value]) -> Lexicon:
@@ -371,10 +365,7 @@ class _Reader:
         self.position = _end_of_term(self.text, end)
         body = self.text[end : self.position]
         limits = [int(read_side(tuple(limit), self.table).value) for limit in (low, high)]
-        terms = [
-            read_side(with_index(body, index, k), self.table).value
-            for k in range(limits[0], limits[1] + 1)
-        ]
+        terms = [read_side(with_index(body, index, k), self.table).value for k in range(limits[0], limits[1] + 1)]
         return sum(terms[1:], terms[0]) if terms else sp.Integer(0)
 
 

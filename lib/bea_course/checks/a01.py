@@ -63,15 +63,9 @@ def factor(factor, seed=1):
     """The factor of a pair on f(x) = -lambda x."""
     answer = expression(factor, (a, h, lam), "factor")
     others = {
-        "that is two equal steps; `a` is missing.": lambda f, x, p, q: two(
-            f, x, (p + q) / 2, (p + q) / 2
-        ),
-        "that is a sum: the second step sees what the first has left.": lambda f, x, p, q: (
-            x + (p + q) * f(x)
-        ),
-        "the signs: x decays, so each step takes something away.": lambda f, x, p, q: two(
-            f, x, -p, -q
-        ),
+        "that is two equal steps; `a` is missing.": lambda f, x, p, q: two(f, x, (p + q) / 2, (p + q) / 2),
+        "that is a sum: the second step sees what the first has left.": lambda f, x, p, q: x + (p + q) * f(x),
+        "the signs: x decays, so each step takes something away.": lambda f, x, p, q: two(f, x, -p, -q),
         "this is one of the two steps.": lambda f, x, p, q: x + p * f(x),
         "this is the other one of the two steps.": lambda f, x, p, q: x + q * f(x),
     }
@@ -123,9 +117,9 @@ def local(k):
         name_the_mistake(
             all_are,
             {
-                "that is the coefficient of the pair itself; take it from the flow's.": lambda part: (
-                    _second_order(part)[1]
-                ),
+                "that is the coefficient of the pair itself; take it from the flow's.": lambda part: _second_order(
+                    part
+                )[1],
                 "that is the flow's own; a pair has a term of order h², too, since its second step sees f elsewhere.": lambda part: (
                     _second_order(part)[0]
                 ),
@@ -177,9 +171,7 @@ def error(error, seed=1):
                 "an error made early decays like everything else on this mode: the exponential is missing.": wanted
                 * np.exp(rates * times),
                 "errors add up: the number of pairs grows with T.": wanted / times,
-                "that is the error of equal steps; `a` is missing.": [
-                    _first_term(0.0, y, z) for _, y, z in numbers
-                ],
+                "that is the error of equal steps; `a` is missing.": [_first_term(0.0, y, z) for _, y, z in numbers],
             },
             f"at a = {numbers[0][0]:.3f}, λ = {numbers[0][1]:.3f}, T = {numbers[0][2]:.3f} a run of 2000 pairs tends to the error {wanted[0]:.5f} h, and you say {got[0]:.5f} h.",
         )
@@ -205,14 +197,9 @@ def limit(limit, cases=((0.0, 1.0), (0.5, 2.0), (0.9, 0.5), (0.7, 1.3), (0.75, 1
                 size(1.001 * limit_of_each, part, rate) > 1,
                 f"{where} that is where the long step alone would grow; the short one may repair that.",
             )
+        demand(not (part and np.isclose(got, 2 / rate)), f"{where} that is the limit of equal steps.")
         demand(
-            not (part and np.isclose(got, 2 / rate)), f"{where} that is the limit of equal steps."
-        )
-        demand(
-            not (
-                rate != 1
-                and size(got / rate * 1.001, part, rate) > 1 > size(got / rate * 0.999, part, rate)
-            ),
+            not (rate != 1 and size(got / rate * 1.001, part, rate) > 1 > size(got / rate * 0.999, part, rate)),
             f"{where} you give h·λ, not h.",
         )
         demand(
@@ -254,8 +241,7 @@ def errors(errors, a=0.4, hs=(0.02, 0.01, 0.005)):
     """The errors of runs, and of two combined."""
     answered(errors)
     plain, combined = (
-        vector(errors(np.array(hs), a, both), (len(hs),), "what `errors` returns")
-        for both in (False, True)
+        vector(errors(np.array(hs), a, both), (len(hs),), "what `errors` returns") for both in (False, True)
     )
     demand((plain > 0).all() and (combined > 0).all(), "an error here is a distance, and positive.")
     if not np.allclose(plain, _plain(a, hs), rtol=1e-3):

@@ -102,8 +102,7 @@ def terms(a, b, d, seed=2):
         second, third = _residual(linear, POINT, k, *at)
         if second:
             mistakes = {
-                "`a`: the flow's own bending is missing: it has made half of f'f already.": a
-                - sp.Rational(1, 2),
+                "`a`: the flow's own bending is missing: it has made half of f'f already.": a - sp.Rational(1, 2),
                 "`a` has the wrong sign: memory of the step, minus what the flow does.": -a,
             }
             for message, other in mistakes.items():

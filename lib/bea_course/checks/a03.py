@@ -47,13 +47,9 @@ def epoch(epoch, seed=3):
             - h * repeats * sum(gradient(theta) for gradient in gradients),
             "the batches must come as `order` says.": run(np.repeat(sorted(order), repeats)),
             "uphill: a step goes against the gradient.": run(np.repeat(order, repeats), -h),
-            "a step is h times the batch's own gradient, not a part of it.": run(
-                np.repeat(order, repeats), h / 4
-            ),
+            "a step is h times the batch's own gradient, not a part of it.": run(np.repeat(order, repeats), h / 4),
         }
-        name_the_mistake(
-            lambda other: np.allclose(got, other), others, "this is not where the epoch ends."
-        )
+        name_the_mistake(lambda other: np.allclose(got, other), others, "this is not where the epoch ends.")
 
 
 # --- two batches -------------------------------------------------------------------------------
@@ -107,15 +103,11 @@ def second(second, seed=3):
         return end_of([0] * n, g, H)[1] + end_of([1] * n, g, H)[1]
 
     mistakes = {
-        "the sign: the later gradients are smaller, so that the run falls short.": lambda g, H, n: (
-            -two(g, H, n)
+        "the sign: the later gradients are smaller, so that the run falls short.": lambda g, H, n: -two(g, H, n),
+        "that is B first: the batch that comes later is the one that is seen from elsewhere.": lambda g, H, n: two(
+            g, H, n, (1, 0)
         ),
-        "that is B first: the batch that comes later is the one that is seen from elsewhere.": lambda g, H, n: (
-            two(g, H, n, (1, 0))
-        ),
-        "each batch's own r steps displace each other, too.": lambda g, H, n: (
-            two(g, H, n) - own(g, H, n)
-        ),
+        "each batch's own r steps displace each other, too.": lambda g, H, n: two(g, H, n) - own(g, H, n),
         "B sees all of A's r steps: the product of the two is missing.": own,
         "this is r = 1: `r` is missing.": lambda g, H, n: two(g, H, 1),
         "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one: not r².": lambda g, H, n: (
@@ -139,12 +131,8 @@ def correction(correction, seed=3):
     """The correction of the field."""
     answer = expression(correction, (g_A, g_B, H_A, H_B, r), "correction")
     mistakes = {
-        "the sign: what the run has beyond the flow, not the reverse.": lambda g, H, n: (
-            -field(g, H, n)
-        ),
-        "the flow's own term of order h² is missing.": lambda g, H, n: (
-            two(g, H, n) / Fraction(2 * n)
-        ),
+        "the sign: what the run has beyond the flow, not the reverse.": lambda g, H, n: -field(g, H, n),
+        "the flow's own term of order h² is missing.": lambda g, H, n: two(g, H, n) / Fraction(2 * n),
         "divide by the time of an epoch, 2r steps.": lambda g, H, n: field(g, H, n) * 2 * n,
         "divide by the time of an epoch, 2r steps, not 2.": lambda g, H, n: field(g, H, n) * n,
         "that is the mean over both orders; this is one of them.": lambda g, H, n: (
@@ -197,9 +185,7 @@ def shuffled(k):
 def _drawn(gradients, curvatures, repeats):
     """(what the mean over all sequences needs, H g of the full batch, the mean of H_b g_b), each exact."""
     m = len(gradients)
-    ends = [
-        end_of(np.repeat(s, repeats), gradients, curvatures)[1] for s in product(range(m), repeat=m)
-    ]
+    ends = [end_of(np.repeat(s, repeats), gradients, curvatures)[1] for s in product(range(m), repeat=m)]
     time = m * repeats
     full = sum(curvatures) * sum(gradients) / m**2
     own = sum(H * g for H, g in zip(curvatures, gradients)) / m
@@ -268,10 +254,7 @@ def _control(hs, repeats, orders=None):
 def gap(gap, r=2, hs=(8e-3, 4e-3, 2e-3)):
     """The gaps with the penalty and without."""
     answered(gap)
-    on, off = (
-        vector(gap(np.array(hs), r, factor), (len(hs),), "what `gap` returns")
-        for factor in (1.0, 0.0)
-    )
+    on, off = (vector(gap(np.array(hs), r, factor), (len(hs),), "what `gap` returns") for factor in (1.0, 0.0))
     demand((on > 0).all() and (off > 0).all(), "a gap is a distance, and positive.")
     if not np.allclose(off, _control(hs, r), rtol=0.01, atol=0):
         demand(

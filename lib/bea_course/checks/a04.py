@@ -135,12 +135,8 @@ def lag(lag):
     numbers = [(float(x[alpha]), float(x[beta])) for x in at]
     got = np.array([value(answer, x).real for x in at])
     others = {
-        "that is the memory's own lag; only the part α of a step is memory.": [
-            _mean_age(1, b) for _, b in numbers
-        ],
-        "the newest gradient has age zero: count from 0, not from 1.": [
-            _mean_age(a, b) + a for a, b in numbers
-        ],
+        "that is the memory's own lag; only the part α of a step is memory.": [_mean_age(1, b) for _, b in numbers],
+        "the newest gradient has age zero: count from 0, not from 1.": [_mean_age(a, b) + a for a, b in numbers],
         "the present gradient's share 1−α has age zero, and only the rest is memory.": [
             _mean_age(1 - a, b) for a, b in numbers
         ],
@@ -176,16 +172,11 @@ def penalty(penalty):
         "this is the damped heavy ball's; only the part α of a step is memory.": [
             _constant(1.0, b) for _, b in numbers
         ],
-        "a lag counts twice: K = 1 + 2 lag, since the penalty of one half step is h/4.": (
-            wanted + 1
-        )
-        / 2,
+        "a lag counts twice: K = 1 + 2 lag, since the penalty of one half step is h/4.": (wanted + 1) / 2,
         "the sign of memory's part: it looks back uphill, to larger gradients.": 2 - wanted,
     }
     if not np.allclose(got, wanted):
-        name_the_mistake(
-            lambda other: np.allclose(got, other), others, "the engine finds another K."
-        )
+        name_the_mistake(lambda other: np.allclose(got, other), others, "the engine finds another K.")
 
 
 # --- ringing -----------------------------------------------------------------------------------

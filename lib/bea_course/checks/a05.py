@@ -143,9 +143,7 @@ def mirrors(m_hat, v_hat, seed=5):
             decay = {lag_beta: 0.8, lag_rho: 0.95}
             lags = {symbol: bea.lag(decay[symbol]) for symbol in decay}
             at = point | lags
-            start, change = (
-                complex(sp.diff(answer, h, k).subs(h, 0).subs(at)).real for k in (0, 1)
-            )
+            start, change = (complex(sp.diff(answer, h, k).subs(h, 0).subs(at)).real for k in (0, 1))
             demand(
                 close(start, _mirror(power, decay[lag], point, 0)),
                 f"`{name}` at h = 0 must be what an average of equal {'gradients' if power == 1 else 'squared gradients'} is.",
@@ -162,8 +160,7 @@ def mirrors(m_hat, v_hat, seed=5):
                         ),
                         f"`{name}` changes as the gradient does; but it holds squares, and d(g²) is not g·dg.": wanted
                         / 2,
-                        f"`{name}` changes as the gradient does; but it holds squares.": wanted
-                        / (2 * float(point[g])),
+                        f"`{name}` changes as the gradient does; but it holds squares.": wanted / (2 * float(point[g])),
                     },
                     f"the coefficient of h in `{name}` is not what the weights of the average give.",
                 )
@@ -223,12 +220,9 @@ def half_step(half_step, seed=5):
             name_the_mistake(
                 lambda number: close(got, number),
                 {
-                    "that is the whole bending; a flow that bends evenly is off by half of it.": 2
-                    * wanted,
+                    "that is the whole bending; a flow that bends evenly is off by half of it.": 2 * wanted,
                     "the sign: f_0 = −U twice, so the two minus signs cancel.": -wanted,
-                    "the denominator changes along the way as well: differentiate it, too.": float(
-                        point[S]
-                    )
+                    "the denominator changes along the way as well: differentiate it, too.": float(point[S])
                     * denominator
                     / 2,
                 },
@@ -288,9 +282,7 @@ def bracket(bracket, seed=5):
                     "this holds only where ε is negligible: keep g² + ε apart from g².": _engine_bracket(
                         gradient, beta, rho, 0.0, power
                     ),
-                    "the two constants have changed places.": _engine_bracket(
-                        gradient, rho, beta, stability, power
-                    ),
+                    "the two constants have changed places.": _engine_bracket(gradient, rho, beta, stability, power),
                 },
                 f"at g = {gradient:.3f}, ε = {stability:.3f}, p = {power:.3f}, β = {beta:.3f}, ρ = {rho:.3f} the engine finds {wanted:.4f}, and your bracket is {got:.4f}.",
             )
@@ -353,9 +345,7 @@ def sign(sign_change, cases=CASES):
     answered(sign_change)
     for beta, rho, p, n in cases:
         r = number(sign_change(beta, rho, p, n), "what `sign_change` returns")
-        where = f"for β = {beta}, ρ = {rho}, p = {p}" + (
-            f" after step {n}" if n is not None else ""
-        )
+        where = f"for β = {beta}, ρ = {rho}, p = {p}" + (f" after step {n}" if n is not None else "")
         positive = _bracket_at(0.0, beta, rho, p, n) >= 0
         demand(
             r >= 0,
@@ -363,9 +353,7 @@ def sign(sign_change, cases=CASES):
         )
         if n is not None and r:
             full = number(sign_change(beta, rho, p), "what `sign_change` returns")
-            demand(
-                not close(r, full), f"{where} the mirrors are not yet full: use the lags of step n."
-            )
+            demand(not close(r, full), f"{where} the mirrors are not yet full: use the lags of step n.")
         if positive:
             demand(
                 r == 0,
@@ -376,16 +364,10 @@ def sign(sign_change, cases=CASES):
         def changes(r, n=n, p=p, beta=beta, rho=rho):
             if not 0 < r < np.inf:
                 return False
-            return (
-                _bracket_at(r * 0.999, beta, rho, p, n)
-                < 0
-                < _bracket_at(r * 1.001, beta, rho, p, n)
-            )
+            return _bracket_at(r * 0.999, beta, rho, p, n) < 0 < _bracket_at(r * 1.001, beta, rho, p, n)
 
         if not changes(r):
-            demand(
-                not (r and changes(1 / r)), f"{where} that is g²/ε; the ratio asked for is ε/g²."
-            )
+            demand(not (r and changes(1 / r)), f"{where} that is g²/ε; the ratio asked for is ε/g².")
             demand(
                 not close(r, constant(rho, n) / constant(beta, n) - 1),
                 f"{where} that is where Adam's bracket changes its sign; the exponent p moves the place.",
@@ -425,9 +407,7 @@ def _without(hs):
 @cache
 def _full_mirrors(hs):
     """The errors of the steady-state equation for a run from rest."""
-    return bea.order_study(
-        family(*SETTING), bea.bilinear(), START, HORIZON, hs, 2, start="rest"
-    ).errors
+    return bea.order_study(family(*SETTING), bea.bilinear(), START, HORIZON, hs, 2, start="rest").errors
 
 
 def experiment(errors, hs=HS):

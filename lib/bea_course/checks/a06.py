@@ -32,9 +32,7 @@ def measure(measure, hs, slopes, part=1.0):
         errors = vector(measure(part * hs, factor), hs.shape, "what `measure` returns")
         demand((errors > 0).all(), "an error here is a distance, and positive.")
         local = np.diff(np.log(errors)) / np.diff(np.log(hs))
-        demand(
-            np.ptp(local) > 1e-10, f"the errors {name} are an exact power of h: is that measured?"
-        )
+        demand(np.ptp(local) > 1e-10, f"the errors {name} are an exact power of h: is that measured?")
         found.append((errors, slope(hs, errors), name))
     (with_it, _, _), (without, _, _) = found
     demand(
@@ -72,11 +70,8 @@ def interval(interval, seed=6):
                 * np.sqrt(n),
                 "that is the normal distribution's 1.96; with the spread estimated from few values, Student's t is wider.": 1.96,
                 "2 standard errors are too few for few values: take Student's t.": 2.0,
-                "the spread must be estimated with n − 1, not n (`ddof=1`).": right
-                * np.sqrt(1 - 1 / n),
-                "that leaves out 5 percent on each side; 95 percent leave out 2.5.": student.ppf(
-                    0.95, n - 1
-                ),
+                "the spread must be estimated with n − 1, not n (`ddof=1`).": right * np.sqrt(1 - 1 / n),
+                "that leaves out 5 percent on each side; 95 percent leave out 2.5.": student.ppf(0.95, n - 1),
                 "one standard error is no interval of 95 percent.": 1.0,
                 "Student's t here has n − 1 degrees of freedom.": student.ppf(0.975, n),
             }
@@ -100,9 +95,7 @@ def seeds(effect, control, smallest, first=0):
     """One of effect and control must be seen, the other not, over eight seeds."""
     answered(effect, control, smallest)
     size = number(smallest, "smallest")
-    demand(
-        size > 0, "`smallest` must be positive: the size below which an effect would not matter."
-    )
+    demand(size > 0, "`smallest` must be positive: the size below which an effect would not matter.")
     verdicts = {}
     for name, function in (("effect", effect), ("control", control)):
         values = np.array([number(function(first + k), f"what `{name}` returns") for k in range(8)])
