@@ -24,7 +24,6 @@ from uuid import uuid4
 import numpy as np
 from tqdm.auto import tqdm
 
-from bea._validate import whole
 from bea_book._stored import called, digest, identity, write
 
 if TYPE_CHECKING:
@@ -117,12 +116,15 @@ def sweep(
     >>> found.result.sel(beta=0.0).values.round(4).tolist()
     [0.3487, 0.1074]
     """
+    from bea._validate import whole  # here, so that a build of pages does not load the engine
+
     try:
         import xarray  # optional, hence here
     except ImportError as problem:
         raise ImportError("a sweep needs xarray: pip install bea-book[scale]") from problem
     if executor is not None and not isinstance(executor, Executor):
         raise TypeError(f"executor = {executor!r} must be a concurrent.futures.Executor")
+    repeats = None if repeats is None else whole("repeats", repeats, 1)
     asked = _Sweep(function, grid, repeats, whole("seed", seed, 0))
     if folder is not None:
         asked.open(Path(folder), version)
@@ -149,7 +151,7 @@ class _Sweep:
         self.function, self.seed, self.token, self.folder = function, seed, uuid4().hex, None
         self.axes = {name: _values(name, values) for name, values in grid.items()}
         if repeats is not None:
-            self.axes["repeat"] = list(range(whole("repeats", repeats, 1)))
+            self.axes["repeat"] = list(range(repeats))
         self.points = [dict(zip(self.axes, point)) for point in product(*self.axes.values())]
         self.rows, self.pieces, self.layout, self.written = {}, [], None, time.monotonic()
 
