@@ -167,6 +167,7 @@ class Explorer:
         widgets.jslink((play, "value"), (sliders[0], "index"))
 
         def show(_: Any = None) -> None:
+            """Draw the frame of the sliders' positions."""
             number = self._number([slider.index for slider in sliders])
             picture.value = (
                 f'{style}<div class="bea-explorer">{self._formula(number)}'
@@ -174,6 +175,7 @@ class Explorer:
             )
 
         def go_back(_: Any) -> None:
+            """Set all sliders to their start."""
             for slider, value in zip(sliders, self.start.values()):
                 slider.value = value
 

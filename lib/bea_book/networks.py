@@ -150,7 +150,7 @@ class Network:
         -------
         ndarray of shape (examples,) or (batch, examples)
         """
-        task = _Task(self, self._rows(features), None)
+        task = _Task(self, self._rows(features), np.empty(0))
         points = NumericLoss(self.dimension, None, task.gradient).components(theta)
         return task.apply(lambda layers: task.forward(layers)[1].argmax(axis=1), points).T
 
@@ -173,11 +173,11 @@ class _Task:
 
     network: Network
     rows: np.ndarray  # (1, inputs + 1, columns)
-    hit: np.ndarray | None  # (classes, examples), 1 for the right class
+    hit: np.ndarray  # (classes, examples), 1 for the right class; empty without labels
 
     def value(self, layers: Layers) -> np.ndarray:
         scores = self.forward(layers)[1]
-        scores -= scores.real.max(axis=1, keepdims=True)
+        scores -= np.real(scores).max(axis=1, keepdims=True)
         scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
         return (self.hit * scores).sum(axis=(1, 2)) / -self.hit.shape[1]
 
@@ -325,7 +325,7 @@ def _tanh(x: np.ndarray) -> np.ndarray:
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
     """Return the softmax, in place; the largest real part is subtracted, so exp cannot overflow."""
-    scores -= scores.real.max(axis=1, keepdims=True)
+    scores -= np.real(scores).max(axis=1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=1, keepdims=True)
     return scores

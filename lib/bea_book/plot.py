@@ -77,10 +77,12 @@ def figure(
 
     Parameters
     ----------
-    columns, rows : int
-        How many axes.
+    columns : int
+        How many axes beside one another.
     width, height : float, optional
         In inches; without a width, it follows from the columns.
+    rows : int
+        How many axes below one another.
     **options
         For ``matplotlib.pyplot.subplots``.
 

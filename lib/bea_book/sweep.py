@@ -143,6 +143,8 @@ def sweep(
 class _Sweep:
     """A function, the numbered points of its grid, and the results at them so far."""
 
+    bar: tqdm
+
     def __init__(self, function: Callable, grid: Mapping, repeats: int | None, seed: int) -> None:
         if not callable(function) or not isinstance(grid, Mapping):
             raise TypeError(f"not a function and a mapping of values: {function!r}, {grid!r}")
@@ -153,7 +155,7 @@ class _Sweep:
         if repeats is not None:
             self.axes["repeat"] = list(range(repeats))
         self.points = [dict(zip(self.axes, point)) for point in product(*self.axes.values())]
-        self.rows, self.pieces, self.layout, self.written = {}, [], None, time.monotonic()
+        self.rows, self.pieces, self.layout, self.written = {}, [], {}, time.monotonic()
 
     def open(self, folder: Path, version: str | int | None) -> None:
         """Read the results in a folder, which must be to the same question."""
@@ -272,9 +274,9 @@ def _away(asked: _Sweep, indices: list[int], executor: Executor) -> None:
                 break
             with suppress(Empty):
                 future = done.get(timeout=PERIOD)
-                index = running.pop(future, None)  # None if it was cancelled below
+                index = running.pop(future, -1)  # -1 if it was cancelled below
                 try:
-                    if index is not None:
+                    if index >= 0:
                         asked.add(index, future.result())
                 except Exception as error:
                     if failed is None:

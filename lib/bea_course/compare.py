@@ -5,6 +5,7 @@ nothing away; where it equals a known wrong formula instead, the student is told
 """
 
 from numbers import Number
+from typing import SupportsFloat, cast
 
 import numpy as np
 import sympy as sp
@@ -79,7 +80,7 @@ def number(answer, name):
         answer = answer.item()
     good = isinstance(answer, Number) and not isinstance(answer, bool | complex)
     demand(good, f"`{name}` must be a number; yours is of the type {kind(answer)}.")
-    return float(answer)
+    return float(cast(SupportsFloat, answer))
 
 
 def vector(answer, shape, name):

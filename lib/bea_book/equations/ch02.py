@@ -10,6 +10,7 @@ logarithm is compared with the engine.
 import random
 from collections.abc import Callable, Sequence
 from math import comb
+from typing import Any
 
 import sympy as sp
 from mpmath import mp
@@ -58,7 +59,7 @@ def logarithm_of_step(step: Step, start: Sequence[sp.Expr], powers: int = POWERS
     ``step(state, h)`` takes and returns lists of polynomials in h.
     """
     path = iterates(step, start, powers - 1, powers)
-    logarithm = [0] * len(start)
+    logarithm: list[Any] = [0] * len(start)
     for k in range(1, powers):
         factor = sp.Rational((-1) ** (k + 1), k)
         logarithm = [a + b * factor for a, b in zip(logarithm, difference(path, k))]
@@ -99,7 +100,7 @@ def picard(fields: Sequence[sp.Matrix], symbols: Sequence[sp.Symbol], start: Seq
     beginning = [Polynomial([polynomials(sp.QQ(v.p, v.q)), *zeros]) for v in start]
     solution = beginning
     for _ in range(POWERS - 1):
-        speed = [0] * len(start)
+        speed: list[Any] = [0] * len(start)
         for k, field in enumerate(fields):
             values = (on_polynomials(component, symbols, solution) for component in field)
             speed = [total + delayed(value, k + 1) for total, value in zip(speed, values)]

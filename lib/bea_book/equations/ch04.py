@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import permutations, product
+from typing import cast
 
 import sympy as sp
 
@@ -59,6 +60,11 @@ def column(point: Sequence[Polynomial]) -> sp.Matrix:
     return sp.Matrix([x.expression() for x in point])
 
 
+def full_batch(losses: Losses) -> Loss:
+    """The mean of the losses."""
+    return cast(Loss, mean(losses))
+
+
 def mean_end(losses: Losses, at: Point, sequences: Iterable[Iterable[int]], powers: int = 3) -> list[Polynomial]:
     return centre_of(run(losses, at, s, powers) for s in sequences)
 
@@ -73,7 +79,7 @@ def field_of(end: Sequence[Polynomial], losses: Losses, at: Point) -> sp.Matrix:
 
 def calculus(losses: Losses, at: Point) -> Values:
     """Values at a point: gradients, Hessians, and the same of the mean loss."""
-    full = mean(losses)
+    full = full_batch(losses)
     found = {"h": h, "m": sp.Integer(len(losses)), r"\theta": sp.Matrix(list(at.values()))}
     for k, loss in enumerate(losses):
         found |= {f"H_{k}": hessian_at(loss, at), rf"\nabla E_{k}": gradient_at(loss, at)}
@@ -132,7 +138,7 @@ def modified_losses(rng: random.Random) -> Values:
     batches."""
     losses = [critical_at_origin(rng) for _ in range(M)]
     at = random_point(rng, losses[0])
-    values, full = calculus(losses, at), mean(losses)
+    values, full = calculus(losses, at), full_batch(losses)
 
     def fields(place: Point) -> list[sp.Matrix]:
         ends = (mean_end(losses, place, sequences) for sequences in (ORDERS, SEQUENCES))
@@ -171,7 +177,7 @@ def disagreeing(rng: random.Random) -> Values:
     chosen = rng.randrange(M)
     step, residuals = column(run(losses, at, (chosen,))), [residual(loss, k, at) for loss in losses]
     f_1 = field_of(mean_end(losses, at, ORDERS), losses, at)
-    field = h * f_1 - gradient_at(mean(losses), at)
+    field = h * f_1 - gradient_at(full_batch(losses), at)
     return {
         "h": h,
         "a": a,
@@ -237,7 +243,7 @@ def cloud_in_motion(rng: random.Random) -> Values:
     powers of h are left.
     """
     losses, at = batches(rng, count=2, degree=5)
-    full, symbols, here = mean(losses), losses[0].symbols, sp.Matrix(list(at.values()))
+    full, symbols, here = full_batch(losses), losses[0].symbols, sp.Matrix(list(at.values()))
     arms = [sp.Matrix([ratio(rng), ratio(rng)]), sp.Matrix([ratio(rng), -ratio(rng)])]
     moved = [step_from_near(loss, at, sign * arm) for loss in losses for arm in arms for sign in (1, -1)]
     centre = centre_of(moved)

@@ -98,7 +98,7 @@ def averaged_cubic(rng: random.Random) -> Values:
     """The steady-state average of a random cubic in time: each power of t by the moments of the age."""
     beta, t = decay(rng), sp.Symbol("t")
     here, i = ratio(rng, denominator=5), sp.Symbol("i")
-    g = sum(ratio(rng) * t**k for k in range(4))
+    g = sp.Add(*(ratio(rng) * t**k for k in range(4)))
     past = sp.Poly(sp.expand(g.subs(t, here - i * h)), i)
     return {
         "m(t)": sum(c * age_moment(beta, power[0]) for power, c in past.terms()),

@@ -117,7 +117,8 @@ def steady_state(rng: random.Random) -> Values:
     rho, epsilon, loss = decay(rng), ratio(rng, 1, 9, 10), polynomial_loss(rng, degree=3)
     at = random_point(rng, loss)
     found = {r"\rho": rho} | one_loss(loss, at, epsilon)
-    return found | motion(*terms_at(rmsprop(rho, epsilon), loss, at, 2), found)
+    f_0, f_1 = terms_at(rmsprop(rho, epsilon), loss, at, 2)
+    return found | motion(f_0, f_1, found)
 
 
 def without_epsilon(rng: random.Random) -> Values:
@@ -172,7 +173,7 @@ def outside(rng: random.Random) -> Values:
     f_0, f_1 = from_the_start(method, loss, at, N)
     g = gradient_at(loss, at)
     sizes = [sp.sign(x) * y for x, y in zip(g, loss.gradient_expressions)]
-    potential = sum(x - epsilon * sp.log(x + epsilon) for x in sizes)
+    potential = sp.Add(*(x - epsilon * sp.log(x + epsilon) for x in sizes))
     found = {
         **constants(rho),
         r"\varepsilon": epsilon,

@@ -83,7 +83,7 @@ def weights_and_lags(rng: random.Random) -> Values:
 def averaged_cubic(rng: random.Random) -> Values:
     """The average of a random cubic in t, by its sum."""
     beta, n = ratio(rng, 2, 9, 10), 3
-    g = sum(ratio(rng) * T**i for i in range(4))
+    g = sp.Add(*(ratio(rng) * T**i for i in range(4)))
     past = [g.subs(T, 1 - (n - k) * h) for k in range(n + 1)]
     return {
         r"\hat m(t_n)": sp.expand(running_average(beta, past)),
@@ -113,7 +113,8 @@ def steady_state(rng: random.Random) -> Values:
     loss = polynomial_loss(rng, degree=3)
     at = random_point(rng, loss)
     found = {r"\beta": beta, r"\rho": rho} | one_loss(loss, at, epsilon)
-    return found | motion(*terms_at(adam(beta, rho, epsilon), loss, at, 2), found)
+    f_0, f_1 = terms_at(adam(beta, rho, epsilon), loss, at, 2)
+    return found | motion(f_0, f_1, found)
 
 
 def imbalance(rng: random.Random) -> Values:

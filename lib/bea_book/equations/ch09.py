@@ -5,6 +5,7 @@ with geometric sums of the averages' weights, and with a cloud of points moved b
 batch.
 """
 
+import inspect
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +45,7 @@ def self_averaged(theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Deca
     seen = gradient(theta)
     d = len(seen) // 2
     means, squares = memory.average(seen[:d], beta), memory.average(seen[d:], rho)
-    text = adam.__wrapped__  # the constructor would refuse numbers that are series
+    text = inspect.unwrap(adam)  # the constructor would refuse numbers that are series
     step = text(theta, lambda theta: seen[:d], Given(means, squares), beta, rho, epsilon)
     return np.concatenate([step, 0 * means])
 

@@ -6,6 +6,7 @@ polynomial of a step, and with two steps of gradient descent.
 """
 
 import random
+from typing import Any
 
 import sympy as sp
 
@@ -43,7 +44,7 @@ from bea_book.ledger import Entry, h
 
 __all__ = ["ENTRIES"]
 
-DOT = ()
+DOT: tuple[Any, ...] = ()
 
 
 def two_decays(rng: random.Random) -> tuple[sp.Rational, sp.Rational]:
@@ -117,7 +118,7 @@ def curl(rng: random.Random) -> Values:
     loss = polynomial_loss(rng, degree=3)
     at = random_point(rng, loss)
     H, T = hessians(loss, at)
-    b = tree_coefficients(method, 3)
+    b: dict[Any, sp.Expr] = tree_coefficients(method, 3)
     c, d = b[((DOT,),)], b[(DOT, DOT)] / 2
     J = third_term_jacobian(method, loss, at)
     return {"J": J, "H": H, "T": T, "c": c, "d": d, "w": c - 2 * d}

@@ -76,7 +76,7 @@ def hessian_at(loss: Loss, at: Point) -> sp.Matrix:
 
 def calculus(loss: Loss, at: Point) -> Values:
     """The loss, its derivatives, and the gradient of the squared norm of its gradient, at a point."""
-    squared = sum(g**2 for g in loss.gradient_expressions)
+    squared = sp.Add(*(g**2 for g in loss.gradient_expressions))
     return {
         "E": loss.expression.xreplace(at),
         r"\nabla E": gradient_at(loss, at),
@@ -275,7 +275,7 @@ class Polynomial:
         return sum(a * h ** (k - divided_by) for k, a in enumerate(self.coefficients) if a != 0)
 
 
-def on_polynomials(expression: sp.Expr, symbols: Sequence[sp.Symbol], values: Sequence[Polynomial]) -> Polynomial:
+def on_polynomials(expression: sp.Expr, symbols: Sequence[sp.Symbol], values: Sequence[Polynomial] | np.ndarray) -> Polynomial:
     """A polynomial expression in some symbols, at polynomials in h."""
     one = values[0] * 0 + 1
     powers = [[one, value] for value in values]
@@ -344,7 +344,7 @@ def step_matrix(method: Optimizer, size: sp.Expr) -> sp.Matrix:
 
 def running_average(decay: sp.Expr, values: Sequence[Any]) -> Any:
     """The bias-corrected average of a sequence: of an impulse, the weight of its place."""
-    memory = Running(h)
+    memory, found = Running(h), None
     for value in values:
         found = memory.average(value, decay, corrected=True)
         memory = memory.advance()
@@ -379,7 +379,8 @@ def last_step(
 ) -> tuple[list[Polynomial], list[list[Polynomial]]]:
     """The update of the last step and its bias-corrected averages, to first order in h, if step k
     saw the point theta + h points[k]."""
-    memory = Running(h)
+    memory, state = Running(h), []
+    found: Any = ()
     for g, hessian, point in zip(gradients, hessians, points):
         seen = _column(zip(g, hessian * point))
         found = method(seen, lambda theta, seen=seen: seen, memory)
