@@ -4,13 +4,16 @@ An answer is compared at random instances and never with a printed result, so th
 nothing away; where it equals a known wrong formula instead, the student is told which one.
 """
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Number
-from typing import SupportsFloat, cast
+from typing import Any, NoReturn, SupportsFloat, cast
 
 import numpy as np
 import sympy as sp
 
 __all__ = [
+    "Answer",
+    "Point",
     "Wrong",
     "answered",
     "demand",
@@ -24,24 +27,28 @@ __all__ = [
     "vector",
 ]
 
+#: What a student gives: anything, until a check has looked at it.
+Answer = Any
+Point = dict[sp.Symbol, Any]
+
 
 class Wrong(AssertionError):
     """An answer is wrong; the message is for the student."""
 
 
-def demand(condition, message):
+def demand(condition: Any, message: str) -> None:
     """Raise :class:`Wrong` with the message if the condition does not hold."""
     if not condition:
         raise Wrong(message)
 
 
-def answered(*answers):
+def answered(*answers: Answer) -> None:
     """Raise :class:`Wrong` if an answer still is the ``...`` of the student copy, or None."""
     for answer in answers:
         demand(answer is not ... and answer is not None, "not answered yet.")
 
 
-def expression(answer, symbols, name):
+def expression(answer: Answer, symbols: Iterable[sp.Symbol], name: str) -> sp.Expr:
     """The answer as a SymPy expression in no other than these symbols.
 
     Examples
@@ -66,12 +73,12 @@ def expression(answer, symbols, name):
     return answer
 
 
-def kind(answer):
+def kind(answer: Answer) -> str:
     """The name of an answer's type, also of one that did not come through from another process."""
     return getattr(answer, "type_name", type(answer).__name__)
 
 
-def number(answer, name):
+def number(answer: Answer, name: str) -> float:
     """The answer as a float."""
     answered(answer)
     if isinstance(answer, sp.Expr) and answer.is_number:
@@ -83,7 +90,7 @@ def number(answer, name):
     return float(cast(SupportsFloat, answer))
 
 
-def vector(answer, shape, name):
+def vector(answer: Answer, shape: tuple[int, ...], name: str) -> np.ndarray:
     """The answer as an array of floats of this shape."""
     answered(answer)
     try:
@@ -95,7 +102,7 @@ def vector(answer, shape, name):
     return array
 
 
-def points(symbols, seed, count=5):
+def points(symbols: Iterable[sp.Symbol], seed: int, count: int = 5) -> list[Point]:
     """Random points: dictionaries from each symbol to a positive rational number below 2.
 
     Examples
@@ -107,12 +114,12 @@ def points(symbols, seed, count=5):
     return [{symbol: sp.Rational(int(rng.integers(1, 202)), 101) for symbol in symbols} for _ in range(count)]
 
 
-def value(formula, point):
+def value(formula: sp.Expr, point: Point) -> complex:
     """The complex number that a formula is at a point."""
     return complex(sp.N(formula.subs(point), 30))
 
 
-def same(left, right, symbols, seed=0):
+def same(left: sp.Expr, right: sp.Expr, symbols: Iterable[sp.Symbol], seed: int = 0) -> bool:
     """Whether two formulas are identical: whether they agree at random points to 1e-10.
 
     Two different formulas of the kinds met here agree at five random points with no noticeable
@@ -131,7 +138,7 @@ def same(left, right, symbols, seed=0):
     return True
 
 
-def name_the_mistake(is_it, mistakes, otherwise):
+def name_the_mistake(is_it: Callable[[Any], Any], mistakes: Mapping[str, Any], otherwise: str) -> NoReturn:
     """Raise :class:`Wrong` with the first message whose formula the answer is; else ``otherwise``.
 
     ``is_it`` tells whether the answer is the given formula; ``mistakes`` maps messages to formulas.
@@ -142,7 +149,7 @@ def name_the_mistake(is_it, mistakes, otherwise):
     raise Wrong(otherwise)
 
 
-def slope(hs, errors):
+def slope(hs: Sequence[float] | np.ndarray, errors: Sequence[float] | np.ndarray) -> float:
     """The slope of log(error) against log(h), by least squares.
 
     Examples

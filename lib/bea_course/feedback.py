@@ -1,13 +1,14 @@
 """What a student sees: ``check("name", answer)`` in a notebook says what is right or wrong."""
 
+from collections.abc import Callable
 from importlib import import_module
 
-from bea_course.compare import Wrong
+from bea_course.compare import Answer, Wrong
 
 __all__ = ["checks_of"]
 
 
-def checks_of(assignment):
+def checks_of(assignment: str) -> Callable[..., None]:
     """The function ``check`` of one assignment, named by its number, such as ``"05"``.
 
     ``check("name", *answers)`` prints one line and never raises: an error in an answer is part of
@@ -23,7 +24,7 @@ def checks_of(assignment):
     """
     module = import_module(f"bea_course.checks.a{assignment}")
 
-    def check(name, *answers):
+    def check(name: str, *answers: Answer) -> None:
         function = getattr(module, name, None)
         if function is None:
             print(f"{name}: a person reads this answer; there is nothing to check.")

@@ -17,19 +17,22 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from bea_course.marking import mark, warm_up
+from bea_course.marking import Result, Source, mark, warm_up
 from bea_course.notebook import read_assignment
 from bea_course.report import as_text, table
 from bea_course.sandbox import Limits, die_with_parent
 
 __all__ = ["grade", "main"]
 
+ByHand = dict[str, tuple[float, str]]  # {question: (points, comment)}
 
-def write(path, text):
+
+def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
@@ -37,7 +40,7 @@ def write(path, text):
     os.replace(part, path)
 
 
-def submissions_in(folder):
+def submissions_in(folder: Source) -> dict[str, Path]:
     """{student: path of the notebook}, in the order of the names."""
     found = {}
     for path in sorted(Path(folder).rglob("*.ipynb")):
@@ -51,7 +54,7 @@ def submissions_in(folder):
     return found
 
 
-def fingerprint(source, path, limits):
+def fingerprint(source: Source, path: Source, limits: Limits) -> str:
     """What a result depends on, as one number."""
     digest = hashlib.sha256(repr(limits).encode())
     for file in (source, path):
@@ -59,7 +62,7 @@ def fingerprint(source, path, limits):
     return digest.hexdigest()
 
 
-def result_in(path):
+def result_in(path: Path) -> Result | None:
     """The result in a file, or None if there is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -67,13 +70,13 @@ def result_in(path):
         return None
 
 
-def mark_into(source, path, target, limits):
+def mark_into(source: Source, path: Path, target: Path, limits: Limits) -> None:
     """Mark one submission and write its result."""
     print_of = fingerprint(source, path, limits)
     write(target, json.dumps(mark(source, path, limits) | {"fingerprint": print_of}, indent=1))
 
 
-def run_all(tasks, jobs, progress):
+def run_all(tasks: Iterable[Callable[[], object]], jobs: int, progress: tqdm) -> list[int]:
     """Run each task in a process of its own, ``jobs`` at a time; returns the numbers of those that failed."""
     waiting, running, failed = list(enumerate(tasks)), {}, []
     while waiting or running:
@@ -98,7 +101,7 @@ def run_all(tasks, jobs, progress):
     return failed
 
 
-def by_hand(path):
+def by_hand(path: Path) -> dict[str, ByHand]:
     """{student: {question: (points, comment)}} from a table, if it is there."""
     given = {}
     if path.is_file():
@@ -112,7 +115,7 @@ def by_hand(path):
     return given
 
 
-def with_hand(result, given):
+def with_hand(result: Result, given: ByHand) -> Result:
     """A result with the points that a person gave; these also overrule the tests."""
     for name, (points, comment) in given.items():
         entry = result["questions"][name]
@@ -125,7 +128,9 @@ def with_hand(result, given):
     return result
 
 
-def grade(source, folder, out, jobs=2, limits=Limits(), quiet=False):
+def grade(
+    source: Source, folder: Source, out: Source, jobs: int = 2, limits: Limits = Limits(), quiet: bool = False
+) -> tuple[dict[str, Result], int]:
     """Mark all submissions in a folder; returns {student: result} and the number that was marked now."""
     out = Path(out)
     work = out.with_suffix("")
@@ -134,11 +139,12 @@ def grade(source, folder, out, jobs=2, limits=Limits(), quiet=False):
         raise SystemExit(f"there is no notebook in {folder}")
     target = {student: work / f"{student}.json" for student in found}
 
-    def is_done(student):
+    def done(student: str) -> Result | None:
         result = result_in(target[student])
-        return bool(result) and result["fingerprint"] == fingerprint(source, found[student], limits)
+        fits = result and result["fingerprint"] == fingerprint(source, found[student], limits)
+        return result if fits else None
 
-    waiting = [student for student in found if not is_done(student)]
+    waiting = [student for student in found if not done(student)]
     if waiting:
         warm_up()
     with tqdm(total=len(found), initial=len(found) - len(waiting), unit="student", disable=quiet) as bar:
@@ -149,14 +155,14 @@ def grade(source, folder, out, jobs=2, limits=Limits(), quiet=False):
     given = by_hand(work / "by_hand.csv")
     results = {}
     for student in found:
-        if is_done(student):
-            results[student] = with_hand(result_in(target[student]), given.get(student, {}))
+        if result := done(student):
+            results[student] = with_hand(result, given.get(student, {}))
             write(work / f"{student}.md", as_text(results[student]))
     write(out, table(results))
     return results, len(waiting) - len(failed)
 
 
-def source_for(assignment, folder):
+def source_for(assignment: str | None, folder: Source) -> Source:
     """The source of an assignment, given by its path or number, or by the name of a student's file."""
     if assignment and Path(assignment).is_file():
         return assignment
@@ -171,7 +177,7 @@ def source_for(assignment, folder):
     return sources[assignment]
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     default = Limits()
     parser = argparse.ArgumentParser(
         prog="python -m bea_course.grade",

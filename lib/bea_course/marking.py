@@ -3,14 +3,19 @@
 import os
 import time
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from bea_course.notebook import Unreadable, read_assignment, read_submission
-from bea_course.sandbox import Limits, ask
+from bea_course.notebook import Assignment, Question, Submission, Unreadable, read_assignment, read_submission
+from bea_course.sandbox import Found, Limits, ask
 
-__all__ = ["mark", "warm_up"]
+__all__ = ["Result", "Source", "mark", "warm_up"]
+
+Result = dict[str, Any]  # ready for JSON
+Source = str | Path
 
 
-def warm_up():
+def warm_up() -> None:
     """Import what answers use, so that the processes forked from this one need not."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import matplotlib
@@ -26,7 +31,7 @@ def warm_up():
     import bea_book.plot  # noqa: F401
 
 
-def mark(source, path, limits=Limits()):
+def mark(source: Source, path: Source, limits: Limits = Limits()) -> Result:
     """The marks of the submission at ``path`` for the assignment whose source is at ``source``.
 
     Each question is run by itself first: the setup, and the cells up to its check.  If a name is
@@ -73,7 +78,14 @@ def mark(source, path, limits=Limits()):
     return result
 
 
-def _of_question(source, assignment, question, submission, faulty, limits):
+def _of_question(
+    source: Source,
+    assignment: Assignment,
+    question: Question,
+    submission: Submission,
+    faulty: set[str | None],
+    limits: Limits,
+) -> Found:
     name, setup = question.name, assignment.setup
     if name in submission.code:
         alone = ask(source, name, setup, submission.code[name], limits)
@@ -87,13 +99,13 @@ def _of_question(source, assignment, question, submission, faulty, limits):
     return max(runs, key=lambda found: _scored(question, found)["points"])
 
 
-def _name_missing(found):
+def _name_missing(found: Found) -> bool:
     return any(missed for _, missed in found["errors"]) or any(
         test.get("name_error") for test in found["tests"].values()
     )
 
 
-def _scored(question, found):
+def _scored(question: Question, found: Found) -> Result:
     tests = []
     for test in question.tests:
         outcome = found["tests"].get(test.name, {"passed": False, "message": "was not reached."})

@@ -8,6 +8,7 @@ grading, with no need of otter-grader.
 import ast
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class Test:
     points: float
     hidden: bool
     source: str
-    arguments: tuple
+    arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Question:
     by_hand: bool
     text: str
     solution: str
-    tests: tuple
+    tests: tuple[Test, ...]
 
 
 @dataclass(frozen=True)
@@ -61,23 +62,23 @@ class Assignment:
 
     number: str
     title: str
-    setup: tuple
-    questions: tuple
-    prose: frozenset
+    setup: tuple[str, ...]
+    questions: tuple[Question, ...]
+    prose: frozenset[str]
 
     @property
-    def points(self):
+    def points(self) -> int:
         return sum(question.points for question in self.questions)
 
     @property
-    def minutes(self):
+    def minutes(self) -> int:
         return sum(question.minutes for question in self.questions)
 
-    def question(self, name):
+    def question(self, name: str) -> Question:
         return next(question for question in self.questions if question.name == name)
 
 
-def cells_of(path):
+def cells_of(path: str | Path) -> list[tuple[str, str]]:
     """(kind, source) of each cell of a notebook; raises Unreadable if it is none."""
     try:
         cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
@@ -89,33 +90,33 @@ def cells_of(path):
 # --- the source --------------------------------------------------------------------------------
 
 
-def settings_of(raw):
+def settings_of(raw: str) -> dict[str, str]:
     """{key: value} of the lines `key: value` of a raw cell."""
     return dict(re.findall(r"^(\w+): *(.*)$", raw, re.M))
 
 
-def read_test(source):
+def read_test(source: str) -> Test:
     """The test that a cell defines, its settings in a first string."""
     match = re.match(r'""" # BEGIN TEST CONFIG\n(.*?)""" # END TEST CONFIG\n(.*)', source, re.S)
     if not match:
         raise ValueError(f"a test begins with its settings, not with {source[:40]!r}")
     settings, body = settings_of(match[1]), match[2].strip()
-    (function,) = ast.parse(body).body
+    [function] = [node for node in ast.parse(body).body if isinstance(node, ast.FunctionDef)]
     arguments = tuple(argument.arg for argument in function.args.args)
     points, hidden = float(settings["points"]), settings.get("hidden") == "true"
     return Test(function.name, points, hidden, body, arguments)
 
 
-def without_markers(source):
+def without_markers(source: str) -> str:
     """A solution's cell without the marks of what the student copy leaves out."""
     lines = [line for line in source.splitlines() if not re.match(r"\s*# (BEGIN|END) SOLUTION", line)]
     return "\n".join(re.sub(r"\s*# SOLUTION$", "", line) for line in lines).strip()
 
 
-def read_assignment(path):
+def read_assignment(path: str | Path) -> Assignment:
     """The assignment whose source is at ``path``."""
     setup, questions, prose, title = [], [], [], ""
-    within, question, tests, texts, solution = [], None, [], [], []
+    within, question, tests, texts, solution = [], {}, [], [], []
     for kind, source in cells_of(path):
         mark = re.match(r"# (BEGIN|END) (\w+)", source) if kind == "raw" else None
         if mark and mark[1] == "BEGIN":
@@ -143,7 +144,9 @@ def read_assignment(path):
     return Assignment(number, title, tuple(setup), tuple(questions), frozenset(prose))
 
 
-def _question(settings, texts, solution, tests):
+def _question(
+    settings: Mapping[str, str], texts: Sequence[str], solution: Sequence[str], tests: Sequence[Test]
+) -> Question:
     text = "\n\n".join(texts)
     name, by_hand = settings["name"], settings.get("manual") == "true"
     heading = HEADING.search(text)
@@ -168,7 +171,7 @@ def _question(settings, texts, solution, tests):
 # --- what students hand in ---------------------------------------------------------------------
 
 
-def python_of(source):
+def python_of(source: str) -> str:
     """A cell's code without the lines that are no Python: commands for IPython and the shell."""
     if re.match(r"\s*%%(?!time)", source):
         return ""
@@ -183,16 +186,16 @@ class Submission:
     to which question; then all cells belong to all.
     """
 
-    code: dict
-    prose: dict
+    code: dict[str | None, list[str]]
+    prose: dict[str, str]
 
-    def before(self, name):
+    def before(self, name: str) -> list[str | None]:
         """The questions up to this one, in the notebook's order."""
         order = list(self.code)
         return order[: order.index(name) + 1] if name in order else order
 
 
-def read_submission(path, assignment):
+def read_submission(path: str | Path, assignment: Assignment) -> Submission:
     """What stands in a submission; raises Unreadable."""
     names = {question.name for question in assignment.questions}
     setup = {source.strip() for source in assignment.setup}
@@ -213,7 +216,7 @@ def read_submission(path, assignment):
     return Submission(code, prose)
 
 
-def filled(assignment, answers):
+def filled(assignment: Assignment, answers: Mapping[str, str]) -> str:
     """A notebook as a student would hand it in, with these answers by their questions' names."""
     cells = [("code", source) for source in assignment.setup]
     for question in assignment.questions:

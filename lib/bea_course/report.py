@@ -2,16 +2,18 @@
 
 import csv
 import io
+from collections.abc import Mapping
+from typing import Any
 
 __all__ = ["as_text", "table"]
 
 
-def mark_of(entry):
+def mark_of(entry: Mapping[str, Any]) -> str:
     """A question's points as text; those that a person still has to give as a dash."""
     return "–" if entry["points"] is None else f"{entry['points']:g}"
 
 
-def as_text(result):
+def as_text(result: Mapping[str, Any]) -> str:
     """The report on one submission, in Markdown."""
     lines = [f"# {result['title']}", "", f"**{result['points']:g} of {result['of']} points**"]
     if result["to_read"]:
@@ -34,7 +36,7 @@ def as_text(result):
     return "\n".join(lines) + "\n"
 
 
-def table(results):
+def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """A CSV table of {student: result}, one row each, in the order of the names."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -23,14 +23,19 @@ import sysconfig
 import tempfile
 import time
 import traceback
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, NoReturn
 
 from bea_course.compare import Wrong
 from bea_course.notebook import read_assignment
 from bea_course.wire import decode, encode, receive, send
 
-__all__ = ["Limits", "ask", "die_with_parent"]
+__all__ = ["Found", "Limits", "ask", "die_with_parent"]
+
+Found = dict[str, Any]  # what `ask` returns
+Problem = tuple[str, bool]  # the text of an exception, and whether a name was missing
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Fault(BaseException):
 class AnswerError(Exception):
     """The student's function raised; ``name_error`` if it missed a name."""
 
-    def __init__(self, text, name_error):
+    def __init__(self, text: str, name_error: bool) -> None:
         super().__init__(text)
         self.name_error = name_error
 
@@ -95,7 +100,7 @@ CHANGES = (
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def fence(folder):
+def fence(folder: str) -> list[str]:
     """From now on this process writes in ``folder`` only and reads there and what Python needs.
 
     Returns a list to which every attempt to do more is added.
@@ -121,17 +126,17 @@ def fence(folder):
     readable = [os.path.realpath(path) for path in readable] + system
     readable.append(f"/proc/{os.getpid()}")
 
-    def inside(path, roots):
+    def inside(path: Any, roots: Iterable[str]) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):
             return True
         path = os.path.realpath(os.fsdecode(path))
         return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)
 
-    def refuse(what):
+    def refuse(what: str) -> NoReturn:
         attempts.append(what)
         raise PermissionError(f"the grader does not let an answer {what}")
 
-    def hook(event, args):
+    def hook(event: str, args: tuple[Any, ...]) -> None:
         if event == "open":
             path, _, flags = args
             if flags & WRITES:
@@ -152,20 +157,20 @@ def fence(folder):
 class Output(io.TextIOBase):
     """Where an answer prints to: counts the characters, and keeps none."""
 
-    def __init__(self, limit):
+    def __init__(self, limit: int) -> None:
         self.left, self.limit = limit, limit
 
-    def writable(self):
+    def writable(self) -> bool:
         return True
 
-    def write(self, text):
+    def write(self, text: str) -> int:
         self.left -= len(text)
         if self.left < 0:
             raise Fault(f"it printed more than {self.limit:,} characters")
         return len(text)
 
 
-def die_with_parent():
+def die_with_parent() -> None:
     """Let this process end when its parent does, however that ends (Linux; elsewhere nothing)."""
     if sys.platform == "linux":
         import ctypes
@@ -173,7 +178,7 @@ def die_with_parent():
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def limit_resources(limits, memory):
+def limit_resources(limits: Limits, memory: int) -> None:
     """Set this process's limits, with ``memory`` bytes above what it has now."""
     seconds = max(1, int(limits.seconds))
     for what, most in (
@@ -188,7 +193,7 @@ def limit_resources(limits, memory):
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def guarded(deed, attempts):
+def guarded(deed: Callable[[], Any], attempts: list[str]) -> tuple[Any, Problem | None]:
     """What ``deed`` returns, or (text, name_error) of the exception that it raises; faults pass."""
     try:
         result, problem = deed(), None
@@ -211,7 +216,9 @@ def guarded(deed, attempts):
     return result, problem
 
 
-def answer(setup, cells, folder, limits, requests, replies):
+def answer(
+    setup: Iterable[str], cells: Iterable[str], folder: str, limits: Limits, requests: IO[bytes], replies: IO[bytes]
+) -> None:
     """Run the cells and answer requests, for ever."""
     os.setsid()
     die_with_parent()
@@ -224,18 +231,18 @@ def answer(setup, cells, folder, limits, requests, replies):
     limit_resources(limits, limits.memory)
     sys.dont_write_bytecode = True
     tempfile.tempdir = folder
-    names = {"__name__": "__main__"}
+    names: dict[str, Any] = {"__name__": "__main__"}
     for source in setup:
         exec(source, names)
     names["check"] = lambda *answers: None
     functions = []
 
-    def handle(function):
+    def handle(function: Callable[..., Any]) -> int:
         functions.append(function)
         return len(functions) - 1
 
-    def back(number):
-        def function(*args):
+    def back(number: int) -> Callable[..., Any]:
+        def function(*args: Any) -> Any:
             send(replies, {"callback": number, "args": [encode(arg, handle) for arg in args]})
             return decode(receive(requests)["value"], back)
 
@@ -246,7 +253,7 @@ def answer(setup, cells, folder, limits, requests, replies):
         errors = []
         for k, source in enumerate(cells, 1):
 
-            def run(source=source, k=k):
+            def run(source: str = source, k: int = k) -> None:
                 exec(compile(source, f"<cell {k}>", "exec"), names)
 
             _, problem = guarded(run, attempts)
@@ -277,11 +284,11 @@ def answer(setup, cells, folder, limits, requests, replies):
 class Answers:
     """The names of the answering process, seen from the examining one."""
 
-    def __init__(self, replies, requests):
+    def __init__(self, replies: IO[bytes], requests: IO[bytes]) -> None:
         self.replies, self.requests = replies, requests
         self.errors = self._reply()["errors"]
 
-    def _reply(self):
+    def _reply(self) -> dict[str, Any]:
         try:
             reply = receive(self.replies)
         except EOFError:
@@ -292,7 +299,7 @@ class Answers:
             raise Fault("its value is too large")
         return reply
 
-    def value(self, name):
+    def value(self, name: str) -> Any:
         """The value of a name; a function becomes one that calls from afar."""
         send(self.requests, {"get": name})
         reply = self._reply()
@@ -300,17 +307,17 @@ class Answers:
             raise AnswerError(f"there is no `{name}`", True)
         return decode(reply["value"], self._function)
 
-    def _function(self, number):
-        def call(*args, **named):
+    def _function(self, number: int) -> Callable[..., Any]:
+        def call(*args: Any, **named: Any) -> Any:
             functions = []
 
-            def handle(function):
+            def handle(function: Callable[..., Any]) -> int:
                 functions.append(function)
                 return len(functions) - 1
 
-            args = [encode(arg, handle) for arg in args]
-            named = {name: encode(arg, handle) for name, arg in named.items()}
-            send(self.requests, {"call": number, "args": args, "named": named})
+            sent = [encode(arg, handle) for arg in args]
+            sent_named = {name: encode(arg, handle) for name, arg in named.items()}
+            send(self.requests, {"call": number, "args": sent, "named": sent_named})
             while True:
                 reply = self._reply()
                 if "callback" in reply:
@@ -325,7 +332,9 @@ class Answers:
         return call
 
 
-def examine(source, name, limits, replies, requests, results):
+def examine(
+    source: str | Path, name: str, limits: Limits, replies: IO[bytes], requests: IO[bytes], results: IO[bytes]
+) -> None:
     """Run the tests of a question; write a line for each to ``results``."""
     die_with_parent()
     limit_resources(limits, 2 * limits.memory)
@@ -359,7 +368,7 @@ def examine(source, name, limits, replies, requests, results):
 # --- the grader --------------------------------------------------------------------------------
 
 
-def fork(task):
+def fork(task: Callable[[], object]) -> int:
     """Run ``task`` in a new process and return its number."""
     pid = os.fork()
     if pid:
@@ -370,7 +379,7 @@ def fork(task):
         os._exit(0)
 
 
-def lines_before(descriptor, deadline):
+def lines_before(descriptor: int, deadline: float) -> Iterator[dict[str, Any]]:
     """The messages that come until the other side closes or the time is up."""
     buffer = b""
     while True:
@@ -384,7 +393,7 @@ def lines_before(descriptor, deadline):
         yield from map(json.loads, lines)
 
 
-def ask(source, name, setup, cells, limits):
+def ask(source: str | Path, name: str, setup: Iterable[str], cells: Iterable[str], limits: Limits) -> Found:
     """Run the cells of one question and its tests.
 
     ``source`` is the path of the assignment's source, which the answering process never opens.
@@ -395,16 +404,16 @@ def ask(source, name, setup, cells, limits):
     with tempfile.TemporaryDirectory(prefix="answer-", ignore_cleanup_errors=True) as folder:
         requests, replies, results = os.pipe(), os.pipe(), os.pipe()
 
-        def end(pipe, k):
+        def end(pipe: tuple[int, int], k: int) -> IO[bytes]:
             os.close(pipe[1 - k])
             return os.fdopen(pipe[k], "wb" if k else "rb")
 
-        def answering():
+        def answering() -> None:
             os.close(results[0])
             os.close(results[1])
             answer(setup, cells, folder, limits, end(requests, 0), end(replies, 1))
 
-        def examining():
+        def examining() -> None:
             os.close(results[0])
             examine(source, name, limits, end(replies, 0), end(requests, 1), os.fdopen(results[1], "wb"))
 

@@ -7,7 +7,9 @@ as it would be with pickle.
 
 import base64
 import json
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from typing import IO, Any
 
 import numpy as np
 import sympy as sp
@@ -23,14 +25,14 @@ LARGEST = 20_000_000  # bytes of one message
 class Unknown:
     """Stands for a value of a type that does not pass."""
 
-    def __init__(self, type_name):
+    def __init__(self, type_name: str) -> None:
         self.type_name = type_name
 
 
-def encode(value, handle):
+def encode(value: Any, handle: Callable[[Callable[..., Any]], int]) -> Any:
     """A value as what JSON knows; ``handle`` turns a function into a number."""
 
-    def on(x):
+    def on(x: Any) -> Any:
         if x is None or isinstance(x, bool | str):
             return x
         if isinstance(x, np.bool_):
@@ -68,7 +70,7 @@ def encode(value, handle):
     return on(value)
 
 
-def _formula(x, on):
+def _formula(x: sp.Basic, on: Callable[[Any], Any]) -> dict[str, Any]:
     if isinstance(x, sp.Symbol):
         return {
             "symbol": x.name,
@@ -90,10 +92,10 @@ def _formula(x, on):
     return {"unknown": type(x).__name__}
 
 
-def decode(value, function):
+def decode(value: Any, function: Callable[[int], Callable[..., Any]]) -> Any:
     """The value again; ``function`` turns a handle's number into something to call."""
 
-    def off(x):
+    def off(x: Any) -> Any:
         if not isinstance(x, dict):
             return x
         (kind, *_) = x
@@ -133,7 +135,7 @@ def decode(value, function):
         }
         return simple[kind](v)
 
-    def parts(args):
+    def parts(args: Iterable[Any]) -> list[Any]:
         args = [off(y) for y in args]
         # SymPy would read text as a program.
         flat = [z for y in args for z in (y if isinstance(y, tuple) else (y,))]
@@ -144,7 +146,7 @@ def decode(value, function):
     return off(value)
 
 
-def send(stream, message):
+def send(stream: IO[bytes], message: Mapping[str, Any]) -> None:
     """Write a message, a line of JSON, to a stream."""
     line = json.dumps(message).encode()
     if len(line) > LARGEST:
@@ -153,7 +155,7 @@ def send(stream, message):
     stream.flush()
 
 
-def receive(stream):
+def receive(stream: IO[bytes]) -> dict[str, Any]:
     """The next message; raises EOFError if the other side has ended."""
     line = stream.readline(LARGEST + 2)
     if not line.endswith(b"\n"):

@@ -48,9 +48,9 @@ def iterates(step: Step, start: Sequence[sp.Expr], count: int, powers: int = POW
 
 def difference(path: Sequence[State], k: int) -> State:
     """The k-th forward difference of a sequence at its start."""
-    return [
-        sum((x * ((-1) ** (k - j) * comb(k, j)) for j, x in enumerate(values[: k + 1])), 0) for values in zip(*path)
-    ]
+    factors = [(-1) ** (k - j) * comb(k, j) for j in range(k + 1)]
+    found: list[Any] = [sum((x * factor for x, factor in zip(values, factors)), 0) for values in zip(*path)]
+    return found
 
 
 def logarithm_of_step(step: Step, start: Sequence[sp.Expr], powers: int = POWERS) -> sp.Matrix:

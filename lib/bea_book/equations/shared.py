@@ -275,7 +275,9 @@ class Polynomial:
         return sum(a * h ** (k - divided_by) for k, a in enumerate(self.coefficients) if a != 0)
 
 
-def on_polynomials(expression: sp.Expr, symbols: Sequence[sp.Symbol], values: Sequence[Polynomial] | np.ndarray) -> Polynomial:
+def on_polynomials(
+    expression: sp.Expr, symbols: Sequence[sp.Symbol], values: Sequence[Polynomial] | np.ndarray
+) -> Polynomial:
     """A polynomial expression in some symbols, at polynomials in h."""
     one = values[0] * 0 + 1
     powers = [[one, value] for value in values]

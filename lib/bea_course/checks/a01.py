@@ -3,12 +3,15 @@ r"""Assignment 1: Euler's method with the step sizes :math:`(1+a)h` and :math:`(
 The references are runs and fine integrations; no formula of the answers is written here.
 """
 
+from collections.abc import Callable, Iterable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from bea_course.compare import (
+    Answer,
     answered,
     demand,
     expression,
@@ -22,8 +25,10 @@ from bea_course.compare import (
 
 a, h, lam, T = sp.symbols("a h lambda T", positive=True)
 
+Field = Callable[[Any], Any]
 
-def two(f, x, first, second):
+
+def two(f: Field, x: Any, first: Any, second: Any) -> Any:
     """Two steps of Euler's method."""
     x = x + first * f(x)
     return x + second * f(x)
@@ -32,13 +37,13 @@ def two(f, x, first, second):
 # --- pair and factor ---------------------------------------------------------------------------
 
 
-def pair(pair, seed=1):
+def pair(pair: Answer, seed: int = 1) -> None:
     """A pair of steps on a random field."""
     answered(pair)
     rng = np.random.default_rng(seed)
     matrix, x = rng.normal(size=(3, 3)), rng.normal(size=3)
 
-    def f(x):
+    def f(x: Any) -> np.ndarray:
         return np.sin(matrix @ x)
 
     size, part = rng.uniform(0.05, 0.3), rng.uniform(0.2, 0.9)
@@ -59,7 +64,7 @@ def pair(pair, seed=1):
         )
 
 
-def factor(factor, seed=1):
+def factor(factor: Answer, seed: int = 1) -> None:
     """The factor of a pair on f(x) = -lambda x."""
     answer = expression(factor, (a, h, lam), "factor")
     others = {
@@ -72,7 +77,7 @@ def factor(factor, seed=1):
     at = points((a, h, lam), seed)
     got = [value(answer, point).real for point in at]
 
-    def by(step):
+    def by(step: Callable[..., Any]) -> list[float]:
         return [
             float(
                 step(
@@ -96,7 +101,7 @@ def factor(factor, seed=1):
 # --- errors, small h ---------------------------------------------------------------------------
 
 
-def _second_order(part, sees=True):
+def _second_order(part: Any, sees: bool = True) -> tuple[sp.Expr, sp.Expr]:
     """The coefficients of h^2 on f(x) = x, x = 1: of the flow after 2h, and of a pair."""
     flow = sp.series(sp.exp(2 * h), h, 0, 3).removeO().coeff(h, 2)
     middle = 1 + (1 + part) * h
@@ -104,13 +109,13 @@ def _second_order(part, sees=True):
     return flow, sp.expand(end).coeff(h, 2)
 
 
-def local(k):
+def local(k: Answer) -> None:
     """The coefficient of the local error."""
     answer = expression(k, (a,), "k")
     at = [sp.Rational(1, 3), sp.Rational(5, 7), sp.Rational(9, 10)]
     got = [sp.nsimplify(answer.subs(a, part)) for part in at]
 
-    def all_are(formula):
+    def all_are(formula: Callable[[sp.Expr], sp.Expr]) -> bool:
         return got == [formula(part) for part in at]
 
     if not all_are(lambda part: _second_order(part)[0] - _second_order(part)[1]):
@@ -138,7 +143,7 @@ def local(k):
 
 
 @cache
-def _first_term(part, rate, time):
+def _first_term(part: float, rate: float, time: float) -> float:
     """The limit of (run minus flow)/h, by exact products and extrapolation."""
     found = []
     for pairs in (500, 1000, 2000):
@@ -149,7 +154,7 @@ def _first_term(part, rate, time):
     return (4 * once[1] - once[0]) / 3
 
 
-def error(error, seed=1):
+def error(error: Answer, seed: int = 1) -> None:
     """The first term of the global error on a mode."""
     answer = expression(error, (a, h, lam, T), "error")
     demand(answer.has(h), "`error` must have its factor h.")
@@ -180,11 +185,13 @@ def error(error, seed=1):
 # --- how large ---------------------------------------------------------------------------------
 
 
-def limit(limit, cases=((0.0, 1.0), (0.5, 2.0), (0.9, 0.5), (0.7, 1.3), (0.75, 1.0))):
+def limit(
+    limit: Answer, cases: Iterable[tuple[float, float]] = ((0.0, 1.0), (0.5, 2.0), (0.9, 0.5), (0.7, 1.3), (0.75, 1.0))
+) -> None:
     """The largest step size."""
     answered(limit)
 
-    def size(h, part, rate):
+    def size(h: float, part: float, rate: float) -> float:
         return abs(two(lambda x: -rate * x, 1.0, (1 + part) * h, (1 - part) * h))
 
     for part, rate in cases:
@@ -215,12 +222,12 @@ def limit(limit, cases=((0.0, 1.0), (0.5, 2.0), (0.9, 0.5), (0.7, 1.3), (0.75, 1
 # --- experiment --------------------------------------------------------------------------------
 
 
-def _pendulum(x):
+def _pendulum(x: np.ndarray) -> np.ndarray:
     return np.array([x[1], -np.sin(x[0]) - x[1] / 2])
 
 
 @cache
-def _plain(part, hs):
+def _plain(part: float, hs: tuple[float, ...]) -> list[float]:
     """The distances of plain runs from a fine integration by Runge and Kutta."""
     flow = np.array([1.0, 0.0])
     for _ in range(400):
@@ -237,7 +244,7 @@ def _plain(part, hs):
     return found
 
 
-def errors(errors, a=0.4, hs=(0.02, 0.01, 0.005)):
+def errors(errors: Answer, a: float = 0.4, hs: tuple[float, ...] = (0.02, 0.01, 0.005)) -> None:
     """The errors of runs, and of two combined."""
     answered(errors)
     plain, combined = (

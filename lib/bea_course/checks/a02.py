@@ -3,11 +3,15 @@ r"""Assignment 2: the equation behind :math:`x \leftarrow x + h\,f(x + c\,h\,f(x
 The references are Taylor series of the step itself; no coefficient of the answers is written here.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import mpmath
 import numpy as np
 import sympy as sp
 
 from bea_course.compare import (
+    Answer,
     answered,
     demand,
     expression,
@@ -24,7 +28,7 @@ c, h, lam = sp.symbols("c h lambda", positive=True)
 POINT = sp.Rational(3, 7)
 
 
-def factor(factor):
+def factor(factor: Answer) -> None:
     """The factor of one step on f(x) = -lambda x."""
     answer = expression(factor, (c, h, lam), "factor")
     f = lambda x: -lam * x  # noqa: E731
@@ -42,14 +46,14 @@ def factor(factor):
         )
 
 
-def _rates(at):
+def _rates(at: Mapping[sp.Symbol, Any]) -> list[float]:
     """The coefficients of the exact rate in h, by mpmath's Taylor series at numbers."""
     l, k = float(at[lam]), float(at[c])
     series = mpmath.taylor(lambda x: -mpmath.log(1 - x * l + k * x**2 * l**2), 0, 3)
     return [float(term) for term in series[1:]]
 
 
-def rate(rate, seed=2):
+def rate(rate: Answer, seed: int = 2) -> None:
     """The rate's first three coefficients."""
     answered(rate)
     demand(
@@ -76,7 +80,9 @@ def rate(rate, seed=2):
                 )
 
 
-def _residual(f, x, k, a, b, d):
+def _residual(
+    f: sp.Expr, x: sp.Expr, k: sp.Expr, a: sp.Expr | int, b: sp.Expr | int, d: sp.Expr | int
+) -> list[sp.Expr]:
     """The coefficients of h^2 and h^3 in flow minus step, at the point ``x`` for c = ``k``."""
     y = sp.Symbol("y")
     f_1, f_2 = f.diff(y), f.diff(y, 2)
@@ -90,7 +96,7 @@ def _residual(f, x, k, a, b, d):
     return [difference.coeff(h, order).subs(y, x) for order in (2, 3)]
 
 
-def terms(a, b, d, seed=2):
+def terms(a: Answer, b: Answer, d: Answer, seed: int = 2) -> None:
     """The three coefficients of the modified equation."""
     a, b, d = (expression(answer, (c,), name) for answer, name in ((a, "a"), (b, "b"), (d, "d")))
     y = sp.Symbol("y")
@@ -118,7 +124,7 @@ def terms(a, b, d, seed=2):
         )
 
 
-def penalty(penalty):
+def penalty(penalty: Answer) -> None:
     """The coefficient of h |grad E|^2."""
     answer = expression(penalty, (c,), "penalty")
     # On E = lambda x^2/2 the rate is lambda(1 + 2 k h lambda + ...) with the coefficient k.
@@ -137,7 +143,7 @@ def penalty(penalty):
         demand(False, "with this penalty the rate on one mode is not the method's.")
 
 
-def errors(errors, k=0.25, hs=(0.04, 0.02, 0.01)):
+def errors(errors: Answer, k: float = 0.25, hs: tuple[float, ...] = (0.04, 0.02, 0.01)) -> None:
     """The errors with one, two and three terms, by their slopes."""
     answered(errors)
     found = {}
@@ -158,11 +164,11 @@ def errors(errors, k=0.25, hs=(0.04, 0.02, 0.01)):
     )
 
 
-def _plain(hs, k):
+def _plain(hs: tuple[float, ...], k: float) -> list[float]:
     """The distance at t = 1 of the run from the plain flow, by a fine integration."""
     from scipy.integrate import solve_ivp
 
-    def f(x):
+    def f(x: np.ndarray) -> np.ndarray:
         u, v = x
         return np.array([u * (2 - v), v * (u - 1)])
 
@@ -177,7 +183,7 @@ def _plain(hs, k):
     return found
 
 
-def best(best, order):
+def best(best: Answer, order: Answer) -> None:
     """The c whose method has the highest order."""
     k, p = number(best, "best"), number(order, "order")
     rates = _rates({lam: 1.0, c: k})

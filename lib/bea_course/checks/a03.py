@@ -4,22 +4,27 @@ The references are exact epochs on random parabolas, as polynomials in the step 
 or all sequences; no formula of the answers is written here.
 """
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from itertools import permutations, product
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from bea_course.compare import answered, demand, expression, name_the_mistake, slope, value, vector
+from bea_course.compare import Answer, answered, demand, expression, name_the_mistake, slope, value, vector
 
 g_A, g_B, H_A, H_B, r = sp.symbols("g_A g_B H_A H_B r", positive=True)
+
+Exact = Sequence[Fraction]  # a number for each batch
+Formula = Callable[[Exact, Exact, int], Any]  # of gradients, curvatures and repeats
 
 
 # --- epoch -------------------------------------------------------------------------------------
 
 
-def epoch(epoch, seed=3):
+def epoch(epoch: Answer, seed: int = 3) -> None:
     """Where an epoch on random losses ends."""
     answered(epoch)
     rng = np.random.default_rng(seed)
@@ -28,7 +33,7 @@ def epoch(epoch, seed=3):
     order, h, repeats = [2, 0, 3, 1], rng.uniform(0.1, 0.3), 3
     got = vector(epoch(theta.copy(), gradients, order, h, repeats), (2,), "what `epoch` returns")
 
-    def run(order, h=h):
+    def run(order: Iterable[int], h: float = h) -> np.ndarray:
         x = theta
         for batch in order:
             x = x - h * gradients[batch](x)
@@ -55,7 +60,7 @@ def epoch(epoch, seed=3):
 # --- two batches -------------------------------------------------------------------------------
 
 
-def end_of(sequence, gradients, curvatures):
+def end_of(sequence: Iterable[int], gradients: Exact, curvatures: Exact) -> tuple[Fraction, Fraction]:
     """The coefficients of h and h^2 of where a run ends that starts at 0, on parabolas."""
     first, second = Fraction(0), Fraction(0)
     for batch in sequence:
@@ -64,42 +69,42 @@ def end_of(sequence, gradients, curvatures):
     return first, second
 
 
-def instances(seed, count=4, batches=2):
+def instances(seed: int, count: int = 4, batches: int = 2) -> Iterator[tuple[list[Fraction], list[Fraction], int]]:
     """Random gradients and curvatures, and a number of repeats."""
     rng = np.random.default_rng(seed)
     for k in range(count):
-        numbers = [[Fraction(int(n), 10) for n in rng.integers(5, 40, batches)] for _ in range(2)]
-        yield *numbers, (2, 5, 1, 3)[k % 4]
+        gradients, curvatures = ([Fraction(int(n), 10) for n in rng.integers(5, 40, batches)] for _ in range(2))
+        yield gradients, curvatures, (2, 5, 1, 3)[k % 4]
 
 
-def at(gradients, curvatures, repeats):
+def at(gradients: Exact, curvatures: Exact, repeats: int) -> dict[sp.Symbol, sp.Expr]:
     """The symbols' values."""
     numbers = [sp.Rational(x.numerator, x.denominator) for x in (*gradients, *curvatures)]
     return dict(zip((g_A, g_B, H_A, H_B, r), (*numbers, repeats)))
 
 
-def compared(answer, wanted, mistakes, otherwise, seed):
+def compared(answer: sp.Expr, wanted: Formula, mistakes: Mapping[str, Formula], otherwise: str, seed: int) -> None:
     """Compare a formula with exact runs; ``wanted`` and the mistakes take (g, H, r)."""
     cases = list(instances(seed))
     got = [value(answer, at(*case)).real for case in cases]
 
-    def is_it(reference):
+    def is_it(reference: Formula) -> bool:
         return np.allclose(got, [float(reference(*case)) for case in cases], rtol=1e-9)
 
     if not is_it(wanted):
         name_the_mistake(is_it, mistakes, otherwise)
 
 
-def two(gradients, curvatures, repeats, sequence=(0, 1)):
+def two(gradients: Exact, curvatures: Exact, repeats: int, sequence: Sequence[int] = (0, 1)) -> Fraction:
     """The coefficient of h^2 for A and then B."""
     return end_of(np.repeat(sequence, repeats), gradients, curvatures)[1]
 
 
-def second(second, seed=3):
+def second(second: Answer, seed: int = 3) -> None:
     """The coefficient of h^2."""
     answer = expression(second, (g_A, g_B, H_A, H_B, r), "second")
 
-    def own(g, H, n):
+    def own(g: Exact, H: Exact, n: int) -> Fraction:
         return end_of([0] * n, g, H)[1] + end_of([1] * n, g, H)[1]
 
     mistakes = {
@@ -120,14 +125,14 @@ def second(second, seed=3):
     compared(answer, two, mistakes, "an exact run has another coefficient of h².", seed)
 
 
-def field(gradients, curvatures, repeats, sequence=(0, 1)):
+def field(gradients: Exact, curvatures: Exact, repeats: int, sequence: Sequence[int] = (0, 1)) -> Fraction:
     """f_1, from the end of an exact run and the flow's own term."""
     time = 2 * repeats
     own = Fraction(time**2, 2) * sum(curvatures) / 2 * sum(gradients) / 2
     return (two(gradients, curvatures, repeats, sequence) - own) / time
 
 
-def correction(correction, seed=3):
+def correction(correction: Answer, seed: int = 3) -> None:
     """The correction of the field."""
     answer = expression(correction, (g_A, g_B, H_A, H_B, r), "correction")
     mistakes = {
@@ -156,11 +161,11 @@ def correction(correction, seed=3):
 # --- means -------------------------------------------------------------------------------------
 
 
-def shuffled(k):
+def shuffled(k: Answer) -> None:
     """The penalty of the mean over both orders."""
     answer = expression(k, (r,), "k")
 
-    def wanted(g, H, n):
+    def wanted(g: Exact, H: Exact, n: int) -> Fraction:
         # minus the derivative of k (g_A^2 + g_B^2)/2 is -k (H_A g_A + H_B g_B)
         mean = (field(g, H, n) + field(g, H, n, (1, 0))) / 2
         return -mean / (g[0] * H[0] + g[1] * H[1])
@@ -182,7 +187,9 @@ def shuffled(k):
 
 
 @cache
-def _drawn(gradients, curvatures, repeats):
+def _drawn(
+    gradients: tuple[Fraction, ...], curvatures: tuple[Fraction, ...], repeats: int
+) -> tuple[Fraction | float, ...]:
     """(what the mean over all sequences needs, H g of the full batch, the mean of H_b g_b), each exact."""
     m = len(gradients)
     ends = [end_of(np.repeat(s, repeats), gradients, curvatures)[1] for s in product(range(m), repeat=m)]
@@ -192,7 +199,7 @@ def _drawn(gradients, curvatures, repeats):
     return (Fraction(time**2, 2) * full - sum(ends) / m**m) * 2 / time, full, own
 
 
-def drawn(u, v, seed=3):
+def drawn(u: Answer, v: Answer, seed: int = 3) -> None:
     """The two coefficients with replacement."""
     answers = [expression(answer, (r,), name) for answer, name in ((u, "u"), (v, "v"))]
     for m in (2, 3):
@@ -221,13 +228,13 @@ def drawn(u, v, seed=3):
 DATA = [(1.0, 1.2), (0.6, -0.4), (-0.8, 0.5)]
 
 
-def _gradient(theta, batch):
+def _gradient(theta: np.ndarray, batch: int) -> np.ndarray:
     x, y = DATA[batch]
     return -x * (y - x * theta[0] * theta[1]) * theta[::-1]
 
 
 @cache
-def _control(hs, repeats, orders=None):
+def _control(hs: tuple[float, ...], repeats: int, orders: int | None = None) -> list[float]:
     """The gaps without penalty."""
     gaps = []
     for h in hs:
@@ -239,7 +246,7 @@ def _control(hs, repeats, orders=None):
             ends.append(theta)
         flow, dt = np.array([1.1, 0.7]), 3 * repeats * h / 40
 
-        def plain(theta):
+        def plain(theta: np.ndarray) -> Any:
             return -sum(_gradient(theta, batch) for batch in range(3)) / 3
 
         for _ in range(40):
@@ -251,7 +258,7 @@ def _control(hs, repeats, orders=None):
     return gaps
 
 
-def gap(gap, r=2, hs=(8e-3, 4e-3, 2e-3)):
+def gap(gap: Answer, r: int = 2, hs: tuple[float, ...] = (8e-3, 4e-3, 2e-3)) -> None:
     """The gaps with the penalty and without."""
     answered(gap)
     on, off = (vector(gap(np.array(hs), r, factor), (len(hs),), "what `gap` returns") for factor in (1.0, 0.0))

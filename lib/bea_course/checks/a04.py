@@ -5,6 +5,7 @@ The references are the library's averages and engine, and runs.
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -13,6 +14,8 @@ import bea
 from bea import Decay
 from bea.program import Running
 from bea_course.compare import (
+    Answer,
+    Point,
     answered,
     demand,
     expression,
@@ -27,18 +30,18 @@ alpha, beta = sp.symbols("alpha beta", positive=True)
 
 
 @bea.optimizer
-def mixed(theta, gradient, memory, mix, decay: Decay):
+def mixed(theta: Any, gradient: Any, memory: Any, mix: Any, decay: Decay) -> Any:
     """The optimizer of this assignment."""
     g = gradient(theta)
     return (1 - mix) * g + mix * memory.average(g, decay)
 
 
-def average(decay, old, value):
+def average(decay: Any, old: Any, value: Any) -> Any:
     """The library's average after one step from the old one."""
     return Running(h=0.0, state=[(old, 1.0)]).average(value, decay)
 
 
-def half(point):
+def half(point: Point) -> Point:
     """Decays and mixes below one, from points below two."""
     return {symbol: number / 2 for symbol, number in point.items()}
 
@@ -46,7 +49,7 @@ def half(point):
 # --- step --------------------------------------------------------------------------------------
 
 
-def step(step, seed=4):
+def step(step: Answer, seed: int = 4) -> None:
     """One step from random memory."""
     answered(step)
     rng = np.random.default_rng(seed)
@@ -61,7 +64,16 @@ def step(step, seed=4):
         )
         new, memory = (vector(x, (3,), "what `step` returns") for x in returned)
 
-        def is_it(flaw, theta=theta, gradient=gradient, m=m, h=h, a=a, b=b, new=new):
+        def is_it(
+            flaw: str,
+            theta: Any = theta,
+            gradient: Any = gradient,
+            m: Any = m,
+            h: float = h,
+            a: float = a,
+            b: float = b,
+            new: np.ndarray = new,
+        ) -> bool:
             newest = b * m + gradient if flaw == "undamped" else average(b, m, gradient)
             if flaw == "late":
                 newest = m
@@ -90,7 +102,7 @@ def step(step, seed=4):
 # --- weights and lag ---------------------------------------------------------------------------
 
 
-def weights(weights, seed=4):
+def weights(weights: Answer, seed: int = 4) -> None:
     """The weights of the gradients in a step, newest first."""
     answered(weights)
     rng = np.random.default_rng(seed)
@@ -121,14 +133,14 @@ def weights(weights, seed=4):
             demand(False, f"these are not the weights of the last {count} gradients.")
 
 
-def _mean_age(a, b):
+def _mean_age(a: float, b: float) -> float:
     ages = np.arange(3000)
     share = (1 - b) * b**ages * a
     share[0] += 1 - a
     return float(share @ ages)
 
 
-def lag(lag):
+def lag(lag: Answer) -> None:
     """The mean age of what a step sees."""
     answer = expression(lag, (alpha, beta), "lag")
     at = [half(point) for point in points((alpha, beta), 4, 4)]
@@ -154,13 +166,13 @@ def lag(lag):
 
 
 @cache
-def _constant(a, b):
+def _constant(a: float, b: float) -> float:
     """K from the engine's f_1 on one mode, where f_1 = -K/2 lambda^2 theta."""
     equation = bea.modified_equation(mixed(a, b), bea.quadratic([1.3]), 2)
     return float(-2 * equation.coefficients(np.array([1.0]))[1][0] / 1.3**2)
 
 
-def penalty(penalty):
+def penalty(penalty: Answer) -> None:
     """K in E + (h/4) K |grad E|^2."""
     answer = expression(penalty, (alpha, beta), "penalty")
     at = [half(point) for point in points((alpha, beta), 5, 4)]
@@ -182,7 +194,7 @@ def penalty(penalty):
 # --- ringing -----------------------------------------------------------------------------------
 
 
-def matrix(matrix, seed=4):
+def matrix(matrix: Answer, seed: int = 4) -> None:
     """The matrix of one step on a mode."""
     answered(matrix)
     rng = np.random.default_rng(seed)
@@ -190,7 +202,7 @@ def matrix(matrix, seed=4):
         y, (a, b) = rng.uniform(0.05, 2), rng.uniform(0.2, 0.9, size=2)
         got = vector(matrix(y, a, b), (2, 2), "what `matrix` returns")
 
-        def column(theta, m, y=y, a=a, b=b, late=False):
+        def column(theta: Any, m: Any, y: float = y, a: float = a, b: float = b, late: bool = False) -> list[float]:
             new = average(b, m, theta)
             return [theta - y * ((1 - a) * theta + a * (m if late else new)), new]
 
@@ -213,7 +225,7 @@ START, HORIZON, HS = np.array([0.9, 1.5]), 0.2, (2e-3, 1e-3, 5e-4)
 
 
 @cache
-def _without(hs, rest):
+def _without(hs: tuple[float, ...], rest: bool) -> np.ndarray:
     method, loss = mixed(*SETTING), bea.bilinear()
     equation = bea.modified_equation(method, loss, 1)
     return bea.order_study(
@@ -228,7 +240,7 @@ def _without(hs, rest):
     ).errors
 
 
-def experiment(errors, hs=HS):
+def experiment(errors: Answer, hs: tuple[float, ...] = HS) -> None:
     """The errors with the penalty and without."""
     answered(errors)
     on = vector(errors(np.array(hs), 1.0), (len(hs),), "what `errors` returns")

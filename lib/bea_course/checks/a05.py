@@ -4,7 +4,9 @@ The references are the library's averages, its engine and complex steps; no form
 written here.
 """
 
+from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -13,6 +15,8 @@ import bea
 from bea import Decay, NonNegative
 from bea.program import Running
 from bea_course.compare import (
+    Answer,
+    Point,
     answered,
     demand,
     expression,
@@ -29,9 +33,11 @@ lag_beta, lag_rho, C_beta, C_rho = sp.symbols("lag_beta lag_rho C_beta C_rho", p
 
 TINY = 1e-20  # of a complex step
 
+Case = tuple[float, float, float, int | None]  # beta, rho, p, n
+
 
 @bea.optimizer
-def family(theta, gradient, memory, beta: Decay, rho: Decay, epsilon: NonNegative, p):
+def family(theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon: NonNegative, p: Any) -> Any:
     """The optimizer of this assignment; p = 1/2 is Adam."""
     g = gradient(theta)
     m = memory.average(g, beta, corrected=True)
@@ -39,19 +45,27 @@ def family(theta, gradient, memory, beta: Decay, rho: Decay, epsilon: NonNegativ
     return m / (v + epsilon) ** p
 
 
-def average(decay, old, value):
+def average(decay: Any, old: Any, value: Any) -> Any:
     """The library's average after one step from the old one."""
     return Running(h=0.0, state=[(old, 1.0)]).average(value, decay)
 
 
-def close(a, b, relative=1e-8):
+def close(a: Any, b: Any, relative: float = 1e-8) -> bool:
     return np.allclose(a, b, rtol=relative, atol=1e-14)
 
 
 # --- step --------------------------------------------------------------------------------------
 
 
-def _step(given, undamped=False, late=0, corrected=True, outside=False, root=False, power=2):
+def _step(
+    given: tuple[Any, ...],
+    undamped: bool = False,
+    late: int = 0,
+    corrected: bool = True,
+    outside: bool = False,
+    root: bool = False,
+    power: int = 2,
+) -> np.ndarray:
     """The new theta by the library's averages, with flaws on demand."""
     theta, gradient, m, v, n, h, beta, rho, epsilon, p = given
     m = beta * m + gradient if undamped else average(beta, m, gradient)
@@ -62,7 +76,7 @@ def _step(given, undamped=False, late=0, corrected=True, outside=False, root=Fal
     return theta - h * (m / (v**q + epsilon) if outside else m / (v + epsilon) ** q)
 
 
-def _instance(rng, n):
+def _instance(rng: np.random.Generator, n: int) -> tuple[Any, ...]:
     theta, gradient, m = rng.normal(size=(3, 3))
     v = rng.uniform(0.5, 2, size=3)
     if n == 0:
@@ -82,7 +96,7 @@ def _instance(rng, n):
     )
 
 
-def step(step, seed=5):
+def step(step: Answer, seed: int = 5) -> None:
     """One step of the method, from random memory."""
     answered(step)
     rng = np.random.default_rng(seed)
@@ -124,7 +138,7 @@ def step(step, seed=5):
 # --- mirrors -----------------------------------------------------------------------------------
 
 
-def _mirror(power, decay, point, order):
+def _mirror(power: int, decay: float, point: Point, order: int) -> float:
     """The coefficient of h^order of the average of gradient^power, from its weights, age by age."""
     gradient, change = float(point[g]), float(point[S])
     ages = np.arange(4000)
@@ -134,7 +148,7 @@ def _mirror(power, decay, point, order):
     return float((weights @ seen).imag / TINY if order else weights @ seen.real)
 
 
-def mirrors(m_hat, v_hat, seed=5):
+def mirrors(m_hat: Answer, v_hat: Answer, seed: int = 5) -> None:
     """What the two averages show, to first order in h."""
     symbols = (g, S, h, lag_beta, lag_rho)
     for name, answer, power, lag in (("m_hat", m_hat, 1, lag_beta), ("v_hat", v_hat, 2, lag_rho)):
@@ -173,7 +187,7 @@ def mirrors(m_hat, v_hat, seed=5):
 # --- bracket -----------------------------------------------------------------------------------
 
 
-def _quotient(point, sizes=2, sign=1, power=None):
+def _quotient(point: Point, sizes: int = 2, sign: int = 1, power: float | None = None) -> float:
     """The coefficient of h in the quotient of the mirrors, by a complex step; with flaws on demand."""
     x = {str(symbol): float(number) for symbol, number in point.items()}
     step = 1j * TINY
@@ -182,7 +196,7 @@ def _quotient(point, sizes=2, sign=1, power=None):
     return (m * (v + x["epsilon"]) ** -(power or x["p"])).imag / TINY
 
 
-def lagging(lagging, seed=5):
+def lagging(lagging: Answer, seed: int = 5) -> None:
     """The coefficient of h in the quotient."""
     symbols = (g, S, lag_beta, lag_rho, epsilon, p)
     answer = expression(lagging, symbols, "lagging")
@@ -202,14 +216,14 @@ def lagging(lagging, seed=5):
             )
 
 
-def _bend(point):
+def _bend(point: Point) -> float:
     """½ f_0' f_0 for f_0 = −U: half of U's derivative by the gradient, times S."""
     x = {str(symbol): float(number) for symbol, number in point.items()}
     gradient = x["g"] + 1j * TINY
     return 0.5 * x["S"] * (gradient * (gradient**2 + x["epsilon"]) ** -x["p"]).imag / TINY
 
 
-def half_step(half_step, seed=5):
+def half_step(half_step: Answer, seed: int = 5) -> None:
     """Half of the bending of the flow within a step."""
     symbols = (g, S, epsilon, p)
     answer = expression(half_step, symbols, "half_step")
@@ -231,7 +245,7 @@ def half_step(half_step, seed=5):
 
 
 @cache
-def _engine_bracket(gradient, beta, rho, epsilon, p):
+def _engine_bracket(gradient: float, beta: float, rho: float, epsilon: float, p: float) -> float:
     """The bracket of f_1, from the engine's f_1 on a parabola through this gradient."""
     loss = bea.quadratic([1.7])
     theta = np.array([gradient / 1.7])
@@ -241,12 +255,12 @@ def _engine_bracket(gradient, beta, rho, epsilon, p):
     return float(-2 * f_1[0] * power / change)
 
 
-def constant(decay, n=None):
+def constant(decay: float, n: int | None = None) -> float:
     """C = 1 + 2·lag."""
     return 1 + 2 * bea.lag(decay, n)
 
 
-def bracket(bracket, seed=5):
+def bracket(bracket: Answer, seed: int = 5) -> None:
     """The bracket, against the engine."""
     symbols = (g, epsilon, p, C_beta, C_rho)
     answer = expression(bracket, symbols, "bracket")
@@ -291,7 +305,7 @@ def bracket(bracket, seed=5):
 # --- potential ---------------------------------------------------------------------------------
 
 
-def potential(potential, seed=5):
+def potential(potential: Answer, seed: int = 5) -> None:
     """A function of g whose derivative is the memoryless step."""
     symbols = (g, epsilon, p)
     answer = expression(potential, symbols, "potential")
@@ -325,22 +339,22 @@ def potential(potential, seed=5):
 # --- sign --------------------------------------------------------------------------------------
 
 
-def _bracket_at(ratio, beta, rho, p, n):
+def _bracket_at(ratio: float, beta: float, rho: float, p: float, n: int | None) -> float:
     """The bracket after step n where ε is `ratio` times the squared gradient, from the engine's two parts."""
     share = (_engine_bracket(1.0, beta, rho, ratio, p) - constant(beta)) / constant(rho)
     return constant(beta, n) + share * constant(rho, n)
 
 
-CASES = [
+CASES: list[Case] = [
     (0.9, 0.99, 0.4, None),
     (0.0, 0.9, 0.3, None),
     (0.9, 0.99, 0.01, None),
     (0.95, 0.9, 0.45, None),
 ]
-EARLY = [(0.9, 0.99, 0.4, 0), (0.9, 0.999, 0.45, 40), (0.5, 0.99, 0.3, 12)]
+EARLY: list[Case] = [(0.9, 0.99, 0.4, 0), (0.9, 0.999, 0.45, 40), (0.5, 0.99, 0.3, 12)]
 
 
-def sign(sign_change, cases=CASES):
+def sign(sign_change: Answer, cases: Iterable[Case] = CASES) -> None:
     """Where the bracket changes its sign."""
     answered(sign_change)
     for beta, rho, p, n in cases:
@@ -361,7 +375,7 @@ def sign(sign_change, cases=CASES):
             )
             continue
 
-        def changes(r, n=n, p=p, beta=beta, rho=rho):
+        def changes(r: float, n: int | None = n, p: float = p, beta: float = beta, rho: float = rho) -> bool:
             if not 0 < r < np.inf:
                 return False
             return _bracket_at(r * 0.999, beta, rho, p, n) < 0 < _bracket_at(r * 1.001, beta, rho, p, n)
@@ -387,7 +401,7 @@ HS = (4e-3, 2e-3, 1e-3)
 
 
 @cache
-def _without(hs):
+def _without(hs: tuple[float, ...]) -> np.ndarray:
     """The control's errors: the library's run, and its leading field by one step of Runge and Kutta a step."""
     method, loss, errors = family(*SETTING), bea.bilinear(), []
     field = bea.modified_equation(method, loss, 1).field(1.0)  # one term: the same for every h
@@ -405,12 +419,12 @@ def _without(hs):
 
 
 @cache
-def _full_mirrors(hs):
+def _full_mirrors(hs: tuple[float, ...]) -> np.ndarray:
     """The errors of the steady-state equation for a run from rest."""
     return bea.order_study(family(*SETTING), bea.bilinear(), START, HORIZON, hs, 2, start="rest").errors
 
 
-def experiment(errors, hs=HS):
+def experiment(errors: Answer, hs: tuple[float, ...] = HS) -> None:
     """The errors with the bracket and without: by their slopes, and against the library's."""
     answered(errors)
     with_bracket = vector(errors(np.array(hs), 1.0), (len(hs),), "what `errors` returns")

@@ -7,12 +7,12 @@ fails, an interval that covers as often as it says, an effect that is seen and a
 import numpy as np
 from scipy.stats import t as student
 
-from bea_course.compare import answered, demand, number, slope, vector
+from bea_course.compare import Answer, answered, demand, number, slope, vector
 
 # --- slopes ------------------------------------------------------------------------------------
 
 
-def measure(measure, hs, slopes, part=1.0):
+def measure(measure: Answer, hs: Answer, slopes: Answer, part: float = 1.0) -> None:
     """Slopes over the student's own step sizes, times ``part``."""
     answered(measure, hs, slopes)
     hs = vector(hs, np.shape(hs), "hs")
@@ -49,7 +49,7 @@ def measure(measure, hs, slopes, part=1.0):
 # --- interval ----------------------------------------------------------------------------------
 
 
-def interval(interval, seed=6):
+def interval(interval: Answer, seed: int = 6) -> None:
     """The probability that the interval covers the mean, from its ends in units of the standard error."""
     answered(interval)
     rng = np.random.default_rng(seed)
@@ -86,12 +86,12 @@ def interval(interval, seed=6):
 # --- effect and control ------------------------------------------------------------------------
 
 
-def _interval(values):
+def _interval(values: np.ndarray) -> tuple[float, float]:
     half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return values.mean() - half, values.mean() + half
 
 
-def seeds(effect, control, smallest, first=0):
+def seeds(effect: Answer, control: Answer, smallest: Answer, first: int = 0) -> None:
     """One of effect and control must be seen, the other not, over eight seeds."""
     answered(effect, control, smallest)
     size = number(smallest, "smallest")
