@@ -6,40 +6,43 @@ from numpydoc.validate import validate
 
 import bea
 import bea_book
+import bea_book.atlas
+import bea_book.equations
+import bea_book.evidence
+import bea_book.ledger
+import bea_book.plot
+import bea_book.svg
 
 # What numpydoc must not find: no docstring, sections out of order, parameters that are missing, unknown
 # or in another order, no result, no example.
 CHECKS = {"GL08", "SS01", "GL06", "GL07", "PR01", "PR02", "PR03", "RT01", "EX01"}
-# Arguments that every program has; bea.optimizer explains them once.
-PROGRAM = "{'gradient', 'memory', 'theta'}"
+# bea_book itself offers what its other modules have.
+MODULES = (bea_book.atlas, bea_book.equations, bea_book.evidence, bea_book.ledger, bea_book.plot, bea_book.svg)
 
 
 def offered():
     """The full name of every public function and class, and of every public method of such a class."""
     names = []
-    for package in (bea, bea_book):
-        for name in package.__all__:
-            thing = getattr(package, name)
-            if not inspect.isclass(thing) and not callable(thing):
-                continue
-            names.append(f"{package.__name__}.{name}")
+    for module in (bea, bea_book, *MODULES):
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if inspect.isclass(thing) or inspect.isroutine(thing):
+                names.append(f"{module.__name__}.{name}")
             if inspect.isclass(thing):
                 own = [k for k, v in vars(thing).items() if k[:1] != "_" and inspect.isroutine(v)]
-                names += [f"{package.__name__}.{name}.{method}" for method in own]
+                names += [f"{module.__name__}.{name}.{method}" for method in own]
     return names
 
 
 def problems_of(name):
     """What numpydoc finds wrong, as lines."""
     found = {(code, text) for code, text in validate(name)["errors"] if code in CHECKS}
-    if name.count(".") > 1:  # the class has the example
+    if inspect.isclass(eval(name.rpartition(".")[0], {"bea": bea, "bea_book": bea_book})):  # it has the example
         found = {(code, text) for code, text in found if code != "EX01"}
-    if getattr(inspect.unwrap(eval(name, {"bea": bea, "bea_book": bea_book})), "program", None):
-        found -= {("PR01", f"Parameters {PROGRAM} not documented")}
     return sorted(f"{name}: {code} {text}" for code, text in found)
 
 
-LEFT = 40  # public things whose docstrings lack a section; to be lowered, never raised
+LEFT = 31  # public things whose docstrings lack a section; to be lowered, never raised
 
 
 def test_documented():

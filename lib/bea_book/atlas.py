@@ -47,6 +47,19 @@ __all__ = [
 def adabelief(theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon: NonNegative) -> Any:
     r"""AdaBelief: divide by how far the gradient is from its own average.
 
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Decay of the average of the gradients.
+    rho : float in [0, 1)
+        Decay of the average of the squared distances from that average.
+    epsilon : float, not negative
+        The constant under the root, in units of the squared gradient.
+
+    Returns
+    -------
+    bea.Optimizer
+
     References
     ----------
     Zhuang et al. (2020), Algorithm 1.
@@ -75,6 +88,21 @@ def adan(
 ) -> Any:
     r"""Adan: averages of the gradient, of its change, and of the square of both together.
 
+    Parameters
+    ----------
+    beta_1 : float in [0, 1)
+        Decay of the average of the gradients.
+    beta_2 : float in [0, 1)
+        Decay of the average of their changes from step to step; also the weight of these changes.
+    beta_3 : float in [0, 1)
+        Decay of the average of the squares.
+    epsilon : float, not negative
+        The constant under the root, in units of the squared gradient.
+
+    Returns
+    -------
+    bea.Optimizer
+
     References
     ----------
     Xie et al. (2022), Algorithm 1, with decays in the role of one minus theirs.
@@ -94,7 +122,20 @@ def adan(
 
 @bea.optimizer
 def adafactor(theta: Any, gradient: Any, memory: Any, rho: Decay, epsilon: NonNegative, shape: tuple[int, int]) -> Any:
-    r"""Adafactor's second moment: the mean square of rows times that of columns.
+    r"""The second moment of Adafactor: the mean square of rows times that of columns.
+
+    Parameters
+    ----------
+    rho : float in [0, 1)
+        Decay of the mean squares of rows and of columns.
+    epsilon : float, not negative
+        The constant added to every squared gradient.
+    shape : tuple of int
+        Rows and columns of the matrix of parameters.
+
+    Returns
+    -------
+    bea.Optimizer
 
     References
     ----------
@@ -125,6 +166,21 @@ def lamb(
 ) -> Any:
     r"""LAMB for one layer: Adam's step, as long as the parameters are.
 
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Decay of the average of the gradients.
+    rho : float in [0, 1)
+        Decay of the average of their squares.
+    epsilon : float, not negative
+        The constant beside the root, in units of the gradient.
+    weight_decay : float, not negative
+        This multiple of the parameters is added to Adam's step.
+
+    Returns
+    -------
+    bea.Optimizer
+
     References
     ----------
     You et al. (2020), Algorithm 2, with the identity for their function phi.
@@ -144,6 +200,17 @@ def lamb(
 @bea.optimizer
 def lars(theta: Any, gradient: Any, memory: Any, beta: Decay, weight_decay: NonNegative = 0.0) -> Any:
     r"""LARS for one layer: momentum of gradients that are as long as the parameters are.
+
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Decay of the average of the gradients.
+    weight_decay : float, not negative
+        This multiple of the parameters is added to the gradient.
+
+    Returns
+    -------
+    bea.Optimizer
 
     References
     ----------
@@ -171,8 +238,19 @@ def muon(
 ) -> Any:
     r"""Muon: the polar factor of an average of matrix gradients.
 
-    ``exact=False`` makes five Newton--Schulz steps, as the method is used; ``exact=True`` makes as
-    many as the polar factor needs.
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Decay of the average of the gradients.
+    shape : tuple of int
+        Rows and columns of the matrix of parameters.
+    exact : bool
+        Whether to make as many Newton--Schulz steps as the polar factor needs, or five of them, as
+        the method is used.
+
+    Returns
+    -------
+    bea.Optimizer
 
     References
     ----------
@@ -248,6 +326,19 @@ def polar(matrix: Any, steps: int = 24) -> Any:
 def shampoo(theta: Any, gradient: Any, memory: Any, rho: Decay, epsilon: NonNegative, shape: tuple[int, int]) -> Any:
     r"""Shampoo with exponential statistics: :math:`L^{-1/4}\,G\,R^{-1/4}` for a matrix gradient G.
 
+    Parameters
+    ----------
+    rho : float in [0, 1)
+        Decay of the averages of :math:`GG^T` and :math:`G^TG`.
+    epsilon : float, not negative
+        This multiple of the identity is added to both averages.
+    shape : tuple of int
+        Rows and columns of the matrix of parameters.
+
+    Returns
+    -------
+    bea.Optimizer
+
     References
     ----------
     Gupta, Koren and Singer (2018), Algorithm 1, with averages instead of sums.
@@ -278,6 +369,15 @@ def _inverse_fourth_root(matrix: Any, steps: int = 16) -> Any:
 def sam(theta: Any, gradient: Any, memory: Any, radius: NonNegative) -> Any:
     r"""Sharpness-aware minimization: the gradient at a distance ``radius`` uphill.
 
+    Parameters
+    ----------
+    radius : float, not negative
+        How far uphill the gradient is taken.
+
+    Returns
+    -------
+    bea.Optimizer
+
     References
     ----------
     Foret et al. (2021), Algorithm 1.
@@ -295,6 +395,23 @@ def sam(theta: Any, gradient: Any, memory: Any, radius: NonNegative) -> Any:
 def rmsprop_momentum(theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon: NonNegative) -> Any:
     r"""RMSProp with momentum: an average of an average, as in PyTorch (without the factor 1 - beta).
 
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Decay of the momentum.
+    rho : float in [0, 1)
+        Decay of the average of the squared gradients.
+    epsilon : float, not negative
+        The constant beside the root, in units of the gradient.
+
+    Returns
+    -------
+    bea.Optimizer
+
+    References
+    ----------
+    PyTorch's ``torch.optim.RMSprop`` with its argument ``momentum``.
+
     Examples
     --------
     >>> rmsprop_momentum(0.9, 0.99, 1e-8).name
@@ -308,6 +425,17 @@ def rmsprop_momentum(theta: Any, gradient: Any, memory: Any, beta: Decay, rho: D
 @bea.optimizer
 def centred_rmsprop(theta: Any, gradient: Any, memory: Any, rho: Decay, epsilon: NonNegative) -> Any:
     r"""Centred RMSProp: divide by the standard deviation of the gradient instead of its root mean square.
+
+    Parameters
+    ----------
+    rho : float in [0, 1)
+        Decay of the averages of the gradients and of their squares.
+    epsilon : float, not negative
+        The constant under the root, in units of the squared gradient.
+
+    Returns
+    -------
+    bea.Optimizer
 
     References
     ----------
@@ -335,6 +463,23 @@ def ademamix(
     epsilon: NonNegative,
 ) -> Any:
     r"""AdEMAMix: Adam with a second, slower average in the numerator.
+
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Decay of the fast average of the gradients.
+    slow : float in [0, 1)
+        Decay of the slow one.
+    alpha : float, not negative
+        The weight of the slow one.
+    rho : float in [0, 1)
+        Decay of the average of the squared gradients.
+    epsilon : float, not negative
+        The constant beside the root, in units of the gradient.
+
+    Returns
+    -------
+    bea.Optimizer
 
     References
     ----------
@@ -366,6 +511,27 @@ def adam_warmup_cosine(
 
     The schedule is a function of the time h * step, so that it stays the same when h is changed.
 
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Decay of the average of the gradients.
+    rho : float in [0, 1)
+        Decay of the average of their squares.
+    epsilon : float, not negative
+        The constant under the root, in units of the squared gradient.
+    warmup : float, not negative
+        The time at which the step size is largest; not zero.
+    horizon : float, not negative
+        The time at which the step size is zero; later than ``warmup``.
+
+    Returns
+    -------
+    bea.Optimizer
+
+    References
+    ----------
+    Loshchilov and Hutter (2017) for the cosine.
+
     Examples
     --------
     >>> adam_warmup_cosine(0.9, 0.999, 1e-8, 0.1, 1.0).name
@@ -391,6 +557,25 @@ def adam_with_l2(
 ) -> Any:
     r"""Adam with the weight decay in the gradient, as PyTorch's ``Adam`` has it, not decoupled.
 
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Decay of the average of the gradients.
+    rho : float in [0, 1)
+        Decay of the average of their squares.
+    epsilon : float, not negative
+        The constant beside the root, in units of the gradient.
+    weight_decay : float, not negative
+        This multiple of the parameters is added to the gradient.
+
+    Returns
+    -------
+    bea.Optimizer
+
+    References
+    ----------
+    Loshchilov and Hutter (2019), Algorithm 2, with L2 regularization.
+
     Examples
     --------
     >>> adam_with_l2(0.9, 0.999, 1e-8, 0.01).name
@@ -415,6 +600,27 @@ def adam_with_groups(
 ) -> Any:
     r"""Two groups of parameters: Adam for the ``first`` ones, gradient descent with a step size of its own for the rest.
 
+    Parameters
+    ----------
+    first : int
+        How many parameters, from the first on, are Adam's.
+    beta : float in [0, 1)
+        Decay of the average of the gradients.
+    rho : float in [0, 1)
+        Decay of the average of their squares.
+    epsilon : float, not negative
+        The constant under the root, in units of the squared gradient.
+    factor : float, not negative
+        The step size of gradient descent, in units of Adam's.
+
+    Returns
+    -------
+    bea.Optimizer
+
+    References
+    ----------
+    PyTorch's parameter groups, each with a step size ``lr`` of its own.
+
     Examples
     --------
     >>> adam_with_groups(1, 0.9, 0.999, 1e-8, 10.0).name
@@ -432,6 +638,21 @@ def clipped_momentum(theta: Any, gradient: Any, memory: Any, beta: Decay, larges
 
     Where the norm passes ``largest`` the clipping has a kink, and the expansion ends.
 
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Decay of the average of the clipped gradients.
+    largest : float, not negative
+        The largest norm of a gradient that is not clipped.
+
+    Returns
+    -------
+    bea.Optimizer
+
+    References
+    ----------
+    Pascanu, Mikolov and Bengio (2013), Algorithm 1, for the clipping.
+
     Examples
     --------
     >>> clipped_momentum(0.9, 1.0).name
@@ -444,6 +665,15 @@ def clipped_momentum(theta: Any, gradient: Any, memory: Any, beta: Decay, larges
 @bea.optimizer
 def normalized_momentum(theta: Any, gradient: Any, memory: Any, beta: Decay) -> Any:
     r"""Steepest descent in the two-norm: an average of gradients, at length one.
+
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Decay of the average of the gradients.
+
+    Returns
+    -------
+    bea.Optimizer
 
     References
     ----------
@@ -462,6 +692,21 @@ def normalized_momentum(theta: Any, gradient: Any, memory: Any, beta: Decay) -> 
 def p_norm_descent(theta: Any, gradient: Any, memory: Any, beta: Decay, p: NonNegative) -> Any:
     r"""Steepest descent in a dual norm: the gradient of :math:`\lVert m \rVert_p` for an average m.
 
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Decay of the average of the gradients.
+    p : float, not negative
+        The norm's exponent, larger than one.
+
+    Returns
+    -------
+    bea.Optimizer
+
+    References
+    ----------
+    Boyd and Vandenberghe (2004), section 9.4.
+
     Examples
     --------
     >>> p_norm_descent(0.9, 4.0).name
@@ -474,7 +719,24 @@ def p_norm_descent(theta: Any, gradient: Any, memory: Any, beta: Decay, p: NonNe
 
 @bea.optimizer
 def tensorflow_adam(theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon_hat: NonNegative) -> Any:
-    r"""Adam with the constant beside the uncorrected root, "epsilon hat" in Kingma and Ba (2015), section 2.
+    r"""Adam with the constant beside the uncorrected root, Kingma and Ba's "epsilon hat".
+
+    Parameters
+    ----------
+    beta : float in [0, 1)
+        Decay of the average of the gradients.
+    rho : float in [0, 1)
+        Decay of the average of their squares.
+    epsilon_hat : float, not negative
+        The constant beside the root of the uncorrected average, in units of the gradient.
+
+    Returns
+    -------
+    bea.Optimizer
+
+    References
+    ----------
+    Kingma and Ba (2015), section 2; TensorFlow's ``Adam``.
 
     Examples
     --------

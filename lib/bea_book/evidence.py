@@ -24,6 +24,11 @@ def equations_table() -> Markdown:
     Returns
     -------
     IPython.display.Markdown
+
+    Examples
+    --------
+    >>> equations_table().data.splitlines()[0]
+    '| equation | where the values that it is compared with come from | mutants |'
     """
     return _table(
         ("equation", "where the values that it is compared with come from", "mutants"),
@@ -42,6 +47,12 @@ def claims_table(file: Path) -> Markdown:
     Returns
     -------
     IPython.display.Markdown
+
+    Examples
+    --------
+    >>> from bea_book.ledger.reader import CHAPTERS
+    >>> claims_table(CHAPTERS / "claims.json").data.splitlines()[0]
+    '| chapter | claim | measured |'
     """
     return _table(
         ("chapter", "claim", "measured"),
@@ -64,6 +75,12 @@ def counts_table(chapters: Path) -> Markdown:
     Returns
     -------
     IPython.display.Markdown
+
+    Examples
+    --------
+    >>> from bea_book.ledger.reader import CHAPTERS
+    >>> counts_table(CHAPTERS).data.splitlines()[2].rstrip(" |0123456789")
+    '| labelled equations, each with its entry in the ledger'
     """
     entries = equations.entries()
     measured = [

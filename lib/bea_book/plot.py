@@ -89,6 +89,11 @@ def figure(
     Yields
     ------
     Axes, or an array of them
+
+    Examples
+    --------
+    >>> with figure(2) as (left, right):
+    ...     title = right.set_title("Errors")
     """
     with plt.rc_context(STYLE):
         _, axes = plt.subplots(
@@ -119,6 +124,14 @@ def iterates(
     color, label : str, optional
     size : float
         Of the dots, in points.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().subplots()
+    >>> iterates(ax, np.array([[1.0, 0.0], [0.9, 0.2]]))
+    >>> ax.lines[0].get_marker()
+    'o'
     """
     ax.plot(path[:, 0], path[:, 1], "o", ms=size, mew=0, color=color, label=label, zorder=4)
 
@@ -131,6 +144,14 @@ def plain_flow(ax: Axes, path: np.ndarray, *, label: str | None = None) -> None:
     ax : Axes
     path : array (points, 2)
     label : str, optional
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().subplots()
+    >>> plain_flow(ax, np.array([[1.0, 0.0], [0.9, 0.2]]), label="gradient flow")
+    >>> ax.lines[0].get_color() == COLORS["grey"]
+    True
     """
     ax.plot(path[:, 0], path[:, 1], color=COLORS["grey"], lw=1.2, label=label, zorder=2)
 
@@ -143,6 +164,14 @@ def modified_flow(ax: Axes, path: np.ndarray, *, color: str = COLORS["blue"], la
     ax : Axes
     path : array (points, 2)
     color, label : str, optional
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().subplots()
+    >>> modified_flow(ax, np.array([[1.0, 0.0], [0.9, 0.2]]))
+    >>> ax.lines[0].get_color() == COLORS["blue"]
+    True
     """
     ax.plot(path[:, 0], path[:, 1], color=color, lw=2, label=label, zorder=3)
 
@@ -176,6 +205,14 @@ def line(
         Matplotlib's format of the line.
     **options
         For ``Axes.plot``.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().subplots()
+    >>> line(ax, [0, 1], [0, 2], "a line", color="black")
+    >>> ax.texts[0].get_text()
+    'a line'
     """
     ax.plot(x, y, style, color=color, **options)
     if text:
@@ -210,6 +247,14 @@ def level_sets(
     levels : int or sequence of float
     points : int
         How many points of the grid on each axis.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().subplots()
+    >>> level_sets(ax, lambda x: x[:, 0] ** 2 + x[:, 1] ** 2, (-1, 1), (0, 2))
+    >>> len(ax.collections)
+    1
     """
     x, y = np.linspace(*xlim, points), np.linspace(*ylim, points)
     grid = np.stack(np.meshgrid(x, y), axis=-1)
@@ -226,6 +271,15 @@ def error_lines(ax: Axes, studies: Mapping[str, Study], *, ylabel: str = "larges
     ax : Axes
     studies : mapping from str to bea.Study
     ylabel : str
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().subplots()
+    >>> hs = np.array([0.1, 0.05])
+    >>> error_lines(ax, {"order two": Study(hs, hs**2)})
+    >>> ax.texts[0].get_text()
+    'order two\\nslope 2.00'
     """
     palette = [COLORS[c] for c in ("blue", "vermilion", "green", "orange", "purple", "black")]
     ax.set(xscale="log", yscale="log", xlabel="step size h", ylabel=ylabel)
@@ -284,6 +338,14 @@ def slope_triangle(ax: Axes, x: float, y: float, slope: float, *, factor: float 
     slope : float
     factor : float
         The quotient of the abscissas of its corners.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().subplots()
+    >>> slope_triangle(ax, 0.01, 1e-4, slope=2)
+    >>> ax.texts[0].get_text()
+    '2'
     """
     top, right = y * factor**slope, x * factor
     ax.plot([x, right, right, x], [y, y, top, y], color=COLORS["grey"], lw=1)

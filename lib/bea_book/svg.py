@@ -44,6 +44,15 @@ def elements(artist: Artist, figure: Figure, clip: str) -> Iterator[Element]:
     ------
     ValueError
         If the artist cannot move.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> figure = Figure((1, 1))
+    >>> [line] = figure.subplots().plot([0, 1], [0, 0])
+    >>> [(element, texts)] = elements(line, figure, "axes-0")
+    >>> element[:42]
+    '<g clip-path="url(#axes-0)"><path data-mov'
     """
     from matplotlib.collections import Collection, PathCollection
     from matplotlib.lines import Line2D
@@ -180,6 +189,12 @@ def still(figure: Figure) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> still(Figure((1, 1), dpi=72))[:25]
+    '<svg viewBox="0 0 72 72">'
     """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
@@ -212,6 +227,14 @@ def clips(figure: Figure, name: str) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> figure = Figure((1, 1), dpi=72)
+    >>> axes = figure.add_axes((0, 0, 1, 1))
+    >>> clips(figure, "axes")
+    '<defs><clipPath id="axes-0"><rect x="0" y="0" width="72" height="72"/></clipPath></defs>'
     """
     rectangles = [(k, *ax.bbox.bounds) for k, ax in enumerate(figure.axes)]
     return "<defs>{}</defs>".format(

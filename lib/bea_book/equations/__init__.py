@@ -37,6 +37,11 @@ def entries() -> tuple[Entry, ...]:
     Returns
     -------
     tuple of Entry
+
+    Examples
+    --------
+    >>> entries()[-1].label
+    'eq-proof-local'
     """
     names = sorted(module.name for module in iter_modules(__path__) if module.name != "shared")
     modules = [import_module(f"bea_book.equations.{name}") for name in names]

@@ -43,7 +43,7 @@ NO_FORMULA = (ValueError, TypeError, AttributeError, sp.ShapeError, ZeroDivision
 class Entry:
     """A labelled equation and what its symbols are worth.
 
-    Attributes
+    Parameters
     ----------
     label : str
         The label, as on the page.
@@ -58,6 +58,13 @@ class Entry:
         Mutants that say the same as the equation, each to be argued for in a comment.
     latex : str
         The equation, if it is on no page of the book.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x")
+    >>> entry = Entry("eq-square", lambda rng: {"x": x, "y": x * x}, "a product", latex="y = x^2")
+    >>> entry.mutants
+    ['y=-x^2', 'y=x^3', 'y=x^1', 'y=2x^2', '1=x^2', 'y=1^2']
     """
 
     label: str
@@ -87,7 +94,7 @@ class Entry:
 class Report:
     """What :func:`verify` found of one equation.
 
-    Attributes
+    Parameters
     ----------
     label, equation : str
     holds : bool
@@ -96,6 +103,11 @@ class Report:
         How many mutants were read; those that are no formulas are not counted.
     survivors : tuple of str
         The mutants that pass the check of the equation.
+
+    Examples
+    --------
+    >>> print(Report("eq-square", "y = x^2", holds=True, tried=6, survivors=()))
+    eq-square: holds; 6 of 6 mutants caught
     """
 
     label: str
@@ -123,7 +135,21 @@ class Report:
 
 @dataclass(frozen=True)
 class Summary:
-    """The reports of several equations; prints as one line, and what is wrong below it."""
+    """The reports of several equations; prints as one line, and what is wrong below it.
+
+    Parameters
+    ----------
+    reports : tuple of Report
+    trials : int
+        The number of random instances for each equation.
+    sampled : bool
+        Whether the mutants are a sample of all.
+
+    Examples
+    --------
+    >>> print(Summary((Report("eq-square", "y = x^2", holds=True, tried=6, survivors=()),), trials=1))
+    1 of 1 equations hold in one random instance; 6 of 6 mutants caught
+    """
 
     reports: tuple[Report, ...]
     trials: int
@@ -158,7 +184,15 @@ def holds(entry: Entry, latex: str | None = None, trials: int = 2) -> bool:
 
     Raises
     ------
-    ValueError : if the LaTeX cannot be read
+    ValueError
+        If the LaTeX cannot be read.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x")
+    >>> entry = Entry("eq-square", lambda rng: {"x": x, "y": x * x}, "a product", latex="y = x^2")
+    >>> holds(entry), holds(entry, "y = x^3")
+    (True, False)
     """
     equation = tokens(entry.equation if latex is None else latex)
     return all(
@@ -181,6 +215,13 @@ def verify(entry: Entry, trials: int = 2, sample: int | None = None) -> Report:
     Returns
     -------
     Report
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x")
+    >>> entry = Entry("eq-square", lambda rng: {"x": x, "y": x * x}, "a product", latex="y = x^2")
+    >>> print(verify(entry))
+    eq-square: holds; 6 of 6 mutants caught
     """
     survivors, tried, right = [], 0, holds(entry, trials=trials)
     chosen = entry.mutants
@@ -211,6 +252,13 @@ def summary(entries: Iterable[Entry], trials: int = 1, sample: int | None = 8) -
     Returns
     -------
     Summary
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x")
+    >>> entry = Entry("eq-square", lambda rng: {"x": x, "y": x * x}, "a product", latex="y = x^2")
+    >>> print(summary([entry], sample=None))
+    1 of 1 equations hold in one random instance; 6 of 6 mutants caught
     """
     reports = tuple(verify(entry, trials, sample) for entry in entries)
     return Summary(reports, trials, sampled=sample is not None)

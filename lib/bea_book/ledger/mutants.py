@@ -29,6 +29,15 @@ def mutants(latex: str) -> list[str]:
     logarithms, transpositions, symbols and the first summands of sums left out; beta and rho, and
     sine and cosine, exchanged; the powers of remainders raised.
 
+    Parameters
+    ----------
+    latex : str
+        The equation.
+
+    Returns
+    -------
+    list of str
+
     Examples
     --------
     >>> mutants(r"y = \frac{x}{2} + O(h^2)")[:3]
@@ -40,7 +49,21 @@ def mutants(latex: str) -> list[str]:
 
 
 def written(text: Tokens) -> str:
-    r"""Return tokens as LaTeX, with a space where a command would run into the letter behind it."""
+    r"""Return tokens as LaTeX, with a space where a command would run into the letter behind it.
+
+    Parameters
+    ----------
+    text : tuple of str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> written(("h", r"\beta", "x"))
+    'h\\beta x'
+    """
     found = ""
     for token in text:
         if re.search(r"\\[A-Za-z]+$", found) and token[0].isalpha():

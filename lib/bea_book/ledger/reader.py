@@ -48,7 +48,19 @@ _FUNCTIONS = {r"\ln": sp.log, r"\exp": sp.exp, r"\sin": sp.sin, r"\cos": sp.cos,
 
 @dataclass(frozen=True)
 class Side:
-    """One side of an equation: its value, and the power p if it ends in ``O(h^p)``."""
+    """One side of an equation: its value, and the power p if it ends in ``O(h^p)``.
+
+    Parameters
+    ----------
+    value : SymPy expression or matrix
+    power : int, optional
+
+    Examples
+    --------
+    >>> [[_, right]] = read("y = 3 + O(h^2)", {"y": sp.Symbol("y")})
+    >>> right
+    Side(value=3, power=2)
+    """
 
     value: Value
     power: int | None = None
@@ -59,6 +71,14 @@ class Side:
 
 def labelled(markdown: str) -> dict[str, str]:
     r"""Return {label: LaTeX} of the labelled equations in a text, in the order of the text.
+
+    Parameters
+    ----------
+    markdown : str
+
+    Returns
+    -------
+    dict from str to str
 
     Examples
     --------
@@ -75,9 +95,19 @@ def printed() -> dict[str, str]:
     The pages are the notebooks and Markdown files of the repository; a wheel made for a browser
     brings an extract of them instead.
 
+    Returns
+    -------
+    dict from str to str
+
     Raises
     ------
-    FileNotFoundError : if neither is there
+    FileNotFoundError
+        If neither is there.
+
+    Examples
+    --------
+    >>> printed()["eq-gd-step"]
+    '\\\\theta^{(n+1)} = \\\\theta^{(n)} - h\\\\,\\\\nabla E(\\\\theta^{(n)})'
     """
     if CHAPTERS.is_dir():
         return {
@@ -111,6 +141,14 @@ def tokens(latex: str) -> Tokens:
     r"""Split LaTeX into tokens, without spacing, sizes of brackets and unnecessary braces.
 
     Statements, separated on the page by ``\\`` or ``,\quad``, are separated by the token ``\\``.
+
+    Parameters
+    ----------
+    latex : str
+
+    Returns
+    -------
+    tuple of str
 
     Examples
     --------
@@ -212,9 +250,21 @@ def read(latex: str, values: Mapping[str, Value]) -> list[list[Side]]:
     ``^\top``, brackets, norms and absolute values, ``\ln \exp \sin \cos \tanh``, finite sums such
     as ``\sum_{k=0}^{n}``, and ``O(h^p)``.  A row without ``=`` continues the one before.
 
+    Parameters
+    ----------
+    latex : str
+        The equation.
+    values : mapping from str to SymPy expression or matrix
+        What each symbol of the equation is worth, by its LaTeX.
+
+    Returns
+    -------
+    list of list of Side
+
     Raises
     ------
-    ValueError : where the LaTeX has no meaning, with the place and the symbols that are known
+    ValueError
+        Where the LaTeX has no meaning, with the place and the symbols that are known.
 
     Examples
     --------
