@@ -1,4 +1,4 @@
-r"""Small neural networks on real data, as losses of :mod:`bea`.
+r"""Small neural networks on real data, as losses of ``bea``.
 
 A network has layers of :math:`\tanh`, a linear last layer and a softmax; its loss is the mean
 cross-entropy.  If the features are several patches of one image, all patches share the weights of
