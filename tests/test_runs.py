@@ -51,9 +51,9 @@ def force(monkeypatch, way):
 
     def chosen(self, total):
         made.append(self)
-        return getattr(self, f"_{way}")
+        return getattr(self, way), {"floats": 1, "arrays": straight.BLOCK, "compiled": straight.WIDTH}[way]
 
-    monkeypatch.setattr(StraightRun, "_cheapest", chosen)
+    monkeypatch.setattr(StraightRun, "cheapest", chosen)
     return made
 
 
@@ -261,7 +261,7 @@ def test_all_ways_have_the_same_bits(loss, monkeypatch):
     points = np.random.default_rng(5).uniform(0.3, 1.4, (70, 2))
     optimizer = bea.adamw(np.linspace(0.0, 0.9, 70), 0.99, np.geomspace(1e-8, 1, 70), 0.1)
     paths = []
-    for way in WAYS[: 3 if straight._numba() else 2]:
+    for way in WAYS[: 3 if straight.numba_is_there() else 2]:
         force(monkeypatch, way)
         paths.append(bea.run(optimizer, LOSSES[loss], points, 0.01, 120, every=3))
         for k in (0, 69):
@@ -582,14 +582,11 @@ def test_a_program_with_chance_is_not_traced():
 
 def wrong(step, change):
     """A traced step with one output changed."""
-    n = len(step.steady.inputs) + len(step.steady.operations)
-    operations = (*step.steady.operations, change(step.steady.outputs))
-    outputs = tuple(n if value == change(step.steady.outputs)[1] else value for value in step.steady.outputs)
-    return dataclasses.replace(
-        step,
-        steady=dataclasses.replace(step.steady, operations=operations, outputs=outputs),
-        loops={},
-    )
+    code = step.code
+    n = len(code.inputs) + len(code.operations)
+    operations = (*code.operations, change(code.outputs))
+    outputs = tuple(n if value == change(code.outputs)[1] else value for value in code.outputs)
+    return dataclasses.replace(step, code=dataclasses.replace(code, operations=operations, outputs=outputs))
 
 
 @pytest.mark.parametrize("points", [START, [START, (0.3, 0.2)]])
@@ -608,7 +605,7 @@ def test_a_wrong_trace_is_not_used(points, change, monkeypatch):
     traced_step = straight.traced_step
     monkeypatch.setattr(runs, "traced_step", lambda *given: wrong(traced_step(*given), change))
     np.testing.assert_array_equal(bea.run(optimizer, HIMMELBLAU, points, 0.01, 30), wanted)
-    monkeypatch.setattr(runs, "agrees", lambda *given: True)  # the control
+    monkeypatch.setattr(runs, "_agrees", lambda *given: True)  # the control
     assert not np.array_equal(bea.run(optimizer, HIMMELBLAU, points, 0.01, 30), wanted)
 
 
@@ -865,15 +862,19 @@ def test_traces_do_not_keep_losses_and_programs_alive():
     assert len(straight._steps) == count - 1
 
 
-def test_few_traces_of_one_program_are_kept(monkeypatch):
+def test_few_traces_of_one_loss_are_kept(monkeypatch):
     monkeypatch.setattr(straight, "MOST", 3)
-    straight._steps.clear()
-    for k in range(5):
-        path = bea.run(random_program(0.7, tree=("average", "g", k / 10)), HIMMELBLAU, START, 1e-3, 5)
-        plain = bea.run(random_program(0.7, tree=("average", "g", k / 10)), by_code(HIMMELBLAU), START, 1e-3, 5)
+    loss = bea.Loss(x**4 / 11 + y**2, (x, y))
+    for weight_decay in range(1, 6):  # whole numbers are constants of a trace
+        optimizer = bea.adamw(0.9, 0.9, 0.1, float(weight_decay)).with_hyperparameters(epsilon_inside=weight_decay > 2)
+        path = bea.run(optimizer, loss, START, 1e-3 / weight_decay, 5)
+        plain = bea.run(optimizer, by_code(loss), START, 1e-3 / weight_decay, 5)
         np.testing.assert_allclose(path, plain, rtol=1e-13)
-        kept = straight._steps[HIMMELBLAU][random_program(0.7, tree="g").program]
-        assert len(kept) <= 3
+        assert 1 <= len(straight._steps[loss]) <= 3
+    for k in range(5):
+        zeros = {name: 0.0 for name in list(optimizer.hyperparameters)[:k] if name != "weight_decay"}
+        bea.run(optimizer.with_hyperparameters(**zeros), loss, START, 1e-4, 5)
+        assert 1 <= len(straight._steps[loss]) <= 3
 
 
 # --- which way is taken ----------------------------------------------------------------------------------
@@ -881,15 +882,16 @@ def test_few_traces_of_one_program_are_kept(monkeypatch):
 
 def ways_taken(monkeypatch, numba, *given, **options):
     taken = []
-    cheapest = StraightRun._cheapest
+    cheapest = StraightRun.cheapest
 
     def watched(self, total):
-        taken.append(cheapest(self, total).__name__)
-        return getattr(self, taken[-1])
+        way, width = cheapest(self, total)
+        taken.append(way.__name__)
+        return way, width
 
-    monkeypatch.setattr(straight, "_numba", lambda: numba)
+    monkeypatch.setattr(straight, "numba_is_there", lambda: numba)
     with monkeypatch.context() as patch:
-        patch.setattr(StraightRun, "_cheapest", watched)
+        patch.setattr(StraightRun, "cheapest", watched)
         bea.run(*given, **options)
     return taken
 
@@ -902,12 +904,12 @@ def test_the_cheapest_way_is_taken(monkeypatch):
     def taken(numba, theta0, steps):
         return ways_taken(monkeypatch, numba, adam, loss, theta0, 1e-3, steps, every=steps)
 
-    assert taken(False, START, 10) == taken(True, START, 10) == ["_floats"]
-    assert taken(False, [START] * 3, 10) == ["_floats"]
-    assert taken(False, many, 10) == taken(True, many, 10) == ["_arrays"]
-    assert taken(True, START, 10**6) == ["_compiled"]
-    assert taken(True, START, 10) == taken(True, many, 10) == ["_compiled"]  # it is there
-    assert taken(False, START, 10) == ["_floats"]
+    assert taken(False, START, 10) == taken(True, START, 10) == ["floats"]
+    assert taken(False, [START] * 3, 10) == ["floats"]
+    assert taken(False, many, 10) == taken(True, many, 10) == ["arrays"]
+    assert taken(True, START, 10**6) == ["compiled"]
+    assert taken(True, START, 10) == taken(True, many, 10) == ["compiled"]  # it is there
+    assert taken(False, START, 10) == ["floats"]
 
 
 def test_many_short_runs_are_worth_compiling(monkeypatch):
@@ -916,7 +918,7 @@ def test_many_short_runs_are_worth_compiling(monkeypatch):
     monkeypatch.setattr(straight, "COMPILING_LINE", 0.0)
     loss = bea.Loss(x**4 + 3 * y**2 + x * y, (x, y))
     taken = [ways_taken(monkeypatch, True, bea.heavy_ball(0.6), loss, START, 1e-3, 2000)[0] for _ in range(30)]
-    assert taken[0] == "_floats" and taken[-1] == "_compiled"
+    assert taken[0] == "floats" and taken[-1] == "compiled"
 
 
 def test_what_numba_lacks_is_run_otherwise(monkeypatch):
@@ -972,10 +974,10 @@ def test_a_loss_may_have_a_state():
 
 
 def test_a_batch_is_computed_together():
-    """One gradient a step, but for the points that a loss compares with its batch once."""
+    """One gradient a step, one to see whether the program mixes columns, and those that a loss compares once."""
     loss, seen = counting(HIMMELBLAU)
     bea.run(bea.adam(0.6, 0.8, 0.05), loss, np.random.default_rng(0).uniform(0, 1, (5, 2)), 0.01, 7)
-    assert seen.count((2, 5)) == 7 and seen.count((2,)) == 2
+    assert seen.count((2, 5)) == 8 and seen.count((2,)) == 2
 
 
 @pytest.mark.parametrize("name", ["normalized", "by its largest", "norms", "listing"])

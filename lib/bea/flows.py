@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bea._validate import finite, step_size, whole, with_batch
+from bea._validate import finite, whole, with_batch
 from bea.modified import KeptEquation, numeric
-from bea.runs import Divergence, _number, state_after
+from bea.runs import Divergence, float_step, state_after
 from bea.transient import TransientEquation
 
 __all__ = ["flow"]
@@ -75,10 +75,8 @@ def flow(
     >>> flow(equation, (1.0,), h=0.5, steps=2).ravel().round(6).tolist()
     [1.0, 0.606531, 0.367879]
     """
-    h, steps, per_step = step_size(h), whole("steps", steps, 0), whole("per_step", per_step, 1)
+    h, steps, per_step = float_step(h), whole("steps", steps, 0), whole("per_step", per_step, 1)
     first = whole("first", first, 0, steps)
-    if not isinstance(h, (float, np.ndarray)):
-        h = step_size(_number(h))
     if np.ndim(h):
         raise ValueError(f"a flow takes one step size, not {h!r}: its times n h are common to all points")
     if not hasattr(equation, "field"):

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, repeat
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import numpy as np
 
 from bea._validate import batch_sequence, finite, step_size, whole, with_batch
 from bea.losses import batch_losses
 from bea.program import Optimizer, Running
-from bea.straight import StraightRun, agrees, traced_step
+from bea.straight import Step, StraightRun, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
 
@@ -120,11 +120,11 @@ def run(
     if steps % every:
         raise ValueError(f"every = {every} must divide the number of steps, {steps}")
     start = _prepared(optimizer, loss, theta0, h, memory)
-    order = _batches_of_run(batches, len(start.losses), steps)
+    order = _order(batches, len(start.losses), steps)
     path = _room(steps // every + 1, start.theta.shape)
     path[0] = start.theta
     if steps:
-        _fill(path, start, _reading(start, steps), every, order)
+        _fill(path, start, every, order)
     return np.moveaxis(path, 1, -1)
 
 
@@ -203,10 +203,10 @@ def state_after(
     """
     steps = whole("steps", steps, 0)
     start = _prepared(optimizer, loss, theta0, h, None)
-    order = _batches_of_run(batches, len(start.losses), steps)
+    order = _order(batches, len(start.losses), steps)
     if steps == 0:
         batch = start.theta.shape[1:]
-        return start.theta, [(np.zeros((*shape, *batch)), 1.0) for shape in _shapes(start)]
+        return start.theta, [(np.zeros((*shape, *batch)), 1.0) for shape in start.shapes()[::2]]
     reading, row = _reading(start, steps), np.empty((1, *start.theta.shape))
     reading.fill(row, steps, order)
     if not np.isfinite(row).all():
@@ -238,14 +238,21 @@ class _Start:
 
         given = self.optimizer.hyperparameters.items()
         single = {name: pick(v) for name, v in given if isinstance(v, np.ndarray)}
+        optimizer = self.optimizer.with_hyperparameters(**single) if single else self.optimizer
         memory = self.memory and [(pick(m), p) for m, p in self.memory]
-        return replace(
-            self,
-            optimizer=self.optimizer.with_hyperparameters(**single) if single else self.optimizer,
-            theta=np.ascontiguousarray(self.theta[:, index]),
-            h=pick(self.h),
-            memory=memory,
-        )
+        return _Start(optimizer, self.losses, pick(self.theta), pick(self.h), memory)
+
+    def ends(self) -> list[_Start]:
+        """Return the first and the last configuration."""
+        return [self] if self.theta.ndim == 1 else [self.columns(k) for k in {0, self.theta.shape[1] - 1}]
+
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of the states m, p, m, p, ... that the memory of one configuration holds."""
+        one = self.ends()[0]
+        probe = Running(one.h)
+        with np.errstate(all="ignore"):  # whatever the values are
+            one.optimizer(one.theta, np.ones_like, probe)
+        return tuple(np.shape(part) for pair in probe.new for part in pair)
 
 
 def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any) -> _Start:
@@ -254,26 +261,24 @@ def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any) -> _S
             f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}"
         )
     if optimizer.symbols:
-        raise ValueError(
-            f"{optimizer} holds the symbols {', '.join(sorted(map(str, optimizer.symbols)))}; give "
-            "them numbers to run it"
-        )
-    optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), step_size(h)
-    if not isinstance(h, (float, np.ndarray)):
-        h = step_size(_number(h))
-    shape = np.broadcast_shapes(optimizer.batch_shape, np.shape(h))
-    start = _Start(optimizer, losses, with_batch(losses[0].components(theta0), shape), h)
-    return start if memory is None else replace(start, memory=_given_memory(start, memory))
+        symbols = ", ".join(sorted(map(str, optimizer.symbols)))
+        raise ValueError(f"{optimizer} holds the symbols {symbols}; give them numbers to run it")
+    optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), float_step(h)
+    batch = np.broadcast_shapes(optimizer.batch_shape, np.shape(h))
+    start = _Start(optimizer, losses, with_batch(losses[0].components(theta0), batch), h)
+    return start if memory is None else replace(start, memory=_given_memory(start, list(memory)))
 
 
-def _number(h: Any) -> float:
+def float_step(h: Any) -> Any:
+    """Return a step size, checked, as a float or an array (batch,)."""
+    h = step_size(h)
     try:
-        return float(h)
+        return h if isinstance(h, np.ndarray) else float(h)
     except TypeError:
         raise TypeError(f"the step size h = {h} must be a number; it holds symbols") from None
 
 
-def _batches_of_run(batches: Any, losses: int, steps: int) -> tuple[int, ...] | None:
+def _order(batches: Any, losses: int, steps: int) -> tuple[int, ...] | None:
     """Return the mini-batches of a run's steps as a tuple; None if there is one loss."""
     found = batch_sequence(batches, losses)
     if found is None:
@@ -284,37 +289,26 @@ def _batches_of_run(batches: Any, losses: int, steps: int) -> tuple[int, ...] | 
     return order
 
 
-def _given_memory(start: _Start, memory: Any) -> list[tuple[Any, Any]]:
+def _given_memory(start: _Start, given: list[Any]) -> list[tuple[Any, Any]]:
     """Return the states of a memory that is given, coordinates first; their weights p are 0."""
-    shapes, given, batch = _shapes(start), list(memory), start.theta.shape[1:]
+    shapes, batch, states = start.shapes()[::2], start.theta.shape[1:], []
     if len(given) != len(shapes):
         raise ValueError(
             f"{start.optimizer.name} keeps {len(shapes)} values in its memory, but memory holds {len(given)}"
         )
-    return [(_memory_value(m, shape, batch), 0.0) for m, shape in zip(given, shapes)]
-
-
-def _shapes(start: _Start) -> list[tuple[int, ...]]:
-    """Return the shapes of the values that the memory of one configuration holds."""
-    one = start.columns(0) if start.theta.ndim > 1 else start
-    probe = Running(one.h)
-    with np.errstate(all="ignore"):  # whatever the values are
-        one.optimizer(one.theta, np.ones_like, probe)
-    return [np.shape(m) for m, _ in probe.new]
-
-
-def _memory_value(value: Any, shape: tuple[int, ...], batch: tuple[int, ...]) -> np.ndarray:
-    array = np.asarray(value)
-    if array.dtype.kind not in "iufO":
-        raise TypeError(f"memory must hold numbers, not {value!r}")
-    array = array.astype(float)
-    if array.shape == shape:
-        array = array.reshape(shape + (1,) * len(batch))
-    elif not batch or array.shape not in ((*shape, *batch), (*shape, 1)):
-        allowed = f"{shape} or {(*shape, *batch)}, coordinates first" if batch else f"{shape}"
-        raise ValueError(f"memory holds a value of shape {array.shape}; allowed is {allowed}")
-    finite("the memory", "the start", np.atleast_1d(array))
-    return np.ascontiguousarray(np.broadcast_to(array, (*shape, *batch)))
+    for value, shape in zip(given, shapes):
+        try:
+            array = np.array(value, dtype=float)
+        except (TypeError, ValueError):
+            raise TypeError(f"memory must hold numbers, not {value!r}") from None
+        if array.shape == shape:
+            array = array.reshape(shape + (1,) * len(batch))
+        elif not batch or array.shape not in ((*shape, *batch), (*shape, 1)):
+            allowed = f"{shape} or {(*shape, *batch)}, coordinates first" if batch else f"{shape}"
+            raise ValueError(f"memory holds a value of shape {array.shape}; allowed is {allowed}")
+        finite("the memory", "the start", np.atleast_1d(array))
+        states.append((np.broadcast_to(array, (*shape, *batch)).copy(), 0.0))
+    return states
 
 
 def _room(rows: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -331,197 +325,126 @@ def _room(rows: int, shape: tuple[int, ...]) -> np.ndarray:
 # --- readings of a program -----------------------------------------------------------------------
 
 
-class _Reading(Protocol):
-    """One way to make the steps of a run."""
-
-    def fill(self, rows: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
-        """Make ``every`` steps for each row and write the point after the last of them to it."""
-        ...
-
-    def memory(self) -> list[tuple[Any, Any]]:
-        """Return the states of the memory."""
-        ...
-
-
-def _reading(start: _Start, steps: int | None) -> _Reading:
-    """Return the fastest reading that agrees with the plain one."""
-    if not all(hasattr(loss, "gradient_expressions") for loss in start.losses):
-        return _plain(start)  # code may hold state or randomness
-    arrays = [v for v in start.optimizer.hyperparameters.values() if isinstance(v, np.ndarray)]
-    if all(v.all() for v in arrays):
-        return _traced(start, steps)
-    # zeros are constants of a trace, so configurations are run together that share them
-    zeros = np.stack([np.broadcast_to(v == 0, start.theta.shape[1]) for v in arrays])
-    _, group = np.unique(zeros, axis=1, return_inverse=True)
-    groups = [np.flatnonzero(group == k) for k in range(group.max() + 1)]
-    return _Apart(start, ((g, _traced(start.columns(g), steps)) for g in groups))
-
-
-def _traced(start: _Start, steps: int | None) -> _Reading:
-    """Return the traced reading if it agrees with the plain one on the first steps, else that."""
-    single = start.theta.ndim == 1
-    ends = [start if single else start.columns(k) for k in {0, start.theta.size // len(start.theta) - 1}]
-    paths = [_first_steps(end) for end in ends]
-    try:
-        found = [traced_step(ends[0], loss, paths[0][0][1]) for loss in start.losses]
-    except Exception:  # whatever it was, the plain reading does without
-        return _plain(start)
-    if all(agrees(found, end, path) for end, path in zip(ends, paths)):
-        return StraightRun(start, found, steps)
-    return _plain(start)
-
-
-def _first_steps(start: _Start) -> list[tuple[np.ndarray, list[tuple[Any, Any]]]]:
-    """Return the point and the states after each of the first steps of a configuration."""
-    plain, path = _Plain(start), []
-    for n in range(max(CHECKED, len(start.losses))):
-        plain.step(n % len(start.losses))
-        path.append((plain.theta, plain.memory()))
-    return path
-
-
-def _plain(start: _Start) -> _Reading:
-    return _Together(start) if start.theta.ndim > 1 else _Plain(start)
-
-
 class _Plain:
-    """The program itself, on arrays."""
+    """The program itself, on one configuration or on a batch."""
 
     def __init__(self, start: _Start) -> None:
         self.optimizer, self.losses, self.h = start.optimizer, start.losses, start.h
         self.theta, self.reading = start.theta, Running(start.h, start.memory)
 
-    def step(self, batch: int, gradient: Callable[[Any], Any] | None = None) -> None:
-        """Make one step, with the gradient of a loss or with another one."""
-        code = self.losses[batch].gradient_code if gradient is None else gradient
+    def step(self, gradient: Callable[[Any], Any]) -> None:
+        """Make one step."""
         with np.errstate(all="ignore"):  # what is not finite is reported with its step
-            update = self.optimizer(self.theta, code, self.reading)
-            self.theta = self.theta - self.h * _as_update(update, self.theta, self.optimizer)
+            update = np.asarray(self.optimizer(self.theta, gradient, self.reading))
+            if update.shape != self.theta.shape:
+                raise ValueError(
+                    f"the update of {self.optimizer.name} has the shape {update.shape}; "
+                    f"it must have that of theta, {self.theta.shape}"
+                )
+            if update.dtype.kind not in "biuf":
+                raise ValueError(f"the update of {self.optimizer.name} must be real numbers, not {update.dtype}")
+            self.theta = self.theta - self.h * update.astype(float, copy=False)
         self.reading = self.reading.advance()
 
     def fill(self, rows: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
+        """Make ``every`` steps for each row and write the point after the last of them to it."""
         for row, theta in enumerate(rows):
             for n in range(row * every, (row + 1) * every):
-                self.step(batches[n] if batches else 0)
+                self.step(self.losses[batches[n] if batches else 0].gradient_code)
             theta[...] = self.theta
 
     def memory(self) -> list[tuple[Any, Any]]:
+        """Return the states of the memory."""
         return list(self.reading.state or [])
 
 
-def _as_update(update: Any, theta: np.ndarray, optimizer: Optimizer) -> np.ndarray:
-    """Return the update as floats; raise unless it is real and has the shape of theta."""
-    array = np.asarray(update)
-    if array.dtype == float and array.shape == theta.shape:  # nearly always
-        return array
-    if array.shape != theta.shape:
-        raise ValueError(
-            f"the update of {optimizer.name} has the shape {array.shape}; it must have that of theta, {theta.shape}"
-        )
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"the update of {optimizer.name} must be real numbers, not {array.dtype}")
-    return array.astype(float)
-
-
 class _Apart:
-    """Parts of a batch, one after another; each has an index or an array of them."""
+    """The configurations of a batch, one after another."""
 
-    def __init__(self, start: _Start, parts: Iterable[tuple[Any, _Reading]]) -> None:
-        self.columns, self.parts = start.theta.shape[1], list(parts)
+    def __init__(self, readings: Iterable[Any]) -> None:
+        self.readings = list(readings)
 
     def fill(self, rows: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
-        for index, part in self.parts:
-            piece = np.empty(rows[..., index].shape)
-            part.fill(piece, every, batches)
-            rows[..., index] = piece
+        """Make ``every`` steps for each row and write the point after the last of them to it."""
+        for k, reading in enumerate(self.readings):
+            reading.fill(rows[..., k], every, batches)
 
-    def memory(self) -> list[tuple[Any, Any]]:
-        found = [(index, part.memory()) for index, part in self.parts]
-        count = len(found[0][1])
-        m, p = ([[(i, state[k][w]) for i, state in found] for k in range(count)] for w in (0, 1))
-        return list(zip(map(self._joined, m), map(self._joined, p)))
-
-    def _joined(self, values: list[tuple[Any, Any]]) -> np.ndarray:
-        index, value = values[0]
-        shape = np.shape(value)[: np.ndim(value) - np.ndim(index)]
-        joined = np.empty((*shape, self.columns))
-        for index, value in values:
-            joined[..., index] = value
-        return joined
+    def memory(self) -> list[tuple[Any, ...]]:
+        """Return the states of the memory."""
+        columns = [reading.memory() for reading in self.readings]
+        return [tuple(np.stack(parts, axis=-1) for parts in zip(*pairs)) for pairs in zip(*columns)]
 
 
-class _Together:
-    """The program on all configurations of a batch at once, as long as it keeps them apart itself.
+def _reading(start: _Start, steps: int | None) -> Any:
+    """Return the fastest reading that can be trusted: traced, plain, or each configuration apart."""
+    traced = _traced(start, steps)
+    if traced is not None or start.theta.ndim == 1:
+        return traced or _Plain(start)
+    if _mixes(start) or any(_traced(end, 0) for end in start.ends()):  # which have other bits, then
+        return _Apart(_reading(start.columns(k), steps) for k in range(start.theta.shape[1]))
+    return _Plain(start)
 
-    In the first steps the first and the last configuration are computed alone as well, with the
-    gradients that the batch received; at the first difference all of them are.
+
+def _traced(start: _Start, steps: int | None) -> StraightRun | None:
+    """Return the traced reading if all losses are expressions and its first steps are those of the plain one."""
+    if not all(hasattr(loss, "gradient_expressions") for loss in start.losses):
+        return None  # code may hold state or randomness
+    try:
+        found = [traced_step(start, loss, start.shapes()) for loss in start.losses]
+        if all(_agrees(found, end) for end in start.ends()):
+            return StraightRun(start, found, steps)
+    except Exception:  # whatever it was, the plain reading does without
+        pass
+    return None
+
+
+def _agrees(traced: Sequence[Step], start: _Start) -> bool:
+    """Return whether traced steps are the first steps of a configuration, each from where a plain one starts.
+
+    They may differ by round-off: a few units in the last place of the largest number that occurs.
+    """
+    plain, values = _Plain(start), traced[0].inputs(start)
+    for n in range(max(CHECKED, len(traced))):
+        step, loss = traced[n % len(traced)], start.losses[n % len(traced)]
+        plain.step(loss.gradient_code)
+        with np.errstate(all="ignore"):
+            found = np.array(step.everything.on_arrays(np.array([float(n)]), *values))
+        wanted = np.concatenate([plain.theta[:, None], step.rows(plain.memory(), 1)])
+        allowed = 16 * np.finfo(float).eps * np.abs(found[np.isfinite(found)]).max()
+        if not np.allclose(found[list(step.code.outputs)], wanted, rtol=0, atol=allowed, equal_nan=True):
+            return False
+        values[-len(wanted) :] = wanted
+    return True
+
+
+def _mixes(start: _Start) -> bool:
+    """Return whether a program, given a batch, moves its first or last configuration as it would not alone.
+
+    Asked over a few steps, with a gradient that has the same bits in a batch and alone.
     """
 
-    def __init__(self, start: _Start) -> None:
-        self.start, self.all, self.theta = start, _Plain(start), start.theta
-        self.alone = [(k, _Plain(start.columns(k))) for k in {0, start.theta.shape[1] - 1}]
-        self.before: list[int] = []  # the mini-batches of the checked steps
-        self.apart: _Apart | None = None
+    def moved(start: _Start, gradient: np.ndarray) -> np.ndarray:
+        plain = _Plain(start)
+        for _ in range(CHECKED):
+            plain.step(lambda theta: gradient + theta)
+        return plain.theta
 
-    def fill(self, rows: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
-        for row, theta in enumerate(rows):
-            for n in range(row * every, (row + 1) * every):
-                self._step(batches[n] if batches else 0)
-            theta[...] = self.theta
-
-    def memory(self) -> list[tuple[Any, Any]]:
-        return (self.apart or self.all).memory()
-
-    def _step(self, batch: int) -> None:
-        missed = [batch]
-        if self.apart is None:
-            if len(self.before) == CHECKED:
-                self.all.step(batch)
-            else:
-                self.before.append(batch)
-                if not self._same(batch):
-                    columns = range(self.theta.shape[1])
-                    self.apart = _Apart(self.start, ((k, _Plain(self.start.columns(k))) for k in columns))
-                    missed = self.before
-            self.theta = self.all.theta
-        if self.apart is not None:
-            row = np.empty((1, *self.theta.shape))
-            self.apart.fill(row, len(missed), missed)
-            self.theta = row[0]
-
-    def _same(self, batch: int) -> bool:
-        """Make one step; return whether each configuration alone has the same bits."""
-        loss, seen = self.start.losses[batch], []
-
-        def recorded(points: np.ndarray) -> np.ndarray:
-            values = loss.gradient_code(points)
-            seen.append((points.copy(), values.copy()))
-            return values
-
-        try:
-            self.all.step(batch, recorded)
-            for k, one in self.alone:
-                given = iter(seen)
-
-                def replayed(point: np.ndarray, k: int = k, given: Any = given) -> np.ndarray:
-                    points, values = next(given)
-                    if not np.array_equal(points[:, k], point, equal_nan=True):
-                        raise ValueError("the program mixes configurations before a gradient")
-                    return values[:, k].copy()
-
-                one.step(batch, replayed)
-                if not np.array_equal(one.theta, self.all.theta[:, k], equal_nan=True):
-                    return False
-        except Exception:  # if a configuration alone raises it, too, the run does
-            return False
+    try:
+        gradient = start.losses[0].gradient_code(start.theta)
+        together = moved(start, gradient)
+        return not all(
+            np.array_equal(moved(start.columns(k), gradient[:, k]), together[:, k], equal_nan=True) for k in (0, -1)
+        )
+    except Exception:  # if a configuration alone raises it, too, the run does
         return True
 
 
 # --- iterating, and what leaves the finite numbers -----------------------------------------------
 
 
-def _fill(path: np.ndarray, start: _Start, reading: _Reading, every: int, order: tuple[int, ...] | None) -> None:
+def _fill(path: np.ndarray, start: _Start, every: int, order: tuple[int, ...] | None) -> None:
     """Fill a path, of which the start is there, in pieces; raise as soon as one is not finite."""
+    reading = _reading(start, (len(path) - 1) * every)
     for row in range(1, len(path), PIECE):
         piece, first = path[row : row + PIECE], (row - 1) * every
         reading.fill(piece, every, order and order[first : first + len(piece) * every])
@@ -530,30 +453,28 @@ def _fill(path: np.ndarray, start: _Start, reading: _Reading, every: int, order:
 
 
 def _walk(start: _Start, batches: Iterable[int] | None) -> Iterator[np.ndarray]:
-    reading, last = _reading(start, None), np.moveaxis(start.theta, 0, -1)
-    yield last.copy()
-    for n, batch in enumerate(repeat(0) if batches is None else batches, start=1):
-        row = np.empty((1, *start.theta.shape))
+    reading, last = _reading(start, None), start.theta
+    yield np.moveaxis(last, 0, -1).copy()
+    for n, batch in enumerate(repeat(0) if batches is None else batches):
+        row = np.empty((1, *last.shape))
         reading.fill(row, 1, (batch,))
-        point = np.moveaxis(row[0], 0, -1)
-        if not np.isfinite(point).all():
-            _diverged(start, np.stack([np.moveaxis(last, -1, 0), row[0]]), 1, batch, n - 1)
-        last = point
-        yield point.copy()
+        if not np.isfinite(row).all():
+            _diverged(start, np.stack([last, row[0]]), 1, batch, n)
+        last = row[0]
+        yield np.moveaxis(last, 0, -1).copy()
 
 
 def _diverged(start: _Start, path: np.ndarray, every: int, batch: int, first: int = 0) -> NoReturn:
     """Say where a path, of which row 0 belongs to step ``first``, leaves the finite numbers."""
-    path = np.moveaxis(path, 1, -1)
-    of_configuration = np.isfinite(path).all(axis=-1).reshape(len(path), -1)
-    row = int(np.argmin(of_configuration.all(axis=1)))
-    wrong = tuple(np.flatnonzero(~of_configuration[row]).tolist()) if path.ndim == 3 else ()
+    whole = np.isfinite(path).all(axis=1)
+    row = int(np.argmin(whole.reshape(len(path), -1).all(axis=1)))
+    wrong = tuple(np.flatnonzero(~whole[row]).tolist()) if path.ndim == 3 else ()
     advice = f"take a smaller step than h = {start.h}"
     if first == 0 and row == 1:  # perhaps no step is small enough
-        point, h = np.empty((1, *start.theta.shape)), start.h * 1e-300
         with np.errstate(all="ignore"):
             finite("the gradient", "the start", start.losses[batch].gradient_code(start.theta))
-            _plain(replace(start, h=h)).fill(point, 1, (batch,))
+        point = np.empty((1, *start.theta.shape))
+        _reading(replace(start, h=start.h * 1e-300), 1).fill(point, 1, (batch,))
         if not np.isfinite(point).all():
             advice = "the gradient at the start is finite, but the update is not (a division by zero?)"
     step = first + row * every
@@ -561,6 +482,6 @@ def _diverged(start: _Start, path: np.ndarray, every: int, batch: int, first: in
     raise Divergence(
         f"the run diverged at step {step}{which}: the last finite iterate is step {step - every}; {advice}",
         step,
-        path[:row],
+        np.moveaxis(path[:row], 1, -1),
         wrong,
     )

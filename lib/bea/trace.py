@@ -12,22 +12,55 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from itertools import product
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import scipy.special
-import sympy as sp
 
 from bea.series import Series
 
 __all__ = ["LIMIT", "Node", "Trace", "Traced", "Untraceable", "trace"]
 
 LIMIT = 8_000  # operations of a trace
-BRANCH = "the code branches on a traced number; np.where, np.maximum and np.sign can be traced"
+
+
+# --- the operations, and how they are printed ----------------------------------------------------
+
+OPERATORS = {
+    "add": "{0} + {1}",
+    "subtract": "{0} - {1}",
+    "multiply": "{0} * {1}",
+    "divide": "{0} / {1}",
+    "remainder": "{0} % {1}",
+    "less": "{0} < {1}",
+    "less_equal": "{0} <= {1}",
+    "greater": "{0} > {1}",
+    "greater_equal": "{0} >= {1}",
+    "equal": "{0} == {1}",
+    "not_equal": "{0} != {1}",
+    "negative": "-{0}",
+}
+#: On floats, what ``math`` lacks.  A result that is not a number is not hidden.
+ON_FLOATS = OPERATORS | {
+    "where": "{1} if {0} else {2}",
+    "maximum": "{0} if {0} >= {1} or {0} != {0} else {1}",
+    "minimum": "{0} if {0} <= {1} or {0} != {0} else {1}",
+    "sign": "1.0 if {0} > 0 else -1.0 if {0} < 0 else 0.0 * {0}",
+    "floor": "float(floor({0})) if absolute({0}) < 1e300 else {0}",
+    "ceil": "float(ceil({0})) if absolute({0}) < 1e300 else {0}",
+    "expit": "1.0 / (1.0 + exp(-{0})) if {0} >= 0 else exp({0}) / (1.0 + exp({0}))",
+    "log_expit": "({0} if {0} < 0 else 0.0) - log1p(exp(-absolute({0})))",
+    "logaddexp": "{0} + log(2.0) if {0} == {1} else ({0} if {0} > {1} else {1}) + log1p(exp(-absolute({0} - {1})))",
+}
+#: All else is printed as a function of its own name: that of NumPy or SciPy, and on floats this one.
+MATH = {name: getattr(math, name) for name in "sqrt exp log log1p expm1 log2 log10 exp2 cbrt erf erfc hypot".split()}
+MATH |= {name: getattr(math, name) for name in "sin cos tan sinh cosh tanh".split()}
+MATH |= {f"arc{name}": getattr(math, f"a{name}") for name in "sin cos tan tan2 sinh cosh tanh".split()}
+MATH |= {"power": math.pow, "gammaln": math.lgamma, "absolute": math.fabs}
+EXACT = {*OPERATORS, *"where maximum minimum sign floor ceil sqrt absolute".split()} - {"remainder"}
+SCOPE = {**MATH, "floor": math.floor, "ceil": math.ceil, "inf": math.inf, "nan": math.nan}
 
 
 class Untraceable(TypeError):
@@ -43,64 +76,6 @@ class Untraceable(TypeError):
     """
 
 
-# --- the functions of floats ---------------------------------------------------------------------
-
-
-def _maximum(x: float, y: float) -> float:
-    return x if x >= y or x != x else y
-
-
-def _minimum(x: float, y: float) -> float:
-    return x if x <= y or x != x else y
-
-
-def _sign(x: float) -> float:
-    return 1.0 if x > 0 else -1.0 if x < 0 else 0.0 if x == 0 else x
-
-
-def _floor(x: float) -> float:
-    return float(math.floor(x)) if abs(x) < 1e300 else x
-
-
-def _ceil(x: float) -> float:
-    return float(math.ceil(x)) if abs(x) < 1e300 else x
-
-
-def _expit(x: float) -> float:
-    e = math.exp(-abs(x))
-    return 1.0 / (1.0 + e) if x >= 0 else e / (1.0 + e)
-
-
-def _log_expit(x: float) -> float:
-    return (x if x < 0 else 0.0) - math.log1p(math.exp(-abs(x)))
-
-
-def _logaddexp(x: float, y: float) -> float:
-    if x == y:
-        return x + math.log(2.0)
-    return (x if x > y else y) + math.log1p(math.exp(-abs(x - y)))
-
-
-_COMPARISONS = "less less_equal greater greater_equal equal not_equal"
-BINARY = f"add subtract multiply divide remainder {_COMPARISONS}".split()
-#: Each operation as it is printed; those that are absent are functions of their name.
-OPERATORS = {n: f"{{}} {o} {{}}" for n, o in zip(BINARY, "+ - * / % < <= > >= == !=".split())}
-OPERATORS["negative"] = "-{}"
-ON_FLOATS = OPERATORS | {"where": "{1} if {0} else {2}"}
-_SAME = "sqrt exp log log1p expm1 log2 log10 exp2 cbrt sin cos tan sinh cosh tanh hypot erf erfc"
-_ARC = {f"arc{name}": f"a{name}" for name in "sin cos tan tan2 sinh cosh tanh".split()}
-_RENAMED = _ARC | {"power": "pow", "gammaln": "lgamma", "absolute": "fabs"}
-MATH: dict[str, Callable[..., float]] = {
-    **{name: getattr(math, name) for name in _SAME.split()},
-    **{name: getattr(math, other) for name, other in _RENAMED.items()},
-}
-HELPERS: dict[str, Callable[..., float]] = {
-    f.__name__[1:]: f for f in (_maximum, _minimum, _sign, _floor, _ceil, _expit, _log_expit, _logaddexp)
-}
-EXACT = {*OPERATORS, "where", *"sqrt absolute maximum minimum sign floor ceil".split()} - {"remainder"}
-LITERALS = {"inf": math.inf, "nan": math.nan}
-
-
 # --- numbers that record -------------------------------------------------------------------------
 
 
@@ -113,8 +88,8 @@ class _Tape:
         self.known: dict[tuple[str, ...], Node] = {}
         self.full = False
 
-    def record(self, name: str, values: tuple[Any, ...]) -> Node:
-        """Return the node of an operation on nodes and numbers."""
+    def record(self, name: str, *values: Any) -> Node:
+        """Return the node of an operation on nodes and floats."""
         arguments = tuple(v.index if isinstance(v, Node) else v for v in values)
         key = (name, *map(repr, arguments))
         if key not in self.known:
@@ -129,9 +104,9 @@ class _Tape:
 class Node:
     """A number on a tape, which records what is computed with it.
 
-    It has NumPy's operators, and elementary functions of NumPy and SciPy as methods; a comparison is
-    a node with the method ``where(x, y)``.  Its truth value is not known, except that of an input
-    that is declared not to be zero.
+    It has Python's operators, and the functions of NumPy and SciPy as methods; a comparison is a node
+    with the method ``where(x, y)``.  Its truth value is not known, except that of an input that is
+    declared not to be zero.
 
     Examples
     --------
@@ -151,27 +126,19 @@ class Node:
     def __bool__(self) -> bool:
         if self.nonzero:
             return True
-        raise Untraceable(BRANCH)
+        raise Untraceable("the code branches on a traced number; np.where, np.maximum and np.sign can be traced")
 
-    def __neg__(self) -> Node:
-        inner = _inside("negative", self)
-        return inner[0] if inner else self.tape.record("negative", (self,))
+    def __eq__(self, other: object) -> Any:
+        return False if self._differs(other) else _operated("equal", self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return True if self._differs(other) else _operated("not_equal", self, other)
+
+    def _differs(self, other: object) -> bool:
+        return self.nonzero and not isinstance(other, Node) and _number(other) == 0
 
     def __pos__(self) -> Node:
         return self
-
-    def __abs__(self) -> Node:
-        return self.tape.record("absolute", (self,))
-
-    def __eq__(self, other: object) -> Any:
-        if self.nonzero and _number(other) == 0:
-            return False
-        return _operated("equal", self, other)
-
-    def __ne__(self, other: object) -> Any:
-        if self.nonzero and _number(other) == 0:
-            return True
-        return _operated("not_equal", self, other)
 
     def __and__(self, other: Any) -> Any:
         return self.where(other, False) if isinstance(other, Node) else self if other else False
@@ -179,168 +146,135 @@ class Node:
     def __or__(self, other: Any) -> Any:
         return self.where(True, other) if isinstance(other, Node) else True if other else self
 
-    def __invert__(self) -> Node:
-        return self.tape.record("equal", (self, 0.0))
+    def __invert__(self) -> Any:
+        return _recorded("equal", self, 0.0)
 
-    __rand__, __ror__, logical_not = __and__, __or__, __invert__
-    positive = conjugate = __pos__
-
-    def logical_and(self: Any, other: Any) -> Any:
-        """Return whether both conditions hold."""
-        return self & other
-
-    def logical_or(self: Any, other: Any) -> Any:
-        """Return whether one condition holds."""
-        return self | other
+    __rand__ = logical_and = __and__
+    __ror__ = logical_or = __or__
+    logical_not = __invert__
 
     def where(self: Any, x: Any, y: Any) -> Any:
         """Return x where the condition holds and y elsewhere."""
         if not isinstance(self, Node):  # one of the others is
             return x if self else y
-        return x if x is y else self.tape.record("where", (self, _value(x), _value(y)))
-
-    def square(self) -> Any:
-        """Return the square."""
-        return _recorded("multiply", self, self)
-
-    def reciprocal(self) -> Any:
-        """Return one over the number."""
-        return _recorded("divide", 1.0, self)
+        return x if x is y else _recorded("where", self, x, y)
 
 
-def _number(x: Any) -> float | None:
-    """Return a real number as a float, None for anything else."""
-    if isinstance(x, (Real, np.bool_)) or isinstance(x, np.ndarray) and not x.ndim and x.dtype.kind in "biuf":
-        return float(x)
-    if isinstance(x, sp.Expr) and x.is_number and x.is_extended_real:
-        return float(x)
-    return None
-
-
-def _value(x: Any) -> Any:
-    """Return a node as it is and a number as a float; raise Untraceable for anything else."""
+def _number(x: Any) -> Any:
+    """Return a node as it is, a real number as a float, and None for anything else."""
     if isinstance(x, Node):
         return x
-    number = _number(x)
-    if number is None:
-        raise Untraceable(f"{x!r} is no real number")
-    return number
+    if not isinstance(x, (float, int)) and (np.ndim(x) or isinstance(x, str)):
+        return None
+    try:
+        return float(x)
+    except (TypeError, ValueError):
+        return None
 
 
 def _recorded(name: str, *values: Any) -> Any:
-    values = tuple(map(_value, values))
-    tape = next(v.tape for v in values if isinstance(v, Node))
-    return RULES[name](*values) if name in RULES else tape.record(name, values)
+    """Return the node of an operation on nodes and numbers, or something simpler that is equal to it."""
+    numbers = [_number(x) for x in values]
+    if any(x is None for x in numbers):
+        raise Untraceable(f"{values!r} are not all real numbers")
+    simpler = RULES[name](*numbers) if name in RULES else None
+    if simpler is not None:
+        return simpler
+    if name in ("add", "multiply"):  # in the order of the tape, so that x + y and y + x are one operation
+        numbers.sort(key=lambda x: x.index if isinstance(x, Node) else math.inf)
+    return next(x.tape for x in numbers if isinstance(x, Node)).record(name, *numbers)
 
 
 def _operated(name: str, left: Any, right: Any) -> Any:
     """Operate on nodes and numbers; leave arrays, Series and others to their own operators."""
-    known = all(isinstance(x, Node) or _number(x) is not None for x in (left, right))
+    known = _number(left) is not None and _number(right) is not None
     return _recorded(name, left, right) if known else NotImplemented
 
 
 def _install() -> None:
-    """Give nodes NumPy's and SciPy's functions as methods, and Python's operators."""
+    """Give nodes the functions of NumPy and SciPy as methods, and Python's operators."""
 
-    def function(name: str) -> Callable[..., Any]:
-        return lambda *values: _recorded(name, *values)
+    def method(of: Callable[..., Any], name: str) -> Callable[..., Any]:
+        return lambda *values: of(name, *values)
 
-    def operator(name: str) -> Callable[..., Any]:
-        return lambda left, right: _operated(name, left, right)
+    def reverse(name: str) -> Callable[..., Any]:
+        return lambda right, left: _operated(name, left, right)
 
-    for name in {*MATH, *HELPERS, *OPERATORS} - {"negative"}:
-        setattr(Node, name, function(name))
-    special = "add sub mul truediv mod lt le gt ge".split()
-    for short, name in [*zip(special, BINARY), ("pow", "power")]:
-        setattr(Node, f"__{short}__", operator(name))
-        if short not in ("lt", "le", "gt", "ge"):
-            reverse = operator(name)
-            setattr(Node, f"__r{short}__", lambda right, left, of=reverse: of(left, right))
-    Node.logical_xor = Node.not_equal  # type: ignore[attr-defined]
+    for name in (MATH.keys() | ON_FLOATS.keys()) - {"where"}:
+        setattr(Node, name, method(_recorded, name))
+    for short in ("negative", "absolute"):
+        setattr(Node, f"__{short[:3]}__", method(_recorded, short))
+    binary = dict(zip("add sub mul truediv mod lt le gt ge".split(), OPERATORS), pow="power")
+    for short, name in binary.items():
+        setattr(Node, f"__{short}__", method(_operated, name))
+        setattr(Node, f"__r{short}__", reverse(name))
+
+
+_install()
 
 
 # --- rules: zeros, ones and signs are not computed -------------------------------------------------
-
-
-def _inside(name: str, x: Any) -> tuple[Any, ...]:
-    """Return the arguments of the operation that made a node, if it has this name."""
-    if isinstance(x, Node) and x.index >= x.tape.inputs:
-        operation = x.tape.operations[x.index - x.tape.inputs]
-        if operation[0] == name:
-            return tuple(Node(x.tape, a) if isinstance(a, int) else a for a in operation[1:])
-    return ()
-
-
-def _tape(x: Any, y: Any) -> _Tape:
-    return x.tape if isinstance(x, Node) else y.tape
 
 
 def _is(x: Any, number: float) -> bool:
     return isinstance(x, float) and x == number
 
 
-def _in_order(x: Any, y: Any) -> tuple[Any, Any]:
-    """Return two factors or summands in the order of the tape, numbers last."""
-    swapped = isinstance(x, float) or isinstance(y, Node) and y.index < x.index
-    return (y, x) if swapped else (x, y)
+def _inside(name: str, x: Any) -> list[Any]:
+    """Return the arguments of the operation that made a node, if it has this name."""
+    if isinstance(x, Node) and x.index >= x.tape.inputs:
+        found, *arguments = x.tape.operations[x.index - x.tape.inputs]
+        if found == name:
+            return [Node(x.tape, a) if isinstance(a, int) else a for a in arguments]
+    return []
 
 
-def _add(x: Any, y: Any) -> Any:
-    if _is(x, 0) or _is(y, 0):
-        return y if _is(x, 0) else x
-    for first, second in ((x, y), (y, x)):
-        negated = _inside("negative", second)
-        if negated:
-            return _subtract(first, negated[0])
-    return _tape(x, y).record("add", _in_order(x, y))
+def _sum(x: Any, y: Any) -> Any:
+    for a, b in ((x, y), (y, x)):
+        if _is(b, 0):
+            return a
+        if negated := _inside("negative", b):
+            return a - negated[0]
+    return None
 
 
-def _subtract(x: Any, y: Any) -> Any:
+def _difference(x: Any, y: Any) -> Any:
     if _is(x, 0) or _is(y, 0):
         return -y if _is(x, 0) else x
     negated = _inside("negative", y)
-    return _add(x, negated[0]) if negated else _tape(x, y).record("subtract", (x, y))
+    return x + negated[0] if negated else None
 
 
-def _multiply(x: Any, y: Any) -> Any:
-    for first, second in ((x, y), (y, x)):
-        if isinstance(first, float) and first in (0, 1, -1):
-            return 0.0 if first == 0 else second if first == 1 else -second
-        quotient = _inside("divide", second)
+def _product(x: Any, y: Any) -> Any:
+    for a, b in ((x, y), (y, x)):
+        if isinstance(a, float) and a in (0, 1, -1):
+            return 0.0 if a == 0 else b if a == 1 else -b
+        quotient = _inside("divide", b)
         if quotient and _is(quotient[0], 1):
-            return _divide(first, quotient[1])
-    return _tape(x, y).record("multiply", _in_order(x, y))
-
-
-def _divide(x: Any, y: Any) -> Any:
-    return x if _is(x, 0) or _is(y, 1) else _tape(x, y).record("divide", (x, y))
+            return a / quotient[1]
+    return None
 
 
 def _power(x: Any, y: Any) -> Any:
-    if isinstance(x, float) or not isinstance(y, float) or abs(y) > 16 or 2 * y != int(2 * y):
-        return _tape(x, y).record("power", (x, y))
+    """Return products and square roots for whole and half powers."""
+    if isinstance(x, float) or not isinstance(y, float) or abs(y) > 16 or not (2 * y).is_integer():
+        return None
     if y < 0:
-        return _divide(1.0, _power(x, -y))
-    if y == int(y):
-        return _whole_power(x, int(y))
-    return x.sqrt() if y == 0.5 else _tape(x, y).record("power", (x, y))
+        return 1.0 / x**-y
+    if y.is_integer():
+        half = x ** (y // 2) if y else 1.0
+        return (half * half * x if y % 2 else half * half) if y else 1.0
+    return x.sqrt() if y == 0.5 else None
 
 
-def _whole_power(x: Any, n: int) -> Any:
-    if n < 2:
-        return x if n else 1.0
-    half = _whole_power(x, n // 2)
-    return _multiply(_multiply(half, half), x) if n % 2 else _multiply(half, half)
-
-
-RULES = {
-    "add": _add,
-    "subtract": _subtract,
-    "multiply": _multiply,
-    "divide": _divide,
+RULES: dict[str, Callable[..., Any]] = {
+    "add": _sum,
+    "subtract": _difference,
+    "multiply": _product,
+    "divide": lambda x, y: x if _is(x, 0) or _is(y, 1) else None,
+    "negative": lambda x: next(iter(_inside("negative", x)), None),
     "power": _power,
 }
-_install()
 
 
 # --- traces --------------------------------------------------------------------------------------
@@ -385,8 +319,7 @@ class Trace:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the data without the compiled functions, which do not pickle."""
-        names = ("inputs", "operations", "outputs", "shapes")
-        return {name: self.__dict__[name] for name in names}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def exact(self) -> bool:
@@ -401,50 +334,34 @@ class Trace:
 
     def lines(self, forms: Mapping[str, str] = ON_FLOATS) -> list[str]:
         """Return the operations as lines of Python: on floats, or on arrays with OPERATORS."""
-        return [
-            f"t{n} = " + _printed(forms, name, [self.text(a) for a in arguments])
-            for n, (name, *arguments) in enumerate(self.operations)
-        ]
+        lines = []
+        for n, (name, *values) in enumerate(self.operations):
+            arguments = [self.text(value) for value in values]
+            form = forms.get(name, f"{name}({', '.join(arguments)})")
+            lines.append(f"t{n} = {form.format(*arguments)}")
+        return lines
 
     def source(self, forms: Mapping[str, str] = ON_FLOATS) -> str:
         """Return the text of a Python function of the inputs that returns the tuple of outputs."""
         names = ", ".join(map(self.text, range(len(self.inputs))))
-        returned = f"return ({''.join(self.text(value) + ', ' for value in self.outputs).rstrip()})"
-        return "\n    ".join([f"def straight({names}):", *self.lines(forms), returned])
+        returned = " ".join(f"{self.text(value)}," for value in self.outputs)
+        return "\n    ".join([f"def straight({names}):", *self.lines(forms), f"return ({returned})"])
 
     @cached_property
     def on_floats(self) -> Callable[..., tuple[Any, ...]]:
         """The function of floats, by ``math``; like it, it raises where a result is not finite."""
-        return _executed(self.source(), {**MATH, **HELPERS})
+        scope = dict(SCOPE)
+        exec(self.source(), scope)
+        return scope["straight"]
 
     @cached_property
     def on_arrays(self) -> Callable[..., tuple[Any, ...]]:
         """The function of arrays (or floats), by NumPy and SciPy."""
         used = {name for name, *_ in self.operations}
         functions = {name: getattr(np, name, None) or getattr(scipy.special, name) for name in used}
-        return _executed(self.source(OPERATORS), functions)
-
-    def data(self) -> dict[str, list[Any]]:
-        """Return the trace as lists of strings and numbers, for another language.
-
-        Values are numbered: inputs first, then constants, then operations.  Constants that are not
-        finite are strings, because JSON has no such numbers.
-        """
-        values = [a for _, *arguments in self.operations for a in arguments] + list(self.outputs)
-        constants = list(dict.fromkeys(repr(v) for v in values if isinstance(v, float)))
-        known, count = {text: i for i, text in enumerate(constants)}, len(self.inputs)
-
-        def place(value: Any) -> int:
-            if isinstance(value, float):
-                return count + known[repr(value)]
-            return value if value < count else value + len(constants)
-
-        return {
-            "inputs": list(self.inputs),
-            "constants": [float(c) if math.isfinite(float(c)) else c for c in constants],
-            "operations": [[name, *map(place, arguments)] for name, *arguments in self.operations],
-            "outputs": [place(value) for value in self.outputs],
-        }
+        scope = {**SCOPE, **functions}
+        exec(self.source(OPERATORS), scope)
+        return scope["straight"]
 
 
 def trace(
@@ -479,28 +396,24 @@ def trace(
     >>> bowl.on_floats(3.0, 4.0, 2.0)
     (25.0,)
     """
-    names = [name for key, shape in inputs.items() for name in _names(key, shape)]
-    tape, arguments, first = _Tape(len(names)), {}, 0
-    for key, shape in inputs.items():
-        count = math.prod(shape)
-        nodes = [Node(tape, first + i, key in nonzero) for i in range(count)]
-        array = np.empty(count, dtype=object)
-        array[:] = nodes
-        arguments[key] = array.reshape(shape) if shape else nodes[0]
-        first += count
-    arrays = list(_leaves(function(**arguments)))
+    places = [(key, index) for key, shape in inputs.items() for index in np.ndindex(shape)]
+    tape = _Tape(len(places))
+    arguments: dict[str, Any] = {key: np.empty(shape, dtype=object) for key, shape in inputs.items()}
+    for i, (key, index) in enumerate(places):
+        arguments[key][index] = Node(tape, i, key in nonzero)
+    arrays = list(_leaves(function(**{key: array if array.ndim else array[()] for key, array in arguments.items()})))
     if tape.full:
         raise Untraceable(f"the code makes more than {LIMIT:,} operations on numbers")
-    outputs = [_value(x) for array in arrays for x in array.flat]
+    outputs = [_number(x) for array in arrays for x in array.flat]
+    if any(x is None for x in outputs):
+        raise Untraceable("the code returns what is no real number")
     operations, outputs = _alive(tape, [x.index if isinstance(x, Node) else x for x in outputs])
-    return Trace(tuple(names), operations, outputs, tuple(array.shape for array in arrays))
-
-
-def _names(key: str, shape: tuple[int, ...]) -> Iterator[str]:
-    return ("_".join(map(str, (key, *index))) for index in product(*map(range, shape)))
+    names = tuple("_".join(map(str, (key, *index))) for key, index in places)
+    return Trace(names, operations, outputs, tuple(array.shape for array in arrays))
 
 
 def _leaves(result: Any) -> Iterator[np.ndarray]:
+    """Yield the arrays of a nested list of results."""
     if isinstance(result, (list, tuple)):
         for part in result:
             yield from _leaves(part)
@@ -516,24 +429,13 @@ def _alive(tape: _Tape, outputs: list[Any]) -> tuple[tuple[tuple[Any, ...], ...]
     for index in range(tape.inputs + len(tape.operations) - 1, tape.inputs - 1, -1):
         if index in needed:
             needed.update(a for a in tape.operations[index - tape.inputs] if isinstance(a, int))
-    kept = [i for i in sorted(needed) if i >= tape.inputs]
+    kept = sorted(i for i in needed if i >= tape.inputs)
     place = {i: i for i in range(tape.inputs)} | {i: tape.inputs + n for n, i in enumerate(kept)}
 
-    def moved(x: Any) -> Any:
-        return place[x] if isinstance(x, int) else x
+    def moved(values: Any) -> tuple[Any, ...]:
+        return tuple(place[x] if isinstance(x, int) else x for x in values)
 
-    operations = (tape.operations[i - tape.inputs] for i in kept)
-    return tuple((name, *map(moved, a)) for name, *a in operations), tuple(map(moved, outputs))
-
-
-def _printed(forms: Mapping[str, str], name: str, arguments: list[str]) -> str:
-    return forms[name].format(*arguments) if name in forms else f"{name}({', '.join(arguments)})"
-
-
-def _executed(source: str, namespace: dict[str, Any]) -> Callable[..., tuple[Any, ...]]:
-    scope = {**LITERALS, **namespace}
-    exec(source, scope)
-    return scope["straight"]
+    return tuple(moved(tape.operations[i - tape.inputs]) for i in kept), moved(outputs)
 
 
 class Traced:
@@ -561,23 +463,22 @@ class Traced:
         self.calls += 1
         if self.fast is not None:
             try:
-                return self._fast(self.fast, x)
+                return self._evaluated(self.fast, x)
             except (ArithmeticError, ValueError):  # where math raises, NumPy has infinities
                 return self.plain(x)
         value = self.plain(x)
         if self.calls == self.patience:
             try:
                 found = trace(lambda x: self.plain(x), {"x": (len(x),)})
-                same = np.allclose(self._fast(found, x), value, rtol=1e-9, atol=1e-300, equal_nan=True)
-                self.fast = found if same else None
+                if np.allclose(self._evaluated(found, x), value, rtol=1e-9, atol=1e-300, equal_nan=True):
+                    self.fast = found
             except (ArithmeticError, TypeError, ValueError):
                 pass
         return value
 
     @staticmethod
-    def _fast(found: Trace, x: np.ndarray) -> np.ndarray:
+    def _evaluated(found: Trace, x: np.ndarray) -> np.ndarray:
         if x.ndim == 1:
             return np.array(found.on_floats(*x.tolist())).reshape(found.shapes[0])
-        rows = found.on_arrays(*x)
-        rows = [np.broadcast_to(row, x.shape[1:]) for row in rows]
+        rows = [np.broadcast_to(row, x.shape[1:]) for row in found.on_arrays(*x)]
         return np.stack(rows).reshape(*found.shapes[0], *x.shape[1:])
