@@ -449,7 +449,7 @@ def literally(optimizer, loss, theta0, h, steps):
 
         def previous(self, value, start=0.0):
             k = self.calls = self.calls + 1
-            before, self.values[k] = self.values.get(k, start), value
+            before, self.values[k] = self.values.get(k, start + np.zeros(np.shape(value))), value
             return before
 
     memory, theta, path = Memory(), np.array(theta0, dtype=float), [np.array(theta0, dtype=float)]

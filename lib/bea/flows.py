@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ from bea.transient import TransientEquation
 
 __all__ = ["flow"]
 
-TOLERANCE = 1e-12  # of SciPy's solvers: far below any error that the book measures
-PATIENCE = 3000  # evaluations for each unit of work before a problem is taken to be stiff
+METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")  # SciPy's
+TOLERANCE = 1e-12  # far below any error that the book measures
+PATIENCE = 3000  # evaluations before a problem is taken to be stiff, and 30 for each point
+SMALLEST, LARGEST = 1e-13, 1e100  # steps, compared with the time, and values of a solution that goes on
 
 
 def flow(
@@ -32,8 +34,8 @@ def flow(
 ) -> np.ndarray:
     r"""Return the solution of a modified equation at the times :math:`t_n = nh`.
 
-    SciPy's DOP853 computes it.  If that takes very many evaluations the equation is stiff, and LSODA
-    starts again.
+    SciPy's DOP853 computes it, or RK45 if it has a piece for each step.  If DOP853 takes very many
+    evaluations the equation is stiff, and LSODA starts again.
 
     Parameters
     ----------
@@ -84,23 +86,29 @@ def flow(
     if first and not isinstance(equation, KeptEquation):
         raise ValueError("first = ... belongs to equations with the memory kept; start others at theta0")
     times = h * (first + np.arange((steps - first) * per_step + 1) / per_step)
-    options = {"method": method, "tolerance": tolerance}
     if isinstance(equation, KeptEquation):
-        path = _kept(equation, theta0, h, times, first, per_step, options)
-    elif isinstance(equation, TransientEquation):
-        path = _in_pieces(equation.pieces(h, steps), _start(equation, theta0), times, per_step, options)
+        start, d = _kept_start(equation, theta0, h, first)
     else:
-        path = _smooth(equation.field(h), _start(equation, theta0), times, per_step, options)
-    wrong = np.flatnonzero(~np.isfinite(path).reshape(len(path), -1).all(axis=1))
-    if wrong.size:
-        step = -(-int(wrong[0]) // per_step) + first
-        raise Divergence(f"the flow is not finite at step {step} of {steps} (h = {h})", step, path[: wrong[0]])
+        start = _start(equation, theta0)
+        d = start.shape[-1]
+    field: Any = equation.field
+    if isinstance(equation, TransientEquation):
+        path = _in_pieces(equation.pieces(h, steps), start, times, per_step, method, tolerance)
+    elif isinstance(equation, KeptEquation) and equation.batches is not None:
+        pieces = (field(h, n) for n in range(first, steps))
+        path = _in_pieces(pieces, start, times, per_step, method, tolerance)
+    else:
+        path = _solve(field(h), start, times, method, tolerance)
+    path = path[..., :d]
+    if len(path) < len(times):
+        step = -(-len(path) // per_step) + first
+        raise Divergence(f"the flow is not finite at step {step} of {steps} (h = {h}), or ends before", step, path)
     return path
 
 
 def _start(equation: Any, theta0: Any) -> np.ndarray:
     """Return the points to start from, with one for each configuration of the optimizer."""
-    losses = getattr(equation, "losses", None) or (getattr(equation, "loss", None),)
+    losses: Any = getattr(equation, "losses", None) or (getattr(equation, "loss", None),)
     if losses[0] is None:
         return np.array(theta0, dtype=float)
     optimizer = getattr(equation, "optimizer", None)
@@ -108,119 +116,72 @@ def _start(equation: Any, theta0: Any) -> np.ndarray:
     return np.moveaxis(with_batch(losses[0].components(theta0), batch), 0, -1)
 
 
-def _kept(
-    equation: KeptEquation,
-    theta0: Any,
-    h: float,
-    times: np.ndarray,
-    first: int,
-    per_step: int,
-    options: dict,
-) -> np.ndarray:
-    """Follow the state of one run, and return its points."""
-    losses, batches = equation.losses, equation.batches
-    if losses[0].components(theta0).ndim > 1 or equation.optimizer.batch_shape:
+def _kept_start(equation: KeptEquation, theta0: Any, h: float, first: int) -> tuple[np.ndarray, int]:
+    """Return the state of one run after some steps, and how many of its coordinates are those of the point."""
+    if equation.losses[0].components(theta0).ndim > 1 or equation.optimizer.batch_shape:
         raise ValueError("a flow with the memory kept takes one point and one configuration at a time")
-    theta, states = state_after(
-        equation.optimizer, losses, theta0, h, first, None if batches is None else batches[:first]
-    )
-    z = equation.state(theta, states, h)
-    if batches is None:
-        path = _smooth(equation.field(h), z, times, per_step, options)
-    else:
-        last = round(times[-1] / h)
-        fields = (equation.field(h, n) for n in range(first, last))
-        path = _in_pieces(fields, z, times, per_step, options)
-    return path[:, : len(theta)]
+    batches = None if equation.batches is None else equation.batches[:first]
+    theta, states = state_after(equation.optimizer, equation.losses, theta0, h, first, batches)
+    return equation.state(theta, states, h), len(theta)
 
 
-def _smooth(
-    field: Callable[..., np.ndarray],
+def _in_pieces(
+    fields: Iterable[Callable[..., np.ndarray]],
     start: np.ndarray,
     times: np.ndarray,
     per_step: int,
-    options: dict,
+    method: str | None,
+    tolerance: float,
 ) -> np.ndarray:
-    if len(times) == 1:
-        return start[None]
-    _check_start(field, start, times[0])
-    solution = _solve(field, start, times, **options)
-    path = solution.y.T.reshape(-1, *start.shape)
-    if not solution.success:
-        reached = (len(path) - 1) // per_step
-        raise Divergence(f"the flow stops after step {reached}: {solution.message}", reached + 1, path)
-    return path
-
-
-def _in_pieces(fields: Any, start: np.ndarray, times: np.ndarray, per_step: int, options: dict) -> np.ndarray:
-    path = np.empty((len(times), *start.shape))
-    path[0] = start
-    method = options["method"] or "RK45"  # over one step it needs half of DOP853's evaluations
+    """Follow one field after another, each over one step of the run, as far as the solution exists."""
+    path = [start]
     for n, field in enumerate(fields):
-        if n == 0:
-            _check_start(field, start, times[0])
-        begin = n * per_step
-        piece = _solve(
-            field,
-            path[begin],
-            times[begin : begin + per_step + 1],
-            method,
-            options["tolerance"],
-            one_step=True,
-        )
-        if not piece.success:
-            raise Divergence(f"the flow stops between steps {n} and {n + 1}", n + 1, path[: begin + 1])
-        path[begin + 1 : begin + per_step + 1] = piece.y.T[-per_step:].reshape(-1, *start.shape)
-    return path
-
-
-def _check_start(field: Callable[..., np.ndarray], start: np.ndarray, time: float) -> None:
-    """Raise ValueError if the field is not finite at the start, where no smaller step would help."""
-    with np.errstate(all="ignore"):
-        value = field(start, time=time) if _takes_time(field) else field(start)
-    finite("the field", "the start", np.moveaxis(np.asarray(value), -1, 0))
-
-
-def _takes_time(field: Callable[..., np.ndarray]) -> bool:
-    return "time" in inspect.signature(field).parameters
-
-
-class _Stiff(Exception):
-    """DOP853 needs more evaluations than a smooth problem would."""
+        piece = times[n * per_step : (n + 1) * per_step + 1]
+        solved = _solve(field, path[-1], piece, method or "RK45", tolerance, first_step=piece[-1] - piece[0])
+        path.extend(solved[1:])
+        if len(solved) < len(piece):
+            break
+    return np.array(path)
 
 
 def _solve(
     field: Callable[..., np.ndarray],
     start: np.ndarray,
     times: np.ndarray,
-    method: str | None = None,
-    tolerance: float = TOLERANCE,
-    one_step: bool = False,
-) -> Any:
-    """Return SciPy's solution at `times`, by LSODA if DOP853 finds the problem stiff."""
-    # here, because it takes nearly half of the library's start
-    from scipy.integrate import solve_ivp
+    method: str | None,
+    tolerance: float,
+    first_step: float | None = None,
+) -> np.ndarray:
+    """Return the solution at `times`, as far as it exists, by LSODA if DOP853 finds the problem stiff."""
+    from scipy import integrate  # here, because it takes nearly half of the library's start
 
-    takes_time = _takes_time(field)
-    evaluations, limit = 0, PATIENCE + 30 * len(times)
+    if method not in (None, *METHODS):
+        raise ValueError(f"method = {method!r} must be one of {', '.join(METHODS)}")
+    takes_time = "time" in inspect.signature(field).parameters
 
     def rhs(t: float, y: np.ndarray) -> np.ndarray:
-        nonlocal evaluations
-        evaluations += 1
-        if method is None and evaluations > limit:
-            raise _Stiff
         if not np.isfinite(y).all():
             return np.full(y.shape, np.nan)  # the solver takes it back, and gives up in the end
         point = y.reshape(start.shape)
-        return (field(point, time=t) if takes_time else field(point)).ravel()
+        return np.ravel(field(point, time=t) if takes_time else field(point))
 
-    # of a single step only the end is asked for: interpolation costs a quarter more
-    at = None if one_step and len(times) == 2 else times
-    extra = {"first_step": times[-1] - times[0]} if one_step else {}
-    common: dict[str, Any] = {"t_eval": at, "rtol": tolerance, "atol": tolerance, **extra}
+    path, limit = [start.ravel()], PATIENCE + 30 * len(times)
     with np.errstate(all="ignore"):  # a blow-up is reported by whoever called
-        try:
-            return solve_ivp(rhs, (times[0], times[-1]), start.ravel(), method=method or "DOP853", **common)
-        except _Stiff:
-            method = "LSODA"
-            return solve_ivp(rhs, (times[0], times[-1]), start.ravel(), method=method, **common)
+        if len(times) > 1:
+            slopes = np.reshape(rhs(times[0], path[0]), start.shape)
+            finite("the field", "the start", np.moveaxis(slopes, -1, 0))
+        options = {"rtol": tolerance, "atol": tolerance, "first_step": first_step}
+        solver = getattr(integrate, method or "DOP853")(rhs, times[0], path[0], times[-1], **options)
+        while len(path) < len(times):
+            solver.step()
+            stuck = solver.status == "running" and solver.step_size < SMALLEST * abs(solver.t)
+            if solver.status == "failed" or stuck or not np.abs(solver.y).max() < LARGEST:
+                break
+            if method is None and solver.nfev > limit:
+                return _solve(field, start, times, "LSODA", tolerance)
+            passed = times[len(path) : np.searchsorted(times, solver.t, side="right")]
+            if len(passed) == 1 and passed[0] == solver.t:
+                path.append(solver.y)
+            elif len(passed):
+                path.extend(solver.dense_output()(passed).T)
+    return np.array(path).reshape(-1, *start.shape)

@@ -5,6 +5,7 @@ The plain reading of a program is the program itself, on NumPy arrays, step afte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, repeat
@@ -20,6 +21,7 @@ from bea.straight import Step, StraightRun, traced_step
 __all__ = ["Divergence", "run", "state_after", "walk"]
 
 PIECE = 1024  # rows of a path that are computed before it is asked whether they are finite
+EPSILON = float(np.finfo(float).eps)
 CHECKED = 3  # steps in which a faster reading is compared with the plain one
 
 
@@ -68,6 +70,9 @@ def run(
 ) -> np.ndarray:
     r"""Return the iterates :math:`\theta^{(0)}, \dots, \theta^{(\mathrm{steps})}` of an optimizer.
 
+    A batch is many configurations of the optimizer, many step sizes or many starting points on the
+    same loss.  Losses whose data differ from one column of a batch to the next are not supported.
+
     Parameters
     ----------
     optimizer : Optimizer
@@ -103,9 +108,9 @@ def run(
 
     Notes
     -----
-    Configurations of a batch are computed together only if the program, given the same gradients,
-    has the same bits for the first and the last of them alone, over three steps; one that mixes
-    columns, such as ``m / np.sum(m**2) ** 0.5``, is run for one configuration after another.
+    A program that is not traced computes the configurations of a batch together only if, given the
+    same gradients, it has the same bits for the first and the last of them alone, over three steps; one
+    that mixes columns, such as ``m / np.sum(m**2) ** 0.5``, is run for one configuration after another.
 
     Examples
     --------
@@ -403,16 +408,17 @@ def _agrees(traced: Sequence[Step], start: _Start) -> bool:
 
     They may differ by round-off: a few units in the last place of the largest number that occurs.
     """
-    plain, values = _Plain(start), traced[0].inputs(start)
+    plain, values = _Plain(start), traced[0].inputs(start)[:, 0].tolist()
     for n in range(max(CHECKED, len(traced))):
         step, loss = traced[n % len(traced)], start.losses[n % len(traced)]
         plain.step(loss.gradient_code)
         with np.errstate(all="ignore"):
-            found = np.array(step.everything.on_arrays(np.array([float(n)]), *values))
-        wanted = np.concatenate([plain.theta[:, None], step.rows(plain.memory(), 1)])
-        allowed = 16 * np.finfo(float).eps * np.abs(found[np.isfinite(found)]).max()
-        if not np.allclose(found[list(step.code.outputs)], wanted, rtol=0, atol=allowed, equal_nan=True):
-            return False
+            found = step.everything.on_arrays(*map(np.float64, [n, *values]))
+        allowed = 16 * EPSILON * max(abs(x) for x in found if math.isfinite(x))
+        wanted = [*plain.theta.tolist(), *step.rows(plain.memory(), 1)[:, 0].tolist()]
+        for x, y in zip((found[output] for output in step.code.outputs), wanted):
+            if not math.isclose(x, y, rel_tol=0.0, abs_tol=allowed) and not (math.isnan(x) and math.isnan(y)):
+                return False
         values[-len(wanted) :] = wanted
     return True
 
@@ -466,7 +472,7 @@ def _walk(start: _Start, batches: Iterable[int] | None) -> Iterator[np.ndarray]:
 
 def _diverged(start: _Start, path: np.ndarray, every: int, batch: int, first: int = 0) -> NoReturn:
     """Say where a path, of which row 0 belongs to step ``first``, leaves the finite numbers."""
-    whole = np.isfinite(path).all(axis=1)
+    whole = np.asarray(np.isfinite(path).all(axis=1))
     row = int(np.argmin(whole.reshape(len(path), -1).all(axis=1)))
     wrong = tuple(np.flatnonzero(~whole[row]).tolist()) if path.ndim == 3 else ()
     advice = f"take a smaller step than h = {start.h}"

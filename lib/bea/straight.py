@@ -67,11 +67,12 @@ class Step:
 
     def rows(self, states: Sequence[tuple[Any, Any]], columns: int) -> np.ndarray:
         """Return the entries of all states, shape (entries, configurations)."""
-        rows = [np.empty((0, columns))]
+        rows, first = np.empty((sum(map(math.prod, self.shapes)), columns)), 0
         for part, shape in zip((part for pair in states for part in pair), self.shapes):
-            part = np.reshape(part, (*shape, -1)) if np.ndim(part) else part
-            rows.append(np.broadcast_to(part, (*shape, columns)).reshape(-1, columns))
-        return np.concatenate(rows)
+            count = math.prod(shape)
+            rows[first : first + count] = np.reshape(part, (count, -1)) if np.ndim(part) else part
+            first += count
+        return rows
 
     def states(self, rows: np.ndarray, batch: tuple[int, ...]) -> list[tuple[Any, Any]]:
         """Return the states (m, p) from their entries, shape (entries, configurations)."""
@@ -96,7 +97,7 @@ def traced_step(start: Any, loss: Any, shapes: tuple[tuple[int, ...], ...]) -> S
     Hyper-parameters that are zero in all configurations, or no floats, are constants of the trace.
     """
     given, program = start.optimizer.hyperparameters, start.optimizer.program.__wrapped__
-    names = {name: np.all(v) for name, v in given.items() if isinstance(v, (float, np.ndarray)) and np.any(v)}
+    names = {name: bool(np.all(v)) for name, v in given.items() if isinstance(v, (float, np.ndarray)) and np.any(v)}
     constants = {n: 0.0 if isinstance(v, np.ndarray) else v for n, v in given.items() if n not in names}
 
     def traced() -> Step:
