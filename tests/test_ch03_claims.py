@@ -350,3 +350,34 @@ def test_a_step_of_fifty_four_thousandths_diverges(measured):
     with pytest.raises(bea.Divergence):
         bea.run(DESCENT, MODEL, START, 0.054, 300)
     measured("exact", 1, "run that diverges")
+
+
+def test_maximum_with_a_large_negative_curvature_becomes_a_minimum_of_the_modified_loss(measured):
+    """E = 30 sin theta with h = 0.1: at pi/2 the curvature is -30 < -2/h; with h = 0.05 nothing changes."""
+    theta = sp.Symbol("theta")
+    E = 30 * sp.sin(theta)
+
+    def curvature(h):
+        modified = E + sp.Rational(h) / 4 * sp.diff(E, theta) ** 2
+        at = {theta: sp.pi / 2}
+        assert sp.diff(modified, theta).subs(at) == 0
+        return sp.diff(modified, theta, 2).subs(at)
+
+    assert sp.diff(E, theta, 2).subs(theta, sp.pi / 2) == -30
+    assert curvature("1/10") == 15
+    assert curvature("1/20") < 0
+    measured("curvature of the modified loss at the maximum", float(curvature("1/10")), "15")
+
+
+def test_three_terms_are_the_gradient_in_a_metric(measured):
+    """f_0 + h f_1 + h^2 f_2 = -(I + h/2 H + h^2 (H^2/3 + T/12)) grad E with T = D3E[grad E], for an abstract loss."""
+    a, b, h = sp.symbols("a b h")
+    E = sp.Function("E")(a, b)
+    terms = bea.modified_equation(bea.gradient_descent(), bea.Loss(E, (a, b)), order=3).terms
+    g, H = sp.Matrix([E.diff(a), E.diff(b)]), sp.hessian(E, (a, b))
+    T = sp.Matrix(2, 2, lambda i, j: H[i, j].diff(a) * g[0] + H[i, j].diff(b) * g[1])
+    metric = sp.eye(2) + h / 2 * H + h**2 * (H**2 / 3 + T / 12)
+    gap = sum((h**k * term for k, term in enumerate(terms)), metric * g)
+    assert metric == metric.T
+    assert gap.expand() == sp.zeros(2, 1)
+    measured("exact", 3, "terms, abstract loss")

@@ -460,3 +460,19 @@ def test_shuffling_once_spreads_wider_than_every_epoch(measured):
     assert slopes[0] == pytest.approx(2, abs=0.15)
     assert slopes[1] == pytest.approx(1, abs=0.1)
     measured("slopes of the mean and of the spread", slopes, "2 ± 0.15, 1 ± 0.1")
+
+
+def test_orders_commute_for_multiples_of_one_loss_and_not_for_shifted_parabolas(measured):
+    """Hessians that commute are not enough: (theta -+ 1)^2 / 2 from 0 end exactly 2 h^2 apart."""
+    x, h = sp.symbols("x h")
+
+    def apart(E_0, E_1, start):
+        def step(at, E):
+            return at - h * sp.diff(E, x).subs(x, at)
+
+        return sp.series(step(step(start, E_0), E_1) - step(step(start, E_1), E_0), h, 0, 3).removeO().expand()
+
+    assert apart((x - 1) ** 2 / 2, (x + 1) ** 2 / 2, sp.Integer(0)) == -2 * h**2
+    loss = x**4 - x**3 + 2 * x
+    assert apart(3 * loss, 5 * loss + 1, sp.Rational(1, 3)) == 0
+    measured("distance of the two orders / h^2", 2, "2")

@@ -82,11 +82,11 @@ def mini_batches(h, spread):
         ends = [bea.run(EULER, batches, place, h, 4, batches=s)[-1] for s in sequences]
         return np.mean(ends, axis=0)
 
-    # Smith's flow: the mean loss E and h/(4m) times the mean of the squared gradients, time 4h
+    # The reshuffling flow: the mean loss E and h/(4m) times the mean of the squared gradients, time 4h
     mean = sum(batch.expression for batch in batches) / 4
     squares = sum(sp.Matrix(b.gradient_expressions).dot(b.gradient_expressions) for b in batches)
-    smith = bea.Loss(mean + sp.Float(h) / 16 * squares, batches[0].symbols)
-    smith_end = bea.flow(bea.modified_equation(EULER, smith, 1), place, h, 4)[-1]
+    reshuffling = bea.Loss(mean + sp.Float(h) / 16 * squares, batches[0].symbols)
+    flow_end = bea.flow(bea.modified_equation(EULER, reshuffling, 1), place, h, 4)[-1]
     orders, sequences = mean_end(permutations(range(4))), mean_end(product(range(4), repeat=4))
 
     def apart(end, other):
@@ -94,9 +94,10 @@ def mini_batches(h, spread):
 
     return {
         "variance": places(np.var(spread * np.array([-1.5, -0.5, 0.5, 1.5])), 2),
-        "24 orders' mean to Smith's flow": apart(orders, smith_end),
+        "reshuffling flow to full batch": apart(flow_end, place),
+        "24 orders' mean to reshuffling flow": apart(orders, flow_end),
         "24 orders' mean to full batch": apart(orders, place),
-        "256 sequences' mean to Smith's flow": apart(sequences, smith_end),
+        "256 sequences' mean to reshuffling flow": apart(sequences, flow_end),
         "256 sequences' mean to full batch": apart(sequences, place),
     }
 
