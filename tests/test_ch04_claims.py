@@ -62,7 +62,7 @@ class Batches:
         def field(_, x):
             g, H = self.mean(self.gradient, x), self.mean(self.hessian, x)
             own = self.mean(lambda i, x: self.hessian(i, x) @ self.gradient(i, x), x)
-            bend = {"full batch": H @ g, "Smith": own, "none": 0 * g}[penalty]
+            bend = {"full batch": H @ g, "reshuffling": own, "none": 0 * g}[penalty]
             for n, i in enumerate(order):
                 for j in order[:n]:
                     turn = self.hessian(i, x) @ self.gradient(j, x) - self.hessian(j, x) @ self.gradient(i, x)
@@ -138,7 +138,7 @@ def test_on_quadratics_the_mean_with_replacement_is_full_batch_descent(measured)
         (Batches([1, 2, 0.5, 1], [1, 1.5, 2, 0.5], [0.5, -1, 0, 1]), (0.9, 1.3)),
     ],
 )
-@pytest.mark.parametrize("drawn, right, wrong", [("once", "Smith", "full batch"), ("repl", "full batch", "Smith")])
+@pytest.mark.parametrize("drawn, right, wrong", [("once", "reshuffling", "full batch"), ("repl", "full batch", "reshuffling")])
 def test_smith_et_al_2021_one_epoch_by_plain_loops(losses, x, drawn, right, wrong, measured):
     m, hs = losses.m, np.array([1e-3, 5e-4, 2.5e-4])
     rounds = [permutations(range(m))] if drawn == "once" else [[(i,) for i in range(m)]] * m
@@ -163,11 +163,11 @@ def test_two_epochs_all_pairs_of_orders(losses, count, measured):
             hs,
             [np.linalg.norm(c.mean(axis=0) - losses.flow(x, 2 * m * h, h, p)) for c, h in zip(clouds, hs)],
         )
-        for p in ("Smith", "full batch")
+        for p in ("reshuffling", "full batch")
     }
-    assert found["Smith"] == pytest.approx(3, abs=0.1) and found["full batch"] == pytest.approx(2, abs=0.1)
+    assert found["reshuffling"] == pytest.approx(3, abs=0.1) and found["full batch"] == pytest.approx(2, abs=0.1)
     measured(
-        f"slopes over all {count} pairs of orders, Smith and full batch",
+        f"slopes over all {count} pairs of orders, reshuffling and full batch",
         found.values(),
         "3, 2 ± 0.1",
     )
@@ -185,12 +185,12 @@ def variance_slope(losses, x, e=1e-5):
 
 @pytest.mark.parametrize("losses", [FOUR, TILTED])
 def test_middle_of_an_epoch(losses, measured):
-    """The mean after j of m steps is ahead of Smith's flow by h^2/4 j (m - j)/(m - 1) grad Gamma."""
+    """The mean after j of m steps is ahead of the reshuffling flow by h^2/4 j (m - j)/(m - 1) grad Gamma."""
     m, h, x, misses = losses.m, 1e-4, np.array([0.9, 1.3]), []
     whole = variance_slope(losses, x)
     for j in range(m + 1):
         mean = np.mean([losses.end(x, h, order[:j]) for order in permutations(range(m))], axis=0)
-        ahead = (mean - (losses.flow(x, j * h, h, "Smith") if j else x)) / h**2
+        ahead = (mean - (losses.flow(x, j * h, h, "reshuffling") if j else x)) / h**2
         expected = j * (m - j) / (4 * (m - 1)) * whole
         misses.append(np.linalg.norm(ahead - expected) / np.linalg.norm(whole))
     assert max(misses) < 0.01
@@ -229,20 +229,20 @@ def test_spread_over_the_orders_in_closed_form(measured):
 
 
 @pytest.mark.parametrize("losses, x", [(FOUR, VALLEY), (TILTED, np.array([0.9, 1.3]))])
-def test_a_repeated_order_has_its_own_equation_and_forth_and_back_has_smiths(losses, x, measured):
+def test_a_repeated_order_has_its_own_equation_and_back_and_forth_has_the_reshuffling_flow(losses, x, measured):
     order = tuple(range(losses.m))
     T, rounds = 0.12, np.array([8, 16, 32])
 
     def found(sequence, terms):
         hs = T / (rounds * len(sequence))
-        gaps = [losses.end(x, h, sequence * n) - losses.flow(x, T, h, "Smith", terms) for h, n in zip(hs, rounds)]
+        gaps = [losses.end(x, h, sequence * n) - losses.flow(x, T, h, "reshuffling", terms) for h, n in zip(hs, rounds)]
         return slope(hs, np.linalg.norm(gaps, axis=1))
 
     slopes = [found(order, order), found(order, order[::-1]), found(order, ())]
     assert slopes == pytest.approx([2, 1, 1], abs=0.12)
     slopes.append(found(order + order[::-1], ()))
     assert slopes[-1] == pytest.approx(2, abs=0.15)
-    measured("slopes: own order, reverse, none, forth and back", slopes, "2, 1, 1, 2 ± 0.15")
+    measured("slopes: own order, reverse, none, back and forth", slopes, "2, 1, 1, 2 ± 0.15")
 
 
 def test_the_commutator_on_quadratics_is_no_gradient(measured):
@@ -308,7 +308,7 @@ def test_long_run_on_the_valley_a_thousand_runs(measured):
     )
 
 
-def test_settled_spread_gives_the_drift_of_smiths_loss_along_the_valley(measured):
+def test_settled_spread_gives_the_drift_of_the_reshuffling_penalty_along_the_valley(measured):
     """H Q + Q H = h S on the valley: -1/2 E'''[Q] and -h/4 grad Gamma agree along the valley."""
     H = FOUR.mean(FOUR.hessian, VALLEY)
     slopes = np.array([FOUR.gradient(i, VALLEY) for i in range(4)])
@@ -323,9 +323,9 @@ def test_settled_spread_gives_the_drift_of_smiths_loss_along_the_valley(measured
         np.sum((FOUR.mean(FOUR.hessian, VALLEY + e * u) - FOUR.mean(FOUR.hessian, VALLEY - e * u)) * Q) / (2 * e)
         for u in np.eye(2)
     ]
-    drift, smith = -0.5 * np.array(third) @ tangent, -0.25 * variance_slope(FOUR, VALLEY) @ tangent
-    assert drift == pytest.approx(smith, rel=1e-6) and abs(smith) > 1
-    measured("drift along the valley / by Smith's loss", drift / smith, "1 ± 1e-6", digits=5)
+    drift, predicted = -0.5 * np.array(third) @ tangent, -0.25 * variance_slope(FOUR, VALLEY) @ tangent
+    assert drift == pytest.approx(predicted, rel=1e-6) and abs(predicted) > 1
+    measured("drift along the valley / by the reshuffling penalty", drift / predicted, "1 ± 1e-6", digits=5)
 
 
 # --- many epochs ------------------------------------------------------------------------------------------
@@ -367,14 +367,14 @@ def test_many_epochs_every_end_point(losses, x, T, measured):
     def order(clouds, target):
         return slope(hs, [np.linalg.norm(c.mean(axis=0) - target(h)) for c, h in zip(clouds, hs)])
 
-    flows = {p: lambda h, p=p: losses.flow(x, T, h, p) for p in ("Smith", "full batch")}
+    flows = {p: lambda h, p=p: losses.flow(x, T, h, p) for p in ("reshuffling", "full batch")}
     slopes = [
-        order(once, flows["Smith"]),
+        order(once, flows["reshuffling"]),
         order(repl, lambda h: mean_and_spread(losses, x, T, h)),
     ]
     assert slopes == pytest.approx([2, 2], abs=0.1)
     assert order(once, flows["full batch"]) < 1.3
-    assert order(repl, flows["full batch"]) < 1.4 and order(repl, flows["Smith"]) < 1.1
+    assert order(repl, flows["full batch"]) < 1.4 and order(repl, flows["reshuffling"]) < 1.1
     spread = [slope(hs, [np.sqrt(c.var(axis=0).sum()) for c in clouds]) for clouds in (once, repl)]
     assert spread == pytest.approx([1.5, 0.5], abs=0.15)
     measured("slopes: reshuffled, mean and spread with replacement", slopes, "2 ± 0.1")
@@ -435,8 +435,8 @@ def test_resting_point_on_the_diagonal(measured):
     # the penalty itself, from its definition, on a = b
     a, b = sp.symbols("a b")
     batches = [(x - 2 * a * b) ** 2 / 2 for x in (0, 1, 2, 3)]
-    smith = sum(batches) / 4 + h / 16 * sum(sp.diff(E, s) ** 2 for E in batches for s in (a, b))
-    on_line = smith.subs({a: sp.sqrt(p), b: sp.sqrt(p)})
+    modified = sum(batches) / 4 + h / 16 * sum(sp.diff(E, s) ** 2 for E in batches for s in (a, b))
+    on_line = modified.subs({a: sp.sqrt(p), b: sp.sqrt(p)})
     assert sp.expand(on_line - loss.subs({k: 2, c: sp.Rational(3, 2), var: sp.Rational(5, 4)})) == 0
     measured("exact", 2, "identities in symbols")
 
@@ -455,7 +455,7 @@ def test_shuffling_once_spreads_wider_than_every_epoch(measured):
     T, steps = 0.16, np.array([40, 80, 160])
     hs = T / steps
     clouds = [np.array([FOUR.end(VALLEY, h, order * (n // 4)) for order in ORDERS]) for h, n in zip(hs, steps)]
-    gaps = [np.linalg.norm(c.mean(axis=0) - FOUR.flow(VALLEY, T, h, "Smith")) for c, h in zip(clouds, hs)]
+    gaps = [np.linalg.norm(c.mean(axis=0) - FOUR.flow(VALLEY, T, h, "reshuffling")) for c, h in zip(clouds, hs)]
     slopes = [slope(hs, gaps), slope(hs, [np.sqrt(c.var(axis=0).sum()) for c in clouds])]
     assert slopes[0] == pytest.approx(2, abs=0.15)
     assert slopes[1] == pytest.approx(1, abs=0.1)

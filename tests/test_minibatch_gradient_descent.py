@@ -2,7 +2,7 @@
 
 Smith, Dherin, Barrett and De (2021), "On the Origin of Implicit Regularization in SGD": with batches drawn without replacement,
 the mean over all orders of the iterate after one epoch follows gradient flow on E + h/(4m) sum_k |grad E_k|^2, up to O(h^3).
-With replacement it follows that on E + h/4 |grad E|^2 instead, and Smith's penalty is wrong.
+With replacement it follows that on E + h/4 |grad E|^2 instead, and the reshuffling penalty is wrong.
 """
 
 from itertools import permutations, product
