@@ -138,7 +138,9 @@ def test_on_quadratics_the_mean_with_replacement_is_full_batch_descent(measured)
         (Batches([1, 2, 0.5, 1], [1, 1.5, 2, 0.5], [0.5, -1, 0, 1]), (0.9, 1.3)),
     ],
 )
-@pytest.mark.parametrize("drawn, right, wrong", [("once", "reshuffling", "full batch"), ("repl", "full batch", "reshuffling")])
+@pytest.mark.parametrize(
+    "drawn, right, wrong", [("once", "reshuffling", "full batch"), ("repl", "full batch", "reshuffling")]
+)
 def test_smith_et_al_2021_one_epoch_by_plain_loops(losses, x, drawn, right, wrong, measured):
     m, hs = losses.m, np.array([1e-3, 5e-4, 2.5e-4])
     rounds = [permutations(range(m))] if drawn == "once" else [[(i,) for i in range(m)]] * m
