@@ -15,110 +15,178 @@ Wanner, Geometric Numerical Integration, chapters III and IX).
 A tree is the sorted tuple of its branches: ``()`` is a single node, ``((),)`` two nodes in a row.
 """
 
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from math import factorial, prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import sympy as sp
 from sympy.polys.domains import QQ
+from sympy.polys.rings import ring
 
 from bea._validate import whole
 from bea.modified import check_optimizer, update
 from bea.program import Along, Optimizer
-from bea.series import Series, faulhaber
+from bea.series import Series, antidifference
 
-__all__ = [
-    "density",
-    "elementary_differential",
-    "order",
-    "rooted_trees",
-    "symmetry",
-    "tree_coefficients",
-]
+__all__ = ["density", "elementary_differential", "order", "rooted_trees", "symmetry", "tree_coefficients"]
+
+Tree: TypeAlias = tuple["Tree", ...]
 
 
 @cache
-def order(tree):
-    """The number of nodes, written \\|tree\\|.
+def order(tree: Tree) -> int:
+    r"""Return the number of nodes, written :math:`|\tau|`.
 
+    Parameters
+    ----------
+    tree : tuple of trees
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        If it is not a tuple.
+
+    Examples
+    --------
     >>> order(((), ((),)))
     4
     """
-    _check_tree(tree)
-    return 1 + sum(order(branch) for branch in tree)
+    if not isinstance(tree, tuple):
+        raise TypeError(f"a tree is the tuple of its branches, () if it has none; not {tree!r}")
+    return 1 + sum(map(order, tree))
 
 
 @cache
-def symmetry(tree):
-    r"""The number :math:`\sigma` of ways to exchange equal branches.
+def symmetry(tree: Tree) -> int:
+    r"""Return the number :math:`\sigma` of ways to exchange equal branches.
 
+    Parameters
+    ----------
+    tree : tuple of trees
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        If it is not a tuple.
+
+    Examples
+    --------
     >>> symmetry(((), (), ()))
     6
     """
-    _check_tree(tree)
-    repeats = [factorial(tree.count(branch)) for branch in set(tree)]
-    return prod(repeats) * prod(symmetry(branch) for branch in tree)
+    order(tree)  # refuses what is not a tree
+    return prod(factorial(count) * symmetry(branch) ** count for branch, count in Counter(tree).items())
 
 
 @cache
-def density(tree):
-    r"""The product :math:`\gamma` of the orders of all subtrees: :math:`1/\gamma` belongs to the
-    exact flow of :math:`f` over the time h.
+def density(tree: Tree) -> int:
+    r"""Return the product :math:`\gamma` of the orders of all subtrees.
 
+    The exact flow of :math:`f` over the time h has the coefficient :math:`1/\gamma`.
+
+    Parameters
+    ----------
+    tree : tuple of trees
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        If it is not a tuple.
+
+    Examples
+    --------
     >>> density((((),),))
     6
     """
-    _check_tree(tree)
-    return order(tree) * prod(density(branch) for branch in tree)
+    return order(tree) * prod(map(density, tree))
 
 
 @lru_cache(maxsize=None, typed=True)
-def rooted_trees(nodes):
-    """All rooted trees with that number of nodes, as a tuple.
+def rooted_trees(nodes: int) -> tuple[Tree, ...]:
+    """Return all rooted trees with so many nodes.
 
-    Raises TypeError or ValueError if it is no whole number from 1 to 20; with 20 nodes there are
-    twelve million trees.
+    Parameters
+    ----------
+    nodes : int
+        From 1 to 20; with 20 nodes there are twelve million trees.
 
+    Returns
+    -------
+    tuple of trees
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `nodes` is not a whole number from 1 to 20.
+
+    Examples
+    --------
     >>> rooted_trees(3)
     (((), ()), (((),),))
     >>> [len(rooted_trees(n)) for n in range(1, 10)]
     [1, 1, 2, 4, 9, 20, 48, 115, 286]
     """
-    nodes = whole("nodes", nodes, 1, 20)
-    return tuple(sorted(_forests(nodes - 1, nodes - 1)))
-
-
-@cache
-def _forests(nodes, largest):
-    """All sorted tuples of trees with ``nodes`` nodes altogether, none with more than ``largest``."""
-    if nodes == 0:
+    if whole("nodes", nodes, 1, 20) == 1:
         return ((),)
-    found = set()
-    for size in range(1, min(nodes, largest) + 1):
-        for tree in rooted_trees(size):
-            for rest in _forests(nodes - size, size):
-                found.add(tuple(sorted((tree, *rest), key=_rank)))
-    return tuple(found)
+    return tuple(sorted({larger for tree in rooted_trees(nodes - 1) for larger in _with_a_leaf(tree)}))
 
 
-def _rank(tree):
+def _with_a_leaf(tree: Tree) -> Iterator[Tree]:
+    """Yield the trees with one leaf more."""
+    yield ((), *tree)
+    for i, branch in enumerate(tree):
+        for larger in _with_a_leaf(branch):
+            yield tuple(sorted((*tree[:i], larger, *tree[i + 1 :]), key=_rank))
+
+
+def _rank(tree: Tree) -> tuple[int, Tree]:
     return order(tree), tree
 
 
-def tree_coefficients(optimizer, nodes):
-    r"""The coefficients :math:`b(\tau)` of the modified equation, a dict from each tree with at most
-    ``nodes`` nodes to a SymPy number or rational function of the symbolic hyper-parameters.
+def tree_coefficients(optimizer: Optimizer, nodes: int) -> dict[Tree, sp.Expr]:
+    r"""Return the coefficients :math:`b(\tau)` of the modified equation.
 
     The curve through the iterates is :math:`\theta(sh) = \theta + \sum_\tau h^{|\tau|}
     p_\tau(s) F(\tau)/\sigma(\tau)` with polynomials :math:`p_\tau`.  Along it, the gradient's
     polynomial for :math:`\tau = [\tau_1, \dots, \tau_m]` is the product :math:`p_{\tau_1} \cdots
-    p_{\tau_m}`; averaging and stepping act on the powers of s, one matrix for all trees; and
+    p_{\tau_m}`; averaging and stepping act on the powers of s, in the same way for all trees; and
     :math:`b(\tau) = p_\tau'(0)`.
 
-    Raises ValueError if the optimizer's memory is not linear in the gradient, if a
-    hyper-parameter is a float or an array (exact numbers and symbols are needed), or if ``nodes`` is
-    not from 1 to 20; TypeError if they are something else.
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Its hyper-parameters are exact numbers or symbols, its memory is linear in the gradient.
+    nodes : int
+        The number of nodes of the largest trees, from 1 to 20.
+
+    Returns
+    -------
+    dict from each tree to a SymPy number, or a rational function of the symbolic hyper-parameters
+
+    Raises
+    ------
+    ValueError
+        If the memory is not linear in the gradient, a hyper-parameter is a float or an array, or
+        `nodes` is not from 1 to 20.
+    TypeError
+        If an argument is of the wrong kind.
 
     Examples
     --------
@@ -135,50 +203,45 @@ def tree_coefficients(optimizer, nodes):
     (beta + 1)/(2*(beta - 1)**3)
     """
     nodes = whole("nodes", nodes, 1, 20)
-    domain = _domain(optimizer)
-    matrix = _step_matrix(optimizer, domain, nodes)
+    _check_linear(optimizer)
+    symbols = sorted(optimizer.symbols, key=str)
+    domain = QQ.frac_field(*symbols) if symbols else QQ
+    polynomials = ring("s", domain)[0]
+    powers = np.zeros((nodes, nodes, nodes), dtype=object)
+    powers[-1] = sp.eye(nodes)
+    # column j: the curve whose gradient is s^j
+    matrix = antidifference(_response(optimizer, Series(powers)).coefficients[-1])
+    matrix = [[domain.from_sympy(sp.sympify(c)) for c in column] for column in matrix.T]
+    curves = [polynomials.from_list(column[::-1]) for column in matrix]
 
     @cache
-    def along(tree):
-        """The polynomial of the gradient along the curve: one product per tree, of a smaller tree's
-        polynomial and the last branch's."""
-        if not tree:
-            return (domain.one,)
-        left, right = along(tree[:-1]), curve(tree[-1])
-        product = [domain.zero] * (len(left) + len(right) - 1)
-        for i, a in enumerate(left):
-            if a:
-                for j, b in enumerate(right):
-                    if b:
-                        product[i + j] += a * b
-        return tuple(product)
-
-    def power(values, i):
-        """The coefficient of s^i after the step, from those of the gradient."""
-        terms = (v * matrix[j][i] for j, v in enumerate(values) if v and j >= i - 1)
-        return sum(terms, domain.zero)
+    def gradient(tree: Tree) -> Any:
+        """Return the polynomial of the gradient along the curve."""
+        return gradient(tree[:-1]) * curve(tree[-1]) if tree else polynomials.one
 
     @cache
-    def curve(tree):
-        values = along(tree)
-        return tuple(power(values, i) for i in range(len(values) + 1))
+    def curve(tree: Tree) -> Any:
+        return sum(c * curves[j] for (j,), c in gradient(tree).iterterms())
 
-    trees = [tree for n in range(1, nodes + 1) for tree in rooted_trees(n)]
-    found = {tree: domain.to_sympy(power(along(tree), 1)) for tree in trees}
-    return found if domain is QQ else {tree: sp.factor(value) for tree, value in found.items()}
+    def coefficient(tree: Tree) -> sp.Expr:
+        slope = domain.to_sympy(sum(c * matrix[j][1] for (j,), c in gradient(tree).iterterms()))
+        return sp.factor(slope) if symbols else slope
+
+    return {tree: coefficient(tree) for n in range(1, nodes + 1) for tree in rooted_trees(n)}
 
 
-def _step_matrix(optimizer: Optimizer, domain: Any, nodes: int) -> list[list[Any]]:
-    """Return the matrix whose row j holds the polynomial P with P(s+1) - P(s) = U for the gradient s^j."""
-    sums = faulhaber(nodes, exact=True)
-    rows = []
-    for j in range(nodes):
-        power = np.zeros((nodes, nodes, 1), dtype=object)
-        power[-1, j] = sp.Integer(1)
-        response = _response(optimizer, Series(power)).coefficients[-1, :, 0]
-        image = [sum(sums[i, m] * response[m] for m in range(nodes)) for i in range(nodes + 1)]
-        rows.append([domain.from_sympy(sp.sympify(value)) for value in image])
-    return rows
+def _check_linear(optimizer: Optimizer) -> None:
+    """Raise ValueError unless the hyper-parameters are exact and the memory is linear, for each coordinate alone."""
+    check_optimizer(optimizer)
+    given = [v for v in optimizer.hyperparameters.values() if not isinstance(v, bool)]
+    if any(not isinstance(v, sp.Expr) or v.has(sp.Float) for v in given):
+        raise ValueError(f"trees need exact hyper-parameters, Fraction(9, 10) or a symbol for 0.9; got {optimizer!r}")
+    # of mixed signs, so that neither a sign nor a modulus passes
+    x, y = np.split(np.array([[[5, -2], [0, 0]], [[3, 7], [-4, 6]]], dtype=object) * sp.S.One, 2, axis=-1)
+    apart = _response(optimizer, Series(x)) + 2 * _response(optimizer, Series(y))
+    together = _response(optimizer, Series(np.concatenate([x + 2 * y, x], axis=-1)))[:1]
+    if any(sp.simplify(c) != 0 for c in (together - apart).coefficients.ravel()):
+        raise ValueError(f"the step of {optimizer!r} is not linear in the gradient; trees need linear memory")
 
 
 def _response(optimizer: Optimizer, gradient: Series) -> Series:
@@ -193,38 +256,40 @@ def _response(optimizer: Optimizer, gradient: Series) -> Series:
 
     try:
         step = update(optimizer, at_the_point, memory.like, memory, memory.like)
+        if any(place in sp.sympify(c).free_symbols for c in step.coefficients.ravel()):
+            raise ValueError("theta itself is used")
     except (TypeError, ValueError) as problem:
-        raise ValueError(f"{optimizer!r} is not linear in the gradient; trees need linear memory") from problem
-    if any(place in sp.sympify(c).free_symbols for c in step.coefficients.ravel()):
-        raise ValueError(f"{optimizer!r} uses more than averages of the gradient; trees need linear memory")
+        raise ValueError(
+            f"{optimizer!r} uses more than averages of the gradient; trees need linear memory"
+        ) from problem
     return step
 
 
-def _domain(optimizer: Optimizer) -> Any:
-    """Return the field of the exact hyper-parameters; ValueError if one is a float or the memory is not linear."""
-    check_optimizer(optimizer)
-    given = [v for v in optimizer.hyperparameters.values() if not isinstance(v, bool)]
-    if any(not isinstance(v, sp.Expr) or v.has(sp.Float) for v in given):
-        raise ValueError(f"trees need exact hyper-parameters, Fraction(9, 10) or a symbol for 0.9; got {optimizer!r}")
-    rational = [sp.Rational(k + 2, k + 3) * (-1) ** k for k in range(6)]
-    x, y = (np.array([[rational[i], 0], rational[i + 1 : i + 3]], dtype=object)[..., None] for i in (0, 3))
-    apart = _response(optimizer, Series(x)) + 2 * _response(optimizer, Series(y))
-    together = _response(optimizer, Series(x + 2 * y))
-    if any(sp.simplify(c) != 0 for c in (together - apart).coefficients.ravel()):
-        raise ValueError(f"the step of {optimizer!r} is not linear in the gradient; trees need linear memory")
-    symbols = sorted(optimizer.symbols, key=str)
-    return QQ.frac_field(*symbols) if symbols else QQ
+def elementary_differential(tree: Tree, field: sp.Matrix, variables: Sequence[sp.Symbol]) -> sp.Matrix:
+    r"""Return the vector :math:`F(\tau)` of a field.
 
+    Parameters
+    ----------
+    tree : tuple of trees
+    field : SymPy column of expressions in `variables`
+    variables : list of SymPy symbols
 
-def elementary_differential(tree, field, variables):
-    r"""The vector :math:`F(\tau)` of a field, a SymPy column of expressions in ``variables``.
+    Returns
+    -------
+    SymPy column of expressions
 
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind.
+
+    Examples
+    --------
     >>> y = sp.Symbol("y")
     >>> elementary_differential(((), ()), sp.Matrix([y**3]), [y])
     Matrix([[6*y**7]])
     """
-    _check_tree(tree)
-    variables = list(variables) if isinstance(variables, (list, tuple, sp.Tuple)) else None
+    order(tree)  # refuses what is not a tree
     if not variables or not all(isinstance(v, sp.Symbol) for v in variables):
         raise TypeError("the variables must be a list of SymPy symbols, at least one")
     if not isinstance(field, sp.MatrixBase) or field.shape[1] != 1:
@@ -236,8 +301,3 @@ def elementary_differential(tree, field, variables):
         result = result.jacobian(variables) * held
         directions |= dict(zip(held, elementary_differential(branch, field, variables)))
     return result.xreplace(directions)
-
-
-def _check_tree(tree):
-    if not isinstance(tree, tuple):
-        raise TypeError(f"a tree is the tuple of its branches, () if it has none; not {tree!r}")
