@@ -235,8 +235,11 @@ def test_studies_refuse_what_gives_no_slope():
         ask(hs=[4e-3, 3e-3])
     with pytest.raises(ValueError, match="does not divide the horizon"):
         ask(hs=[4e-3, 0.3])
-    for hs in ([4e-3], [4e-3, 4e-3], [], [4e-3, -4e-3], [4e-3, 0], [float("nan"), 4e-3]):
+    for hs in ([4e-3], [4e-3, 4e-3], []):
         with pytest.raises(ValueError, match="at least two different"):
+            ask(hs=hs)
+    for hs in ([4e-3, -4e-3], [4e-3, 0], [float("nan"), 4e-3]):
+        with pytest.raises(ValueError, match="the step size h = .* must be in"):
             ask(hs=hs)
     for horizon in (float("nan"), float("inf"), 0, -0.1):
         with pytest.raises(ValueError, match="the horizon = .* must be in"):
@@ -253,7 +256,7 @@ def test_studies_refuse_what_gives_no_slope():
 
 @pytest.mark.parametrize("hs, errors", [([0.1], [0.2]), ([0.1, 0.05], [0.2]), ([0.1, 0.0], [0.2, 0.1])])
 def test_a_study_needs_two_positive_steps_and_an_error_for_each(hs, errors):
-    with pytest.raises(ValueError, match="two finite numbers or more|one error for each positive step size"):
+    with pytest.raises(ValueError, match="one error for each of two positive step sizes"):
         bea.Study(np.array(hs), np.array(errors))
 
 

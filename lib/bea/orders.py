@@ -48,13 +48,11 @@ class Study:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("hs", "errors"):
-            values = np.asarray(getattr(self, name), dtype=float)
-            if values.ndim != 1 or len(values) < 2 or not np.all(np.isfinite(values)) or np.any(values < 0):
-                raise ValueError(f"{name} = {values} must be two finite numbers or more, none negative")
-            object.__setattr__(self, name, values)
-        if len(self.hs) != len(self.errors) or not np.all(self.hs > 0):
-            raise ValueError(f"one error for each positive step size is needed; not {self.hs} and {self.errors}")
+        hs, errors = (np.asarray(values, dtype=float) for values in (self.hs, self.errors))
+        fitting = hs.ndim == 1 and hs.shape == errors.shape and len(hs) > 1 and np.isfinite([hs, errors]).all()
+        if not fitting or np.any(hs <= 0) or np.any(errors < 0):
+            raise ValueError(f"one error for each of two positive step sizes or more is needed; not {hs} and {errors}")
+        self.__dict__.update(hs=hs, errors=errors)
 
     @property
     def above_floor(self) -> np.ndarray:
@@ -87,12 +85,10 @@ class Study:
         window = f"over h = {self.hs.min():g} to {self.hs.max():g}"
         if self.order_holds is None:
             return f"at the round-off floor {window}: no slope can be measured (take larger step sizes)"
-        left_out = int((~self.above_floor).sum())
+        left_out = np.sum(~self.above_floor)
         note = f" ({left_out} at the round-off floor left out)" if left_out else ""
-        return (
-            f"observed order {self.slope:.2f} {window}{note}: order {self.order} "
-            f"{'holds' if self.order_holds else 'does NOT hold'}"
-        )
+        result = "holds" if self.order_holds else "does NOT hold"
+        return f"observed order {self.slope:.2f} {window}{note}: order {self.order} {result}"
 
 
 def order_study(
@@ -144,17 +140,18 @@ def order_study(
     order = whole("order", order, 1)
     if equation is None:
         equation = modified_equation(optimizer, loss, order)
-    steady = not hasattr(equation, "pieces")
     if start not in (None, "slow manifold", "rest"):
         raise ValueError(f"start = {start!r} must be 'slow manifold' or 'rest'")
-    from_rest = start == "rest" or (start is None and not steady)
+    from_rest = start == "rest" or (start is None and hasattr(equation, "pieces"))
     # two terms more than are measured, so that the start on the slow manifold is exact enough; and
     # always of the true equation, also when a control is measured: only the flow under test is perturbed
     slow = None if from_rest else modified_equation(optimizer, loss, order + 2)
     horizon = interval("the horizon", horizon, 0.0, 1e300, open_below=True)
-    sizes = _step_sizes(hs)
+    sizes = np.unique([float(step_size(h)) for h in hs])[::-1]
+    if len(sizes) < 2:
+        raise ValueError(f"hs = {hs!r} must be at least two different positive step sizes")
     errors, scale = [], 0.0
-    for h in sizes:
+    for h in sizes.tolist():
         steps = round(min(horizon / h, 2.0**63))
         if steps < 1 or abs(steps * h - horizon) > 1e-9 * horizon:
             raise ValueError(f"the step size {h} does not divide the horizon {horizon}; use horizon / (whole number)")
@@ -164,15 +161,3 @@ def order_study(
         errors.append(np.linalg.norm(flow(equation, theta0, h, steps) - iterates, axis=-1).max())
         scale = max(scale, float(np.abs(iterates).max()))
     return Study(sizes, np.array(errors), getattr(equation, "order", order), scale)
-
-
-def _step_sizes(hs: Any) -> np.ndarray:
-    try:
-        sizes = np.array(sorted((float(step_size(h)) for h in hs), reverse=True))
-    except (TypeError, ValueError) as problem:
-        raise type(problem)(
-            f"hs = {hs!r} must be a sequence of at least two different positive step sizes"
-        ) from problem
-    if len(sizes) < 2 or sizes[0] == sizes[-1]:
-        raise ValueError(f"at least two different step sizes are needed for a slope, not {list(hs)}")
-    return sizes
