@@ -15,7 +15,7 @@ from scipy.integrate import solve_ivp
 
 import bea
 import naive
-from bea import Series, antidifference, modified, moments, transient
+from bea import Series, antidifference, modified, moments
 from bea.program import Running, resolvent
 
 fixed = settings(derandomize=True, deadline=None, max_examples=15, database=None)
@@ -415,7 +415,7 @@ def test_control_a_wrong_last_term_is_seen(optimizer, loss, theta, order):
 def test_pieces_of_any_program_are_the_brute_force_sums(optimizer, loss, theta, n):
     """f_0 and f_1 of step n against every value that the memory ever saw, weighted one by one, and complex steps."""
     gradient = code(loss)
-    found = transient._step_by_step(bea.transient_equation(optimizer, loss), optimizer, theta, n, 0.1)
+    found = bea.transient_equation(optimizer, loss)._step_by_step(optimizer, theta, n, 0.1)
     wanted = naive.transient_terms(optimizer, [gradient] * (n + 1), theta, 0.1)
     np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10)
 
@@ -437,7 +437,7 @@ def test_pieces_of_mini_batches_are_the_brute_force_sums(optimizer, several, the
 def test_the_readings_of_a_piece_agree(optimizer, loss, theta, n):
     """All steps at once, and one step with the mean age of the memory, wherever they cover the program: to 1e-12."""
     equation = bea.transient_equation(optimizer, loss)
-    plain = np.stack(transient._step_by_step(equation, optimizer, theta, n, 0.05))
+    plain = equation._step_by_step(optimizer, theta, n, 0.05)
     field = equation.field(0.05, n)(theta)
     scale = 1 + np.abs(plain).max()
     assert np.abs(field - plain[0] - 0.05 * plain[1]).max() < 1e-12 * scale
