@@ -357,7 +357,7 @@ def test_other_words_are_refused(memory):
 
 def test_a_word_for_each_average_is_needed():
     with pytest.raises(ValueError, match="names 1 averages, but the program has more"):
-        bea.modified_equation(adam(0.01), LOSS, 2, ("kept",)).field(0.01)(np.ones(8))
+        bea.modified_equation(adam(0.01), LOSS, 2, ("kept",)).field(0.01)(np.full(8, 0.5))
 
 
 def test_a_number_of_steps_is_not_smooth():

@@ -6,21 +6,13 @@ and black boxes), ``modified`` and ``transient`` (the modified equations), ``tra
 code), ``runs``, ``flows``, ``orders`` (measured slopes), ``trees`` (rooted trees, for linear memory).
 """
 
+from typing import TYPE_CHECKING
+
 from bea.flows import flow
 from bea.lift import black_box, from_jax, from_torch
 from bea.losses import Loss, NumericLoss, VectorField, mean
 from bea.modified import KeptEquation, ModifiedEquation, modified_equation
-from bea.optimizers import (
-    adam,
-    adamw,
-    gradient_descent,
-    heavy_ball,
-    lion,
-    nadam,
-    nesterov,
-    rmsprop,
-    signum,
-)
+from bea.optimizers import adam, adamw, gradient_descent, heavy_ball, lion, nadam, nesterov, rmsprop, signum
 from bea.orders import Study, order_study
 from bea.problems import bilinear, logistic_regression, quadratic, rosenbrock
 from bea.program import Decay, NonNegative, Optimizer, lag, moments, optimizer, weights
@@ -30,58 +22,22 @@ from bea.transient import TransientEquation, transient_equation
 from bea.trees import elementary_differential, rooted_trees, tree_coefficients
 
 __all__ = [
-    "Decay",
-    "Divergence",
-    "KeptEquation",
-    "Loss",
-    "ModifiedEquation",
-    "NonNegative",
-    "NumericLoss",
-    "Optimizer",
-    "Series",
-    "Study",
-    "TransientEquation",
-    "VectorField",
-    "__version__",
-    "adam",
-    "adamw",
-    "antidifference",
-    "bilinear",
-    "black_box",
-    "elementary_differential",
-    "flow",
-    "from_jax",
-    "from_torch",
-    "gradient_descent",
-    "heavy_ball",
-    "lag",
-    "lion",
-    "logistic_regression",
-    "mean",
-    "modified_equation",
-    "moments",
-    "nadam",
-    "nesterov",
-    "optimizer",
-    "order_study",
-    "quadratic",
-    "rmsprop",
-    "rooted_trees",
-    "rosenbrock",
-    "run",
-    "signum",
-    "taylor",
-    "transient_equation",
-    "tree_coefficients",
-    "walk",
-    "weights",
-]
+    "Decay", "Divergence", "KeptEquation", "Loss", "ModifiedEquation", "NonNegative", "NumericLoss", "Optimizer",
+    "Series", "Study", "TransientEquation", "VectorField", "__version__", "adam", "adamw", "antidifference", "bilinear",
+    "black_box", "elementary_differential", "flow", "from_jax", "from_torch", "gradient_descent", "heavy_ball", "lag",
+    "lion", "logistic_regression", "mean", "modified_equation", "moments", "nadam", "nesterov", "optimizer",
+    "order_study", "quadratic", "rmsprop", "rooted_trees", "rosenbrock", "run", "signum", "taylor",
+    "transient_equation", "tree_coefficients", "walk", "weights",
+]  # fmt: skip
 
+__version__: str
 
-def __getattr__(name: str) -> str:
-    """The version, read from the installed distribution when it is asked for."""
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # to a type checker every name would seem to be there
 
-        return version("bea-book")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> str:
+        """The version, read from the installed distribution when it is asked for."""
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("bea-book")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,11 +16,12 @@ __all__ = ["batch_sequence", "finite", "interval", "step_size", "whole", "with_b
 
 def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
     """Return `value` as an int; raise if it is not a whole number from `least` to `most`."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} = {value!r} must be a whole number")
     if value < least or (most is not None and value > most):
-        allowed = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise ValueError(f"{name} = {value} must be {allowed}")
+        raise ValueError(
+            f"{name} = {value} must be {f'at least {least}' if most is None else f'from {least} to {most}'}"
+        )
     return int(value)
 
 
@@ -36,24 +37,18 @@ def interval(name: str, value: Any, low: float, high: float, open_below: bool = 
     if isinstance(value, sp.Expr) and not value.is_number:
         return value
     try:
-        if value is None or isinstance(value, (bool, np.bool_, str, bytes)):
-            raise TypeError  # NumPy makes nan of None
         array = np.asarray(value)
-        if array.dtype.kind not in "iufO" or isinstance(value, np.ma.MaskedArray):
-            raise TypeError
+        if value is None or array.dtype.kind not in "iufO" or isinstance(value, np.ma.MaskedArray):
+            raise TypeError  # NumPy makes nan of None
         array = array.astype(float)
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(
-            f"{name} = {value!r} must be a real number, a one-dimensional array of them (a batch of "
-            "configurations) or a SymPy expression"
-        ) from None
+        raise TypeError(f"{name} = {value!r} must be a real number, a one-dimensional array or an expression") from None
     if array.ndim > 1 or array.size == 0:
         raise ValueError(f"{name} has the shape {array.shape}; allowed are () and (batch,)")
     inside = (array > low if open_below else array >= low) & (array < high)
     if not np.all(inside):
-        wrong = np.atleast_1d(array)[~np.atleast_1d(inside)][0]
         above = f"{'(' if open_below else '['}{low:g}, {'infinity' if np.isinf(high) else f'{high:g}'})"
-        raise ValueError(f"{name} = {wrong} must be in {above}")
+        raise ValueError(f"{name} = {array[~inside].flat[0]} must be in {above}")
     if isinstance(value, sp.Expr):  # exact numbers stay exact
         return value
     return array if array.ndim else float(array)
@@ -64,43 +59,34 @@ def batch_sequence(batches: Any, count: int) -> Iterable[int] | None:
 
     A generator is checked as it runs, so that it may be endless.
     """
+    if batches is None and count > 1:
+        raise ValueError(f"{count} mini-batch losses were given without batches, such as batches=[0, 1, 1, 0]")
     if batches is None:
-        if count > 1:
-            raise ValueError(
-                f"{count} mini-batch losses were given without batches; give the index of the loss "
-                "that each step uses, such as batches=[0, 1, 1, 0]"
-            )
         return None
     if isinstance(batches, Iterator):
         return (whole("an entry of batches", batch, 0, count - 1) for batch in batches)
     array = np.asarray(batches)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
         raise TypeError(f"batches must be a non-empty sequence of whole numbers, not {batches!r}")
-    if array.min() < 0 or array.max() >= count:
-        raise ValueError(
-            f"batches must lie in 0..{count - 1} for {count} losses; {array.min()} to {array.max()} were given"
-        )
+    low, high = array.min(), array.max()
+    if low < 0 or high >= count:
+        raise ValueError(f"batches must lie in 0..{count - 1} for {count} losses; {low} to {high} were given")
     return tuple(array.tolist())
 
 
 def with_batch(theta: np.ndarray, batch: tuple[int, ...]) -> np.ndarray:
     """Broadcast `theta`, (d,) or (d, points), against a batch of configurations of that shape."""
-    if not batch:
-        return np.ascontiguousarray(theta)
-    try:
-        shape = np.broadcast_shapes(theta.shape[1:], batch)
-    except ValueError:
-        raise ValueError(
-            f"{theta.shape[1]} points and {batch[0]} configurations do not combine; give as many of "
-            "one as of the other, or one"
-        ) from None
-    theta = theta.reshape(theta.shape + (1,) * (len(shape) - theta.ndim + 1))
-    return np.ascontiguousarray(np.broadcast_to(theta, (len(theta), *shape)))
+    if batch and theta.ndim == 1:
+        theta = theta[:, None]
+    points = theta.shape[1:]
+    if batch and 1 not in (*points, *batch) and points != batch:
+        raise ValueError(f"{points[0]} points and {batch[0]} configurations do not combine; give one or as many")
+    return np.ascontiguousarray(np.broadcast_to(theta, (len(theta), *np.broadcast_shapes(points, batch))))
 
 
 def finite(what: str, name: str, value: np.ndarray) -> None:
     """Raise ValueError if an array (d, ...) has an entry that is not finite, naming its coordinate."""
-    wrong = ~np.isfinite(np.asarray(value, dtype=float))
-    if wrong.any():
-        coordinate = int(np.argwhere(wrong)[0][0])
+    wrong = np.argwhere(~np.isfinite(np.asarray(value, dtype=float)))
+    if wrong.size:
+        coordinate = int(wrong[0][0])
         raise ValueError(f"{what} is not finite at {name}: coordinate {coordinate} is {value[coordinate]}")

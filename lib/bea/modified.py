@@ -21,17 +21,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
-from math import factorial
+from functools import cached_property, partial
+from itertools import repeat
+from math import prod
 from numbers import Rational
 from typing import Any
 
 import numpy as np
 import sympy as sp
+from numpy.polynomial.polynomial import polyval
 
 from bea._validate import batch_sequence, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Along, Optimizer, Running, tidy
+from bea.program import Along, Optimizer, check_decay, tidy
+from bea.program import update as update
 from bea.series import Series, antidifference
 from bea.trace import Traced
 
@@ -74,43 +77,64 @@ class ModifiedEquation(Equation):
     def terms(self) -> tuple[sp.Matrix, ...]:
         r"""The coefficients :math:`(f_0, \dots, f_{p-1})` of :math:`h^0, \dots, h^{p-1}`: SymPy column vectors."""
         start = symbolic_start(self.optimizer, (self.loss,))
-        found = curve(self.optimizer, self.loss, start, self.order)
-        return tuple(column(p[1]) for p in found[1:])
+        return tuple(column(f) for f in rates(curve(self.optimizer, self.loss, start, self.order)))
 
     def coefficients(self, theta: Any, time: float = 0.0) -> np.ndarray:
         r"""Return the numbers :math:`f_0(\theta), \dots, f_{p-1}(\theta)`, with no derivative of any field.
 
-        ``theta`` of shape (d,) or (batch, d) gives shape (order, d) or (order, batch, d).  A single
-        point of exact numbers (SymPy's or Python's fractions), with exact hyper-parameters and a
-        symbolic loss, gives exact numbers.  `time` matters to programs that use ``memory.time``.
-        """
-        exact = None if self.optimizer.batch_shape else _exact_point(theta, self.loss)
-        if exact is not None:
-            return np.stack([p[1] for p in curve(self.optimizer, self.loss, exact, self.order, time)[1:]])
-        start = with_batch(self.loss.components(theta), numeric(self.optimizer).batch_shape)
-        return np.moveaxis(self._numbers(start, time), 1, -1)
+        Parameters
+        ----------
+        theta : array of shape (d,) or (batch, d)
+            A single point of exact numbers (SymPy's or Python's fractions), with exact
+            hyper-parameters and a symbolic loss, gives exact numbers.
+        time : float
+            For programs that use ``memory.time``.
 
-    def _numbers(self, start: np.ndarray, time: float) -> np.ndarray:
-        def plain(optimizer: Optimizer, x: np.ndarray) -> np.ndarray:
-            found = curve(optimizer, self.loss, x[:-1], self.order, x[-1] if x.ndim == 1 else time)
-            return np.stack([p[1] for p in found[1:]])
+        Returns
+        -------
+        array of shape (order, d) or (order, batch, d)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `theta` is no point of the loss, a hyper-parameter is a symbol, or the program has no
+            expansion at `theta`.
+        """
+        start = self.loss.components(theta)
+        if _is_exact(theta) and hasattr(self.loss, "gradient_expressions") and not self.optimizer.batch_shape:
+            exact = np.array([sp.Rational(x) for x in theta], dtype=object)
+            return rates(curve(self.optimizer, self.loss, exact, self.order, time))
+        optimizer = numeric(self.optimizer)
 
         def terms(optimizer: Optimizer, start: np.ndarray) -> np.ndarray:
-            x = np.concatenate([start, np.full((1, *start.shape[1:]), time)])
-            if optimizer.batch_shape or not hasattr(self.loss, "gradient_expressions"):
-                return plain(optimizer, x)
-            known = self.__dict__.setdefault("traced", {})
-            if optimizer not in known:
-                known[optimizer] = Traced(lambda x: plain(optimizer, x))
-            return known[optimizer](x)
+            def plain(x: np.ndarray) -> np.ndarray:
+                return rates(curve(optimizer, self.loss, x[:-1], self.order, x[-1]))
 
-        return by_columns(terms, numeric(self.optimizer), start, self.__dict__)
+            x = np.append(start, np.full_like(start[:1], time), axis=0)
+            if optimizer.batch_shape or not hasattr(self.loss, "gradient_expressions"):
+                return plain(x)
+            return self.__dict__.setdefault("traced", {}).setdefault(optimizer, Traced(plain))(x)
+
+        start = with_batch(start, optimizer.batch_shape)
+        return np.moveaxis(by_columns(terms, optimizer, start, self.__dict__), 1, -1)
 
     def field(self, h: Any) -> Callable[..., np.ndarray]:
         r"""Return the right-hand side :math:`f_0 + h f_1 + \dots + h^{p-1} f_{p-1}` as a NumPy function.
 
-        It takes theta, (d,) or (batch, d), and optionally the time, and returns the shape of theta.
-        Raises ValueError if ``h`` is not positive.
+        Parameters
+        ----------
+        h : float, or array (batch,)
+            Step size.
+
+        Returns
+        -------
+        function of theta, (d,) or (batch, d), and optionally the time
+            It returns an array of the shape of theta.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `h` is not a positive number.
         """
         h = step_size(h)
         return lambda theta, time=0.0: sum_powers(self.coefficients(theta, time), h)
@@ -118,15 +142,28 @@ class ModifiedEquation(Equation):
     def memory(self, theta0: Any, h: Any) -> tuple[np.ndarray, ...]:
         r"""Return what the optimizer's memory holds just before its step from ``theta0`` on the slow manifold.
 
-        A run that starts with it has no initial layer, and truncations show their order.  One value
-        for each call of the memory, in the order of the calls, coordinates first.
+        A run that starts with it has no initial layer, and truncations show their order.
+
+        Parameters
+        ----------
+        theta0 : array of shape (d,) or (batch, d)
+        h : float, or array (batch,)
+            Step size.
+
+        Returns
+        -------
+        tuple of arrays
+            One value for each call of the memory, in the order of the calls, coordinates first.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for :meth:`coefficients`, and if `h` is not a positive number.
         """
-        h = step_size(h)
-        optimizer = numeric(self.optimizer)
+        h, optimizer = step_size(h), numeric(self.optimizer)
         start = with_batch(self.loss.components(theta0), optimizer.batch_shape)
-        found = curve(optimizer, self.loss, start, self.order)
-        memory = Along(Series.from_polynomials(found[:-1]))
-        update_along(optimizer, self.loss.gradient_code, memory)
+        memory = Along(Series.from_polynomials(curve(optimizer, self.loss, start, self.order)[:-1]))
+        memory.update(optimizer, self.loss.gradient_code)
         return tuple(value.at(-1, h) for value in memory.kept)
 
 
@@ -170,140 +207,117 @@ class KeptEquation(Equation):
         return only(self.losses)
 
     @cached_property
-    def _symbolic(self) -> tuple[tuple[sp.Matrix, ...], tuple[sp.Symbol, ...]]:
-        theta = symbolic_start(self.optimizer, (self.loss,))
-        memory = Running(sp.Symbol("h", positive=True))
-        line = Series.from_polynomials([[theta]])
-        update(self.optimizer, self.loss.gradient_code, line, memory, line)
-        states = []
-        for i, (m, _) in enumerate(memory.new, 1):
-            shape = m.leading.shape
-            names = [f"m_{i}_{j}" for j in range(1, int(np.prod(shape)) + 1)]
-            values = [sp.Symbol(name, real=True) for name in names]
-            states.append((np.array(values, dtype=object).reshape(shape), np.array(sp.Symbol(f"p_{i}"))))
-        found, layout, _ = self._terms(self.optimizer, self.loss, theta, states, None, 0)
-        names = join([theta, *(states[i][part] for i, part in layout)])
-        return tuple(column(term) for term in found), tuple(names)
-
-    @property
-    def terms(self) -> tuple[sp.Matrix, ...]:
-        """The coefficients of the powers of h: SymPy column vectors in the rates kappa_1, kappa_2, ..."""
-        return self._symbolic[0]
-
-    @property
     def coordinates(self) -> tuple[sp.Symbol, ...]:
         """The symbols of the state z, in the order of the entries of :attr:`terms`."""
-        return self._symbolic[1]
+        theta = symbolic_start(self.optimizer, (self.loss,))
+        found = list(theta)
+        for call, part, shape in self._layout(self.optimizer, theta, None):
+            if part:
+                found.append(sp.Symbol(f"p_{call}"))
+            else:
+                found += [sp.Symbol(f"m_{call}_{j}", real=True) for j in range(1, prod(shape) + 1)]
+        return tuple(found)
+
+    @cached_property
+    def terms(self) -> tuple[sp.Matrix, ...]:
+        """The coefficients of the powers of h: SymPy column vectors in the rates kappa_1, kappa_2, ..."""
+        start, reading = np.array(self.coordinates, dtype=object), partial(_Kept, self.kept, self.loss.dimension, None)
+        return tuple(column(f) for f in rates(curve(self.optimizer, self.loss, start, self.order, 0.0, reading)))
 
     def field(self, h: float, n: int | None = None) -> Callable[..., np.ndarray]:
-        r"""Return the right-hand side as a function of the state z, (D,), and the time.
+        r"""Return the right-hand side as a NumPy function of the state.
 
-        With mini-batches, `n` is the step whose mini-batch is used.  With two terms, if
-        all that the memory holds is kept, the increment of one step is taken exactly,
-        :math:`F(h) - \tfrac h2 \dot F_0`; the series
-        :math:`F_0 + h(F_1 - \tfrac12 \dot F_0)` has the same order and a larger constant.
+        With two terms, if all that the memory holds is kept, the increment of one step is taken
+        exactly, :math:`F(h) - \tfrac h2 \dot F_0`; the series :math:`F_0 + h(F_1 - \tfrac12 \dot
+        F_0)` has the same order and a larger constant.
+
+        Parameters
+        ----------
+        h : float
+            Step size.
+        n : int, optional
+            With mini-batches, the step whose mini-batch is used.
+
+        Returns
+        -------
+        function of the state z, (D,), and optionally the time
+            It returns an array (D,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `h` is not a positive number, or a hyper-parameter is a symbol.
         """
         h, optimizer = step_size(h), numeric(self.optimizer)
         loss = self.losses[0 if self.batches is None or n is None else self.batches[n]]
-        point = np.full(loss.dimension, 0.5)
-        memory = Running(h)
-        optimizer(point, loss.gradient_code, memory)
-        shapes = [np.shape(m) for m, _ in memory.new]
-        filled = [(m, np.full((), 0.5)) for m, _ in memory.new]  # where a bias correction exists
-        layout = self._terms(optimizer, loss, point, filled, h, 0.0, 1)[1]
-        whole_step = self.order == 2 and sum(part == 0 for _, part in layout) == len(shapes)
+        reading = partial(_Kept, self.kept, loss.dimension, h)
 
         def plain(x: np.ndarray) -> np.ndarray:
-            theta, time, end = x[: loss.dimension], x[-1], loss.dimension
-            states = [[np.zeros(shape), np.zeros(())] for shape in shapes]
-            for i, part in layout:
-                shape = shapes[i] if part == 0 else ()
-                begin, end = end, end + int(np.prod(shape))
-                states[i][part] = x[begin:end].reshape(shape)
-            terms, _, turning = self._terms(optimizer, loss, theta, states, h, time)
-            if not whole_step:
-                return sum_powers(np.stack(terms), h)
-            step = Running(h, [(m, p) for m, p in states], time / h)
-            here: Any = theta
-            if x.dtype == object:  # traced
-                here = Series.from_polynomials([[theta]])
-                update_here = update(optimizer, loss.gradient_code, here, step, here).leading
-            else:
-                update_here = optimizer(theta, loss.gradient_code, step)
-            values = [getattr(step.new[i][part], "leading", step.new[i][part]) for i, part in layout]
-            moved = [(v - states[i][part]) / h for v, (i, part) in zip(values, layout)]
-            return join([-update_here, *moved]) - h / 2 * turning
+            z, time = x[:-1], x[-1]
+            polynomials = curve(optimizer, loss, z, self.order, time, reading)
+            if self.order == 2:
+                step = reading(Series.from_polynomials([[z]]), time, exact=True)
+                increment = -step.update(optimizer, loss.gradient_code).leading
+                if step.all_kept:  # z(t + h) - z(t) = h dz/dt + h^2 P_2''(0)/2, and that is h^2 times P_2[2]
+                    return increment - h * polynomials[2][2]
+            return sum_powers(rates(polynomials), h)
 
         fast = Traced(plain) if hasattr(loss, "gradient_expressions") else plain
         return lambda z, time=0.0: fast(np.append(z, time))
 
     def state(self, theta: np.ndarray, states: Sequence[tuple[Any, Any]], h: float) -> np.ndarray:
-        """Return the state z from a point and what a run's memory holds there, as (value, weight) pairs."""
-        filled = [(m, np.full((), 0.5)) for m, _ in states]
-        layout = self._terms(numeric(self.optimizer), self.losses[0], theta, filled, h, 0.0, 1)[1]
-        parts = [np.asarray(states[i][part], dtype=float) for i, part in layout]
-        for i, part in layout:
-            if part == 1 and np.any(np.asarray(states[i][part]) == 1):
-                raise ValueError(
-                    "an average that is bias-corrected holds nothing before the first step; start the flow "
-                    "after some steps of the run, for example first=20"
-                )
-        return np.concatenate([theta, *(np.ravel(part) for part in parts)])
+        """Return the state z that a run has at a point.
 
-    def _terms(
-        self,
-        optimizer: Optimizer,
-        loss: Any,
-        theta: np.ndarray,
-        states: Any,
-        h: Any,
-        time: Any,
-        order: int = 0,
-    ) -> tuple[list[np.ndarray], list[tuple[int, int]], Any]:
-        """Return the terms of the state z; for each average that is kept (call, 0 for value or 1 for weight);
-        and, if there are two terms, the derivative of the first along itself."""
-        curves = [[theta[None]]] + [[np.asarray(part)[None]] for state in states for part in state]
-        for _ in range(order or self.order):
-            series = [Series.from_polynomials(polynomials) for polynomials in curves]
-            memory = _Kept(series[0], list(zip(series[1::2], series[2::2])), self.kept, h, time)
-            step = update_along(optimizer, loss.gradient_code, memory)
-            changes = [-step, *(c for pair in memory.changes for c in pair)]
-            for polynomials, change in zip(curves, changes):
-                if change is None:
-                    polynomials.append(np.array([0 * polynomials[0][0]] * 2))
-                else:
-                    polynomials.append(antidifference(change.coefficients[-1]))
-        layout = [(i, part) for i, pair in enumerate(memory.changes) for part in (0, 1) if pair[part] is not None]
-        places = [0, *(1 + 2 * i + part for i, part in layout)]
-        terms = [join([curves[c][k][1] for c in places]) for k in range(1, len(curves[0]))]
-        turning = join([changes[c].coefficients[1, 1] for c in places]) if len(terms) == 2 else None
-        return terms, layout, turning
+        Parameters
+        ----------
+        theta : array of shape (d,)
+        states : sequence of pairs
+            What the memory of the run holds there: values and weights.
+        h : float
+            Step size.
+
+        Returns
+        -------
+        array of shape (D,)
+
+        Raises
+        ------
+        ValueError
+            If the run has made no step, and an average is bias-corrected.
+        """
+        parts = [(part, states[call - 1][part]) for call, part, _ in self._layout(numeric(self.optimizer), theta, h)]
+        if any(part == 1 and np.any(np.equal(value, 1)) for part, value in parts):
+            raise ValueError(
+                "an average that is bias-corrected holds nothing before the first step; start the flow "
+                "after some steps of the run, for example first=20"
+            )
+        return np.concatenate([theta, *(np.ravel(value) for _, value in parts)])
+
+    def _layout(self, optimizer: Optimizer, theta: np.ndarray, h: Any) -> list[tuple[int, int, tuple[int, ...]]]:
+        """Return for each part of the state after theta the number of its call, 0 for m or 1 for p, and its shape."""
+        line = Series.from_polynomials([[theta]])
+        memory = _Kept(self.kept, len(theta), h, line)
+        update(optimizer, self.losses[0].gradient_code, line, memory, line)
+        return memory.layout
 
 
 class _Kept(Along):
-    """The memory as coordinates of the curve; `changes` collects their increments, divided by h."""
+    """The memory as coordinates: each average that is kept takes the next entries of the state z for its own.
 
-    def __init__(self, like: Series, slots: list[tuple[Series, Series]], kept: Any, h: Any, time: Any) -> None:
+    `layout` notes them: the number of the call, 0 for the value m or 1 for its weight p, and the shape.
+    """
+
+    def __init__(self, choice: Any, dimension: int, size: Any, like: Series, time: Any = 0.0, exact: bool = False):
         super().__init__(like, time)
-        self.slots, self.choice, self.size, self.averages = slots, kept, h, 0
-        self.changes: list[tuple[Series | None, Series | None]] = []
+        self.choice, self.used, self.size, self.exact = choice, dimension, size, exact
+        self.words = repeat(True) if choice is None else iter(choice)
+        self.layout: list[tuple[int, int, tuple[int, ...]]] = []
+        self.steps: list[Series] = []  # minus the increments of the coordinates, divided by h
 
-    def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
-        self.averages += 1
-        if self.choice is not None and self.averages > len(self.choice):
-            raise ValueError(
-                f'memory = ... names {len(self.choice)} averages, but the program has more; give "forgotten" or '
-                '"kept" for each'
-            )
-        if self.choice is not None and not self.choice[self.averages - 1]:
-            self.changes.append((None, None))
-            return super().average(x, decay, corrected)
-        m, p = self.slots[len(self.changes)]
-        rate, h = self._rate(decay), self._linear(1, 0)
-        change, fading = rate * (self.series(x) - m), -rate * p
-        self.changes.append((change, fading if corrected else None))
-        m = m + h * change
-        return m / (1 - p - h * fading) if corrected else m
+    @property
+    def all_kept(self) -> bool:
+        """Whether all that the memory holds is kept."""
+        return sum(part == 0 for _, part, _ in self.layout) == len(self.kept)
 
     @property
     def h(self) -> Any:
@@ -315,22 +329,56 @@ class _Kept(Along):
         """Refuse: along a curve that keeps its memory only the time is smooth."""
         raise ValueError("with the memory kept a program has no number of steps; use memory.time and memory.h")
 
-    def previous(self, x: Any, start: Any = 0.0) -> Series:
-        self.changes.append((None, None))
-        return super().previous(x)
+    def update(self, optimizer: Optimizer, gradient: Callable[[Any], Any]) -> Series:
+        theta = self.like[: self.used]
+        step: Any = np.concatenate([update(optimizer, gradient, theta, self, theta), *self.steps])
+        if step.shape != self.like.shape:
+            raise ValueError(f"the state has {len(step)} coordinates, but {len(self.like)} were given")
+        return step
 
-    def _rate(self, decay: Any) -> Series:
-        r"""Return the Series :math:`(1 - e^{-\kappa h})/h` for the decay :math:`e^{-\kappa h}`."""
+    def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
+        kept = next(self.words, None)
+        if kept is None:
+            raise ValueError(
+                f'memory = ... names {len(self.choice)} averages, but the program has more; give "forgotten" or "kept" '
+                "for each"
+            )
+        if not kept:
+            return super().average(x, decay, corrected)
+        check_decay(decay, x)
+        x, rate = self.series(x), self._rate(decay)
+        h = self.size if self.exact else self._linear(1, 0)
+        self.kept.append(x)
+        m = self._next(0, x.shape)
+        change = rate * (x - m)
+        self.steps.append(-change.reshape(-1))
+        if not corrected:
+            return m + h * change
+        p = self._next(1, ())
+        fading = self.series(-rate * p)
+        self.steps.append(-fading.reshape(-1))
+        return (m + h * change) / (1 - p - h * fading)
+
+    def _next(self, part: int, shape: tuple[int, ...]) -> Any:
+        """Return the next entries of the state, or anything if it ends before: then only the layout is of use."""
+        self.layout.append((len(self.kept), part, shape))
+        begin, self.used = self.used, self.used + prod(shape)
+        return self.like[begin : self.used].reshape(shape) if self.used <= len(self.like) else 0.5
+
+    def _rate(self, decay: Any) -> Any:
+        r"""Return :math:`(1 - e^{-\kappa h})/h` for the decay :math:`e^{-\kappa h}`."""
+        if self.exact:
+            return (1 - decay) / self.size
         if self.size is None:
-            kappa: Any = sp.Symbol(f"kappa_{self.averages}", positive=True)
+            kappa: Any = sp.Symbol(f"kappa_{len(self.kept) + 1}", positive=True)
+        elif np.any(self.series(decay).leading == 0):
+            raise ValueError('an average with decay 0 has no memory to keep; choose "forgotten" for it')
         else:
-            number = decay.leading if isinstance(decay, Series) else decay
-            if not np.all(np.asarray(number) > 0):
-                raise ValueError('an average with decay 0 has no memory to keep; choose "forgotten" for it')
             kappa = -np.log(decay) / self.size
-        one = sp.Integer(1) if self.size is None else 1.0
-        terms = [-((-kappa) ** (k + 1)) * (one / factorial(k + 1)) for k in range(self.like.terms)]
-        return self.series(sum(self._linear(k, 0) * term for k, term in enumerate(terms)))
+        rest = 1  # 1 - kappa h/2 (1 - kappa h/3 (1 - ...)) = (1 - exp(-kappa h))/(kappa h)
+        for k in range(self.like.terms, 1, -1):
+            rest = 1 - kappa * self._linear(1, 0) / k * rest
+        return kappa * rest
 
 
 def modified_equation(
@@ -379,63 +427,38 @@ def modified_equation(
     several = isinstance(memory, (tuple, list))
     words = tuple(memory) if several else (memory,)
     if not words or any(word not in ("forgotten", "kept") for word in words):
-        raise ValueError(
-            f'memory = {memory!r} must be "forgotten" or "kept", or one of these for each average, '
-            "in the order of the calls"
-        )
+        raise ValueError(f'memory = {memory!r} must be "forgotten" or "kept", or one of these for each average')
     if "kept" in words:
         kept = tuple(word == "kept" for word in words) if several else None
         found = batch_sequence(batches, len(losses))
         return KeptEquation(optimizer, losses, order, kept, found if found is None else tuple(found))
     if len(losses) > 1 or batches is not None:
-        raise ValueError(
-            "the steady-state equation takes one loss and no batches; use bea.mean for a full batch, "
-            'bea.transient_equation for mini-batches, or memory="kept"'
-        )
-    return ModifiedEquation(optimizer, losses[0], order)
+        raise ValueError('the steady state takes one loss; use bea.mean, bea.transient_equation or memory="kept"')
+    return ModifiedEquation(optimizer, only(losses), order)
 
 
 # --- reading a program along a curve -------------------------------------------------------------
 
 
-def curve(optimizer: Optimizer, loss: Any, start: np.ndarray, order: int, time: Any = 0.0) -> list[np.ndarray]:
+def curve(optimizer, loss, start, order, time=0.0, reading: Any = Along):
     """Return the polynomials P_0, ..., P_order of the optimizer's smooth curve through `start`, coordinates first."""
     polynomials = [start[None]]
     for _ in range(order):
-        memory = Along(Series.from_polynomials(polynomials), time)
-        step = update_along(optimizer, loss.gradient_code, memory)
+        memory = reading(Series.from_polynomials(polynomials), time)
+        step = memory.update(optimizer, loss.gradient_code)
         polynomials.append(antidifference(-step.coefficients[-1]))
     return polynomials
 
 
-def update_along(optimizer: Optimizer, gradient: Callable[[Any], Any], memory: Along) -> Series:
-    """Return the update of a program along the curve that its memory belongs to."""
-    return update(optimizer, gradient, memory.like, memory, memory.like)
-
-
-def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, memory: Any, like: Series) -> Series:
-    """Run a program on a Series; exact hyper-parameters become constant Series, so that ``**0.5`` stays exact."""
-    one = Series(np.zeros_like(like.coefficients[..., :1].reshape(like.terms, like.terms, -1)[:, :, 0]))
-    values = {n: one + v if isinstance(v, sp.Expr) else v for n, v in optimizer.hyperparameters.items()}
-    step = optimizer.program.__wrapped__(theta, gradient, memory, **values)  # type: ignore[attr-defined]
-    step = step if isinstance(step, Series) else one + step
-    if step.leading.shape != like.leading.shape:
-        raise ValueError(
-            f"{optimizer.name} returned an update of shape {step.leading.shape} for a point of shape "
-            f"{like.leading.shape}; they must be the same"
-        )
-    return step
+def rates(polynomials: list[np.ndarray]) -> np.ndarray:
+    """Return the coefficients f_0, f_1, ... of the curve's velocity at s = 0."""
+    return np.stack([polynomial[1] for polynomial in polynomials[1:]])
 
 
 # --- shared small parts --------------------------------------------------------------------------
 
 
-def by_columns(
-    evaluate: Callable[[Optimizer, np.ndarray], np.ndarray],
-    optimizer: Optimizer,
-    start: np.ndarray,
-    known: dict,
-) -> np.ndarray:
+def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start: np.ndarray, known: dict) -> np.ndarray:
     """Evaluate (d, batch) points at once if single columns give the same, else column after column.
 
     A program that sums over all its numbers would mix the columns of a batch.  The answer of the
@@ -449,13 +472,11 @@ def by_columns(
 
     if "mixes" not in known:
         try:
-            together = evaluate(optimizer, start)
+            ends = evaluate(optimizer, start)[..., [0, -1]]
             single = np.stack([alone(0), alone(-1)], axis=-1)
-            known["mixes"] = not np.allclose(together[..., [0, -1]], single, rtol=1e-9, atol=1e-300, equal_nan=True)
+            known["mixes"] = not np.allclose(ends, single, rtol=1e-9, atol=1e-300, equal_nan=True)
         except (TypeError, ValueError):
             known["mixes"] = True
-        if not known["mixes"]:
-            return together
     if known["mixes"]:
         return np.stack([alone(j) for j in range(start.shape[1])], axis=-1)
     return evaluate(optimizer, start)
@@ -464,23 +485,19 @@ def by_columns(
 def check_optimizer(optimizer: Any) -> None:
     """Raise TypeError if it is not an Optimizer."""
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}"
-        )
+        raise TypeError(f"an optimizer such as bea.adam(0.9, 0.999, epsilon=1e-8) is needed, not {optimizer!r}")
 
 
 def numeric(optimizer: Optimizer) -> Optimizer:
     """Return the optimizer in floats; raise ValueError if it holds symbols."""
     check_optimizer(optimizer)
     if optimizer.symbols:
-        raise ValueError(
-            f"{optimizer} holds the symbols {', '.join(sorted(map(str, optimizer.symbols)))}; give them "
-            "numbers to compute"
-        )
+        names = ", ".join(sorted(map(str, optimizer.symbols)))
+        raise ValueError(f"{optimizer} holds the symbols {names}; give them numbers to compute")
     return optimizer.in_floats()
 
 
-def only(losses: tuple[Any, ...]) -> Any:
+def only(losses: Sequence[Any]) -> Any:
     """Return the only loss; raise ValueError if there are several."""
     if len(losses) > 1:
         raise ValueError("this equation has several mini-batch losses; see .losses")
@@ -501,28 +518,12 @@ def column(entries: Any) -> sp.Matrix:
     return sp.Matrix([tidy(entry) for entry in entries])
 
 
-def join(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Return one vector from values of any shape."""
-    return np.concatenate([np.ravel(part) for part in parts])
-
-
 def sum_powers(terms: np.ndarray, h: Any) -> np.ndarray:
     """Return terms[0] + h terms[1] + ...; `h` may have one entry per point, terms then being (order, batch, d)."""
-    h = np.asarray(h)[..., None] if np.ndim(h) else h
-    total = terms[-1]
-    for term in terms[-2::-1]:
-        total = total * h + term
-    return total
+    return polyval(np.expand_dims(h, -1) if np.ndim(h) else h, terms, tensor=False)
 
 
-def _exact_point(theta: Any, loss: Any) -> np.ndarray | None:
-    """Return `theta` as an object array if it is a sequence of exact numbers that are not all ints, else None."""
-    exact = (
-        isinstance(theta, (list, tuple))
-        and all(isinstance(x, Rational) for x in theta)
-        and not all(isinstance(x, int) for x in theta)
-    )
-    if not exact or not hasattr(loss, "gradient_expressions"):
-        return None
-    loss.components(theta)  # complains about a wrong dimension
-    return np.array([sp.Rational(x.numerator, x.denominator) for x in theta], dtype=object)
+def _is_exact(theta: Any) -> bool:
+    """Whether a point is a sequence of exact numbers that are not all ints."""
+    exact = isinstance(theta, (list, tuple)) and all(isinstance(x, Rational) for x in theta)
+    return exact and not all(isinstance(x, int) for x in theta)

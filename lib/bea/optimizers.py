@@ -3,34 +3,28 @@ r"""The optimizers of the book, each a program of a few lines.
 .. math:: \theta^{(n+1)} = \theta^{(n)} - h\,U
 
 Nothing is used here that is not available to a reader's own program; see :mod:`bea.program`.
+A hyper-parameter is a number, an array (batch,) of them for many configurations at once, or a SymPy
+expression.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from bea.program import Decay, NonNegative, optimizer
 
-__all__ = [
-    "adam",
-    "adamw",
-    "gradient_descent",
-    "heavy_ball",
-    "lion",
-    "nadam",
-    "nesterov",
-    "rmsprop",
-    "signum",
-]
+__all__ = ["adam", "adamw", "gradient_descent", "heavy_ball", "lion", "nadam", "nesterov", "rmsprop", "signum"]
 
 
 @optimizer
-def gradient_descent(theta: Any, gradient: Any, memory: Any) -> Any:
+def gradient_descent(theta, gradient, memory):
     r"""Gradient descent, :math:`\theta \leftarrow \theta - h\nabla E(\theta)`.
 
     It is the explicit Euler method for gradient flow.
+
+    Returns
+    -------
+    Optimizer
 
     Examples
     --------
@@ -41,14 +35,27 @@ def gradient_descent(theta: Any, gradient: Any, memory: Any) -> Any:
 
 
 @optimizer
-def heavy_ball(theta: Any, gradient: Any, memory: Any, beta: Decay, *, damped: bool = False) -> Any:
+def heavy_ball(theta, gradient, memory, beta: Decay, *, damped=False):
     r"""Polyak's heavy ball, started from :math:`m = 0`.
 
     .. math:: m \leftarrow \beta m + c\,\nabla E(\theta), \qquad \theta \leftarrow \theta - h m
 
-    ``damped=False``: c = 1, PyTorch's SGD with momentum, the same as :math:`\theta^{(n+1)} =
-    \theta^{(n)} - h\nabla E(\theta^{(n)}) + \beta(\theta^{(n)} - \theta^{(n-1)})`.  ``damped=True``:
-    :math:`c = 1-\beta`, an average of gradients, as in Adam's numerator.
+    Parameters
+    ----------
+    beta : Decay, in [0, 1)
+        Decay of the average of the gradient.
+    damped : bool
+        If False, :math:`c = 1`: PyTorch's SGD with momentum, the same as :math:`\theta^{(n+1)} =
+        \theta^{(n)} - h\nabla E(\theta^{(n)}) + \beta(\theta^{(n)} - \theta^{(n-1)})`.  If True,
+        :math:`c = 1-\beta`: an average of gradients, as in Adam's numerator.
+
+    Returns
+    -------
+    Optimizer
+
+    References
+    ----------
+    Polyak (1964), equation (9).
 
     Examples
     --------
@@ -60,13 +67,27 @@ def heavy_ball(theta: Any, gradient: Any, memory: Any, beta: Decay, *, damped: b
 
 
 @optimizer
-def nesterov(theta: Any, gradient: Any, memory: Any, beta: Decay) -> Any:
+def nesterov(theta, gradient, memory, beta: Decay):
     r"""Nesterov's momentum in PyTorch's form.
 
     .. math:: b \leftarrow \beta b + \nabla E(\theta), \qquad
               \theta \leftarrow \theta - h(\nabla E(\theta) + \beta b)
 
     The iterates are the points at which the gradient is taken.  No factor :math:`1-\beta`.
+
+    Parameters
+    ----------
+    beta : Decay, in [0, 1)
+        Decay of the sum of gradients.
+
+    Returns
+    -------
+    Optimizer
+
+    References
+    ----------
+    Sutskever et al. (2013), equations (3) and (4); PyTorch's ``torch.optim.SGD`` with
+    ``nesterov=True``.
 
     Examples
     --------
@@ -79,21 +100,30 @@ def nesterov(theta: Any, gradient: Any, memory: Any, beta: Decay) -> Any:
 
 
 @optimizer
-def rmsprop(
-    theta: Any,
-    gradient: Any,
-    memory: Any,
-    rho: Decay,
-    epsilon: NonNegative,
-    *,
-    epsilon_inside: bool = True,
-    bias_correction: bool = False,
-) -> Any:
+def rmsprop(theta, gradient, memory, rho: Decay, epsilon: NonNegative, *, epsilon_inside=True, bias_correction=False):
     r"""RMSProp, with :math:`v` the average of squared gradients.
 
     .. math:: \theta_j \leftarrow \theta_j - h\,\partial_j E/\sqrt{v_j + \varepsilon}
 
-    ``epsilon_inside=False`` divides by :math:`\sqrt{v_j} + \varepsilon` instead.
+    Parameters
+    ----------
+    rho : Decay, in [0, 1)
+        Decay of the average of the squared gradient.
+    epsilon : NonNegative
+        Stability constant, in units of the squared gradient inside the root and of the gradient
+        outside.
+    epsilon_inside : bool
+        If False, divide by :math:`\sqrt{v_j} + \varepsilon` instead.
+    bias_correction : bool
+        Whether to divide :math:`v` by :math:`1-\rho^{n+1}`.
+
+    Returns
+    -------
+    Optimizer
+
+    References
+    ----------
+    Tieleman and Hinton (2012), slide 29.
 
     Examples
     --------
@@ -107,33 +137,29 @@ def rmsprop(
 
 @optimizer
 def adam(
-    theta: Any,
-    gradient: Any,
-    memory: Any,
-    beta: Decay,
-    rho: Decay,
-    epsilon: NonNegative,
-    *,
-    epsilon_inside: bool = True,
-    bias_correction: bool = True,
-) -> Any:
+    theta, gradient, memory, beta: Decay, rho: Decay, epsilon: NonNegative, *, epsilon_inside=True, bias_correction=True
+):
     r"""Adam, with :math:`\hat m` and :math:`\hat v` the averages of gradients and of their squares.
 
     .. math:: \theta_j \leftarrow \theta_j - h\,\hat m_j/\sqrt{\hat v_j + \varepsilon}
 
     Parameters
     ----------
-    beta, rho
+    beta, rho : Decay, in [0, 1)
         Decays of the average of the gradient and of its square (often called beta_1 and beta_2).
-    epsilon
+    epsilon : NonNegative
         Stability constant, in units of the squared gradient inside the root and of the gradient
         outside.
-    epsilon_inside
+    epsilon_inside : bool
         The Adam paper's convention :math:`\sqrt{\hat v + \varepsilon}` if True; Kingma and Ba's
         :math:`\sqrt{\hat v} + \varepsilon` if False.
-    bias_correction
+    bias_correction : bool
         Whether :math:`\hat m = m/(1-\beta^{n+1})` and likewise :math:`\hat v`, or :math:`m` and
         :math:`v` themselves.
+
+    Returns
+    -------
+    Optimizer
 
     References
     ----------
@@ -152,24 +178,35 @@ def adam(
 
 @optimizer
 def adamw(
-    theta: Any,
-    gradient: Any,
-    memory: Any,
-    beta: Decay,
-    rho: Decay,
-    epsilon: NonNegative,
-    weight_decay: NonNegative,
-    *,
-    epsilon_inside: bool = True,
-    bias_correction: bool = True,
-) -> Any:
+    theta, gradient, memory, beta: Decay, rho: Decay, epsilon: NonNegative, weight_decay: NonNegative,
+    *, epsilon_inside=True, bias_correction=True,
+):  # fmt: skip
     r"""AdamW: Adam with decoupled weight decay.
 
     .. math:: \theta_j \leftarrow \theta_j - h\,\bigl(\hat m_j/\sqrt{\hat v_j + \varepsilon} +
               \lambda\theta_j\bigr)
 
-    ``weight_decay`` is :math:`\lambda`.  The decay is multiplied by h, as in PyTorch; in Algorithm 2
-    of Loshchilov and Hutter (2019) it is scaled by the schedule multiplier only.
+    The weight decay is multiplied by h, as in PyTorch; the paper scales it by the schedule
+    multiplier only.
+
+    Parameters
+    ----------
+    beta, rho : Decay, in [0, 1)
+        Decays of the average of the gradient and of its square.
+    epsilon : NonNegative
+        Stability constant, as for :func:`adam`.
+    weight_decay : NonNegative
+        The number :math:`\lambda`.
+    epsilon_inside, bias_correction : bool
+        As for :func:`adam`.
+
+    Returns
+    -------
+    Optimizer
+
+    References
+    ----------
+    Loshchilov and Hutter (2019), Algorithm 2.
 
     Examples
     --------
@@ -184,23 +221,31 @@ def adamw(
 
 
 @optimizer
-def nadam(
-    theta: Any,
-    gradient: Any,
-    memory: Any,
-    beta: Decay,
-    rho: Decay,
-    epsilon: NonNegative,
-    *,
-    bias_correction: bool = True,
-) -> Any:
+def nadam(theta, gradient, memory, beta: Decay, rho: Decay, epsilon: NonNegative, *, bias_correction=True):
     r"""NAdam: Adam with Nesterov's look ahead in the numerator, :math:`\varepsilon` inside the root.
 
     .. math:: \theta_j \leftarrow \theta_j - h\,\frac{\beta\hat m_j + (1-\beta)\,\partial_j E}
               {\sqrt{\hat v_j + \varepsilon}}
 
-    Both averages are corrected with the weights of the present step; Dozat (2016) corrects the first
+    Both averages are corrected with the weights of the present step.  The paper corrects the first
     one with those of the next step and lets :math:`\beta` grow, which a steady state does not see.
+
+    Parameters
+    ----------
+    beta, rho : Decay, in [0, 1)
+        Decays of the average of the gradient and of its square.
+    epsilon : NonNegative
+        Stability constant, in units of the squared gradient.
+    bias_correction : bool
+        As for :func:`adam`.
+
+    Returns
+    -------
+    Optimizer
+
+    References
+    ----------
+    Dozat (2016), Algorithm 2.
 
     Examples
     --------
@@ -214,15 +259,24 @@ def nadam(
 
 
 @optimizer
-def signum(theta: Any, gradient: Any, memory: Any, beta: Decay, epsilon: NonNegative) -> Any:
+def signum(theta, gradient, memory, beta: Decay, epsilon: NonNegative):
     r"""Signum: the sign of an average of gradients, :math:`m/\sqrt{m^2 + \varepsilon}`.
 
-    With :math:`\varepsilon = 0` it is the sign itself; a positive one makes it smooth, as the
-    modified equation needs where a coordinate of the gradient changes its sign.
+    Parameters
+    ----------
+    beta : Decay, in [0, 1)
+        Decay of the average of the gradient.
+    epsilon : NonNegative
+        With 0 it is the sign itself; a positive one makes it smooth, as the modified equation needs
+        where a coordinate of the gradient changes its sign.
+
+    Returns
+    -------
+    Optimizer
 
     References
     ----------
-    Bernstein et al. (2018), with the sign made smooth.
+    Bernstein et al. (2018), Algorithm 2, with the sign made smooth.
 
     Examples
     --------
@@ -234,15 +288,7 @@ def signum(theta: Any, gradient: Any, memory: Any, beta: Decay, epsilon: NonNega
 
 
 @optimizer
-def lion(
-    theta: Any,
-    gradient: Any,
-    memory: Any,
-    beta_1: Decay,
-    beta_2: Decay,
-    epsilon: NonNegative,
-    weight_decay: NonNegative = 0.0,
-) -> Any:
+def lion(theta, gradient, memory, beta_1: Decay, beta_2: Decay, epsilon: NonNegative, weight_decay: NonNegative = 0.0):
     r"""Lion: the sign of a mixture of the present gradient and an older average, made smooth.
 
     .. math:: c = \beta_1 m + (1-\beta_1)\nabla E, \quad
@@ -251,9 +297,24 @@ def lion(
 
     Lion looks at m before it takes in the present gradient.
 
+    Parameters
+    ----------
+    beta_1 : Decay, in [0, 1)
+        Weight of the older average in the mixture.
+    beta_2 : Decay, in [0, 1)
+        Decay of the average.
+    epsilon : NonNegative
+        As for :func:`signum`; 0 is the paper's.
+    weight_decay : NonNegative
+        The number :math:`\lambda`.
+
+    Returns
+    -------
+    Optimizer
+
     References
     ----------
-    Chen et al. (2023), Algorithm 2; epsilon = 0 is theirs.
+    Chen et al. (2023), Algorithm 2.
 
     Examples
     --------
@@ -266,8 +327,17 @@ def lion(
     return smooth_sign(c, epsilon) + weight_decay * theta
 
 
-def smooth_sign(x: Any, epsilon: Any) -> Any:
+def smooth_sign(x, epsilon):
     r"""Return :math:`x/\sqrt{x^2 + \varepsilon}`, and the sign of x itself for :math:`\varepsilon = 0`.
+
+    Parameters
+    ----------
+    x : array or Series
+    epsilon : number, or array (batch,)
+
+    Returns
+    -------
+    array or Series, of the shape of `x`
 
     Examples
     --------

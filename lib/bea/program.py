@@ -31,42 +31,12 @@ import sympy as sp
 from bea._validate import interval, whole
 from bea.series import Series
 
-__all__ = [
-    "Along",
-    "Decay",
-    "NonNegative",
-    "Optimizer",
-    "Range",
-    "Running",
-    "lag",
-    "moments",
-    "optimizer",
-    "weights",
-]
-
-
-@dataclass(frozen=True)
-class Range:
-    """The half-open interval [low, high) that a hyper-parameter must lie in, for ``Annotated``.
-
-    Parameters
-    ----------
-    low, high : float
-
-    Examples
-    --------
-    >>> Range(0.0, 1.0)
-    Range(low=0.0, high=1.0)
-    """
-
-    low: float
-    high: float
-
+__all__ = ["Along", "Decay", "NonNegative", "Optimizer", "Running", "lag", "moments", "optimizer", "update", "weights"]
 
 #: A hyper-parameter in [0, 1): a number, an array (batch,) of them, or a SymPy expression.
-Decay = Annotated[Any, Range(0.0, 1.0)]
+Decay = Annotated[Any, (0.0, 1.0)]
 #: A hyper-parameter that is finite and not negative.
-NonNegative = Annotated[Any, Range(0.0, inf)]
+NonNegative = Annotated[Any, (0.0, inf)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +77,9 @@ class Optimizer:
         bound = inspect.signature(self.program).bind(**self.hyperparameters)
         bound.apply_defaults()
         hints = _hints(text)
-        checked = {name: _checked(name, v, hints.get(name)) for name, v in bound.arguments.items()}
+        checked = {name: _checked(name, value, hints.get(name)) for name, value in bound.arguments.items()}
         object.__setattr__(self, "hyperparameters", MappingProxyType(checked))
-        shapes = {v.shape for v in checked.values() if isinstance(v, np.ndarray)}
+        shapes = {v.shape for v in self._arrays.values()}
         if len(shapes - {(1,)}) > 1:
             raise ValueError(f"arrays of hyper-parameters must be of one length; {sorted(shapes)} were given")
 
@@ -128,33 +98,58 @@ class Optimizer:
     @property
     def symbols(self) -> set[sp.Symbol]:
         """The SymPy symbols among the hyper-parameters."""
-        given = (v for v in self.hyperparameters.values() if isinstance(v, sp.Expr))
-        return set().union(*(v.free_symbols for v in given))  # type: ignore[arg-type]
+        return set().union(*(v.free_symbols for v in self.hyperparameters.values() if isinstance(v, sp.Expr)))
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """The shape of the batch of configurations: () for one, (batch,) if hyper-parameters are arrays."""
-        arrays = [v for v in self.hyperparameters.values() if isinstance(v, np.ndarray)]
-        return np.broadcast_shapes(*(array.shape for array in arrays)) if arrays else ()
+        return np.broadcast_shapes(*(v.shape for v in self._arrays.values()))
+
+    @property
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name: v for name, v in self.hyperparameters.items() if isinstance(v, np.ndarray)}
 
     def with_hyperparameters(self, **values: Any) -> Optimizer:
-        """Return the same program with some hyper-parameters replaced."""
+        """Return the same program with some hyper-parameters replaced.
+
+        Parameters
+        ----------
+        **values
+            The new hyper-parameters, by name.
+
+        Returns
+        -------
+        Optimizer
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a name is not one of the program's, or a value is outside its range.
+        """
         return Optimizer(self.program, {**self.hyperparameters, **values})
 
     def in_floats(self) -> Optimizer:
-        """Return the optimizer with exact numbers converted to floats; symbols are unchanged."""
+        """Return the optimizer with exact numbers converted to floats; symbols are unchanged.
+
+        Returns
+        -------
+        Optimizer
+        """
         exact = {name: float(v) for name, v in self.hyperparameters.items() if isinstance(v, sp.Expr) and v.is_number}
         return self.with_hyperparameters(**exact) if exact else self
 
     def configuration(self, index: int) -> Optimizer:
-        """Return one configuration of a batch."""
-        return self.with_hyperparameters(
-            **{
-                name: float(np.broadcast_to(v, self.batch_shape)[index])
-                for name, v in self.hyperparameters.items()
-                if isinstance(v, np.ndarray)
-            }
-        )
+        """Return one configuration of a batch.
+
+        Parameters
+        ----------
+        index : int
+
+        Returns
+        -------
+        Optimizer
+        """
+        return self.with_hyperparameters(**{n: float(v[index if v.size > 1 else 0]) for n, v in self._arrays.items()})
 
     def _key(self) -> tuple[Any, ...]:
         values = ((n, v.tobytes() if isinstance(v, np.ndarray) else v) for n, v in self.hyperparameters.items())
@@ -203,11 +198,9 @@ def optimizer(program: Callable[..., Any]) -> Callable[..., Optimizer]:
     if not callable(program):
         raise TypeError(f"a function of (theta, gradient, memory, ...) is needed, not {program!r}")
     parameters = list(inspect.signature(program).parameters.values())
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    if len(parameters) < 3 or any(p.kind not in positional for p in parameters[:3]):
+    if len(parameters) < 3 or any(p.kind > p.POSITIONAL_OR_KEYWORD for p in parameters[:3]):
         raise TypeError(
-            f"{program.__name__} must take (theta, gradient, memory) and then its hyper-parameters, "
-            f"not {inspect.signature(program)}"
+            f"{program.__name__} must take (theta, gradient, memory, ...), not {inspect.signature(program)}"
         )
     signature = inspect.Signature(parameters[3:], return_annotation="Optimizer")
 
@@ -221,23 +214,24 @@ def optimizer(program: Callable[..., Any]) -> Callable[..., Optimizer]:
 
 @functools.cache
 def _hints(program: Callable[..., Any]) -> dict[str, Any]:
-    return get_type_hints(program, include_extras=True)
+    """Return the annotations of a program; a default that is True or False declares a bool."""
+    flags = {p.name: bool for p in inspect.signature(program).parameters.values() if isinstance(p.default, bool)}
+    return {**get_type_hints(program, include_extras=True), **flags}
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
     """Return a hyper-parameter as it is kept: exact numbers as SymPy's, lists as arrays."""
-    allowed = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Range)), None)
     if hint is bool:
         if not isinstance(value, (bool, np.bool_)):
             raise TypeError(f"{name} = {value!r} must be True or False")
         return bool(value)
-    number = isinstance(value, (Real, sp.Expr, list, np.ndarray)) and not isinstance(value, bool)
-    if allowed is None and (not number or isinstance(value, int)):
+    ranged = hint in (Decay, NonNegative)
+    if not ranged and (isinstance(value, int) or not isinstance(value, (Real, sp.Expr, list, np.ndarray))):
         return value  # a shape, a name, a count
     if isinstance(value, Rational) and not isinstance(value, int):
         value = sp.Rational(value.numerator, value.denominator)
-    low, high = (allowed.low, allowed.high) if allowed else (-inf, inf)
-    value = interval(name, value, low, high, open_below=allowed is None)
+    low, high = hint.__metadata__[0] if ranged else (-inf, inf)
+    value = interval(name, value, low, high, open_below=not ranged)
     if isinstance(value, np.ndarray):
         value.flags.writeable = False
     return value
@@ -286,7 +280,7 @@ class Running:
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
         """Return decay * m + (1 - decay) * x, divided by one minus the product of decays if corrected."""
-        _check_decay(decay, x)
+        check_decay(decay, x)
         m, p = self._last(0)
         m, p = decay * m + (1 - decay) * x, p * decay
         self.new.append((m, p))
@@ -294,10 +288,7 @@ class Running:
 
     def previous(self, x: Any, start: Any = 0.0) -> Any:
         """Return the `x` of the step before, or `start`, in the shape of `x`, in the first step."""
-        if self.state is None:
-            zeros = Series(0 * x.coefficients) if isinstance(x, Series) else np.zeros(np.shape(x))
-            start = zeros + start
-        before, _ = self._last(start)
+        before, _ = self._last(start if self.state is not None else 0 * x + start)
         self.new.append((x, 0.0))
         return before
 
@@ -351,7 +342,7 @@ class Along:
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
         """Return the steady-state average; bias correction has long died out."""
-        _check_decay(decay, x)
+        check_decay(decay, x)
         m = resolvent(self.series(x), decay)
         self.kept.append(m)
         return m
@@ -361,6 +352,24 @@ class Along:
         x = self.series(x)
         self.kept.append(x)
         return x.shift(-1)
+
+    def update(self, optimizer: Optimizer, gradient: Callable[[Any], Any]) -> Series:
+        """Return the update of a program along the curve."""
+        return update(optimizer, gradient, self.like, self, self.like)
+
+
+def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, memory: Any, like: Series) -> Series:
+    """Run a program on a Series; exact hyper-parameters become constant Series, so that ``**0.5`` stays exact."""
+    zero = Series(np.zeros((like.terms, like.terms), dtype=like.dtype))
+    values = {n: zero + v if isinstance(v, sp.Expr) else v for n, v in optimizer.hyperparameters.items()}
+    try:
+        step = optimizer.program.__wrapped__(theta, gradient, memory, **values)  # type: ignore[attr-defined]
+    except ValueError as problem:
+        raise ValueError(f"{optimizer.name} has no expansion at this point: {problem}") from problem
+    step = step if isinstance(step, Series) else zero + step
+    if step.shape != like.shape:
+        raise ValueError(f"{optimizer.name} returned an update of shape {step.shape} for a point of shape {like.shape}")
+    return step
 
 
 def resolvent(x: Series, decay: Any) -> Series:
@@ -373,17 +382,16 @@ def resolvent(x: Series, decay: Any) -> Series:
     """
     if isinstance(decay, Series):
         constant = decay.leading if decay.leading.ndim else decay.leading.item()
-        rest = decay - constant
-        if np.any(rest.coefficients != 0):
-            m, source = x * 0, x * (1 - decay) / (1 - constant)
-            for _ in range(x.terms):
-                m = resolvent(source + rest / (1 - constant) * m.shift(-1), constant)
-            return m
-        decay = constant
+        change = (decay - constant) / (1 - constant)
+        if not np.any(change.coefficients != 0):
+            return resolvent(x, constant)
+        m, source = x * 0, x * (1 - decay) / (1 - constant)
+        for _ in range(x.terms):
+            m = resolvent(source + change * m.shift(-1), constant)
+        return m
     if isinstance(decay, (int, float)) and decay == 0:
         return x
-    terms = x.terms
-    age = age_moments(decay, terms)
+    terms, age = x.terms, age_moments(decay, x.terms)
     matrix = np.zeros((terms, terms, *np.shape(age[-1])), dtype=np.asarray(age[-1]).dtype)
     for j in range(terms):
         for i in range(j + 1):
@@ -466,10 +474,7 @@ def lag(decay: Any, n: Any = None) -> Any:
     decay = interval("the decay", decay, 0.0, 1.0)
     if n is None:
         return decay / (1 - decay)
-    if not isinstance(n, sp.Expr) or n.is_number:
-        steps = np.asarray(n)
-        if steps.dtype.kind not in "iuf" or not np.all((steps >= 0) & (steps < inf)):
-            raise ValueError(f"n = {n!r} must be the number of a step, 0 or more")
+    interval("n, the number of a step, 0 or more,", n, 0.0, inf)
     return decay / (1 - decay) - (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))
 
 
@@ -510,21 +515,17 @@ def tidy(value: Any) -> Any:
     return sp.factor(value) if isinstance(value, sp.Expr) and value.is_rational_function() else value
 
 
-def _check_decay(decay: Any, x: Any) -> None:
+def check_decay(decay: Any, x: Any) -> None:
     """Refuse a decay outside [0, 1), and an array that NumPy would align with the wrong axis."""
     if type(decay) is float and 0 <= decay < 1:  # nearly always
         return
-    if isinstance(decay, Series):
-        decay = decay.leading
-    if isinstance(decay, np.ndarray) and decay.dtype != object and decay.ndim:
-        if decay.ndim >= np.ndim(x):
-            raise ValueError(
-                f"an average of a value of shape {np.shape(x)} was given decays of shape {decay.shape}: "
-                "an array of decays is a batch of configurations.  For groups of parameters take one "
-                "average for each group and np.concatenate them"
-            )
-    if isinstance(decay, (bool, str)) or decay is None:
-        raise TypeError(f"a decay must be a number in [0, 1), not {decay!r}")
-    if isinstance(decay, (int, float, np.ndarray)) and np.asarray(decay).dtype.kind != "O":
-        if not np.all((np.asarray(decay) >= 0) & (np.asarray(decay) < 1)):
-            raise ValueError(f"a decay must be in [0, 1), not {decay}")
+    value = decay.leading if isinstance(decay, Series) else decay
+    if value is not None and np.asarray(value).dtype.hasobject:  # symbols, or traced
+        return
+    shape = np.shape(value)
+    if shape and len(shape) >= np.ndim(x):
+        raise ValueError(
+            f"decays of shape {shape} are a batch of configurations, and do not fit a value of shape {np.shape(x)}; "
+            "for groups of parameters take one average for each group and np.concatenate them"
+        )
+    interval("a decay", value, 0.0, 1.0)
