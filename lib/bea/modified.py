@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from itertools import repeat
-from math import prod
+from math import factorial, prod
 from numbers import Rational
 from typing import Any
 
@@ -110,7 +110,7 @@ class ModifiedEquation(Equation):
             def plain(x: np.ndarray) -> np.ndarray:
                 return rates(curve(optimizer, self.loss, x[:-1], self.order, x[-1]))
 
-            x = np.append(start, np.full_like(start[:1], time), axis=0)
+            x = np.concatenate([start, np.full((1, *start.shape[1:]), time)])
             if optimizer.batch_shape or not hasattr(self.loss, "gradient_expressions"):
                 return plain(x)
             return self.__dict__.setdefault("traced", {}).setdefault(optimizer, Traced(plain))(x)
@@ -375,10 +375,8 @@ class _Kept(Along):
             raise ValueError('an average with decay 0 has no memory to keep; choose "forgotten" for it')
         else:
             kappa = -np.log(decay) / self.size
-        rest = 1  # 1 - kappa h/2 (1 - kappa h/3 (1 - ...)) = (1 - exp(-kappa h))/(kappa h)
-        for k in range(self.like.terms, 1, -1):
-            rest = 1 - kappa * self._linear(1, 0) / k * rest
-        return kappa * rest
+        terms = [-((-kappa) ** (k + 1)) / factorial(k + 1) for k in range(self.like.terms)]
+        return sum(self._linear(k, 0) * term for k, term in enumerate(terms))
 
 
 def modified_equation(

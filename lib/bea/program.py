@@ -519,13 +519,12 @@ def check_decay(decay: Any, x: Any) -> None:
     """Refuse a decay outside [0, 1), and an array that NumPy would align with the wrong axis."""
     if type(decay) is float and 0 <= decay < 1:  # nearly always
         return
-    value = decay.leading if isinstance(decay, Series) else decay
+    value: Any = decay.leading if isinstance(decay, Series) else decay
     if value is not None and np.asarray(value).dtype.hasobject:  # symbols, or traced
         return
-    shape = np.shape(value)
-    if shape and len(shape) >= np.ndim(x):
+    if 0 < np.ndim(decay) >= np.ndim(x):
         raise ValueError(
-            f"decays of shape {shape} are a batch of configurations, and do not fit a value of shape {np.shape(x)}; "
-            "for groups of parameters take one average for each group and np.concatenate them"
+            f"decays of shape {np.shape(decay)} do not fit a value of shape {np.shape(x)}: an array of decays is a batch "
+            "of configurations; for groups of parameters take one average for each group and np.concatenate them"
         )
     interval("a decay", value, 0.0, 1.0)
