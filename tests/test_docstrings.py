@@ -42,7 +42,7 @@ def problems_of(name):
     return sorted(f"{name}: {code} {text}" for code, text in found)
 
 
-LEFT = 31  # public things whose docstrings lack a section; to be lowered, never raised
+LEFT = 5  # public things whose docstrings lack a section; to be lowered, never raised
 
 
 def test_documented():

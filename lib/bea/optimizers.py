@@ -55,7 +55,7 @@ def heavy_ball(theta, gradient, memory, beta: Decay, *, damped=False):
 
     References
     ----------
-    Polyak (1964), equation (9).
+    Polyak (1964).
 
     Examples
     --------

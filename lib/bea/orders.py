@@ -10,7 +10,9 @@ import numpy as np
 
 from bea._validate import interval, step_size, whole
 from bea.flows import flow
+from bea.losses import Problem
 from bea.modified import modified_equation
+from bea.program import Optimizer
 from bea.runs import run
 
 __all__ = ["Study", "order_study"]
@@ -92,8 +94,8 @@ class Study:
 
 
 def order_study(
-    optimizer: Any,
-    loss: Any,
+    optimizer: Optimizer,
+    loss: Problem | Sequence[Problem],
     theta0: Any,
     horizon: float,
     hs: Sequence[float],

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from math import comb, inf
 from numbers import Rational, Real
 from types import MappingProxyType
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
 
 import numpy as np
 import sympy as sp
@@ -32,6 +32,8 @@ from bea._validate import interval, whole
 from bea.series import Series
 
 __all__ = ["Along", "Decay", "NonNegative", "Optimizer", "Running", "lag", "moments", "optimizer", "update", "weights"]
+
+P = ParamSpec("P")  # the hyper-parameters of a program
 
 #: A hyper-parameter in [0, 1): a number, an array (batch,) of them, or a SymPy expression.
 Decay = Annotated[Any, (0.0, 1.0)]
@@ -166,7 +168,7 @@ class Optimizer:
         return f"{self.name}({given})"
 
 
-def optimizer(program: Callable[..., Any]) -> Callable[..., Optimizer]:
+def optimizer(program: Callable[Concatenate[Any, Any, Any, P], Any]) -> Callable[P, Optimizer]:
     """Turn a program into a constructor of optimizers.
 
     Parameters
@@ -205,7 +207,7 @@ def optimizer(program: Callable[..., Any]) -> Callable[..., Optimizer]:
     signature = inspect.Signature(parameters[3:], return_annotation="Optimizer")
 
     @functools.wraps(program)
-    def construct(*args: Any, **kwargs: Any) -> Optimizer:
+    def construct(*args: P.args, **kwargs: P.kwargs) -> Optimizer:
         return Optimizer(construct, signature.bind(*args, **kwargs).arguments)
 
     construct.__signature__ = signature  # type: ignore[attr-defined]

@@ -33,6 +33,7 @@ from scipy import special
 
 __all__ = ["Series", "antidifference", "select", "taylor"]
 
+_np: Any = np  # NumPy's functions give a Series for a Series, which their declared types do not say
 _NOT_AN_ARRAY = (
     "a Series does not become an array; write np.stack([...]) instead of np.array([...]), A @ theta "
     "instead of A.dot(theta), np.zeros_like(theta) instead of np.zeros(...), and np.logaddexp.reduce "
@@ -159,11 +160,20 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def T(self) -> Series:
         """The value with its axes reversed."""
-        return np.transpose(self)
+        return _np.transpose(self)
 
     def reshape(self, *shape: Any) -> Series:
-        """Return the same entries in another shape."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape)
+        """Return the same entries in another shape.
+
+        Parameters
+        ----------
+        *shape : int, or one tuple of them
+
+        Returns
+        -------
+        Series
+        """
+        return _np.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -211,7 +221,15 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
     # --- what a series has -----------------------------------------------------------------------
 
     def at(self, s: Any, h: Any) -> Any:
-        """Return the value at scaled time ``s`` and step size ``h``, numbers or arrays.
+        """Return the value at a scaled time and a step size.
+
+        Parameters
+        ----------
+        s, h : number or array
+
+        Returns
+        -------
+        array, or SymPy expression
 
         Examples
         --------
@@ -229,6 +247,14 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
 
     def shift(self, by: Any) -> Series:
         """Return the series at the scaled time s + ``by``; -1 is one step earlier.
+
+        Parameters
+        ----------
+        by : number
+
+        Returns
+        -------
+        Series
 
         Examples
         --------
@@ -312,7 +338,10 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
             exponent = convert(exponent)
         negative = isinstance(exponent, Real) and exponent < 0
         if (terms > 1 or negative) and np.any(_vanishes(self.leading)):
-            raise ValueError(f"the power {exponent} of a series needs a leading coefficient other than 0")
+            raise ValueError(
+                f"what is {'divided by' if exponent == -1 else f'raised to the power {exponent}'} is 0 there; "
+                "that needs a leading coefficient other than 0"
+            )
         value = np.asarray(self.leading**exponent if value is None else value)
         w = np.zeros((terms, terms, *value.shape), dtype=np.result_type(self.coefficients, value))
         w[0, 0, ...] = value
@@ -323,7 +352,7 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         plain = isinstance(exponent, (float, sp.Expr))
         weights = _weights if plain else _weights.__wrapped__
         for k in range(1, terms):
-            weighted = _times(v)(v, weights(k, terms, value.ndim, exact, exponent))
+            weighted = _times(v)(v, weights(k, terms, value.ndim, exact, exponent))  # type: ignore[arg-type]
             row = _convolve(weighted, flat, _pairs((k,), 1, terms, terms))
             w[k, : k + 1] = row * inverse
         return _wrap(w)
@@ -413,8 +442,8 @@ def _raise(base: Any, exponent: Any) -> Series:
     if isinstance(exponent, np.ndarray) and exponent.dtype.kind in "iu":
         powers = ((exponent == p, base ** p.item()) for p in np.unique(exponent))
         return reduce(lambda total, power: select(*power, total), powers, base)
-    if isinstance(exponent, Real) and exponent >= 0 and exponent == exponent // 1:
-        return _whole_power(base, int(exponent))
+    if isinstance(exponent, Real) and exponent >= 0 and exponent == exponent // 1:  # type: ignore[operator]
+        return _whole_power(base, int(exponent))  # type: ignore[arg-type]
     return base._power(exponent)
 
 
@@ -516,8 +545,8 @@ def _convolve(left: np.ndarray, right: np.ndarray, pairs: tuple[Any, ...], times
 def _product(left: Series, right: Series, times: Any = None) -> Series:
     """Return the product of two series: of their values, or ``times`` of them."""
     ndim, terms = max(left.ndim, right.ndim), left.terms
-    left, right = _flat(left, ndim), _flat(_lift(right, left), ndim)
-    return _assembled(terms, _convolve(left, right, _pairs(range(terms), 0, terms, terms), times))
+    factors = _flat(left, ndim), _flat(_lift(right, left), ndim)
+    return _assembled(terms, _convolve(*factors, _pairs(range(terms), 0, terms, terms), times))
 
 
 def _assembled(terms: int, rows: np.ndarray) -> Series:
@@ -693,8 +722,8 @@ def _sign(x: Series) -> np.ndarray:
 
 def _sign_of(x: Any) -> Any:
     if isinstance(x, Real) and not isinstance(x, sp.Basic):
-        return (x > 0) - (x < 0)
-    return sp.sign(x) if isinstance(x, sp.Basic) else x.sign()
+        return (x > 0) - (x < 0)  # type: ignore[operator]
+    return sp.sign(x) if isinstance(x, sp.Basic) else x.sign()  # type: ignore[attr-defined]
 
 
 _signs = np.frompyfunc(_sign_of, 1, 1)
@@ -714,10 +743,10 @@ def _extremum(sign: int, x: Series, axis: Any = None, keepdims: bool = False) ->
     if x.dtype.hasobject or isinstance(axis, tuple):
         return _fold(partial(_larger, sign), x, axis, keepdims)
     flat, axis = (x.ravel(), 0) if axis is None else (x, normalize_axis_index(axis, x.ndim))
-    best = np.take_along_axis(flat, np.argmax(sign * flat.leading, axis, keepdims=True), axis)
+    best = _np.take_along_axis(flat, np.argmax(sign * flat.leading, axis, keepdims=True), axis)
     _compare(np.equal, flat, best)
     if not keepdims:
-        return np.squeeze(best, axis)
+        return _np.squeeze(best, axis)
     return best.reshape((1,) * x.ndim) if flat.ndim != x.ndim else best
 
 
@@ -782,7 +811,7 @@ def _einsum(subscripts: str, *operands: Any, **options: Any) -> Series:
 
     terms, flat = series[0].terms, [_flat(_lift(s, series[0]), s.ndim) for s in series]
     if len(flat) == 2:
-        return _assembled(terms, _convolve(*flat, _pairs(range(terms), 0, terms, terms), contract))
+        return _assembled(terms, _convolve(flat[0], flat[1], _pairs(range(terms), 0, terms, terms), contract))
     value = contract(*flat)
     return _wrap(value.reshape(terms, terms, *value.shape[1:]))
 
@@ -790,9 +819,9 @@ def _einsum(subscripts: str, *operands: Any, **options: Any) -> Series:
 def _fold(function: Callable[..., Any], x: Series, axis: Any = None, keepdims: bool = False) -> Series:
     """Return the entries along axes, combined two at a time."""
     axes = _axes(axis, x.ndim)
-    front = np.moveaxis(x, axes, range(len(axes)))
+    front = _np.moveaxis(x, axes, range(len(axes)))
     result = reduce(function, front.reshape(-1, *front.shape[len(axes) :]))
-    return np.expand_dims(result, axes) if keepdims else result
+    return _np.expand_dims(result, axes) if keepdims else result
 
 
 def _sum(x: Series, axis: Any = None, keepdims: bool = False) -> Series:
@@ -829,7 +858,7 @@ def _norm(x: Series, ord: Any = None, axis: Any = None, keepdims: bool = False) 
     if ord == 1 and len(axes) == 1:
         return _sum(abs(x), axes, keepdims)
     if ord is None and (axis is None or len(axes) < 3) or (ord, len(axes)) in ((2, 1), ("fro", 2)):
-        return np.sqrt(_sum(np.square(x), axes, keepdims))
+        return _np.sqrt(_sum(x * x, axes, keepdims))
     raise TypeError(f"the norm {ord!r} does not run on a Series; write it with abs, sum and powers")
 
 
