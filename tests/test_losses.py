@@ -370,12 +370,10 @@ def test_two_terms_cost_one_gradient_and_one_product():
     np.testing.assert_allclose(found, expected, rtol=1e-14)
     gradient = Counted()
     loss = bea.NumericLoss(2, None, gradient)
-    for theta in POINTS[:2]:  # at the first, the complex step is compared with differences
-        gradient.calls = 0
-        loss.gradient_code(Series.from_polynomials([[theta]]))
-        found = loss.gradient_code(two_terms(theta, v)).coefficients
-    assert gradient.calls == 2
-    np.testing.assert_allclose(found, exact.gradient_code(two_terms(theta, v)).coefficients, rtol=1e-14)
+    loss.gradient_code(Series.from_polynomials([[theta]]))
+    found = loss.gradient_code(two_terms(theta, v)).coefficients
+    assert gradient.calls == 3
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 def test_changed_data_are_noticed():
@@ -389,7 +387,7 @@ def test_changed_data_are_noticed():
             assert loss.gradient_code(line).leading.tolist() == [scale, 2 * scale]
 
 
-def test_code_that_takes_neither_series_nor_complex_numbers_has_two_terms():
+def test_code_that_does_not_take_a_series_has_two_terms():
     """By central differences: three gradients, about ten digits."""
 
     def real(theta):
@@ -406,11 +404,10 @@ def test_code_that_takes_neither_series_nor_complex_numbers_has_two_terms():
         loss.gradient_code(Series.from_polynomials([[theta], [theta], [theta]]))
 
 
-def test_a_gradient_that_is_not_analytic_is_noticed():
-    """|x| x has no complex derivative: the complex step would give half of it."""
+def test_a_gradient_that_is_not_analytic_has_all_its_digits():
     loss = bea.NumericLoss(1, None, lambda t: np.abs(t) * t + t)
     for x in (-1.5, 2.0):
-        np.testing.assert_allclose(loss.hessian([x]), [[2 * abs(x) + 1]], rtol=1e-9)
+        np.testing.assert_allclose(loss.hessian([x]), [[2 * abs(x) + 1]], rtol=1e-14)
 
 
 def test_natural_code_runs_on_a_series():
@@ -434,7 +431,7 @@ def test_code_can_be_traced_or_says_so():
     np.testing.assert_allclose(straight.on_floats(0.3, 0.4), loss.gradient([0.3, 0.4]), rtol=1e-15)
     for code in (lambda t: t if t[0] > 0 else -t, lambda t: np.linalg.inv(t), lambda t: t[:1]):
         other = bea.NumericLoss(2, None, code)
-        with pytest.raises(Untraceable):
+        with pytest.raises((Untraceable, ValueError)):  # its own error, or that of a wrong shape
             trace(lambda x, other=other: other.gradient_code(x), {"x": (2,)})
 
 
@@ -691,7 +688,7 @@ def test_absolute_values_need_real_symbols(function):
 
 
 def test_a_stray_symbol_of_the_same_name_is_explained():
-    with pytest.raises(ValueError, match="of the same name is, but it was declared with other"):
+    with pytest.raises(ValueError, match="of the same name is, it was declared with other"):
         bea.Loss(sp.Symbol("a") ** 2, A)
 
 
@@ -723,12 +720,12 @@ def test_points_must_be_what_the_symbols_are_declared(declared, wrong, words):
 
 
 def test_distributions_and_unknown_derivatives_say_so():
-    with pytest.raises(ValueError, match=r"distribution DiracDelta\(a\) has no numbers"):
+    with pytest.raises(ValueError, match=r"DiracDelta\(a\) does not evaluate, so it has no numbers"):
         bea.VectorField((sp.DiracDelta(A),), A).gradient([1.0])
     with pytest.raises(ValueError, match="SymPy knows no derivative of zeta"):
         bea.Loss(sp.zeta(2 + A**2), A).gradient([1.0])
     unknown = sp.Function("unknown", nargs=1)
-    with pytest.raises(ValueError, match="abstract function unknown"):
+    with pytest.raises(ValueError, match=r"unknown\(a\) does not evaluate, so it has no numbers"):
         bea.Loss(unknown(A), A).gradient([1.0])
 
 
@@ -744,7 +741,7 @@ def test_vector_fields_take_numbers():
 def test_what_has_no_numbers_says_so():
     abstract = bea.Loss(sp.Function("E")(A, B), (A, B))
     for ask in (abstract.value, abstract.gradient, abstract.hessian):
-        with pytest.raises(ValueError, match=r"abstract function E\(a, b\) has no numbers"):
+        with pytest.raises(ValueError, match=r"E\(a, b\) does not evaluate, so it has no numbers"):
             ask([1.0, 1.0])
     with pytest.raises(ValueError, match="give numbers to the parameters lambda"):
         bea.quadratic([sp.Symbol("lambda")]).value([1.0])

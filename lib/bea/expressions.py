@@ -12,179 +12,137 @@ of sums of exponentials are rewritten first, so that they do not overflow.
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import product
-from math import factorial
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
-import scipy.special
 import sympy as sp
-from sympy.core.traversal import bottom_up
+from scipy import special
+from sympy.core.traversal import bottom_up, postorder_traversal
 
 from bea.series import Series
-from bea.trace import Untraceable
+from bea.trace import Node, Untraceable
 
-__all__ = ["compiled", "partial_derivatives", "stable"]
+__all__ = ["compiled", "computable", "partial_derivatives"]
 
-Definitions = Sequence[tuple[sp.Symbol, sp.Expr]]
+Definitions = list[tuple[sp.Symbol, sp.Expr]]
+_UNFINISHED = (sp.Sum, sp.Product, sp.Integral, sp.Derivative, sp.Subs, sp.Limit)
+_WITHOUT_NUMBERS = (*_UNFINISHED, sp.core.function.AppliedUndef, sp.DiracDelta)
 
 
-# --- stable forms --------------------------------------------------------------------------------
-
-
-class expit(sp.Function):
-    """The logistic function, 1/(1 + exp(-x))."""
-
-    is_positive = True
-
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
-        """Return the derivative."""
-        x: Any = self.args[0]
-        return expit(x) * expit(-x)
+# --- the form that is computed -------------------------------------------------------------------
 
 
 class logaddexp(sp.Function):
     """The logarithm of exp(a) + exp(b)."""
 
-    is_extended_real = True
-
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """Return the derivative by one argument."""
-        a, b = self.args if argindex == 1 else self.args[::-1]
-        return expit(a - b)
+        return sp.exp(self.args[argindex - 1] - self)
 
 
-def stable(expression: sp.Expr) -> sp.Expr:
-    """Return an equal expression whose sums of exponentials do not overflow.
+def computable(expression: sp.Expr) -> sp.Expr:
+    """Return an equal expression that can be computed, and whose sums of exponentials do not overflow.
+
+    Parameters
+    ----------
+    expression : Expr
+
+    Returns
+    -------
+    Expr
+
+    Raises
+    ------
+    ValueError
+        If a part of the expression has no numbers, such as an integral that SymPy cannot evaluate.
 
     Examples
     --------
     >>> x = sp.Symbol("x", real=True)
-    >>> stable(3 * sp.log(1 + sp.exp(x)) + sp.exp(x) / (1 + sp.exp(x)))
-    expit(x) + 3*logaddexp(0, x)
+    >>> computable(3 * sp.log(1 + sp.exp(x)) + sp.exp(x) / (1 + sp.exp(x)))
+    3*logaddexp(0, x) + exp(x - logaddexp(0, x))
     """
-    if not expression.has(sp.exp, sp.cosh):
-        return expression
-    return bottom_up(bottom_up(expression, _as_exponential), _as_sigmoid)
+    expression = expression.doit() if expression.has(*_UNFINISHED) else expression
+    for part in expression.atoms(*_WITHOUT_NUMBERS):
+        advice = "write a sum out, as sp.Add(*(... for k in range(10))), and give an abstract function a formula"
+        raise ValueError(f"{part} does not evaluate, so it has no numbers; {advice}")
+    if expression.has(sp.Mod, sp.frac, sp.ceiling, sp.beta):
+        expression = expression.rewrite(sp.floor).rewrite(sp.beta, sp.gamma)
+    return bottom_up(expression, _without_overflow) if expression.has(sp.exp, sp.cosh) else expression
 
 
-def _as_exponential(node: Any) -> sp.Basic:
-    """Rewrite a logarithm, or a negative power, of a sum of exponentials."""
-    if isinstance(node, sp.log) and (found := _logarithm(node.args[0])) is not None:
-        return found
+def _without_overflow(node: Any) -> Any:
+    """Rewrite a logarithm, or a negative power, of a sum of exponentials, and what multiplies it."""
+    if isinstance(node, sp.log):
+        found = _logarithm(node.args[0])
+        return node if found is None else found
     if isinstance(node, sp.Pow) and node.exp.is_negative and isinstance(node.base, (sp.Add, sp.cosh)):
         found = _logarithm(node.base)
         return node if found is None else sp.exp(node.exp * found)
-    if isinstance(node, sp.Mul) and any(isinstance(a, sp.exp) and a.has(logaddexp) for a in node.args):
-        exponents = [a.args[0] for a in node.args if isinstance(a, sp.exp)]
-        others = [a for a in node.args if not isinstance(a, sp.exp)]
-        return sp.Mul(*others, sp.exp(sp.Add(*exponents)))
-    return node
+    return sp.powsimp(node, combine="exp") if isinstance(node, sp.Mul) and node.has(logaddexp) else node
 
 
-def _logarithm(node: Any) -> sp.Expr | None:
+def _logarithm(node: Any) -> Any:
     """Return the logarithm of what is made of exponentials and positive numbers, else None."""
     if isinstance(node, sp.exp):
         return node.args[0]
-    if node.is_number:
-        return sp.log(node) if node.is_positive else None
     if isinstance(node, sp.cosh):
         return logaddexp(node.args[0], -node.args[0]) - sp.log(2)
-    if isinstance(node, sp.Pow):
-        found = _logarithm(node.base)
-        return None if found is None else node.exp * found
-    if not isinstance(node, (sp.Add, sp.Mul)):
+    if node.is_number and node.is_positive:
+        return sp.log(node)
+    if not isinstance(node, (sp.Add, sp.Mul, sp.Pow)):
         return None
-    parts = [_logarithm(part) for part in node.args]
-    if any(part is None for part in parts):
+    parts = [_logarithm(part) for part in (node.args[:1] if node.is_Pow else node.args)]
+    if None in parts:
         return None
-    if isinstance(node, sp.Mul):
-        return sp.Add(*parts)
-    total = parts[-1]
-    for part in reversed(parts[:-1]):
-        total = logaddexp(part, total)
-    return total
-
-
-def _as_sigmoid(node: Any) -> sp.Basic:
-    """Rewrite exp(k a + (n-k) b - n logaddexp(a, b)) by the logistic function."""
-    if not isinstance(node, sp.exp):
-        return node
-    for term in sp.Add.make_args(node.args[0]):
-        n, inner = (-term).as_coeff_Mul()
-        if not isinstance(inner, logaddexp) or not (n.is_Integer and 0 < n <= 8):
-            continue
-        a, b = inner.args
-        for k in range(int(n) + 1):
-            rest = sp.expand(node.args[0] - term - k * a - (n - k) * b)
-            if rest.is_number:
-                return sp.exp(rest) * expit(a - b) ** k * expit(b - a) ** (n - k)
-    return node
+    return reduce(logaddexp, parts) if node.is_Add else sp.Add(*parts) * (node.exp if node.is_Pow else 1)
 
 
 # --- derivatives ---------------------------------------------------------------------------------
 
 
-def partial_derivatives(expression: sp.Expr, symbols: Sequence[sp.Symbol]) -> tuple[Definitions, list[sp.Expr]]:
-    """Return the partial derivatives, with the definitions of the symbols that they share."""
-    order: list[Any] = []
-    seen: set[sp.Expr] = set()
-    pending = [(expression, False)]
-    while pending:
-        node, complete = pending.pop()
-        if complete:
-            order.append(node)
-        elif node not in seen and not node.is_number:
-            seen.add(node)
-            pending.append((node, True))
-            pending.extend((child, False) for child in _children(node))
-    definitions: list[tuple[sp.Symbol, sp.Expr]] = []
-    adjoints: dict[sp.Expr, list[sp.Expr]] = {expression: [sp.Integer(1)]}
-    for node in reversed(order):
-        if isinstance(node, sp.Symbol):
+def partial_derivatives(expression: sp.Expr, symbols: Sequence[sp.Symbol], definitions: Definitions) -> list[sp.Expr]:
+    """Return the partial derivatives; what they share is added to `definitions`.
+
+    Examples
+    --------
+    >>> x, y = sp.symbols("x y")
+    >>> partial_derivatives(x**2 + x * y, (x, y), [])
+    [2*x + y, x]
+    """
+    adjoints: dict[sp.Basic, list[sp.Expr]] = defaultdict(list, {expression: [sp.S.One]})
+    for node in reversed(dict.fromkeys(postorder_traversal(expression))):
+        adjoint = sp.Add(*adjoints[node]) if node in adjoints and node.args else sp.S.Zero
+        if adjoint == 0:
             continue
-        adjoint = sp.Add(*adjoints.pop(node, ()))
         if not adjoint.is_Atom:
             definitions.append((sp.Dummy(), adjoint))
             adjoint = definitions[-1][0]
-        if isinstance(node, sp.Piecewise):
-            slopes = []
-            for branch, _ in node.args:  # apart, because a branch that is not taken may be infinite
-                more, derivatives = partial_derivatives(branch, symbols)
-                definitions.extend(more)
-                slopes.append(derivatives)
-            for symbol, *pieces in zip(symbols, *slopes):
-                slope = sp.Piecewise(*zip(pieces, (condition for _, condition in node.args)))
-                adjoints.setdefault(symbol, []).append(_times(adjoint, slope))
-        for i, child in enumerate(_children(node)):
-            if not child.is_number and adjoint != 0:
-                adjoints.setdefault(child, []).append(_times(adjoint, _partial(node, i)))
-    return definitions, [sp.Add(*adjoints.get(symbol, ())) for symbol in symbols]
-
-
-def _times(adjoint: sp.Expr, partial: sp.Expr) -> sp.Expr:
-    plain = adjoint.is_Number or partial.is_Number
-    return adjoint * partial if plain else sp.Mul(adjoint, partial, evaluate=False)
-
-
-def _children(node: Any) -> tuple[Any, ...]:
-    return () if isinstance(node, sp.Piecewise) else node.args
+        if isinstance(node, sp.Piecewise):  # each branch apart: one that is not taken may be infinite
+            branches, conditions = zip(*node.args)
+            slopes = zip(*(partial_derivatives(branch, symbols, definitions) for branch in branches))
+            slopes = [(symbol, sp.Piecewise(*zip(slope, conditions))) for symbol, slope in zip(symbols, slopes)]
+        else:
+            slopes = [(child, _partial(node, i)) for i, child in enumerate(node.args) if not child.is_number]
+        for child, slope in slopes:
+            merged = adjoint.is_Number or slope.is_Number  # else a product of sums is not looked into
+            adjoints[child].append(sp.Mul(adjoint, slope, evaluate=merged))
+    return [sp.Add(*adjoints[symbol]) for symbol in symbols]
 
 
 def _partial(node: Any, i: int) -> sp.Expr:
     """Return the derivative of `node` by its child `i`, away from kinks and jumps."""
-    args = node.args
-    if isinstance(node, sp.Add) or isinstance(node, sp.frac):
-        return sp.Integer(1)
-    if isinstance(node, sp.Mul):
-        return sp.Mul(*args[:i], *args[i + 1 :])
-    if isinstance(node, sp.Pow):
+    if node.is_Add:
+        return sp.S.One
+    if node.is_Mul:
+        return sp.Mul(*node.args[:i], *node.args[i + 1 :])
+    if node.is_Pow:
         return node.exp * node.base ** (node.exp - 1) if i == 0 else node * sp.log(node.base)
-    if isinstance(node, sp.Mod):
-        return sp.Integer(1) if i == 0 else -sp.floor(args[0] / args[1])
-    if isinstance(node, (sp.floor, sp.ceiling, sp.sign, sp.Heaviside)):
-        return sp.Integer(0)
+    if isinstance(node, (sp.floor, sp.sign, sp.Heaviside)):
+        return sp.S.Zero
     try:
         return node.fdiff(i + 1)
     except (AttributeError, sp.core.function.ArgumentIndexError):
@@ -194,114 +152,86 @@ def _partial(node: Any, i: int) -> sp.Expr:
 # --- code ----------------------------------------------------------------------------------------
 
 
-def _traced(value: Any) -> bool:
-    return not isinstance(value, (float, int, np.ndarray, np.generic, Series))
+def floor(x: Any) -> Any:
+    """Return the largest whole number below, which is constant between its jumps."""
+    return np.floor(x.leading if isinstance(x, Series) else x)
 
 
-def _dispatching(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _dispatching(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of arrays and Series that leaves traced numbers to their own method."""
 
     def call(*values: Any) -> Any:
-        traced = next((value for value in values if _traced(value)), None)
-        return function(*values) if traced is None else getattr(type(traced), name)(*values)
+        for value in values:
+            if isinstance(value, Node):
+                return getattr(Node, function.__name__)(*values)
+        return function(*values)
 
     return call
 
 
-def _step(function: np.ufunc) -> Callable[..., Any]:
-    """Return a function that is constant between its jumps, also on a Series."""
-    return lambda x: function(x.leading if isinstance(x, Series) else x)
-
-
-_CODE = {
-    name: getattr(np, name)
-    for name in (
-        "sqrt exp log sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh arctanh "
-        "power absolute sign maximum minimum logaddexp where less less_equal greater greater_equal equal not_equal"
-    ).split()
-} | {
-    "floor": _step(np.floor),
-    "ceil": _step(np.ceil),
-    "logical_and": np.bitwise_and,  # of truth values, also of traced ones
-    "logical_or": np.bitwise_or,
-    "logical_not": np.invert,
-    "erf": scipy.special.erf,
-    "erfc": scipy.special.erfc,
-    "expit": scipy.special.expit,
+_UFUNCS: dict[Any, np.ufunc] = {
+    **{getattr(sp, name): getattr(np, name) for name in "exp log sin cos tan sinh cosh tanh sign".split()},
+    **{getattr(sp, f"a{name}"): getattr(np, f"arc{name}") for name in "sin cos tan tan2 sinh cosh tanh".split()},
+    **{sp.Abs: np.absolute, sp.Max: np.maximum, sp.Min: np.minimum, logaddexp: np.logaddexp},
+    **{sp.erf: special.erf, sp.erfc: special.erfc},
 }
-_NAMESPACE = {name: _dispatching(name, function) for name, function in _CODE.items()}
-_FUNCTIONS = {expit: "expit", logaddexp: "logaddexp"} | {
-    getattr(sp, name): code or name
-    for name, _, code in (
-        pair.partition(":")
-        for pair in (
-            "exp log sin cos tan sinh cosh tanh sign floor erf erfc Abs:absolute ceiling:ceil asin:arcsin "
-            "acos:arccos atan:arctan atan2:arctan2 asinh:arcsinh acosh:arccosh atanh:arctanh Max:maximum "
-            "Min:minimum And:logical_and Or:logical_or Not:logical_not Xor:not_equal ITE:where Lt:less "
-            "Le:less_equal Gt:greater Ge:greater_equal Eq:equal Ne:not_equal"
-        ).split()
-    )
+_CALLED = (*_UFUNCS.values(), floor, np.sqrt, np.power, np.where)
+_NAMESPACE = {"nan": np.nan, **{function.__name__: _dispatching(function) for function in _CALLED}}
+_OPERATORS = {sp.Add: "+", sp.Mul: "*", sp.And: "&", sp.Or: "|", sp.Eq: "==", sp.Ne: "!="}
+_OPERATORS |= {sp.Lt: "<", sp.Le: "<=", sp.Gt: ">", sp.Ge: ">="}
+#: How each operation is printed; one on two values serves for more of them, from the left.
+_FORMS: dict[Any, str] = {
+    **{function: f"{ufunc.__name__}({', '.join(['{}'] * ufunc.nin)})" for function, ufunc in _UFUNCS.items()},
+    **{operation: f"{{}} {operator} {{}}" for operation, operator in _OPERATORS.items()},
+    **{sp.floor: "floor({})", sp.Not: "{} == False"},
+    sp.Heaviside: "where({0} == 0, {1}, 0.5 + 0.5*sign({0}))",
 }
 
 
-class _Special:
-    """A function that NumPy lacks: SciPy's or mpmath's, its derivatives made by SymPy on demand."""
+def _special(node: Any) -> Callable[..., Any]:
+    """Return a function that NumPy lacks, SciPy's or mpmath's; on a Series by SymPy's derivatives."""
+    if not isinstance(node, sp.Function):
+        raise ValueError(f"{node} has no numbers")
+    dummies = [a if a.is_number else sp.Dummy(real=True) for a in node.args]
+    arguments = [a for a in dummies if a.is_Dummy]
 
-    def __init__(self, function: Any, arguments: Sequence[Any]) -> None:
-        self.function, self.arguments = function, tuple(arguments)
-        self.known: dict[tuple[int, ...], Callable[..., Any]] = {}
+    @cache
+    def derivative(order: int) -> Callable[..., Any]:
+        expression = sp.diff(node.func(*dummies), arguments[0], order)
+        if expression.has(sp.Derivative, sp.Subs):
+            raise ValueError(f"SymPy knows no formula for the derivative of {node.func}")
+        found: Any = sp.lambdify(arguments, expression, ["scipy", "numpy"])
+        if not found.__globals__.keys() >= set(found.__code__.co_names):  # SciPy has it not, or under another name
+            found = np.vectorize(sp.lambdify(arguments, expression, "mpmath"), otypes=[complex])
+        return lambda *values: _real(found(*values))
 
-    def derivative(self, orders: tuple[int, ...], values: Sequence[Any]) -> np.ndarray:
-        """Return the mixed partial derivative of the given orders at numbers or arrays."""
-        if orders not in self.known:
-            counts = [pair for pair in zip(self.arguments, orders) if pair[1]]
-            expression = sp.diff(self.function, *counts) if counts else self.function
-            if expression.has(sp.Derivative, sp.Subs):
-                raise ValueError(f"SymPy knows no formula for the derivative of {self.function.func}")
-            self.known[orders] = sp.lambdify(self.arguments, expression, ["scipy", "numpy"])
-        try:
-            result = self.known[orders](*values)
-        except NameError:  # SciPy has it not, or under another name
-            slow = sp.lambdify(self.arguments, sp.diff(self.function, *zip(self.arguments, orders)), "mpmath")
-            self.known[orders] = np.vectorize(slow, otypes=[complex])
-            result = self.known[orders](*values)
-        return np.where(np.imag(result) == 0, np.real(result), np.nan)
+    def call(*values: Any) -> Any:
+        if any(isinstance(value, Node) for value in values):
+            raise Untraceable(f"{node.func} has no rule for traced numbers")
+        if len(values) == 1 and isinstance(values[0], Series):
+            return values[0].apply_derivatives([derivative(k)(values[0].leading) for k in range(values[0].terms)])
+        return derivative(0)(*values)
 
-    def __call__(self, *values: Any) -> Any:
-        if any(map(_traced, values)):
-            raise Untraceable(f"{self.function.func} has no rule for traced numbers")
-        series = [value for value in values if isinstance(value, Series)]
-        if not series:
-            return self.derivative((0,) * len(values), values)
-        length = len(series[0].coefficients)
-        leading = [v.leading if isinstance(v, Series) else v for v in values]
-        departures = [v - v.leading if isinstance(v, Series) else 0.0 for v in values]
-        total = sum(series) * 0
-        for orders in product(range(length), repeat=len(values)):
-            constant = any(k and not isinstance(v, Series) for k, v in zip(orders, values))
-            if sum(orders) < length and not constant:
-                monomial = self.derivative(orders, leading) / np.prod([factorial(k) for k in orders])
-                for departure, k in zip(departures, orders):
-                    monomial = departure**k * monomial if k else monomial
-                total = total + monomial
-        return total
+    return call
+
+
+def _real(values: Any) -> np.ndarray:
+    return np.where(np.imag(values) == 0, np.real(values), np.nan)
 
 
 class _Line:
     """The straight line of Python that computes expressions, one distinct subexpression at a time."""
 
     def __init__(self, symbols: Sequence[sp.Symbol]) -> None:
-        self.names: dict[sp.Basic, str] = {s: f"t{i}" for i, s in enumerate(symbols)}
+        self.names: dict[Any, str] = {s: f"t{i}" for i, s in enumerate(symbols)}
         self.lines: list[str] = []
-        self.namespace: dict[str, Any] = dict(_NAMESPACE, nan=np.nan)
+        self.namespace: dict[str, Any] = dict(_NAMESPACE)
 
     def name(self, node: Any) -> str:
         """Return the name of the variable that holds `node`, or its number."""
         if node not in self.names:
             if node.is_number:
                 self.names[node] = repr(number(node))
-            elif node in (sp.true, sp.false):
-                self.names[node] = str(node)
             else:
                 text = self.text(node)
                 self.names[node] = f"v{len(self.lines)}"
@@ -310,72 +240,44 @@ class _Line:
 
     def text(self, node: Any) -> str:
         """Return one operation on named variables."""
-        if isinstance(node, sp.Add):
-            first, *rest = sorted(node.args, key=lambda term: bool(term.as_coeff_Mul()[0] < 0))
-            signs = [bool(term.as_coeff_Mul()[0] < 0) for term in rest]
-            others = [f" {'-' if s else '+'} {self.name(-t if s else t)}" for s, t in zip(signs, rest)]
-            return self.name(first) + "".join(others)
-        if isinstance(node, sp.Mul):
-            return self._product(node)
-        if isinstance(node, sp.Pow):
-            return self._power(node.base, node.exp)
+        factors = sp.Mul.make_args(node)
+        below = [a for a in factors if a.is_Pow and a.exp.is_number and a.exp.is_negative]
+        if below:
+            above = sp.Mul(*(a for a in factors if a not in below))
+            return f"{self.name(above)}/{self.name(sp.Mul(*(1 / a for a in below)))}"
+        if node.is_Pow:
+            return self.power(node.base, node.exp)
         if isinstance(node, sp.Piecewise):
             text = "nan"
             for value, condition in reversed(node.args):
-                text = f"where({self.name(condition)}, {self.name(value)}, {text})"
+                found = self.name(value)
+                text = found if condition == sp.true else f"where({self.name(condition)}, {found}, {text})"
             return text
-        if isinstance(node, sp.Heaviside):
-            x, at_zero = map(self.name, node.args)
-            return f"where(greater({x}, 0.0), 1.0, where(less({x}, 0.0), 0.0, {at_zero}))"
-        if isinstance(node, (sp.Mod, sp.frac)):
-            base = node.args[1] if isinstance(node, sp.Mod) else 1
-            return self.text(node.args[0] - base * sp.floor(node.args[0] / base))
-        name = _FUNCTIONS.get(node.func) or self._special(node)
-        arguments = [self.name(a) for a in node.args if name in _NAMESPACE or not a.is_number]
-        while len(arguments) > 2 and isinstance(node, (sp.Max, sp.Min, sp.And, sp.Or, sp.Xor)):
-            arguments[-2:] = [f"{name}({arguments[-2]}, {arguments[-1]})"]
-        return f"{name}({', '.join(arguments)})"
+        if node.func in _FORMS:
+            form, names = _FORMS[node.func], [self.name(a) for a in node.args]
+            return reduce(form.format, names) if len(names) > 1 else form.format(*names)
+        name = f"f{len(self.namespace)}"
+        self.namespace[name] = _special(node)
+        return f"{name}({', '.join(self.name(a) for a in node.args if not a.is_number)})"
 
-    def _product(self, node: Any) -> str:
-        below = [a for a in node.args if isinstance(a, sp.Pow) and a.exp.is_number and a.exp.is_negative]
-        above = [self.name(a) for a in node.args if a not in below and a is not sp.S.NegativeOne]
-        text = "*".join(above) or "1.0"
-        if below:
-            text = f"{text}/({'*'.join(self.name(1 / a) for a in below)})"
-        return f"-({text})" if sp.S.NegativeOne in node.args else text
-
-    def _power(self, base: Any, exponent: Any) -> str:
-        if not exponent.is_number:
-            return f"exp({self.name(exponent)}*{self.name(sp.log(base))})"
-        if exponent.is_negative:
-            return f"1.0/{self.name(base**-exponent)}"
-        if exponent == sp.Rational(1, 2):
-            return f"sqrt({self.name(base)})"
-        if exponent.is_Integer and exponent <= 8:  # the same bits on every machine
+    def power(self, base: Any, exponent: Any) -> str:
+        """Return a power; a small whole one as a product, which has the same bits on every machine."""
+        if exponent.is_Integer and exponent <= 8:
             factors = [base ** (exponent // 2)] * 2 if exponent % 2 == 0 else [base ** (exponent - 1), base]
             return "*".join(map(self.name, factors))
-        return f"power({self.name(base)}, {int(exponent) if exponent.is_Integer else number(exponent)!r})"
-
-    def _special(self, node: Any) -> str:
-        if not isinstance(node, sp.Function):
-            raise ValueError(f"{node} has no numbers")
-        arguments = [a if a.is_number else sp.Dummy(real=True) for a in node.args]
-        name = f"f{len(self.namespace)}"
-        self.namespace[name] = _Special(node.func(*arguments), [a for a in arguments if a.is_Dummy])
-        return name
+        if exponent == sp.S.Half:
+            return f"sqrt({self.name(base)})"
+        return f"power({self.name(base)}, {self.name(exponent)})"
 
 
 def number(constant: Any) -> float:
     """Return a constant expression as a float; raise ValueError if it is no finite real number."""
-    value = sp.N(constant, 25)
-    if value.is_extended_real is False or value is sp.nan:
-        raise ValueError(f"the number {constant} is not real")
     try:
-        found = constant.p / constant.q if isinstance(constant, sp.Rational) else float(value)
+        found = float(sp.N(constant, 25))
     except OverflowError:
         found = np.inf
     except TypeError:
-        raise ValueError(f"{constant} has no numbers") from None
+        raise ValueError(f"the number {constant} is not real") from None
     if not np.isfinite(found):
         raise ValueError(
             f"the number {sp.N(constant, 3)} is beyond the floats, which end at "
@@ -385,9 +287,9 @@ def number(constant: Any) -> float:
 
 
 def compiled(
-    symbols: Sequence[sp.Symbol], expressions: Iterable[sp.Expr], definitions: Definitions = ()
-) -> Callable[..., tuple[Any, ...]]:
-    """Return a function of the coordinates' values that computes all expressions.
+    symbols: Sequence[sp.Symbol], expressions: Iterable[sp.Expr], definitions: Definitions | None = None
+) -> Callable[[Any], Any]:
+    """Return a function of theta that computes all expressions.
 
     Parameters
     ----------
@@ -395,22 +297,23 @@ def compiled(
         The coordinates.
     expressions : iterable of Expr
         What is returned, in the coordinates and the defined symbols.
-    definitions : sequence of (Symbol, Expr), optional
+    definitions : list of (Symbol, Expr), optional
         Further symbols, each in terms of the coordinates and of those before it.
 
     Returns
     -------
     function
-        Its arguments are floats, arrays, Series or traced numbers, one for each coordinate.
+        Of an array of floats or traced numbers, or a Series, the coordinate axis first; it returns
+        the same kind, with the axis of the expressions first.
 
     Examples
     --------
     >>> x, y = sp.symbols("x y", real=True)
-    >>> compiled((x, y), [x * y, sp.Max(x, y)])(2.0, 3.0)
-    (6.0, np.float64(3.0))
+    >>> compiled((x, y), [x * y, sp.Max(x, y), x])(np.array([2.0, 3.0])).tolist()
+    [6.0, 3.0, 2.0]
     """
     line = _Line(symbols)
-    for symbol, expression in definitions:
+    for symbol, expression in definitions or ():
         line.names[symbol] = line.name(expression)
     results = [line.name(expression) for expression in expressions]
     arguments = ", ".join(line.names[s] for s in symbols)
@@ -418,8 +321,16 @@ def compiled(
     exec(f"def code({arguments}):\n{body}    return ({', '.join(results)},)\n", line.namespace)
     code = line.namespace["code"]
 
-    def quiet(*values: Any) -> tuple[Any, ...]:
+    def on_coordinates(theta: Any) -> Any:
         with np.errstate(all="ignore"):  # of branches that are not taken
-            return code(*values)
+            if isinstance(theta, Series):
+                zero = theta[0] * 0
+                return np.stack([row if isinstance(row, Series) else zero + row for row in code(*theta)])
+            if theta.ndim == 1:
+                return np.array(code(*theta), dtype=theta.dtype)
+            found = np.empty((len(results), *theta.shape[1:]), dtype=theta.dtype)
+            for i, row in enumerate(code(*np.ascontiguousarray(theta))):  # which has the same bits as single numbers
+                found[i] = row
+            return found
 
-    return quiet
+    return on_coordinates

@@ -17,42 +17,17 @@ from typing import Any
 import numpy as np
 
 from bea.losses import NumericLoss
-from bea.series import Series
 
 __all__ = ["black_box", "from_jax", "from_torch"]
 
 
-class _Lifted(NumericLoss):
-    """A loss whose gradient is expanded by ``_taylor`` alone, never by running it on a Series."""
+class _BlackBox(NumericLoss):
+    """A loss whose gradient is expanded by differences, never by running it on a Series."""
 
-    def _along(self, theta: Series) -> Series:
-        if theta.coefficients.dtype == object:
-            return super()._along(theta)
-        return self._lifted(theta)
-
-
-# --- black boxes ---------------------------------------------------------------------------------
-
-
-class _BlackBox(_Lifted):
-    """Central differences along curves."""
-
-    def product_code(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
-        return self._taylor([theta, v])[0]
+    _terms, _runs_on_series = np.inf, False
 
     def _taylor(self, curve: Sequence[np.ndarray]) -> Any:
-        """Fit a polynomial to the gradient at Chebyshev points of a short piece of the curve."""
-        terms, size = len(curve), np.maximum(np.abs(curve[0]).max(axis=0), 1.0)
-        speed = max(np.abs(c / size).max() ** (1 / k) for k, c in enumerate(curve) if k)
-        count = 2 * terms + 5 if speed else 1
-        times = np.cos(np.pi * (np.arange(count) + 0.5) / count)
-        radius = (0.3 if "single" in self._found else 0.005 * terms) / (speed or 1.0)
-        values = [
-            self._call("gradient", np.sum([(radius * t) ** k * c for k, c in enumerate(curve)], axis=0)) for t in times
-        ]
-        fit = np.linalg.inv(np.vander(times, count, increasing=True))[1:terms]
-        weights = fit / radius ** np.arange(1, terms)[:, None]
-        return np.tensordot(weights, np.stack(values), 1)
+        return self._differences(curve, 2 * len(curve) + 5, 0.3 if self._single else 0.005 * len(curve))
 
 
 def black_box(gradient: Callable[..., Any], dimension: int, value: Callable[..., Any] | None = None) -> NumericLoss:
@@ -89,104 +64,71 @@ def black_box(gradient: Callable[..., Any], dimension: int, value: Callable[...,
 # --- JAX and PyTorch -----------------------------------------------------------------------------
 
 
-class _Automatic(_Lifted):
+class _Automatic(_BlackBox):
     """A loss whose derivatives another library takes, one point or a batch at a time."""
 
     def __init__(self, function: Callable[..., Any], dimension: int) -> None:
-        self._function = function
-        value, gradient = partial(self._calls, "value"), partial(self._calls, "gradient")
-        super().__init__(dimension, value, gradient, lambda *pair: self._taylor(pair)[0])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._function, self.dimension)
-
-    def _identity(self) -> tuple[Any, ...]:
-        return self._function, self.dimension
+        value, gradient = partial(self._compute, "value"), partial(self._compute, "gradient")
+        super().__init__(dimension, value, gradient, lambda *curve: self._taylor(curve)[0])
+        self._arguments = (function, dimension)
 
     def _taylor(self, curve: Sequence[np.ndarray]) -> Any:
-        return self._calls("taylor", *curve)
+        return self._compute("taylor", *curve)
 
-    def _calls(self, name: str, *curve: np.ndarray) -> Any:
+    def _compute(self, name: str, *curve: np.ndarray) -> Any:
         raise NotImplementedError
 
 
-def _derivatives(along: Callable[[Any], Any], jvp: Callable[..., Any], one: Any, count: int) -> list[Any]:
-    """Return the Taylor coefficients 1, 2, ..., `count` at 0 of a function of time, by nested jvp."""
-    found, zero = [], 0 * one
-    for k in range(1, count + 1):
-        along = (lambda f: lambda t: jvp(f, (t,), (one,))[1])(along)
-        found.append(along(zero) / factorial(k))
+def _nested(jvp: Callable[..., Any], gradient: Callable[..., Any], one: Any, curve: Sequence[Any]) -> list[Any]:
+    """Return the Taylor coefficients of h, h^2, ... of the gradient at the sum of h^k curve[k]."""
+    found = []
+    along = lambda h: gradient(sum(h**k * c for k, c in enumerate(curve)))  # noqa: E731
+    for k in range(1, len(curve)):
+        along = partial(lambda f, h: jvp(f, (h,), (one,))[1], along)
+        found.append(along(0 * one) / factorial(k))
     return found
 
 
 class _FromJax(_Automatic):
     @cached_property
-    def _compiled(self) -> dict[Any, Callable[..., Any]]:
-        jax = _library("jax")
+    def _codes(self) -> dict[Any, Callable[..., Any]]:
+        jax: Any = _library("jax")
         from jax.experimental.jet import jet
 
-        gradient = jax.grad(self._function)
+        function = self._arguments[0]
+        gradient = jax.grad(function)
 
-        def taylor(*curve: Any) -> Any:
-            start, *rest = curve
-            if len(rest) == 1:
-                return [jax.jvp(gradient, (start,), tuple(rest))[1]]
+        def taylor(start: Any, *rest: Any) -> Any:
             try:
-                scaled = [c * factorial(k + 1) for k, c in enumerate(rest)]
-                terms = jet(gradient, (start,), (scaled,))[1]
-                return [term / factorial(k + 1) for k, term in enumerate(terms)]
+                scaled = [c * factorial(k) for k, c in enumerate(rest, 1)]
+                return [term / factorial(k) for k, term in enumerate(jet(gradient, (start,), (scaled,))[1], 1)]
             except (NotImplementedError, KeyError, TypeError):  # a function that jet does not know
-                one = jax.numpy.ones(())
-                return _derivatives(
-                    lambda t: gradient(sum(t**k * c for k, c in enumerate(curve))),
-                    jax.jvp,
-                    one,
-                    len(rest),
-                )
+                return _nested(jax.jvp, gradient, jax.numpy.ones(()), (start, *rest))
 
-        codes = {"value": self._function, "gradient": gradient, "taylor": taylor}
-        return {
-            (name, axis): jax.jit(code if axis is None else jax.vmap(code, axis, axis if name != "value" else 0))
-            for name, code in codes.items()
-            for axis in (None, -1)
-        }
+        codes = {"value": function, "gradient": gradient, "taylor": taylor}
+        batched = {name: jax.vmap(code, -1, 0 if name == "value" else -1) for name, code in codes.items()}
+        return {(n, k): jax.jit(code) for k, kind in ((1, codes), (2, batched)) for n, code in kind.items()}
 
-    def _calls(self, name: str, *curve: np.ndarray) -> Any:
+    def _compute(self, name: str, *curve: np.ndarray) -> Any:
         jax: Any = _library("jax")
         double = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
         with double(True):
-            result = self._compiled[name, None if curve[0].ndim == 1 else -1](*curve)
-            return jax.tree.map(np.asarray, result)
+            return jax.tree.map(np.asarray, self._codes[name, curve[0].ndim](*curve))
 
 
 class _FromTorch(_Automatic):
-    @cached_property
-    def _compiled(self) -> dict[Any, Callable[..., Any]]:
-        torch = _library("torch")
-        gradient, jvp = torch.func.grad(self._function), torch.func.jvp
+    def _compute(self, name: str, *curve: np.ndarray) -> Any:
+        torch: Any = _library("torch")
+        function = self._arguments[0]
+        gradient, one = torch.func.grad(function), torch.ones((), dtype=torch.float64)
 
         def taylor(*curve: Any) -> Any:
-            if len(curve) == 2:
-                return [jvp(gradient, curve[:1], curve[1:])[1]]
-            one = torch.ones((), dtype=torch.float64)
-            return _derivatives(
-                lambda t: gradient(sum(t**k * c for k, c in enumerate(curve))),
-                jvp,
-                one,
-                len(curve) - 1,
-            )
+            return _nested(torch.func.jvp, gradient, one, curve)
 
-        return {"value": self._function, "gradient": gradient, "taylor": taylor}
-
-    def _calls(self, name: str, *curve: np.ndarray) -> Any:
-        import torch
-
-        code = self._compiled[name]
-        if curve[0].ndim > 1:
-            code = torch.func.vmap(code, -1, 0 if name == "value" else -1)
+        code = {"value": function, "gradient": gradient, "taylor": taylor}[name]
+        code = code if curve[0].ndim == 1 else torch.func.vmap(code, -1, 0 if name == "value" else -1)
         result = code(*(torch.tensor(c, dtype=torch.float64) for c in curve))
-        plain = [r.detach().cpu().numpy() for r in (result if name == "taylor" else [result])]
-        return plain if name == "taylor" else plain[0]
+        return [r.detach().numpy() for r in result] if name == "taylor" else result.detach().numpy()
 
 
 def _library(name: str) -> Any:

@@ -40,20 +40,17 @@ def quadratic(curvature: Any) -> Loss:
     >>> quadratic([1, 9]).expression
     theta_1**2/2 + 9*theta_2**2/2
     """
-    needed = f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}"
-    try:
-        given = np.array(curvature, dtype=object)
-    except ValueError as problem:  # rows of different lengths
-        raise ValueError(needed) from problem
+    given = np.array(curvature, dtype=object)
     given = np.diag(given) if given.ndim == 1 else given
-    if given.ndim != 2 or given.size == 0 or given.shape[0] != given.shape[1]:
-        raise ValueError(needed)
-    symbols = sp.symbols(f"theta_1:{len(given) + 1}", real=True)
-    matrix = sp.Matrix([[_constant("an entry", x, symbols, exact=False) for x in row] for row in given])
-    if not matrix.is_symmetric():
-        raise ValueError(needed)
+    square = given.ndim == 2 and given.shape[0] == given.shape[1] > 0
+    symbols = sp.symbols(f"theta_1:{len(given) + 1}", real=True) if square else ()
+    matrix = sp.Matrix(
+        len(symbols), len(symbols), lambda i, j: _constant("an entry", given[i, j], symbols, exact=False)
+    )
+    if not square or not matrix.is_symmetric():
+        raise ValueError(f"a quadratic needs a square symmetric matrix or a list of eigenvalues, not {curvature!r}")
     theta = sp.Matrix(symbols)
-    return Loss(sp.expand((theta.T * matrix * theta)[0] / 2), symbols, _sorted(matrix))
+    return _loss(sp.expand((theta.T * matrix * theta)[0] / 2), symbols)
 
 
 def bilinear(c: Any = 1.5, k: Any = 2) -> Loss:
@@ -85,9 +82,8 @@ def bilinear(c: Any = 1.5, k: Any = 2) -> Loss:
     >>> bilinear().expression
     (-2*a*b + 3/2)**2/2
     """
-    a, b = sp.symbols("a b", real=True)
-    c, k = _constant("c", c, (a, b)), _constant("k", k, (a, b))
-    return Loss((c - k * a * b) ** 2 / 2, (a, b), _sorted(c, k))
+    a, b = symbols = sp.symbols("a b", real=True)
+    return _loss((_constant("c", c, symbols) - _constant("k", k, symbols) * a * b) ** 2 / 2, symbols)
 
 
 def rosenbrock(steepness: Any = 100) -> Loss:
@@ -113,9 +109,8 @@ def rosenbrock(steepness: Any = 100) -> Loss:
     >>> rosenbrock().value([1.0, 1.0]).item()
     0.0
     """
-    x, y = sp.symbols("x y", real=True)
-    s = _constant("steepness", steepness, (x, y))
-    return Loss((1 - x) ** 2 + s * (y - x**2) ** 2, (x, y), _sorted(s))
+    x, y = symbols = sp.symbols("x y", real=True)
+    return _loss((1 - x) ** 2 + _constant("steepness", steepness, symbols) * (y - x**2) ** 2, symbols)
 
 
 def logistic_regression(
@@ -167,22 +162,20 @@ def logistic_regression(
     if columns is None:
         columns = (0, 1) if features is None else range(data.shape[1])
     try:
-        data = data[:, np.asarray(columns)].reshape(len(data), -1)
+        chosen = data[:, np.asarray(columns)].reshape(len(data), -1)
         if standardize:
             with np.errstate(invalid="ignore"):  # of a constant feature, which is refused below
-                data = (data - data.mean(axis=0)) / data.std(axis=0)
-        signed = (data * np.where(targets, 1.0, -1.0)[:, None])[rows]
-    except IndexError as problem:
-        raise ValueError(
-            f"columns = {columns!r} and rows = {rows!r} must select from data of shape {data.shape}"
-        ) from problem
+                chosen = (chosen - chosen.mean(axis=0)) / chosen.std(axis=0)
+        signed = (chosen * np.where(targets, 1.0, -1.0)[:, None])[rows]
+    except IndexError:
+        signed = np.empty(0)
     if signed.ndim != 2 or not signed.size or not np.isfinite(signed).all():
         raise ValueError(
-            f"columns = {columns!r} and rows = {rows!r} must select finite numbers, and with "
-            "standardize=True no feature may be constant"
+            f"columns = {columns!r} and rows = {rows!r} must select finite numbers from data of shape {data.shape}; "
+            "with standardize=True no feature may be constant"
         )
     loss = _Logistic(signed)
-    return NumericLoss(signed.shape[1], loss.value, loss.gradient, loss.hessian_vector)
+    return NumericLoss(len(signed.T), loss.value, loss.gradient, loss.hessian_vector)
 
 
 def _data(features: Any, labels: Any) -> Any:
@@ -197,13 +190,11 @@ def _data(features: Any, labels: Any) -> Any:
         features, labels = table[:, :-1], table[:, -1]
     data = np.asarray(features, dtype=float)
     names, targets = np.unique(np.asarray(labels), return_inverse=True)
-    if data.ndim != 2 or targets.shape != data.shape[:1] or not np.isfinite(data).all():
+    given = f"features of shape {data.shape} and labels of shape {targets.shape} with the values {names[:9]}"
+    if data.ndim != 2 or targets.shape != data.shape[:1] or len(names) != 2 or not np.isfinite(data).all():
         raise ValueError(
-            f"features of shape {data.shape} and labels of shape {targets.shape} were given; allowed "
-            "are finite numbers (n, features) and (n,)"
+            f"{given} were given; allowed are finite numbers (n, features) and (n,), of two different values"
         )
-    if len(names) != 2:
-        raise ValueError(f"labels must have two different values, not {names[:9]}")
     return data, targets
 
 
@@ -238,6 +229,6 @@ def _constant(name: str, value: Any, coordinates: Sequence[sp.Symbol], exact: bo
     return expression
 
 
-def _sorted(*expressions: Any) -> tuple[sp.Symbol, ...]:
-    """Return the symbols of expressions, by name."""
-    return tuple(sorted(set().union(*(e.free_symbols for e in expressions)), key=str))
+def _loss(expression: sp.Expr, symbols: tuple[sp.Symbol, ...]) -> Loss:
+    """Return a loss whose parameters are all other symbols, by name."""
+    return Loss(expression, symbols, tuple(sorted(expression.free_symbols - {*symbols}, key=str)))
