@@ -167,11 +167,11 @@ def _solve(
 
     path, limit = [start.ravel()], PATIENCE + 30 * len(times)
     with np.errstate(all="ignore"):  # a blow-up is reported by whoever called
-        if len(times) > 1:
-            slopes = np.reshape(rhs(times[0], path[0]), start.shape)
-            finite("the field", "the start", np.moveaxis(slopes, -1, 0))
         options = {"rtol": tolerance, "atol": tolerance, "first_step": first_step}
         solver = getattr(integrate, method or "DOP853")(rhs, times[0], path[0], times[-1], **options)
+        if len(times) > 1:  # LSODA does not keep its first slopes
+            slopes = np.reshape(solver.f if hasattr(solver, "f") else rhs(times[0], path[0]), start.shape)
+            finite("the field", "the start", np.moveaxis(slopes, -1, 0))
         while len(path) < len(times):
             solver.step()
             stuck = solver.status == "running" and solver.step_size < SMALLEST * abs(solver.t)
