@@ -476,7 +476,7 @@ def lag(decay: Any, n: Any = None) -> Any:
     decay = interval("the decay", decay, 0.0, 1.0)
     if n is None:
         return decay / (1 - decay)
-    if not isinstance(n, sp.Expr):  # an array of any shape
+    if not isinstance(n, sp.Expr) or n.is_number:  # also an array of any shape
         interval("n, the number of a step, 0 or more,", np.ravel(n), 0.0, inf)
     return decay / (1 - decay) - (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))
 
