@@ -7,13 +7,13 @@
 #   EXECUTE  no: the book's pages show the notebooks' outputs as they are committed
 #   TIMES    yes: `execute` writes chapters/run_times.md, too
 #   UPGRADE  yes: `constraints` takes the newest versions instead of keeping those that are pinned
-#   LIMIT    seconds of processor time that a notebook may take: twice those of the longest on a quiet machine
+#   LIMIT    seconds of processor time that a notebook may take
 VENV     ?= .venv
 PYTHON   ?= python3
 PORT     ?= 8000
 PAGE     ?= chapters/index.ipynb
 CHAPTERS ?= $(wildcard chapters/*.ipynb)
-LIMIT    ?= 120
+LIMIT    ?= 60
 CLAIMS   ?= $(wildcard tests/test_*_claims.py)
 SECTIONS ?=
 

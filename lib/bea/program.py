@@ -522,6 +522,9 @@ def check_decay(decay: Any, x: Any) -> None:
     """Refuse a decay outside [0, 1), and an array that NumPy would align with the wrong axis."""
     if type(decay) is float and 0 <= decay < 1:  # nearly always
         return
+    if type(decay) is np.ndarray and 0 < decay.ndim < np.ndim(x) and decay.dtype == float:  # of a batch, step by step
+        if decay.min() >= 0 and decay.max() < 1:
+            return
     value: Any = decay.leading if isinstance(decay, Series) else decay
     if value is not None and np.asarray(value).dtype.hasobject:  # symbols, or traced
         return

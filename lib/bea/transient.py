@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -207,17 +207,19 @@ class TransientEquation(Equation):
             memory = memory.advance()
         return np.stack(found, axis=-1)
 
+    @cached_property
+    def _jacobians(self) -> list[Callable[[np.ndarray], np.ndarray]]:
+        return [_jacobian(loss) for loss in self.losses]
+
     def _at_once(self, optimizer: Optimizer, points: Series, memory: Any) -> Series:
         """Return the updates of the steps, all made at once."""
-        batches = np.array(self.batches or [0])[: points.shape[1]]
+        batches = np.array(self.batches or [0] * points.shape[1])[: points.shape[1]]
 
         def gradient(points: Any) -> Any:
-            if not self.batches:
-                return self.losses[0].gradient_code(points)
             found = np.zeros_like(points)
             for batch in np.unique(batches):
                 here = np.flatnonzero(batches == batch)
-                found[:, here] = self.losses[batch].gradient_code(points[:, here])
+                found[:, here] = _gradients(self.losses[batch], self._jacobians[batch], points[:, here])
             return found
 
         with np.errstate(all="ignore"):
@@ -278,6 +280,31 @@ def transient_equation(
 def _plain(points: Series) -> Any:
     """Return an array instead of a Series of one term: it is the same, and faster."""
     return points.leading if points.terms == 1 and points.dtype != object else points
+
+
+def _gradients(loss: Any, jacobian: Callable[[np.ndarray], np.ndarray], points: Any) -> Any:
+    """Return the gradients at the columns of points, an array or a Series of two terms.
+
+    Where all columns move away from one point, its Hessian serves all of them.
+    """
+    theta = points.leading if isinstance(points, Series) else points
+    if theta.shape[1] <= len(theta) or np.any(theta != theta[:, :1]):
+        return loss.gradient_code(points)
+    if not isinstance(points, Series):
+        return np.repeat(loss.gradient_code(theta[:, 0])[:, None], theta.shape[1], axis=1)
+    local, found = jacobian(theta[:, 0]), np.zeros_like(points.coefficients)
+    found[0, 0], found[1] = local[:, :1], local[:, 1:] @ points.coefficients[1]
+    return Series(found)
+
+
+def _jacobian(loss: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function of a point that gives the gradient and the Hessian, side by side."""
+
+    def plain(theta: np.ndarray) -> np.ndarray:
+        here = np.repeat(theta[:, None], len(theta), axis=1)
+        return np.append(loss.gradient_code(theta)[:, None], loss.product_code(here, np.eye(len(theta))), axis=1)
+
+    return Traced(plain) if hasattr(loss, "gradient_expressions") else plain
 
 
 class _Weighted(Running):
