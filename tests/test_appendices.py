@@ -53,10 +53,10 @@ def equations_of(pages):
     return {label for text in pages.values() for label in re.findall(r"^.*\$\$ \((eq-[\w-]+)\)", text, re.M)}
 
 
-def the_walk():
+def the_chapters():
     parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
-    [walk] = [part["chapters"] for part in parts if part["caption"] == "The walk"]
-    return [Path(chapter["file"]).name for chapter in walk]
+    [chapters] = [part["chapters"] for part in parts if part["caption"] == "Chapters"]
+    return [Path(chapter["file"]).name for chapter in chapters]
 
 
 # --- glossary ----------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def problems_of_guide(page, walk):
         if match := re.match(r"Chapter \d+: .*\n\n\{doc\}`(\w+)`, .*(?:minutes|lecture).*\n", section):
             sections[match[1]] = section
     problems = [f"{name} has no section" for name in walk if name not in sections]
-    problems += [f"{name} is not in the walk" for name in sections if name not in walk]
+    problems += [f"{name} is not in the walk" for name in sections if name not in chapters]
     if list(sections) != [name for name in walk if name in sections]:
         problems.append("the sections are not in the walk's order")
     for name, section in sections.items():
@@ -217,7 +217,7 @@ def recipe_of(page):
 
 
 def test_guide_has_every_chapter():
-    assert problems_of_guide(read("instructor"), the_walk()) == []
+    assert problems_of_guide(read("instructor"), the_chapters()) == []
 
 
 @pytest.mark.parametrize(
@@ -233,11 +233,11 @@ def test_guide_has_every_chapter():
     ],
 )
 def test_an_altered_guide_is_caught(old, new, said):
-    assert said in problems_of_guide(altered(read("instructor"), old, new), the_walk())
+    assert said in problems_of_guide(altered(read("instructor"), old, new), the_chapters())
 
 
 def test_guide_names_chapters_in_order():
-    assert "the sections are not in the walk's order" in problems_of_guide(read("instructor"), the_walk()[::-1])
+    assert "the sections are not in the walk's order" in problems_of_guide(read("instructor"), the_chapters()[::-1])
 
 
 def test_figures_for_slides(tmp_path, monkeypatch):
