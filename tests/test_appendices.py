@@ -197,15 +197,15 @@ PARTS = (
 )
 
 
-def problems_of_guide(page, walk):
+def problems_of_guide(page, chapters):
     sections = {}
     for section in re.split(r"^## ", page, flags=re.M):
         if match := re.match(r"Chapter \d+: .*\n\n\{doc\}`(\w+)`, .*(?:minutes|lecture).*\n", section):
             sections[match[1]] = section
-    problems = [f"{name} has no section" for name in walk if name not in sections]
-    problems += [f"{name} is not in the walk" for name in sections if name not in chapters]
-    if list(sections) != [name for name in walk if name in sections]:
-        problems.append("the sections are not in the walk's order")
+    problems = [f"{name} has no section" for name in chapters if name not in sections]
+    problems += [f"{name} is not among the chapters" for name in sections if name not in chapters]
+    if list(sections) != [name for name in chapters if name in sections]:
+        problems.append("the sections are not in the chapters' order")
     for name, section in sections.items():
         problems += [f"{name} lacks {part}" for part in PARTS if part not in section]
     return problems
@@ -228,7 +228,7 @@ def test_guide_has_every_chapter():
             "",
             "03_implicit_gradient_regularization has no section",
         ),
-        ("{doc}`06_rmsprop`, ", "{doc}`06_rprop`, ", "06_rprop is not in the walk"),
+        ("{doc}`06_rmsprop`, ", "{doc}`06_rprop`, ", "06_rprop is not among the chapters"),
         ("**Homework.**\n{ref}`ex-adam", "{ref}`ex-adam", "07_adam lacks **Homework.**"),
     ],
 )
@@ -237,7 +237,7 @@ def test_an_altered_guide_is_caught(old, new, said):
 
 
 def test_guide_names_chapters_in_order():
-    assert "the sections are not in the walk's order" in problems_of_guide(read("instructor"), the_chapters()[::-1])
+    assert "the sections are not in the chapters' order" in problems_of_guide(read("instructor"), the_chapters()[::-1])
 
 
 def test_figures_for_slides(tmp_path, monkeypatch):
