@@ -209,6 +209,7 @@ GRADIENTS = {
     "reductions": lambda t: np.add.reduce(t) + np.logaddexp.reduce(t) - np.maximum.reduce(t),
     "max along an axis": lambda t: np.outer(t, VECTOR).max(axis=1) - np.min(t),
     "cumsum": lambda t: np.cumsum(t**2),
+    "convolve": lambda t: np.convolve(t, t) + np.kron(t, t)[:5] + np.tensordot(t, np.outer(t, t), 1)[0],
     "diff": lambda t: np.diff(t) ** 2,
     "trace and diag": lambda t: np.trace(np.outer(t, t)) * np.diag(np.outer(t, t)),
     "stacks": lambda t: np.vstack([t, t**2, np.ones(3)]) @ np.column_stack([t, t]),
@@ -295,6 +296,8 @@ def test_large_arguments_keep_their_digits():
     found = np.logaddexp(0, t).coefficients
     assert found[0, 0].tolist() == [800.0, 0.0] and found[1, 1].tolist() == [1.0, 0.0]
     assert special.expit(t).coefficients[:, 0].tolist() == [[1.0, 0.0], [0.0, 0.0]]
+    tails = Series.from_polynomials([[np.array([40.0, -40.0])], [np.zeros(2), np.ones(2)]])
+    np.testing.assert_allclose(special.expit(tails).coefficients[1, 1], np.exp(-40.0), rtol=1e-12)
     tiny = Series.from_polynomials([[-40.0], [0.0, 1.0]])
     assert np.isclose(np.logaddexp(0, tiny).coefficients[1, 1], np.exp(-40.0), rtol=1e-12, atol=0)
 
@@ -531,6 +534,13 @@ def test_ties_below_the_maximum_do_not_matter():
     assert same(t.max(), t[2])
 
 
+def test_a_quotient_without_expansion_says_so():
+    line = Series.from_polynomials([[0.0], [0.0, 1.0]])
+    for code, what in ((lambda: 1 / line, "divided by"), (lambda: np.sqrt(line), "raised to the power 0.5")):
+        with pytest.raises(ValueError, match=f"what is {what} is 0 there"):
+            code()
+
+
 @pytest.mark.parametrize("power", [-1, -2, 0.5, Fraction(1, 2), -0.5])
 def test_a_zero_leading_coefficient_has_no_such_power(power):
     zero = Series.from_polynomials([[np.array([1.0, 0.0])], [np.zeros(2), np.ones(2)]])
@@ -572,15 +582,15 @@ REFUSED = {
     "floor": (np.floor, "floor does not run on a Series; it jumps"),
     "floor division": (lambda t: t // 2, "floor_divide does not run"),
     "median": (np.median, "median does not run on a Series"),
-    "piecewise": (lambda t: np.piecewise(t, [t > 1], [1, 2]), "write np.where"),
-    "convolve": (lambda t: np.convolve(t, t), "convolve does not run"),
+    "piecewise": (lambda t: np.piecewise(t, [t > 1], [1, 2]), "np.where"),
+    "interp": (lambda t: np.interp(t, [0, 1], [2, 3]), "interp does not run"),
     "cumprod": (lambda t: np.multiply.accumulate(t), "multiply.accumulate does not run"),
     "three series in einsum": (lambda t: np.einsum("i,i,i", t, t, t), "at most two"),
     "spectral norm": (lambda t: np.linalg.norm(np.outer(t, t), 2), "norm 2 does not run"),
     "a series as condition": (lambda t: np.where(t, t, 0), "compare it"),
     "float": (lambda t: float(t[0]), "does not become an array"),
     "words": (lambda t: t + "word", "numbers and arrays of them"),
-    "length of a number": (lambda t: len(t[0]), "no length"),
+    "length of a number": (lambda t: len(t[0]), "unsized"),
 }  # fmt: skip
 
 

@@ -10,30 +10,30 @@ is all that deriving a modified equation needs.  The coefficients are floats, or
 (many points at once), or exact numbers and expressions in an array of dtype ``object``: the same
 lines of code serve all three.
 
-A :class:`Series` takes part in NumPy's functions as an array of its value's shape does.  Three kinds
-of rules make this possible: a *linear* function acts on each coefficient, a *bilinear* one on pairs
-of them, and a function of one variable follows from its derivative (:meth:`Series.compose`).
+A :class:`Series` takes part in NumPy's functions as an array of its value's shape does.  Three rules
+make this possible: a *linear* function acts on each coefficient, a *bilinear* one on pairs of them, and
+any other smooth function follows from its partial derivatives by :math:`\partial_h f(v) = f'(v)\,\partial_h v`.
+What is not smooth is decided by the leading coefficients.
 """
 
 from __future__ import annotations
 
 import operator
-import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from functools import cache, lru_cache, partial, reduce
-from math import comb, factorial, log, pi, prod, sqrt
+from functools import cache, partial, reduce
+from math import floor, pi, sqrt
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import sympy as sp
-from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_tuple
 from scipy import special
+from sympy.codegen import cfunctions
 
 __all__ = ["Series", "antidifference", "select", "taylor"]
 
-_np: Any = np  # NumPy's functions give a Series for a Series, which their declared types do not say
 _NOT_AN_ARRAY = (
     "a Series does not become an array; write np.stack([...]) instead of np.array([...]), A @ theta "
     "instead of A.dot(theta), np.zeros_like(theta) instead of np.zeros(...), and np.logaddexp.reduce "
@@ -46,7 +46,8 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
 
     Code that was written for arrays of the value's shape runs on a Series: arithmetic, indexing,
     NumPy's functions of arrays, and the elementary functions of NumPy and SciPy.  Comparisons,
-    ``abs``, ``maximum`` and ``where`` are decided by the leading coefficients.
+    ``abs``, ``maximum`` and ``where`` are decided by the leading coefficients.  The attributes
+    ``shape``, ``ndim``, ``size`` and ``dtype`` and the methods, such as ``mean``, are those of the value.
 
     Parameters
     ----------
@@ -74,7 +75,6 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
     __slots__ = ("coefficients",)
     __hash__ = None  # type: ignore[assignment]
     coefficients: np.ndarray
-    stack = staticmethod(np.stack)
 
     def __init__(self, coefficients: np.ndarray) -> None:
         if not isinstance(coefficients, np.ndarray) or coefficients.dtype.kind not in "biufcO":
@@ -109,21 +109,16 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         >>> Series.from_polynomials([[1.0], [0.0, 2.0], [0.0, 0.0, 3.0]]).at(s=1.0, h=0.1).item()
         1.23
         """
-        lists = (list, tuple, np.ndarray)
-        if not isinstance(polynomials, lists) or not all(isinstance(p, lists) for p in polynomials):
-            raise TypeError(f"lists of coefficients are needed, not {polynomials!r}")
-        sizes = [len(polynomial) for polynomial in polynomials]
+        rows = [[np.asarray(c) for c in polynomial] for polynomial in polynomials]
+        sizes = [len(row) for row in rows]
         if not sizes or not sizes[0] or any(size > k + 1 for k, size in enumerate(sizes)):
             raise ValueError(f"lists of 1, 2, 3, ... coefficients are needed, not of {sizes}")
-        rows = [[np.asarray(c) for c in polynomial] for polynomial in polynomials]
-        dtype = np.result_type(*{c.dtype for row in rows for c in row}, float)
-        if dtype.kind not in "fcO":
-            raise TypeError(f"the coefficients must be numbers, not {dtype}")
-        coefficients = np.zeros((len(rows), len(rows), *rows[0][0].shape), dtype=dtype)
+        dtype = np.result_type(float, *{c.dtype for row in rows for c in row})
+        coefficients = np.zeros((len(rows), len(rows), *rows[0][0].shape), dtype)
         for k, row in enumerate(rows):
             for j, coefficient in enumerate(row):
                 coefficients[k, j, ...] = coefficient
-        return _wrap(coefficients)
+        return cls(coefficients)
 
     # --- what an array has -----------------------------------------------------------------------
 
@@ -135,34 +130,11 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def leading(self) -> np.ndarray:
         """The coefficient of h^0, which is the value at the present point."""
-        return np.asarray(self.coefficients[0, 0])
+        return self.coefficients[0, 0, ...]
 
-    @property
-    def dtype(self) -> np.dtype:
-        """The type of the coefficients."""
-        return self.coefficients.dtype
+    T = property(np.transpose, doc="The value with its axes reversed.")
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the value."""
-        return self.coefficients.shape[2:]
-
-    @property
-    def ndim(self) -> int:
-        """The number of the value's axes."""
-        return self.coefficients.ndim - 2
-
-    @property
-    def size(self) -> int:
-        """The number of the value's entries."""
-        return prod(self.shape)
-
-    @property
-    def T(self) -> Series:
-        """The value with its axes reversed."""
-        return _np.transpose(self)
-
-    def reshape(self, *shape: Any) -> Series:
+    def reshape(self, *shape: Any) -> Any:
         """Return the same entries in another shape.
 
         Parameters
@@ -173,50 +145,62 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         -------
         Series
         """
-        return _np.reshape(self, shape[0] if len(shape) == 1 else shape)
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def __len__(self) -> int:
-        if not self.ndim:
-            raise TypeError("a Series of a single number has no length")
-        return self.coefficients.shape[2]
+        return len(self.leading)
 
     def __iter__(self) -> Iterator[Series]:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> Series:
         index = index if isinstance(index, tuple) else (index,)
-        if len(index) > 1 and any(isinstance(i, (list, np.ndarray)) for i in index):
-            return _linear(operator.getitem, self, index)  # NumPy may move such axes to the front
-        return _wrap(self.coefficients[(slice(None), slice(None), *index)])
+        if any(isinstance(i, (list, np.ndarray)) for i in index):
+            return _linear(operator.getitem, self, index)
+        return _wrap(self.coefficients[(slice(None), slice(None), *index)])  # a view, as of an array
 
     def __setitem__(self, index: Any, value: Any) -> None:
         value = _lift(value, self)
-        for k in range(self.terms):
-            for j in range(k + 1):
-                self.coefficients[k, j, ...][index] = value.coefficients[k, j]
+        for place in _places(range(self.terms)):
+            self.coefficients[(*place, ...)][index] = value.coefficients[place]
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Offer NumPy's functions as methods, as an array does: ``mean``, ``dot``, ``clip``, ..."""
-        if name in _METHODS:
+    def __getattr__(self, name: str) -> Any:
+        if name in ("dtype", "ndim", "shape", "size"):
+            return getattr(self.leading, name)
+        if hasattr(np.ndarray, name) and getattr(np, name, None) in _RULES:
             return partial(getattr(np, name), self)
         raise AttributeError(f"a Series has no attribute {name!r}")
 
-    def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(_NOT_AN_ARRAY)
+
+    __float__ = __array__
 
     def _sympy_(self) -> Any:
         raise sp.SympifyError(self)  # so that a SymPy expression leaves an operation to the Series
 
-    def __float__(self) -> float:
-        raise TypeError(_NOT_AN_ARRAY)
-
     def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError("the truth of a Series of several numbers is ambiguous")
-        return bool(np.all(self != 0))
+        return bool(self != 0)
 
     def __repr__(self) -> str:
         return f"Series(terms in h: {self.terms}, value shape: {self.shape})"
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        rule, (out,) = _RULES.get(ufunc), options.pop("out", (None,))
+        if method == "reduce" and rule and out is None:
+            rule = _REDUCTIONS.get(ufunc) or partial(_reduced, partial(reduce, ufunc))
+            return rule(*inputs, **{"axis": 0, **options})
+        if not rule or method != "__call__" or options or not isinstance(out, Series | None):
+            raise TypeError(_refusal(ufunc.__name__ + f".{method}" * (method != "__call__"), out))
+        if out is None:
+            return rule(*inputs)
+        out[...] = rule(*inputs)
+        return out
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        if function not in _RULES or kwargs.keys() & {"out", "initial", "prepend", "append"}:
+            raise TypeError(_refusal(function.__name__, kwargs.get("out")))
+        return _RULES[function](*args, **kwargs)
 
     # --- what a series has -----------------------------------------------------------------------
 
@@ -226,10 +210,11 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         Parameters
         ----------
         s, h : number or array
+            The scaled time and the step size.
 
         Returns
         -------
-        array, or SymPy expression
+        array of the value's shape
 
         Examples
         --------
@@ -237,13 +222,8 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         0.5
         """
         s, h = _constant(s, self), _constant(h, self)
-        value = 0
-        for polynomial in self.coefficients[::-1]:
-            inner = 0
-            for coefficient in polynomial[::-1]:
-                inner = inner * s + coefficient
-            value = value * h + inner
-        return value
+        rows = (reduce(lambda total, c: total * s + c, row[::-1]) for row in self.coefficients[::-1])
+        return reduce(lambda total, c: total * h + c, rows)
 
     def shift(self, by: Any) -> Series:
         """Return the series at the scaled time s + ``by``; -1 is one step earlier.
@@ -261,11 +241,10 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         >>> Series.from_polynomials([[2.0], [0.0, -3.0]]).shift(-1).coefficients[1].tolist()
         [3.0, -3.0]
         """
-        by = _constant(by, self)
-        c, moved = self.coefficients, self.coefficients.copy()
-        for j in range(self.terms):
-            for m in range(j + 1, self.terms):
-                moved[m:, j] = moved[m:, j] + c[m:, m] * (comb(m, j) * by ** (m - j))
+        by, moved = _constant(by, self), self.coefficients.copy()
+        for first in range(self.terms - 1):  # Horner's rule, again and again
+            for j in range(self.terms - 2, first - 1, -1):
+                moved[:, j] = moved[:, j] + moved[:, j + 1] * by
         return _wrap(moved)
 
     def compose(self, value: Any, derivative: Callable[[Series], Series] | Series) -> Series:
@@ -292,15 +271,12 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         [0.0, 0.0, 2.0]
         """
         if isinstance(derivative, Series):
-            return _integral(value, derivative * _weighted(self))
-        value, terms = np.asarray(value), self.terms
-        v = _flat(_weighted(self), value.ndim)
-        w = np.zeros((terms, terms, *value.shape), dtype=np.result_type(v, value))
-        w[0, 0, ...] = value
-        for k in range(1, terms):
-            f = _flat(derivative(_wrap(w[:k, :k])), value.ndim)
-            w[k, : k + 1] = _convolve(v, f, _pairs((k,), 1, terms, k)) * _one_over(k, w)
-        return _wrap(w)
+            return _integral(value, self, [(derivative, self)])
+        w = _lift(value, _cut(self, 1))
+        for terms in range(2, self.terms + 1):
+            v = _cut(self, terms)
+            w = _integral(value, v, [(derivative(w), v)])
+        return w
 
     def apply_derivatives(self, derivatives: Sequence[Any]) -> Series:
         r"""Return a function of this series by Taylor's formula at the leading coefficient.
@@ -316,6 +292,11 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         Series
             :math:`\sum_k D_k\,(v - v_0)^k/k!`
 
+        Raises
+        ------
+        ValueError
+            If there are fewer than K derivatives.
+
         Examples
         --------
         >>> v = Series.from_polynomials([[0.0], [0.0, 1.0], [0.0]])
@@ -324,134 +305,13 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         """
         if len(derivatives) < self.terms:
             raise ValueError(f"{self.terms} derivatives are needed, not {len(derivatives)}")
-        c = self.coefficients.copy()
-        c[0, 0] = 0
-        scaled = [d * _one_over(factorial(k), c) for k, d in enumerate(derivatives[: self.terms])]
-        return _lift(reduce(lambda total, d: _wrap(c) * total + d, scaled[::-1]), self)
-
-    def _power(self, exponent: Any, value: Any = None) -> Series:
-        r"""Return ``self ** exponent`` by :math:`v\,\partial_h w = \alpha\,w\,\partial_h v` for
-        :math:`w = v^\alpha`, with another root of the leading coefficient if it is given."""
-        terms, exact = self.terms, self.dtype.hasobject
-        if exact and isinstance(exponent, (Real, sp.Expr)):
-            convert = sp.nsimplify if isinstance(exponent, (float, sp.Float)) else sp.sympify
-            exponent = convert(exponent)
-        negative = isinstance(exponent, Real) and exponent < 0
-        if (terms > 1 or negative) and np.any(_vanishes(self.leading)):
-            raise ValueError(
-                f"what is {'divided by' if exponent == -1 else f'raised to the power {exponent}'} is 0 there; "
-                "that needs a leading coefficient other than 0"
-            )
-        value = np.asarray(self.leading**exponent if value is None else value)
-        w = np.zeros((terms, terms, *value.shape), dtype=np.result_type(self.coefficients, value))
-        w[0, 0, ...] = value
-        if terms == 1:
-            return _wrap(w)
-        v, flat = _flat(self, value.ndim), w.reshape(terms**2, *value.shape)
-        inverse = self.leading ** (sp.Integer(-1) if exact else -1.0)
-        plain = isinstance(exponent, (float, sp.Expr))
-        weights = _weights if plain else _weights.__wrapped__
-        for k in range(1, terms):
-            weighted = _times(v)(v, weights(k, terms, value.ndim, exact, exponent))  # type: ignore[arg-type]
-            row = _convolve(weighted, flat, _pairs((k,), 1, terms, terms))
-            w[k, : k + 1] = row * inverse
-        return _wrap(w)
-
-    # --- operators: NumPy finds them all, but these are needed often ------------------------------
-
-    def __add__(self, other: Any) -> Series:
-        return _add(self, other)
-
-    def __sub__(self, other: Any) -> Series:
-        return _subtract(self, other)
-
-    def __mul__(self, other: Any) -> Series:
-        return _multiply(self, other)
-
-    def __truediv__(self, other: Any) -> Series:
-        return _divide(self, other)
-
-    def __pow__(self, other: Any) -> Series:
-        return _raise(self, other)
-
-    __radd__, __rmul__ = __add__, __mul__
-
-    # --- NumPy's two protocols -------------------------------------------------------------------
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        name, (out,) = ufunc.__name__, options.pop("out", (None,))
-        rule = _UFUNCS.get(name)
-        if method == "reduce" and rule and ufunc.nin == 2 and out is None:
-            rule = _REDUCTIONS.get(name) or partial(_fold, ufunc)
-            return rule(*inputs, **{"axis": 0, **options})
-        if not rule or method != "__call__" or options or not isinstance(out, Series | None):
-            raise TypeError(_refusal(name if method == "__call__" else f"{name}.{method}", out))
-        if out is None:
-            return rule(*inputs)
-        out[...] = rule(*inputs)
-        return out
-
-    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        if func in _FUNCTIONS:
-            return _FUNCTIONS[func](*args, **kwargs)
-        if func.__name__ in _LINEAR and not {"out", "prepend", "append"} & kwargs.keys():
-            return _linear(func, *args, **kwargs)
-        raise TypeError(_refusal(func.__name__, kwargs.get("out")))
+        value, *others = derivatives[: self.terms]
+        if not others:
+            return _lift(value, self)
+        return _integral(value, self, [(_cut(self, -1).apply_derivatives(others), self)])
 
 
-# --- arithmetic ----------------------------------------------------------------------------------
-
-
-def _add(left: Any, right: Any) -> Series:
-    series, other = (left, right) if isinstance(left, Series) else (right, left)
-    if type(other) in (int, float):
-        total = series.coefficients.copy()
-        total[0, 0] += other
-        return _wrap(total)
-    other = _lift(other, series)
-    ndim = max(series.ndim, other.ndim)
-    return _wrap(_widened(series, ndim) + _widened(other, ndim))
-
-
-def _subtract(left: Any, right: Any) -> Series:
-    return _add(left, -(right if isinstance(right, Series) else _constant(right, left)))
-
-
-def _multiply(left: Any, right: Any) -> Series:
-    series, other = (left, right) if isinstance(left, Series) else (right, left)
-    if isinstance(other, Series):
-        return _product(series, other)
-    other = _constant(other, series)
-    return _wrap(_times(series.coefficients)(_widened(series, np.ndim(other)), other))
-
-
-def _divide(left: Any, right: Any) -> Series:
-    if isinstance(right, Series):
-        return _multiply(right._power(-1), left)
-    one = sp.Integer(1) if left.dtype.hasobject else 1.0
-    return _multiply(left, one / _constant(right, left))
-
-
-def _raise(base: Any, exponent: Any) -> Series:
-    """Return a power; the base or the exponent is a Series."""
-    if isinstance(exponent, Series):
-        base = _lift(base, exponent)
-        value = np.asarray(base.leading**exponent.leading)
-        return (exponent * np.log(base)).compose(value, lambda w: w)
-    exponent = _constant(exponent, base)
-    if isinstance(exponent, np.ndarray) and exponent.dtype.kind in "iu":
-        powers = ((exponent == p, base ** p.item()) for p in np.unique(exponent))
-        return reduce(lambda total, power: select(*power, total), powers, base)
-    if isinstance(exponent, Real) and exponent >= 0 and exponent == exponent // 1:  # type: ignore[operator]
-        return _whole_power(base, int(exponent))  # type: ignore[arg-type]
-    return base._power(exponent)
-
-
-def _whole_power(base: Series, exponent: int) -> Series:
-    if exponent < 2:
-        return base * exponent + (1 - exponent)
-    half = _whole_power(base, exponent // 2)
-    return half * half * base if exponent % 2 else half * half
+# --- coefficients --------------------------------------------------------------------------------
 
 
 def _wrap(coefficients: np.ndarray) -> Series:
@@ -461,32 +321,34 @@ def _wrap(coefficients: np.ndarray) -> Series:
     return series
 
 
+def _cut(series: Series, terms: int) -> Series:
+    """Return the first terms of a series; -1: all but the last one."""
+    return _wrap(series.coefficients[:terms, :terms])
+
+
 def _constant(other: Any, series: Series) -> Any:
     """Return a number or an array of them, for an operation with a series."""
-    if type(other) is float or type(other) is int:
-        return other
     array = np.asarray(other)
     if array.dtype.kind not in "biufcO":
         raise TypeError(f"a series combines with numbers and arrays of them, not with {other!r}")
-    if array.dtype.hasobject and not series.dtype.hasobject:
-        if all(isinstance(x, Real) or isinstance(x, sp.Expr) and x.is_number for x in array.flat):
-            array = array.astype(float)
-    elif series.dtype.hasobject and not array.dtype.hasobject and not array.ndim:
-        return array.item()
-    return array if array.ndim else array[()]
+    if series.dtype.hasobject:
+        return array if array.ndim else array.item()
+    if array.dtype.hasobject and all(isinstance(x, Real) or getattr(x, "is_number", False) for x in array.flat):
+        array = array.astype(float)
+    return array[()]
 
 
 def _lift(value: Any, like: Series) -> Series:
     """Return a Series as it is, and a constant as a Series with as many terms as ``like``."""
-    terms = like.terms
-    if isinstance(value, Series):
-        if value.terms != terms:
-            raise ValueError(f"series of {terms} and of {value.terms} terms in h do not combine")
-        return value
-    value = np.asarray(_constant(value, like))
-    c = np.zeros((terms, terms, *value.shape), dtype=np.result_type(like.coefficients, value))
-    c[0, 0, ...] = value
-    return _wrap(c)
+    terms = len(like.coefficients)
+    if not isinstance(value, Series):
+        value = np.asarray(_constant(value, like))
+        c = np.zeros((terms, terms, *value.shape), np.result_type(like.coefficients, value))
+        c[0, 0, ...] = value
+        return _wrap(c)
+    if len(value.coefficients) != terms:
+        raise ValueError(f"series of {terms} and of {value.terms} terms in h do not combine")
+    return value
 
 
 def _lifted(*values: Any) -> list[Series]:
@@ -500,148 +362,218 @@ def _lifted(*values: Any) -> list[Series]:
 def _widened(series: Series, ndim: int) -> np.ndarray:
     """Return coefficients with axes inserted, so that values align from the right as NumPy's do."""
     c = series.coefficients
-    missing = ndim - c.ndim + 2
-    return c if missing <= 0 else c.reshape(c.shape[:2] + (1,) * missing + c.shape[2:])
+    missing = ndim + 2 - c.ndim
+    return c.reshape(c.shape[:2] + (1,) * missing + c.shape[2:]) if missing > 0 else c
 
 
-def _flat(series: Series, ndim: int) -> np.ndarray:
-    """Return the coefficients, widened, with one axis for the pairs (k, j)."""
-    c = series.coefficients
-    return c.reshape((c.shape[0] ** 2,) + (1,) * (ndim - c.ndim + 2) + c.shape[2:])
-
-
-@cache
-def _pairs(rows: Sequence[int], first: int, terms: int, others: int) -> tuple[Any, ...]:
-    """Return which coefficients multiply: for each j <= k and each k in ``rows``, the flat indices of
-    (i, m) and (k - i, j - m) with i >= first; all of them, and where each group starts."""
-    groups = [
-        [
-            (i * terms + m, (k - i) * others + j - m)
-            for i in range(first, k + 1)
-            for m in range(max(0, j - k + i), min(i, j) + 1)
-        ]
-        for k in rows
-        for j in range(k + 1)
-    ]
-    left, right = np.array(sum(groups, [])).T.copy()
-    return groups, left, right, np.cumsum([0, *map(len, groups[:-1])])
-
-
-_MANY = 4000  # products that are made at once; more are made one after another, to save memory
-
-
-def _convolve(left: np.ndarray, right: np.ndarray, pairs: tuple[Any, ...], times: Any = None) -> np.ndarray:
-    """Return, for each group of pairs (a, b), the sum of left[a] * right[b] or ``times`` of them."""
-    groups, i, j, starts = pairs
-    exact = left.dtype.hasobject or right.dtype.hasobject
-    plus = _plus if exact else np.add
-    times = times or (_object_times if exact else np.multiply)
-    if len(i) * max(left.size // len(left), right.size // len(right)) < _MANY:
-        return plus.reduceat(times(left.take(i, axis=0), right.take(j, axis=0)), starts, axis=0)
-    products = ((times(left[a : a + 1], right[b : b + 1]) for a, b in group) for group in groups)
-    return np.concatenate([reduce(plus, group) for group in products])
-
-
-def _product(left: Series, right: Series, times: Any = None) -> Series:
-    """Return the product of two series: of their values, or ``times`` of them."""
-    ndim, terms = max(left.ndim, right.ndim), left.terms
-    factors = _flat(left, ndim), _flat(_lift(right, left), ndim)
-    return _assembled(terms, _convolve(*factors, _pairs(range(terms), 0, terms, terms), times))
-
-
-def _assembled(terms: int, rows: np.ndarray) -> Series:
-    """Return the Series whose coefficients (k, j), j <= k, are the given rows."""
-    c = np.zeros((terms * terms, *rows.shape[1:]), dtype=rows.dtype)
-    c[_triangle(terms)] = rows
-    return _wrap(c.reshape(terms, terms, *rows.shape[1:]))
+def _aligned(left: Any, right: Any, ndim: int = 0) -> list[np.ndarray]:
+    """Return the coefficients of two series, or of one and a constant, as arrays that combine."""
+    left, right = _lifted(left, right)
+    ndim = max(ndim, left.coefficients.ndim - 2, right.coefficients.ndim - 2)
+    return [_widened(left, ndim), _widened(right, ndim)]
 
 
 @cache
-def _triangle(terms: int) -> np.ndarray:
-    return np.flatnonzero(np.tri(terms))
+def _places(rows: range) -> list[tuple[int, int]]:
+    """Return the places (k, j) of the coefficients of h^k for k in ``rows``."""
+    return [(k, j) for k in rows for j in range(k + 1)]
 
 
-@cache
-def _orders(terms: int, ndim: int, exact: bool, power: int = 1) -> np.ndarray:
-    """Return the powers k of h, or one over them, in an array (K, K, 1, ..., 1)."""
-    kind = sp.Integer if exact else float
-    numbers = [0, *(kind(k) ** power for k in range(1, terms))]
-    column = np.array(numbers, dtype=object if exact else float)
-    return np.repeat(column, terms).reshape(terms, terms, *(1,) * ndim)
+# Of objects zeros are skipped, so that expressions and traces stay short.
+def _is_zero(x: Any) -> bool:
+    return x is sp.S.Zero or type(x) in (int, float, Fraction) and x == 0
 
 
-@lru_cache(1000)
-def _weights(k: int, terms: int, ndim: int, exact: bool, exponent: Any) -> np.ndarray:
-    """Return the factors of the i-th term of v in the k-th one of its power, at flat indices (i, m)."""
-    orders = _orders(terms, ndim, exact).reshape(terms**2, *(1,) * ndim)
-    return ((exponent + 1) * orders - k) * _one_over(k, orders)
+_zero_objects = np.frompyfunc(_is_zero, 1, 1)
+_plus_objects = np.frompyfunc(lambda a, b: b if _is_zero(a) else a if _is_zero(b) else a + b, 2, 1)
+_times_objects = np.frompyfunc(lambda a, b: 0 if _is_zero(a) or _is_zero(b) else a * b, 2, 1)
+
+
+def _vanishes(array: np.ndarray) -> np.ndarray:
+    return np.asarray(_zero_objects(array), dtype=bool) if array.dtype.hasobject else array == 0
+
+
+def _arithmetic(*arrays: np.ndarray) -> tuple[np.ufunc, np.ufunc]:
+    """Return addition and multiplication."""
+    exact = any(array.dtype.hasobject for array in arrays)
+    return (_plus_objects, _times_objects) if exact else (np.add, np.multiply)
+
+
+def _orders(c: np.ndarray) -> np.ndarray:
+    """Return the powers of h, of shape (K, 1, ..., 1)."""
+    return np.arange(len(c)).reshape(-1, *(1,) * (c.ndim - 1))
 
 
 def _one_over(k: int, like: np.ndarray) -> Any:
     return sp.Rational(1, k) if like.dtype.hasobject else 1.0 / k
 
 
-def _weighted(series: Series, power: int = 1) -> Series:
-    r"""Return :math:`h\,\partial_h` of a series; with the power -1, what it is that of."""
-    c = series.coefficients
-    return _wrap(_times(c)(c, _orders(series.terms, series.ndim, c.dtype.hasobject, power)))
+# --- arithmetic ----------------------------------------------------------------------------------
 
 
-def _integral(value: Any, series: Series) -> Series:
-    r"""Return the series w with the leading coefficient ``value`` and a given :math:`h\,\partial_h w`."""
-    w = _weighted(series, -1)
-    w.coefficients[0, 0, ...] = value
-    return w
+@cache
+def _pairs(rows: range, first: int, columns: int, others: int) -> tuple[Any, ...]:
+    """Return the places (k, j); for each of them which coefficients (i, m), i >= first, and (k - i, j - m) multiply, as
+    places in flat arrays; these in two arrays; and where in these each group starts."""
+    groups = [
+        [(i * columns + m, (k - i) * others + j - m) for i, m in _places(range(first, k + 1)) if 0 <= j - m <= k - i]
+        for k, j in _places(rows)
+    ]
+    left, right = np.array(sum(groups, [])).T.copy()
+    return _places(rows), groups, left, right, np.cumsum([0, *map(len, groups[:-1])])
 
 
-# --- numbers that are objects: zeros are skipped, so that expressions and traces stay short --------
+def _convolve(
+    a: np.ndarray, b: np.ndarray, rows: range, first: int = 0, times: Any = None
+) -> Iterable[tuple[Any, Any]]:
+    """Return the places (k, j), k in ``rows``, and the coefficients there of a product, by ``times``; of the first
+    factor only what has the order i >= first in h counts."""
+    places, groups, left, right, starts = _pairs(rows, first, a.shape[1], b.shape[1])
+    plus, multiply = _arithmetic(a, b)
+    size = len(left) * max(a[0, 0, ...].size, b[0, 0, ...].size)
+    a, b = a.reshape(-1, *a.shape[2:]), b.reshape(-1, *b.shape[2:])
+    if times is None and size < 4000:  # all at once
+        values: Any = plus.reduceat(multiply(a.take(left, axis=0), b.take(right, axis=0)), starts, axis=0)
+    else:
+        times = times or multiply
+        values = (reduce(plus, [times(a[i], b[j]) for i, j in group]) for group in groups)
+    return zip(places, values)
 
 
-def _is_zero(x: Any) -> bool:
-    return x is sp.S.Zero or type(x) in (int, float, Fraction) and x == 0
+def _add(left: Any, right: Any) -> Series:
+    series, other = (left, right) if isinstance(left, Series) else (right, left)
+    if type(other) in (int, float):
+        c = series.coefficients.copy()
+        c[0, 0] += other
+        return _wrap(c)
+    a, b = _aligned(series, other)
+    return _wrap(_arithmetic(a, b)[0](a, b))
 
 
-_plus = np.frompyfunc(lambda a, b: b if _is_zero(a) else a if _is_zero(b) else a + b, 2, 1)
-_object_times = np.frompyfunc(lambda a, b: 0 if _is_zero(a) or _is_zero(b) else a * b, 2, 1)
-_zero_objects = np.frompyfunc(_is_zero, 1, 1)
+def _multiply(left: Any, right: Any) -> Series:
+    series, other = (left, right) if isinstance(left, Series) else (right, left)
+    if isinstance(other, Series):
+        a, b = _aligned(series, other)
+        return _assembled(_convolve(a, b, range(len(a))), a)
+    other = np.asarray(_constant(other, series))
+    c = _widened(series, other.ndim)
+    return _wrap(_arithmetic(c)[1](c, other))
 
 
-def _times(c: np.ndarray) -> Callable[..., np.ndarray]:
-    return _object_times if c.dtype.hasobject else np.multiply
+def _divide(left: Any, right: Any) -> Series:
+    if isinstance(right, Series):
+        return _multiply(_power(right, -1), left)
+    return _multiply(left, _one_over(1, left.coefficients) / _constant(right, left))
 
 
-def _vanishes(array: np.ndarray) -> np.ndarray:
-    return np.asarray(_zero_objects(array)).astype(bool) if array.dtype.hasobject else array == 0
+def _raise(base: Any, exponent: Any) -> Series:
+    """Return a power; the base or the exponent is a Series."""
+    if isinstance(exponent, Series):
+        base = _lift(base, exponent)
+        return (exponent * np.log(base)).compose(base.leading**exponent.leading, lambda w: w)
+    exponent = _constant(exponent, base)
+    if isinstance(exponent, Real) and exponent == exponent // 1 and not exponent < 0:
+        return _whole_power(base, int(floor(exponent)))
+    return _power(base, exponent)
+
+
+def _whole_power(base: Series, exponent: int) -> Series:
+    if exponent < 2:
+        return base * exponent + (1 - exponent)
+    half = _whole_power(base, exponent // 2) if exponent > 3 else base
+    return half * half * base if exponent % 2 else half * half
+
+
+def _power(base: Series, exponent: Any, value: Any = None) -> Series:
+    r"""Return :math:`w = v^\alpha` by :math:`v\,\partial_h w = \alpha\,w\,\partial_h v`; ``value`` is another
+    root of the leading coefficient."""
+    exact = base.dtype.hasobject
+    if exact and isinstance(exponent, (Real, sp.Expr)):
+        exponent = (sp.nsimplify if isinstance(exponent, (float, sp.Float)) else sp.sympify)(exponent)
+    negative = isinstance(exponent, Real) and exponent < 0
+    if (base.terms > 1 or negative) and np.any(_vanishes(base.leading)):
+        done = "divided by" if np.all(exponent == -1) else f"raised to the power {exponent}"
+        raise ValueError(f"what is {done} is 0 there; that needs a leading coefficient other than 0")
+    value = np.asarray(base.leading**exponent if value is None else value)
+    v, w = _widened(base, value.ndim), _lift(value, base).coefficients
+    times, orders = _arithmetic(v)[1], _orders(w)
+    for k in range(1, base.terms):
+        weighted = times(v[: k + 1], (orders[: k + 1] * (exponent + 1) - k) * _one_over(k, v))
+        for place, total in _convolve(weighted, w, range(k, k + 1), 1):
+            w[place] = total
+        w[k] = times(w[k], base.leading ** (sp.Integer(-1) if exact else -1.0))
+    return _wrap(w)
+
+
+# --- smooth functions ----------------------------------------------------------------------------
+
+
+def _integral(value: Any, like: Series, pairs: Iterable[tuple[Series, Series]]) -> Series:
+    r"""Return the series w with the leading coefficient ``value`` and :math:`\partial_h w = \sum F\,\partial_h v`
+    for the pairs (F, v), of which F needs one term less."""
+    w = _lift(value, like).coefficients
+    for slope, v in pairs if len(w) > 1 else ():
+        c, f = _widened(v, w.ndim - 2), _widened(slope, w.ndim - 2)
+        plus, times = _arithmetic(c, f)
+        for place, rate in _convolve(times(c, _orders(c)), f, range(1, len(w)), 1):
+            w[place] = plus(w[place], rate)
+    for k in range(2, len(w)):
+        w[k] = w[k] * _one_over(k, w)
+    return _wrap(w)
+
+
+def _smooth(ufunc: np.ufunc, slopes: Sequence[Callable[..., Any]], *arguments: Any) -> Series:
+    """Return a function of series, from its partial derivatives."""
+    variables = _lifted(*arguments)
+    known = [_cut(v, -1) for v in variables]
+    value = _at(ufunc, *(v.leading for v in variables))
+    return _integral(value, variables[0], ((slope(*known), v) for slope, v in zip(slopes, variables)))
+
+
+def _symbolic(name: str) -> Any:
+    """Return SymPy's function for the name of one of NumPy's, or None."""
+    name = name.replace("arc", "a")
+    return _SYMPY.get(name) or getattr(sp, name, None) or getattr(cfunctions, name, None)
+
+
+@cache
+def _derivative(name: str) -> Callable[[Series], Series]:
+    """Return the derivative of a function of one variable as SymPy knows it."""
+    x = sp.Symbol("x")
+    return sp.lambdify(x, _symbolic(name)(x).diff(x), "numpy")
+
+
+def _slope_of_expit(v: Series) -> Series:
+    """Return expit(v) * expit(-v), with all digits in both tails."""
+    w = special.expit(v)
+    other = -w.coefficients
+    other[0, 0, ...] = _at(special.expit, np.asarray(-v.leading))
+    return w * _wrap(other)
 
 
 def _at(ufunc: np.ufunc, *values: np.ndarray) -> np.ndarray:
     """Return a function of arrays; of objects, their method of that name or SymPy's function."""
     if not any(value.dtype.hasobject for value in values):
         return ufunc(*values)
-    elementwise = np.frompyfunc(partial(_at_element, ufunc), len(values), 1)
-    return np.asarray(elementwise(*values), dtype=object)
+    return _of_objects(partial(_at_element, ufunc.__name__), *values)
 
 
-def _at_element(ufunc: np.ufunc, *values: Any) -> Any:
-    name = ufunc.__name__
+def _of_objects(function: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
+    """Apply a function to each entry, outside of NumPy's loops, in which an exception is not safe."""
+    grid = np.broadcast(*arrays)
+    return np.fromiter((function(*entries) for entries in grid), object, grid.size).reshape(grid.shape)
+
+
+def _at_element(name: str, *values: Any) -> Any:
     for value in values:
         if hasattr(value, name) and not isinstance(value, sp.Basic):
             return getattr(type(value), name)(*values)
-    if all(isinstance(value, float) for value in values):
-        return ufunc(*values)
-    symbolic = _SYMPY.get(name) or getattr(sp, name.replace("arc", "a"), None)
-    if symbolic is None:
+    if _symbolic(name) is None:
         raise TypeError(f"{name} has no exact value; use floats")
-    return symbolic(*map(sp.sympify, values))
+    return _symbolic(name)(*map(sp.sympify, values))
 
 
-_SYMPY: dict[str, Callable[..., Any]] = {
-    "cbrt": lambda x: sp.real_root(x, 3),
-    "expit": lambda x: 1 / (1 + sp.exp(-x)),
-    "expm1": lambda x: sp.exp(x) - 1,
-    "log1p": lambda x: sp.log(1 + x),
-    "logaddexp": lambda x, y: sp.log(sp.exp(x) + sp.exp(y)),
-}
+_SYMPY = {"cbrt": lambda x: sp.real_root(x, 3), "expit": lambda x: 1 / (1 + sp.exp(-x))}
 
 
 # --- decisions by the leading coefficients ---------------------------------------------------------
@@ -660,6 +592,11 @@ def select(condition: Any, x: Any, y: Any) -> Series:
     -------
     Series
 
+    Raises
+    ------
+    TypeError
+        If the condition is a Series, or neither ``x`` nor ``y`` is one.
+
     Examples
     --------
     >>> x = Series.from_polynomials([[np.array([1.0, 2.0])], [np.zeros(2), np.ones(2)]])
@@ -668,14 +605,12 @@ def select(condition: Any, x: Any, y: Any) -> Series:
     """
     if isinstance(condition, Series):
         raise TypeError("a Series is no condition; compare it, as in np.where(x > 0, ...)")
-    x, y = _lifted(x, y)
     condition = np.asarray(condition)
-    ndim = max(condition.ndim, x.ndim, y.ndim)
-    choose = _choose if condition.dtype.hasobject else np.where
-    return _wrap(np.asarray(choose(condition, _widened(x, ndim), _widened(y, ndim))))
+    choose = partial(_of_objects, _choice) if condition.dtype.hasobject else np.where
+    return _wrap(choose(condition, *_aligned(x, y, condition.ndim)))
 
 
-def _choose_of(condition: Any, x: Any, y: Any) -> Any:
+def _choice(condition: Any, x: Any, y: Any) -> Any:
     if x is y or _is_zero(x) and _is_zero(y):
         return x
     if hasattr(condition, "where"):
@@ -685,166 +620,48 @@ def _choose_of(condition: Any, x: Any, y: Any) -> Any:
     return x if condition else y
 
 
-_choose = np.frompyfunc(_choose_of, 3, 1)
-_NUMBERS = (Real, sp.Basic)
-_same = np.frompyfunc(lambda x, y: isinstance(x, _NUMBERS) and isinstance(y, _NUMBERS) and bool(x == y), 2, 1)
+def _no_kink(left: Any, right: Any) -> None:
+    """Raise ValueError where two values are equal at the present point, but not next to it."""
+    same = _vanishes((left - right).coefficients)
+    if np.any(same[0, 0] & ~same.all(axis=(0, 1))):
+        raise ValueError(
+            "two values that are compared are equal at this point but not next to it: a kink or a "
+            "jump is exactly here, so there is no expansion; move the point"
+        )
 
 
 def _compare(ufunc: np.ufunc, left: Any, right: Any) -> Any:
     """Return a comparison of the leading coefficients."""
-    like = left if isinstance(left, Series) else right
-    a, b = (np.asarray(x.leading if isinstance(x, Series) else _constant(x, like)) for x in (left, right))
-    _no_kink(left, right, a, b)
-    if not (a.dtype.hasobject or b.dtype.hasobject):
-        return ufunc(a, b)
-    found = np.asarray(ufunc(a, b, dtype=object))
+    left, right = _lifted(left, right)
+    _no_kink(left, right)
+    if not (left.dtype.hasobject or right.dtype.hasobject):
+        return ufunc(left.leading, right.leading)
+    found = np.asarray(ufunc(left.leading, right.leading, dtype=object))
     decided = all(isinstance(x, (bool, np.bool_, sp.logic.boolalg.BooleanAtom)) for x in found.flat)
     return found.astype(bool) if decided else found
 
 
-def _no_kink(left: Any, right: Any, a: np.ndarray, b: np.ndarray) -> None:
-    """Raise ValueError where two values are equal at the present point, but not next to it."""
-    equal = np.asarray(_same(a, b)).astype(bool) if a.dtype.hasobject or b.dtype.hasobject else a == b
-    if np.any(equal):
-        change = left - right if isinstance(left, Series) else right - left
-        moving = ~_vanishes(change.coefficients).all(axis=(0, 1))
-        if np.any(equal & moving):
-            raise ValueError(
-                "two values that are compared are equal at this point but not next to it: a kink or a "
-                "jump is exactly here, so there is no expansion; move the point"
-            )
-
-
 def _sign(x: Series) -> np.ndarray:
-    _no_kink(x, 0, x.leading, np.zeros((), dtype=int))
-    return np.asarray(_signs(x.leading)) if x.dtype.hasobject else np.sign(x.leading)
+    _no_kink(x, _lift(0, x))
+    return _at(np.sign, x.leading)
 
 
-def _sign_of(x: Any) -> Any:
-    if isinstance(x, Real) and not isinstance(x, sp.Basic):
-        return (x > 0) - (x < 0)  # type: ignore[operator]
-    return sp.sign(x) if isinstance(x, sp.Basic) else x.sign()  # type: ignore[attr-defined]
-
-
-_signs = np.frompyfunc(_sign_of, 1, 1)
-
-
-def _larger(sign: int, left: Any, right: Any) -> Series:
-    """Return the maximum (sign 1) or minimum (sign -1); what is not a number stays so."""
+def _larger(compare: np.ufunc, left: Any, right: Any) -> Series:
+    """Return the maximum (by >=) or minimum (by <=); what is not a number stays so."""
     left, right = _lifted(left, right)
-    condition = _compare(np.greater_equal if sign > 0 else np.less_equal, left, right)
+    condition = _compare(compare, left, right)
     if not left.dtype.hasobject:
         condition = condition | np.isnan(left.leading)
     return select(condition, left, right)
 
 
-def _extremum(sign: int, x: Series, axis: Any = None, keepdims: bool = False) -> Series:
-    """Return the largest (sign 1) or smallest entry over all axes, or over one."""
-    if x.dtype.hasobject or isinstance(axis, tuple):
-        return _fold(partial(_larger, sign), x, axis, keepdims)
-    flat, axis = (x.ravel(), 0) if axis is None else (x, normalize_axis_index(axis, x.ndim))
-    best = _np.take_along_axis(flat, np.argmax(sign * flat.leading, axis, keepdims=True), axis)
-    _compare(np.equal, flat, best)
-    if not keepdims:
-        return _np.squeeze(best, axis)
-    return best.reshape((1,) * x.ndim) if flat.ndim != x.ndim else best
-
-
-# --- functions of arrays ---------------------------------------------------------------------------
-
-
-def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    return tuple(range(ndim)) if axis is None else normalize_axis_tuple(axis, ndim)
-
-
-def _linear(function: Callable[..., Any], first: Any, *rest: Any, **options: Any) -> Any:
-    """Apply a linear function of the first argument (a Series, or a list with one) to each coefficient."""
-    several = isinstance(first, (list, tuple))
-    parts = _lifted(*first) if several else _lifted(first)
-    terms = parts[0].terms
-    rows = []
-    for k in range(terms):
-        for j in range(k + 1):
-            values = [part.coefficients[k, j, ...] for part in parts]
-            rows.append(function(values if several else values[0], *rest, **options))
-    if isinstance(rows[0], (list, tuple)):
-        return [_assembled(terms, np.stack(row)) for row in zip(*rows)]
-    return _assembled(terms, np.stack(rows))
-
-
-def _matmul(left: Any, right: Any) -> Series:
-    like = left if isinstance(left, Series) else right
-    left, right = (x if isinstance(x, Series) else np.asarray(_constant(x, like)) for x in (left, right))
-    rows, columns = left.ndim == 1, right.ndim == 1
-    left, right = left[None, :] if rows else left, right[:, None] if columns else right
-    if isinstance(left, Series) and isinstance(right, Series):
-        product = _product(left, right, np.matmul)
-    else:
-        ndim = max(left.ndim, right.ndim)
-        operands = (_widened(x, ndim) if isinstance(x, Series) else x for x in (left, right))
-        product = _wrap(np.matmul(*operands))
-    axes = (-2,) * rows + (-1,) * columns
-    return _wrap(np.squeeze(product.coefficients, axes)) if axes else product
-
-
-def _dot(left: Any, right: Any) -> Series:
-    scalar = min(np.ndim(left), np.ndim(right)) == 0
-    return np.multiply(left, right) if scalar else np.matmul(left, right)
-
-
-def _einsum(subscripts: str, *operands: Any, **options: Any) -> Series:
-    series = [o for o in operands if isinstance(o, Series)]
-    if not isinstance(subscripts, str) or len(series) > 2 or "out" in options:
-        raise TypeError("np.einsum takes a string and at most two Series; multiply one after another")
-    inputs, arrow, output = subscripts.replace(" ", "").partition("->")
-    if not arrow:
-        letters = [l for l in sorted(set(inputs)) if l.isalpha() and inputs.count(l) == 1]
-        output = "..." * ("..." in inputs) + "".join(letters)
-    mark = next(l for l in string.ascii_letters if l not in subscripts)
-    names = (mark * isinstance(o, Series) + i for o, i in zip(operands, inputs.split(",")))
-    marked = f"{','.join(names)}->{mark}{output}"
-
-    def contract(*flat: np.ndarray) -> np.ndarray:
-        given = iter(flat)
-        arrays = (next(given) if isinstance(o, Series) else o for o in operands)
-        return np.einsum(marked, *arrays, **options)
-
-    terms, flat = series[0].terms, [_flat(_lift(s, series[0]), s.ndim) for s in series]
-    if len(flat) == 2:
-        return _assembled(terms, _convolve(flat[0], flat[1], _pairs(range(terms), 0, terms, terms), contract))
-    value = contract(*flat)
-    return _wrap(value.reshape(terms, terms, *value.shape[1:]))
-
-
-def _fold(function: Callable[..., Any], x: Series, axis: Any = None, keepdims: bool = False) -> Series:
-    """Return the entries along axes, combined two at a time."""
-    axes = _axes(axis, x.ndim)
-    front = _np.moveaxis(x, axes, range(len(axes)))
-    result = reduce(function, front.reshape(-1, *front.shape[len(axes) :]))
-    return _np.expand_dims(result, axes) if keepdims else result
-
-
-def _sum(x: Series, axis: Any = None, keepdims: bool = False) -> Series:
-    axes = tuple(a + 2 for a in _axes(axis, x.ndim))
-    return _wrap(np.asarray(x.coefficients.sum(axis=axes, keepdims=keepdims)))
-
-
-def _mean(x: Series, axis: Any = None, keepdims: bool = False) -> Series:
-    return _sum(x, axis, keepdims) / prod(x.shape[a] for a in _axes(axis, x.ndim))
-
-
-def _stack(arrays: Sequence[Any], axis: int = 0) -> Series:
-    parts = _lifted(*arrays)
-    axis = normalize_axis_index(axis, parts[0].ndim + 1) + 2
-    return _wrap(np.stack([part.coefficients for part in parts], axis))
-
-
-def _full_like(x: Series, fill_value: Any, dtype: Any = None, shape: Any = None) -> Series:
-    """Return a Series to fill, whatever the ``dtype`` that was asked for."""
-    shape = x.shape if shape is None else tuple(np.atleast_1d(shape))
-    full = _wrap(np.zeros((x.terms, x.terms, *shape), dtype=x.dtype))
-    full[...] = fill_value
-    return full
+def _extreme(compare: np.ufunc, arg: Callable[..., Any], x: Any) -> Series:
+    """Return the largest or smallest entry along the first axis; ties between others do not matter."""
+    if x.dtype.hasobject:
+        return reduce(partial(_larger, compare), x)
+    best = np.take_along_axis(x, arg(x.leading, 0)[None], 0)
+    _no_kink(x, best)
+    return best[0]
 
 
 def _clip(x: Any, a_min: Any = None, a_max: Any = None, **bounds: Any) -> Series:
@@ -853,12 +670,83 @@ def _clip(x: Any, a_min: Any = None, a_max: Any = None, **bounds: Any) -> Series
     return x if high is None else np.minimum(x, high)
 
 
-def _norm(x: Series, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Series:
-    axes = _axes(axis, x.ndim)
-    if ord == 1 and len(axes) == 1:
-        return _sum(abs(x), axes, keepdims)
-    if ord is None and (axis is None or len(axes) < 3) or (ord, len(axes)) in ((2, 1), ("fro", 2)):
-        return _np.sqrt(_sum(x * x, axes, keepdims))
+# --- functions of arrays ---------------------------------------------------------------------------
+
+
+def _linear(function: Callable[..., Any], first: Any, *rest: Any, **options: Any) -> Any:
+    """Apply a linear function of the first argument (a Series, or a list with one) to each coefficient."""
+    several = isinstance(first, (list, tuple))
+    arrays = [series.coefficients for series in (_lifted(*first) if several else _lifted(first))]
+    places, rows = _places(range(len(arrays[0]))), []
+    for k, j in places:
+        values = [c[k, j, ...] for c in arrays] if several else arrays[0][k, j, ...]
+        rows.append(function(values, *rest, **options))
+    if isinstance(rows[0], (list, tuple)):
+        return [_assembled(zip(places, row), arrays[0]) for row in zip(*rows)]
+    return _assembled(zip(places, rows), arrays[0])
+
+
+def _assembled(found: Iterable[tuple[Any, Any]], like: np.ndarray) -> Series:
+    """Return the Series with the coefficients that were found, as pairs of a place (k, j) and a value."""
+    found = list(found)
+    first = np.asarray(found[0][1])
+    c = np.zeros((*like.shape[:2], *first.shape), np.result_type(like, first))
+    for place, value in found:
+        c[place] = value
+    return _wrap(c)
+
+
+def _bilinear(function: Callable[..., Any], *arguments: Any, **options: Any) -> Series:
+    """Apply a function that is linear in each of its arrays; at most two of them are Series."""
+    places = [i for i, value in enumerate(arguments) if isinstance(value, Series)]
+    if len(places) > 2:
+        raise TypeError(f"{function.__name__} takes at most two Series; multiply one after another")
+    series = _lifted(*(arguments[i] for i in places))
+    given = [_constant(a, series[0]) if isinstance(a, np.ndarray) else a for a in arguments]
+
+    def at(*values: np.ndarray) -> Any:
+        for i, value in zip(places, values):
+            given[i] = value
+        return function(*given, **options)
+
+    if len(series) == 1:
+        return _linear(at, series[0])
+    left, right = (s.coefficients for s in series)
+    return _assembled(_convolve(left, right, range(len(left)), times=at), left)
+
+
+def _axes(x: Series, axis: Any) -> tuple[int, ...]:
+    return tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
+
+
+def _reduced(combine: Callable[..., Series], x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the entries along axes, combined by a function of a Series that has them on its first axis."""
+    axes = _axes(x, axis)
+    front = np.moveaxis(x, axes, range(len(axes)))
+    result = combine(front.reshape(-1, *front.shape[len(axes) :]))
+    return np.expand_dims(result, axes) if keepdims else result
+
+
+def _sum(x: Series, axis: Any = None, keepdims: bool = False) -> Series:
+    return _wrap(np.asarray(x.coefficients.sum(axis=tuple(a + 2 for a in _axes(x, axis)), keepdims=keepdims)))
+
+
+def _stack(arrays: Sequence[Any], axis: int = 0) -> Series:
+    parts = _lifted(*arrays)
+    return _wrap(np.stack([part.coefficients for part in parts], axis if axis < 0 else axis + 2))
+
+
+def _full_like(x: Series, fill_value: Any, dtype: Any = None, shape: Any = None) -> Series:
+    """Return a Series to fill, whatever the ``dtype`` that was asked for."""
+    return _lift(np.full(x.shape if shape is None else shape, fill_value), x)
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    axes = x.ndim if axis is None else np.size(axis)
+    if ord == 1 and axes == 1:
+        return np.sum(abs(x), axis, keepdims=keepdims)
+    if ord is None or (ord, axes) in ((2, 1), ("fro", 2)):
+        return np.sqrt(np.sum(np.square(x), axis, keepdims=keepdims))
     raise TypeError(f"the norm {ord!r} does not run on a Series; write it with abs, sum and powers")
 
 
@@ -870,53 +758,85 @@ def _inverse(matrix: Series) -> Series:
     return inverse
 
 
-def _solve(matrix: Any, right: Any) -> Series:
-    if isinstance(matrix, Series):
-        return _inverse(matrix) @ right
-    return _linear(lambda b: np.linalg.solve(matrix, b), right)
+# --- the table of rules ----------------------------------------------------------------------------
+
+_LINEAR = """array_split atleast_1d atleast_2d average broadcast_to column_stack concatenate copy cumsum diag
+    diagonal diff expand_dims flip fliplr flipud hsplit hstack moveaxis ravel repeat reshape roll rot90 split
+    squeeze swapaxes take take_along_axis tile trace transpose tril triu vsplit vstack"""
+_BILINEAR = "convolve correlate cross dot einsum inner kron matmul outer tensordot vdot"
+_SMOOTH = """arccos arccosh arcsin arcsinh arctan arctanh cos cosh exp exp2 expm1 log log10 log1p log2 sin sinh
+    tan tanh erf erfc"""
 
 
-_LINEAR = frozenset(
-    """array_split atleast_1d atleast_2d average broadcast_to column_stack concatenate copy
-    cumsum diag diagonal diff expand_dims flip fliplr flipud hsplit hstack moveaxis ravel real
-    repeat reshape roll rot90 split squeeze swapaxes take take_along_axis tile trace transpose tril
-    triu vsplit vstack""".split()
-)
-_METHODS = frozenset(
-    """clip copy cumsum diagonal dot max mean min prod ravel repeat squeeze sum swapaxes take trace
-    transpose""".split()
-)
-_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+def _named(names: str, rule: Callable[..., Any]) -> dict[Callable[..., Any], Callable[..., Any]]:
+    functions = [getattr(np, name, None) or getattr(special, name) for name in names.split()]
+    return {function: partial(rule, function) for function in functions}
+
+
+#: The partial derivatives of functions that SymPy does not know, or not as accurately.
+_SLOPES: dict[np.ufunc, Sequence[Callable[..., Any]]] = {
+    np.arctan2: (lambda y, x: x / (x * x + y * y), lambda y, x: -y / (x * x + y * y)),
+    np.logaddexp: (lambda a, b: special.expit(a - b), lambda a, b: special.expit(b - a)),
+    special.expit: [_slope_of_expit],
+    special.gammaln: [special.psi],
+    special.log_expit: [lambda v: special.expit(-v)],
+    special.log_ndtr: [lambda v: np.exp(-v * v / 2 - special.log_ndtr(v)) / sqrt(2 * pi)],
+    special.ndtr: [lambda v: np.exp(-v * v / 2) / sqrt(2 * pi)],
+}
+_RULES: dict[Callable[..., Any], Callable[..., Any]] = {
+    **_named(_LINEAR, _linear),
+    **_named(_BILINEAR, _bilinear),
+    **_named("equal not_equal less less_equal greater greater_equal", _compare),
+    **_named("isfinite isinf isnan", lambda ufunc, v: ufunc(v.leading)),
+    **_named("ndim shape size", lambda function, v: function(v.leading)),
+    **_named(_SMOOTH, lambda ufunc, v: _smooth(ufunc, [_derivative(ufunc.__name__)], v)),
+    **{ufunc: partial(_smooth, ufunc, slopes) for ufunc, slopes in _SLOPES.items()},
+    # by further derivatives
+    special.j0: lambda v: v.apply_derivatives([special.jvp(0, v.leading, k) for k in range(v.terms)]),
+    special.j1: lambda v: v.apply_derivatives([special.jvp(1, v.leading, k) for k in range(v.terms)]),
+    special.psi: lambda v: v.apply_derivatives([special.polygamma(k, v.leading) for k in range(v.terms)]),
+    # by arithmetic
+    np.add: _add,
+    np.cbrt: lambda v: _power(v, _constant(Fraction(1, 3), v), _at(np.cbrt, v.leading)),
+    np.divide: _divide,
+    np.hypot: lambda a, b: np.sqrt(np.square(a) + np.square(b)),
+    np.multiply: _multiply,
+    np.negative: lambda v: _wrap(-v.coefficients),
+    np.positive: np.copy,
+    np.power: _raise,
+    np.reciprocal: lambda v: _power(v, -1),
+    np.sqrt: lambda v: v ** Fraction(1, 2),
+    np.square: lambda v: v * v,
+    np.subtract: lambda a, b: _add(a, np.negative(b)),
+    special.xlogy: lambda x, y: x * np.log(y),
+    # by the leading coefficient
+    np.absolute: lambda v: v * _sign(v),
     np.clip: _clip,
-    np.dot: _dot,
-    np.einsum: _einsum,
+    np.copysign: lambda a, b: np.absolute(a) * np.sign(b),
+    np.fabs: np.absolute,
+    np.heaviside: lambda v, half: _lift((_sign(v) + 1) / 2 + (v.leading == 0) * (half - 0.5), v),
+    np.max: partial(_reduced, partial(_extreme, np.greater_equal, np.argmax)),
+    np.maximum: partial(_larger, np.greater_equal),
+    np.min: partial(_reduced, partial(_extreme, np.less_equal, np.argmin)),
+    np.minimum: partial(_larger, np.less_equal),
+    np.sign: lambda v: _lift(_sign(v), v),
+    np.where: select,
+    # functions of arrays
     np.empty_like: partial(_full_like, fill_value=0),
     np.full_like: _full_like,
-    np.inner: lambda a, b: np.dot(a, np.transpose(b)),
-    np.iscomplexobj: lambda x: x.dtype.kind == "c",
     np.linalg.inv: _inverse,
     np.linalg.norm: _norm,
-    np.linalg.solve: _solve,
-    np.max: partial(_extremum, 1),
-    np.mean: _mean,
-    np.min: partial(_extremum, -1),
-    np.ndim: lambda x: x.ndim,
+    np.linalg.solve: lambda a, b: _inverse(a) @ b if isinstance(a, Series) else _bilinear(np.linalg.solve, a, b),
+    np.mean: lambda x, *axis, **options: (total := np.sum(x, *axis, **options)) / (x.size // total.size),
     np.ones_like: partial(_full_like, fill_value=1),
-    np.outer: lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)),
-    np.prod: partial(_fold, operator.mul),
-    np.shape: lambda x: x.shape,
-    np.size: lambda x, axis=None: x.size if axis is None else x.shape[axis],
     np.stack: _stack,
     np.sum: _sum,
-    np.vdot: lambda a, b: np.dot(np.ravel(a), np.ravel(b)),
-    np.where: select,
+    np.prod: partial(_reduced, partial(reduce, operator.mul)),
     np.zeros_like: partial(_full_like, fill_value=0),
 }
-_REDUCTIONS = {"add": np.sum, "maximum": np.max, "minimum": np.min, "multiply": np.prod}
+_REDUCTIONS = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min}
 _INSTEAD = {
     "floor": "it jumps, so it has no expansion",
-    "floor_divide": "it jumps, so it has no expansion",
-    "piecewise": "write np.where",
     "svd": "write U @ Vt by Newton and Schulz: repeat X = 1.5 * X - 0.5 * X @ X.T @ X",
 }
 
@@ -926,113 +846,6 @@ def _refusal(name: str, out: Any) -> str:
         return "an array cannot hold a Series; write a = a + b instead of a += b, or fill np.zeros_like(theta)"
     otherwise = "write it with arithmetic, NumPy's elementary functions, np.where and np.stack"
     return f"{name} does not run on a Series; {_INSTEAD.get(name, otherwise)}"
-
-
-# --- functions of numbers --------------------------------------------------------------------------
-
-
-def _by_slope(ufunc: np.ufunc, slope: Callable[[Series], Series]) -> Callable[[Series], Series]:
-    """Return the rule of a function whose derivative is known beforehand."""
-    return lambda v: v.compose(_at(ufunc, v.leading), slope(v))
-
-
-def _by_equation(ufunc: np.ufunc, slope: Callable[..., Series]) -> Callable[[Series], Series]:
-    """Return the rule of a function w of v whose derivative is a function of w and v."""
-    return lambda v: v.compose(_at(ufunc, v.leading), lambda w: slope(w, _wrap(v.coefficients[: w.terms, : w.terms])))
-
-
-def _by_derivatives(derivative: Callable[[int, Any], Any]) -> Callable[[Series], Series]:
-    """Return the rule of a function whose k-th derivative is known for floats."""
-
-    def rule(v: Series) -> Series:
-        if v.dtype.hasobject:
-            raise TypeError("gammaln, psi, j0 and j1 run on a Series of floats; use floats")
-        return v.apply_derivatives([derivative(k, v.leading) for k in range(v.terms)])
-
-    return rule
-
-
-def _by_cycle(f: np.ufunc, g: np.ufunc, up: int, twice: int) -> Callable[[Series], Series]:
-    """Return the rule of a function f with f' = up * g and f'' = twice * f."""
-
-    def rule(v: Series) -> Series:
-        pair = _at(f, v.leading), up * _at(g, v.leading)
-        return v.apply_derivatives([twice ** (k // 2) * pair[k % 2] for k in range(v.terms)])
-
-    return rule
-
-
-def _logaddexp(left: Any, right: Any) -> Series:
-    a, b = _lifted(left, right)
-    rate = special.expit(a - b) * _weighted(a) + special.expit(b - a) * _weighted(b)
-    return _integral(_at(np.logaddexp, a.leading, b.leading), rate)
-
-
-def _arctan2(y: Any, x: Any) -> Series:
-    y, x = _lifted(y, x)
-    rate = (x * _weighted(y) - y * _weighted(x)) / (x * x + y * y)
-    return _integral(_at(np.arctan2, y.leading, x.leading), rate)
-
-
-_ROOT, _LOG_2 = sqrt(2 * pi), log(2)
-_UFUNCS: dict[str, Callable[..., Any]] = {
-    "absolute": lambda v: v * _sign(v),
-    "add": _add,
-    "arccos": _by_slope(np.arccos, lambda v: -((1 - v * v) ** Fraction(-1, 2))),
-    "arccosh": _by_slope(np.arccosh, lambda v: (v * v - 1) ** Fraction(-1, 2)),
-    "arcsin": _by_slope(np.arcsin, lambda v: (1 - v * v) ** Fraction(-1, 2)),
-    "arcsinh": _by_slope(np.arcsinh, lambda v: (1 + v * v) ** Fraction(-1, 2)),
-    "arctan": _by_slope(np.arctan, lambda v: 1 / (1 + v * v)),
-    "arctan2": _arctan2,
-    "arctanh": _by_slope(np.arctanh, lambda v: 1 / (1 - v * v)),
-    "cbrt": lambda v: v._power(_constant(Fraction(1, 3), v), _at(np.cbrt, v.leading)),
-    "copysign": lambda a, b: np.absolute(a) * np.sign(b),
-    "cos": _by_cycle(np.cos, np.sin, -1, -1),
-    "cosh": _by_cycle(np.cosh, np.sinh, 1, 1),
-    "divide": _divide,
-    "erf": _by_slope(special.erf, lambda v: np.exp(-v * v) * (2 / sqrt(pi))),
-    "erfc": _by_slope(special.erfc, lambda v: np.exp(-v * v) * (-2 / sqrt(pi))),
-    "exp": _by_equation(np.exp, lambda w, v: w),
-    "exp2": _by_equation(np.exp2, lambda w, v: w * _LOG_2),
-    "expit": _by_equation(special.expit, lambda w, v: w * (1 - w)),
-    "expm1": _by_equation(np.expm1, lambda w, v: w + 1),
-    "gammaln": _by_slope(special.gammaln, lambda v: special.psi(v)),
-    "heaviside": lambda v, half: _lift((_sign(v) + 1) / 2 + (v.leading == 0) * (half - 0.5), v),
-    "hypot": lambda a, b: np.sqrt(np.square(a) + np.square(b)),
-    "j0": _by_derivatives(lambda k, x: special.jvp(0, x, k)),
-    "j1": _by_derivatives(lambda k, x: special.jvp(1, x, k)),
-    "log": _by_slope(np.log, lambda v: 1 / v),
-    "log10": _by_slope(np.log10, lambda v: 1 / (v * log(10))),
-    "log1p": _by_slope(np.log1p, lambda v: 1 / (1 + v)),
-    "log2": _by_slope(np.log2, lambda v: 1 / (v * _LOG_2)),
-    "log_expit": _by_slope(special.log_expit, lambda v: special.expit(-v)),
-    "log_ndtr": _by_equation(special.log_ndtr, lambda w, v: np.exp(-v * v / 2 - w) / _ROOT),
-    "logaddexp": _logaddexp,
-    "matmul": _matmul,
-    "multiply": _multiply,
-    "ndtr": _by_slope(special.ndtr, lambda v: np.exp(-v * v / 2) / _ROOT),
-    "negative": lambda v: _wrap(-v.coefficients),
-    "positive": lambda v: v,
-    "power": _raise,
-    "psi": _by_derivatives(special.polygamma),
-    "reciprocal": lambda v: v._power(-1),
-    "sign": lambda v: _lift(_sign(v), v),
-    "sin": _by_cycle(np.sin, np.cos, 1, -1),
-    "sinh": _by_cycle(np.sinh, np.cosh, 1, 1),
-    "sqrt": lambda v: v ** Fraction(1, 2),
-    "square": lambda v: v * v,
-    "subtract": _subtract,
-    "tan": _by_equation(np.tan, lambda w, v: 1 + w * w),
-    "tanh": _by_equation(np.tanh, lambda w, v: 1 - w * w),
-    "xlogy": lambda x, y: x * np.log(y),
-}
-_UFUNCS |= {"fabs": _UFUNCS["absolute"], "float_power": _raise}
-_UFUNCS |= dict.fromkeys(("maximum", "fmax"), partial(_larger, 1))
-_UFUNCS |= dict.fromkeys(("minimum", "fmin"), partial(_larger, -1))
-for _comparison in (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal):
-    _UFUNCS[_comparison.__name__] = partial(_compare, _comparison)
-for _question in (np.isfinite, np.isinf, np.isnan):
-    _UFUNCS[_question.__name__] = lambda v, question=_question: question(v.leading)
 
 
 # --- difference equations, Taylor's formula ------------------------------------------------------
@@ -1068,27 +881,21 @@ def antidifference(polynomial: np.ndarray) -> np.ndarray:
     polynomial = np.asarray(polynomial)
     if polynomial.dtype.kind not in "iufcO" or not polynomial.ndim or not len(polynomial):
         raise TypeError(f"a polynomial is an array of coefficients, at least one; not {polynomial!r}")
-    matrix = faulhaber(len(polynomial), polynomial.dtype.hasobject)
-    if not polynomial.dtype.hasobject:
-        return np.tensordot(matrix, polynomial, axes=(1, 0))
-    columns = matrix.reshape(matrix.shape + (1,) * (polynomial.ndim - 1))
-    return _plus.reduce(_object_times(columns, polynomial), axis=1)
+    return np.tensordot(faulhaber(len(polynomial), polynomial.dtype.hasobject), polynomial, axes=1)
 
 
 @cache
 def faulhaber(length: int, exact: bool) -> np.ndarray:
     """Return the matrix of :func:`antidifference`: column j holds the polynomial that belongs to s^j."""
-    matrix = np.zeros((length + 1, length), dtype=object)
+    matrix, s = np.zeros((length + 1, length), dtype=object), sp.Symbol("s")
     for j in range(length):
-        for i in range(1, j + 2):
-            # B_1 = -1/2 is the convention that goes with B_n(0)
-            bernoulli = sp.bernoulli(j + 1 - i) if j != i else sp.Rational(-1, 2)
-            matrix[i, j] = bernoulli * comb(j + 1, i) / (j + 1)
+        bernoulli = sp.Poly(sp.bernoulli(j + 1, s), s).all_coeffs()[::-1]
+        matrix[1 : j + 2, j] = [coefficient / (j + 1) for coefficient in bernoulli[1:]]
     return matrix if exact else matrix.astype(float)
 
 
 def taylor(expression: sp.Expr, symbols: Sequence[sp.Symbol], curve: Series) -> Series:
-    r"""Return the Series of a SymPy expression along an exact curve, by Taylor's formula.
+    r"""Return the Series of a SymPy expression along an exact curve, by its partial derivatives.
 
     Parameters
     ----------
@@ -1115,30 +922,19 @@ def taylor(expression: sp.Expr, symbols: Sequence[sp.Symbol], curve: Series) -> 
     >>> taylor(sp.exp(x), [x], line).coefficients[1, 1]
     v*exp(x)
     """
-    if not isinstance(expression, sp.Expr):
-        raise TypeError(f"a SymPy expression is needed, not {expression!r}")
-    if not isinstance(symbols, (list, tuple)) or not all(isinstance(s, sp.Symbol) for s in symbols):
-        raise TypeError(f"a list of SymPy symbols is needed, not {symbols!r}")
-    if not isinstance(curve, Series):
-        raise TypeError(f"the curve must be a Series, not {curve!r}")
+    kinds = isinstance(expression, sp.Expr) and isinstance(symbols, (list, tuple)) and isinstance(curve, Series)
+    if not kinds or not all(isinstance(symbol, sp.Symbol) for symbol in symbols):
+        raise TypeError(
+            f"an expression, a list of symbols and a Series are needed, not {(expression, symbols, curve)!r}"
+        )
     if not curve.dtype.hasobject or curve.shape != (len(symbols),):
         raise ValueError(f"{curve!r} must be exact and have one value for each of the {len(symbols)} symbols")
     here = dict(zip(symbols, curve.leading))
-    departure = curve - curve.leading
-    total = _lift(expression.xreplace(here), curve)
 
-    def extend(derivative: sp.Expr, product: Series | int, first: int, counts: tuple) -> None:
-        nonlocal total
-        if sum(counts) == curve.terms - 1:
-            return
-        for i in range(first, len(symbols)):
-            slope = sp.diff(derivative, symbols[i])
-            if slope != 0:
-                more = (*counts[:i], counts[i] + 1, *counts[i + 1 :])
-                monomial = product * departure[i]
-                weight = sp.Rational(1, prod(map(factorial, more)))
-                total = total + monomial * (weight * slope.xreplace(here))
-                extend(slope, monomial, i, more)
+    @cache
+    def along(function: sp.Expr, terms: int) -> Series:
+        slopes = [sp.diff(function, symbol) for symbol in symbols] if terms > 1 else []
+        pairs = ((along(slope, terms - 1), _cut(v, terms)) for slope, v in zip(slopes, curve) if slope != 0)
+        return _integral(function.xreplace(here), _cut(curve, terms), pairs)
 
-    extend(expression, 1, 0, (0,) * len(symbols))
-    return total
+    return along(expression, curve.terms)
