@@ -14,7 +14,7 @@ from pathlib import Path
 from measure import facts
 
 ROOT = Path(__file__).resolve().parent.parent
-CHAPTER = "chapters/08_regimes.ipynb"
+CHAPTER = "chapters/11_regimes.ipynb"
 
 
 def command(*words, folder):

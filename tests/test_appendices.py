@@ -95,7 +95,7 @@ def test_glossary_is_sorted_and_every_term_has_a_place(pages):
         ("\nvote\n", "\nballot\n", "ballot stands behind valley"),
         ("\nvalley\n", "\ntruncation\n", "truncation comes twice"),
         ("{eq}`eq-mem-lag`", "{eq}`eq-mem-log`", "lag: no equation eq-mem-log"),
-        ("{doc}`08_regimes`", "{doc}`08_seasons`", "regime: no page 08_seasons"),
+        ("{doc}`11_regimes`", "{doc}`08_seasons`", "regime: no page 08_seasons"),
         ("See {doc}`how_we_know`.", "See there.", "ledger says not where it comes from"),
     ],
 )
@@ -228,8 +228,8 @@ def test_guide_has_every_chapter():
             "",
             "03_implicit_gradient_regularization has no section",
         ),
-        ("{doc}`06_rmsprop`, ", "{doc}`06_rprop`, ", "06_rprop is not among the chapters"),
-        ("**Homework.**\n{ref}`ex-adam", "{ref}`ex-adam", "07_adam lacks **Homework.**"),
+        ("{doc}`09_rmsprop`, ", "{doc}`06_rprop`, ", "06_rprop is not among the chapters"),
+        ("**Homework.**\n{ref}`ex-adam", "{ref}`ex-adam", "10_adam lacks **Homework.**"),
     ],
 )
 def test_an_altered_guide_is_caught(old, new, said):
@@ -247,7 +247,7 @@ def test_figures_for_slides(tmp_path, monkeypatch):
     (tmp_path / "chapters").mkdir()
     nbformat.write(new_notebook(cells=[cell]), tmp_path / "chapters" / "line.ipynb")
     monkeypatch.chdir(tmp_path)
-    exec(compile(altered(recipe_of(read("instructor")), "07_adam", "line"), "recipe", "exec"), {})
+    exec(compile(altered(recipe_of(read("instructor")), "10_adam", "line"), "recipe", "exec"), {})
     picture = (tmp_path / "slides" / "fig-line.png").read_bytes()
     assert picture[1:4] == b"PNG"
     width = int.from_bytes(picture[16:20], "big")

@@ -1,380 +1,267 @@
-"""What chapter 10 claims of networks, on repetitions that it does not show, with the network and Adam written anew."""
+"""What chapter 10 claims about Adam, each claim against a witness that is not the code it speaks of."""
 
-import ast
-from functools import cache
-from pathlib import Path
-
-import nbformat
 import numpy as np
 import pytest
 import sympy as sp
-from scipy import stats
-from sklearn.datasets import load_digits
 
 import bea
-import bea_book
 
-DIGITS = load_digits()
-REPETITIONS = range(100, 105)
-
-
-class Net:
-    """One hidden tanh layer of 16 units on 200 digits, softmax; rows are examples.  theta: (settings, d)."""
-
-    units = 16
-
-    def __init__(self, seed):
-        rng = np.random.default_rng(seed)
-        order = rng.permutation(1797)
-        x = np.hstack([DIGITS.data / 16, np.ones((1797, 1))])  # the ones make biases weights
-        self.x, self.y = x[order[:200]], DIGITS.target[order[:200]]
-        self.test_x, self.test_y = x[order[200:]], DIGITS.target[order[200:]]
-        self.hits = np.eye(10)[self.y]
-        hidden = np.vstack([rng.normal(size=(64, self.units)) / 8, np.zeros(self.units)])
-        top = np.vstack([rng.normal(size=(self.units, 10)) / self.units**0.5, np.zeros(10)])
-        self.start = np.concatenate([hidden.ravel(), top.ravel()])
-
-    def parts(self, theta):
-        cut = 65 * self.units
-        return theta[:, :cut].reshape(-1, 65, self.units), theta[:, cut:].reshape(-1, self.units + 1, 10)
-
-    def scores(self, theta, x):
-        w, u = self.parts(theta)
-        a = np.tanh(x @ w)
-        return a, a @ u[:, :-1] + u[:, -1:]
-
-    def loss_and_gradient(self, theta, rows=slice(None)):
-        _, u = self.parts(theta)
-        x, hits = self.x[rows], self.hits[rows]
-        a, z = self.scores(theta, x)
-        p = np.exp(z)  # scores stay small here
-        p /= p @ np.ones((10, 1))
-        loss = -np.log((p * hits) @ np.ones(10)).mean(axis=1)
-        d = (p - hits) / len(x)
-        back = d @ u[:, :-1].swapaxes(1, 2) * (1 - a * a)
-        g_u = np.concatenate([a.swapaxes(1, 2) @ d, d.sum(axis=1)[:, None]], axis=1)
-        g_w = x.T @ back
-        return loss, np.concatenate([g_w.reshape(len(theta), -1), g_u.reshape(len(theta), -1)], axis=1)
-
-    def gradient(self, theta):
-        return self.loss_and_gradient(theta[None])[1][0]
-
-    def hessian_vector(self, theta, v):
-        """By a central difference; the chapter's network differentiates its backpropagation."""
-        step = 1e-5 / np.linalg.norm(v)
-        return (self.gradient(theta + step * v) - self.gradient(theta - step * v)) / (2 * step)
-
-    def accuracy(self, theta):
-        return 100 * (self.scores(theta, self.test_x)[1].argmax(axis=2) == self.test_y).mean(axis=1)
+WINDOW = {
+    "horizon": 0.12,
+    "hs": [3e-3, 1.2e-3],
+}  # 40 to 100 steps; the memory of rho = 0.5 is 2 steps
+ORDER = [1, 0, 2, 2, 1, 0, 1, 0, 0, 2] * 10
+VALLEY = bea.bilinear()
+BATCHES = [bea.bilinear(c, k) for c, k in ((1, 2), (2, 2.5), (1.5, 1.5))]
+START = (0.9, 1.5)
 
 
-def adam(net, settings, epsilon, h, steps, order=None):
-    """Adam as Kingma and Ba print it, but with epsilon inside: theta, full loss and gradient at every step."""
-    beta, rho = np.array(settings).T[..., None]
-    theta = np.tile(net.start, (len(settings), 1))
-    m, v = 0 * theta, 0 * theta
-    for n in range(steps):
-        loss, full = net.loss_and_gradient(theta)
-        yield theta, loss, full
-        g = full if order is None else net.loss_and_gradient(theta, order[n])[1]
-        m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g**2
-        theta = theta - h * (m / (1 - beta ** (n + 1))) / np.sqrt(v / (1 - rho ** (n + 1)) + epsilon)
+def C(decay, n=None):
+    """The constants of the paper's Corollary for full batch, as printed."""
+    full = (1 + decay) / (1 - decay)
+    return full if n is None else full - 2 * (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))
 
 
-def at_loss(net, settings, level, epsilon=1e-8, h=1e-3, order=None):
-    """The one-norm of the gradient when each setting first passes the loss, between steps by a line."""
-    found, before = np.full(len(settings), np.nan), None
-    for _, loss, g in adam(net, settings, epsilon, h, 4000, order):
-        now = np.abs(g).sum(axis=1)
-        below = (loss < level) & np.isnan(found)
-        if below.any():
-            share = (before[0] - level) / (before[0] - loss)
-            found[below] = ((1 - share) * before[1] + share * now)[below]
-        if not np.isnan(found).any():
-            return found
-        before = loss, now
-    raise AssertionError(f"not every setting reaches {level}")
+# --- identities --------------------------------------------------------------------------------------------------------
+
+a, b = sp.symbols("a b", real=True)
+beta, rho, epsilon = sp.symbols("beta rho epsilon", positive=True)
+ABSTRACT = bea.Loss(sp.Function("E")(a, b), (a, b))
 
 
-def first_below(net, settings, level):
-    """The first point of each setting at which the loss is below the level."""
-    found = {}
-    for theta, loss, _ in adam(net, settings, 1e-8, 1e-3, 4000):
-        for i in np.flatnonzero(loss < level):
-            found.setdefault(int(i), theta[i])
-        if len(found) == len(settings):
-            return np.array([found[i] for i in range(len(settings))])
-    raise AssertionError(f"not every setting reaches {level}")
+def printed_bias(C_beta, C_rho):
+    g = [sp.diff(ABSTRACT.expression, x) for x in (a, b)]
+    norm = sum(sp.sqrt(x**2 + epsilon) for x in g)
+    return sp.Matrix(
+        [
+            -(C_beta - C_rho + C_rho * epsilon / (x**2 + epsilon)) * sp.diff(norm, s) / (2 * sp.sqrt(x**2 + epsilon))
+            for x, s in zip(g, (a, b))
+        ]
+    )
 
 
-def percent(of, against):
-    return 100 * np.log(of / against)
+def test_stationary_equation_is_the_papers_for_any_loss(measured):
+    """Cattaneo, Klusowski and Shigida (2024), full batch, n large."""
+    f_1 = bea.modified_equation(bea.adam(beta, rho, epsilon), ABSTRACT, 2).terms[1]
+    assert sp.simplify(f_1 - printed_bias(C(beta), C(rho))) == sp.zeros(2, 1)
+    assert sp.simplify(f_1 - printed_bias(C(rho), C(beta))) != sp.zeros(2, 1)
+    measured("exact", 2, "components, for any loss")
 
 
-def half_width(values):
-    return stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_equation_of_each_step_has_the_finite_constants(n, measured):
+    f_1 = bea.transient_equation(bea.adam(beta, rho, epsilon), ABSTRACT).terms(n)[1]
+    assert sp.simplify(f_1 - printed_bias(C(beta, n), C(rho, n))) == sp.zeros(2, 1)
+    measured("exact", 2, "components, for any loss")
 
 
-def interval(values):
-    """Mean and half-width of the 95 % interval."""
-    return [np.mean(values), half_width(values)]
+def printed_theorem(theta, n, h, decays, epsilon, inside):
+    """The theorem's right side in its printed sums, with loops, for mini-batches E_k = BATCHES[ORDER[k]]."""
+    gradients = [BATCHES[i].gradient(theta) for i in ORDER[: n + 1]]
+    hessians = [BATCHES[i].hessian(theta) for i in ORDER[: n + 1]]
+
+    def averages(decay, n):
+        return [(1 - decay) * decay ** (n - k) / (1 - decay ** (n + 1)) for k in range(n + 1)]
+
+    def M(n):
+        return sum(w * g for w, g in zip(averages(decays[0], n), gradients))
+
+    def V(n):
+        return sum(u * g**2 for u, g in zip(averages(decays[1], n), gradients))
+
+    def R(n):
+        return np.sqrt(V(n) + epsilon) if inside else np.sqrt(V(n)) + epsilon
+
+    w, u = averages(decays[0], n), averages(decays[1], n)
+    way = [sum((M(l) / R(l) for l in range(k, n)), np.zeros(2)) for k in range(n + 1)]
+    L = sum(w[k] * hessians[k] @ way[k] for k in range(n + 1))
+    P = sum(u[k] * gradients[k] * (hessians[k] @ way[k]) for k in range(n + 1))
+    L_bar = sum(w[k] * hessians[k] @ (M(n) / R(n)) for k in range(n + 1))
+    P_bar = sum(u[k] * gradients[k] * (hessians[k] @ (M(n) / R(n))) for k in range(n + 1))
+    root = R(n) if inside else np.sqrt(V(n))
+    return -M(n) / R(n) + h * (M(n) * (2 * P + P_bar) / (2 * root * R(n) ** 2) - (2 * L + L_bar) / (2 * R(n)))
 
 
-NO_BETA, USUAL, LARGE_BETA, SMALL_RHO, RINGING = (
-    (0.0, 0.999),
-    (0.9, 0.999),
-    (0.99, 0.999),
-    (0.9, 0.9),
-    (0.99, 0.9),
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_engine_equals_the_theorems_printed_sums(n, inside, measured):
+    """Cattaneo, Klusowski and Shigida (2024), main theorem; with epsilon outside, its variant."""
+    theta, h = np.array(START), 0.1
+    equation = bea.transient_equation(bea.adam(0.6, 0.8, 0.3, epsilon_inside=inside), BATCHES, batches=ORDER)
+    np.testing.assert_allclose(
+        equation.field(h, n)(theta),
+        printed_theorem(theta, n, h, (0.6, 0.8), 0.3, inside),
+        rtol=1e-12,
+    )
+    assert np.abs(printed_theorem(theta, n, h, (0.6, 0.8), 0.3, not inside) - equation.field(h, n)(theta)).max() > 1e-3
+    measured("exact", 2, "components, to 1e-12")
+
+
+def test_the_sign_changes_where_it_is_printed(measured):
+    """eq-adam-sign-change: epsilon/g^2 = C_rho/C_beta - 1, by the sign of the engine's correction on either side."""
+    x = sp.Symbol("x")
+    parabola, g = bea.Loss(x**2 / 2, (x,)), 0.7
+    threshold = (C(0.99) / C(0.9) - 1) * g**2
+    signs = [
+        np.sign(bea.modified_equation(bea.adam(0.9, 0.99, threshold * factor), parabola, 2).coefficients([g])[1, 0])
+        for factor in (0.99, 1.01)
+    ]
+    assert signs == [1, -1]  # impeded below, regularized above
+    measured("exact", 2, "signs, 1 % below and above")
+
+
+# --- slopes ------------------------------------------------------------------------------------------------------------
+
+
+def from_rest(equation, loss, start=START, optimizer=None):
+    return bea.order_study(optimizer or equation.optimizer, loss, start, equation=equation, **WINDOW)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_theorem_has_order_two_with_three_mini_batches(inside, measured):
+    adam = bea.adam(0.4, 0.5, 1.0, epsilon_inside=inside)
+    one, two = (
+        from_rest(bea.transient_equation(adam, BATCHES, terms, batches=ORDER), BATCHES).slope for terms in (1, 2)
+    )
+    assert abs(two - 2) < 0.1
+    assert abs(one - 1) < 0.1  # the control: without the bracket
+    measured("slopes with and without the correction", [two, one], "2, 1 ± 0.1")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_theorem_has_order_two_on_rosenbrock_full_batch(inside, measured):
+    adam, loss, start = (
+        bea.adam(0.4, 0.5, 1.0, epsilon_inside=inside),
+        bea.rosenbrock(5),
+        (-0.5, 0.8),
+    )
+    wrong = bea.transient_equation(bea.adam(0.4, 0.5, 1.0, epsilon_inside=not inside), loss, order=1)
+    right = bea.transient_equation(adam, loss)
+    slopes = [from_rest(equation, loss, start, optimizer=adam).slope for equation in (right, wrong)]
+    assert abs(slopes[0] - 2) < 0.1
+    assert slopes[1] < 0.5  # epsilon at the wrong place: not even order 1
+    measured("slopes, with epsilon in its place and not", slopes, "2 ± 0.1, below 0.5", digits=2)
+
+
+class WithoutHalfStep(bea.TransientEquation):
+    def pieces(self, h, steps):
+        leading = bea.transient_equation(self.optimizer, self.losses, order=1)
+        for field, f in zip(super().pieces(h, steps), leading.pieces(h, steps)):
+            yield (lambda y, field=field, f=f: field(y) + h / 2 * (f(y + 1e-5 * f(y)) - f(y - 1e-5 * f(y))) / 2e-5)
+
+
+def test_theorem_on_logistic_regression_and_without_its_half_step(measured):
+    loss, start = bea.logistic_regression(), (0.3, 0.5)
+    adam = bea.adam(0.4, 0.5, 1.0)
+    equations = bea.transient_equation(adam, loss), WithoutHalfStep(adam, (loss,), 2, None)
+    slopes = [from_rest(equation, loss, start).slope for equation in equations]
+    assert slopes == pytest.approx([2, 1], abs=0.1)
+    measured("slopes with and without the half step", slopes, "2, 1 ± 0.1")
+
+
+def test_exchanged_constants_lose_the_second_order(measured):
+    adam, loss, start = bea.adam(0.4, 0.5, 1.0), bea.rosenbrock(5), (-0.5, 0.8)
+    exchanged = bea.transient_equation(bea.adam(0.5, 0.4, 1.0), loss)
+    slope = from_rest(exchanged, loss, start, optimizer=adam).slope
+    assert slope < 1.2
+    measured("slope of the control", slope, "below 1.2")
+
+
+@pytest.mark.parametrize(
+    "loss, start",
+    [(VALLEY, START), (bea.rosenbrock(5), (-0.5, 0.8)), (bea.logistic_regression(), (0.3, 0.5))],
+    ids=["bilinear", "rosenbrock", "logistic"],
 )
-FOUR = [NO_BETA, USUAL, LARGE_BETA, SMALL_RHO]
+def test_steady_state_has_orders_one_two_three_from_the_slow_manifold(loss, start, measured):
+    slopes = [
+        bea.order_study(bea.adam(0.4, 0.5, 1.0), loss, start, 0.1, [2e-3, 1e-3, 5e-4], order=p).slope for p in (1, 2, 3)
+    ]
+    np.testing.assert_allclose(slopes, [1, 2, 3], atol=0.1)
+    measured("slopes with 1, 2, 3 terms", slopes, "1, 2, 3 ± 0.1")
 
 
-@cache
-def net(seed):
-    return Net(seed)
+# --- finite n against stationary ---------------------------------------------------------------------------------------
 
 
-@cache
-def full_batch(level=0.6):
-    return np.array([at_loss(net(seed), FOUR, level) for seed in REPETITIONS])
-
-
-# --- the effects -------------------------------------------------------------------------------
-
-
-def test_the_one_norm_falls_with_beta_and_rises_with_rho_at_equal_loss(measured):
-    norm = full_batch()
-    of_beta, of_rho = percent(norm[:, 2], norm[:, 0]), percent(norm[:, 1], norm[:, 3])
-    assert of_beta.mean() + half_width(of_beta) < 0 < of_rho.mean() - half_width(of_rho)
-    assert -20 < of_beta.mean() < -8 and 8 < of_rho.mean() < 16
-    measured(
-        "per cent: beta from 0 to 0.99, rho from 0.9 to 0.999, each with its half-width",
-        interval(of_beta) + interval(of_rho),
-        "-20 to -8, 8 to 16",
+def errors(adam, start, h, steps):
+    path = bea.run(adam, VALLEY, start, h, steps)
+    three = (
+        bea.modified_equation(adam, VALLEY, 1),
+        bea.modified_equation(adam, VALLEY, 2),
+        bea.transient_equation(adam, VALLEY),
     )
+    return [np.linalg.norm(bea.flow(equation, start, h, steps) - path, axis=1) for equation in three]
 
 
-def test_at_equal_time_rho_is_mostly_speed(measured):
-    ratios = []
-    for seed in REPETITIONS:
-        *_, (_, loss, g) = adam(net(seed), [USUAL, SMALL_RHO], 1e-8, 1e-3, 451)
-        ratios.append(percent(*np.abs(g).sum(axis=1)))
-        assert percent(loss[0], loss[1]) > 10
-    norm = full_batch()
-    assert np.mean(ratios) > 2 * percent(norm[:, 1], norm[:, 3]).mean()
+def test_stationary_is_worse_than_none_and_the_finite_constants_are_better(measured):
+    none, stationary, finite = (e.max() for e in errors(bea.adam(0.9, 0.99, 1e-2), (2.8, 3.5), 1e-2, 50))
+    assert stationary > 10 * none > 100 * finite
     measured(
-        "per cent: rho from 0.9 to 0.999 at equal time, at equal loss",
-        [np.mean(ratios), percent(norm[:, 1], norm[:, 3]).mean()],
-        "more than twice",
-    )
-
-
-def test_at_large_epsilon_rho_has_no_effect_and_beta_keeps_its_own(measured):
-    norm = np.array([at_loss(net(seed), FOUR, 0.8, epsilon=1.0, h=0.2) for seed in REPETITIONS])
-    of_beta, of_rho = percent(norm[:, 1], norm[:, 0]), percent(norm[:, 1], norm[:, 3])
-    assert np.abs(of_rho).max() < 0.02
-    assert of_beta.mean() + half_width(of_beta) < -2
-    measured(
-        "per cent: beta from 0 to 0.9, with half-width",
-        interval(of_beta),
-        "below -2; of rho below 0.02",
-    )
-
-
-def test_the_effect_of_beta_is_proportional_to_h_and_that_of_rho_is_not(measured):
-    small, large = (np.array([at_loss(net(seed), FOUR, 1.0, h=h) for seed in REPETITIONS]) for h in (5e-4, 1e-3))
-    of_beta, of_rho = (
-        percent(large[:, 1], large[:, k]).mean() / percent(small[:, 1], small[:, k]).mean() for k in (0, 3)
-    )
-    assert of_beta == pytest.approx(2, abs=0.25)
-    assert of_rho == pytest.approx(0.9, abs=0.15)
-    measured("effect at 2h / at h: of beta, of rho", [of_beta, of_rho], "2 ± 0.25, 0.9 ± 0.15")
-
-
-def test_beta_above_rho_rings(measured):
-    norm = at_loss(net(100), [SMALL_RHO, RINGING], 0.6)
-    assert norm[1] > 2 * norm[0]
-    measured("norm / that of beta = rho", norm[1] / norm[0], "above 2", digits=2)
-
-
-def test_minibatches_of_50_halve_the_effect_of_rho_and_keep_that_of_beta(measured):
-    found = []
-    for seed in REPETITIONS:
-        rng = np.random.default_rng(seed)
-        order = [cut for _ in range(300) for cut in rng.permutation(200).reshape(-1, 50)]
-        found.append(at_loss(net(seed), FOUR, 0.6, order=order))
-    found, norm = np.array(found), full_batch()
-    of_beta, of_rho = percent(found[:, 2], found[:, 0]), percent(found[:, 1], found[:, 3])
-    assert of_beta.mean() + half_width(of_beta) < 0 < of_rho.mean() - half_width(of_rho)
-    assert of_rho.mean() < 0.7 * percent(norm[:, 1], norm[:, 3]).mean()
-    measured(
-        "per cent: beta from 0 to 0.99, rho from 0.9 to 0.999, each with its half-width",
-        interval(of_beta) + interval(of_rho),
-        "signs as in full batch",
-    )
-
-
-def test_a_smaller_norm_is_no_better_accuracy(measured):
-    points = {seed: first_below(net(seed), [NO_BETA, LARGE_BETA], 0.6) for seed in REPETITIONS}
-    found = np.array([net(seed).accuracy(theta) for seed, theta in points.items()])
-    assert (found[:, 1] - found[:, 0]).mean() < -0.5
-    measured(
-        "points of accuracy, beta from 0 to 0.99, with half-width",
-        interval(found[:, 1] - found[:, 0]),
-        "below -0.5",
+        "largest distance: no, stationary, finite constants",
+        [none, stationary, finite],
+        "stationary above 10 times none, finite below a tenth",
         digits=2,
     )
 
 
-def test_sharpness_moves_with_the_norm(measured):
-    """The whole Hessian of a network with 4 units, and all its eigenvalues."""
+def test_the_stationary_equation_catches_up_after_three_times_both_memories(measured):
+    none, stationary, finite = errors(bea.adam(0.9, 0.95, 1e-2), (2.8, 3.5), 5e-3, 110)
+    crossing = int(np.argmax(stationary[1:] < none[1:])) + 1
+    assert 0.8 * 90 < crossing < 1.2 * 90
+    assert (finite[1:] < none[1:]).all() and (finite[1:] < stationary[1:]).all()
+    measured("step of the crossing", crossing, "90 ± 20 %")
 
-    class Small(Net):
-        units = 4
 
-    for seed in (100, 101):
-        small, top = Small(seed), []
-        for theta in first_below(small, FOUR, 1.2):
-            columns = [small.hessian_vector(theta, unit) for unit in np.eye(theta.size)]
-            top.append(np.linalg.eigvalsh(np.array(columns)).max())
-        assert top[2] < top[0] and top[3] < top[1]
-    measured(
-        "sharpness against that without memory / small rho, in the last repetition",
-        [top[2] / top[0], top[3] / top[1]],
-        "below 1",
+def test_stationary_from_rest_is_of_order_two_with_bias_correction_but_its_constant_is_larger(
+    measured,
+):
+    adam, window = bea.adam(0.7, 0.8, 0.1), {"horizon": 0.064, "start": "rest"}
+    stationary = bea.modified_equation(adam, VALLEY, 2)
+    study = bea.order_study(adam, VALLEY, START, hs=[2e-3, 1e-3, 5e-4], equation=stationary, **window)
+    assert abs(study.slope - 2) < 0.1
+    finite = bea.order_study(
+        adam,
+        VALLEY,
+        START,
+        hs=[2e-3, 1e-3],
+        equation=bea.transient_equation(adam, VALLEY),
+        **window,
     )
-
-
-# --- the field ---------------------------------------------------------------------------------
-
-
-def C(decay, n):
-    """One plus twice the mean age under the weights themselves."""
-    ages = np.arange(int(n) + 1)
-    weights = float(decay) ** ages
-    return 1 + 2 * (weights @ ages) / weights.sum()
-
-
-def field(net, theta, beta, rho, epsilon, h, n, share=1.0):
-    g = net.gradient(theta)
-    R = np.sqrt(g**2 + epsilon)
-    if share == 0:
-        return -g / R
-    bracket = C(beta, n) - C(rho, n) * g**2 / R**2
-    return -(g + share * h / 2 * bracket * net.hessian_vector(theta, g / R)) / R
-
-
-def test_the_field_by_hessian_vector_products_is_the_engines(measured):
-    """A network of seven parameters in symbols; the engine knows nothing of Hessians."""
-    x, labels = [(0.3, -1.0), (1.2, 0.4), (-0.5, 0.7)], (0, 1, 1)
-    t = sp.symbols("t_1:8", real=True)
-    terms = []
-    for example, label in zip(x, labels):
-        hidden = sp.tanh(t[0] * example[0] + t[1] * example[1] + t[2])
-        scores = (hidden * t[3] + t[5], hidden * t[4] + t[6])
-        terms.append(sp.log(sum(sp.exp(s) for s in scores)) - scores[label])
-    symbolic = bea.Loss(sp.Add(*terms) / 3, t)
-    numeric = bea_book.Network((2, 1, 2)).loss(np.array(x), labels)
-    theta = np.linspace(-1, 1.4, 7)
-    for n in (0, 1, 6):
-        engine = bea.transient_equation(bea.adam(0.6, 0.9, 1e-3), symbolic).field(0.01, n)(theta)
-        np.testing.assert_allclose(field(numeric, theta, 0.6, 0.9, 1e-3, 0.01, n), engine, rtol=1e-9)
-    measured("exact", 3, "steps, to 1e-9")
-
-
-def rk4(f, y, dt):
-    a = f(y)
-    b = f(y + dt / 2 * a)
-    c = f(y + dt / 2 * b)
-    return y + dt / 6 * (a + 2 * b + 2 * c + f(y + dt * c))
-
-
-def distances(net, beta, rho, epsilon, h, steps, share):
-    walk = adam(net, [(beta, rho)], epsilon, h, steps + 1)
-    flowed, found = next(walk)[0][0], []
-    for n in range(steps):
-        flowed = rk4(lambda y, n=n: field(net, y, beta, rho, epsilon, h, n, share), flowed, h)
-        stepped = next(walk)[0][0]
-        found.append(np.linalg.norm(flowed - stepped) / np.linalg.norm(stepped - net.start))
-    return np.array(found)
-
-
-def test_a_network_gains_an_order_by_the_correction(measured):
-    slopes = []
-    for share, order in ((0, 1), (1, 2)):
-        errors = [distances(net(100), 0.9, 0.95, 1e-2, h, round(0.04 / h), share)[-1] for h in (2e-4, 1e-4)]
-        slopes.append(np.log2(errors[0] / errors[1]))
-        assert slopes[-1] == pytest.approx(order, abs=0.15)
-    measured("slopes without and with the correction", slopes, "1, 2 ± 0.15")
-
-
-def test_the_corrected_flow_breaks_away_for_long_memory_only(measured):
-    ratio = {}
-    for rho in (0.9, 0.999):
-        plain, corrected = (distances(net(100), 0.9, rho, 1e-4, 1e-3, 160, share) for share in (0, 1))
-        ratio[rho] = corrected / plain
-        assert ratio[rho][60] < 1
-    assert ratio[0.9][-1] < 0.5 and ratio[0.999][-1] > 1.5
+    assert (study.errors[:2] > 5 * finite.errors).all()
+    uncorrected = bea.adam(0.7, 0.8, 0.1, bias_correction=False)  # the control: an initial layer that costs O(h)
+    assert bea.order_study(uncorrected, VALLEY, START, hs=[2e-3, 1e-3, 5e-4], equation=stationary, **window).slope < 1.3
     measured(
-        "corrected / plain distance after 160 steps, rho = 0.9 and 0.999",
-        [r[-1] for r in ratio.values()],
-        "below 0.5, above 1.5",
+        "slope, and error against that of the finite constants",
+        [study.slope, study.errors[0] / finite.errors[0]],
+        "2 ± 0.1, above 5",
         digits=2,
     )
 
 
-# --- the response ------------------------------------------------------------------------------
+# --- the valley --------------------------------------------------------------------------------------------------------
 
 
-def from_the_chapter(*names):
-    """Functions as the chapter defines them."""
-    path = Path(__file__).resolve().parent.parent / "chapters" / "10_experiments.ipynb"
-    scope = {"np": np, "bea": bea}
-    for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type == "code":
-            for node in ast.parse(cell.source).body:
-                if isinstance(node, ast.FunctionDef) and node.name in names:
-                    exec(compile(ast.Module([node], []), "chapter", "exec"), scope)
-    return [scope[name] for name in names]
+def imbalance_at_half(beta, rho, h):
+    """The imbalance a - b of a run when |r| passes 1/2, and the law's, integrated along the run."""
+    path = bea.run(bea.adam(beta, rho, 1e-8), VALLEY, (2.8, 3.5), h, round(2.6 / h))
+    product = path.prod(axis=1)
+    end = int(np.argmax(abs(1.5 - 2 * product) < 0.5))
+    push = [(C(beta, n) - C(rho, n)) * (1 / product[n] + 1 / product[n + 1]) / 2 for n in range(end)]
+    return path[end, 0] - path[end, 1], -0.7 * np.exp(-h * h / 2 * sum(push))
 
 
-class AsLoss:
-    """The network of this file as the chapter's functions call a loss."""
-
-    def __init__(self, net):
-        self.gradient, self.hessian_vector = net.gradient, net.hessian_vector
-        self.value = lambda theta: net.loss_and_gradient(theta[None])[0][0]
-
-
-def norm_of_flow(net, beta, rho, h, share, level, epsilon=1e-6, dt=1e-3):
-    """The one-norm at the level along f_0 + share h f_1."""
-    theta, n, before = net.start, 0.0, None
-    while True:
-        loss, g = net.loss_and_gradient(theta[None])
-        now = np.log(loss[0]), np.abs(g).sum()
-        if loss[0] < level:
-            part = (before[0] - np.log(level)) / (before[0] - now[0])
-            return (1 - part) * before[1] + part * now[1]
-        before = now
-        theta = rk4(lambda y, n=n: field(net, y, beta, rho, epsilon, h, n, share), theta, dt)
-        n += dt / h
+@pytest.mark.parametrize(
+    "decays, expected, predicted",
+    [((0.9, 0.99), -0.7112, -0.7112), ((0.9, 0.9), -0.7, -0.7), ((0.99, 0.9), -0.6885, -0.6905)],
+)
+def test_imbalance_law(decays, expected, predicted, measured):
+    found = imbalance_at_half(*decays, 2.5e-4)
+    np.testing.assert_allclose(found, (expected, predicted), atol=6e-5)
+    measured("imbalance, measured and by the law", found, f"{expected}, {predicted}", digits=4)
 
 
-def test_the_response_predicts_runs_where_it_should(measured):
-    """Backwards, as the chapter does; forwards, by a flow with a hundredth of the correction; and by running Adam."""
-    response, predicted, *_ = from_the_chapter("response", "predicted", "rk4", "C")
-    h, level = 2e-4, 1.5
-    result = response(AsLoss(net(100)), net(100).start, 1e-6, level)
-    plain = norm_of_flow(net(100), 0.9, 0.9, h, 0, level)
-    assert result[0] == pytest.approx(plain, rel=1e-4)
-    runs = at_loss(net(100), [SMALL_RHO, USUAL], level, epsilon=1e-6, h=h) - result[0]
-    ratios = []
-    for k, (beta, rho) in enumerate((SMALL_RHO, USUAL)):
-        forwards = (norm_of_flow(net(100), beta, rho, h, 0.01, level) - plain) / 0.01
-        backwards = predicted(result, beta, rho, h)
-        assert backwards == pytest.approx(forwards, rel=0.1)
-        ratios.append(runs[k] / backwards)
-    assert ratios[0] == pytest.approx(1, abs=0.12)
-    assert 0.2 < ratios[1] < 0.7
-    measured("effect, run / predicted, rho = 0.9 and 0.999", ratios, "1 ± 0.12, 0.2 to 0.7")
+def test_gap_between_run_and_imbalance_law_is_of_second_order(measured):
+    gaps = [np.subtract(*imbalance_at_half(0.99, 0.9, h)) for h in (5e-4, 2.5e-4, 1.25e-4)]
+    slopes = np.log2(np.divide(gaps[:-1], gaps[1:]))
+    np.testing.assert_allclose(slopes, 2, atol=0.15)
+    measured("slopes", slopes, "2 ± 0.15")

@@ -212,7 +212,7 @@ def race_with_noise(beta, rho, λ):
 
 @cache
 def digits_run(beta, rho, nudge=0.0):
-    """Adam written out on chapter 10's network: log E and the one-norm at every tenth step.
+    """Adam written out on chapter 14's network: log E and the one-norm at every tenth step.
 
     The start is multiplied by 1 + ``nudge``.
     """
@@ -299,13 +299,13 @@ ORACLES = {
     "01_gradient_descent": [gradient_descent],
     "02_backward_error_analysis": [backward_error],
     "03_implicit_gradient_regularization": [implicit_gradient_regularization],
-    "04_mini_batches": [mini_batches],
-    "05_memory": [looking_back, mode_of_heavy_ball],
-    "06_rmsprop": [rmsprop],
-    "07_adam": [adam],
-    "08_regimes": [race, way_down],
-    "09_mini_batch_adam": [race_with_noise],
-    "10_experiments": [experiments],
-    "11_generalization": [on_the_valleys_floor],
-    "12_beyond": [asymptotic],
+    "04_one_epoch": [mini_batches],
+    "06_momentum": [looking_back, mode_of_heavy_ball],
+    "09_rmsprop": [rmsprop],
+    "10_adam": [adam],
+    "11_regimes": [race, way_down],
+    "13_mini_batch_adam": [race_with_noise],
+    "14_experiments": [experiments],
+    "15_generalization": [on_the_valleys_floor],
+    "17_beyond": [asymptotic],
 }

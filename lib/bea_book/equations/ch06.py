@@ -1,330 +1,378 @@
-r"""The equations of chapter 6, RMSProp: memory in the denominator.
+r"""The equations of chapter 6, memory: heavy ball and Nesterov.
 
-They are compared with RMSProp itself, run for n + 1 steps on polynomials of first degree in h
-(:func:`bea_book.equations.shared.by_running`); with the engine; with derivatives; and with sums over
-weights that are found from impulses.
+They are compared with exact runs of the library's optimizers on random losses, with eigenvalues of
+one such step, with the moments of the geometric distribution from its generating function, and,
+where the chapter derives something by hand, with the engine.
 """
 
 import random
+from collections.abc import Callable
 
+import numpy as np
 import sympy as sp
 
-from bea import bilinear, rmsprop, transient_equation
-from bea_book.equations import shared
+from bea import Loss, Optimizer, bilinear, heavy_ball, nesterov
+from bea.program import Running
 from bea_book.equations.shared import (
     BOWL,
-    DIGITS,
+    Point,
+    Polynomial,
     Values,
     X,
-    from_the_start,
+    at_origin,
+    calculus,
+    critical_at_origin,
     gradient_at,
-    gradients_behind,
-    half_step,
+    jacobian_at,
     lag_of_weights,
-    motion,
-    one_loss,
+    on_polynomials,
     polynomial_loss,
     random_point,
     ratio,
-    running_average,
-    step_from,
+    step_matrix,
     terms,
     terms_at,
-    weights,
+    third_derivatives,
+    works_of_terms,
 )
 from bea_book.ledger import Entry, h
 
 __all__ = ["ENTRIES"]
 
-N = 2  # the step that stands for n where a formula holds for every n
+STEPS = 5
 
 
 def decay(rng: random.Random) -> sp.Rational:
-    return ratio(rng, 2, 9, 10)
+    return ratio(rng, 1, 9, 10)
 
 
-def constants(rho: sp.Expr) -> Values:
-    return {r"\rho": rho, **shared.constants(r"\rho", rho, N)}
+def age_moment(beta: sp.Expr, r: int) -> sp.Expr:
+    """The mean of the r-th power of the age under geometric weights: (u d/du)^r of the generating
+    function (1 - beta)/(1 - beta u) at u = 1."""
+    u = sp.Symbol("u")
+    generating = (1 - beta) / (1 - beta * u)
+    for _ in range(r):
+        generating = u * sp.diff(generating, u)
+    return generating.subs(u, 1)
 
 
-def one_step(rng: random.Random) -> Values:
-    """Steps 1 and 2 of the library's RMSProp in one coordinate, from random memory and gradients."""
-    rho, epsilon = decay(rng), ratio(rng)
-    found = {r"\rho": rho, r"\varepsilon": epsilon, "h": h}
-    for n in (1, 2):
-        old, g, theta = ratio(rng), ratio(rng), ratio(rng)
-        update, [(new, _)] = step_from(rmsprop(rho, epsilon), g, [(old, 0)])
-        for j in (1, 2):
-            found |= {
-                f"v_{j}^{{({n}-1)}}": old,
-                f"v_{j}^{{({n})}}": new,
-                rf"\partial_{j} E(\theta^{{({n})}})": g,
-                rf"\theta_{j}^{{({n})}}": theta,
-                rf"\theta_{j}^{{({n}+1)}}": theta - h * update,
-            }
-    return found
+def exact_run(method: Optimizer, loss: Loss, at: Point, size: sp.Expr, steps: int) -> list[sp.Matrix]:
+    """Exact iterates of the library's optimizer from rest."""
+    theta, memory = np.array(list(at.values()), dtype=object), Running(size)
+
+    def gradient(theta: np.ndarray) -> np.ndarray:
+        return np.array(list(gradient_at(loss, dict(zip(loss.symbols, theta)))), dtype=object)
+
+    path = [theta]
+    for _ in range(steps):
+        update, memory = method(path[-1], gradient, memory), memory.advance()
+        path.append(path[-1] - update * size)
+    return [sp.Matrix(theta) for theta in path]
 
 
-def sign_flow(rng: random.Random) -> Values:
-    """E along the engine's f_0 without memory and epsilon, at a point of a random loss."""
-    loss = polynomial_loss(rng, degree=3)
-    at = random_point(rng, loss)
-    g = gradient_at(loss, at)
-    (f_0,) = terms_at(rmsprop(sp.Integer(0), sp.Integer(0)), loss, at, 1)
+def unrolled(rng: random.Random) -> Values:
+    """The recursion in the last step, fed with random gradients, and the running average of them."""
+    beta, size = decay(rng), ratio(rng, denominator=13)
+    theta, memory = [ratio(rng)] * 2, Running(size)
+    values = {r"\beta": beta, "h": size}
+    for n in range(STEPS):
+        g = ratio(rng)
+        theta.append(theta[-1] - size * g + beta * (theta[-1] - theta[-2]))
+        m, memory = memory.average(g, beta), memory.advance()
+        values |= {
+            rf"\theta^{{({n}+1)}}": theta[-1],
+            rf"\theta^{{({n})}}": theta[-2],
+            f"g^{{({n})}}": g,
+            f"m^{{({n})}}": m,
+        }
+    return values
+
+
+def lags(rng: random.Random) -> Values:
+    beta = decay(rng)
+    values = {r"\beta": beta, r"\mathrm{lag}": age_moment(beta, 1)}
+    return values | {rf"\mathrm{{lag}}({n})": lag_of_weights(beta, n) for n in range(STEPS)}
+
+
+def averaged_cubic(rng: random.Random) -> Values:
+    """The steady-state average of a random cubic in time: each power of t by the moments of the age."""
+    beta, t = decay(rng), sp.Symbol("t")
+    here, i = ratio(rng, denominator=5), sp.Symbol("i")
+    g = sp.Add(*(ratio(rng) * t**k for k in range(4)))
+    past = sp.Poly(sp.expand(g.subs(t, here - i * h)), i)
     return {
-        r"\dot E": g.dot(f_0),
-        r"\lVert\nabla E\rVert_1": sum(abs(x) for x in g),
-        "d": sp.Integer(2),
-        **{rf"\partial_{j} E": g[j - 1] for j in (1, 2)},
-        **{rf"\dot\theta_{j}": f_0[j - 1] for j in (1, 2)},
-    }
-
-
-def weights_and_lags(rng: random.Random) -> Values:
-    """Weights from impulses, the lag as the mean age under them, C from the engine on a parabola."""
-    rho = decay(rng)
-    method = rmsprop(rho, sp.Integer(0), bias_correction=True)
-    found = {r"\rho": rho}
-    for n in (0, 1, 4):
-        found |= {f"u_{k}^{{({n})}}": w for k, w in enumerate(weights(rho, n))}
-        found[rf"\mathrm{{lag}}_\rho({n})"] = lag_of_weights(rho, n)
-        # for epsilon = 0 the bracket is 1 - C, and on the parabola f_1 = -(1 - C)/(2x)
-        second = transient_equation(method, BOWL).terms(n)[1][0]
-        found[rf"C_\rho({n})"] = sp.simplify(1 + 2 * X * second)
-    return found
-
-
-def parabola(rng: random.Random) -> Values:
-    """The average of squares along x + (n - k) h, the places of a run at unit speed, on E = x^2/2."""
-    rho, x = decay(rng), ratio(rng)
-    v = running_average(rho, [(x + (N - k) * h) ** 2 for k in range(N + 1)])
-    return {**constants(rho), "x": x, "h": h, r"\hat v": v}
-
-
-def full_batch(rng: random.Random) -> Values:
-    """One random loss: RMSProp from its start, by running for n + 1 steps."""
-    rho, epsilon, loss = decay(rng), ratio(rng, 1, 9, 10), polynomial_loss(rng, degree=3)
-    at = random_point(rng, loss)
-    found = constants(rho) | one_loss(loss, at, epsilon)
-    f_0, f_1 = from_the_start(rmsprop(rho, epsilon, bias_correction=True), loss, at, N)
-    squares = running_average(rho, [g**2 for g in gradients_behind(loss, at, found, N)])
-    found |= {rf"\hat v_{j}": squares[j - 1].expression() for j in (1, 2)}
-    return found | motion(f_0, f_1, found) | half_step(loss, at, found, f_0)
-
-
-def steady_state(rng: random.Random) -> Values:
-    """One random loss: RMSProp in steady state, by the engine."""
-    rho, epsilon, loss = decay(rng), ratio(rng, 1, 9, 10), polynomial_loss(rng, degree=3)
-    at = random_point(rng, loss)
-    found = {r"\rho": rho} | one_loss(loss, at, epsilon)
-    f_0, f_1 = terms_at(rmsprop(rho, epsilon), loss, at, 2)
-    return found | motion(f_0, f_1, found)
-
-
-def without_epsilon(rng: random.Random) -> Values:
-    """RMSProp with epsilon = 0 on a random loss by running, and the one-norm of its gradient."""
-    rho, loss = decay(rng), polynomial_loss(rng, degree=3)
-    at = random_point(rng, loss)
-    method = rmsprop(rho, sp.Integer(0), bias_correction=True)
-    f_0, f_1 = from_the_start(method, loss, at, N)
-    g = gradient_at(loss, at)
-    norm = sum(sp.sign(x) * y for x, y in zip(g, loss.gradient_expressions))
-    found = {**constants(rho), "h": h}
-    for j, x in enumerate(loss.symbols, 1):
-        found |= {
-            rf"\partial_{j} E": g[j - 1],
-            rf"\dot\theta_{j}": f_0[j - 1] + h * f_1[j - 1],
-            rf"\partial_{j}\lVert\nabla E\rVert_1": sp.diff(norm, x).subs(at),
-        }
-    return found
-
-
-def large_epsilon(rng: random.Random) -> Values:
-    """The limits of the engine's sqrt(epsilon) f_0 and epsilon f_1 on a random loss, as epsilon
-    grows."""
-    rho, epsilon, s = decay(rng), ratio(rng), sp.Symbol("s", positive=True)
-    loss = polynomial_loss(rng, degree=3)
-    at = random_point(rng, loss)
-    f_0, f_1 = (term.subs(at) for term in terms(rmsprop(rho, 1 / s**2), loss, 2))
-    g = sp.Matrix(loss.gradient_expressions)
-    found = {"h": h, r"\varepsilon": epsilon}
-    for j, x in enumerate(loss.symbols, 1):
-        first, second = sp.limit(f_0[j - 1] / s, s, 0), sp.limit(f_1[j - 1] / s**2, s, 0)
-        found |= {
-            rf"\partial_{j}\tilde E": -first - h / sp.sqrt(epsilon) * second,
-            rf"\partial_{j} E": g[j - 1].subs(at),
-            rf"\partial_{j}\lVert\nabla E\rVert^2": sp.diff(g.dot(g), x).subs(at),
-        }
-    return found
-
-
-def sign_change(rng: random.Random) -> Values:
-    """The epsilon at which the engine's f_1 vanishes, on a parabola, where the gradient is g > 0."""
-    rho, g = ratio(rng, 6, 9, 10), ratio(rng, 8, 13)
-    root = shared.sign_change(lambda epsilon: rmsprop(rho, epsilon), g)
-    return {r"\varepsilon": root, r"\partial_j E": g, **shared.constants(r"\rho", rho)}
-
-
-def outside(rng: random.Random) -> Values:
-    """RMSProp with epsilon outside the root on a random loss, by running."""
-    rho, epsilon, loss = decay(rng), ratio(rng), polynomial_loss(rng, degree=3)
-    at = random_point(rng, loss)
-    method = rmsprop(rho, epsilon, epsilon_inside=False, bias_correction=True)
-    f_0, f_1 = from_the_start(method, loss, at, N)
-    g = gradient_at(loss, at)
-    sizes = [sp.sign(x) * y for x, y in zip(g, loss.gradient_expressions)]
-    potential = sp.Add(*(x - epsilon * sp.log(x + epsilon) for x in sizes))
-    found = {
-        **constants(rho),
-        r"\varepsilon": epsilon,
+        "m(t)": sum(c * age_moment(beta, power[0]) for power, c in past.terms()),
+        "g(t)": g.subs(t, here),
+        r"\dot g(t)": sp.diff(g, t).subs(t, here),
         "h": h,
-        "N": potential.subs(at).evalf(DIGITS),
-        "d": sp.Integer(2),
+        r"\mathrm{lag}": age_moment(beta, 1),
     }
-    for j, x in enumerate(loss.symbols, 1):
-        found |= {
-            rf"\partial_{j} E": g[j - 1],
-            rf"\dot\theta_{j}": f_0[j - 1] + h * f_1[j - 1],
-            f"R_{j}": abs(g[j - 1]) + epsilon,
-            rf"\partial_{j} N": sp.diff(potential, x).subs(at),
-        }
-    return found
 
 
-def first_steps(rng: random.Random) -> Values:
-    """The first steps of the library's RMSProp, without bias correction and epsilon, on a linear loss."""
-    rho, g = decay(rng), ratio(rng)
-    found, theta, state = {r"\rho": rho, "h": h}, sp.Integer(0), None
-    for n in range(4):
-        found[rf"\theta_1^{{({n})}}"] = theta
-        update, state = step_from(rmsprop(rho, sp.Integer(0)), g, state)
-        theta = theta - h * update
-        found[rf"\theta_1^{{({n}+1)}}"] = theta
-    return found
-
-
-def imbalance(rng: random.Random) -> Values:
-    """a - b on the bilinear model with epsilon = 0, by the engine's piece n."""
-    rho, loss = decay(rng), bilinear()
-    a, b = ratio(rng, 11, 19, 10), ratio(rng, 21, 29, 10)
-    equation = transient_equation(rmsprop(rho, sp.Integer(0), bias_correction=True), loss)
-    f_0, f_1 = (f.subs(dict(zip(loss.symbols, (a, b)))) for f in equation.terms(N))
+def resolvent(rng: random.Random) -> Values:
+    """On g = c exp(D t) at t = 0 the derivative D is a number, and the average is a geometric series
+    that SymPy sums."""
+    beta, number, g = decay(rng), ratio(rng), ratio(rng, denominator=5)
+    i, q = sp.symbols("i q", positive=True)
+    (total, _), *_ = sp.summation(q**i, (i, 0, sp.oo)).args
     return {
-        **constants(rho),
-        r"\dot\delta": (f_0[0] - f_0[1]) + h * (f_1[0] - f_1[1]),
-        r"\delta": a - b,
+        r"\beta": beta,
+        "h": h,
+        "D": number,
+        "e": sp.E,
+        "g": g,
+        "m": (1 - beta) * g * total.subs(q, beta * sp.exp(-h * number)),
+        "Dg": number * g,
+        "D^2g": number**2 * g,
+        "D^3g": number**3 * g,
+    }
+
+
+def memoryless_map(rng: random.Random) -> Values:
+    """The flow of the engine's terms on a random loss for a time h, by Taylor's formula."""
+    loss, beta = critical_at_origin(rng), decay(rng)
+    at = random_point(rng, loss)
+
+    def first_two(place: Point) -> sp.Matrix:
+        return sp.Matrix.vstack(*terms_at(heavy_ball(beta), loss, place, 2))
+
+    def turning(place: Point) -> sp.Matrix:
+        field = terms_at(heavy_ball(beta), loss, place, 1)[0]
+        return jacobian_at(lambda near: terms_at(heavy_ball(beta), loss, near, 1)[0], place) * field
+
+    f_0, f_1, f_2 = terms_at(heavy_ball(beta), loss, at, 3)
+    jacobian = jacobian_at(first_two, at)
+    j_0, j_1 = jacobian[:2, :], jacobian[2:, :]
+    bent = jacobian_at(turning, at) * f_0
+    moved = h * f_0 + h**2 * (f_1 + j_0 * f_0 / 2) + h**3 * (f_2 + (j_1 * f_0 + j_0 * f_1) / 2 + bent / 6)
+    start = sp.Matrix(list(at.values()))
+    return {
+        **calculus(loss, at),
+        "h": h,
+        "h_e": h / (1 - beta),
+        r"\mathrm{lag}": age_moment(beta, 1),
+        r"\theta^{(n+1)}": start + moved,
+        r"\theta^{(n)}": start,
+    }
+
+
+def field(rng: random.Random) -> Values:
+    loss, beta = polynomial_loss(rng), decay(rng)
+    at = random_point(rng, loss)
+    found = terms_at(heavy_ball(beta), loss, at, 4)
+    return {
+        **calculus(loss, at),
+        **third_derivatives(loss, at),
+        r"\beta": beta,
+        "h": h,
+        r"\dot\theta": sum((h**k * f for k, f in enumerate(found)), sp.zeros(2, 1)),
+    }
+
+
+def modified_loss(rng: random.Random) -> Values:
+    loss, beta = critical_at_origin(rng), decay(rng)
+    at = random_point(rng, loss)
+    first, second = works_of_terms(heavy_ball(beta), loss, at)
+    return {
+        **calculus(loss, at),
+        r"\beta": beta,
+        "h": h,
+        "h_e": h / (1 - beta),
+        r"\tilde E": at_origin(loss) + (1 - beta) * (first + h * second),
+        "K": constant(heavy_ball, beta),
+    }
+
+
+def constant(method: Callable[[sp.Expr], Optimizer], beta: sp.Expr) -> sp.Expr:
+    """The penalty at the same pace in units of gradient descent's, from the engine on a parabola."""
+    f_0, f_1 = terms_at(method(beta), BOWL, {X: sp.Integer(3)}, 2)
+    return -2 * f_1[0] * 3 / f_0[0] ** 2
+
+
+def constants(rng: random.Random) -> Values:
+    beta = decay(rng)
+    return {
+        r"\beta": beta,
+        r"\mathrm{lag}": age_moment(beta, 1),
+        "K": constant(heavy_ball, beta),
+        r"K_{\mathrm{N}}": constant(nesterov, beta),
+    }
+
+
+def exact_law(rng: random.Random) -> Values:
+    """Four exact steps on a random polynomial of ab."""
+    beta, size = decay(rng), ratio(rng, denominator=60)
+    a, b = sp.symbols("a b", real=True)
+    loss = Loss(sum(ratio(rng) * (a * b) ** k for k in range(1, 3)), (a, b))
+    start = {a: ratio(rng), b: ratio(rng, denominator=5)}
+    path = exact_run(heavy_ball(beta), loss, start, size, 4)
+    values = {r"\beta": beta}
+    for n, (old, new) in enumerate(zip(path, path[1:])):
+        u, v = new - old
+        for name in (f"B_{n}", f"B_{{{n - 1}+1}}"):
+            values[name] = old[0] ** 2 - old[1] ** 2
+        values[f"B_{{{n}+1}}"] = new[0] ** 2 - new[1] ** 2
+        values[f"Q_{n}"] = u**2 - v**2
+        for i in range(1, n + 1):
+            values[f"Q_{{{n}-{i}}}"] = values[f"Q_{n - i}"]
+    return values
+
+
+def flow_law(rng: random.Random) -> Values:
+    beta, c, k = decay(rng), ratio(rng), ratio(rng)
+    loss = bilinear(c, k)
+    at = random_point(rng, loss)
+    a, b = at.values()
+    f_0, f_1 = terms_at(heavy_ball(beta), loss, at, 2)
+    motion = f_0 + h * f_1
+    return {
+        r"\frac{d}{dt}(a^2-b^2)": 2 * a * motion[0] - 2 * b * motion[1],
+        "h": h,
+        r"\beta": beta,
+        "k": k,
+        "r": c - k * a * b,
         "a": a,
         "b": b,
+    }
+
+
+def layer(rng: random.Random) -> Values:
+    """Exact steps from rest, and the flow of the engine's two terms by Taylor's formula, to h^2."""
+    loss, beta = polynomial_loss(rng, degree=3), decay(rng)
+    at = random_point(rng, loss)
+    start = sp.Matrix(list(at.values()))
+    f_0, f_1 = terms(heavy_ball(beta), loss, 2)
+    here, second = f_0.subs(at), f_1.subs(at)
+    bend = f_0.jacobian(loss.symbols).subs(at) * here
+    values = {r"\beta": beta, "h": h, r"\nabla E": gradient_at(loss, at)}
+
+    def gradient(theta: np.ndarray) -> np.ndarray:
+        slopes = [on_polynomials(g, loss.symbols, theta) for g in loss.gradient_expressions]
+        return np.array(slopes, dtype=object)
+
+    size, memory = Polynomial([0, 1, 0]), Running(h)
+    theta = np.array([Polynomial([x, 0, 0]) for x in start], dtype=object)
+    for n in range(STEPS):
+        flow = start + n * h * here + h**2 * (n * second + n**2 * bend / 2)
+        values[rf"\theta^{{({n})}}"] = sp.Matrix([x.expression() for x in theta])
+        values[rf"\theta(t_{n})"] = flow
+        update, memory = heavy_ball(beta)(theta, gradient, memory), memory.advance()
+        theta = theta - update * size
+    return values
+
+
+def roots(rng: random.Random) -> Values:
+    """Both eigenvalues, whatever their regime, with h lambda from small to large."""
+    beta, lam = decay(rng), ratio(rng)
+    size = rng.choice((sp.Rational(1, 3000), sp.Rational(1, 3), sp.Integer(3)))
+    matrix = step_matrix(heavy_ball(beta), size * lam)
+    first, second = (z for z, count in matrix.eigenvals().items() for _ in range(count))
+    return {"z": first, "z_+": first, "z_-": second, r"\beta": beta, "h": size, r"\lambda": lam}
+
+
+def slow_root(beta: sp.Expr, curvature: sp.Expr) -> sp.Expr:
+    """The eigenvalue that is 1 without curvature."""
+    s = sp.Symbol("s", positive=True)
+    found = step_matrix(heavy_ball(beta), s).eigenvals()
+    (slow,) = (z for z in found if sp.simplify(z.subs(s, 0) - 1) == 0)
+    return slow.subs(s, curvature)
+
+
+def slow_rate(rng: random.Random) -> Values:
+    beta, x = decay(rng), sp.Symbol("x", positive=True)
+    K = 1 + 2 * age_moment(beta, 1)
+    at = ratio(rng, 1, 9, 11) * (K - sp.sqrt(K**2 - 1))
+    logarithm = sp.log(slow_root(beta, (1 - beta) * x))
+    return {r"\frac{d}{dx}\ln z_+": sp.diff(logarithm, x).subs(x, at).evalf(60), "K": K, "x": at}
+
+
+def legendre(rng: random.Random) -> Values:
+    beta, lam = decay(rng), ratio(rng)
+    return {
+        "z_+": slow_root(beta, h * lam),
+        "x": h * lam / (1 - beta),
+        "K": constant(heavy_ball, beta),
         "h": h,
     }
 
 
-RUN = "RMSProp run for n + 1 steps on polynomials in h, compared with Taylor's formula for the flow"
-ALONG = "the running average of a random loss's squared gradient along the line theta + (n - k) h g/R, exactly in h"
+ENGINE = "the engine's terms on a random loss"
+EIGENVALUES = "eigenvalues of the library's step on one mode, a matrix made by stepping from unit vectors"
 
 ENTRIES = (
     Entry(
-        "eq-rms-algorithm",
-        one_step,
-        "the library's RMSProp itself, on exact numbers",
-        {"j": (1, 2), "n": (1, 2)},
-    ),
-    Entry(
-        "eq-rms-sign-rate",
-        sign_flow,
-        "the engine's leading term without memory and epsilon, times the gradient",
-    ),
-    Entry(
-        "eq-rms-lag",
-        weights_and_lags,
-        "weights from impulses through the running average, summed",
+        "eq-mem-unrolled",
+        unrolled,
+        "the recursion with the last step, run on random gradients, and the library's running average of them",
         {"n": (0, 1, 4)},
     ),
     Entry(
-        "eq-rms-weights",
-        weights_and_lags,
-        "impulses through the running average",
-        {"n": (4,), "k": (0, 1, 4)},
-    ),
-    Entry(
-        "eq-rms-parabola",
-        parabola,
-        "the running average of squares along the last steps, exactly in h",
-    ),
-    Entry(
-        "eq-rms-mirror",
-        full_batch,
-        ALONG,
-        {"j": (1, 2)},
-    ),
-    Entry(
-        "eq-rms-one-norm",
-        full_batch,
-        "the perturbed one-norm of a random loss's gradient, differentiated",
-        {"j": (1, 2)},
-    ),
-    Entry(
-        "eq-rms-expanded",
-        full_batch,
-        ALONG,
-        {"j": (1, 2)},
-    ),
-    Entry(
-        "eq-rms-half-step",
-        full_batch,
-        "the Jacobian of f_0 of a random loss, times f_0",
-        {"j": (1, 2)},
-    ),
-    Entry(
-        "eq-rms-equation",
-        full_batch,
-        RUN,
-        {"j": (1, 2)},
-    ),
-    Entry(
-        "eq-rms-constant",
-        weights_and_lags,
-        "the engine's piece n of bias-corrected RMSProp without epsilon on a parabola",
+        "eq-mem-lag",
+        lags,
+        "the mean of the geometric distribution from its generating function; finite weights summed",
         {"n": (0, 1, 4)},
     ),
     Entry(
-        "eq-rms-stationary",
-        steady_state,
-        "the engine's steady-state terms on a random loss",
-        {"j": (1, 2)},
+        "eq-mem-mirror",
+        averaged_cubic,
+        "the average of a random cubic in t, power by power, with moments from the generating function",
     ),
     Entry(
-        "eq-rms-small-epsilon",
-        without_epsilon,
-        RUN + ", with epsilon = 0",
-        {"j": (1, 2)},
+        "eq-mem-map",
+        memoryless_map,
+        "the flow of " + ENGINE + " for a time h, by Taylor's formula",
     ),
     Entry(
-        "eq-rms-large-epsilon",
-        large_epsilon,
-        "the limits, as epsilon grows, of the engine's scaled terms on a random loss",
-        {"j": (1, 2)},
+        "eq-mem-two-parts",
+        modified_loss,
+        ENGINE + ", slowed by 1 - beta and integrated along a ray from a critical point",
     ),
     Entry(
-        "eq-rms-sign-change",
-        sign_change,
-        "the root in epsilon of the engine's second term on a parabola",
+        "eq-mem-constants",
+        constants,
+        "the engine's second term of each method on a parabola, in units of its first term squared",
     ),
     Entry(
-        "eq-rms-outside",
-        outside,
-        RUN + ", with epsilon outside the root",
-        {"j": (1, 2)},
+        "eq-mem-resolvent",
+        resolvent,
+        "the average of g = exp(D t), a geometric series summed by SymPy",
     ),
     Entry(
-        "eq-rms-first-steps",
-        first_steps,
-        "the library's RMSProp without bias correction, run on a linear loss",
+        "eq-mem-field",
+        field,
+        ENGINE,
+    ),
+    Entry(
+        "eq-mem-exact-law",
+        exact_law,
+        "four exact steps of the library's heavy ball on a random polynomial of ab",
         {"n": (0, 1, 3)},
     ),
     Entry(
-        "eq-rms-imbalance",
-        imbalance,
-        "the engine's piece n on the bilinear model without epsilon",
+        "eq-mem-flow-law",
+        flow_law,
+        "the derivative of the imbalance along the engine's two terms on the bilinear model",
+    ),
+    Entry(
+        "eq-mem-layer",
+        layer,
+        "exact steps of the library's heavy ball from rest, in powers of h, against the flow of the engine's two terms",
+        {"n": (0, 1, 4)},
+    ),
+    Entry("eq-mem-roots", roots, EIGENVALUES),
+    Entry(
+        "eq-mem-ringing",
+        roots,
+        EIGENVALUES,
+    ),
+    Entry(
+        "eq-mem-slow-rate",
+        slow_rate,
+        EIGENVALUES + "; the logarithm is differentiated by SymPy",
+    ),
+    Entry(
+        "eq-mem-legendre",
+        legendre,
+        EIGENVALUES,
     ),
 )

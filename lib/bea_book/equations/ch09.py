@@ -1,399 +1,330 @@
-r"""The equations of chapter 9, mini-batch Adam: what noise does to the bracket.
+r"""The equations of chapter 9, RMSProp: memory in the denominator.
 
-They are compared with the engine on random mean gradients and mean squares (:func:`noisy_terms`),
-with geometric sums of the averages' weights, and with a cloud of points moved by a step on every
-batch.
+They are compared with RMSProp itself, run for n + 1 steps on polynomials of first degree in h
+(:func:`bea_book.equations.shared.by_running`); with the engine; with derivatives; and with sums over
+weights that are found from impulses.
 """
 
-import inspect
 import random
-from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import sympy as sp
 
-from bea import Decay, NonNegative, VectorField, adam, bilinear, optimizer
+from bea import bilinear, rmsprop, transient_equation
+from bea_book.equations import shared
 from bea_book.equations.shared import (
+    BOWL,
     DIGITS,
-    Given,
-    Point,
     Values,
-    average,
-    constant,
-    constants,
-    decays,
+    X,
+    from_the_start,
+    gradient_at,
+    gradients_behind,
+    half_step,
+    lag_of_weights,
+    motion,
+    one_loss,
     polynomial_loss,
     random_point,
     ratio,
+    running_average,
+    step_from,
     terms,
     terms_at,
-    update,
-    variance_of,
     weights,
 )
 from bea_book.ledger import Entry, h
 
 __all__ = ["ENTRIES"]
 
-P = sp.Symbol("p", integer=True)
+N = 2  # the step that stands for n where a formula holds for every n
 
 
-@optimizer
-def self_averaged(theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsilon: NonNegative) -> Any:
-    """Adam on mean gradients and mean squares, which are the two halves of what it sees."""
-    seen = gradient(theta)
-    d = len(seen) // 2
-    means, squares = memory.average(seen[:d], beta), memory.average(seen[d:], rho)
-    text = inspect.unwrap(adam)  # the constructor would refuse numbers that are series
-    step = text(theta, lambda theta: seen[:d], Given(means, squares), beta, rho, epsilon)
-    return np.concatenate([step, 0 * means])
+def decay(rng: random.Random) -> sp.Rational:
+    return ratio(rng, 2, 9, 10)
 
 
-def noisy_field(
-    means: Sequence[sp.Expr],
-    squares: Sequence[sp.Expr],
-    symbols: Sequence[sp.Symbol],
-    parameters: Sequence[sp.Symbol] = (),
-) -> VectorField:
-    """Mean gradients and mean squares, with coordinates that nothing depends on for the latter."""
-    unused = sp.symbols(f"unused_1:{len(symbols) + 1}")
-    return VectorField([-y for y in (*means, *squares)], (*symbols, *unused), parameters)
+def constants(rho: sp.Expr) -> Values:
+    return {r"\rho": rho, **shared.constants(r"\rho", rho, N)}
 
 
-def noisy_terms(
-    beta: sp.Expr,
-    rho: sp.Expr,
-    epsilon: sp.Expr,
-    means: Sequence[sp.Expr],
-    squares: Sequence[sp.Expr],
-    at: Point,
-) -> list[sp.Matrix]:
-    """The engine's two terms at a point, for averages of mean gradients and mean squares."""
-    field = noisy_field(means, squares, tuple(at))
-    everywhere = {**at, **dict.fromkeys(field.symbols[len(at) :], sp.Integer(0))}
-    found = terms_at(self_averaged(beta, rho, epsilon), field, everywhere, 2)
-    return [f[: len(at), :] for f in found]
+def one_step(rng: random.Random) -> Values:
+    """Steps 1 and 2 of the library's RMSProp in one coordinate, from random memory and gradients."""
+    rho, epsilon = decay(rng), ratio(rng)
+    found = {r"\rho": rho, r"\varepsilon": epsilon, "h": h}
+    for n in (1, 2):
+        old, g, theta = ratio(rng), ratio(rng), ratio(rng)
+        update, [(new, _)] = step_from(rmsprop(rho, epsilon), g, [(old, 0)])
+        for j in (1, 2):
+            found |= {
+                f"v_{j}^{{({n}-1)}}": old,
+                f"v_{j}^{{({n})}}": new,
+                rf"\partial_{j} E(\theta^{{({n})}})": g,
+                rf"\theta_{j}^{{({n})}}": theta,
+                rf"\theta_{j}^{{({n}+1)}}": theta - h * update,
+            }
+    return found
 
 
-def noisy(rng: random.Random) -> Values:
-    """Random mean gradients of two coordinates, with variances that are random polynomials."""
-    other = polynomial_loss(rng, degree=2)
-    return with_variance(rng, [sp.expand(y**2) + ratio(rng) for y in other.gradient_expressions])
-
-
-def noisy_constant(rng: random.Random) -> Values:
-    """The same with constant variances."""
-    return with_variance(rng, [ratio(rng), ratio(rng)])
-
-
-def with_variance(rng: random.Random, variance: Sequence[sp.Expr]) -> Values:
-    (beta, rho), epsilon = decays(rng), ratio(rng, 1, 9, 10)
+def sign_flow(rng: random.Random) -> Values:
+    """E along the engine's f_0 without memory and epsilon, at a point of a random loss."""
     loss = polynomial_loss(rng, degree=3)
-    at, g = random_point(rng, loss), loss.gradient_expressions
-    s = [sp.expand(y**2) + v for y, v in zip(g, variance)]
-    f_0, f_1 = (f.evalf(DIGITS) for f in noisy_terms(beta, rho, epsilon, g, s, at))
+    at = random_point(rng, loss)
+    g = gradient_at(loss, at)
+    (f_0,) = terms_at(rmsprop(sp.Integer(0), sp.Integer(0)), loss, at, 1)
+    return {
+        r"\dot E": g.dot(f_0),
+        r"\lVert\nabla E\rVert_1": sum(abs(x) for x in g),
+        "d": sp.Integer(2),
+        **{rf"\partial_{j} E": g[j - 1] for j in (1, 2)},
+        **{rf"\dot\theta_{j}": f_0[j - 1] for j in (1, 2)},
+    }
 
-    def along(y: sp.Expr) -> sp.Expr:
-        """The derivative along the path that leads here, which the engine's f_0 gives."""
-        return sum(-f_0[i] * sp.diff(y, x).subs(at) for i, x in enumerate(loss.symbols))
 
-    found = {r"\varepsilon": epsilon, "h": h}
-    found |= constants(r"\beta", beta) | constants(r"\rho", rho)
-    for j, (slope, square, var) in enumerate(zip(g, s, variance), 1):
-        R = sp.sqrt(square.subs(at) + epsilon).evalf(DIGITS)
+def weights_and_lags(rng: random.Random) -> Values:
+    """Weights from impulses, the lag as the mean age under them, C from the engine on a parabola."""
+    rho = decay(rng)
+    method = rmsprop(rho, sp.Integer(0), bias_correction=True)
+    found = {r"\rho": rho}
+    for n in (0, 1, 4):
+        found |= {f"u_{k}^{{({n})}}": w for k, w in enumerate(weights(rho, n))}
+        found[rf"\mathrm{{lag}}_\rho({n})"] = lag_of_weights(rho, n)
+        # for epsilon = 0 the bracket is 1 - C, and on the parabola f_1 = -(1 - C)/(2x)
+        second = transient_equation(method, BOWL).terms(n)[1][0]
+        found[rf"C_\rho({n})"] = sp.simplify(1 + 2 * X * second)
+    return found
+
+
+def parabola(rng: random.Random) -> Values:
+    """The average of squares along x + (n - k) h, the places of a run at unit speed, on E = x^2/2."""
+    rho, x = decay(rng), ratio(rng)
+    v = running_average(rho, [(x + (N - k) * h) ** 2 for k in range(N + 1)])
+    return {**constants(rho), "x": x, "h": h, r"\hat v": v}
+
+
+def full_batch(rng: random.Random) -> Values:
+    """One random loss: RMSProp from its start, by running for n + 1 steps."""
+    rho, epsilon, loss = decay(rng), ratio(rng, 1, 9, 10), polynomial_loss(rng, degree=3)
+    at = random_point(rng, loss)
+    found = constants(rho) | one_loss(loss, at, epsilon)
+    f_0, f_1 = from_the_start(rmsprop(rho, epsilon, bias_correction=True), loss, at, N)
+    squares = running_average(rho, [g**2 for g in gradients_behind(loss, at, found, N)])
+    found |= {rf"\hat v_{j}": squares[j - 1].expression() for j in (1, 2)}
+    return found | motion(f_0, f_1, found) | half_step(loss, at, found, f_0)
+
+
+def steady_state(rng: random.Random) -> Values:
+    """One random loss: RMSProp in steady state, by the engine."""
+    rho, epsilon, loss = decay(rng), ratio(rng, 1, 9, 10), polynomial_loss(rng, degree=3)
+    at = random_point(rng, loss)
+    found = {r"\rho": rho} | one_loss(loss, at, epsilon)
+    f_0, f_1 = terms_at(rmsprop(rho, epsilon), loss, at, 2)
+    return found | motion(f_0, f_1, found)
+
+
+def without_epsilon(rng: random.Random) -> Values:
+    """RMSProp with epsilon = 0 on a random loss by running, and the one-norm of its gradient."""
+    rho, loss = decay(rng), polynomial_loss(rng, degree=3)
+    at = random_point(rng, loss)
+    method = rmsprop(rho, sp.Integer(0), bias_correction=True)
+    f_0, f_1 = from_the_start(method, loss, at, N)
+    g = gradient_at(loss, at)
+    norm = sum(sp.sign(x) * y for x, y in zip(g, loss.gradient_expressions))
+    found = {**constants(rho), "h": h}
+    for j, x in enumerate(loss.symbols, 1):
         found |= {
-            f"g_{j}": slope.subs(at),
-            f"s_{j}": square.subs(at),
-            rf"\sigma_{j}^2": var.subs(at),
-            f"R_{j}": R,
-            f"Dg_{j}": along(slope),
-            f"Ds_{j}": along(square),
-            rf"D\sigma_{j}^2": along(var),
+            rf"\partial_{j} E": g[j - 1],
             rf"\dot\theta_{j}": f_0[j - 1] + h * f_1[j - 1],
-            f"B_{j}": -2 * f_1[j - 1] * R / along(slope),
-            rf"\lambda_{j}": along(sp.log(var)) / along(sp.log(slope**2)),
+            rf"\partial_{j}\lVert\nabla E\rVert_1": sp.diff(norm, x).subs(at),
         }
     return found
 
 
-def two_signs(rng: random.Random) -> Values:
-    g, sigma, epsilon = ratio(rng), ratio(rng), ratio(rng)
-    steps = [update(adam(0, 0, epsilon), y, y, y**2) for y in (g + sigma, g - sigma)]
-    return {r"\bar F": average(steps), "g": g, r"\sigma": sigma, r"\varepsilon": epsilon}
+def large_epsilon(rng: random.Random) -> Values:
+    """The limits of the engine's sqrt(epsilon) f_0 and epsilon f_1 on a random loss, as epsilon
+    grows."""
+    rho, epsilon, s = decay(rng), ratio(rng), sp.Symbol("s", positive=True)
+    loss = polynomial_loss(rng, degree=3)
+    at = random_point(rng, loss)
+    f_0, f_1 = (term.subs(at) for term in terms(rmsprop(rho, 1 / s**2), loss, 2))
+    g = sp.Matrix(loss.gradient_expressions)
+    found = {"h": h, r"\varepsilon": epsilon}
+    for j, x in enumerate(loss.symbols, 1):
+        first, second = sp.limit(f_0[j - 1] / s, s, 0), sp.limit(f_1[j - 1] / s**2, s, 0)
+        found |= {
+            rf"\partial_{j}\tilde E": -first - h / sp.sqrt(epsilon) * second,
+            rf"\partial_{j} E": g[j - 1].subs(at),
+            rf"\partial_{j}\lVert\nabla E\rVert^2": sp.diff(g.dot(g), x).subs(at),
+        }
+    return found
 
 
-def batch_gradients(rng: random.Random) -> Values:
-    """Three batch gradients; Adam's step on the averages of a round of them as the decay goes to 1."""
-    values, epsilon = [ratio(rng), -ratio(rng), ratio(rng, 10, 19)], ratio(rng)
-    decay = sp.Symbol("decay", positive=True)
-    limits = [sp.limit(w, decay, 1) for w in weights(decay, 2)]
-    mean = sum(w * y for w, y in zip(limits, values))
-    square = sum(w * y**2 for w, y in zip(limits, values))
-    return {
-        **{f"g_{k}": y for k, y in enumerate(values)},
-        "m": sp.Integer(3),
-        "g": average(values),
-        r"\sigma^2": variance_of(values),
+def sign_change(rng: random.Random) -> Values:
+    """The epsilon at which the engine's f_1 vanishes, on a parabola, where the gradient is g > 0."""
+    rho, g = ratio(rng, 6, 9, 10), ratio(rng, 8, 13)
+    root = shared.sign_change(lambda epsilon: rmsprop(rho, epsilon), g)
+    return {r"\varepsilon": root, r"\partial_j E": g, **shared.constants(r"\rho", rho)}
+
+
+def outside(rng: random.Random) -> Values:
+    """RMSProp with epsilon outside the root on a random loss, by running."""
+    rho, epsilon, loss = decay(rng), ratio(rng), polynomial_loss(rng, degree=3)
+    at = random_point(rng, loss)
+    method = rmsprop(rho, epsilon, epsilon_inside=False, bias_correction=True)
+    f_0, f_1 = from_the_start(method, loss, at, N)
+    g = gradient_at(loss, at)
+    sizes = [sp.sign(x) * y for x, y in zip(g, loss.gradient_expressions)]
+    potential = sp.Add(*(x - epsilon * sp.log(x + epsilon) for x in sizes))
+    found = {
+        **constants(rho),
         r"\varepsilon": epsilon,
-        "R": sp.sqrt(square + epsilon),
-        r"\bar F": update(adam(0, 0, epsilon), mean, mean, square),
-    }
-
-
-def geometric(q: sp.Expr, start: int = 0) -> sp.Expr:
-    """The sum of q^p from p = start on."""
-    return sp.summation(q**P, (P, start, sp.oo))
-
-
-def fluctuations(rng: random.Random) -> Values:
-    """Covariances of independent draws, summed over the weights of both averages."""
-    beta, rho = decays(rng)
-    values = [ratio(rng) for _ in range(4)]
-    centre, squares = average(values), average(y**2 for y in values)
-    covariance = average((y - centre) * (y**2 - squares) for y in values)
-    variance = average((y**2 - squares) ** 2 for y in values)
-    both = (1 - beta) * (1 - rho) * geometric(beta * rho)
-    twice = (1 - rho) ** 2 * geometric(rho**2)
-    return {
-        r"\operatorname{cov}(M, V)": both * covariance,
-        r"\operatorname{cov}(g_k, g_k^2)": covariance,
-        r"\operatorname{var} V": twice * variance,
-        r"\operatorname{var}(g_k^2)": variance,
-        r"\kappa": both,
-        r"\nu": twice,
-        r"\beta": beta,
-        r"\rho": rho,
-    }
-
-
-def trembling(rng: random.Random) -> Values:
-    """Covariances of the numerator's noise with the places it has pushed to, from sums over all past
-    steps."""
-    (beta, rho), R, variance = decays(rng), ratio(rng), ratio(rng)
-    square = (1 - beta) ** 2 * variance * geometric(beta**2)
-    # M of now with the push of p steps ago: beta^p times the square
-    here = -h / R * square * geometric(beta, 1)
-    # and with the place of j steps ago: only pushes from before count, p > j
-    shown = -h / R * square * (1 - rho) * beta / (1 - beta) * geometric(rho * beta)
-    return {
-        r"\langle\tilde M^2\rangle": square,
-        r"\langle\tilde M u\rangle": here,
-        r"\langle\tilde M w\rangle": shown,
-        r"\tau": -shown * R / h / variance,
-        r"\beta": beta,
-        r"\rho": rho,
-        r"\sigma^2": variance,
-        "R": R,
         "h": h,
+        "N": potential.subs(at).evalf(DIGITS),
+        "d": sp.Integer(2),
     }
+    for j, x in enumerate(loss.symbols, 1):
+        found |= {
+            rf"\partial_{j} E": g[j - 1],
+            rf"\dot\theta_{j}": f_0[j - 1] + h * f_1[j - 1],
+            f"R_{j}": abs(g[j - 1]) + epsilon,
+            rf"\partial_{j} N": sp.diff(potential, x).subs(at),
+        }
+    return found
 
 
-def on_the_floor(rng: random.Random) -> Values:
-    """Steps of a and b on the floor, where both move by h M: the gradients b_k xi_k and the squares
-    b_k^2 of past places.
+def first_steps(rng: random.Random) -> Values:
+    """The first steps of the library's RMSProp, without bias correction and epsilon, on a linear loss."""
+    rho, g = decay(rng), ratio(rng)
+    found, theta, state = {r"\rho": rho, "h": h}, sp.Integer(0), None
+    for n in range(4):
+        found[rf"\theta_1^{{({n})}}"] = theta
+        update, state = step_from(rmsprop(rho, sp.Integer(0)), g, state)
+        theta = theta - h * update
+        found[rf"\theta_1^{{({n}+1)}}"] = theta
+    return found
 
-    To first order the step of a differs from M by -(h/b) times the weighted sum of xi_k and of how far
-    b has come since step k, and by (h/b) M times the weighted sum of that distance alone.
-    """
-    (beta, rho), a, b = decays(rng), ratio(rng), ratio(rng, 10, 19)
-    square = (1 - beta) ** 2 * geometric(beta**2)
-    # xi_k of p steps ago with the M of every step since: (1 - beta) (1 + beta + ...), p of them
-    own = (1 - beta) * (geometric(beta) - geometric(beta**2))
-    # M of now with the p steps before it, weighted with rho
-    shared = square * (1 - rho) * beta / (1 - beta) * (geometric(rho) - geometric(rho * beta))
+
+def imbalance(rng: random.Random) -> Values:
+    """a - b on the bilinear model with epsilon = 0, by the engine's piece n."""
+    rho, loss = decay(rng), bilinear()
+    a, b = ratio(rng, 11, 19, 10), ratio(rng, 21, 29, 10)
+    equation = transient_equation(rmsprop(rho, sp.Integer(0), bias_correction=True), loss)
+    f_0, f_1 = (f.subs(dict(zip(loss.symbols, (a, b)))) for f in equation.terms(N))
     return {
-        r"\dot\delta": -h * (own - shared) * (1 / b - 1 / a),
+        **constants(rho),
+        r"\dot\delta": (f_0[0] - f_0[1]) + h * (f_1[0] - f_1[1]),
         r"\delta": a - b,
         "a": a,
         "b": b,
         "h": h,
-        r"\tau": trembling_fraction(beta, rho),
     }
 
 
-def trembling_fraction(beta: sp.Expr, rho: sp.Expr) -> sp.Expr:
-    """tau as a stationary solution of the three recursions, by SymPy."""
-    x, y, z = sp.symbols("x y z")
-    recursions = [
-        beta**2 * x + (1 - beta) ** 2 - x,
-        beta * (y - x) - y,
-        rho * beta * z + (1 - rho) * y - z,
-    ]
-    (found,) = sp.linsolve(recursions, x, y, z)
-    return -found[2]
-
-
-def noise_of_balance(rng: random.Random) -> Values:
-    """The variance at which the engine's f_1 vanishes, on a parabola with constant noise, where the
-    gradient is g > 0."""
-    beta, rho, g = ratio(rng, 1, 4, 10), ratio(rng, 6, 9, 10), ratio(rng, 8, 13)
-    epsilon = ratio(rng, 1, 3, 30)
-    x, noise = sp.symbols("x v", positive=True)
-    field = noisy_field([x], [x**2 + noise], (x,), (noise,))
-    second = terms(self_averaged(beta, rho, epsilon), field, 2)[1][0].subs(x, g)
-    return {
-        r"\sigma_j^2": sp.solve(sp.numer(sp.together(second)), noise)[0],
-        r"\varepsilon": epsilon,
-        "g_j": g,
-        r"C_\beta": constant(beta),
-        r"C_\rho": constant(rho),
-    }
-
-
-def labels(rng: random.Random) -> Values:
-    """The bilinear model with noise in its labels, above its valley, by the engine."""
-    c, k, sigma = ratio(rng), ratio(rng, 8, 15), ratio(rng)
-    (beta, rho), loss = decays(rng), bilinear(c, k)
-    at = dict(zip(loss.symbols, (ratio(rng, 11, 19, 10), ratio(rng, 21, 29, 10))))
-    a, b = at.values()
-    # the batch gradients for the labels c + sigma and c - sigma
-    pair = [bilinear(c + sign * sigma, k).gradient_expressions for sign in (1, -1)]
-    means = [average(y) for y in zip(*pair)]
-    squares = [average(x**2 for x in y) for y in zip(*pair)]
-    f_0, f_1 = noisy_terms(beta, rho, sp.Integer(0), means, squares, at)
-    motion = f_0 + h * f_1
-    return {
-        r"\dot\delta": motion[0] - motion[1],
-        r"\delta": a - b,
-        "a": a,
-        "b": b,
-        "p": a * b,
-        "r": c - k * a * b,
-        r"\sigma": sigma,
-        "q": sp.Abs(f_0[0]),
-        "h": h,
-        **constants(r"\beta", beta),
-        **constants(r"\rho", rho),
-        r"\frac{d\delta}{dp}": (motion[0] - motion[1]) / (motion[0] * b + motion[1] * a),
-    }
-
-
-def memoryless(rng: random.Random) -> Values:
-    """Two batches in one coordinate, and a cloud of four points moved by a step on each.
-
-    Pythagoras' triples 3, 4, 5 and 15, 8, 17 make all roots at the point rational.  The points are
-    polynomials in the root of h; the arms of the cloud come in pairs, so that only powers of h are
-    left.
-    """
-    x, e, size = sp.Symbol("x", real=True), sp.Symbol("e", positive=True), ratio(rng)
-    arms = [ratio(rng), ratio(rng, 10, 19)]
-    gradients = [
-        ratio(rng) * x + 3 * size,
-        ratio(rng, 10, 19) * x - sp.Rational(15, 2) * size,
-    ]  # the point is x = 0
-    F_k = [update(adam(0, 0, 16 * size**2), g, g, g**2) for g in gradients]
-    F, S = average(F_k), variance_of(F_k)
-    moved = []
-    for f in F_k:
-        taylor = [(f.diff(x, i) if i else f).subs(x, 0) / sp.factorial(i) for i in range(5)]
-        for arm in (*arms, *(-y for y in arms)):
-            step = sum(t * (e * arm) ** i for i, t in enumerate(taylor))
-            moved.append(sp.Poly(e * arm - e**2 * step, e))
-    centre = average(moved)
-    spread = average(y**2 for y in moved) - centre**2
-    centre, spread = (sum(c * h ** sp.Rational(n, 2) for (n,), c in sp.Poly(y, e).terms()) for y in (centre, spread))
-    Q = h * average(y**2 for y in arms)
-    values = {"F": F, "F'": F.diff(x), "F''": F.diff(x, 2), "S": S, "S'": S.diff(x)}
-    values |= {f"F_{k}": f for k, f in enumerate(F_k)}
-    values |= {f"F_{k}'": f.diff(x) for k, f in enumerate(F_k)}
-    found = {name: y.subs(x, 0) for name, y in values.items()}
-    # a flow of -F bends by (h/2) F F' in the time h; what is left is the rate
-    return {
-        **found,
-        "m": sp.Integer(2),
-        "h": h,
-        "Q": Q,
-        r"\dot Q": sp.expand((spread - Q) / h),
-        r"\dot x": sp.expand(centre / h) - h / 2 * found["F"] * found["F'"],
-    }
-
-
-BY_ENGINE = "the engine's two terms for averages of random mean gradients and mean squares"
+RUN = "RMSProp run for n + 1 steps on polynomials in h, compared with Taylor's formula for the flow"
+ALONG = "the running average of a random loss's squared gradient along the line theta + (n - k) h g/R, exactly in h"
 
 ENTRIES = (
     Entry(
-        "eq-mba-signs",
-        two_signs,
-        "the step of the library's Adam without memory on both gradients",
+        "eq-rms-algorithm",
+        one_step,
+        "the library's RMSProp itself, on exact numbers",
+        {"j": (1, 2), "n": (1, 2)},
     ),
     Entry(
-        "eq-mba-squares",
-        batch_gradients,
-        "the variance from the differences of all pairs",
+        "eq-rms-sign-rate",
+        sign_flow,
+        "the engine's leading term without memory and epsilon, times the gradient",
     ),
     Entry(
-        "eq-mba-self-averaging",
-        batch_gradients,
-        "the step of the library's Adam from the averages of a round of batches, with their weights as the decay goes to one",
+        "eq-rms-lag",
+        weights_and_lags,
+        "weights from impulses through the running average, summed",
+        {"n": (0, 1, 4)},
     ),
     Entry(
-        "eq-mba-fluctuations",
-        fluctuations,
-        "geometric sums of the products of weights",
+        "eq-rms-weights",
+        weights_and_lags,
+        "impulses through the running average",
+        {"n": (4,), "k": (0, 1, 4)},
     ),
     Entry(
-        "eq-mba-race",
-        noisy,
-        BY_ENGINE,
+        "eq-rms-parabola",
+        parabola,
+        "the running average of squares along the last steps, exactly in h",
+    ),
+    Entry(
+        "eq-rms-mirror",
+        full_batch,
+        ALONG,
         {"j": (1, 2)},
     ),
     Entry(
-        "eq-mba-runners",
-        noisy,
-        BY_ENGINE,
+        "eq-rms-one-norm",
+        full_batch,
+        "the perturbed one-norm of a random loss's gradient, differentiated",
         {"j": (1, 2)},
     ),
     Entry(
-        "eq-mba-share",
-        noisy,
-        f"{BY_ENGINE}, divided by the derivative of the gradient; and derivatives of logarithms",
+        "eq-rms-expanded",
+        full_batch,
+        ALONG,
         {"j": (1, 2)},
     ),
     Entry(
-        "eq-mba-constant",
-        noisy_constant,
-        f"{BY_ENGINE}, with a constant variance",
+        "eq-rms-half-step",
+        full_batch,
+        "the Jacobian of f_0 of a random loss, times f_0",
         {"j": (1, 2)},
     ),
     Entry(
-        "eq-mba-sign-change",
-        noise_of_balance,
-        "the root in the variance of the engine's second term on a parabola",
+        "eq-rms-equation",
+        full_batch,
+        RUN,
+        {"j": (1, 2)},
     ),
     Entry(
-        "eq-mba-stationary",
-        trembling,
-        "geometric sums over all past steps",
+        "eq-rms-constant",
+        weights_and_lags,
+        "the engine's piece n of bias-corrected RMSProp without epsilon on a parabola",
+        {"n": (0, 1, 4)},
     ),
     Entry(
-        "eq-mba-tau",
-        trembling,
-        "geometric sums over all past steps",
+        "eq-rms-stationary",
+        steady_state,
+        "the engine's steady-state terms on a random loss",
+        {"j": (1, 2)},
     ),
     Entry(
-        "eq-mba-law",
-        labels,
-        "the engine's two terms for averages of two labels' gradients and squares",
+        "eq-rms-small-epsilon",
+        without_epsilon,
+        RUN + ", with epsilon = 0",
+        {"j": (1, 2)},
     ),
     Entry(
-        "eq-mba-law-way",
-        labels,
-        "the engine's two terms for averages of two labels' gradients and squares",
+        "eq-rms-large-epsilon",
+        large_epsilon,
+        "the limits, as epsilon grows, of the engine's scaled terms on a random loss",
+        {"j": (1, 2)},
     ),
     Entry(
-        "eq-mba-floor",
-        on_the_floor,
-        "geometric sums of the products that Adam's step itself has on the floor; tau from the recursions",
+        "eq-rms-sign-change",
+        sign_change,
+        "the root in epsilon of the engine's second term on a parabola",
     ),
     Entry(
-        "eq-mba-mean-spread",
-        memoryless,
-        "a cloud of four points, moved by a step on both batches",
+        "eq-rms-outside",
+        outside,
+        RUN + ", with epsilon outside the root",
+        {"j": (1, 2)},
     ),
     Entry(
-        "eq-mba-mean-field",
-        memoryless,
-        "Adam's step on two random batches, differentiated; the variance from the pairs",
+        "eq-rms-first-steps",
+        first_steps,
+        "the library's RMSProp without bias correction, run on a linear loss",
+        {"n": (0, 1, 3)},
+    ),
+    Entry(
+        "eq-rms-imbalance",
+        imbalance,
+        "the engine's piece n on the bilinear model without epsilon",
     ),
 )

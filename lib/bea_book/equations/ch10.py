@@ -1,129 +1,251 @@
-r"""The equations of chapter 10, experiments: Adam's field at a network, and what a small correction does
-to a quantity at a given loss.
+r"""The equations of chapter 10, Adam: the theorem.
 
-They are compared with Adam run on polynomials in h, with derivatives of that field by SymPy, with
-limits, and with implicit differentiation.
+They are compared with Adam itself, run for n + 1 steps on polynomials of first degree in h
+(:func:`bea_book.equations.shared.by_running`), with no weights, no lags and no displacements written
+down anywhere; and with the engine.
 """
 
 import random
 
 import sympy as sp
 
-from bea import Loss, adam, lag, transient_equation
+from bea import adam, bilinear, transient_equation
 from bea_book.equations.shared import (
-    DIGITS,
-    Polynomial,
+    T,
     Values,
     adam_from_the_start,
+    adam_sign_change,
+    constant,
     constants,
     decays,
-    on_polynomials,
+    experiment,
+    lag_of_weights,
+    motion,
     one_loss,
     polynomial_loss,
     random_point,
     ratio,
+    running_average,
+    step_from,
+    terms_at,
+    theorem_values,
+    weights,
 )
 from bea_book.ledger import Entry, h
 
 __all__ = ["ENTRIES"]
 
-EARLY = 2  # a step
+
+def theorem(rng: random.Random) -> Values:
+    return theorem_values(*experiment(rng))
 
 
-def long_memory(rng: random.Random) -> Values:
-    rho, n = sp.Symbol("rho", positive=True), rng.randint(3, 6)
-    limit = sp.limit(1 + 2 * lag(rho, n), rho, 1)
-    return {"n": sp.Integer(n), r"\lim_{\rho\to 1}C_\rho(n)": limit}
+def theorem_outside(rng: random.Random) -> Values:
+    return theorem_values(*experiment(rng, inside=False))
 
 
-def field(rng: random.Random) -> Values:
-    """Adam from its start; the brackets are what its second term is made of."""
-    found = adam_from_the_start(rng)
-    for j in (1, 2):
-        pull = found[rf"\partial_{j}\lVert\nabla E\rVert_{{1,\varepsilon}}"]
-        found[f"B_{j}(n)"] = 2 * found[rf"\mathrm{{bias}}_{j}"] / (h * pull)
+def one_step(rng: random.Random) -> Values:
+    """Steps 1 and 2 of the library's Adam in one coordinate, from random memory and gradients."""
+    (beta, rho), epsilon = decays(rng), ratio(rng)
+    found = {r"\beta": beta, r"\rho": rho, r"\varepsilon": epsilon, "h": h}
+    for n in (1, 2):
+        m, v, g, theta = ratio(rng), ratio(rng), ratio(rng), ratio(rng)
+        state = [(m, beta**n), (v, rho**n)]
+        update, [(new_m, p), (new_v, q)] = step_from(adam(beta, rho, epsilon), g, state)
+        for j in (1, 2):
+            found |= {
+                f"m_{j}^{{({n}-1)}}": m,
+                f"v_{j}^{{({n}-1)}}": v,
+                f"m_{j}^{{({n})}}": new_m,
+                f"v_{j}^{{({n})}}": new_v,
+                rf"\hat m_{j}^{{({n})}}": new_m / (1 - p),
+                rf"\hat v_{j}^{{({n})}}": new_v / (1 - q),
+                rf"\partial_{j} E_{n}(\theta^{{({n})}})": g,
+                rf"\theta_{j}^{{({n})}}": theta,
+                rf"\theta_{j}^{{({n}+1)}}": theta - h * update,
+            }
     return found
 
 
-def terminal(rng: random.Random) -> Values:
-    """A displaced line theta + s delta + tau f, moved in tau until E is what it was: how N changes."""
-    loss, other = polynomial_loss(rng, degree=3), polynomial_loss(rng, degree=3)
-    at = random_point(rng, loss)
-    delta, f = ([ratio(rng), ratio(rng)] for _ in range(2))
+def weights_and_lags(rng: random.Random) -> Values:
+    """Weights from impulses, the lag as the mean age under them, C from the engine on a parabola."""
+    beta, rho = decays(rng)
+    values = [ratio(rng) for _ in range(5)]
+    found = {r"\beta": beta, r"\rho": rho} | {f"g^{{({k})}}": g for k, g in enumerate(values)}
+    for n in (0, 1, 4):
+        found |= {f"w_{k}^{{({n})}}": w for k, w in enumerate(weights(beta, n))}
+        found[rf"\hat m^{{({n})}}"] = running_average(beta, values[: n + 1])
+        found[rf"C_\beta({n})"] = constant(beta, n)
+        found[rf"\mathrm{{lag}}_\beta({n})"] = lag_of_weights(beta, n)
+    return found
 
-    def slope(problem: Loss, direction: list[sp.Expr]) -> sp.Expr:
-        line = [Polynomial(pair) for pair in zip(at.values(), direction)]
-        return on_polynomials(problem.expression, problem.symbols, line).coefficients[1]
 
-    def change(direction: list[sp.Expr]) -> sp.Expr:
-        rate = -slope(loss, direction) / slope(loss, f)  # d tau/d s on the level
-        return slope(other, direction) + slope(other, f) * rate
-
-    found = {
-        r"\Delta N": change(delta),
-        "d": sp.Integer(2),
-        r"\dot N": slope(other, f),
-        r"\dot E": slope(loss, f),
+def averaged_cubic(rng: random.Random) -> Values:
+    """The average of a random cubic in t, by its sum."""
+    beta, n = ratio(rng, 2, 9, 10), 3
+    g = sp.Add(*(ratio(rng) * T**i for i in range(4)))
+    past = [g.subs(T, 1 - (n - k) * h) for k in range(n + 1)]
+    return {
+        r"\hat m(t_n)": sp.expand(running_average(beta, past)),
+        "g(t_n)": g.subs(T, 1),
+        r"\dot g(t_n)": sp.diff(g, T).subs(T, 1),
+        "h": h,
+        **constants(r"\beta", beta, n),
     }
-    for j, x in enumerate(loss.symbols, 1):
-        found |= {
-            rf"\delta_{j}": delta[j - 1],
-            rf"\partial_{j} N": sp.diff(other.expression, x).subs(at),
-            rf"\partial_{j} E": sp.diff(loss.expression, x).subs(at),
-            # the coefficient of delta_j: the same with a unit displacement
-            f"a_{j}": change([sp.Integer(int(y == x)) for y in loss.symbols]),
-        }
-    return found
 
 
-def carried(rng: random.Random) -> Values:
-    """A random loss with a vector a carried by minus the transposed Jacobian of f_0, and a
-    displacement pushed by h f_1."""
-    (beta, rho), epsilon, n = decays(rng), ratio(rng), EARLY
+def resolvent(rng: random.Random) -> Values:
+    """The average of g = c exp(t) over an infinite past, at t = 0."""
+    beta, g = ratio(rng, 2, 9, 10), ratio(rng)
+    return {
+        r"\beta": beta,
+        "e^{-hD}": sp.exp(-h),
+        "g": g,
+        r"\dot g": g,
+        r"\ddot g": g,
+        "h": h,
+    }
+
+
+def steady_state(rng: random.Random) -> Values:
+    """One random loss: Adam in steady state, by the engine."""
+    (beta, rho), epsilon = decays(rng), ratio(rng, 1, 9, 10)
     loss = polynomial_loss(rng, degree=3)
     at = random_point(rng, loss)
-    second = transient_equation(adam(beta, rho, epsilon), loss).terms(n)[1]
-    plain = sp.Matrix([-g / sp.sqrt(g**2 + epsilon) for g in loss.gradient_expressions])
-    jacobian = plain.jacobian(loss.symbols).subs(at).evalf(DIGITS)
-    a, delta = (sp.Matrix([ratio(rng), ratio(rng)]) for _ in range(2))
-    a_dot, delta_dot = -jacobian.T * a, jacobian * delta + h * second.subs(at).evalf(DIGITS)
-    found = one_loss(loss, at, epsilon)
-    found[r"\dot s"] = (a_dot.T * delta + a.T * delta_dot)[0]
-    lags = constants(r"\beta", beta, n) | constants(r"\rho", rho, n)
-    for j in (1, 2):
-        share = found[rf"\partial_{j} E"] ** 2 / found[f"R_{j}"] ** 2
-        found[f"B_{j}(n)"] = lags[r"C_\beta(n)"] - lags[r"C_\rho(n)"] * share
-        found |= {f"a_{j}": a[j - 1], rf"\dot a_{j}": a_dot[j - 1]}
-    return found
+    found = {r"\beta": beta, r"\rho": rho} | one_loss(loss, at, epsilon)
+    f_0, f_1 = terms_at(adam(beta, rho, epsilon), loss, at, 2)
+    return found | motion(f_0, f_1, found)
 
+
+def imbalance(rng: random.Random) -> Values:
+    """a - b on the bilinear model with epsilon = 0, by the engine's piece n = 3."""
+    (beta, rho), n, loss = decays(rng), 3, bilinear()
+    a, b = ratio(rng, 11, 19, 10), ratio(rng, 21, 29, 10)
+    equation = transient_equation(adam(beta, rho, sp.Integer(0)), loss)
+    f_0, f_1 = (f.subs(dict(zip(loss.symbols, (a, b)))) for f in equation.terms(n))
+    return {
+        r"\dot\delta": (f_0[0] - f_0[1]) + h * (f_1[0] - f_1[1]),
+        r"\delta": a - b,
+        "a": a,
+        "b": b,
+        "h": h,
+        **constants(r"\beta", beta, n),
+        **constants(r"\rho", rho, n),
+    }
+
+
+ALONG = "the running averages of a random loss's gradient along the line theta + (n - k) h g/R, exactly in h"
+RUN = "Adam run for n + 1 steps on polynomials in h, compared with Taylor's formula for the flow"
 
 ENTRIES = (
     Entry(
-        "eq-nets-young",
-        long_memory,
-        "SymPy's limit of 1 + 2 lag",
+        "eq-adam-algorithm",
+        one_step,
+        "the library's Adam itself, on exact numbers",
+        {"j": (1, 2), "n": (1, 2)},
     ),
     Entry(
-        "eq-nets-field",
-        field,
-        "Adam run for n + 1 steps on polynomials in h; the bracket is its second term divided by the norm's derivative",
+        "eq-adam-weights",
+        weights_and_lags,
+        "the running average of random values, and of impulses",
+        {"n": (0, 1, 4)},
+    ),
+    Entry(
+        "eq-adam-lag",
+        weights_and_lags,
+        "weights from impulses through the running average, summed",
+        {"n": (0, 1, 4)},
+    ),
+    Entry(
+        "eq-adam-mirror",
+        averaged_cubic,
+        "the running average of a random cubic in t",
+    ),
+    Entry(
+        "eq-adam-resolvent",
+        resolvent,
+        "the exponential g = exp(t), on which D is 1",
+    ),
+    Entry(
+        "eq-adam-mirrors",
+        adam_from_the_start,
+        ALONG,
         {"j": (1, 2)},
     ),
     Entry(
-        "eq-nets-terminal",
-        terminal,
-        "implicit differentiation of two random polynomials on a displaced line",
+        "eq-adam-one-norm",
+        adam_from_the_start,
+        "the one-norm of a random loss's gradient, differentiated",
         {"j": (1, 2)},
     ),
     Entry(
-        "eq-nets-adjoint",
-        carried,
-        "minus the transposed Jacobian of f_0 of a random loss, by differentiation",
-        {"i": (1, 2)},
+        "eq-adam-expanded",
+        adam_from_the_start,
+        ALONG,
+        {"j": (1, 2)},
     ),
     Entry(
-        "eq-nets-response",
-        carried,
-        "the product rule, with the Jacobian by differentiation and the push from the engine",
+        "eq-adam-half-step",
+        adam_from_the_start,
+        "the Jacobian of f_0 of a random loss, times f_0",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-constants",
+        weights_and_lags,
+        "the engine's piece n of a bias-corrected mean gradient on a parabola",
+        {"n": (0, 1, 4)},
+    ),
+    Entry(
+        "eq-adam-full-batch",
+        adam_from_the_start,
+        RUN,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-stationary",
+        steady_state,
+        "the engine's steady-state terms on a random loss",
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-sign-change",
+        adam_sign_change,
+        "the root in epsilon of the engine's second term on a parabola",
+    ),
+    Entry(
+        "eq-adam-theorem-averages",
+        theorem,
+        "Adam's running averages at one point",
+        {"j": (1, 2), "n": (0, 1, 3)},
+    ),
+    Entry(
+        "eq-adam-theorem-memory",
+        theorem,
+        "the running averages along Adam's run, differentiated in h (half of it for the squares)",
+        {"j": (1, 2), "n": (1, 3)},
+    ),
+    Entry(
+        "eq-adam-theorem-bars",
+        theorem,
+        "the running averages at a point moved by the step, differentiated in h (half of it for the squares)",
+        {"j": (1, 2), "n": (1, 3)},
+    ),
+    Entry(
+        "eq-adam-theorem",
+        theorem,
+        RUN,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-theorem-outside",
+        theorem_outside,
+        RUN,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-imbalance",
+        imbalance,
+        "the engine's piece n on the bilinear model without epsilon",
     ),
 )

@@ -1,4 +1,4 @@
-r"""The equations of chapter 12, beyond: third terms, trees, the family of Adam and Lion, curls, and a
+r"""The equations of chapter 17, beyond: third terms, trees, the family of Adam and Lion, curls, and a
 central flow.
 
 They are compared with exact terms of the engine on random losses and fields, with the characteristic

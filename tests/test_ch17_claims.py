@@ -1,4 +1,4 @@
-"""What chapter 12 claims, each claim against a witness that is not the code it speaks of."""
+"""What chapter 17 claims, each claim against a witness that is not the code it speaks of."""
 
 from fractions import Fraction
 

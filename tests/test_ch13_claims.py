@@ -1,0 +1,448 @@
+"""What chapter 13 claims about noise in Adam, each claim against a witness that is not the code it speaks of."""
+
+from collections import deque
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.integrate import quad, solve_ivp
+
+import bea
+
+LABELS = np.arange(4.0)
+SIGNS = np.array([-1.0, 1.0])
+FOUR = np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(1.25)
+
+
+def C(decay):
+    return (1 + decay) / (1 - decay)
+
+
+def tau(beta, rho, last=4000):
+    """The double sum over the ages of both averages, added up."""
+    j = np.arange(last)
+    return ((1 - rho) * (rho * beta) ** j).sum() * (1 - beta) * ((beta**j)[1:] * (1 - beta ** j[1:])).sum()
+
+
+def adam(gradient, theta, beta, rho, h, steps, epsilon=0.0, memory=None):
+    """Adam as Kingma and Ba print it, with epsilon inside; gradient(theta, n) and the iterates one by one."""
+    m, v = memory or (0 * theta, 0 * theta)
+    for n in range(steps):
+        g = gradient(theta, n)
+        m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g * g
+        a, b = (1, 1) if memory else (1 - beta ** (n + 1), 1 - rho ** (n + 1))
+        theta = theta - h * (m / a) / np.sqrt(v / b + epsilon)
+        yield theta
+
+
+def last(path):
+    return deque(path, maxlen=1)[0]
+
+
+def slope(hs, errors):
+    return np.polyfit(np.log(hs), np.log(errors), 1)[0]
+
+
+# --- batch by batch, and all of them ------------------------------------------------------------
+
+
+def label_gradients(sequences):
+    """The gradients of the four bilinear batches, for many sequences (steps, runs) at once."""
+    return lambda theta, n: -2 * (LABELS[sequences[n]] - 2 * theta[0] * theta[1]) * theta[::-1]
+
+
+def mean_end(sequences, h, **options):
+    start = np.tile(np.array([[0.9], [1.5]]), sequences.shape[1])
+    return last(adam(label_gradients(sequences), start, h=h, steps=len(sequences), **options))
+
+
+ALL = {
+    "replacement": np.array(list(product(range(4), repeat=8))).T,
+    "reshuffled": np.array([p + q for p in permutations(range(4)) for q in permutations(range(4))]).T,
+}
+
+
+def test_the_question_all_sequences_are_slower_and_less_imbalanced(measured):
+    full = last(
+        adam(
+            lambda t, n: -2 * (1.5 - 2 * t[0] * t[1]) * t[::-1],
+            np.array([0.9, 1.5]),
+            0.5,
+            0.9,
+            0.005,
+            8,
+        )
+    )
+    start = np.array([0.9, 1.5])
+    ways = [-(full - start).mean() / 0.005]
+    for sequences in ALL.values():
+        moved = mean_end(sequences, 0.005, beta=0.5, rho=0.9, epsilon=1e-12).mean(axis=1) - start
+        ways.append(-moved.mean() / 0.005)
+        assert 4 < ways[-1] < 7 < ways[0]
+        assert abs(moved @ (1, -1)) < abs((full - start) @ (1, -1))
+    measured(
+        "steps' worth of way in eight: full batch, replacement, reshuffled",
+        ways,
+        "two below 7",
+        digits=2,
+    )
+
+
+def test_an_order_has_its_own_flow(measured):
+    batches, order = [bea.bilinear(int(c), 2) for c in LABELS], [2, 0, 3, 1] * 8
+    optimizer, counts, errors = bea.adam(0.4, 0.5, 16.0), np.array([16, 24]), {}
+    for n in counts:
+        path = [np.array([0.9, 1.5])]
+        path += adam(label_gradients(np.array(order)), path[0], 0.4, 0.5, 0.24 / n, n, epsilon=16.0)
+        for terms, sequence in ((2, order), (1, order), (2, order[::-1])):
+            equation = bea.transient_equation(optimizer, batches, terms, batches=sequence)
+            curve = bea.flow(equation, path[0], 0.24 / n, int(n))
+            errors.setdefault((terms, tuple(sequence)), []).append(np.abs(curve - path).max())
+    found = [slope(1 / counts, e) for e in errors.values()]
+    assert found[0] == pytest.approx(2, abs=0.12) and found[1] == pytest.approx(1, abs=0.12) and found[2] < 1.2
+    measured("slopes: its own flow, one term, another order's", found, "2, 1 ± 0.12, below 1.2", digits=2)
+
+
+def test_the_two_ways_of_drawing_part_at_order_h_for_adam_and_h_squared_for_linear_methods(
+    measured,
+):
+    hs = np.array([4e-4, 2e-4])
+
+    def descent(sequences, h):
+        theta = np.tile(np.array([[0.9], [1.5]]), sequences.shape[1])
+        for n in range(len(sequences)):
+            theta = theta - h * label_gradients(sequences)(theta, n)
+        return theta
+
+    slopes = []
+    for end in (lambda s, h: mean_end(s, h, beta=0.5, rho=0.9, epsilon=1e-2), descent):
+        gaps = [np.linalg.norm(np.subtract(*(end(s, h).mean(axis=1) for s in ALL.values()))) for h in hs]
+        slopes.append(slope(hs, gaps))
+    assert slopes == pytest.approx([1, 2], abs=0.08)
+    measured("slopes of the gap: Adam, gradient descent", slopes, "1, 2 ± 0.08", digits=2)
+
+
+# --- a quotient and its mean --------------------------------------------------------------------
+
+
+def test_a_mean_of_signs_stops_at_noise_as_large_as_the_gradient(measured):
+    for sigma, expected in ((0.5, 1.0), (0.99, 1.0), (1.01, 0.0), (3.0, 0.0)):
+        assert np.sign(1 + sigma * SIGNS).mean() == expected
+        g, memory = 1 + sigma * SIGNS, bea.program.Running(h=0.0)
+        step = bea.adam(0.0, 0.0, 1e-12)(None, lambda _, g=g: g, memory)
+        assert step.mean() == pytest.approx(expected, abs=1e-6)
+    measured("exact", 4, "sizes of noise")
+
+
+def second_order(kappa, nu):
+    """The mean of M / sqrt(V) less g/R at g = sigma = 1, from moments of the four batches."""
+    g = 1 + FOUR
+    return -kappa * np.mean(g * (g**2 - 2)) / 2 / 2**1.5 + 3 / 8 * nu * np.var(g**2) / 2**2.5
+
+
+def deviations(beta, rho, reshuffled, runs=4000, seed=1):
+    """F less its linear part (whose mean is g/R), per 1 - rho, on frozen gradients."""
+    rng, steps = np.random.default_rng(seed), 4 * round(3 / (1 - rho))
+    m = v = total = 0.0
+    for n in range(steps):
+        if reshuffled:
+            if n % 4 == 0:
+                order = np.argsort(rng.random((4, runs)), axis=0)
+            z = FOUR[order[n % 4]]
+        else:
+            z = FOUR[rng.integers(0, 4, runs)]
+        m, v = beta * m + (1 - beta) * (1 + z), rho * v + (1 - rho) * (1 + z) ** 2
+        M, V = m / (1 - beta ** (n + 1)), v / (1 - rho ** (n + 1))
+        if n >= steps // 2:
+            total = total + M / np.sqrt(V) - M / np.sqrt(2) + (V - 2) / (2 * 2**1.5)
+    values = total / (steps - steps // 2) / (1 - rho)
+    return values.mean(), values.std() / np.sqrt(runs)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_fluctuations_for_both_ways_of_drawing(beta, measured):
+    rho, p = 0.98, np.arange(1, 5)
+    exact = (1 - beta) / (1 - beta * rho), 1 / (1 + rho)
+    seen = []
+    once = ((1 - beta**p) * (4 - p) / 3).mean(), 0.0
+    for reshuffled, right, wrong in ((False, exact, once), (True, once, exact)):
+        mean, error = deviations(beta, rho, reshuffled)
+        assert mean == pytest.approx(second_order(*right), abs=4 * error + 0.005)
+        assert abs(mean - second_order(*wrong)) > 4 * error + 0.005
+        seen.append(mean - second_order(*right))
+    measured("mean less prediction: replacement, reshuffled", seen, "0 ± 4 standard errors", digits=1)
+
+
+def test_covariance_within_a_reshuffled_epoch_in_exact_sums(measured):
+    """cov(M, V) and var V to first order in 1 - rho, from every order of four batches over the epoch that runs."""
+    rho, beta = 1 - 1e-7, 0.5
+    a, b = FOUR, (1 + FOUR) ** 2
+    b = b - b.mean()
+    found_covariance, found_variance = [], []
+    for p in range(1, 5):
+        orders = np.array(list(permutations(range(4))))
+        ages = np.arange(p)[::-1]
+        M = a[orders[:, :p]] @ ((1 - beta) * beta**ages)
+        V = b[orders[:, :p]] @ ((1 - rho) * rho**ages)
+        # epochs that are over: their part of M stands below an epoch's whole sum, which is zero up to (1 - rho)
+        found_covariance.append((M * V).mean() / (1 - rho))
+        found_variance.append((V * V).mean() / (1 - rho))
+    p = np.arange(1, 5)
+    assert np.mean(found_covariance) == pytest.approx(((1 - beta**p) * (4 - p) / 3).mean() * (a * b).mean(), rel=1e-5)
+    assert max(found_variance) < 1e-5
+    measured("covariance of M and V over 1 - rho", np.mean(found_covariance), "the formula's ± 1e-5")
+
+
+def test_the_self_averaged_step_is_right_to_half_a_per_cent_at_0_99(measured):
+    shares = [abs(deviations(0.0, 0.99, way, runs=500)[0]) * np.sqrt(2) for way in (False, True)]
+    assert max(shares) < 0.5
+    measured("per cent: replacement, reshuffled", shares, "below 0.5", digits=1)
+
+
+# --- the bowl ----------------------------------------------------------------------------------
+
+
+def bowl(beta, rho, proportional, ratio, scale, steps, pairs, seed=0):
+    """What the terms of order h do: (mean, its standard error) in the chapter's units, by plain loops."""
+    rng, R = np.random.default_rng(seed), 2 * np.sqrt(1 + ratio**2)
+    ends = []
+    for k in (1, 2):
+        h = scale * R / k
+        back = h * 2 / R
+        memory = (np.full(2 * pairs, 2 + (beta / (1 - beta) + 1) * back),
+                  np.full(2 * pairs, R**2 + (rho / (1 - rho) + 1) * (1 + proportional * ratio**2) * 4 * back))  # fmt: skip
+
+        def gradient(x, n):
+            z = SIGNS[rng.integers(0, 2, pairs)] * ratio
+            z = np.concatenate([z, -z])
+            return x * (1 + z) if proportional else x + 2 * z
+
+        end = last(adam(gradient, np.full(2 * pairs, 2.0), beta, rho, h, k * steps, memory=memory))
+        ends.append((end[:pairs] + end[pairs:]) / 2)
+    unit = 2 / scale
+    return unit * (ends[0].mean() - ends[1].mean()), unit * np.sqrt(sum(e.var() / pairs for e in ends))
+
+
+def bowl_told(bracket, proportional, ratio, scale, steps):
+    """The same from the first variation: x' = -x/R - h B x / (2 R^2), linear in h."""
+    R0 = 2 * np.sqrt(1 + ratio**2)
+
+    def rate(_, y):
+        x, u = y
+        variance = (ratio * x) ** 2 if proportional else (2 * ratio) ** 2
+        R, slope = np.sqrt(x**2 + variance), (1 if proportional else variance / (x**2 + variance))
+        if proportional:
+            return [-x / R, -bracket(x, variance) * x / (2 * R**2)]
+        return [-x / R, -slope / R * u - bracket(x, variance) * x / (2 * R**2)]
+
+    return R0 * solve_ivp(rate, (0, scale * R0 * steps), (2.0, 0.0), rtol=1e-9, atol=1e-12).y[1, -1]
+
+
+@pytest.mark.parametrize(
+    "rho, ratio, sign",
+    [(0.97, 0.0, 1), (0.97, 0.5, 1), (0.97, 4.0, -1), (0.9, 1.0, -1), (0.9, 4.0, -1)],
+)
+def test_constant_noise_acts_as_an_epsilon_and_changes_the_sign(rho, ratio, sign, measured):
+    scale, steps = 5e-4, 1000
+    seen, error = bowl(0.9, rho, False, ratio, scale, steps, 300 if ratio else 1)
+    told = bowl_told(lambda x, v: C(0.9) - C(rho) * x**2 / (x**2 + v), False, ratio, scale, steps)
+    as_without = bowl_told(lambda x, v: C(0.9) - C(rho), False, ratio, scale, steps)
+    assert sign * told > 0 and abs(seen - told) < 4 * error + 0.06 * abs(as_without) + 0.3
+    assert sign * seen > 2 * error
+    if ratio:
+        assert abs(seen - as_without) > 4 * error
+    measured("effect of order h, seen and told", [float(seen), float(told)], "the same sign", digits=2)
+
+
+def test_proportional_noise_leaves_the_bracket_until_the_trembling_shows(measured):
+    scale, steps = 1e-3, 500
+
+    def told(rho, ratio, trembling):
+        def bracket(x, v):
+            return C(0.9) - C(rho) + trembling * 2 * tau(0.9, rho) * ratio**2
+
+        return bowl_told(bracket, True, ratio, scale, steps)
+
+    figures = []
+    seen, error = bowl(0.9, 0.97, True, 0.5, scale, steps, 300)
+    figures += [float(seen), told(0.97, 0.5, 0)]
+    assert seen == pytest.approx(told(0.97, 0.5, 0), rel=0.1) and error < 0.2
+    seen, error = bowl(0.9, 0.9, True, 8.0, scale, steps, 600)
+    figures += [float(seen), told(0.9, 8.0, 1)]
+    assert abs(seen - told(0.9, 8.0, 1)) < 4 * error and abs(seen - told(0.9, 8.0, 0)) > 8 * error
+    # and it is no matter of a smaller step: it stays at half the step size
+    seen, error = bowl(0.9, 0.9, True, 8.0, scale / 2, 2 * steps, 600)
+    assert abs(seen) > 4 * error and abs(seen - told(0.9, 8.0, 1)) < 4 * error
+    measured(
+        "seen and told at noise of 0.5; at 8, with trembling",
+        figures,
+        "alike, two by two",
+        digits=2,
+    )
+
+
+def test_the_thresholds_of_the_text(measured):
+    assert np.sqrt(C(0.99) / C(0.9) - 1) == pytest.approx(3.08, abs=0.01)
+    assert np.sqrt(C(0.999) / C(0.9) - 1) == pytest.approx(10.2, abs=0.05)
+    assert C(0.9) / C(0.99) == pytest.approx(0.095, abs=1e-3) and C(0.9) / C(0.999) == pytest.approx(0.0095, abs=1e-4)
+    for rho, size in ((0.99, 1056), (0.999, 96)):
+        assert 100**2 * C(0.9) / (C(rho) - C(0.9)) == pytest.approx(size, abs=0.5)
+    measured(
+        "thresholds of sigma/g at rho = 0.99, 0.999",
+        np.sqrt([C(r) / C(0.9) - 1 for r in (0.99, 0.999)]),
+        "3.08, 10.2",
+    )
+
+
+# --- the valley --------------------------------------------------------------------------------
+
+
+def valley(pairs, sigmas, h, runs, start, steps, stop_at=None, seed=5):
+    """a - b at the end, or where ab passes stop_at, for every pair and sigma: (pairs, sigmas, runs)."""
+    rng = np.random.default_rng(seed)
+    shape = (len(pairs), len(sigmas), runs)
+    beta, rho = (np.broadcast_to(np.array(x)[:, None, None], shape).ravel() for x in zip(*pairs))
+    sigma = np.broadcast_to(np.array(sigmas)[:, None], shape).ravel()
+
+    def gradient(t, n):
+        return -2 * (1.5 + sigma * SIGNS[rng.integers(0, 2, len(sigma))] - 2 * t[0] * t[1]) * t[::-1]
+
+    theta = np.tile(np.array(start)[:, None], len(sigma))
+    found = np.full(len(sigma), np.nan)
+    for new in adam(gradient, theta, beta, rho, h, steps, epsilon=1e-12):
+        if stop_at:
+            old_p, p = theta.prod(axis=0), new.prod(axis=0)
+            i = np.flatnonzero(np.isnan(found) & (p < stop_at))
+            part = (old_p[i] - stop_at) / (old_p[i] - p[i])
+            found[i] = (1 - part) * (theta[0] - theta[1])[i] + part * (new[0] - new[1])[i]
+            if not np.isnan(found).any():
+                break
+        theta = new
+    return (found if stop_at else theta[0] - theta[1]).reshape(shape)
+
+
+def on_the_way(a, sigma):
+    """q delta/(ab) for delta = -0.7, which at leading order stays."""
+    r = 2 * a * (a + 0.7) - 1.5
+    return r / np.hypot(r, sigma) * (1 / a - 1 / (a + 0.7))
+
+
+def test_label_noise_reduces_the_drift_and_keeps_its_sign(measured):
+    sigmas, h = (0.0, 2.0, 4.0), 5e-4
+    moved = valley(((0.9, 0.98), (0.98, 0.9)), sigmas, h, 40, (2.8, 3.5), 9000, 1.0) + 0.7
+    low, parts = -0.35 + np.sqrt(0.35**2 + 1), []
+    for (beta, rho), of_pair in zip(((0.9, 0.98), (0.98, 0.9)), moved):
+        law = []
+        for sigma, values in zip(sigmas, of_pair):
+            told = h / 2 * (C(beta) - C(rho)) * quad(on_the_way, low, 2.8, args=(sigma,))[0]
+            assert values.mean() == pytest.approx(told, rel=0.13)
+            law.append(told)
+        assert of_pair[2].mean() / of_pair[0].mean() == pytest.approx(law[2] / law[0], rel=0.1)
+        assert law[2] / law[0] < 0.65
+        parts += [of_pair[2].mean() / of_pair[0].mean(), law[2] / law[0]]
+    measured(
+        "drift with noise of 4 / without, seen and told, both signs",
+        parts,
+        "alike, below 0.65",
+        digits=2,
+    )
+
+
+def test_on_the_floor_the_trembling_numerator_balances(measured):
+    h, steps = 2e-3, 5000
+    pairs = ((0.9, 0.9), (0.5, 0.5), (0.0, 0.5), (0.9, 0.99))
+    rates = -np.log(-valley(pairs, (1.0,), h, 60, (0.5, 1.5), steps)[:, 0]) / (h * h * steps)
+    means = rates.mean(axis=1)
+    for mean, pair in zip(means[:3], pairs):
+        assert mean == pytest.approx(tau(*pair) / 0.75, abs=0.02)
+    assert means[3] > 3 * tau(0.9, 0.99) / 0.75  # the memory is too long for this step
+    # whatever sigma is
+    other = -np.log(-valley(((0.5, 0.5),), (2.0,), h, 60, (0.5, 1.5), steps)[0, 0]) / (h * h * steps)
+    assert other.mean() == pytest.approx(means[1], abs=0.02)
+    measured("rate at three settings; with a memory too long", means, "1.33 tau; more", digits=2)
+
+
+def test_tau_is_the_solution_of_the_recursions(measured):
+    for beta, rho in ((0.9, 0.97), (0.5, 0.5), (0.9, 0.9)):
+        assert tau(beta, rho) == pytest.approx(beta / (1 + beta) * (1 - rho) / (1 - beta * rho), rel=1e-9)
+    assert tau(0.9, 0.9) <= 0.5
+    measured("exact", 3, "settings")
+
+
+# --- the mean of the flow ----------------------------------------------------------------------
+
+
+def test_the_mean_over_all_sequences_needs_the_spread(measured):
+    """All 2^n sequences of memoryless Adam; the equations' derivatives by differences."""
+    T, counts = 1.2, np.array([8, 10, 12])
+    z = np.array([-1.5, 1.5])
+
+    def steps(x):
+        return (x + z) / np.sqrt((x + z) ** 2 + 1)
+
+    def derivative(f, x, d=1e-4):
+        return (f(x + d) - f(x - d)) / (2 * d)
+
+    def F(x):
+        return steps(x).mean()
+
+    def told(h, kind):
+        def rate(_, y):
+            x, Q = y
+            F1 = derivative(F, x)
+            if kind == "mean of the fields":
+                each = [derivative(lambda u, k=k: steps(u)[k], x) for k in (0, 1)]
+                return [-F(x) - h / 2 * np.mean(steps(x) * each), 0]
+            bend = (F(x + 1e-3) - 2 * F(x) + F(x - 1e-3)) / 1e-6 * Q / 2 if kind == "spread" else 0
+            return [-F(x) - h / 2 * F(x) * F1 - bend, -2 * F1 * Q + h * steps(x).var()]
+
+        return solve_ivp(rate, (0, T), (1.5, 0.0), rtol=1e-9, atol=1e-12).y[0, -1]
+
+    ends = []
+    for n in counts:
+        x = np.array([1.5])
+        for _ in range(n):
+            x = np.concatenate([x - T / n * (x + k) / np.sqrt((x + k) ** 2 + 1) for k in z])
+        ends.append(x.mean())
+    slopes = []
+    for kind in ("spread", "none", "mean of the fields"):
+        gaps = np.abs(np.array(ends) - [told(T / n, kind) for n in counts])
+        slopes.append(slope(T / counts, gaps))
+    assert slopes == pytest.approx([2, 1, 1], abs=0.1)
+    measured(
+        "slopes: with the spread, with nothing, mean of the fields",
+        slopes,
+        "2, 1, 1 ± 0.1",
+        digits=2,
+    )
+
+
+# --- exercises ---------------------------------------------------------------------------------
+
+
+def test_median_without_memory_and_mean_with_a_long_one(measured):
+    targets, rng = np.array([0.0, 0.0, 1.0, 2.0, 12.0]), np.random.default_rng(2)
+    rests = []
+    for rho, rest in ((0.0, np.median(targets)), (0.99, targets.mean())):
+        path = list(
+            adam(
+                lambda x, n: x - targets[rng.integers(0, 5, 200)],
+                np.full(200, 2.0),
+                0.0,
+                rho,
+                0.01,
+                3000,
+                1e-12,
+            )
+        )
+        rests.append(np.mean(path[1500:]))
+        assert rests[-1] == pytest.approx(rest, abs=0.15)
+    measured("where it rests: no memory, a long one", rests, "1, 3 ± 0.15", digits=2)
+
+
+def test_a_power_of_the_gradient_has_half_its_power_as_lambda(measured):
+    g, c, p = sp.symbols("g c p", positive=True)
+    variance = c * g**p
+    assert sp.simplify(g * sp.diff(variance, g) / (2 * variance)) == p / 2
+    measured("exact", 1, "identity")
