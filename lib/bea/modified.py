@@ -100,11 +100,15 @@ class ModifiedEquation(Equation):
             If `theta` is no point of the loss, a hyper-parameter is a symbol, or the program has no
             expansion at `theta`.
         """
-        start = self.loss.components(theta)
-        if _is_exact(theta) and hasattr(self.loss, "gradient_expressions") and not self.optimizer.batch_shape:
-            exact = np.array([sp.Rational(x) for x in theta], dtype=object)
-            return rates(curve(self.optimizer, self.loss, exact, self.order, time))
-        optimizer = numeric(self.optimizer)
+        exact = _is_exact(theta) and hasattr(self.loss, "gradient_expressions") and not self.optimizer.batch_shape
+        if not exact:
+            return self._numbers(numeric(self.optimizer), theta, time)
+        self.loss.components(theta)  # checks the point
+        start = np.array([sp.Rational(x) for x in theta], dtype=object)
+        return rates(curve(self.optimizer, self.loss, start, self.order, time))
+
+    def _numbers(self, optimizer: Optimizer, theta: Any, time: float) -> np.ndarray:
+        """Return the coefficients at points of floats."""
 
         def terms(optimizer: Optimizer, start: np.ndarray) -> np.ndarray:
             def plain(x: np.ndarray) -> np.ndarray:
@@ -115,7 +119,7 @@ class ModifiedEquation(Equation):
                 return plain(x)
             return self.__dict__.setdefault("traced", {}).setdefault(optimizer, Traced(plain))(x)
 
-        start = with_batch(start, optimizer.batch_shape)
+        start = with_batch(self.loss.components(theta), optimizer.batch_shape)
         return np.moveaxis(by_columns(terms, optimizer, start, self.__dict__), 1, -1)
 
     def field(self, h: Any) -> Callable[..., np.ndarray]:
@@ -136,8 +140,8 @@ class ModifiedEquation(Equation):
         TypeError, ValueError
             If `h` is not a positive number.
         """
-        h = step_size(h)
-        return lambda theta, time=0.0: sum_powers(self.coefficients(theta, time), h)
+        h, optimizer = step_size(h), numeric(self.optimizer)
+        return lambda theta, time=0.0: sum_powers(self._numbers(optimizer, theta, time), h)
 
     def memory(self, theta0: Any, h: Any) -> tuple[np.ndarray, ...]:
         r"""Return what the optimizer's memory holds just before its step from ``theta0`` on the slow manifold.
