@@ -166,3 +166,9 @@ def test_what_is_not_installed_says_how_to_install_it(name, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=rf'pip install "bea-book\[{name}\]"'):
         getattr(bea, f"from_{name}")(value, D)
+
+
+def test_a_module_is_refused():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    with pytest.raises(TypeError, match="a function of one vector"):
+        bea.from_torch(torch.nn.Linear(2, 1), 3)

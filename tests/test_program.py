@@ -3,6 +3,8 @@
 import copy
 import dataclasses
 import inspect
+import itertools
+import math
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
@@ -831,3 +833,107 @@ def test_equations_travel_after_they_were_used(memory):
     other = pickle.loads(pickle.dumps(equation))
     for a, value in zip(ask, before):
         assert np.array_equal(a(other), value)
+
+
+# --- a program decides by its arguments alone ---------------------------------------------------------------------------------
+
+KEPT = {}
+CHANCE = np.random.default_rng(0)
+
+
+@bea.optimizer
+def keeps_on_its_memory(theta, gradient, memory, beta: bea.Decay):
+    memory.m = beta * getattr(memory, "m", 0) + (1 - beta) * gradient(theta)
+    return memory.m
+
+
+@bea.optimizer
+def keeps_outside(theta, gradient, memory, beta: bea.Decay):
+    KEPT["m"] = beta * KEPT.get("m", 0) + (1 - beta) * gradient(theta)
+    return KEPT["m"]
+
+
+@bea.optimizer
+def draws(theta, gradient, memory, beta: bea.Decay):
+    return gradient(theta) + beta * CHANCE.normal()
+
+
+ASKED = [
+    lambda made: bea.run(made, LOSS, START, 0.01, 5),
+    lambda made: list(itertools.islice(bea.walk(made, LOSS, START, 0.01), 2)),
+    lambda made: bea.modified_equation(made, LOSS, 2).field(0.1)(START),
+    lambda made: bea.modified_equation(made, LOSS, 2, memory="kept").field(0.1)(np.array(START)),
+    lambda made: bea.transient_equation(made, LOSS).field(0.1, 3)(START),
+]
+
+
+@pytest.mark.parametrize("ask", ASKED)
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (keeps_on_its_memory, "cannot keep 'm' on its memory.*memory.average"),
+        (keeps_outside, "two different updates.*keeps state of its own"),
+        (draws, "two different updates.*draws random"),
+    ],
+)
+def test_state_of_its_own_and_chance_are_refused(program, words, ask):
+    with pytest.raises((AttributeError, ValueError), match=words):
+        ask(program(0.9))
+
+
+def test_a_random_loss_is_refused_by_the_flow():
+    noisy = bea.NumericLoss(2, None, lambda t: LOSS.gradient_code(t) + CHANCE.normal())
+    with pytest.raises(ValueError, match="two values at the start"):
+        bea.order_study(bea.gradient_descent(), noisy, START, 0.1, [0.01, 0.005])
+
+
+@bea.optimizer
+def cooling(theta, gradient, memory, T):
+    return (1 + np.cos(memory.time / T)) * gradient(theta)
+
+
+@pytest.mark.parametrize("memory", ["forgotten", "kept"])
+def test_terms_of_a_schedule_hold_the_time(memory):
+    """f_0 = -c(t) grad E, and f_1 = -(d f_0/dt + f_0' f_0)/2 as for Euler's method."""
+    T, x, time = sp.Symbol("T", positive=True), sp.Symbol("x"), bea.modified.TIME
+    bowl = bea.Loss(x**2 / 2, (x,))
+    f_0, f_1 = bea.modified_equation(cooling(T), bowl, 2, memory).terms
+    c = 1 + sp.cos(time / T)
+    assert sp.simplify(f_0[0] + c * x) == 0
+    assert sp.simplify(f_1[0] + (-sp.diff(c, time) * x + c**2 * x) / 2) == 0
+    at = bea.modified_equation(cooling(0.3), bowl, 2, memory).field(0.01)(np.array([2.0]), time=0.4)
+    printed = (f_0 + sp.Rational(1, 100) * f_1)[0].subs({T: 0.3, x: 2.0, time: 0.4})
+    assert at[0] == pytest.approx(float(printed), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (lambda g, memory: g / max(1, np.sum(g**2)), r"branches on a symbol; write np.where"),
+        (lambda g, memory: g * math.cos(memory.time), r"np.cos\(x\) instead of math.cos"),
+        (lambda g, memory: g / memory.h, r"divided by is 0 there.*memory.h"),
+    ],
+)
+def test_what_cannot_be_expanded_says_what_to_write(step, words):
+    @bea.optimizer
+    def program(theta, gradient, memory):
+        return step(gradient(theta), memory)
+
+    with pytest.raises((TypeError, ValueError), match=words):
+        _ = bea.modified_equation(program(), LOSS, 2).terms
+
+
+def test_two_terms_are_measured_of_a_gradient_that_knows_no_more():
+    """np.array makes arrays of numbers, so the gradient does not run on a Series; the third order is refused."""
+    loss = bea.NumericLoss(3, None, lambda t: np.array([t[0], 2 * t[1] ** 3, 3 * t[2]]))
+    for order in (1, 2):
+        study = bea.order_study(bea.heavy_ball(0.5), loss, (1, 0.5, 0.3), 0.1, [0.01, 0.005, 0.0025], order=order)
+        assert study.order_holds, study
+    with pytest.raises(TypeError, match="only two terms"):
+        bea.order_study(bea.heavy_ball(0.5), loss, (1, 0.5, 0.3), 0.1, [0.01, 0.005], order=3)
+
+
+def test_a_kept_equation_has_no_order_at_fixed_decays():
+    kept = bea.modified_equation(bea.heavy_ball(0.5), LOSS, 2, memory="kept")
+    with pytest.raises(ValueError, match="fixed memory times"):
+        bea.order_study(bea.heavy_ball(0.5), LOSS, START, 0.1, [0.01, 0.005], equation=kept)

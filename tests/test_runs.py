@@ -14,7 +14,7 @@ from itertools import cycle, islice
 import numpy as np
 import pytest
 import sympy as sp
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import bea
@@ -568,18 +568,6 @@ def test_what_cannot_be_seen_is_traced_anew():
     )
 
 
-def test_a_program_with_chance_is_not_traced():
-    rng = np.random.default_rng(0)
-
-    @bea.optimizer
-    def noisy(theta, gradient, memory):
-        return gradient(theta) + rng.normal()
-
-    path = bea.run(noisy(), HIMMELBLAU, START, 1e-3, 50)
-    noise = -np.diff(path, axis=0) / 1e-3 - HIMMELBLAU.gradient(path[:-1])
-    assert len(set(noise[:, 0].round(6))) == 50
-
-
 def wrong(step, change):
     """A traced step with one output changed."""
     code = step.code
@@ -703,14 +691,17 @@ def test_random_programs_on_random_losses(tree, first, second):
     loss = bea.Loss(first * second + (x**2 + y**2) / 3, (x, y))
     optimizer = random_program(0.7, tree=tree)
     points = np.random.default_rng(7).uniform(-1, 1, (40, 2))
+    try:
+        columns = [bea.run(optimizer, loss, points[:count], 0.05, 20)[:, 1] for count in (3, 40)]
+    except bea.Divergence:  # of a loss without a lower bound
+        reject()
     alone = bea.run(optimizer, loss, points[1], 0.05, 20)
     walked = list(islice(bea.walk(optimizer, loss, points[1], 0.05), 21))
     np.testing.assert_array_equal(walked, alone)
     plain = bea.run(optimizer, by_code(loss), points[1], 0.05, 20)
     np.testing.assert_allclose(alone, plain, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(literally(optimizer, loss, points[1], 0.05, 20), plain, rtol=1e-10, atol=1e-11)
-    for count in (3, 40):
-        column = bea.run(optimizer, loss, points[:count], 0.05, 20)[:, 1]
+    for column in columns:
         np.testing.assert_allclose(column, alone, rtol=1e-12, atol=1e-13)
 
 

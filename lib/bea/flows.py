@@ -34,7 +34,7 @@ def flow(
 ) -> np.ndarray:
     r"""Return the solution of a modified equation at the times :math:`t_n = nh`.
 
-    SciPy's DOP853 computes it, or RK45 if it has a piece for each step.  If DOP853 takes very many
+    SciPy's DOP853 computes it, or RK45 if the equation is defined step by step.  If DOP853 needs very many
     evaluations the equation is stiff, and LSODA starts again.
 
     Parameters
@@ -64,7 +64,7 @@ def flow(
     Raises
     ------
     Divergence
-        If the solution does not exist that long.
+        If the solution ceases to exist before the end.
     TypeError, ValueError
         If an argument is of the wrong kind or out of its range.
 
@@ -172,6 +172,8 @@ def _solve(
         if len(times) > 1:  # LSODA does not keep its first slopes
             slopes = np.reshape(solver.f if hasattr(solver, "f") else rhs(times[0], path[0]), start.shape)
             finite("the field", "the start", np.moveaxis(slopes, -1, 0))
+            if first_step is None and not np.allclose(slopes.ravel(), rhs(times[0], path[0]), rtol=1e-6, atol=1e-300):
+                raise ValueError("the field has two values at the start: its loss or program is random or keeps state")
         while len(path) < len(times):
             solver.step()
             stuck = solver.status == "running" and solver.step_size < SMALLEST * abs(solver.t)

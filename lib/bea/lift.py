@@ -31,7 +31,7 @@ class _BlackBox(NumericLoss):
 
 
 def black_box(gradient: Callable[..., Any], dimension: int, value: Callable[..., Any] | None = None) -> NumericLoss:
-    r"""Return a loss of which nothing but gradients can be had.
+    r"""Return a loss for which only gradients are available.
 
     Derivatives along curves are differences of gradients.  Where the gradient is analytic, and
     changes on the scale of :math:`\max(1, |\theta|)`, the first correction of a modified equation
@@ -180,7 +180,7 @@ def from_torch(function: Callable[..., Any], dimension: int) -> NumericLoss:
     ----------
     function : callable
         A PyTorch function of theta, a tensor of float64 and shape (d,), that returns the loss, a
-        scalar.  For a module use ``torch.func.functional_call``.
+        scalar.  For a module see the example below.
     dimension : int
         The number of coordinates, d.
 
@@ -192,11 +192,29 @@ def from_torch(function: Callable[..., Any], dimension: int) -> NumericLoss:
     ------
     ImportError
         If PyTorch is not installed.
+    TypeError
+        If a module is given instead of a function.
 
     Examples
     --------
     >>> from_torch(lambda t: (t**3).sum() / 3, 2).gradient([1.0, 2.0]).tolist()  # doctest: +SKIP
     [1.0, 4.0]
+
+    A module, its data X and y in double precision too, with all its parameters in one vector
+    (``vector_to_parameters`` does not serve: it leaves the graph of derivatives)::
+
+        net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
+        names, parameters = zip(*net.named_parameters())
+        sizes = [p.numel() for p in parameters]
+
+        def function(theta):
+            parts = [part.reshape(p.shape) for part, p in zip(theta.split(sizes), parameters)]
+            output = torch.func.functional_call(net, dict(zip(names, parts)), (X,))
+            return ((output - y) ** 2).mean()
+
+        loss = bea.from_torch(function, sum(sizes))
     """
-    _library("torch")
+    torch: Any = _library("torch")
+    if isinstance(function, torch.nn.Module):
+        raise TypeError("a function of one vector of all parameters is needed, not a module; see help(bea.from_torch)")
     return _FromTorch(function, dimension)

@@ -310,7 +310,7 @@ class NumericLoss(Problem):
     Raises
     ------
     TypeError, ValueError
-        If an argument is no function; later, if a function returns None, complex numbers or an
+        If an argument is not a function; later, if a function returns None, complex numbers or an
         array of another shape.
 
     Notes

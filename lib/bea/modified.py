@@ -33,12 +33,16 @@ from numpy.polynomial.polynomial import polyval
 
 from bea._validate import batch_sequence, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Along, Optimizer, check_decay, tidy
+from bea.program import Along, Optimizer, check_decay, check_repeats, tidy
 from bea.program import update as update
 from bea.series import Series, antidifference
 from bea.trace import Traced
 
 __all__ = ["KeptEquation", "ModifiedEquation", "modified_equation"]
+
+
+#: The time in printed terms.
+TIME = sp.Symbol("time", nonnegative=True)
 
 
 class Equation:
@@ -75,9 +79,12 @@ class ModifiedEquation(Equation):
 
     @cached_property
     def terms(self) -> tuple[sp.Matrix, ...]:
-        r"""The coefficients :math:`(f_0, \dots, f_{p-1})` of :math:`h^0, \dots, h^{p-1}`: SymPy column vectors."""
+        r"""The coefficients :math:`(f_0, \dots, f_{p-1})` of :math:`h^0, \dots, h^{p-1}`: SymPy column vectors.
+
+        In a program that uses ``memory.time`` they contain the symbol :data:`TIME`.
+        """
         start = symbolic_start(self.optimizer, (self.loss,))
-        return tuple(column(f) for f in rates(curve(self.optimizer, self.loss, start, self.order)))
+        return tuple(column(f) for f in rates(curve(self.optimizer, self.loss, start, self.order, TIME)))
 
     def coefficients(self, theta: Any, time: float = 0.0) -> np.ndarray:
         r"""Return the numbers :math:`f_0(\theta), \dots, f_{p-1}(\theta)`, with no derivative of any field.
@@ -226,7 +233,7 @@ class KeptEquation(Equation):
     def terms(self) -> tuple[sp.Matrix, ...]:
         """The coefficients of the powers of h: SymPy column vectors in the rates kappa_1, kappa_2, ..."""
         start, reading = np.array(self.coordinates, dtype=object), partial(_Kept, self.kept, self.loss.dimension, None)
-        return tuple(column(f) for f in rates(curve(self.optimizer, self.loss, start, self.order, 0.0, reading)))
+        return tuple(column(f) for f in rates(curve(self.optimizer, self.loss, start, self.order, TIME, reading)))
 
     def field(self, h: float, n: int | None = None) -> Callable[..., np.ndarray]:
         r"""Return the right-hand side as a NumPy function of the state.
@@ -310,6 +317,8 @@ class _Kept(Along):
 
     `layout` notes them: the number of the call, 0 for the value m or 1 for its weight p, and the shape.
     """
+
+    __slots__ = ("choice", "exact", "layout", "size", "steps", "used", "words")
 
     def __init__(self, choice: Any, dimension: int, size: Any, like: Series, time: Any = 0.0, exact: bool = False):
         super().__init__(like, time)
@@ -424,8 +433,8 @@ def modified_equation(
     >>> [f[0] for f in modified_equation(gradient_descent(), VectorField((y**2,), (y,)), order=4).terms]
     [y**2, -y**3, 3*y**4/2, -8*y**5/3]
     """
-    check_optimizer(optimizer)
     order, losses = whole("order, the number of terms,", order, 1), batch_losses(loss)
+    check_optimizer(optimizer, losses[0])
     several = isinstance(memory, (tuple, list))
     words = tuple(memory) if several else (memory,)
     if not words or any(word not in ("forgotten", "kept") for word in words):
@@ -484,10 +493,13 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
     return evaluate(optimizer, start)
 
 
-def check_optimizer(optimizer: Any) -> None:
-    """Raise TypeError if it is not an Optimizer."""
+def check_optimizer(optimizer: Any, loss: Any = None) -> None:
+    """Raise TypeError if it is not an Optimizer, and ValueError if its program decides by more than its arguments."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"an optimizer such as bea.adam(0.9, 0.999, epsilon=1e-8) is needed, not {optimizer!r}")
+    if loss is not None and not optimizer.symbols:
+        one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
+        check_repeats(one.in_floats(), np.linspace(0.5, 1.5, loss.dimension))
 
 
 def numeric(optimizer: Optimizer) -> Optimizer:

@@ -186,7 +186,7 @@ def optimizer(program: Callable[Concatenate[Any, Any, Any, P], Any]) -> Callable
     Raises
     ------
     TypeError
-        If the function does not have the three first parameters.
+        If the function does not have the first three parameters.
 
     Examples
     --------
@@ -242,7 +242,22 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
 # --- the two readings ----------------------------------------------------------------------------
 
 
-class Running:
+class Memory:
+    """What all memories share: nothing else can be kept on them, since only some readings would see it."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        try:
+            super().__setattr__(name, value)
+        except AttributeError:
+            raise AttributeError(
+                f"a program cannot keep {name!r} on its memory; what it has to remember is memory.average(x, decay) "
+                "or memory.previous(x)"
+            ) from None
+
+
+class Running(Memory):
     r"""The memory of a run: numbers, kept in the order of the calls.
 
     An average keeps its state :math:`m` and the weight :math:`p = \prod \beta` that it has not
@@ -263,6 +278,8 @@ class Running:
     >>> memory.average(2.0, 0.5), memory.advance().average(4.0, 0.5)
     (1.0, 2.5)
     """
+
+    __slots__ = ("h", "new", "state", "step")
 
     def __init__(self, h: Any, state: list[tuple[Any, Any]] | None = None, step: Any = 0) -> None:
         self.h, self.step, self.state = h, step, state
@@ -301,7 +318,21 @@ class Running:
         return type(self)(self.h, self.new, self.step + 1)
 
 
-class Along:
+def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None:
+    """Raise ValueError if the first step of one configuration, made twice with gradients of ones, differs."""
+    try:
+        with np.errstate(all="ignore"):  # whatever the values are
+            updates = [np.asarray(optimizer(theta.copy(), np.ones_like, Running(h)), float) for _ in range(2)]
+    except Exception:  # the program's own error comes again where the program is used
+        return
+    if not np.array_equal(*updates, equal_nan=True):
+        raise ValueError(
+            f"{optimizer.name} gave two different updates for the same point, gradient and memory: it draws random "
+            "numbers or keeps state of its own; keep state by memory.average or memory.previous"
+        )
+
+
+class Along(Memory):
     r"""The memory along a smooth curve: every value is a Series, long after the start.
 
     Parameters
@@ -316,6 +347,7 @@ class Along:
     ``kept`` collects each value that the memory holds after the step, as a Series.
     """
 
+    __slots__ = ("kept", "like", "start")
     step = inf  # long after the start
 
     def __init__(self, like: Series, time: Any = 0.0) -> None:
@@ -368,6 +400,10 @@ def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, mem
         step = optimizer.program.__wrapped__(theta, gradient, memory, **values)  # type: ignore[attr-defined]
     except ValueError as problem:
         raise ValueError(f"{optimizer.name} has no expansion at this point: {problem}") from problem
+    except TypeError as problem:
+        if "truth value of Relational" not in str(problem):
+            raise
+        raise TypeError(f"{optimizer.name} branches on a symbol; write np.where, np.minimum or np.clip") from problem
     step = step if isinstance(step, Series) else zero + step
     if step.shape != like.shape:
         raise ValueError(f"{optimizer.name} returned an update of shape {step.shape} for a point of shape {like.shape}")

@@ -15,7 +15,7 @@ import numpy as np
 
 from bea._validate import batch_sequence, finite, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Optimizer, Running
+from bea.program import Optimizer, Running, check_repeats
 from bea.straight import Step, StraightRun, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
@@ -271,6 +271,8 @@ def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any) -> _S
     optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), float_step(h)
     batch = np.broadcast_shapes(optimizer.batch_shape, np.shape(h))
     start = _Start(optimizer, losses, with_batch(losses[0].components(theta0), batch), h)
+    one = start.ends()[0]
+    check_repeats(one.optimizer, one.theta, one.h)
     return start if memory is None else replace(start, memory=_given_memory(start, list(memory)))
 
 

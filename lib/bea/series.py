@@ -36,7 +36,7 @@ __all__ = ["Series", "antidifference", "select", "taylor"]
 
 _NOT_AN_ARRAY = (
     "a Series does not become an array; write np.stack([...]) instead of np.array([...]), A @ theta "
-    "instead of A.dot(theta), np.zeros_like(theta) instead of np.zeros(...), and np.logaddexp.reduce "
+    "instead of A.dot(theta), np.cos(x) instead of math.cos(x), np.zeros_like(theta) instead of np.zeros(...), and np.logaddexp.reduce "
     "instead of scipy.special.logsumexp; its present value is series.leading"
 )
 
@@ -493,7 +493,9 @@ def _power(base: Series, exponent: Any, value: Any = None) -> Series:
     negative = isinstance(exponent, Real) and exponent < 0
     if (base.terms > 1 or negative) and np.any(_vanishes(base.leading)):
         done = "divided by" if np.all(exponent == -1) else f"raised to the power {exponent}"
-        raise ValueError(f"what is {done} is 0 there; that needs a leading coefficient other than 0")
+        raise ValueError(
+            f"what is {done} is 0 there; that needs a leading coefficient other than 0 (that of memory.h is 0)"
+        )
     value = np.asarray(base.leading**exponent if value is None else value)
     v, w = _widened(base, value.ndim), _lift(value, base).coefficients
     times, orders = _arithmetic(v)[1], _orders(w)

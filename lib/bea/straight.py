@@ -125,6 +125,8 @@ def _always_the_same(program: Callable[..., Any]) -> bool:
 class _Memory(Running):
     """A traced memory, in which the step may be any: it is empty as long as a weight is one."""
 
+    __slots__ = ()
+
     def previous(self, x: Any, start: Any = 0.0) -> Any:
         before, weight = self._last(start)
         self.new.append((x, 0.0))

@@ -30,7 +30,7 @@ from scipy.linalg.lapack import dtbtrs
 from bea._validate import batch_sequence, step_size, whole, with_batch
 from bea.losses import batch_losses
 from bea.modified import Equation, by_columns, check_optimizer, numeric, only, sum_powers, symbolic_start, update
-from bea.program import Optimizer, Running, tidy
+from bea.program import Memory, Optimizer, Running, tidy
 from bea.series import Series, antidifference
 from bea.trace import Traced
 
@@ -267,9 +267,9 @@ def transient_equation(
     >>> equation.field(h=0.1, n=0)([2.0]).tolist()
     [-1.0]
     """
-    check_optimizer(optimizer)
     order = whole("order, the number of terms of a piecewise equation,", order, 1, 2)
     losses = batch_losses(loss_or_losses)
+    check_optimizer(optimizer, losses[0])
     batches = batch_sequence(batches, len(losses))
     return TransientEquation(optimizer, losses, order, batches if batches is None else tuple(batches))
 
@@ -310,6 +310,8 @@ def _jacobian(loss: Any) -> Callable[[np.ndarray], np.ndarray]:
 class _Weighted(Running):
     """Averages of symbols as sums of weights: what was seen more than once is added up first."""
 
+    __slots__ = ()
+
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
         decay = decay.leading.item() if isinstance(decay, Series) else decay
         past, p = self._last({})
@@ -328,8 +330,10 @@ class _Weighted(Running):
         return Series(np.frompyfunc(summed, 1, 1)(weights))
 
 
-class _AllSteps:
+class _AllSteps(Memory):
     """The memory of the steps 0, 1, ... at once: every value has them on its last axis."""
+
+    __slots__ = ("h", "step", "time")
 
     def __init__(self, h: Any, steps: int) -> None:
         self.h, self.step = h, np.arange(steps, dtype=float)
@@ -349,8 +353,10 @@ class _AllSteps:
         return before
 
 
-class _MeanAge:
+class _MeanAge(Memory):
     """The memory after step n if there is one loss and every average is corrected: each is as old as its mean age."""
+
+    __slots__ = ("n",)
 
     def __init__(self, n: Any) -> None:
         self.n = n
