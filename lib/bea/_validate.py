@@ -5,13 +5,14 @@ Every message says what was given, what is allowed and, where it is not obvious,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-__all__ = ["batch_sequence", "finite", "interval", "step_size", "whole", "with_batch"]
+__all__ = ["batch_sequence", "columns_apart", "finite", "interval", "step_size", "whole", "with_batch"]
 
 
 def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
@@ -90,3 +91,20 @@ def finite(what: str, name: str, value: np.ndarray) -> None:
     if wrong.size:
         coordinate = int(wrong[0][0])
         raise ValueError(f"{what} is not finite at {name}: coordinate {coordinate} is {value[coordinate]}")
+
+
+def columns_apart(evaluate: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> bool:
+    """Whether the other columns of ``evaluate(x)``, for x of shape (d, columns), do not depend on its last column."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        others = evaluate(x)[..., :-1]
+        for value in (0.0, 1e3, -1e8, np.nan):
+            changed = x.copy()
+            changed[..., -1] = value
+            try:
+                found = evaluate(changed)[..., :-1]
+            except Exception:  # it says nothing about the other columns
+                continue
+            if not np.allclose(found, others, rtol=1e-9, atol=1e-300, equal_nan=True):
+                return False
+    return True

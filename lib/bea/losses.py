@@ -20,9 +20,9 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike
 
-from bea._validate import whole
+from bea._validate import columns_apart, whole
 from bea.expressions import compiled, computable, partial_derivatives
-from bea.series import Series, taylor
+from bea.series import NoExpansion, Series, taylor
 
 __all__ = ["Loss", "NumericLoss", "VectorField", "mean"]
 
@@ -430,7 +430,10 @@ class NumericLoss(Problem):
             return None
         try:
             found, tolerance = self._checked(name, *columns), 1e-3 if self._single else 1e-6
-            agree = key in self._batches or _close(found[..., [0, -1]], self._apart(name, columns, [0, -1]), tolerance)
+            agree = key in self._batches or (
+                _close(found[..., [0, -1]], self._apart(name, columns, [0, -1]), tolerance)
+                and columns_apart(lambda points: self._checked(name, points, *columns[1:]), theta)
+            )
         except Exception:  # it takes one point at a time, or its error comes again from that
             found, agree = None, False
         if not agree or np.any(theta[:, 0] != theta[:, -1]):  # for equal points every code agrees
@@ -464,10 +467,12 @@ class NumericLoss(Problem):
             result = np.stack(result) if isinstance(result, (list, tuple)) else result
             if not isinstance(result, Series) or result.shape != theta.shape:
                 raise TypeError(f"{result!r} was returned for {theta!r}")
-            return result
+            return +result if result is theta else result
+        except NoExpansion:
+            raise
         except Exception as problem:
             if liftable:
-                self._runs_on_series = isinstance(problem, ValueError)  # which may be due to this point
+                self._runs_on_series = False
                 return self._lifted(theta)
             raise TypeError(
                 f"the gradient's code does not run on a Series ({problem}), so only two terms of a "

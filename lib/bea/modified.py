@@ -31,9 +31,9 @@ import numpy as np
 import sympy as sp
 from numpy.polynomial.polynomial import polyval
 
-from bea._validate import batch_sequence, step_size, whole, with_batch
+from bea._validate import batch_sequence, columns_apart, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Along, Optimizer, check_decay, check_repeats, tidy
+from bea.program import Along, Optimizer, check_decay, check_repeats, outside, tidy
 from bea.program import update as update
 from bea.series import Series, antidifference
 from bea.trace import Traced
@@ -122,9 +122,10 @@ class ModifiedEquation(Equation):
                 return rates(curve(optimizer, self.loss, x[:-1], self.order, x[-1]))
 
             x = np.concatenate([start, np.full((1, *start.shape[1:]), time)])
-            if optimizer.batch_shape or not hasattr(self.loss, "gradient_expressions"):
+            read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+            if optimizer.batch_shape or read is None or not hasattr(self.loss, "gradient_expressions"):
                 return plain(x)
-            return self.__dict__.setdefault("traced", {}).setdefault(optimizer, Traced(plain))(x)
+            return self.__dict__.setdefault("traced", {}).setdefault((optimizer, read), Traced(plain))(x)
 
         start = with_batch(self.loss.components(theta), optimizer.batch_shape)
         return np.moveaxis(by_columns(terms, optimizer, start, self.__dict__), 1, -1)
@@ -485,7 +486,8 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
         try:
             ends = evaluate(optimizer, start)[..., [0, -1]]
             single = np.stack([alone(0), alone(-1)], axis=-1)
-            known["mixes"] = not np.allclose(ends, single, rtol=1e-9, atol=1e-300, equal_nan=True)
+            agree = np.allclose(ends, single, rtol=1e-9, atol=1e-300, equal_nan=True)
+            known["mixes"] = not (agree and columns_apart(lambda x: evaluate(optimizer, x), start))
         except (TypeError, ValueError):
             known["mixes"] = True
     if known["mixes"]:

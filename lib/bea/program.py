@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import comb, inf
 from numbers import Rational, Real
-from types import MappingProxyType
+from types import CodeType, FunctionType, MappingProxyType, ModuleType, NoneType
 from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
 
 import numpy as np
@@ -33,6 +34,8 @@ from bea.series import Series
 
 __all__ = ["Along", "Decay", "NonNegative", "Optimizer", "Running", "lag", "moments", "optimizer", "update", "weights"]
 
+LIBRARIES = {"bea", "math", "numpy", "scipy"}
+RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 P = ParamSpec("P")  # the hyper-parameters of a program
 
 #: A hyper-parameter in [0, 1): a number, an array (batch,) of them, or a SymPy expression.
@@ -204,6 +207,8 @@ def optimizer(program: Callable[Concatenate[Any, Any, Any, P], Any]) -> Callable
         raise TypeError(
             f"{program.__name__} must take (theta, gradient, memory, ...), not {inspect.signature(program)}"
         )
+    if any(p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in parameters[3:]):
+        raise TypeError(f"each hyper-parameter of {program.__name__} needs a name of its own, not {parameters[-1]}")
     signature = inspect.Signature(parameters[3:], return_annotation="Optimizer")
 
     @functools.wraps(program)
@@ -218,7 +223,11 @@ def optimizer(program: Callable[Concatenate[Any, Any, Any, P], Any]) -> Callable
 def _hints(program: Callable[..., Any]) -> dict[str, Any]:
     """Return the annotations of a program; a default that is True or False declares a bool."""
     flags = {p.name: bool for p in inspect.signature(program).parameters.values() if isinstance(p.default, bool)}
-    return {**get_type_hints(program, include_extras=True), **flags}
+    try:
+        hints = get_type_hints(program, include_extras=True)
+    except NameError:  # a name that only type checkers import
+        hints = {name: hint for name, hint in program.__annotations__.items() if not isinstance(hint, str)}
+    return {**hints, **flags}
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
@@ -227,8 +236,14 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         if not isinstance(value, (bool, np.bool_)):
             raise TypeError(f"{name} = {value!r} must be True or False")
         return bool(value)
+    if isinstance(value, np.integer):
+        value = int(value)
     ranged = hint in (Decay, NonNegative)
     if not ranged and (isinstance(value, int) or not isinstance(value, (Real, sp.Expr, list, np.ndarray))):
+        try:
+            hash(value)
+        except TypeError:
+            raise TypeError(f"{name} = {value!r} can change; give numbers, an array, or a tuple of them") from None
         return value  # a shape, a name, a count
     if isinstance(value, Rational) and not isinstance(value, int):
         value = sp.Rational(value.numerator, value.denominator)
@@ -303,13 +318,13 @@ class Running(Memory):
         m, p = self._last(0)
         m, p = decay * m + (1 - decay) * x, p * decay
         self.new.append((m, p))
-        return m / (1 - p) if corrected else m
+        return m / (1 - p) if corrected else +m  # a copy, which the program may change
 
     def previous(self, x: Any, start: Any = 0.0) -> Any:
         """Return the `x` of the step before, or `start`, in the shape of `x`, in the first step."""
         before, _ = self._last(start if self.state is not None else 0 * x + start)
-        self.new.append((x, 0.0))
-        return before
+        self.new.append((+x, 0.0))
+        return +before
 
     def advance(self) -> Running:
         """Return the memory for the next step."""
@@ -318,8 +333,34 @@ class Running(Memory):
         return type(self)(self.h, self.new, self.step + 1)
 
 
+def outside(function: Any) -> tuple[Any, ...] | None:
+    """Return what a function reads besides its arguments, if none of it can change; else None."""
+    code = function.__code__
+    values = [function.__globals__[name] for name in code.co_names if name in function.__globals__]
+    values += [cell.cell_contents for cell in function.__closure__ or ()]
+    if any(isinstance(constant, CodeType) for constant in code.co_consts):  # a function inside reads for itself
+        return None
+    found: list[Any] = [code]
+    for value in values:
+        home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        if isinstance(value, (bool, int, float, str, bytes, sp.Expr, NoneType)):
+            found.append((type(value), value))
+        elif isinstance(home, str) and home.split(".")[0] in LIBRARIES:
+            found.append(value)
+        elif isinstance(value, FunctionType) and value is not function and (inner := outside(value)) is not None:
+            found.append(inner)
+        else:
+            return None
+    return tuple(found)
+
+
 def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None:
-    """Raise ValueError if the first step of one configuration, made twice with gradients of ones, differs."""
+    """Raise ValueError if a program draws random numbers, or if its first step, made twice with gradients of ones, differs."""
+    text = optimizer.program.__wrapped__  # type: ignore[attr-defined]
+    names, cells = text.__code__.co_names, text.__closure__ or ()
+    read = [*(text.__globals__.get(name) for name in names), *(cell.cell_contents for cell in cells)]
+    if "random" in names or any(isinstance(value, RANDOM) for value in read):
+        raise ValueError(f"{optimizer.name} draws random numbers; a program decides by its arguments alone")
     try:
         with np.errstate(all="ignore"):  # whatever the values are
             updates = [np.asarray(optimizer(theta.copy(), np.ones_like, Running(h)), float) for _ in range(2)]
@@ -327,9 +368,48 @@ def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None
         return
     if not np.array_equal(*updates, equal_nan=True):
         raise ValueError(
-            f"{optimizer.name} gave two different updates for the same point, gradient and memory: it draws random "
-            "numbers or keeps state of its own; keep state by memory.average or memory.previous"
+            f"{optimizer.name} gave two different updates for the same point, gradient and memory: it keeps state of "
+            "its own, or draws random numbers; keep state by memory.average or memory.previous"
         )
+
+
+class Late(float):
+    """The number of the step long after the start: infinite; what has no limit there is refused.
+
+    Examples
+    --------
+    >>> Late() / 100 > 1, np.minimum(1.0, Late() / 100), 1 / (1 + Late())
+    (True, 1.0, 0.0)
+    """
+
+    def __new__(cls, value: float = inf) -> Any:
+        return super().__new__(cls, value)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        inputs = tuple(float(x) if isinstance(x, Late) else x for x in inputs)
+        with np.errstate(all="ignore"):
+            return Late._limit(getattr(ufunc, method)(*inputs, **options))
+
+    @staticmethod
+    def _limit(found: Any) -> Any:
+        if isinstance(found, (complex, float, np.ndarray)) and np.any(np.isnan(found)):
+            raise ValueError("long after the start the number of the step is infinite, and this has no limit there")
+        return Late(found) if isinstance(found, float) and abs(found) == inf else found
+
+
+def _late(name: str) -> Callable[..., Any]:
+    operation, refused = getattr(float, name), name.strip("_").lstrip("r") in ("mod", "floordiv", "divmod")
+
+    def method(self: Any, *other: Any) -> Any:
+        return Late._limit(float("nan") if refused or name == "__rpow__" and other[0] < 0 else operation(self, *other))
+
+    return method
+
+
+for _name in "add sub mul truediv pow mod floordiv divmod".split():
+    for _side in ("", "r"):
+        setattr(Late, f"__{_side}{_name}__", _late(f"__{_side}{_name}__"))
+Late.__neg__ = _late("__neg__")  # type: ignore[method-assign]
 
 
 class Along(Memory):
@@ -348,7 +428,7 @@ class Along(Memory):
     """
 
     __slots__ = ("kept", "like", "start")
-    step = inf  # long after the start
+    step = Late()
 
     def __init__(self, like: Series, time: Any = 0.0) -> None:
         self.like, self.start = like, time
@@ -379,12 +459,12 @@ class Along(Memory):
         check_decay(decay, x)
         m = resolvent(self.series(x), decay)
         self.kept.append(m)
-        return m
+        return +m
 
     def previous(self, x: Any, start: Any = 0.0) -> Series:
         """Return the value one step earlier."""
         x = self.series(x)
-        self.kept.append(x)
+        self.kept.append(+x)
         return x.shift(-1)
 
     def update(self, optimizer: Optimizer, gradient: Callable[[Any], Any]) -> Series:
@@ -396,9 +476,11 @@ def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, mem
     """Run a program on a Series; exact hyper-parameters become constant Series, so that ``**0.5`` stays exact."""
     zero = Series(np.zeros((like.terms, like.terms), dtype=like.dtype))
     values = {n: zero + v if isinstance(v, sp.Expr) else v for n, v in optimizer.hyperparameters.items()}
+    getattr(theta, "coefficients", theta).flags.writeable = False
     try:
         step = optimizer.program.__wrapped__(theta, gradient, memory, **values)  # type: ignore[attr-defined]
     except ValueError as problem:
+        check_in_place(optimizer, problem)
         raise ValueError(f"{optimizer.name} has no expansion at this point: {problem}") from problem
     except TypeError as problem:
         if "truth value of Relational" not in str(problem):
@@ -408,6 +490,14 @@ def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, mem
     if step.shape != like.shape:
         raise ValueError(f"{optimizer.name} returned an update of shape {step.shape} for a point of shape {like.shape}")
     return step
+
+
+def check_in_place(optimizer: Optimizer, problem: ValueError) -> None:
+    """Raise ValueError in our words if NumPy says that a read-only array was to be changed."""
+    if "read-only" in str(problem):
+        raise ValueError(
+            f"{optimizer.name} or the gradient changes theta in place; write theta = theta + a, not theta += a"
+        ) from problem
 
 
 def resolvent(x: Series, decay: Any) -> Series:

@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from bea._validate import batch_sequence, finite, step_size, whole, with_batch
+from bea._validate import batch_sequence, columns_apart, finite, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Optimizer, Running, check_repeats
+from bea.program import Optimizer, Running, check_in_place, check_repeats
 from bea.straight import Step, StraightRun, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
@@ -342,7 +342,13 @@ class _Plain:
     def step(self, gradient: Callable[[Any], Any]) -> None:
         """Make one step."""
         with np.errstate(all="ignore"):  # what is not finite is reported with its step
-            update = np.asarray(self.optimizer(self.theta, gradient, self.reading))
+            theta = self.theta.view()
+            theta.flags.writeable = False
+            try:
+                update = np.asarray(self.optimizer(theta, gradient, self.reading))
+            except ValueError as problem:
+                check_in_place(self.optimizer, problem)
+                raise
             if update.shape != self.theta.shape:
                 raise ValueError(
                     f"the update of {self.optimizer.name} has the shape {update.shape}; "
@@ -437,10 +443,13 @@ def _mixes(start: _Start) -> bool:
             plain.step(lambda theta: gradient + theta)
         return plain.theta
 
+    def both(columns: np.ndarray) -> np.ndarray:
+        return moved(replace(start, theta=columns[0]), columns[1])
+
     try:
         gradient = start.losses[0].gradient_code(start.theta)
         together = moved(start, gradient)
-        return not all(
+        return not columns_apart(both, np.stack([start.theta, gradient])) or not all(
             np.array_equal(moved(start.columns(k), gradient[:, k]), together[:, k], equal_nan=True) for k in (0, -1)
         )
     except Exception:  # if a configuration alone raises it, too, the run does

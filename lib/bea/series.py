@@ -41,6 +41,19 @@ _NOT_AN_ARRAY = (
 )
 
 
+class NoExpansion(ValueError):
+    """A function has no expansion at the present point: a kink, a jump or a pole is exactly there.
+
+    Examples
+    --------
+    >>> try:
+    ...     abs(Series.from_polynomials([[0.0], [0.0, 1.0]]))
+    ... except NoExpansion as problem:
+    ...     print("no expansion:", str(problem)[:30])
+    no expansion: two values that are compared a
+    """
+
+
 class Series(np.lib.mixins.NDArrayOperatorsMixin):
     r"""The series :math:`\sum_{k<K} h^k \sum_{j\le k} c_{kj} s^j`, cut off at :math:`h^K`.
 
@@ -157,9 +170,12 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         index = index if isinstance(index, tuple) else (index,)
         if any(isinstance(i, (list, np.ndarray)) for i in index):
             return _linear(operator.getitem, self, index)
-        return _wrap(self.coefficients[(slice(None), slice(None), *index)])  # a view, as of an array
+        found = self.coefficients[(slice(None), slice(None), *index)]  # a view, as of an array
+        return _wrap(found if found.ndim > 2 else found.copy())  # but a number is none
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        if not self.coefficients.flags.writeable:
+            raise TypeError("a Series that belongs to others cannot be changed in place; write a = a + b, not a += b")
         value = _lift(value, self)
         for place in _places(range(self.terms)):
             self.coefficients[(*place, ...)][index] = value.coefficients[place]
@@ -198,7 +214,7 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         return out
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        if function not in _RULES or kwargs.keys() & {"out", "initial", "prepend", "append"}:
+        if function not in _RULES or kwargs.keys() & {"out", "initial", "prepend", "append", "returned"}:
             raise TypeError(_refusal(function.__name__, kwargs.get("out")))
         return _RULES[function](*args, **kwargs)
 
@@ -493,7 +509,7 @@ def _power(base: Series, exponent: Any, value: Any = None) -> Series:
     negative = isinstance(exponent, Real) and exponent < 0
     if (base.terms > 1 or negative) and np.any(_vanishes(base.leading)):
         done = "divided by" if np.all(exponent == -1) else f"raised to the power {exponent}"
-        raise ValueError(
+        raise NoExpansion(
             f"what is {done} is 0 there; that needs a leading coefficient other than 0 (that of memory.h is 0)"
         )
     value = np.asarray(base.leading**exponent if value is None else value)
@@ -626,7 +642,7 @@ def _no_kink(left: Any, right: Any) -> None:
     """Raise ValueError where two values are equal at the present point, but not next to it."""
     same = _vanishes((left - right).coefficients)
     if np.any(same[0, 0] & ~same.all(axis=(0, 1))):
-        raise ValueError(
+        raise NoExpansion(
             "two values that are compared are equal at this point but not next to it: a kink or a "
             "jump is exactly here, so there is no expansion; move the point"
         )
@@ -684,8 +700,15 @@ def _linear(function: Callable[..., Any], first: Any, *rest: Any, **options: Any
         values = [c[k, j, ...] for c in arrays] if several else arrays[0][k, j, ...]
         rows.append(function(values, *rest, **options))
     if isinstance(rows[0], (list, tuple)):
-        return [_assembled(zip(places, row), arrays[0]) for row in zip(*rows)]
-    return _assembled(zip(places, rows), arrays[0])
+        return [_fixed(_assembled(zip(places, row), arrays[0])) for row in zip(*rows)]
+    found = _assembled(zip(places, rows), arrays[0])
+    return _fixed(found) if function.__name__ in _VIEWS else found
+
+
+def _fixed(series: Series) -> Series:
+    """Return a Series that cannot be changed in place: what NumPy shows as a view is a copy here."""
+    series.coefficients.flags.writeable = False
+    return series
 
 
 def _assembled(found: Iterable[tuple[Any, Any]], like: np.ndarray) -> Series:
@@ -739,7 +762,9 @@ def _stack(arrays: Sequence[Any], axis: int = 0) -> Series:
 
 
 def _full_like(x: Series, fill_value: Any, dtype: Any = None, shape: Any = None) -> Series:
-    """Return a Series to fill, whatever the ``dtype`` that was asked for."""
+    """Return a Series to fill."""
+    if dtype is not None and np.dtype(dtype).kind not in "fO":
+        raise TypeError(f"a Series has no dtype {dtype}; leave it out, or write float")
     return _lift(np.full(x.shape if shape is None else shape, fill_value), x)
 
 
@@ -765,6 +790,8 @@ def _inverse(matrix: Series) -> Series:
 _LINEAR = """array_split atleast_1d atleast_2d average broadcast_to column_stack concatenate copy cumsum diag
     diagonal diff expand_dims flip fliplr flipud hsplit hstack moveaxis ravel repeat reshape roll rot90 split
     squeeze swapaxes take take_along_axis tile trace transpose tril triu vsplit vstack"""
+_VIEWS = """array_split atleast_1d atleast_2d broadcast_to diagonal expand_dims flip fliplr flipud hsplit moveaxis
+    ravel reshape rot90 split squeeze swapaxes transpose vsplit""".split()
 _BILINEAR = "convolve correlate cross dot einsum inner kron matmul outer tensordot vdot"
 _SMOOTH = """arccos arccosh arcsin arcsinh arctan arctanh cos cosh exp exp2 expm1 log log10 log1p log2 sin sinh
     tan tanh erf erfc"""
@@ -814,7 +841,7 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     # by the leading coefficient
     np.absolute: lambda v: v * _sign(v),
     np.clip: _clip,
-    np.copysign: lambda a, b: np.absolute(a) * np.sign(b),
+    np.copysign: lambda a, b: np.absolute(a) * (2 * np.heaviside(b, 1) - 1),
     np.fabs: np.absolute,
     np.heaviside: lambda v, half: _lift((_sign(v) + 1) / 2 + (v.leading == 0) * (half - 0.5), v),
     np.max: partial(_reduced, partial(_extreme, np.greater_equal, np.argmax)),

@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from importlib.util import find_spec
-from types import CodeType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bea.program import Running
+from bea.program import Running, outside
 from bea.series import Series
 from bea.trace import SCOPE, Node, Trace, Untraceable, trace
 
@@ -31,7 +30,6 @@ BLOCK = 1024  # configurations that are in one NumPy array
 PER_FLOAT, PER_ARRAY, PER_ENTRY = 4e-8, 7e-7, 1.5e-9
 COMPILING, COMPILING_LINE = 0.5, 0.006
 PATIENCE = 2e7  # operations of the compiled loop in one call, which Ctrl-C has to wait for
-LIBRARIES = {"bea", "math", "numpy", "scipy"}
 MOST = 64  # traces that are kept of one loss
 
 
@@ -103,9 +101,10 @@ def traced_step(start: Any, loss: Any, shapes: tuple[tuple[int, ...], ...]) -> S
     def traced() -> Step:
         return _trace(program, loss, names, constants, shapes, start.theta.shape[:1])
 
-    if not _always_the_same(program) or not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
+    read = outside(program)
+    if read is None or not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
         return traced()
-    key, known = (program, repr((names, constants, shapes))), _steps.setdefault(loss, {})
+    key, known = (program, read, repr((names, constants, shapes))), _steps.setdefault(loss, {})
     if key not in known:
         if len(known) >= MOST:
             known.clear()
@@ -113,19 +112,16 @@ def traced_step(start: Any, loss: Any, shapes: tuple[tuple[int, ...], ...]) -> S
     return known[key]
 
 
-def _always_the_same(program: Callable[..., Any]) -> bool:
-    """Return whether all that a program reads, besides its arguments, are the libraries."""
-    code, known = program.__code__, program.__globals__
-    read = [known[name] for name in code.co_names if name in known]
-    names = [v.__name__ if isinstance(v, ModuleType) else v.__module__ for v in read if hasattr(v, "__name__")]
-    inside = program.__closure__ or any(isinstance(constant, CodeType) for constant in code.co_consts)
-    return not inside and len(names) == len(read) and all(str(name).split(".")[0] in LIBRARIES for name in names)
-
-
 class _Memory(Running):
     """A traced memory, in which the step may be any: it is empty as long as a weight is one."""
 
     __slots__ = ()
+
+    def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
+        value = decay.leading.item() if isinstance(decay, Series) and decay.ndim == 0 else decay
+        if isinstance(value, (Series, Node)) and not (isinstance(value, Node) and value.index < value.tape.inputs):
+            raise Untraceable("a decay that is computed is checked at every step")
+        return super().average(x, decay, corrected)
 
     def previous(self, x: Any, start: Any = 0.0) -> Any:
         before, weight = self._last(start)

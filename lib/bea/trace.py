@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -61,6 +61,12 @@ MATH |= {f"arc{name}": getattr(math, f"a{name}") for name in "sin cos tan tan2 s
 MATH |= {"power": math.pow, "gammaln": math.lgamma, "absolute": math.fabs}
 EXACT = {*OPERATORS, *"where maximum minimum sign floor ceil sqrt absolute".split()} - {"remainder"}
 SCOPE = {**MATH, "floor": math.floor, "ceil": math.ceil, "inf": math.inf, "nan": math.nan}
+
+
+COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+LOGICAL = {*COMPARISONS, "where", "multiply"}
+#: Where these change their form there may be a kink.
+KINKED = {*COMPARISONS, "maximum", "minimum", "sign", "absolute", "floor", "ceil", "remainder"}
 
 
 class Untraceable(TypeError):
@@ -177,12 +183,23 @@ def _recorded(name: str, *values: Any) -> Any:
     numbers = [_number(x) for x in values]
     if any(x is None for x in numbers):
         raise Untraceable(f"{values!r} are not all real numbers")
+    if name not in LOGICAL and sum(map(_is_truth, numbers)) == len(numbers):
+        raise Untraceable("the code computes with truth values, which are numbers to some and not to others")
     simpler = RULES[name](*numbers) if name in RULES else None
     if simpler is not None:
         return simpler
     if name in ("add", "multiply"):  # in the order of the tape, so that x + y and y + x are one operation
         numbers.sort(key=lambda x: x.index if isinstance(x, Node) else math.inf)
     return next(x.tape for x in numbers if isinstance(x, Node)).record(name, *numbers)
+
+
+def _is_truth(x: Any) -> bool:
+    """Whether a node is true or false."""
+    if not isinstance(x, Node) or x.index < x.tape.inputs:
+        return False
+    name, *arguments = x.tape.operations[x.index - x.tape.inputs]
+    truths = [isinstance(a, int) and _is_truth(Node(x.tape, a)) for a in arguments]
+    return name in COMPARISONS or name == "where" and any(truths[1:]) or name == "multiply" and all(truths)
 
 
 def _operated(name: str, left: Any, right: Any) -> Any:
@@ -469,7 +486,7 @@ class Traced:
         value = self.plain(x)
         if self.calls == self.patience:
             try:
-                found = trace(lambda x: self.plain(x), {"x": (len(x),)})
+                found = _with_kinks(trace(lambda x: self.plain(x), {"x": (len(x),)}))
                 if np.allclose(self._evaluated(found, x), value, rtol=1e-9, atol=1e-300, equal_nan=True):
                     self.fast = found
             except (ArithmeticError, TypeError, ValueError):
@@ -478,7 +495,20 @@ class Traced:
 
     @staticmethod
     def _evaluated(found: Trace, x: np.ndarray) -> np.ndarray:
+        count = math.prod(found.shapes[0])
         if x.ndim == 1:
-            return np.array(found.on_floats(*x.tolist())).reshape(found.shapes[0])
-        rows = [np.broadcast_to(row, x.shape[1:]) for row in found.on_arrays(*x)]
-        return np.stack(rows).reshape(*found.shapes[0], *x.shape[1:])
+            rows: Any = found.on_floats(*x.tolist())
+        else:
+            rows = [np.broadcast_to(row, x.shape[1:]) for row in found.on_arrays(*x)]
+        if np.any(rows[count:]):
+            raise ArithmeticError("a kink, a jump or a pole may be here")
+        return np.array(rows[:count]).reshape(*found.shapes[0], *x.shape[1:])
+
+
+def _with_kinks(code: Trace) -> Trace:
+    """Return code that also returns, for each comparison, whether the two sides are equal."""
+    compared = [(*arguments, 0.0)[:2] for name, *arguments in code.operations if name in KINKED]
+    first = len(code.inputs) + len(code.operations)
+    equal = tuple(("equal", *pair) for pair in dict.fromkeys(compared))
+    outputs = (*code.outputs, *range(first, first + len(equal)))
+    return replace(code, operations=(*code.operations, *equal), outputs=outputs)
