@@ -197,7 +197,7 @@ def test_few_points_with_the_same_moments_stand_for_every_end_point(measured):
 
 
 def test_the_mean_with_replacement_lags_behind_the_runs(measured):
-    """From a point of the valley its imbalance is one half of 2 h k^2 sigma^2 / (2 lambda) behind, soon."""
+    """From a point of the valley its imbalance soon is 2 h k^2 sigma^2 / (2 lambda) behind."""
     losses, h, n = Batches([1, 2], 2), 0.01, 16
     points, gaps = VALLEY[None], []
     for _ in range(n):
