@@ -327,6 +327,53 @@ def on_the_valleys_floor(beta, rho, teacher):
     return {"end": end, "adam": error(end), "plain": error(-0.7)}
 
 
+def memory_kept(h, rho):
+    """Distances up to t = 1.5: by the printed equations, in SciPy's hands, from Adam as a loop."""
+    beta, steps = 0.9, round(1.5 / h)
+    kappa, lam = -np.log([beta, rho]) / h
+
+    def slopes(theta):
+        a, b = theta
+        return -2 * (1.5 - 2 * a * b) * np.array([b, a])
+
+    path, m, v = [np.array(START)], np.zeros(2), np.zeros(2)
+    for n in range(steps):
+        g = slopes(path[-1])
+        m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g**2
+        path.append(path[-1] - h * m / (1 - beta ** (n + 1)) / np.sqrt(v / (1 - rho ** (n + 1))))
+
+    def kept(t, z):
+        theta, m, v = z.reshape(3, 2)
+        g, s = slopes(theta), t + h / 2
+        move = -m / (1 - np.exp(-kappa * s)) / np.sqrt(v / (1 - np.exp(-lam * s)))
+        return np.concatenate([move, kappa * (g - m), lam * (g**2 - v)])
+
+    g = slopes(np.array(START))
+    start = np.concatenate([START, (1 - np.exp(-kappa * h / 2)) * g, (1 - np.exp(-lam * h / 2)) * g**2])
+    times = h * np.arange(steps + 1)
+    options = {"rtol": 1e-11, "atol": 1e-13, "method": "DOP853"}
+    followed = solve_ivp(kept, (0, times[-1]), start, t_eval=times, **options).y[:2].T
+
+    flow = [np.array(START)]
+    for n in range(steps):
+        C_beta, C_rho = (
+            (1 + x) / (1 - x) - 2 * (n + 1) * x ** (n + 1) / (1 - x ** (n + 1)) for x in (beta, rho)
+        )
+
+        def forgotten(t, theta, bracket=C_beta - C_rho):
+            a, b = theta
+            g, r = slopes(theta), 1.5 - 2 * a * b
+            hessian = np.array([[4 * b * b, 4 * a * b - 2 * r], [4 * a * b - 2 * r, 4 * a * a]])
+            return -np.sign(g) - h / 2 * bracket * (hessian @ np.sign(g)) / abs(g)
+
+        flow.append(solve_ivp(forgotten, (0, h), flow[-1], rtol=1e-8, atol=1e-10).y[:, -1])
+
+    def largest(found):
+        return np.linalg.norm(np.array(found) - path, axis=1).max()
+
+    return {"memory": h / (1 - rho), "forgotten": largest(flow), "kept": largest(followed)}
+
+
 ORACLES = {
     "index": [preface],
     "01_gradient_descent": [gradient_descent],
@@ -338,6 +385,7 @@ ORACLES = {
     "09_rmsprop": [rmsprop],
     "10_adam": [adam],
     "11_regimes": [race, way_down],
+    "12_kept_memory": [memory_kept],
     "13_mini_batch_adam": [race_with_noise],
     "14_experiments": [experiments],
     "15_generalization": [on_the_valleys_floor],
