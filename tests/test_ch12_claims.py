@@ -112,7 +112,9 @@ def test_the_transient_equation_turns_back_at_pytorchs_settings(measured):
     losses = VALLEY.value(flow)
     assert losses.argmin() < 2400 and losses[-1] > 1.05 * losses.min()
     assert apart(flow, path)[300] < 3e-3
-    measured("distance after 2500 steps, and as a fraction of the path", [distance, distance / travelled], "nearly half")
+    measured(
+        "distance after 2500 steps, and as a fraction of the path", [distance, distance / travelled], "nearly half"
+    )
 
 
 def test_the_stationary_equation_hardly_leaves_the_start(measured):

@@ -356,9 +356,7 @@ def memory_kept(h, rho):
 
     flow = [np.array(START)]
     for n in range(steps):
-        C_beta, C_rho = (
-            (1 + x) / (1 - x) - 2 * (n + 1) * x ** (n + 1) / (1 - x ** (n + 1)) for x in (beta, rho)
-        )
+        C_beta, C_rho = ((1 + x) / (1 - x) - 2 * (n + 1) * x ** (n + 1) / (1 - x ** (n + 1)) for x in (beta, rho))
 
         def forgotten(t, theta, bracket=C_beta - C_rho):
             a, b = theta
