@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from bea import Loss, Optimizer, lion, nesterov
+from bea import Optimizer, lion, nesterov
 from bea.program import Decay, Running, optimizer
 from bea_book.equations.shared import (
     BOWL,
