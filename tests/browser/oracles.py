@@ -174,6 +174,21 @@ def mode_of_heavy_ball(beta, hλ):
     }
 
 
+def best_step(q, angle):
+    g = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+    directions = np.radians(np.linspace(0, 360, 3_600_001))
+    ball = np.stack([np.cos(directions), np.sin(directions)])
+    p = np.inf if q == 1 else q / (q - 1)
+    ball /= np.abs(ball).max(axis=0) if q == 1 else (np.abs(ball) ** p).sum(axis=0) ** (1 / p)
+    first, second = ball[:, np.argmin(g @ ball)]
+    return {
+        "norm of steps, p": "∞" if q == 1 else f"{p:.3g}",
+        "first": pytest.approx(first, abs=2e-3),
+        "second": pytest.approx(second, abs=2e-3),
+        "rate": -(g @ (first, second)),
+    }
+
+
 def rmsprop(rho, epsilon):
     C = (1 + rho) / (1 - rho)
     # in one dimension with gradient 1 and curvature 1: f_1 = -(bracket) / (2 R^2)
@@ -380,6 +395,7 @@ ORACLES = {
     "04_one_epoch": [pair_of_orders],
     "05_many_epochs": [mini_batches],
     "06_momentum": [looking_back, mode_of_heavy_ball],
+    "08_geometry": [best_step],
     "09_rmsprop": [rmsprop],
     "10_adam": [adam],
     "11_regimes": [race, way_down],
