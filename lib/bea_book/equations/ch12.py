@@ -9,7 +9,7 @@ import random
 
 import sympy as sp
 
-from bea import Loss, adam, modified_equation
+from bea import adam, modified_equation
 from bea_book.equations.shared import Values, polynomial_loss, random_point, ratio, step_from
 from bea_book.ledger import Entry, h
 
