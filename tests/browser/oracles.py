@@ -158,9 +158,9 @@ def mode_of_heavy_ball(beta, hλ):
     if abs(roots).max() > 1:
         regime = "unstable"
     elif np.isreal(roots).all():
-        regime = "overdamped: a slow flow" if hλ < lower else "alternating: no flow"
+        regime = "overdamped: a slow flow" if hλ < lower else "oscillating: no flow"
     else:
-        regime = "ringing: no flow"
+        regime = "oscillating: no flow"
     if np.isreal(roots).all():
         shown = tuple(places(z, 3) for z in sorted(roots.real, key=abs, reverse=True))
     else:
@@ -394,7 +394,8 @@ ORACLES = {
     "03_implicit_gradient_regularization": [implicit_gradient_regularization],
     "04_one_epoch": [pair_of_orders],
     "05_many_epochs": [mini_batches],
-    "06_momentum": [looking_back, mode_of_heavy_ball],
+    "06_momentum": [looking_back],
+    "07_momentum_flow": [mode_of_heavy_ball],
     "08_geometry": [best_step],
     "09_rmsprop": [rmsprop],
     "10_adam": [adam],

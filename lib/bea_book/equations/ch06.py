@@ -1,38 +1,37 @@
-r"""The equations of chapter 6, memory: heavy ball and Nesterov.
+r"""The equations of chapter 6, momentum: one lag, one penalty, and one line for every first correction.
 
-They are compared with exact runs of the library's optimizers on random losses, with eigenvalues of
-one such step, with the moments of the geometric distribution from its generating function, and,
-where the chapter derives something by hand, with the engine.
+They are compared with exact runs of the library's optimizers on random losses, with the moments of
+the geometric distribution from its generating function, and, where the chapter derives something by
+hand, with the engine.
 """
 
 import random
-from collections.abc import Callable
 
 import numpy as np
 import sympy as sp
 
-from bea import Loss, Optimizer, bilinear, heavy_ball, nesterov
+from bea import Loss, Optimizer, adam, bilinear, heavy_ball, nesterov, transient_equation
 from bea.program import Running
 from bea_book.equations.shared import (
-    BOWL,
+    DIGITS,
     Point,
-    Polynomial,
     Values,
-    X,
+    age_moment,
     at_origin,
     calculus,
     critical_at_origin,
+    decay,
     gradient_at,
+    hessian_at,
     jacobian_at,
     lag_of_weights,
-    on_polynomials,
+    pace_constant,
     polynomial_loss,
     random_point,
     ratio,
-    step_matrix,
-    terms,
     terms_at,
     third_derivatives,
+    weights,
     works_of_terms,
 )
 from bea_book.ledger import Entry, h
@@ -40,20 +39,6 @@ from bea_book.ledger import Entry, h
 __all__ = ["ENTRIES"]
 
 STEPS = 5
-
-
-def decay(rng: random.Random) -> sp.Rational:
-    return ratio(rng, 1, 9, 10)
-
-
-def age_moment(beta: sp.Expr, r: int) -> sp.Expr:
-    """The mean of the r-th power of the age under geometric weights: (u d/du)^r of the generating
-    function (1 - beta)/(1 - beta u) at u = 1."""
-    u = sp.Symbol("u")
-    generating = (1 - beta) / (1 - beta * u)
-    for _ in range(r):
-        generating = u * sp.diff(generating, u)
-    return generating.subs(u, 1)
 
 
 def exact_run(method: Optimizer, loss: Loss, at: Point, size: sp.Expr, steps: int) -> list[sp.Matrix]:
@@ -179,14 +164,8 @@ def modified_loss(rng: random.Random) -> Values:
         "h": h,
         "h_e": h / (1 - beta),
         r"\tilde E": at_origin(loss) + (1 - beta) * (first + h * second),
-        "K": constant(heavy_ball, beta),
+        "K": pace_constant(heavy_ball, beta),
     }
-
-
-def constant(method: Callable[[sp.Expr], Optimizer], beta: sp.Expr) -> sp.Expr:
-    """The penalty at the same pace in units of gradient descent's, from the engine on a parabola."""
-    f_0, f_1 = terms_at(method(beta), BOWL, {X: sp.Integer(3)}, 2)
-    return -2 * f_1[0] * 3 / f_0[0] ** 2
 
 
 def constants(rng: random.Random) -> Values:
@@ -194,8 +173,8 @@ def constants(rng: random.Random) -> Values:
     return {
         r"\beta": beta,
         r"\mathrm{lag}": age_moment(beta, 1),
-        "K": constant(heavy_ball, beta),
-        r"K_{\mathrm{N}}": constant(nesterov, beta),
+        "K": pace_constant(heavy_ball, beta),
+        r"K_{\mathrm{N}}": pace_constant(nesterov, beta),
     }
 
 
@@ -236,68 +215,80 @@ def flow_law(rng: random.Random) -> Values:
     }
 
 
-def layer(rng: random.Random) -> Values:
-    """Exact steps from rest, and the flow of the engine's two terms by Taylor's formula, to h^2."""
-    loss, beta = polynomial_loss(rng, degree=3), decay(rng)
+A_1, A_2 = sp.symbols("A_1 A_2")
+
+
+def quotient(rng: random.Random) -> tuple[Optimizer, sp.Expr, tuple[sp.Rational, sp.Rational]]:
+    """Adam with random exact hyper-parameters, its step as a function of its two averages, its decays."""
+    beta, rho, epsilon = decay(rng), decay(rng), ratio(rng, 1, 9, 10)
+    return adam(beta, rho, epsilon), A_1 / sp.sqrt(A_2 + epsilon), (beta, rho)
+
+
+def functions(loss: Loss) -> tuple[sp.Expr, sp.Expr]:
+    """What Adam averages on a loss of one parameter."""
+    (g,) = loss.gradient_expressions
+    return g, g**2
+
+
+def one_line(rng: random.Random) -> Values:
+    """Adam on a random loss of one parameter: its step has two averages and is linear in neither."""
+    method, step, decays = quotient(rng)
+    loss = polynomial_loss(rng, degree=3, dimension=1)
     at = random_point(rng, loss)
-    start = sp.Matrix(list(at.values()))
-    f_0, f_1 = terms(heavy_ball(beta), loss, 2)
-    here, second = f_0.subs(at), f_1.subs(at)
-    bend = f_0.jacobian(loss.symbols).subs(at) * here
-    values = {r"\beta": beta, "h": h, r"\nabla E": gradient_at(loss, at)}
-
-    def gradient(theta: np.ndarray) -> np.ndarray:
-        slopes = [on_polynomials(g, loss.symbols, theta) for g in loss.gradient_expressions]
-        return np.array(slopes, dtype=object)
-
-    size, memory = Polynomial([0, 1, 0]), Running(h)
-    theta = np.array([Polynomial([x, 0, 0]) for x in start], dtype=object)
-    for n in range(STEPS):
-        flow = start + n * h * here + h**2 * (n * second + n**2 * bend / 2)
-        values[rf"\theta^{{({n})}}"] = sp.Matrix([x.expression() for x in theta])
-        values[rf"\theta(t_{n})"] = flow
-        update, memory = heavy_ball(beta)(theta, gradient, memory), memory.advance()
-        theta = theta - update * size
-    return values
+    (x,) = loss.symbols
+    seen = functions(loss)
+    here = dict(zip((A_1, A_2), (a.subs(at) for a in seen)))
+    speed = step.subs(here)
+    motion = sum((h**k * f[0].evalf(DIGITS) for k, f in enumerate(terms_at(method, loss, at, 3))), sp.Integer(0))
+    values = {"U": speed, "h": h, "p": sp.Integer(2)}
+    for i, (A, a, beta) in enumerate(zip((A_1, A_2), seen, decays), 1):
+        values[f"C_{i}"] = 1 + 2 * age_moment(beta, 1)
+        values[rf"\frac{{\partial U}}{{\partial A_{i}}}"] = sp.diff(step, A).subs(here)
+        values[rf"\dot a_{i}"] = -speed * sp.diff(a, x).subs(at)
+    found = {name: value if name in ("h", "p") else value.evalf(DIGITS) for name, value in values.items()}
+    return found | {r"\dot\theta": motion}
 
 
-def roots(rng: random.Random) -> Values:
-    """Both eigenvalues, whatever their regime, with h lambda from small to large."""
-    beta, lam = decay(rng), ratio(rng)
-    size = rng.choice((sp.Rational(1, 3000), sp.Rational(1, 3), sp.Integer(3)))
-    matrix = step_matrix(heavy_ball(beta), size * lam)
-    first, second = (z for z, count in matrix.eigenvals().items() for _ in range(count))
-    return {"z": first, "z_+": first, "z_-": second, r"\beta": beta, "h": size, r"\lambda": lam}
+def first_step(rng: random.Random) -> Values:
+    """Adam on three random mini-batches of one parameter, step by step; its weights from impulses."""
+    method, step, decays = quotient(rng)
+    losses = [polynomial_loss(rng, degree=3, dimension=1) for _ in range(3)]
+    (x,) = losses[0].symbols
+    at = random_point(rng, losses[0])
+    batches = (0, 2, 1)
+    seen = [functions(losses[i]) for i in batches]
+    values: Values = {"h": h, "p": sp.Integer(2)}
+    for n in range(3):
+        held = [weights(beta, n) for beta in decays]
+        means = [sum(w[k] * seen[k][i].subs(at) for k in range(n + 1)) for i, w in enumerate(held)]
+        here = dict(zip((A_1, A_2), means))
+        values[f"U^{{({n})}}"] = step.subs(here)
+    for i, A in enumerate((A_1, A_2), 1):
+        values[rf"\frac{{\partial U}}{{\partial A_{i}}}"] = sp.diff(step, A).subs(here)
+        for k in range(3):
+            values[f"w_{{{i},{k}}}^{{(2)}}"] = held[i - 1][k]
+            values[f"a_{{{i},{k}}}'"] = sp.diff(seen[k][i - 1], x).subs(at)
+    f_0, f_1 = (term.subs(at) for term in transient_equation(method, losses, batches=batches).terms(2))
+    found = {name: value if name in ("h", "p") else value.evalf(DIGITS) for name, value in values.items()}
+    return found | {r"\dot\theta": f_0[0].evalf(DIGITS) + h * f_1[0].evalf(DIGITS)}
 
 
-def slow_root(beta: sp.Expr, curvature: sp.Expr) -> sp.Expr:
-    """The eigenvalue that is 1 without curvature."""
-    s = sp.Symbol("s", positive=True)
-    found = step_matrix(heavy_ball(beta), s).eigenvals()
-    (slow,) = (z for z in found if sp.simplify(z.subs(s, 0) - 1) == 0)
-    return slow.subs(s, curvature)
-
-
-def slow_rate(rng: random.Random) -> Values:
-    beta, x = decay(rng), sp.Symbol("x", positive=True)
-    K = 1 + 2 * age_moment(beta, 1)
-    at = ratio(rng, 1, 9, 11) * (K - sp.sqrt(K**2 - 1))
-    logarithm = sp.log(slow_root(beta, (1 - beta) * x))
-    return {r"\frac{d}{dx}\ln z_+": sp.diff(logarithm, x).subs(x, at).evalf(60), "K": K, "x": at}
-
-
-def legendre(rng: random.Random) -> Values:
-    beta, lam = decay(rng), ratio(rng)
-    return {
-        "z_+": slow_root(beta, h * lam),
-        "x": h * lam / (1 - beta),
-        "K": constant(heavy_ball, beta),
-        "h": h,
-    }
+def mini_batches(rng: random.Random) -> Values:
+    """Heavy ball after three mini-batches, by the engine; G from the recursion of its buffer."""
+    beta, batches = decay(rng), (0, 2, 1)
+    losses = [polynomial_loss(rng, degree=3) for _ in range(3)]
+    at = random_point(rng, losses[0])
+    values: Values = {r"\beta": beta, "h": h}
+    buffer = sp.zeros(2, 1)
+    for n, i in enumerate(batches):
+        buffer = beta * buffer + gradient_at(losses[i], at)
+        values[f"G^{{({n})}}"] = buffer
+        values[f"H_{n}"] = hessian_at(losses[i], at)
+    f_0, f_1 = (term.subs(at) for term in transient_equation(heavy_ball(beta), losses, batches=batches).terms(2))
+    return values | {r"\dot\theta": f_0 + h * f_1}
 
 
 ENGINE = "the engine's terms on a random loss"
-EIGENVALUES = "eigenvalues of the library's step on one mode, a matrix made by stepping from unit vectors"
 
 ENTRIES = (
     Entry(
@@ -313,7 +304,7 @@ ENTRIES = (
         {"n": (0, 1, 4)},
     ),
     Entry(
-        "eq-mem-mirror",
+        "eq-mem-lagged",
         averaged_cubic,
         "the average of a random cubic in t, power by power, with moments from the generating function",
     ),
@@ -354,25 +345,20 @@ ENTRIES = (
         "the derivative of the imbalance along the engine's two terms on the bilinear model",
     ),
     Entry(
-        "eq-mem-layer",
-        layer,
-        "exact steps of the library's heavy ball from rest, in powers of h, against the flow of the engine's two terms",
-        {"n": (0, 1, 4)},
-    ),
-    Entry("eq-mem-roots", roots, EIGENVALUES),
-    Entry(
-        "eq-mem-ringing",
-        roots,
-        EIGENVALUES,
+        "eq-mem-line",
+        one_line,
+        "the engine's three terms of Adam on a random loss of one parameter; the moments of the geometric distribution",
     ),
     Entry(
-        "eq-mem-slow-rate",
-        slow_rate,
-        EIGENVALUES + "; the logarithm is differentiated by SymPy",
+        "eq-mem-first-step",
+        first_step,
+        "the engine's piece of Adam after three random mini-batches of one parameter; weights from impulses",
+        {"n": (2,)},
     ),
     Entry(
-        "eq-mem-legendre",
-        legendre,
-        EIGENVALUES,
+        "eq-mem-batches",
+        mini_batches,
+        "the engine's piece of heavy ball after three random mini-batches",
+        {"n": (2,)},
     ),
 )

@@ -36,6 +36,11 @@ def ratio(rng: random.Random, low: int = 1, high: int = 9, denominator: int = 7)
     return sp.Rational(rng.choice(numerators), denominator)
 
 
+def decay(rng: random.Random) -> sp.Rational:
+    """A decay in tenths."""
+    return ratio(rng, 1, 9, 10)
+
+
 def decays(rng: random.Random) -> tuple[sp.Rational, sp.Rational]:
     """Two random decays that differ."""
     return ratio(rng, 2, 9, 10), ratio(rng, 2, 10, 11)
@@ -369,6 +374,22 @@ def constants(name: str, decay: sp.Expr, n: int | None = None) -> Values:
     if n is None:
         return {f"C_{name}": 1 + 2 * lag(decay)}
     return {rf"\mathrm{{lag}}_{name}(n)": lag(decay, n), f"C_{name}(n)": 1 + 2 * lag(decay, n)}
+
+
+def age_moment(beta: sp.Expr, r: int) -> sp.Expr:
+    """The mean of the r-th power of the age under geometric weights: (u d/du)^r of the generating
+    function (1 - beta)/(1 - beta u) at u = 1."""
+    u = sp.Symbol("u")
+    generating = (1 - beta) / (1 - beta * u)
+    for _ in range(r):
+        generating = u * sp.diff(generating, u)
+    return generating.subs(u, 1)
+
+
+def pace_constant(method: Callable[[sp.Expr], Optimizer], beta: sp.Expr) -> sp.Expr:
+    """The penalty at the same pace in units of gradient descent's, from the engine on a parabola."""
+    f_0, f_1 = terms_at(method(beta), BOWL, {X: sp.Integer(3)}, 2)
+    return -2 * f_1[0] * 3 / f_0[0] ** 2
 
 
 # --- an optimizer on polynomials in h, step by step ----------------------------------------------
