@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bea._validate import finite, whole, with_batch
+from bea._validate import finite, interval, whole, with_batch
 from bea.modified import KeptEquation, numeric
 from bea.runs import Divergence, float_step, state_after
 from bea.transient import TransientEquation
@@ -79,6 +79,7 @@ def flow(
     """
     h, steps, per_step = float_step(h), whole("steps", steps, 0), whole("per_step", per_step, 1)
     first = whole("first", first, 0, steps)
+    tolerance = interval("the tolerance", tolerance, 0.0, 1.0, open_below=True)
     if np.ndim(h):
         raise ValueError(f"a flow takes one step size, not {h!r}: its times n h are common to all points")
     if not hasattr(equation, "field"):
@@ -171,6 +172,8 @@ def _solve(
         solver = getattr(integrate, method or "DOP853")(rhs, times[0], path[0], times[-1], **options)
         if len(times) > 1:  # LSODA does not keep its first slopes
             slopes = np.reshape(solver.f if hasattr(solver, "f") else rhs(times[0], path[0]), start.shape)
+            if np.iscomplexobj(slopes):
+                raise TypeError("the field is complex at the start")
             finite("the field", "the start", np.moveaxis(slopes, -1, 0))
             if first_step is None and not np.allclose(slopes.ravel(), rhs(times[0], path[0]), rtol=1e-6, atol=1e-300):
                 raise ValueError("the field has two values at the start: its loss or program is random or keeps state")

@@ -261,7 +261,9 @@ class KeptEquation(Equation):
             If `h` is not a positive number, or a hyper-parameter is a symbol.
         """
         h, optimizer = step_size(h), numeric(self.optimizer)
-        loss = self.losses[0 if self.batches is None or n is None else self.batches[n]]
+        if self.batches is not None:
+            n = whole("n, the step of a mini-batch,", n, 0, len(self.batches) - 1)
+        loss = self.losses[0 if self.batches is None else self.batches[n]]
         reading = partial(_Kept, self.kept, loss.dimension, h)
 
         def plain(x: np.ndarray) -> np.ndarray:
@@ -346,6 +348,8 @@ class _Kept(Along):
     def update(self, optimizer: Optimizer, gradient: Callable[[Any], Any]) -> Series:
         theta = self.like[: self.used]
         step: Any = np.concatenate([update(optimizer, gradient, theta, self, theta), *self.steps])
+        if self.choice is not None and next(self.words, None) is not None:
+            raise ValueError(f"memory = ... names {len(self.choice)} averages, but the program has fewer")
         if step.shape != self.like.shape:
             raise ValueError(f"the state has {len(step)} coordinates, but {len(self.like)} were given")
         return step
@@ -384,6 +388,8 @@ class _Kept(Along):
         if self.exact:
             return (1 - decay) / self.size
         if self.size is None:
+            if isinstance(decay, Series) and np.any(_cut_leading(decay) != 0):
+                raise ValueError("terms take every decay to be exp(-kappa h) with a constant kappa; this one changes")
             kappa: Any = sp.Symbol(f"kappa_{len(self.kept) + 1}", positive=True)
         elif np.any(self.series(decay).leading == 0):
             raise ValueError('an average with decay 0 has no memory to keep; choose "forgotten" for it')
@@ -465,6 +471,11 @@ def curve(optimizer, loss, start, order, time=0.0, reading: Any = Along):
 def rates(polynomials: list[np.ndarray]) -> np.ndarray:
     """Return the coefficients f_0, f_1, ... of the curve's velocity at s = 0."""
     return np.stack([polynomial[1] for polynomial in polynomials[1:]])
+
+
+def _cut_leading(series: Series) -> np.ndarray:
+    """Return all coefficients but the leading one."""
+    return series.coefficients.reshape(-1, *series.shape)[1:]
 
 
 # --- shared small parts --------------------------------------------------------------------------

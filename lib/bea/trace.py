@@ -92,6 +92,7 @@ class _Tape:
         self.inputs = inputs
         self.operations: list[tuple[Any, ...]] = []
         self.known: dict[tuple[str, ...], Node] = {}
+        self.truths: set[int] = set()  # the indices of what is true or false
         self.full = False
 
     def record(self, name: str, *values: Any) -> Node:
@@ -103,6 +104,9 @@ class _Tape:
                 self.full = True
                 return Node(self, 0)
             self.known[key] = Node(self, self.inputs + len(self.operations))
+            truths = [isinstance(a, int) and a in self.truths for a in arguments]
+            if name in COMPARISONS or name == "where" and any(truths[1:]) or name == "multiply" and all(truths):
+                self.truths.add(self.known[key].index)
             self.operations.append((name, *arguments))
         return self.known[key]
 
@@ -183,7 +187,7 @@ def _recorded(name: str, *values: Any) -> Any:
     numbers = [_number(x) for x in values]
     if any(x is None for x in numbers):
         raise Untraceable(f"{values!r} are not all real numbers")
-    if name not in LOGICAL and sum(map(_is_truth, numbers)) == len(numbers):
+    if name not in LOGICAL and all(isinstance(x, Node) and x.index in x.tape.truths for x in numbers):
         raise Untraceable("the code computes with truth values, which are numbers to some and not to others")
     simpler = RULES[name](*numbers) if name in RULES else None
     if simpler is not None:
@@ -191,15 +195,6 @@ def _recorded(name: str, *values: Any) -> Any:
     if name in ("add", "multiply"):  # in the order of the tape, so that x + y and y + x are one operation
         numbers.sort(key=lambda x: x.index if isinstance(x, Node) else math.inf)
     return next(x.tape for x in numbers if isinstance(x, Node)).record(name, *numbers)
-
-
-def _is_truth(x: Any) -> bool:
-    """Whether a node is true or false."""
-    if not isinstance(x, Node) or x.index < x.tape.inputs:
-        return False
-    name, *arguments = x.tape.operations[x.index - x.tape.inputs]
-    truths = [isinstance(a, int) and _is_truth(Node(x.tape, a)) for a in arguments]
-    return name in COMPARISONS or name == "where" and any(truths[1:]) or name == "multiply" and all(truths)
 
 
 def _operated(name: str, left: Any, right: Any) -> Any:

@@ -244,10 +244,22 @@ def _check_linear(optimizer: Optimizer) -> None:
         raise ValueError(f"the step of {optimizer!r} is not linear in the gradient; trees need linear memory")
 
 
+class _Plain(Along):
+    """A memory without step size and time, which trees do not know."""
+
+    __slots__ = ()
+
+    @property
+    def h(self) -> Any:
+        raise ValueError("the step size or the time is used")
+
+    time = step = h  # type: ignore[assignment]
+
+
 def _response(optimizer: Optimizer, gradient: Series) -> Series:
     """Return the update for a given gradient along the curve; ValueError if it uses more than averages of it."""
     place = sp.Dummy("theta")
-    memory = Along(gradient * 0 + place)
+    memory = _Plain(gradient * 0 + place)
 
     def at_the_point(theta: Any) -> Series:
         if theta is not memory.like:

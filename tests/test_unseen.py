@@ -1,0 +1,234 @@
+"""Programs and losses with which a fast reading could go wrong unseen: each against a plain loop, or refused in words."""
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import bea
+
+x, y = sp.symbols("x y", real=True)
+BOWL = bea.Loss(x**2 / 2 + y**2, (x, y))
+LINE = bea.Loss(x**2 / 2, (x,))
+CODED = bea.NumericLoss(2, None, lambda t: np.stack([t[0], 2 * t[1]]))
+CODED_LINE = bea.NumericLoss(1, None, lambda t: 1 * t)
+
+
+def loop(update, theta, h, steps):
+    """Plain iterations of a memoryless update on the bowl."""
+    theta = np.array(theta, dtype=float)
+    for _ in range(steps):
+        theta = theta - h * update(np.array([1.0, 2.0])[: len(theta)] * theta)
+    return theta
+
+
+def program(update):
+    @bea.optimizer
+    def made(theta, gradient, memory):
+        return update(gradient(theta))
+
+    return made()
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        lambda g: g * ((g > 0) + (g > -1)),
+        lambda g: g + 0.5 * np.sum(g < -0.5, axis=0) + 1,
+        lambda g: g * ((g > 0) * (g < 1) + (g > -2)),
+        lambda g: g * (1 + np.sum((g > 0.1) & (g < 0.9), axis=0)),
+    ],
+)
+def test_truth_values_add_up_as_in_numpy(update):
+    start = [0.3, 0.6]
+    wanted = loop(update, start, 0.1, 20)
+    for loss in (BOWL, CODED):
+        np.testing.assert_allclose(bea.run(program(update), loss, start, 0.1, 20)[-1], wanted, rtol=1e-12)
+        np.testing.assert_allclose(bea.run(program(update), loss, [start] * 40, 0.1, 20)[-1, 7], wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("largest", [6.0, 1e3])
+def test_a_norm_over_all_steps_is_not_a_norm(largest):
+    """Clipping that never acts changes nothing in the transient equation."""
+
+    @bea.optimizer
+    def clipped(theta, gradient, memory, beta, most):
+        g = gradient(theta)
+        return memory.average(g * np.minimum(1, most / np.sqrt(np.sum(g**2))), beta)
+
+    round_bowl = bea.Loss((x**2 + y**2) / 2, (x, y))
+    equation = bea.transient_equation(clipped(0.5, largest), round_bowl)
+    run = bea.run(clipped(0.5, largest), round_bowl, [1.4, 1.4], 0.02, 60)
+    assert np.abs(bea.flow(equation, [1.4, 1.4], 0.02, 60) - run).max() < 1.5e-3
+
+
+def test_mini_batches_of_different_size_are_not_mixed():
+    made = program(lambda g: g / np.max(np.abs(g)))
+    equation = bea.transient_equation(made, [bea.Loss(10 * x**2, (x,)), LINE], 1, batches=[0] * 6 + [1] * 6)
+    assert equation.field(0.1, 8)([1.0]).tolist() == [-1.0]
+
+
+def test_points_between_the_first_and_the_last_are_asked_too():
+    made, points = program(lambda g: g / np.max(np.abs(g))), np.array([[-1.0], [-0.5], [0.25], [1.0]])
+    end = bea.run(made, CODED_LINE, points, 0.1, 1)[-1]
+    np.testing.assert_allclose(end, points - 0.1 * np.sign(points), rtol=1e-15)
+    np.testing.assert_allclose(bea.modified_equation(made, LINE, 2).field(0.1)(points), -np.sign(points), rtol=1e-12)
+    saturated = bea.NumericLoss(1, None, lambda t: t if abs(t).max() < 1 else np.sign(t))
+    saturated.gradient([[0.1], [0.2], [0.3]])
+    assert saturated.gradient([[0.5], [3.0], [0.6]]).ravel().tolist() == [0.5, 1.0, 0.6]
+
+
+def test_clipping_that_begins_later_is_found_before():
+    made = program(lambda g: g * min(1.0, 5 / np.linalg.norm(g)))
+    hill = bea.Loss(-1.5 * x**2 - y**2, (x, y))
+    together = bea.run(made, hill, [[1.0, 0.2], [0.1, 0.1], [1.2, 0.1]], 0.1, 20)
+    np.testing.assert_array_equal(together[:, 0], bea.run(made, hill, [1.0, 0.2], 0.1, 20))
+
+
+def test_a_flat_place_does_not_decide_what_serves_elsewhere():
+    """An average of an average is not as old as one, though on a straight piece it looks so."""
+
+    @bea.optimizer
+    def twice(theta, gradient, memory):
+        return memory.average(memory.average(gradient(theta), 0.9, True), 0.9, True)
+
+    huber = bea.Loss(sp.Piecewise((x**2 / 2, sp.Abs(x) < 1), (sp.Abs(x) - sp.Rational(1, 2), True)), (x,))
+    equation = bea.transient_equation(twice(), huber)
+    equation.field(0.1, 0)([3.0])
+    fresh = bea.transient_equation(twice(), huber)
+    assert equation.field(0.1, 7)([0.5])[0] == pytest.approx(fresh.field(0.1, 7)([0.5])[0], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "factor",
+    [
+        lambda n: 1.0 if n % 2 == 0 else 3.0,
+        lambda n: 1 + n // 10,
+        lambda n: np.where(np.cos(n) > 0, 1.0, 2.0),
+        lambda n: 2.0 + (-1) ** n,
+    ],
+)
+def test_a_schedule_without_a_limit_has_no_steady_state(factor):
+    @bea.optimizer
+    def periodic(theta, gradient, memory):
+        return gradient(theta) * factor(memory.step)
+
+    with pytest.raises(ValueError, match="no limit there"):
+        _ = bea.modified_equation(periodic(), LINE, 2).terms
+
+
+@pytest.mark.parametrize(
+    "factor", [lambda n: np.minimum(1, n / 100), lambda n: 1 - 0.5 ** (n + 1), lambda n: 1.0 if n > 7 else 0.0]
+)
+def test_a_schedule_with_a_limit_has_the_limits_equation(factor):
+    @bea.optimizer
+    def warmed(theta, gradient, memory):
+        return gradient(theta) * factor(memory.step)
+
+    terms = bea.modified_equation(warmed(), LINE, 2).terms
+    assert [sp.nsimplify(term[0]) for term in terms] == [-x, -x / 2]
+
+
+def test_what_is_changed_in_place_is_the_programs_own():
+    @bea.optimizer
+    def doubled(theta, gradient, memory):
+        m = memory.average(gradient(theta), 0.5)
+        before = memory.previous(m)
+        m *= 2
+        before -= 1
+        return m
+
+    @bea.optimizer
+    def plainly(theta, gradient, memory):
+        return 2 * memory.average(gradient(theta), 0.5)
+
+    np.testing.assert_array_equal(*(bea.run(o(), CODED, [1.0, 0.5], 0.1, 9) for o in (doubled, plainly)))
+    terms = [bea.modified_equation(o(), LINE, 2).field(0.1)([1.0]) for o in (doubled, plainly)]
+    np.testing.assert_allclose(*terms, rtol=1e-14)
+
+    @bea.optimizer
+    def numbers(theta, gradient, memory):
+        g = gradient(theta)
+        a, b = g
+        a += b
+        return np.stack([a, g[0]])
+
+    end = bea.run(numbers(), CODED, [1.0, 1.0], 0.1, 1)[-1]
+    assert end == pytest.approx([1 - 0.3, 1 - 0.1])
+    f_0 = bea.modified_equation(numbers(), BOWL, 1).field(0.1)([1.0, 1.0])
+    assert f_0 == pytest.approx([-3, -1])
+
+
+@pytest.mark.parametrize("points", [[1.0, 2.0], [[1.0, 2.0], [0.5, 1.0]]])
+@pytest.mark.parametrize("loss", [BOWL, CODED])
+def test_theta_is_not_changed_in_place(loss, points):
+    @bea.optimizer
+    def halving(theta, gradient, memory):
+        theta *= 0.5
+        return gradient(theta)
+
+    with pytest.raises(ValueError, match="changes theta in place"):
+        bea.run(halving(), loss, points, 0.1, 2)
+    with pytest.raises((TypeError, ValueError), match="in place"):
+        bea.modified_equation(halving(), loss, 2).field(0.1)(points)
+
+
+SCALE = 1.0
+
+
+@bea.optimizer
+def scaled_from_outside(theta, gradient, memory):
+    return SCALE * gradient(theta)
+
+
+def test_what_a_program_reads_may_change_between_calls(monkeypatch):
+    steady = bea.modified_equation(scaled_from_outside(), LINE, 1).field(0.1)
+    transient = bea.transient_equation(scaled_from_outside(), LINE, 1)
+    for scale in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0):
+        monkeypatch.setitem(globals(), "SCALE", scale)
+        assert steady([1.0])[0] == transient.field(0.1, 3)([1.0])[0] == -scale
+        assert bea.run(scaled_from_outside(), LINE, [1.0], 0.1, 1)[-1, 0] == pytest.approx(1 - 0.1 * scale)
+
+
+@pytest.mark.parametrize("loss", [LINE, CODED_LINE])
+def test_a_decay_is_checked_at_every_step(loss):
+    @bea.optimizer
+    def growing(theta, gradient, memory):
+        return memory.average(gradient(theta), 0.5 + 0.1 * memory.step)
+
+    with pytest.raises(ValueError, match="a decay = 1"):
+        bea.run(growing(), loss, [1.0], 0.1, 20)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [bea.Loss(sp.Max(x, 0) ** 2 / 2 + sp.Max(x, 0), (x,)), bea.NumericLoss(1, None, lambda t: np.maximum(t, 0) + 1)],
+)
+def test_a_kink_is_refused_also_after_many_calls_elsewhere(loss):
+    field = bea.modified_equation(bea.gradient_descent(), loss, 2).field(0.1)
+    for _ in range(6):
+        field([1.0])
+    with pytest.raises(ValueError, match="kink"):
+        field([0.0])
+
+
+def test_smaller_refusals():
+    line = bea.modified_equation
+    with pytest.raises(TypeError, match="needs a name of its own"):
+        bea.optimizer(lambda theta, gradient, memory, **others: gradient(theta))
+
+    @bea.optimizer
+    def with_h(theta, gradient, memory):
+        return (1 + memory.h) * gradient(theta)
+
+    with pytest.raises(ValueError, match="more than averages of the gradient"):
+        bea.tree_coefficients(with_h(), 3)
+    kept = line(bea.adam(0.9, 0.99, 1e-2), [LINE, LINE], 1, memory="kept", batches=[1, 0])
+    for n in (None, 2, -1):
+        with pytest.raises((TypeError, ValueError), match="n, the step of a mini-batch"):
+            kept.field(0.1, n)
+    with pytest.raises(ValueError, match="has fewer"):
+        _ = line(bea.heavy_ball(0.9), LINE, 1, memory=["kept", "kept"]).terms
+    with pytest.raises(ValueError, match="the tolerance"):
+        bea.flow(line(bea.gradient_descent(), LINE, 1), [1.0], 0.1, 3, tolerance=float("nan"))
+    with pytest.raises(TypeError, match="can change"):
+        bea.rmsprop(0.9, {})
