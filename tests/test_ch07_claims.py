@@ -198,7 +198,7 @@ def test_numbers_of_the_price(measured):
     assert 2.5e-4 * largest[START] == pytest.approx(0.029, abs=5e-4)
     few = heavy_ball(START, 0.9, 0.1 * 2.5e-4, 40)
     curvatures = [np.linalg.eigvalsh(MODEL.hessian(p))[-1] * 2.5e-4 for p in few]
-    assert curvatures[0] > edge > curvatures[20]
+    assert curvatures[11] > edge > curvatures[12]
     assert 2 * (1 + 0.9) / (1 - 0.9**0.5) ** 2 > 1000
     measured(
         "edge, its inverse, the largest curvatures",
@@ -302,6 +302,102 @@ def test_engine_equals_the_logarithm_of_the_map(F, measured):
         oracle = total.applyfunc(lambda v, k=k: sp.expand(v).coeff(h, k + 1))
         assert sp.Matrix(term) == oracle
     measured("exact", 3, "terms in fractions")
+
+
+# --- the slow manifold of a loss that is not quadratic ---------------------------------------------------------------------
+
+COUPLING = np.array([[1.0, 0.5], [0.3, -0.8]])
+LIPSCHITZ = np.linalg.norm(COUPLING.T @ COUPLING, 2)  # the largest curvature, at the origin
+
+
+def soft_slope(theta):  # of the sum of ln cosh over COUPLING theta, whose critical point is the origin
+    return COUPLING.T @ np.tanh(COUPLING @ theta)
+
+
+def from_rest_through(theta, beta, step, rounds):
+    """F(theta) after some rounds: the next point of the run from rest that reaches theta in as many steps."""
+
+    def reached(start):
+        return heavy_ball(start, beta, step, rounds, soft_slope)[-1]
+
+    start = np.array(theta)
+    for _ in range(60):
+        jacobian = np.column_stack([(reached(start + e) - reached(start - e)) / 2e-6 for e in 1e-6 * np.eye(2)])
+        start = start - np.linalg.solve(jacobian, reached(start) - theta)
+    path = heavy_ball(start, beta, step, rounds + 1, soft_slope)
+    assert np.linalg.norm(path[-2] - theta) < 1e-11
+    return path[-1]
+
+
+@pytest.mark.parametrize("part", [0.5, 0.95])
+def test_slow_manifold_attracts_at_the_rate_of_the_fast_root(part, measured):
+    """At some part of the threshold: the rounds converge by z_-/z_+, runs approach F by z_-."""
+    beta = 0.5
+    step = part * (1 - beta**0.5) ** 2 / LIPSCHITZ
+    slow, fast = sorted(np.roots([1, -(1 + beta - step * LIPSCHITZ), beta]).real)[::-1]
+
+    def F(theta, rounds=40):
+        return from_rest_through(theta, beta, step, rounds)
+
+    theta = np.array([0.2, -0.3])
+    rounds = np.array([F(theta, k) for k in (3, 4, 5, 6)])
+    changes = np.linalg.norm(np.diff(rounds, axis=0), axis=1)
+    assert (changes[1:] / changes[:-1] <= fast / slow * 1.001).all()
+    previous = heavy_ball(theta, beta, step, 8, soft_slope, last=np.array([0.3, 0.1]))
+    distances = np.array([np.linalg.norm(b - F(a)) for a, b in zip(previous, previous[1:])])
+    ratios = distances[1:] / distances[:-1]
+    assert (ratios <= fast * (1 + 1e-6)).all() and ratios.max() > 0.7 * fast
+    measured("largest factor of one step / z_-", ratios.max() / fast, "above 0.7, at most 1")
+
+
+def test_slow_manifold_is_a_gradient_and_its_sequence_a_run(measured):
+    beta = 0.5
+    step = 0.9 * (1 - beta**0.5) ** 2 / LIPSCHITZ
+
+    def F(theta):
+        return from_rest_through(theta, beta, step, 40)
+
+    theta = np.array([0.4, -0.7])
+    tiny = 1e-4
+    jacobian = np.column_stack([(F(theta + e) - F(theta - e)) / (2 * tiny) for e in tiny * np.eye(2)])
+    assert abs(jacobian[0, 1]) > 1e-3
+    assert jacobian[0, 1] == pytest.approx(jacobian[1, 0], abs=1e-7)
+    slow = np.roots([1, -(1 + beta - step * LIPSCHITZ), beta]).real.max()
+    assert np.linalg.eigvalsh((jacobian + jacobian.T) / 2)[0] >= slow
+    after = F(theta)
+    expected = (1 + beta) * after - step * soft_slope(after) - beta * theta
+    assert F(after) == pytest.approx(expected, abs=1e-9)
+    measured("difference of the mixed derivatives", abs(jacobian[0, 1] - jacobian[1, 0]), "below 1e-7", digits=1)
+
+
+def test_no_slow_manifold_beyond_the_threshold(measured):
+    """On the mode: runs from rest turn back, so that the same point is passed in both directions."""
+    for beta in (0.3, 0.8):
+        for factor, turns in ((0.99, False), (1.05, True)):
+            path = mode(beta, factor * (1 - beta**0.5) ** 2, 400)
+            assert np.any(np.diff(path) > 0) == turns
+    measured("exact", 4, "runs")
+
+
+def test_phase_plane_of_the_figure(measured):
+    """Three starts on one fibre are on one fibre after every step; the manifold's slope is above the gradient's."""
+    beta, curvature = 0.8, 0.005
+    slow, fast = sorted(np.roots([1, -(1 + beta - curvature), beta]).real)[::-1]
+    slopes = (1 - beta) / (slow - beta), (1 - beta) / (fast - beta)
+    starts = np.array([[1 + m / slopes[1], m] for m in (0.0, 1.0, 2.5)])
+    for n in range(1, 60):
+        m = beta * starts[:, 1] + (1 - beta) * starts[:, 0]
+        starts = np.column_stack([starts[:, 0] - curvature / (1 - beta) * m, m])
+        offsets = starts[1:] - starts[0]
+        assert offsets[:, 1] == pytest.approx(slopes[1] * offsets[:, 0], rel=1e-6)
+        assert offsets[0, 1] == pytest.approx(fast**n, rel=1e-9)
+        assert starts[:, 1] - slopes[0] * starts[:, 0] == pytest.approx(
+            fast**n
+            * np.array([-slopes[0], 1 - slopes[0] * (1 + 1 / slopes[1]), 2.5 - slopes[0] * (1 + 2.5 / slopes[1])]),
+            abs=1e-9,
+        )
+    assert slopes[0] > 1 and fast > beta
+    measured("slopes of manifold and fibres, fast root", [*slopes, fast], "above 1; steep; above 0.8")
 
 
 # --- exercises --------------------------------------------------------------------------------------------------------------

@@ -285,6 +285,165 @@ def test_error_bound_holds_and_its_order_shows(order, measured):
     measured("error at h over that at h/4", errors[0] / errors[1], "about 16, above 8")
 
 
+# --- any step of averages ------------------------------------------------------------------------
+
+DECAY, WINDOW = 0.6, 4
+
+
+def some_weights(n):
+    """Of three averages at step n: two exponential ones that start empty, and one over four steps."""
+    ages = np.arange(n, -1, -1)
+    exponential = (1 - DECAY) * DECAY**ages
+    return np.array([exponential, exponential, (ages < WINDOW) / WINDOW])
+
+
+def averaged(g):
+    """What is averaged: both entries of the gradient, and its square."""
+    return np.array([g[0], g[1], g @ g])
+
+
+def averaged_slope(g, dg):
+    return np.array([dg[0], dg[1], 2 * g @ dg])
+
+
+def some_step(A):
+    return np.array([A[0] / (1 + A[2]), A[1] / (1 + A[2]) + 0.3 * np.sin(A[0])])
+
+
+def some_step_slope(A, dA):
+    by_hand = [
+        [1 / (1 + A[2]), 0, -A[0] / (1 + A[2]) ** 2],
+        [0.3 * np.cos(A[0]), 1 / (1 + A[2]), -A[1] / (1 + A[2]) ** 2],
+    ]
+    return np.array(by_hand) @ dA
+
+
+def means_of(points, batches):
+    seen = np.array([averaged(gradient(i, x)) for i, x in zip(batches, points)])
+    return np.einsum("ik,ki->i", some_weights(len(seen) - 1), seen)
+
+
+def means_slope(points, z, batches):
+    seen = [averaged_slope(gradient(i, x), hessian(i, x) @ d) for i, x, d in zip(batches, points, z)]
+    return np.einsum("ik,ki->i", some_weights(len(seen) - 1), np.array(seen))
+
+
+def any_slope(points, z, batches):
+    """DU^(n)(x)[z]."""
+    return some_step_slope(means_of(points, batches), means_slope(points, z, batches))
+
+
+def any_field(n, h, batches, share=1.0):
+    """F_n, with a share of its correction."""
+
+    def field(t, x):
+        g = np.array([averaged(gradient(i, x)) for i in batches[: n + 1]])
+        steps = np.array([some_step(np.einsum("ik,ki->i", some_weights(l), g[: l + 1])) for l in range(n + 1)])
+        b = [steps[k:n].sum(axis=0) + steps[n] / 2 for k in range(n + 1)]
+        return -steps[n] - share * h * any_slope([x] * (n + 1), b, batches)
+
+    return field
+
+
+def any_run(h, steps, batches):
+    path = [START]
+    for _ in range(steps):
+        path.append(path[-1] - h * some_step(means_of(path, batches)))
+    return np.array(path)
+
+
+def runge_kutta(field, x, h):
+    a = field(0, x)
+    b = field(0, x + h / 2 * a)
+    c = field(0, x + h / 2 * b)
+    return x + h / 6 * (a + 2 * b + 2 * c + field(0, x + h * c))
+
+
+def order_of(hs, errors):
+    return np.polyfit(np.log(hs), np.log(errors), 1)[0]
+
+
+def test_bounds_of_any_step_hold_on_random_histories(measured):
+    """The constants of the lemma, from bounds of the losses and of the step by hand."""
+    G_1, G_2, G_3 = (
+        max(max(sum(abs(a) * abs(q[j]) * np.abs(q).sum() ** r for a, q, _ in waves) for j in (0, 1)) for waves in WAVES)
+        for r in range(3)
+    )
+    a_1, a_2 = max(G_2, 4 * G_1 * G_2), max(G_3, 4 * (G_2**2 + G_1 * G_3))
+    S_1, S_2 = 1.3 + G_1, 2.3 + 2 * G_1
+    rng, largest = np.random.default_rng(0), np.zeros(2)
+
+    def size_of(n, z, power):
+        return (some_weights(n) @ size(z) ** power).max() ** (1 / power)
+
+    for n in (0, 1, 3, 10, 40):
+        for _ in range(40):
+            x = rng.uniform(-4, 4, (n + 1, 2))
+            y, z = rng.normal(size=(2, n + 1, 2)) * rng.exponential(size=(2, n + 1, 1))
+            tiny = 1e-5
+            second = (any_slope(x + tiny * y, z, DRAWN) - any_slope(x - tiny * y, z, DRAWN)) / (2 * tiny)
+            bounds = (
+                S_1 * a_1 * size_of(n, z, 1),
+                (S_1 * a_2 + S_2 * a_1**2) * size_of(n, y, 2) * size_of(n, z, 2),
+            )
+            largest = np.maximum(largest, [size(any_slope(x, z, DRAWN)) / bounds[0], size(second) / bounds[1]])
+    assert (largest < 1).all() and (largest > (0.05, 0.005)).all()
+    measured("largest share of the two bounds in 200 histories", largest, "below 1", digits=2)
+
+
+@pytest.mark.parametrize("share, slope", [(1, 2), (0.5, 1)])
+def test_any_step_follows_its_pieces_from_the_first_step(share, slope, measured):
+    """Three averages, one over a window, with mini-batches; with half of the correction as the control."""
+    hs, errors, in_turn = np.array([0.02, 0.01, 0.005]), [], [0, 1, 2] * 80
+    for h in hs:
+        path, curve, largest = any_run(h, round(1.2 / h), in_turn), START, 0.0
+        for n, point in enumerate(path[1:]):
+            curve = runge_kutta(any_field(n, h, in_turn, share), curve, h)
+            largest = max(largest, size(point - curve))
+        errors.append(largest)
+    assert order_of(hs, errors) == pytest.approx(slope, abs=0.1)
+    measured("slope", order_of(hs, errors), f"{slope} ± 0.1")
+
+
+@pytest.mark.parametrize("share, slope", [(1, 2), (0.5, 1)])
+def test_any_step_follows_one_line_long_after_the_start(share, slope, measured):
+    """One loss; C_i = 1 + 2 lag and 1 + 2 * 1.5; the control has half of the correction."""
+    hs, errors, alone = np.array([0.02, 0.01, 0.005, 0.0025]), [], [0] * 1000
+    C = 1 + 2 * np.array([DECAY / (1 - DECAY), DECAY / (1 - DECAY), (WINDOW - 1) / 2])
+    for h in hs:
+        wait = max(WINDOW, int(np.ceil(np.log(h) / np.log(DECAY))))
+        path = any_run(h, wait + round(1.2 / h), alone)[wait:]
+
+        def line(t, x, h=h):
+            g = gradient(0, x)
+            U = some_step(averaged(g))
+            moved = averaged_slope(g, -hessian(0, x) @ U)
+            return -U + share * h / 2 * some_step_slope(averaged(g), C * moved)
+
+        curve, largest = path[0], 0.0
+        for point in path[1:]:
+            curve = runge_kutta(line, curve, h)
+            largest = max(largest, size(point - curve))
+        errors.append(largest)
+    assert order_of(hs, errors) == pytest.approx(slope, abs=0.1)
+    measured("slope", order_of(hs, errors), f"{slope} ± 0.1")
+
+
+@pytest.mark.parametrize("decay", [0.3, 0.9, 0.99])
+def test_exponential_averages_satisfy_the_assumptions(decay, measured):
+    """What is missing of the sum and of the mean age, with and without correction, and the second moment."""
+    limit = decay / (1 - decay)
+    for n in (0, 1, 5, 50, 500):
+        ages = np.arange(n, -1, -1)
+        plain, corrected = (1 - decay) * decay**ages, weights(decay, n)
+        assert 1 - plain.sum() == pytest.approx(decay ** (n + 1), abs=1e-12)
+        assert limit - plain @ ages == pytest.approx(decay ** (n + 1) * (n + 1 + limit), abs=1e-9)
+        assert limit - corrected @ ages == pytest.approx((n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1)), abs=1e-9)
+        for held in (plain, corrected):
+            assert held @ ages**2 <= decay * (1 + decay) / (1 - decay) ** 2 * (1 + 1e-12)
+    measured("exact", 5, "numbers of steps, to 1e-9")
+
+
 # --- losses without bounds -----------------------------------------------------------------------
 
 

@@ -111,7 +111,7 @@ def two_terms(rng: random.Random) -> Values:
     field = (f_0 + h * f_1 + h**2 * f_2).xreplace(numbers)
 
     def dot(function: sp.Expr) -> sp.Expr:
-        return sum(sp.diff(function, s) * f for s, f in zip(z, f_0)).xreplace(numbers)
+        return sp.Add(*(sp.diff(function, s) * f for s, f in zip(z, f_0))).xreplace(numbers)
 
     found = {"h": h, r"\kappa": kappa, r"\lambda": lam}
     for j, g in enumerate(loss.gradient_expressions):
