@@ -259,7 +259,7 @@ def first_step(rng: random.Random) -> Values:
     seen = [functions(losses[i]) for i in batches]
     values: Values = {"h": h, "p": sp.Integer(2)}
     here: dict[sp.Symbol, sp.Expr] = {}
-    held: list[Any] = []
+    held: list[list[sp.Expr]] = []
     for n in range(3):
         held = [weights(beta, n) for beta in decays]
         means = [sum(w[k] * seen[k][i].subs(at) for k in range(n + 1)) for i, w in enumerate(held)]
