@@ -230,5 +230,10 @@ def test_smaller_refusals():
         _ = line(bea.heavy_ball(0.9), LINE, 1, memory=["kept", "kept"]).terms
     with pytest.raises(ValueError, match="the tolerance"):
         bea.flow(line(bea.gradient_descent(), LINE, 1), [1.0], 0.1, 3, tolerance=float("nan"))
+
+    @bea.optimizer
+    def with_options(theta, gradient, memory, options):
+        return options["scale"] * gradient(theta)
+
     with pytest.raises(TypeError, match="can change"):
-        bea.rmsprop(0.9, {})
+        with_options({"scale": 2})

@@ -257,6 +257,11 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
 # --- the two readings ----------------------------------------------------------------------------
 
 
+def copied(x: Any) -> Any:
+    """Return a copy that a program may change in place, if it can be changed."""
+    return x.copy() if isinstance(x, (np.ndarray, Series)) else x
+
+
 class Memory:
     """What all memories share: nothing else can be kept on them, since only some readings would see it."""
 
@@ -318,13 +323,13 @@ class Running(Memory):
         m, p = self._last(0)
         m, p = decay * m + (1 - decay) * x, p * decay
         self.new.append((m, p))
-        return m / (1 - p) if corrected else +m  # a copy, which the program may change
+        return m / (1 - p) if corrected else copied(m)
 
     def previous(self, x: Any, start: Any = 0.0) -> Any:
         """Return the `x` of the step before, or `start`, in the shape of `x`, in the first step."""
         before, _ = self._last(start if self.state is not None else 0 * x + start)
-        self.new.append((+x, 0.0))
-        return +before
+        self.new.append((copied(x), 0.0))
+        return copied(before)
 
     def advance(self) -> Running:
         """Return the memory for the next step."""
@@ -460,12 +465,12 @@ class Along(Memory):
         check_decay(decay, x)
         m = resolvent(self.series(x), decay)
         self.kept.append(m)
-        return +m
+        return copied(m)
 
     def previous(self, x: Any, start: Any = 0.0) -> Series:
         """Return the value one step earlier."""
         x = self.series(x)
-        self.kept.append(+x)
+        self.kept.append(copied(x))
         return x.shift(-1)
 
     def update(self, optimizer: Optimizer, gradient: Callable[[Any], Any]) -> Series:
