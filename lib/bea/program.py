@@ -384,7 +384,7 @@ class Late(float):
 
     Examples
     --------
-    >>> Late() / 100 > 1, np.minimum(1.0, Late() / 100), 1 / (1 + Late())
+    >>> Late() / 100 > 1, min(1.0, Late() / 100), 1 / (1 + Late())
     (True, 1.0, 0.0)
     """
 

@@ -12,32 +12,30 @@ from itertools import product
 import sympy as sp
 
 from bea import Loss, bilinear
-from bea_book.equations.ch04 import (
+from bea_book.equations.shared import (
     EVERY,
     ORDERS,
     Losses,
     M,
+    Point,
+    Polynomial,
+    Values,
+    average,
     batches,
-    calculus,
+    calculus_of_batches,
     centre_of,
     column,
     epoch,
     field_of,
     full_batch,
-    mean_end,
-    run,
-)
-from bea_book.equations.shared import (
-    Point,
-    Polynomial,
-    Values,
-    average,
     gradient_along,
     gradient_at,
     hessian_at,
+    mean_end,
     on_polynomials,
     random_point,
     ratio,
+    run,
     variance_of,
 )
 from bea_book.ledger import Entry, h
@@ -129,7 +127,7 @@ def cloud_in_motion(rng: random.Random) -> Values:
     centre = centre_of(moved)
     spread = [[average(end[i] * end[j] for end in moved) - centre[i] * centre[j] for j in range(2)] for i in range(2)]
     Q = h * average(arm * arm.T for arm in arms)
-    values = calculus(losses, at)
+    values = calculus_of_batches(losses, at)
     # a flow of -grad E bends by (h/2) H grad E in the time h; what is left is the rate
     x_dot = (even(centre) - here) / h - h / 2 * values["H"] * values[r"\nabla E"]
     third = [

@@ -6,13 +6,15 @@ and runs of the library's optimizers on exact numbers and on polynomials in h.
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from itertools import permutations, product
+from typing import Any, cast
 
 import numpy as np
 import sympy as sp
 
-from bea.losses import Loss, VectorField
+from bea.losses import Loss, VectorField, mean
 from bea.modified import modified_equation
 from bea.optimizers import adam, gradient_descent, heavy_ball
 from bea.program import Decay, Optimizer, Running, lag, optimizer
@@ -568,3 +570,96 @@ def gradient_along(slopes: Any) -> Any:
 def plain_step(theta: Any, gradient: Any, size: Any) -> Any:
     """One step of the library's gradient descent."""
     return theta - size * gradient_along(gradient)
+
+
+# --- epochs of mini-batches ----------------------------------------------------------------------
+
+M = 3  # batches
+ORDERS = tuple(permutations(range(M)))
+SEQUENCES = tuple(product(range(M), repeat=M))
+
+Losses = Sequence[Loss]
+
+
+def run(losses: Losses, at: Point, sequence: Iterable[int], powers: int = 4) -> list[Polynomial]:
+    """The point after one step on each batch of a sequence, up to O(h^powers)."""
+    size = Polynomial([0, 1, *[0] * (powers - 2)])
+    theta = [Polynomial([Fraction(x.p, x.q), *[0] * (powers - 1)]) for x in at.values()]
+    for k in sequence:
+        slopes = [on_polynomials(g, list(at), theta) for g in losses[k].gradient_expressions]
+        theta = [x - size * u for x, u in zip(theta, gradient_along(slopes))]
+    return theta
+
+
+def centre_of(cloud: Iterable[Sequence[Polynomial]]) -> list[Polynomial]:
+    return [average(values) for values in zip(*cloud)]
+
+
+def column(point: Sequence[Polynomial]) -> sp.Matrix:
+    return sp.Matrix([x.expression() for x in point])
+
+
+def full_batch(losses: Losses) -> Loss:
+    """The mean of the losses."""
+    return cast(Loss, mean(losses))
+
+
+def mean_end(losses: Losses, at: Point, sequences: Iterable[Iterable[int]], powers: int = 3) -> list[Polynomial]:
+    return centre_of(run(losses, at, s, powers) for s in sequences)
+
+
+def field_of(end: Sequence[Polynomial], losses: Losses, at: Point) -> sp.Matrix:
+    """f_1 such that the flow of -grad E + h f_1 ends there after the time m h."""
+    m, second = len(losses), sp.Matrix([x.coefficients[2] for x in end])
+    hessian = average(hessian_at(loss, at) for loss in losses)
+    gradient = average(gradient_at(loss, at) for loss in losses)
+    return second / m - sp.Rational(m, 2) * hessian * gradient
+
+
+def calculus_of_batches(losses: Losses, at: Point) -> Values:
+    """Values at a point: gradients, Hessians, and the same of the mean loss."""
+    full = full_batch(losses)
+    found = {"h": h, "m": sp.Integer(len(losses)), r"\theta": sp.Matrix(list(at.values()))}
+    for k, loss in enumerate(losses):
+        found |= {f"H_{k}": hessian_at(loss, at), rf"\nabla E_{k}": gradient_at(loss, at)}
+    return found | {
+        "E": full.expression.subs(at),
+        "H": hessian_at(full, at),
+        r"\nabla E": gradient_at(full, at),
+    }
+
+
+def batches(rng: random.Random, count: int = M, degree: int = 3) -> tuple[list[Loss], Point]:
+    losses = [polynomial_loss(rng, degree=degree) for _ in range(count)]
+    return losses, random_point(rng, losses[0])
+
+
+def epoch(rng: random.Random) -> Values:
+    """Three batches: one order, and the means over all orders and all sequences."""
+    losses, at = batches(rng)
+    values = calculus_of_batches(losses, at)
+    for name, sequences in (("once", ORDERS), ("repl", SEQUENCES)):
+        cloud = [run(losses, at, s) for s in sequences]
+        centre = centre_of(cloud)
+        spread = average(sum((x - c) ** 2 for x, c in zip(end, centre)) for end in cloud)
+        values[rf"\langle\theta^{{(m)}}\rangle_{{\mathrm{{{name}}}}}"] = column(centre)
+        values[
+            r"\langle\lVert\theta^{(m)} - \langle\theta^{(m)}\rangle\rVert^2\rangle"
+            rf"_{{\mathrm{{{name}}}}}"
+        ] = spread.expression()
+    in_order = run(losses, at, ORDERS[0])
+    slopes = [gradient_at(loss, at) for loss in losses]
+    # a product of two different steps, the second on batch i and the first on batch j
+    pairs = [hessian_at(losses[i], at) * slopes[j] for i, j, *_ in ORDERS]
+    scatter = sp.expand(variance([sp.Matrix(loss.gradient_expressions) for loss in losses]))
+    return {
+        **values,
+        r"\theta^{(m)}": column(in_order),
+        "f_1": field_of(in_order, losses, at),
+        r"\langle H_i\nabla E_j\rangle_{\mathrm{once}}": average(pairs),
+        r"\Gamma": variance(slopes),
+        r"\nabla\Gamma": sp.Matrix([sp.diff(scatter, s) for s in losses[0].symbols]).subs(at),
+    }
+
+
+EVERY = "The left side runs the algorithm on polynomials in h through"
