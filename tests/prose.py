@@ -55,7 +55,7 @@ WORDS = dict.fromkeys(("once",), 1) | {
 }
 NUMBER = re.compile(
     r"""(?<![\w.^_{\\])(?P<sign>[-−+](?=[\d.]))?
-    (?P<digits>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?|\.\d+)(?![\w])
+    (?P<digits>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?|\.\d+)(?!\d|\.\d)
     (?:\s*(?:\\cdot|\\times|·|×)\s*10(?:\^\{?(?P<power>-?\d+)\}?|(?P<raised>[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)))?
     (?:\^\{?(?P<of_ten>-?\d+)\}?)?
     |\b(?P<word>"""
@@ -67,10 +67,15 @@ PRINTED = re.compile(r"(?<![\w.])[-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 LARGEST_ERROR = 0.15  # of a number of one digit, which rounding alone would let be wrong by a half
 
 
+def apart(latex):
+    r"""Put a space between a command and a number: ``2\cdot90`` has the number 90."""
+    return re.sub(r"(\\(?!.?frac)[a-z]+)(?=\d)", r"\1 ", latex)
+
+
 def numbers_in(text):
     """(as written, value, unit of its last digit) of each number, in digits or as a word, in their order."""
     found = []
-    for match in NUMBER.finditer(text):
+    for match in NUMBER.finditer(apart(text)):
         if match["word"]:
             found.append((match[0], float(WORDS[match["word"].lower()]), 1.0))
             continue
@@ -210,12 +215,13 @@ def numbers_without_source(notebook, claimed=(), bound=()):
     problems = []
     texts = [(n, line) for n, cell in markdown_cells(notebook) for _, line in prose_of(cell.source)]
     for cell, line in [*texts, *captions_of(notebook)]:
-        quoted = " ".join(fragment for fragment in bound if fragment in in_one_line(line))
+        line = re.sub(r"\b(?:section|page|Python) [\d.]+", "", line)
+        quoted = " ".join(apart(fragment) for fragment in bound if fragment in in_one_line(line))
         divided = [float(p) / float(q) for p, q in QUOTIENT.findall(line) if float(q)]
         for text, number, unit in numbers_in(line):
             number = abs(number)
-            if unit >= 1 or number in typed or text in quoted:
-                continue
+            if unit >= 1 or unit == number or number in typed or text in quoted:
+                continue  # whole numbers, powers of ten that bound something, parameters
             scales = (1, 100) if "%" in line or "per cent" in line else (1,)
             if not any(rounds_to(scale * value, number, unit) for value in [*shown, *divided] for scale in scales):
                 problems.append(f"cell {cell}: nothing gives {text}: {line.strip()[:90]!r}")

@@ -119,6 +119,22 @@ def test_spread_over_the_orders_in_closed_form(measured):
     measured("variance counted / formula", ratios, "1 ± 0.02")
 
 
+def test_where_the_runs_of_the_opening_figure_end(measured, says):
+    """By loops with other draws, from (2.8, 3.5) with h = 0.01 to t = 60."""
+    rng, h = np.random.default_rng(1), 0.01
+    full, x = np.array([2.8, 3.5]), np.tile([2.8, 3.5], (100, 1))
+    for n in range(6000):
+        if n % 4 == 0:
+            drawn = np.argsort(rng.random((100, 4)), axis=1)
+        full = full + 2 * h * (1.5 - 2 * full.prod()) * full[::-1]
+        x = x + 2 * h * (drawn[:, n % 4] - 2 * x.prod(axis=1))[:, None] * x[:, ::-1]
+    imbalance = [(p[..., 0] ** 2 - p[..., 1] ** 2).mean() for p in (full, x)]
+    says("04", "stops on the dashed valley near (0.38, 1.96)", *full)
+    says("04", "flat at minus 3.7 for the full batch", -imbalance[0])
+    says("04", "rise together from there to about minus 0.15", -imbalance[1])
+    measured("imbalance of the full batch and of the reshuffled runs", imbalance, "-3.7, -0.15", digits=2)
+
+
 # --- one given order -----------------------------------------------------------------------------------
 
 
@@ -174,7 +190,7 @@ def test_least_squares_weights(measured):
     measured("exact", 1, "loss, to round-off")
 
 
-def test_one_pair_of_orders_needs_no_partner(measured):
+def test_one_pair_of_orders_needs_no_partner(measured, says):
     """1302 and 2031 alone end near the reshuffling flow; 0123 and 3210 end farthest from it."""
     h = 0.0025
     target = FOUR.flow(VALLEY, 4 * h, h, "reshuffling")
@@ -183,3 +199,8 @@ def test_one_pair_of_orders_needs_no_partner(measured):
     assert set(ranked[:2]) == {(1, 3, 0, 2), (2, 0, 3, 1)} and set(ranked[-2:]) == {(0, 1, 2, 3), (3, 2, 1, 0)}
     assert gaps[ranked[1]] < 4 and gaps[ranked[2]] > 25 and gaps[ranked[-1]] > 150
     measured("distances / h^2 by rank: second, third, last", [gaps[ranked[k]] for k in (1, 2, -1)], "< 4, > 25, > 150")
+    along, across = np.array([1, -3]) / 10**0.5, np.array([3, 1]) / 10**0.5  # the valley goes that way in (1/2, 3/2)
+    ends = [(FOUR.end(VALLEY, h, order) - VALLEY) / h**2 for order in ORDERS]
+    sideways, heights = [end @ across for end in ends], [end @ along for end in ends]
+    says("04", "at a height of about 13 towards balance", np.mean(heights))
+    says("04", "from about minus 164 to plus 144 across the valley", -min(sideways), max(sideways))

@@ -74,7 +74,7 @@ def test_long_run_on_the_valley_a_thousand_runs(measured):
     )
 
 
-def test_settled_spread_gives_the_drift_of_the_reshuffling_penalty_along_the_valley(measured):
+def test_settled_spread_gives_the_drift_of_the_reshuffling_penalty_along_the_valley(measured, says):
     """H Q + Q H = h S on the valley: -1/2 E'''[Q] and -h/4 grad Gamma agree along the valley."""
     H = FOUR.mean(FOUR.hessian, VALLEY)
     slopes = np.array([FOUR.gradient(i, VALLEY) for i in range(4)])
@@ -92,6 +92,8 @@ def test_settled_spread_gives_the_drift_of_the_reshuffling_penalty_along_the_val
     drift, predicted = -0.5 * np.array(third) @ tangent, -0.25 * variance_slope(FOUR, VALLEY) @ tangent
     assert drift == pytest.approx(predicted, rel=1e-6) and abs(predicted) > 1
     measured("drift along the valley / by the reshuffling penalty", drift / predicted, "1 ± 1e-6", digits=5)
+    says("05", "After a time of about $1/\\lambda = 0.1$, with the curvature", 1, 1 / np.linalg.eigvalsh(H)[-1])
+    says("05", "from about t = 0.1 on rise parallel", 1 / np.linalg.eigvalsh(H)[-1])
 
 
 # --- mean and spread ------------------------------------------------------------------------------------
@@ -270,7 +272,7 @@ def test_rates_of_balance_to_the_next_order(h, measured):
     measured("excess over 5 h in units of h lambda", parts, "0.5, 1 ± 0.06", digits=2)
 
 
-def test_the_single_runs_differ_from_leading_order_by_more_than_chance(measured):
+def test_the_single_runs_differ_from_leading_order_by_more_than_chance(measured, says):
     """The two runs of chapter 4's first figure, with other draws: rates from t = 10 to 50, in units of h."""
     rates = []
     for reshuffled in (False, True):
@@ -283,6 +285,9 @@ def test_the_single_runs_differ_from_leading_order_by_more_than_chance(measured)
     assert rates[1] == pytest.approx(0.06, abs=0.01) and rates[3] < 0.002
     measured("with replacement: mean and deviation", rates[:2], "5.19 ± 0.015, 0.06 ± 0.01", digits=2)
     measured("reshuffled: mean and deviation", rates[2:], "5.36 ± 0.005, below 0.002", digits=2)
+    says("05", "other draws give $5.19h$ with a standard deviation of $0.06h$", *rates[:2])
+    says("05", "and $5.36h$ with one of", rates[2])
+    says("05", "and here $h\\lambda$ falls from about 0.10 to 0.06", across[1000], across[-1])
 
 
 # --- exercises ------------------------------------------------------------------------------------------
@@ -315,7 +320,7 @@ def test_mean_run_and_typical_run_on_one_parameter(measured):
     measured("exact", 729, "sequences, to 1e-12")
 
 
-def test_resting_point_on_the_diagonal(measured):
+def test_resting_point_on_the_diagonal(measured, says):
     h, p, k, c, var = sp.symbols("h p k c v", positive=True)
     r = c - k * p
     loss = (r**2 + var) * (1 + h * k**2 * p) / 2
@@ -328,6 +333,7 @@ def test_resting_point_on_the_diagonal(measured):
     on_line = modified.subs({a: sp.sqrt(p), b: sp.sqrt(p)})
     assert sp.expand(on_line - loss.subs({k: 2, c: sp.Rational(3, 2), var: sp.Rational(5, 4)})) == 0
     measured("exact", 2, "identities in symbols")
+    says("05", "= 0.625$", float(sp.Rational(5, 4) / 2))
 
 
 def test_shuffling_once_spreads_wider_than_every_epoch(measured):

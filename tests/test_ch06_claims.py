@@ -58,12 +58,16 @@ def test_numerators_of_the_moments_count_permutations_by_descents(measured):
     measured("exact", 5, "moments, by counting 153 permutations")
 
 
-def test_lag_of_a_young_and_of_an_old_average(measured):
+def test_lag_of_a_young_and_of_an_old_average(measured, says):
     for n, expected in ((10, 3.97), (12, 4.57), (70, 8.96)):
         weights = 0.9 ** np.arange(n + 1)
         assert (weights @ np.arange(n + 1)) / weights.sum() == pytest.approx(expected, abs=5e-3)
         assert bea.lag(0.9, n) == pytest.approx((weights @ np.arange(n + 1)) / weights.sum())
     measured("lag at n = 10, 12, 70", [bea.lag(0.9, n) for n in (10, 12, 70)], "3.97, 4.57, 8.96")
+    says("06", "At $n = 12$ the lag is 4.57; at $n = 10$ it is 3.97", 12, bea.lag(0.9, 12), 10, bea.lag(0.9, 10))
+    weights = 0.9 ** np.arange(2000)
+    age = weights @ np.arange(2000) / weights.sum()
+    says("06", "weights $0.1 \\cdot 0.9^i$ is $\\beta/(1-\\beta) = 9$", 1 / weights.sum(), 0.9, 1, age)
 
 
 @pytest.mark.parametrize("beta", [0.2, 0.5, 0.9])
@@ -239,9 +243,9 @@ def penalty(end):
     return -np.log(imbalance(end) / B_0) / (4 * INTEGRAL)
 
 
-def test_two_parts_add_and_each_is_what_the_formula_says(measured):
+def test_two_parts_add_and_each_is_what_the_formula_says(measured, says):
     found = {}
-    for s in (4e-4, 2e-4):
+    for s in (4e-4, 2e-4, 1e-4):
         T, until = 9 * s, 2.5
         descent = penalty(heavy_ball(GENTLE, 0.0, s, round(until / s))[-1]) / s
         both = penalty(heavy_ball(GENTLE, 0.9, 0.1 * s, round(until / s))[-1]) / s
@@ -260,6 +264,7 @@ def test_two_parts_add_and_each_is_what_the_formula_says(measured):
     # what is missing is the next order: it halves with s
     assert (found[4e-4] - expected) / (found[2e-4] - expected) == pytest.approx(2, abs=0.1)
     measured("factors of the penalty: descent, rolling ball, both", found[2e-4], "0.25, 4.5, 4.75")
+    says("06", "$0.250 + 4.495$ measured separately, $4.745$ together", *found[1e-4])
 
 
 def test_refining_the_step_at_a_fixed_memory_time_removes_the_quarter(measured):
@@ -286,7 +291,7 @@ def test_nesterov_penalty(beta, K, measured):
 # --- the valley -----------------------------------------------------------------------------------------------------------
 
 
-def test_landing_points_and_drift_ratios(measured):
+def test_landing_points_and_drift_ratios(measured, says):
     ends = {beta: heavy_ball(START, beta, (1 - beta) * 2.5e-4, 3000)[-1] for beta in (0.0, 0.5, 0.8, 0.9)}
     assert [imbalance(end) for end in ends.values()] == pytest.approx([-4.396, -4.369, -4.288, -4.159], abs=6e-4)
     first = imbalance(np.array(START))
@@ -306,15 +311,24 @@ def test_landing_points_and_drift_ratios(measured):
     )
     measured("the same for the logarithm", [logs[beta] / logs[0.0] for beta in (0.5, 0.8, 0.9)], "3, 9, 19 as h falls")
     measured("both for beta = 0.9 at a tenth of the step", [fine / plain, fine_log / plain_log], "19 as h falls")
+    says("06", "is a drift of $a^2 - b^2$ that is 17.96 times gradient descent's", drifts[0.9] / drifts[0.0])
+    says("06", "to which the law refers, the ratio is 18.47", logs[0.9] / logs[0.0])
+    says("06", "at a tenth of the step the two are 18.87 and 18.92", 2, fine / plain, fine_log / plain_log)
+    says("06", "for $\\beta = 0.9$, about eighteen times as large", 0.9, drifts[0.9] / drifts[0.0])
+    says("06", "at minus 4.40 for beta 0", -imbalance(ends[0.0]), 0)
+    others = [(-imbalance(ends[beta]), beta) for beta in (0.5, 0.8, 0.9)]
+    says("06", "minus 4.37 for 0.5, minus 4.29 for 0.8 and minus 4.16 for 0.9", *np.ravel(others))
+    says("06", "all start at minus 4.41", -first)
 
 
-def test_the_correction_explains_nine_tenths_of_the_drift_in_the_opening_figure(measured):
+def test_the_correction_explains_nine_tenths_of_the_drift_in_the_opening_figure(measured, says):
     step, count = 0.1 * 2.5e-4, 3000
     end = bea.flow(bea.modified_equation(bea.heavy_ball(0.9), MODEL, 2), START, step, count)[-1]
     first = imbalance(np.array(START))
     fraction = (imbalance(end) - first) / (imbalance(heavy_ball(START, 0.9, step, count)[-1]) - first)
     assert fraction == pytest.approx(0.89, abs=0.005)
     measured("drift of the flow / drift of the run", fraction, "0.89")
+    says("06", "explains 89 per cent of this drift", 100 * fraction)
 
 
 @pytest.mark.parametrize("beta, step, branch", [(0.9, 2.5e-5, 1), (0.9, 1e-3, -1), (0.9, 2e-3, -1), (0.5, 1e-2, 1)])

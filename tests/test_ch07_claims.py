@@ -69,10 +69,11 @@ def test_slopes_from_rest_from_the_slow_manifold_and_bias_corrected(order, measu
     )
 
 
-def test_bias_corrected_slope_rises_towards_two(measured):
+def test_bias_corrected_slope_rises_towards_two(measured, says):
     study = bea.order_study(CORRECTED, MODEL, GENTLE, 0.05, [5e-4, 2.5e-4, 1.25e-4, 6.25e-5], order=2, start="rest")
     assert study.slopes == pytest.approx([1.84, 1.90, 1.94], abs=0.015)
     measured("slopes as h halves", study.slopes, "1.84, 1.90, 1.94")
+    says("07", "between the two smallest step sizes it is 1.90", 2, study.slopes[1])
 
 
 def test_the_transient_equation_describes_the_start(measured):
@@ -86,7 +87,7 @@ def test_the_transient_equation_describes_the_start(measured):
     measured("slopes with one and two terms", found.values(), "1 ± 0.1, above 1.8")
 
 
-def test_a_run_from_rest_is_nine_steps_late(measured):
+def test_a_run_from_rest_is_nine_steps_late(measured, says):
     beta, step, count = 0.9, 2e-6, 60
     path = heavy_ball(GENTLE, beta, step, count)
     flow = solve_ivp(
@@ -105,6 +106,7 @@ def test_a_run_from_rest_is_nine_steps_late(measured):
     behind, g = path[-1] - flow[-1], gradient(path[-1])
     assert behind @ g / np.linalg.norm(behind) / np.linalg.norm(g) > 0.9999
     measured("steps late after 60", late[-1], "9")
+    says("07", "the run soon falls 9 steps behind", late[-1])
 
 
 @pytest.mark.parametrize("factor, low, high", [(0, 0.9, 1.1), (0.5, 0.9, 1.1), (1, 1.9, 2.1)])
@@ -153,7 +155,7 @@ def test_regimes_by_simulation(beta, measured):
 
 
 @pytest.mark.parametrize("curvature", [0.03, 0.4, 1.6, 3.1])
-def test_oscillating_amplitude_does_not_depend_on_the_curvature(curvature, measured):
+def test_oscillating_amplitude_does_not_depend_on_the_curvature(curvature, measured, says):
     """While it oscillates, a positive definite form of two iterates in a row falls by exactly beta at each step."""
     path, beta = mode(0.8, curvature, 200), 0.8
     middle = 1 + beta - curvature
@@ -161,6 +163,7 @@ def test_oscillating_amplitude_does_not_depend_on_the_curvature(curvature, measu
     form = path[1:] ** 2 - middle * path[1:] * path[:-1] + beta * path[:-1] ** 2
     assert form[1:] / form[:-1] == pytest.approx(beta, rel=1e-6)
     measured("factor of the form in one step", (form[1:] / form[:-1]).mean(), "beta = 0.8", digits=6)
+    says("07", "both roots is $\\sqrt{0.8} = 0.894$", np.sqrt((form[1:] / form[:-1]).mean()))
 
 
 def test_legendre_series_to_twelve_terms_and_its_radius(measured):
@@ -189,7 +192,7 @@ def test_coefficients_are_the_engines_and_squares_of_binomials(measured):
     measured("exact", 5, "coefficients")
 
 
-def test_numbers_of_the_price(measured):
+def test_numbers_of_the_price(measured, says):
     edge = (1 - 0.9**0.5) / (1 + 0.9**0.5)
     assert edge == pytest.approx(0.026, abs=5e-4) and 1 / edge == pytest.approx(38, abs=0.1)
     assert (1 + 0.9) / (1 - 0.9) ** 2 == pytest.approx(190)
@@ -205,6 +208,22 @@ def test_numbers_of_the_price(measured):
         [edge, 1 / edge, *largest.values()],
         "0.026, 38, 116, 14",
     )
+    says(
+        "06",
+        "curvature at the start is $\\lambda = 116$, so that $h_e\\lambda = 0.029$",
+        largest[START],
+        2.5e-4 * largest[START],
+    )
+    says(
+        "07",
+        "started at $h_e\\lambda = 0.029$, slightly beyond the limit, and dropped below it after twelve steps",
+        curvatures[0],
+        12,
+    )
+    says("07", "exists only while $h_e\\lambda < 0.026$", edge)
+    says("07", "has one up to $h_e\\lambda = 1$, 38 times as far", 1, 1 / edge)
+    says("07", "2(1+\\beta) = 3.8$", 2, 1, 2 * (1 + 0.9))
+    says("07", "(1-\\sqrt\\beta)^2 = 0.0026$", 1, (1 - 0.9**0.5) ** 2)
 
 
 # --- the memoryless map, from its functional equation ----------------------------------------------------------------------
@@ -403,7 +422,7 @@ def test_phase_plane_of_the_figure(measured):
 # --- exercises --------------------------------------------------------------------------------------------------------------
 
 
-def test_best_beta_for_one_mode_by_scanning(measured):
+def test_best_beta_for_one_mode_by_scanning(measured, says):
     misses = []
     for y in (0.01, 0.1, 0.5):
         betas = np.linspace(0, 0.999, 20001)
@@ -415,6 +434,8 @@ def test_best_beta_for_one_mode_by_scanning(measured):
     assert np.log(0.9) / np.log(0.99) == pytest.approx(10.5, abs=0.05)
     assert 0.81 / 0.19 == pytest.approx(4.26, abs=5e-3) and 1.81 / 0.19 == pytest.approx(9.53, abs=5e-3)
     measured("largest distance of the best beta from its formula", max(misses), "below 0.001", digits=1)
+    says("07", "There $\\mathrm{lag} = 4.26$ and $K = 9.53$", bea.lag(0.81), 1 + 2 * bea.lag(0.81))
+    says("07", "so one step does the work of ten", np.log(0.9) / np.log(0.99))
 
 
 def test_growing_memory_begins_to_oscillate_near_the_predicted_step(measured):

@@ -133,7 +133,7 @@ def test_step_is_the_gradient_of_its_potential(name, measured):
     measured("exact", 4, "coordinates, to 1e-8")
 
 
-def test_explorers_answer(measured):
+def test_explorers_answer(measured, says):
     """For q = 1 the step jumps between 85 and 95 degrees and the rate does not; for q = 1.2 neither does."""
     found = {}
     for q in (1, 1.2):
@@ -146,6 +146,8 @@ def test_explorers_answer(measured):
     first = [found[1.2, angle][0][0] for angle in (85, 95)]
     assert first == pytest.approx([-0.61, 0.61], abs=5e-3)
     measured("first coordinate of the step for q = 1.2, and the rate for q = 1", [*first, found[1, 85][1]])
+    says("08", "it is 1.08 on both sides", found[1, 85][1])
+    says("08", "the step is $-0.61$ at $85^\\circ$ and $+0.61$ at $95^\\circ$", first[0], 85, first[1], 95)
 
 
 # --- the law -------------------------------------------------------------------------------------
@@ -210,7 +212,7 @@ def test_largest_distances_down_the_valley(measured):
 # --- ages ----------------------------------------------------------------------------------------
 
 
-def test_mean_ages_from_impulses(measured):
+def test_mean_ages_from_impulses(measured, says):
     """The mean age of what Nesterov's mixture and Lion's hold, from their weights on single gradients."""
     n = np.arange(20000)
 
@@ -225,6 +227,7 @@ def test_mean_ages_from_impulses(measured):
     found = [1 + 2 * float(n @ weights) for weights in (geometric(0.9), nesterov, lion, muon)]
     assert found == pytest.approx([19, 17.2, 181, 37.1], rel=1e-9)
     measured("1 + 2 age of an average, Nesterov, Lion, Nesterov at 0.95", found, "19, 17.2, 181, 37.1")
+    says("08", "and $1 + 2\\cdot90 = 181$", 1, 2, 90, found[2])
 
 
 # --- Newton-Schulz -------------------------------------------------------------------------------
@@ -331,7 +334,7 @@ def test_smooth_sign_has_slope_2_through_a_turn(measured):
     measured("slopes with and without the law", found, "2, 1")
 
 
-def test_caught_derivative_makes_the_sign_alternate(measured):
+def test_caught_derivative_makes_the_sign_alternate(measured, says):
     """On the line where the derivative is caught the exact sign alternates, and the smooth one does not."""
     H = np.array([[2.0, 1.0], [1.0, 2.0]])
 
@@ -346,6 +349,7 @@ def test_caught_derivative_makes_the_sign_alternate(measured):
     assert exact >= 4 and smooth == 0
     assert 0.08 * 2 / np.sqrt(0.1) == pytest.approx(0.51, abs=5e-3)
     measured("changes of sign, exact and smooth", [exact, smooth], "many, none")
+    says("08", "if this number is below one; it is 0.51 in", 0.08 * H[0, 0] / np.sqrt(0.1))
 
 
 # --- exercises -----------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ def texts_of_pages():
         ("less than $10^{-13}$", [1e-13]),
         ("twice .5, $t_1$ and $x^2$, ch04", [2, 0.5]),
         ("from 0.1-0.2", [0.1, 0.2]),
+        (r"$5.19h$ and $2\cdot90 = 180$", [5.19, 2, 90, 180]),
     ],
 )
 def test_numbers_are_read(text, values):
