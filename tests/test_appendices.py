@@ -55,8 +55,8 @@ def equations_of(pages):
 
 def the_chapters():
     parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
-    [chapters] = [part["chapters"] for part in parts if part["caption"] == "Chapters"]
-    return [Path(chapter["file"]).name for chapter in chapters]
+    files = [chapter["file"] for part in parts if part["caption"] != "Appendices" for chapter in part["chapters"]]
+    return [Path(file).name for file in files]
 
 
 # --- glossary ----------------------------------------------------------------------------------
