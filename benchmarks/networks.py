@@ -15,7 +15,7 @@ from measure import agree, compared, facts, rounds_of, target
 H, BETA, RHO, EPSILON = 1e-3, 0.9, 0.99, 1e-6
 SIXTEEN = np.linspace(0.5, 0.95, 16)
 STEPS = 1000
-SHORT = 40  # of them, where one and sixteen settings are compared
+SHORT = 40  # of them, where one and sixteen configurations are compared
 
 digits = load_digits()
 FEATURES, LABELS = digits.data / 16, digits.target
@@ -117,7 +117,7 @@ def against(title, piece, beta, targets, missing, note=""):
 
 
 def sixteen(rounds):
-    """Sixteen settings, in units of one: at once in one process, and by the clock, half of them in each of two processes."""
+    """Sixteen configurations, in units of one: at once in one process, and by the clock, half of them in each of two processes."""
 
     def by_the_clock(task):
         began = time.perf_counter()
@@ -136,15 +136,15 @@ def sixteen(rounds):
         shared()  # the processes start
         two = float(np.median([by_the_clock(shared) / by_the_clock(one) for _ in range(3 * rounds)]))
     rows = [
-        ("bea: sixteen settings, in units of one", alone, "×"),
-        ("bea: sixteen settings in two processes, by the clock, in units of one", two, "×"),
+        ("bea: sixteen configurations, in units of one", alone, "×"),
+        ("bea: sixteen configurations in two processes, by the clock, in units of one", two, "×"),
     ]
     targets = [
         target("bea: sixteen / one", alone, "at most", 10),
         target("bea: sixteen in two processes / one, by the clock", two, "at most", 10),
     ]
-    note = "The arithmetic is sixteenfold; only what is done once for all settings can be saved, or shared with another core."
-    return facts("Sixteen settings against one", rows, targets=targets, note=note)
+    note = "The arithmetic is sixteenfold; only what is done once for all configurations can be saved, or shared with another core."
+    return facts("Sixteen configurations against one", rows, targets=targets, note=note)
 
 
 def correction(rounds):
@@ -188,7 +188,7 @@ def measure(rounds):
     even = [("JAX, compiled", "at least", 1), ("PyTorch", "at least", 1)]
     results = [
         against(f"Digits, 64-32-10, full batch: one setting, {STEPS} steps", 100, BETA, even, missing),
-        against(f"Digits, 64-32-10, full batch: sixteen settings at once, {STEPS} steps", 10, SIXTEEN, even, missing,
+        against(f"Digits, 64-32-10, full batch: sixteen configurations at once, {STEPS} steps", 10, SIXTEEN, even, missing,
                 note="PyTorch runs them one after another."),
     ]  # fmt: skip
     return [*results, sixteen(rounds), correction(rounds)], missing

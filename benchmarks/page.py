@@ -81,7 +81,7 @@ def duration(seconds):
     return f"{number(seconds / size)} {unit}"
 
 
-def verdict(target):
+def outcome(target):
     """met, or NOT MET and by which factor it is missed."""
     value, bound = target["value"], target["bound"]
     if target["met"]:
@@ -123,7 +123,7 @@ def page(results):
     """The page's text, from what was measured."""
     sections = {name: results[name] for name in SECTIONS if name in results}
     targets = [
-        [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), verdict(target)]
+        [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), outcome(target)]
         for section in sections.values() for result in section["results"] for target in result.get("targets", [])
     ]  # fmt: skip
     grown = [result for section in sections.values() for result in section["results"] if result["kind"] == "growth"]
@@ -137,7 +137,7 @@ def page(results):
         where="\n".join(f"- {', '.join(names)}: {text}" for text, names in where.items()),
         noise=f"{median(spreads):.0%}",
         missing="".join(f"Left out: {name}, which is not installed.\n" for name in missing),
-        targets=table(["what", "ratio", "wanted", "measured", "verdict"], ["---", "---", "---:", "---:", "---"], targets),
+        targets=table(["what", "ratio", "wanted", "measured", "result"], ["---", "---", "---:", "---:", "---"], targets),
         exponents=table(["what", "variable", "exponent", "fitted from"], ["---", "---", "---:", "---:"],
                         [[r["title"], r["variable"], f"{r['exponent']:.2f}", f"{r['fit_from']:,}"] for r in grown]),
         sections="".join(f"\n## {SECTIONS[name][0]}\n\n{sentences(SECTIONS[name][1])}\n" + "".join(f"\n{shown(result)}" for result in section["results"])

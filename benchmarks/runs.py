@@ -75,7 +75,7 @@ def by_torch_optim(h, steps):
 
 
 def by_torch(h, steps, beta, rho):
-    """torch.optim has no axis for settings: its update written out on tensors, the gradient by hand."""
+    """torch.optim has no axis for configurations: its update written out on tensors, the gradient by hand."""
     import torch
 
     torch.set_num_threads(1)
@@ -173,7 +173,7 @@ def against(title, makers, mine, rounds, targets, missing, note=""):
 
 def of_settings(count, steps, rounds, missing):
     given = (1e-3, steps, *grid(count))
-    return against(f"{count:,} settings, {steps} steps", {
+    return against(f"{count:,} configurations, {steps} steps", {
         "optax, compiled": partial(by_optax, *given), "torch, by hand": lambda: partial(by_torch, *given),
         "autograd": lambda: partial(by_autograd, *given)}, ours(*given), rounds,
         [("optax, compiled", "at least", 1), ("torch, by hand", "at least", 1), ("autograd", "at least", 1)], missing,
@@ -225,7 +225,7 @@ def cold(count, steps, missing):
                 ours = found
             elif name == "optax":
                 agreement = agree("optax", ours, found, 1e-6)
-    of_what = f"{count:,} settings" if count > 1 else "one trajectory"
+    of_what = f"{count:,} configurations" if count > 1 else "one trajectory"
     for seconds, title, note in (
         (after, f"From a cold start, after the imports: {of_what}, {steps} steps",
          "Making the loss, compiling and one run, in a fresh process.  llvmlite, where our run takes it, counts with its own import.  No run on a loss of SymPy's can take less than the last row."),
@@ -243,7 +243,7 @@ def cold(count, steps, missing):
 
 
 def memory():
-    """The peak while 1000 settings run 1000 steps, with what is kept."""
+    """The peak while 1000 configurations run 1000 steps, with what is kept."""
     beta, rho = grid(1000)
     rows, peaks = [], {}
     for every in (1, 10, 100, 1000):
@@ -260,7 +260,7 @@ def memory():
         share = peaks[every] / (1.2 * kept + 32 * 1000 * 16)
     targets = [target("peak with every=1000 / (1.2 × what is kept + 32 iterates)", share, "at most", 1)]
     return facts(
-        "Memory of 1000 settings over 1000 steps",
+        "Memory of 1000 configurations over 1000 steps",
         rows,
         targets=targets,
         note="`tests/test_runs.py` holds runs to this bound.",

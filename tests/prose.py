@@ -12,6 +12,7 @@ import base64
 import io
 import json
 import re
+import tokenize
 from functools import cache
 from pathlib import Path
 
@@ -235,7 +236,7 @@ PHRASES = {
     r"spoil(?:t|ed) cop(?:y|ies)": "mutant",
     r"rear-view|\bmirrors?\b(?! image)": "moving average, lag",
     r"\brac(?:e|es|ing) of\b|\bpencil's law\b|\byoung steps?\b": "competing lags, closed-form law, early step",
-    r"\bvot(?:e|es|ing)\b": "net sign",
+    r"\bvot(?:e|es|ing)\b(?! first)": "net sign",
     r"\bplain flow\b": "leading-order flow",
     r"\bring(?:s|ing)\b": "oscillates, underdamped",
     r"doubly logarithmic": "log–log",
@@ -256,7 +257,7 @@ PHRASES = {
     r"\bwhat is \w+ does\b": None,
     r"\bLook at\b": "what the figure shows",
     r"\btakes? back\b": None,
-    r"\bstands? (?:in|at|for)\b(?! for\b)": "is, appears",
+    r"\bstands? (?:in|at)\b": "is, appears",
     r"\bverdicts?\b": "result",
     r"\bas good as\b": None,
     r"\bit knows nothing\b": None,
@@ -269,7 +270,14 @@ PHRASES = {
 }
 
 
-NAMES = re.compile(r"\{[\w:]+\}`[^`]*`|\((?:eq|fig|sec|thm)-[\w-]+\)|^\s*:\w+:.*$", re.M)  # of labels and pages
+def words_of_code(source):
+    """The docstrings, messages and comments of a Python file."""
+    read = tokenize.generate_tokens(io.StringIO(source).readline)
+    kinds = (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING))
+    return "\n".join(token.string for token in read if token.type in kinds)
+
+
+NAMES = re.compile(r"\{[\w:]+\}`[^`]*`|\b(?:eq|fig|sec|thm|ex)-[\w-]+|^\s*:\w+:.*$", re.M)  # of labels and pages
 
 
 def problems_of_phrases(texts):

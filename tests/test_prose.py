@@ -25,7 +25,8 @@ def texts_of_pages():
     for path in sorted((ROOT / "assignments").glob("*.ipynb")):
         found += [(f"{path.name}, cell {n}", text) for n, text in prose.words_of(notebook(path))]
     for path in [*sorted(CHAPTERS.glob("*.md")), *SEPARATE, *sorted((ROOT / "lib").rglob("*.py"))]:
-        found.append((path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        found.append((path.relative_to(ROOT).as_posix(), prose.words_of_code(text) if path.suffix == ".py" else text))
     return found
 
 

@@ -7,7 +7,7 @@ the table comes a folder, here ``grades/``, with a report and the full result fo
 half-way, in whatever manner, the same command goes on where it was: a result is written whole or not
 at all, and made again only if the submission, the assignment or the limits have changed.
 
-Points given by a person stand in ``grades/by_hand.csv``, with the columns student, question, points
+Points given by a person are in ``grades/by_hand.csv``, with the columns student, question, points
 and comment; this program only reads that file.
 """
 

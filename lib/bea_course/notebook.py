@@ -196,7 +196,7 @@ class Submission:
 
 
 def read_submission(path: str | Path, assignment: Assignment) -> Submission:
-    """What stands in a submission; raises Unreadable."""
+    """What a submission contains; raises Unreadable."""
     names = {question.name for question in assignment.questions}
     setup = {source.strip() for source in assignment.setup}
     code, prose, cells, texts = {}, {}, [], []

@@ -5,7 +5,7 @@ limits, and then answers requests: what is the value of this name, what does thi
 The *examining* one reads the tests, which the answering one has never had in its memory, and sends
 what they find to the grader, which keeps the time and ends both.
 
-This stops accidents and idle tricks; it is no prison.  Python can't be fenced in by Python: who
+This stops accidents and idle tricks; it is no prison.  Python cannot be fenced in by Python: who
 means harm and knows how can get around the audit hook, and both processes belong to one user.
 Where you expect that, grade in containers.
 """

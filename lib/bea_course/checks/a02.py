@@ -116,7 +116,7 @@ def terms(a: Answer, b: Answer, d: Answer, seed: int = 2) -> None:
             demand(False, "`a`: flow and step differ in h².")
         demand(
             third == 0,
-            "`b`: on f(x) = x flow and step differ in h³. Note that F'F has parts of order h, too.",
+            "`b`: on f(x) = x flow and step differ in h³. Note that F'F also has parts of order h.",
         )
         demand(
             _residual(bent, POINT, k, *at)[1] == 0,
@@ -165,7 +165,7 @@ def errors(errors: Answer, k: float = 0.25, hs: tuple[float, ...] = (0.04, 0.02,
 
 
 def _plain(hs: tuple[float, ...], k: float) -> list[float]:
-    """The distance at t = 1 of the run from the plain flow, by a fine integration."""
+    """The distance at t = 1 of the run from the leading-order flow, by a fine integration."""
     from scipy.integrate import solve_ivp
 
     def f(x: np.ndarray) -> np.ndarray:

@@ -112,7 +112,7 @@ def second(second: Answer, seed: int = 3) -> None:
         "that is B first: the batch that comes later is the one that is seen from elsewhere.": lambda g, H, n: two(
             g, H, n, (1, 0)
         ),
-        "each batch's own r steps displace each other, too.": lambda g, H, n: two(g, H, n) - own(g, H, n),
+        "each batch's own r steps also displace each other.": lambda g, H, n: two(g, H, n) - own(g, H, n),
         "B sees all of A's r steps: the product of the two is missing.": own,
         "this is r = 1: `r` is missing.": lambda g, H, n: two(g, H, 1),
         "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one: not r².": lambda g, H, n: (

@@ -180,18 +180,18 @@ def penalty(penalty: Answer) -> None:
     got = np.array([value(answer, x).real for x in at])
     wanted = np.array([_constant(*pair) for pair in numbers])
     others = {
-        "only memory's part is in it; a step by itself is worth half a step more.": wanted - 1,
+        "only the memory contribution is in it; a step by itself is worth half a step more.": wanted - 1,
         "this is the damped heavy ball's; only the part α of a step is memory.": [
             _constant(1.0, b) for _, b in numbers
         ],
         "a lag counts twice: K = 1 + 2 lag, since the penalty of one half step is h/4.": (wanted + 1) / 2,
-        "the sign of memory's part: it looks back uphill, to larger gradients.": 2 - wanted,
+        "the sign of the memory contribution: it looks back uphill, to larger gradients.": 2 - wanted,
     }
     if not np.allclose(got, wanted):
         name_the_mistake(lambda other: np.allclose(got, other), others, "the engine finds another K.")
 
 
-# --- ringing -----------------------------------------------------------------------------------
+# --- oscillation -------------------------------------------------------------------------------
 
 
 def matrix(matrix: Answer, seed: int = 4) -> None:
