@@ -18,6 +18,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 import bea
 import bea_book
 from bea_book import ledger
+from bea_book.ledger import reader
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = ROOT / "chapters"
@@ -57,6 +58,87 @@ def the_chapters():
     parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
     files = [chapter["file"] for part in parts if part["caption"] != "Appendices" for chapter in part["chapters"]]
     return [Path(file).name for file in files]
+
+
+# --- formula sheet -----------------------------------------------------------------------------
+
+
+def rows_of_sheet(page):
+    """[(method, equation, where it holds)] of the sheet's table."""
+    [table] = re.findall(r"^```\{list-table\}\n(.*?)^```$", page, re.M | re.S)
+    rows = [re.split(r"^  - ", row, flags=re.M) for row in re.split(r"^\* - ", table, flags=re.M)[2:]]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def statements(latex):
+    return {"".join(statement) for statement in reader.statements(reader.tokens(latex))}
+
+
+def problems_of_sheet(page, printed):
+    """What a row prints that its labelled equations do not, and rows that name no equation or no place."""
+    problems = []
+    for method, equation, place in rows_of_sheet(page):
+        own = ledger.labelled(equation)
+        repeated = re.findall(r"(?<!\$)\$([^$]+)\$(?!\$)", re.sub(r"\$\$.*?\$\$ \([\w-]+\)", "", equation, flags=re.S))
+        labels = re.findall(r"\{eq\}`([\w-]+)`", method)
+        problems += [f"no equation {label}" for label in labels if label not in printed]
+        known = {label: statements(printed[label]) for label in labels if label in printed}
+        shown = [statement for latex in repeated for statement in statements(latex)]
+        everywhere = set().union(*known.values())
+        problems += [f"{method}: no chapter prints {text}" for text in shown if text not in everywhere]
+        problems += [f"{method}: {label} is not repeated" for label, its in known.items() if not its & set(shown)]
+        if not labels and not own:
+            problems.append(f"{method}: no equation")
+        if not re.search(r"\{(?:doc|prf:ref)\}`", place):
+            problems.append(f"{method}: no place")
+    return problems
+
+
+METHODS = (
+    "First correction",
+    "Lags",
+    "Gradient descent",
+    "Mini-batches",
+    "reshuffled",
+    "Heavy ball",
+    "Nesterov",
+    "Any geometry",
+    "Muon",
+    "RMSProp",
+    "Adam",
+    "Memory kept",
+)
+
+
+def test_formula_sheet_repeats_the_chapters():
+    page = read("formulas")
+    rows = rows_of_sheet(page)
+    assert len(rows) >= 25
+    assert [method for method in METHODS if not any(method in row[0] for row in rows)] == []
+    assert problems_of_sheet(page, ledger.printed()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (r"\frac{h_e}{4}\,K", r"\frac{h_e}{2}\,K", "no chapter prints"),
+        (r"2R_j^3} -", r"2R_j^2} -", "no chapter prints"),
+        (r"E + \frac h2 (1 + 2\ell)", r"E + \frac h2 (1 + \ell)", "no chapter prints"),
+        (", {eq}`eq-kept-speed`", "", "no equation"),
+        ("{eq}`eq-kept-speed`", "{eq}`eq-kept-sped`", "no equation eq-kept-sped"),
+        ("{eq}`eq-adam-full-batch`, ", "{eq}`eq-adam-full-batch`, {eq}`eq-adam-lag`, ", "eq-adam-lag is not repeated"),
+        ("; {doc}`chapter 13 <13_mini_batch_adam>`", "", "no place"),
+    ],
+)
+def test_an_altered_formula_sheet_is_caught(old, new, said):
+    problems = problems_of_sheet(altered(read("formulas"), old, new), ledger.printed())
+    assert any(said in problem for problem in problems), problems
+
+
+def test_formula_sheet_is_the_first_appendix():
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    [appendices] = [part["chapters"] for part in parts if part["caption"] == "Appendices"]
+    assert appendices[0]["file"] == "chapters/formulas"
 
 
 # --- glossary ----------------------------------------------------------------------------------

@@ -214,6 +214,28 @@ def test_layout(tmp_path):
     assert int(first) + int(second) == int(total)
 
 
+SHEET = """\
+# Sheet
+
+```{list-table}
+:class: formula-sheet
+* - a
+  - b
+```
+"""
+
+
+def test_formula_sheet_has_a_page_of_its_own(tmp_path):
+    config = small_book(tmp_path)
+    (tmp_path / "two.md").write_text(SHEET, encoding="utf-8")
+    text = (build(tmp_path, "latex", config) / "book.tex").read_text(encoding="utf-8")
+    before, sheet = text.split(r"\opensheet")
+    assert r"\chapter{1 Euler’s method}" in before
+    sheet, after = sheet.split(r"\closesheet")
+    assert r"\chapter{Sheet}" in sheet and r"\begin{tabular" in sheet
+    assert r"\chapter" not in after
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_pages_link_to_the_pdf_only_if_it_is_there(tmp_path, is_there):
     config = small_book(tmp_path)

@@ -42,6 +42,9 @@ class Layout(SphinxPostTransform):
                 image.replace_self([begin, image.copy(), latex(r"\end{bookalt}")])
         for table in self.document.findall(nodes.table):
             set_widths(table)
+        for page in self.document.findall(addnodes.start_of_file):
+            if any("formula-sheet" in table["classes"] for table in page.findall(nodes.table)):
+                page.children = [latex(r"\opensheet"), *page.children, latex(r"\closesheet")]
 
     def make_preface_and_parts(self):
         """Without this the first page's sections would be chapters, and the parts would be lost."""

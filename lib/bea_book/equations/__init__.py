@@ -32,7 +32,7 @@ def chapter(number: int) -> tuple[Entry, ...]:
 
 
 def entries() -> tuple[Entry, ...]:
-    """Return all entries of the book, chapter after chapter, and then those of the proof.
+    """Return all entries of the book, chapter after chapter, then those of the formula sheet and of the proof.
 
     Returns
     -------
