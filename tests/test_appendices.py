@@ -60,6 +60,119 @@ def the_chapters():
     return [Path(file).name for file in files]
 
 
+# --- notation ----------------------------------------------------------------------------------
+
+# What is written in a formula but stands for nothing of its own.
+NO_SYMBOLS = re.compile(
+    r"\\(?:begin|end|text|operatorname\*?)\{[^}]*\}"
+    r"|\\(?:(?:left|right|[bB]igg?[lr]?|q?quad|t?frac|sqrt|sum|max|min|le|ge|in|to|partial|nabla|top|c?dot|l?dots"
+    r"|subset|infty|ln|neq|times|mapsto|[lr]angle|limits|displaystyle|[lr]vert|mid)(?![A-Za-z])|[,;:!{}| ])"
+)
+SYMBOL = re.compile(
+    r"(?:\\(hat|bar|tilde|d?dot)\s*)?(\\lVert.*?\\rVert(?:_\{[^{}]*(?:\{\w+\})?[^{}]*\}|_\\?\w+|_\*)?"
+    r"|\\math(?:rm|bb)\{\w+\}|\\[A-Za-z]+|[A-Za-z])",
+    re.S,
+)
+
+
+def symbols_of(latex):
+    """The letters of a formula, with their hats and bars, and the kinds of its norms; dots are derivatives."""
+    found = set()
+    for accent, name in SYMBOL.findall(NO_SYMBOLS.sub(" ", latex)):
+        if name.startswith(r"\lVert"):
+            inside, index = re.fullmatch(r"\\lVert(.*)\\rVert(.*)", name, re.S).groups()
+            found |= symbols_of(inside) | {r"\lVert\rVert" + index.replace(" ", "")}
+        elif not re.fullmatch(r"\\(?:mathrm\{(?!lag|bias)\w+\}|[lr]Vert)", name):
+            found.add(name if accent in ("", "dot", "ddot") else rf"\{accent} {name}")
+    return found
+
+
+def formulas_of(text):
+    return [a or b for a, b in re.findall(r"\$\$(.*?)\$\$|\$([^$]+)\$", text, re.S)]
+
+
+def symbols_of_theorems(pages, printed):
+    """{(chapter, label): symbols} of every theorem's statement, with the equations that it refers to."""
+    found = {}
+    for page, text in pages.items():
+        if not page[:2].isdigit():
+            continue
+        for label, body in re.findall(r"^:::\{prf:theorem\}[^\n]*\n:label: (\S+)\n(.*?)^:::$", text, re.M | re.S):
+            formulas = formulas_of(body) + [printed[name] for name in re.findall(r"\{eq\}`([\w-]+)`", body)]
+            found[int(page[:2]), label] = set().union(*map(symbols_of, formulas))
+    equations = [latex for label, latex in printed.items() if label.startswith("eq-kept-")]
+    found[12, "the labelled equations of chapter 12"] = set().union(*map(symbols_of, equations))
+    return found
+
+
+def listed_symbols(page):
+    """[(chapters, symbols)] of the tables; no chapters for the first, and for the list of norms."""
+    symbols, _ = page.split("## Conventions of every optimizer")
+    found = []
+    for section in re.split(r"^### ", symbols, flags=re.M)[1:]:
+        title, body = section.split("\n", 1)
+        chapters = [int(number) for number in re.findall(r"\d+", title)]
+        if " to " in title:
+            chapters = range(chapters[0], chapters[1] + 1)
+        first = [row.split(" | ")[0] for row in body.splitlines() if row.startswith("| $")]
+        norms = [item for item in re.findall(r"^- .*", body, re.M) if title == "Norms"]
+        found.append((set(chapters), set().union(*map(symbols_of, formulas_of("\n".join(first + norms))))))
+    return found
+
+
+def problems_of_notation(page, theorems):
+    listed = listed_symbols(page)
+    return [
+        f"{label}: {symbol} is not listed"
+        for (chapter, label), symbols in theorems.items()
+        for symbol in sorted(symbols - set().union(*(its for where, its in listed if not where or chapter in where)))
+    ]
+
+
+def test_every_symbol_of_a_theorem_is_listed(pages):
+    theorems = symbols_of_theorems(pages, ledger.printed())
+    assert {chapter for chapter, _ in theorems} >= {6, 7, 8, 10, 12}
+    assert {r"\Omega", r"\gamma", r"\ell", "U"} <= theorems[6, "thm-mem-correction"]
+    assert {r"\varphi", r"\tilde E"} <= theorems[8, "thm-geo-law"]
+    assert problems_of_notation(read("notation"), theorems) == []
+    throughout = set().union(*(symbols for chapters, symbols in listed_symbols(read("notation")) if not chapters))
+    assert {r"\lVert\rVert_*", r"\lVert\rVert_{\mathrm{nuc}}", r"\lVert\rVert_{1,\varepsilon}"} <= throughout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            r"| $\varphi$, $\nabla\varphi$, $\Phi = \nabla^2\varphi$ |",
+            r"| $\Phi$ |",
+            r"thm-geo-law: \varphi is not listed",
+        ),
+        (r"| $\Omega$, $r$ |", "| $r$ |", r"thm-mem-correction: \Omega is not listed"),
+        ("Geometry (chapter 8)", "Geometry (chapter 9)", r"thm-geo-law: \varphi is not listed"),
+        (r"| $\bar L_j^{(n)}$, $\bar P_j^{(n)}$ |", r"| $\bar P_j$ |", r"thm-adam: \bar L is not listed"),
+    ],
+)
+def test_an_altered_notation_is_caught(pages, old, new, said):
+    theorems = symbols_of_theorems(pages, ledger.printed())
+    assert said in problems_of_notation(altered(read("notation"), old, new), theorems)
+
+
+def test_a_letter_with_a_second_meaning_says_so():
+    """A letter of a chapter's table that is in the first table, too, must say `here` or name its chapter."""
+    page = read("notation").split("## Conventions of every optimizer")[0]
+    tables = re.split(r"^### ", page, flags=re.M)[1:]
+    rows = [[row.strip("| ").split(" | ") for row in re.findall(r"^\| \$.*", table, re.M)] for table in tables]
+
+    def alone(cell):
+        """Symbols that are a whole formula: what the row defines."""
+        return {f for f in formulas_of(cell) if re.fullmatch(r"\\?[A-Za-z]+", f)}
+
+    first = set().union(*(alone(row[0]) for row in rows[0]))
+    again = [row for table in rows[1:] for row in table if alone(row[0]) & first]
+    assert len(again) >= 4
+    assert [row for row in again if not re.search(r"\bhere\b|chapter \d", row[1])] == []
+
+
 # --- formula sheet -----------------------------------------------------------------------------
 
 
