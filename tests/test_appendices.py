@@ -287,7 +287,7 @@ def test_glossary_is_sorted_and_every_term_has_a_place(pages):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("\nvote\n", "\nballot\n", "ballot stands behind valley"),
+        ("\nvalley\n", "\nballot\n", "ballot stands behind truncation"),
         ("\nvalley\n", "\ntruncation\n", "truncation comes twice"),
         ("{eq}`eq-mem-lag`", "{eq}`eq-mem-log`", "lag: no equation eq-mem-log"),
         ("{doc}`11_regimes`", "{doc}`08_seasons`", "regime: no page 08_seasons"),
@@ -433,6 +433,99 @@ def test_an_altered_guide_is_caught(old, new, said):
 
 def test_guide_names_chapters_in_order():
     assert "the sections are not in the chapters' order" in problems_of_guide(read("instructor"), the_chapters()[::-1])
+
+
+def sections_of_guide(page):
+    """{number: (chapter, text)} of the chapters' sections."""
+    found = re.findall(r"^## Chapter (\d+): [^\n]*\n\n\{doc\}`(\w+)`(.*?)(?=^## )", page, re.M | re.S)
+    return {int(number): (name, text) for number, name, text in found}
+
+
+def minutes_in_class(text):
+    if match := re.match(r", two lectures of (\d+) minutes", text):
+        return 2 * int(match[1])
+    return int(re.match(r", (\d+) minutes", text)[1])
+
+
+def minutes_of_exercises(page):
+    return {label: int(m) for label, m in re.findall(r"\{ref\}`([\w-]+)` \((\d+)(?: minutes)?(?:, open)?\)", page)}
+
+
+def problems_of_times(page):
+    """Sums in the guide that are not the sums of its own minutes."""
+    problems, sections = [], sections_of_guide(page)
+    rows = {
+        name: (int(shown[0].replace(",", "")), int(shown[1].replace(",", "")))
+        for name, *shown in re.findall(r"^\| (\d+|together) \| ([\d,]+) \| ([\d,]+) \|$", page, re.M)
+    }
+    times = {}
+    for number, (_, text) in sections.items():
+        homework = re.findall(r"\((\d+)(?: minutes)?(?:, open)?\)", text.split("**Homework.**")[1])
+        times[str(number)] = minutes_in_class(text), sum(map(int, homework))
+    times["together"] = tuple(map(sum, zip(*times.values())))
+    problems += [
+        f"{name}: {rows.get(name)} in the table, not {sums}" for name, sums in times.items() if rows.get(name) != sums
+    ]
+    classes = int(re.search(r"fill (\d+) classes of 60 minutes", page)[1])
+    if classes != -(-times["together"][0] // 60):
+        problems.append(f"{classes} classes do not hold {times['together'][0]} minutes")
+    known = minutes_of_exercises(page)
+    lectures = page.split("## Three lectures")[1].split("## Six weeks")[0]
+    for name, shown in re.findall(r"^\| (\d) .*?\| (.*?) \|", lectures, re.M):
+        if (total := sum(map(int, re.findall(r"\((\d+)\)", shown)))) != 90:
+            problems.append(f"lecture {name} takes {total} minutes")
+    weeks = page.split("## Six weeks")[1].split("## A semester")[0]
+    for name, *classes, sheet, minutes in re.findall(r"^\| (\d) \| (.*?) \| (.*?) \| (.*?) \| (\d+) \|$", weeks, re.M):
+        for shown in classes:
+            if (total := sum(map(int, re.findall(r"\((\d+)\)", shown)))) != 60:
+                problems.append(f"a class of week {name} takes {total} minutes")
+        labels = re.findall(r"\{ref\}`([\w-]+)`", sheet)
+        problems += [f"no time for {label}" for label in labels if label not in known]
+        if (total := sum(known.get(label, 0) for label in labels)) != int(minutes):
+            problems.append(f"the sheet of week {name} takes {total} minutes, not {minutes}")
+    return problems
+
+
+def problems_of_cuts(page, pages):
+    """Sections that the guide names for a cut, or to be skipped, and that the chapter does not have."""
+    problems = []
+    for name, text in sections_of_guide(page).values():
+        first = text.split("\n", 1)[0]
+        skipped = text.split("**Can be skipped.**")[1].split("\n\n")[0]
+        headings = [re.sub(r"^[^\w$]+", "", line) for line in re.findall(r"^#{2,3} (.*)", pages[name], re.M)]
+        problems += [
+            f"{name} has no section {title!r}"
+            for title in re.findall(r"\"(\w[^\"]+?)[,.]?\"", first + skipped)
+            if title not in headings
+        ]
+    return problems
+
+
+def test_times_of_the_guide_add_up(pages):
+    assert problems_of_times(read("instructor")) == []
+    assert problems_of_cuts(read("instructor"), pages) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "`01_gradient_descent`, 75 minutes",
+            "`01_gradient_descent`, 80 minutes",
+            "1: (75, 130) in the table, not (80, 130)",
+        ),
+        ("chapter 1 (40): Euler", "chapter 1 (45): Euler", "lecture 1 takes 95 minutes"),
+        ("chapter 11 (30), chapter 12 (30)", "chapter 11 (30), chapter 12 (20)", "a class of week 6 takes 50 minutes"),
+        ("{ref}`ex-gd-balance` (20)", "{ref}`ex-gd-balance` (30)", "the sheet of week 1 takes 95 minutes, not 85"),
+    ],
+)
+def test_times_that_do_not_add_up_are_caught(old, new, said):
+    assert said in problems_of_times(altered(read("instructor"), old, new))
+
+
+def test_a_section_that_is_not_there_is_caught(pages):
+    page = altered(read("instructor"), 'cut before "Examples"', 'cut before "Samples"')
+    assert problems_of_cuts(page, pages) == ["02_backward_error_analysis has no section 'Samples'"]
 
 
 def test_figures_for_slides(tmp_path, monkeypatch):
