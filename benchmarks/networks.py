@@ -187,7 +187,7 @@ def measure(rounds):
     missing = {}
     even = [("JAX, compiled", "at least", 1), ("PyTorch", "at least", 1)]
     results = [
-        against(f"Digits, 64-32-10, full batch: one setting, {STEPS} steps", 100, BETA, even, missing),
+        against(f"Digits, 64-32-10, full batch: one configuration, {STEPS} steps", 100, BETA, even, missing),
         against(f"Digits, 64-32-10, full batch: sixteen configurations at once, {STEPS} steps", 10, SIXTEEN, even, missing,
                 note="PyTorch runs them one after another."),
     ]  # fmt: skip

@@ -31,36 +31,36 @@ TEXT = """\
 ---
 myst:
   html_meta:
-    description: How fast the library is beside its peers - modified fields, runs, networks and flows, with agreement checked first and losses included.
+    description: How fast the library is compared with its peers (modified fields, runs, networks and flows), with agreement checked first and losses included.
 ---
 # Benchmarks
 
 This page is made by `make bench`, which installs the peers into an environment of its own, compares all results, measures, and writes the page.
 No number here is typed.
-It says where the library loses, and by how much.
+It also says where the library loses, and by how much.
 
 **How it is measured.**
 One thread, float64, and every iterate kept unless a table says otherwise.
-Results are compared before anything is timed, or, where each measurement is a process of its own, as they come; the greatest difference stands under each table, relative to the greatest value.
-The times are *processor time*, which other users of a machine spoil less than wall time; wall time is given for the book, beside it, and where two processes share the work.
-Rivals alternate.
-A ratio is taken within one round, theirs divided by ours, so that a busy moment falls on both: above 1 the library is faster.
-The tables give the median over the rounds, and from where to where the middle half of the ratios lies.
-What misses its target by a factor of two is called 2× short.
-On a shared machine caches and clock frequency are shared, too, so even processor time wanders, and medians of times more than ratios.
-Here the middle half of the ratios is typically {noise} wide: a ratio as near to 1 as that decides nothing.
+Results are compared before anything is timed, or, where each measurement is a separate process, as they arrive; the largest difference is given below each table, relative to the largest value.
+The times are *processor time*, which other users of the machine disturb less than wall time; wall time is given as well for the book, and where two processes share the work.
+The competitors take turns.
+A ratio is taken within one round, their time divided by ours, so that a busy moment affects both: above 1 the library is faster.
+The tables give the median over the rounds and the range of the middle half of the ratios.
+A result that misses its target by a factor of two is called 2× short.
+On a shared machine caches and clock frequency are shared as well, so even processor times vary, and medians of times vary more than ratios.
+Here the middle half of the ratios is typically {noise} wide: a ratio that close to 1 decides nothing.
 
 **Where.**
 
 {where}
 {missing}
-## What was wanted
+## Targets
 
 {targets}
 
 ## How cost grows
 
-Each exponent is the slope of a line through the measured points, in logarithms, from the value in the last column on; below it fixed costs rule.
+Each exponent is the slope of a line through the logarithms of the measured points, from the value in the last column on; below that value fixed costs dominate.
 
 {exponents}
 {sections}
@@ -81,7 +81,7 @@ def duration(seconds):
     return f"{number(seconds / size)} {unit}"
 
 
-def outcome(target):
+def verdict(target):
     """met, or NOT MET and by which factor it is missed."""
     value, bound = target["value"], target["bound"]
     if target["met"]:
@@ -123,7 +123,7 @@ def page(results):
     """The page's text, from what was measured."""
     sections = {name: results[name] for name in SECTIONS if name in results}
     targets = [
-        [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), outcome(target)]
+        [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), verdict(target)]
         for section in sections.values() for result in section["results"] for target in result.get("targets", [])
     ]  # fmt: skip
     grown = [result for section in sections.values() for result in section["results"] if result["kind"] == "growth"]
@@ -137,7 +137,7 @@ def page(results):
         where="\n".join(f"- {', '.join(names)}: {text}" for text, names in where.items()),
         noise=f"{median(spreads):.0%}",
         missing="".join(f"Left out: {name}, which is not installed.\n" for name in missing),
-        targets=table(["what", "ratio", "wanted", "measured", "result"], ["---", "---", "---:", "---:", "---"], targets),
+        targets=table(["what", "ratio", "target", "measured", "result"], ["---", "---", "---:", "---:", "---"], targets),
         exponents=table(["what", "variable", "exponent", "fitted from"], ["---", "---", "---:", "---:"],
                         [[r["title"], r["variable"], f"{r['exponent']:.2f}", f"{r['fit_from']:,}"] for r in grown]),
         sections="".join(f"\n## {SECTIONS[name][0]}\n\n{sentences(SECTIONS[name][1])}\n" + "".join(f"\n{shown(result)}" for result in section["results"])

@@ -102,7 +102,7 @@ def by_torch(h, steps, beta, rho):
 
 
 def by_autograd(h, steps, beta=None, rho=None):
-    """HIPS autograd's own Adam for one setting; for many its update on arrays."""
+    """HIPS autograd's own Adam for one configuration; for many its update on arrays."""
     import autograd.numpy as anp
     from autograd import elementwise_grad
     from autograd.misc.optimizers import adam
@@ -171,7 +171,7 @@ def against(title, makers, mine, rounds, targets, missing, note=""):
     )
 
 
-def of_settings(count, steps, rounds, missing):
+def of_configurations(count, steps, rounds, missing):
     given = (1e-3, steps, *grid(count))
     return against(f"{count:,} configurations, {steps} steps", {
         "optax, compiled": partial(by_optax, *given), "torch, by hand": lambda: partial(by_torch, *given),
@@ -230,7 +230,7 @@ def cold(count, steps, missing):
         (after, f"From a cold start, after the imports: {of_what}, {steps} steps",
          "Making the loss, compiling and one run, in a fresh process.  llvmlite, where our run takes it, counts with its own import.  No run on a loss of SymPy's can take less than the last row."),
         (whole, f"From a cold start, all told: {of_what}, {steps} steps",
-         "The whole process: Python's own start and the imports besides, which are most of it: NumPy, SciPy and SymPy here, JAX there."),
+         "The whole process: Python's own start and the imports included, which take most of it: NumPy, SciPy and SymPy here, JAX there."),
     ):  # fmt: skip
         yield compared(
             title,
@@ -277,8 +277,8 @@ def measure(rounds):
             note="Compiling is not counted.  The first run is plain Python here; those after it, which are timed, are machine code."),
         against("One trajectory, 300,000 steps", {"optax, compiled": partial(by_optax, *long)}, ours(*long), rounds, [optax], missing,
                 note="Compiling is not counted."),
-        of_settings(256, 2000, rounds, missing),
-        of_settings(10_000, 200, rounds, missing),
+        of_configurations(256, 2000, rounds, missing),
+        of_configurations(10_000, 200, rounds, missing),
         *cold(1, 2000, missing),
         *cold(256, 2000, missing),
         memory(),
