@@ -24,16 +24,16 @@ WRONG = {
         ("p, m, v", "p, m_hat, v_hat", "before bias correction"),
         ("p, m, v", "p", "must return theta, m and v"),
     ],
-    "mirrors": [
+    "averages": [
         ("g + h * lag_beta", "g - h * lag_beta", "wrong sign"),
         ("2 * h * lag_rho", "h * lag_rho", "holds squares"),
         ("2 * h * lag_rho * g", "h * lag_rho", "it holds squares"),
-        ("h * lag_beta", "h * lag_rho", "the other mirror"),
+        ("h * lag_beta", "h * lag_rho", "the other average"),
         ("g**2 + 2", "g + 2", "at h = 0"),
         ("g + h * lag_beta * S", "g + h * lag_beta * S + h**2 * S", "to first order only"),
     ],
     "lagging": [
-        ("lag_beta - 2", "lag_beta + 2", "below the fraction bar"),
+        ("lag_beta - 2", "lag_beta + 2", "is in the denominator"),
         ("2 * p", "1", "not the coefficient of h"),
         (
             None,
@@ -57,15 +57,15 @@ WRONG = {
     ],
     "bracket": [
         ("2 * p * C_rho", "C_rho", "that is Adam's bracket"),
-        ("C_beta - 2", "C_beta + 2", "works against the numerator's"),
-        ("= C_beta - 2 * p * C_rho", "= -C_beta + 2 * p * C_rho", "the sign is turned round"),
+        ("C_beta - 2", "C_beta + 2", "acts against the numerator's"),
+        ("= C_beta - 2 * p * C_rho", "= -C_beta + 2 * p * C_rho", "the sign is reversed"),
         (
             None,
             "bracket = C_beta - 1 - 2 * p * (C_rho - 1) * g**2 / (g**2 + epsilon)",
             "the half step is missing",
         ),
         (" * g**2 / (g**2 + epsilon)", "", "ε is negligible"),
-        (None, "bracket = C_rho - 2 * p * C_beta * g**2 / (g**2 + epsilon)", "changed places"),
+        (None, "bracket = C_rho - 2 * p * C_beta * g**2 / (g**2 + epsilon)", "are exchanged"),
         ("g**2 /", "epsilon /", "the engine finds"),
     ],
     "potential": [
@@ -102,7 +102,7 @@ WRONG = {
         (
             "constant(beta, n) - 2 * p * constant(rho, n)",
             "constant(beta, 10**6) - 2 * p * constant(rho, 10**6)",
-            "those of full mirrors",
+            "those of full averages",
         ),
         ("-U - factor", "-U + factor", "doubles the error"),
         ("-U - factor * h / 2", "-U - factor * h", "must be 2"),

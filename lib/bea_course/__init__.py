@@ -5,7 +5,7 @@ the browser.  What an instructor runs is ``python -m bea_course.grade``.
 
 The modules, from the ground up: ``compare`` (is this answer that formula?), ``checks`` (one module
 for each assignment: what a right answer must do, and the misconceptions that are named), ``notebook``
-(what stands where in an assignment), ``wire`` and ``sandbox`` (answers run in a process of their own),
+(where everything is in an assignment), ``wire`` and ``sandbox`` (answers run in a process of their own),
 ``marking`` (one submission), ``report`` and ``grade`` (a class).
 """
 

@@ -1,4 +1,4 @@
-"""What stands where: the source of an assignment, and what a student handed in.
+"""Where everything is: the source of an assignment, and what a student handed in.
 
 A source is a notebook in otter-grader's format: raw cells mark where a question, its solution and
 its tests begin and end.  From it `make assignments` makes the student copy; this module reads it for
@@ -196,7 +196,7 @@ class Submission:
 
 
 def read_submission(path: str | Path, assignment: Assignment) -> Submission:
-    """What a submission contains; raises Unreadable."""
+    """The answers in a submission; raises Unreadable."""
     names = {question.name for question in assignment.questions}
     setup = {source.strip() for source in assignment.setup}
     code, prose, cells, texts = {}, {}, [], []

@@ -48,7 +48,7 @@ def epoch(epoch: Answer, seed: int = 3) -> None:
             "that is one step r times as long for each batch; each of the r steps takes the gradient anew.": run(
                 order, h * repeats
             ),
-            "all gradients are taken at the epoch's start; each step takes its own where it stands.": theta
+            "all gradients are taken at the epoch's start; each step takes its own at the point that it has reached.": theta
             - h * repeats * sum(gradient(theta) for gradient in gradients),
             "the batches must come as `order` says.": run(np.repeat(sorted(order), repeats)),
             "uphill: a step goes against the gradient.": run(np.repeat(order, repeats), -h),
@@ -173,7 +173,7 @@ def shuffled(k: Answer) -> None:
     mistakes = {
         "the sign: this would be a reward.": lambda g, H, n: -wanted(g, H, n),
         "H g is half of the derivative of g²: a factor of 2.": lambda g, H, n: 2 * wanted(g, H, n),
-        "a factor of 2 is lost: each batch's loss counts half in E, and its square stands with one half as well.": lambda g, H, n: (
+        "a factor of 2 is lost: each batch's loss counts half in E, and its square enters with one half as well.": lambda g, H, n: (
             wanted(g, H, n) / 2
         ),
         "count again what depends on r: r steps on a batch are not one step r times as long.": lambda g, H, n: (

@@ -88,7 +88,7 @@ def step(step: Answer, seed: int = 4) -> None:
                     "this is the heavy ball without its factor 1−β: the newest gradient enters m with that factor.": "undamped",
                     "m must take in the newest gradient before it is used.": "late",
                     "α and 1−α have changed places: α belongs to the memory.": "turned",
-                    "that is the damped heavy ball; the newest gradient also stands beside m.": "all",
+                    "that is the damped heavy ball; the newest gradient also enters directly, beside m.": "all",
                     "uphill: a step goes against the gradient.": "uphill",
                 },
                 "theta is not what the formula gives.",
@@ -128,7 +128,7 @@ def weights(weights: Answer, seed: int = 4) -> None:
             )
             demand(
                 not np.allclose(got, wanted - (1 - a) * (np.arange(count) == 0)),
-                "the newest gradient also stands beside m, with 1−α.",
+                "the newest gradient also enters directly, beside m, with 1−α.",
             )
             demand(False, f"these are not the weights of the last {count} gradients.")
 

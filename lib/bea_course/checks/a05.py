@@ -135,10 +135,10 @@ def step(step: Answer, seed: int = 5) -> None:
         )
 
 
-# --- mirrors -----------------------------------------------------------------------------------
+# --- averages ----------------------------------------------------------------------------------
 
 
-def _mirror(power: int, decay: float, point: Point, order: int) -> float:
+def _coefficient(power: int, decay: float, point: Point, order: int) -> float:
     """The coefficient of h^order of the average of gradient^power, from its weights, age by age."""
     gradient, change = float(point[g]), float(point[S])
     ages = np.arange(4000)
@@ -148,7 +148,7 @@ def _mirror(power: int, decay: float, point: Point, order: int) -> float:
     return float((weights @ seen).imag / TINY if order else weights @ seen.real)
 
 
-def mirrors(m_hat: Answer, v_hat: Answer, seed: int = 5) -> None:
+def averages(m_hat: Answer, v_hat: Answer, seed: int = 5) -> None:
     """What the two averages show, to first order in h."""
     symbols = (g, S, h, lag_beta, lag_rho)
     for name, answer, power, lag in (("m_hat", m_hat, 1, lag_beta), ("v_hat", v_hat, 2, lag_rho)):
@@ -159,17 +159,17 @@ def mirrors(m_hat: Answer, v_hat: Answer, seed: int = 5) -> None:
             at = point | lags
             start, change = (complex(sp.diff(answer, h, k).subs(h, 0).subs(at)).real for k in (0, 1))
             demand(
-                close(start, _mirror(power, decay[lag], point, 0)),
+                close(start, _coefficient(power, decay[lag], point, 0)),
                 f"`{name}` at h = 0 must be what an average of equal {'gradients' if power == 1 else 'squared gradients'} is.",
             )
-            wanted = _mirror(power, decay[lag], point, 1)
+            wanted = _coefficient(power, decay[lag], point, 1)
             if not close(change, wanted):
                 other = {lag_beta: 0.95, lag_rho: 0.8}[lag]
                 name_the_mistake(
                     lambda number: close(change, number),
                     {
                         f"`{name}` has the wrong sign: walking downhill you come from where the gradient was g + k·h·S.": -wanted,
-                        f"`{name}` looks through the other mirror: β belongs to m, ρ to v.": _mirror(
+                        f"`{name}` has the lag of the other average: β belongs to m, ρ to v.": _coefficient(
                             power, other, point, 1
                         ),
                         f"`{name}` changes as the gradient does; but it holds squares, and d(g²) is not g·dg.": wanted
@@ -188,7 +188,7 @@ def mirrors(m_hat: Answer, v_hat: Answer, seed: int = 5) -> None:
 
 
 def _quotient(point: Point, sizes: int = 2, sign: int = 1, power: float | None = None) -> float:
-    """The coefficient of h in the quotient of the mirrors, by a complex step; with flaws on demand."""
+    """The coefficient of h in the quotient of the averages, by a complex step; with flaws on demand."""
     x = {str(symbol): float(number) for symbol, number in point.items()}
     step = 1j * TINY
     m = x["g"] + step * x["lag_beta"] * x["S"]
@@ -206,7 +206,7 @@ def lagging(lagging: Answer, seed: int = 5) -> None:
             name_the_mistake(
                 lambda flaw: close(got, _quotient(point, **flaw)),
                 {
-                    "the two mirrors work in the same direction here; but one of them stands below the fraction bar.": {
+                    "the two lags act in the same direction here, but one of the averages is in the denominator.": {
                         "sign": -1
                     },
                     "the exponent is p, not Adam's one half.": {"power": 0.5},
@@ -283,20 +283,18 @@ def bracket(bracket: Answer, seed: int = 5) -> None:
             name_the_mistake(
                 lambda number: close(got, number),
                 {
-                    "that is Adam's bracket; with another exponent the denominator's mirror counts differently.": _engine_bracket(
+                    "that is Adam's bracket; with another exponent the denominator's lag has another factor.": _engine_bracket(
                         gradient, beta, rho, stability, 0.5
                     ),
-                    "both mirrors count with the same sign here; the denominator's works against the numerator's.": constant(
-                        beta
-                    )
+                    "both lags have the same sign here; the denominator's acts against the numerator's.": constant(beta)
                     - denominator,
-                    "the sign is turned round: it is minus one half of the bracket that stands in f_1.": -wanted,
+                    "the sign is reversed: f_1 contains minus one half of the bracket.": -wanted,
                     "only memory is in it, 2·lag in place of C: the half step is missing.": wanted
                     - _engine_bracket(gradient, 0.0, 0.0, stability, power),
                     "this holds only where ε is negligible: keep g² + ε apart from g².": _engine_bracket(
                         gradient, beta, rho, 0.0, power
                     ),
-                    "the two constants have changed places.": _engine_bracket(gradient, rho, beta, stability, power),
+                    "the two constants are exchanged.": _engine_bracket(gradient, rho, beta, stability, power),
                 },
                 f"at g = {gradient:.3f}, ε = {stability:.3f}, p = {power:.3f}, β = {beta:.3f}, ρ = {rho:.3f} the engine finds {wanted:.4f}, and your bracket is {got:.4f}.",
             )
@@ -367,7 +365,7 @@ def sign(sign_change: Answer, cases: Iterable[Case] = CASES) -> None:
         )
         if n is not None and r:
             full = number(sign_change(beta, rho, p), "what `sign_change` returns")
-            demand(not close(r, full), f"{where} the mirrors are not yet full: use the lags of step n.")
+            demand(not close(r, full), f"{where} the averages are not yet full: use the lags of step n.")
         if positive:
             demand(
                 r == 0,
@@ -419,7 +417,7 @@ def _without(hs: tuple[float, ...]) -> np.ndarray:
 
 
 @cache
-def _full_mirrors(hs: tuple[float, ...]) -> np.ndarray:
+def _steady_errors(hs: tuple[float, ...]) -> np.ndarray:
     """The errors of the steady-state equation for a run from rest."""
     return bea.order_study(family(*SETTING), bea.bilinear(), START, HORIZON, hs, 2, start="rest").errors
 
@@ -441,8 +439,8 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS) -> None:
     found = slope(hs, with_bracket)
     if not 1.9 < found < 2.1:
         demand(
-            not close(with_bracket, _full_mirrors(hs), 0.05),
-            f"slope {found:.2f}: your C are those of full mirrors; a run from empty memory needs C of step n.",
+            not close(with_bracket, _steady_errors(hs), 0.05),
+            f"slope {found:.2f}: your C are those of full averages; a run from empty memory needs the C of step n.",
         )
         demand(
             not close(with_bracket, 2 * without, 0.2),
