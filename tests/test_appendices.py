@@ -540,3 +540,89 @@ def test_figures_for_slides(tmp_path, monkeypatch):
     assert picture[1:4] == b"PNG"
     width = int.from_bytes(picture[16:20], "big")
     assert width == pytest.approx(5.2 * 300, rel=0.1)
+
+
+# --- course ------------------------------------------------------------------------------------
+
+
+def assignments():
+    """{number: (title, chapters before it, points, minutes)} from the notebooks."""
+    found = {}
+    for path in sorted((ROOT / "assignments").glob("[0-9]*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        text = next(cell.source for cell in cells if cell.source.startswith("# Assignment"))
+        number, title = re.match(r"# Assignment (\d): (.*)", text).groups()
+        before, points, minutes = (
+            re.search(rf"\*\*{word}\.\*\* (.*?)(?: minutes)?\.$", text, re.M)[1]
+            for word in ("Before", "Points", "Time")
+        )
+        found[int(number)] = title, re.findall(r"\d+", before), int(points), int(minutes)
+    return found
+
+
+def problems_of_course(page, known):
+    rows = re.findall(r"^\| ?(\d?) \| (.*?) \|([^|]*)\| (\d+) \| ([\d,]+) \|$", page, re.M)
+    problems, shown = [], {}
+    for number, title, chapters, points, minutes in rows:
+        if not number:
+            sums = sum(row[2] for row in known.values()), sum(row[3] for row in known.values())
+            if (int(points), int(minutes.replace(",", ""))) != sums:
+                problems.append(f"together they have {sums[0]} points and take {sums[1]} minutes")
+            continue
+        shown[int(number)] = title[:1].lower() + title[1:], re.findall(r"\d+", chapters), int(points), int(minutes)
+    for number, (title, *its) in known.items():
+        if shown.get(number) != (title[:1].lower() + title[1:], *its):
+            problems.append(f"assignment {number} is {title}, {its}")
+    return problems
+
+
+def test_course_has_every_assignment():
+    known = assignments()
+    assert len(known) == 6
+    assert problems_of_course(read("course"), known) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("| 6, 7 | 24 | 190 |", "| 5 | 24 | 190 |", "assignment 4"),
+        ("| 24 | 190 |\n| 3 |", "| 24 | 180 |\n| 3 |", "assignment 2"),
+        ("| 146 | 1,380 |", "| 146 | 1,390 |", "together"),
+    ],
+)
+def test_an_altered_course_is_caught(old, new, said):
+    problems = problems_of_course(altered(read("course"), old, new), assignments())
+    assert any(said in problem for problem in problems), problems
+
+
+# --- bibliography ------------------------------------------------------------------------------
+
+
+def problems_of_bibliography(entries, pages):
+    """Entries without a link, and entries that no page cites."""
+    cited = {
+        key
+        for text in pages.values()
+        for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", text)
+        for key in keys.split(",")
+    }
+    problems = []
+    for key, text in re.findall(r"^@\w+\{([^,\s]+),(.*?)^\}", entries, re.M | re.S):
+        if not re.search(r"^\s*(?:doi|url|eprint)\s*=", text, re.M):
+            problems.append(f"{key} has no link")
+        if key not in {name.strip() for name in cited}:
+            problems.append(f"{key} is cited nowhere")
+    return problems
+
+
+def test_every_entry_of_the_bibliography_is_cited_and_has_a_link(pages):
+    entries = (CHAPTERS / "references.bib").read_text(encoding="utf-8")
+    code = {
+        path.stem: "\n".join(str(c.metadata) for c in nbformat.read(path, as_version=4).cells)
+        for path in CHAPTERS.glob("*.ipynb")
+    }
+    everything = {**pages, **{f"captions of {name}": text for name, text in code.items()}}
+    assert problems_of_bibliography(entries, everything) == []
+    problems = problems_of_bibliography(altered(entries, "doi", "dio") + "@book{nobody2000nothing,\n}\n", everything)
+    assert "nobody2000nothing is cited nowhere" in problems
+    assert "hairer2006geometric has no link" in problems
