@@ -81,7 +81,7 @@ def duration(seconds):
     return f"{number(seconds / size)} {unit}"
 
 
-def verdict(target):
+def outcome(target):
     """met, or NOT MET and by which factor it is missed."""
     value, bound = target["value"], target["bound"]
     if target["met"]:
@@ -123,7 +123,7 @@ def page(results):
     """The page's text, from what was measured."""
     sections = {name: results[name] for name in SECTIONS if name in results}
     targets = [
-        [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), verdict(target)]
+        [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), outcome(target)]
         for section in sections.values() for result in section["results"] for target in result.get("targets", [])
     ]  # fmt: skip
     grown = [result for section in sections.values() for result in section["results"] if result["kind"] == "growth"]
