@@ -361,7 +361,7 @@ def sign(sign_change: Answer, cases: Iterable[Case] = CASES) -> None:
         positive = _bracket_at(0.0, beta, rho, p, n) >= 0
         demand(
             r >= 0,
-            "a ratio ε/g² can't be negative: where the formula gives that, the bracket is positive for every ε, and the answer is 0.",
+            "a ratio ε/g² cannot be negative: where the formula gives that, the bracket is positive for every ε, and the answer is 0.",
         )
         if n is not None and r:
             full = number(sign_change(beta, rho, p), "what `sign_change` returns")
