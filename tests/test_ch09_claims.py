@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import sympy as sp
-from scipy.integrate import quad, solve_ivp
+from scipy.integrate import quad
 from scipy.optimize import brentq
 
 import bea
@@ -42,31 +42,19 @@ def plain_run(rho, h, steps, start=FAR, corrected=True, k=2.0, c=1.5):
 # --- without memory ----------------------------------------------------------------------------
 
 
-def test_potentials_of_the_table_and_the_chain_rule(measured):
-    """U is the gradient of phi in g, and H U that of phi(grad E) in theta, for the four methods of the table."""
-    g = sp.symbols("g_1 g_2", real=True)
-    eps = sp.Rational(1, 3)
-    length = sp.sqrt(g[0] ** 2 + g[1] ** 2)
-    table = [
-        (g, length**2 / 2),
-        ([s / length for s in g], length),
-        ([s / abs(s) for s in g], abs(g[0]) + abs(g[1])),
-        ([s / sp.sqrt(s**2 + eps) for s in g], sum(sp.sqrt(s**2 + eps) for s in g)),
-    ]
+def test_perturbed_one_norm_is_the_potential_of_the_step_without_memory(measured):
+    """U is the gradient of the perturbed one-norm in g, and H U that of the norm of grad E in theta."""
+    g, eps = sp.symbols("g_1 g_2", real=True), sp.Rational(1, 3)
+    phi = sum(sp.sqrt(s**2 + eps) for s in g)
+    U = [s / sp.sqrt(s**2 + eps) for s in g]
+    assert all(sp.simplify(u - sp.diff(phi, s)) == 0 for u, s in zip(U, g))
     E = a**3 * b + a * b**2 - 2 * a
-    gradient, hessian = sp.Matrix([sp.diff(E, s) for s in (a, b)]), sp.hessian(E, (a, b))
-    here, there = (
-        {g[0]: sp.Rational(-3, 2), g[1]: sp.Rational(4, 5)},
-        {a: sp.Rational(7, 5), b: sp.Rational(3, 7)},
-    )
-    for U, phi in table:
-        for u, s in zip(U, g):
-            assert sp.N(u.subs(here) - sp.diff(phi, s).subs(here)) == pytest.approx(0, abs=1e-12)
-        along = dict(zip(g, gradient))
-        left = hessian * sp.Matrix([u.subs(along) for u in U])
-        for j, s in enumerate((a, b)):
-            assert float(left[j].subs(there)) == pytest.approx(float(sp.diff(phi.subs(along), s).subs(there)))
-    measured("exact", 16, "derivatives, to round-off")
+    along = dict(zip(g, (sp.diff(E, s) for s in (a, b))))
+    left = sp.hessian(E, (a, b)) * sp.Matrix([u.subs(along) for u in U])
+    there = {a: sp.Rational(7, 5), b: sp.Rational(3, 7)}
+    for j, s in enumerate((a, b)):
+        assert float(left[j].subs(there)) == pytest.approx(float(sp.diff(phi.subs(along), s).subs(there)))
+    measured("exact", 4, "derivatives, to round-off")
 
 
 def test_sign_descent_walks_a_straight_line_at_equal_distances(measured):
@@ -77,13 +65,6 @@ def test_sign_descent_walks_a_straight_line_at_equal_distances(measured):
     )
     assert tiny.tolist() == [[-1, -1], [0, 0], [0, 0]]
     measured("exact", 200, "steps, to 1e-12")
-
-
-def test_one_norm_is_the_rate_of_fall_of_sign_flow(measured):
-    theta, dt = np.array(FAR), 1e-7
-    fall = (VALLEY.value(theta - dt) - VALLEY.value(theta + dt)) / (2 * dt)  # both gradients are positive here
-    assert fall == pytest.approx(-np.abs(VALLEY.gradient(theta)).sum(), rel=1e-6)
-    measured("exact", 1, "point, to 1e-6")
 
 
 # --- the equation ------------------------------------------------------------------------------
@@ -300,6 +281,79 @@ def test_outside_the_root_the_sign_changes_fourteen_times_further_down(measured)
     measured("gradient of the change, inside / outside", change(True) / change(False), "14")
 
 
+# --- as PyTorch ships it -----------------------------------------------------------------------
+
+LOSSES = [bea.bilinear(c, k) for c, k in ((1, 2), (2, 2.5), (1.5, 1.5))]
+BATCHES = [1, 0, 2, 2, 1, 0, 1, 0, 0, 2] * 10
+
+
+def shipped_theorem(theta, n, h, rho, epsilon, part=1.0):
+    """The printed sums of RMSProp's theorem, with loops; a part of the correction for the controls."""
+    g = [LOSSES[i].gradient(theta) for i in BATCHES[: n + 1]]
+    H = [LOSSES[i].hessian(theta) for i in BATCHES[: n + 1]]
+
+    def V(l):
+        return sum((1 - rho) * rho ** (l - k) * g[k] ** 2 for k in range(l + 1))
+
+    steps = [g[l] / (np.sqrt(V(l)) + epsilon) for l in range(n + 1)]
+    R, P, P_bar = np.sqrt(V(n)) + epsilon, np.zeros(2), np.zeros(2)
+    for k in range(n + 1):
+        weight = (1 - rho) * rho ** (n - k)
+        P = P + weight * g[k] * (H[k] @ sum(steps[k:n], np.zeros(2)))
+        P_bar = P_bar + weight * g[k] * (H[k] @ steps[n])
+    bracket = g[n] * (2 * P + P_bar) / (np.sqrt(V(n)) * R) - H[n] @ steps[n]
+    return -steps[n] + part * h / (2 * R) * bracket
+
+
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_engine_has_the_printed_sums_of_rmsprop_as_shipped(n, measured):
+    """Mini-batches, no bias correction, epsilon outside the root."""
+    shipped = bea.rmsprop(0.8, 0.7, epsilon_inside=False)
+    found = bea.transient_equation(shipped, LOSSES, batches=BATCHES).field(0.1, n)(np.array(START))
+    np.testing.assert_allclose(found, shipped_theorem(np.array(START), n, 0.1, 0.8, 0.7), rtol=1e-12)
+    assert np.abs(found - shipped_theorem(np.array(START), n, 0.1, 0.8, 0.7, part=0.5)).max() > 1e-3
+    measured("exact", 2, "components, to 1e-12")
+
+
+def one_piece(field, x, h):
+    a = field(x)
+    b = field(x + h / 2 * a)
+    c = field(x + h / 2 * b)
+    return x + h / 6 * (a + 2 * b + 2 * c + field(x + h * c))
+
+
+@pytest.mark.parametrize("part, expected", [(1, 2), (0.5, 1), (0, 1)])
+def test_theorem_as_shipped_has_order_two_from_the_first_step(part, expected, measured):
+    shipped, hs, errors = bea.rmsprop(0.5, 1.0, epsilon_inside=False), np.array([3e-3, 1.5e-3]), []
+    for h in hs:
+        path = bea.run(shipped, LOSSES, START, h, round(0.09 / h), batches=BATCHES)
+        curve, largest = path[0], 0.0
+        for n, point in enumerate(path[1:]):
+            curve = one_piece(lambda x, n=n, h=h: shipped_theorem(x, n, h, 0.5, 1.0, part), curve, h)
+            largest = max(largest, np.abs(point - curve).max())
+        errors.append(largest)
+    found = np.log2(errors[0] / errors[1])
+    assert found == pytest.approx(expected, abs=0.1)
+    measured("slope", found, f"{expected} ± 0.1")
+
+
+@pytest.mark.parametrize("part, expected", [(1, 2), (0.5, 1), (0, 1)])
+def test_one_loss_as_shipped_follows_the_steady_equation_after_the_start(part, expected, measured):
+    shipped, hs, errors = bea.rmsprop(0.5, 0.5, epsilon_inside=False), np.array([2e-3, 1e-3, 5e-4]), []
+    for h in hs:
+        wait = math.ceil(math.log(h) / math.log(0.5))
+        path = bea.run(shipped, VALLEY, START, h, wait + round(0.12 / h))[wait:]
+        curve, largest = path[0], 0.0
+        field = Field(3, 0.5, inside=False, bracket=lambda q: part * (1 - 3 * q)).field(h)
+        for point in path[1:]:
+            curve = one_piece(field, curve, h)
+            largest = max(largest, np.abs(point - curve).max())
+        errors.append(largest)
+    found = np.polyfit(np.log(hs), np.log(errors), 1)[0]
+    assert found == pytest.approx(expected, abs=0.1)
+    measured("slope", found, f"{expected} ± 0.1")
+
+
 # --- the first steps ---------------------------------------------------------------------------
 
 
@@ -422,50 +476,3 @@ def test_gradients_fall_about_a_hundredfold_down_the_valley(measured):
     assert ((80 < falls) & (falls < 160)).all()
     assert 2 < 1e-3 * np.argmax(path.prod(axis=1) < 1) < 2.2
     measured("gradients at the start / at the end", falls, "80 to 160")
-
-
-# --- exercises ---------------------------------------------------------------------------------
-
-
-def test_normalized_descent_is_corrected_across_its_path_only(measured):
-    """Explicit Euler on -u, u = g/|g|: the engine's f_1 is -(I - u u^T) grad|g| / (2|g|)."""
-    x, y = VALLEY.symbols
-    g = VALLEY.gradient_expressions
-    length = sp.sqrt(g[0] ** 2 + g[1] ** 2)
-    u = [s / length for s in g]
-    field = bea.VectorField(tuple(-s for s in u), (x, y))
-    found = bea.modified_equation(bea.gradient_descent(), field, 2).coefficients(START)[1]
-    here = {x: START[0], y: START[1]}
-    grad = np.array([float(sp.diff(length, s).subs(here)) for s in (x, y)])
-    direction, size = np.array([float(s.subs(here)) for s in u]), float(length.subs(here))
-    np.testing.assert_allclose(found, -(grad - direction * (direction @ grad)) / (2 * size), rtol=1e-9)
-    assert found @ grad < 0
-    measured("exact", 1, "point, to 1e-9")
-
-
-def test_landing_in_closed_form(measured):
-    """h lag times (1/delta) ln(b_0 a_1/(a_0 b_1)) against the integral over the diagonal and against a run."""
-    end = brentq(lambda t: (2.8 - t) * (3.5 - t) - 1, 0, 2.7)
-    integral = quad(lambda t: 1 / ((2.8 - t) * (3.5 - t)), 0, end)[0]
-    closed = math.log(3.5 * (2.8 - end) / (2.8 * (3.5 - end))) / -0.7
-    assert closed == pytest.approx(integral, rel=1e-9) and closed == pytest.approx(0.662, abs=5e-4)
-    changes = [(imbalance_at_the_end(0.9, h)[0] / -0.7 - 1) / (9 * h) - closed for h in (1e-3, 5e-4)]
-    assert changes[0] / changes[1] == pytest.approx(2, abs=0.4) and abs(changes[1]) < 0.02
-    measured("miss at h over that at h/2", changes[0] / changes[1], "2 ± 0.4")
-
-
-def test_memory_fixed_in_time_is_a_system_of_its_own(measured):
-    """Ma, Wu and E (2022) keep the memory fixed in time; the error of the system with v as a variable halves with h."""
-    tau, gaps = 0.5, []
-
-    def system(t, y):
-        g = VALLEY.gradient(y[:2])
-        seen = y[2:] / -np.expm1(-t / tau) if t > 0 else g * g
-        return np.concatenate([-g / np.sqrt(seen), (g * g - y[2:]) / tau])
-
-    for h in (0.016, 0.008):
-        steps = round(2 / h)
-        y = solve_ivp(system, (0, 2), [*FAR, 0, 0], t_eval=h * np.arange(steps + 1), rtol=1e-9, atol=1e-12).y[:2].T
-        gaps.append(np.linalg.norm(y - plain_run(1 - h / tau, h, steps), axis=1).max())
-    assert gaps[0] / gaps[1] == pytest.approx(2, abs=0.1)
-    measured("distance at h over that at h/2", gaps[0] / gaps[1], "2 ± 0.1")

@@ -1,8 +1,7 @@
 r"""The equations of chapter 9, RMSProp: memory in the denominator.
 
 They are compared with RMSProp itself, run for n + 1 steps on polynomials of first degree in h
-(:func:`bea_book.equations.shared.by_running`); with the engine; with derivatives; and with sums over
-weights that are found from impulses.
+(:func:`bea_book.equations.shared.by_running`); with the engine; and with derivatives.
 """
 
 import random
@@ -12,25 +11,22 @@ import sympy as sp
 from bea import bilinear, rmsprop, transient_equation
 from bea_book.equations import shared
 from bea_book.equations.shared import (
-    BOWL,
     DIGITS,
     Values,
-    X,
+    by_running,
     from_the_start,
     gradient_at,
-    gradients_behind,
-    half_step,
-    lag_of_weights,
+    hessian_at,
+    last_step,
     motion,
     one_loss,
     polynomial_loss,
     random_point,
     ratio,
+    run_to,
     running_average,
     step_from,
     terms,
-    terms_at,
-    weights,
 )
 from bea_book.ledger import Entry, h
 
@@ -65,35 +61,6 @@ def one_step(rng: random.Random) -> Values:
     return found
 
 
-def sign_flow(rng: random.Random) -> Values:
-    """E along the engine's f_0 without memory and epsilon, at a point of a random loss."""
-    loss = polynomial_loss(rng, degree=3)
-    at = random_point(rng, loss)
-    g = gradient_at(loss, at)
-    (f_0,) = terms_at(rmsprop(sp.Integer(0), sp.Integer(0)), loss, at, 1)
-    return {
-        r"\dot E": g.dot(f_0),
-        r"\lVert\nabla E\rVert_1": sum(abs(x) for x in g),
-        "d": sp.Integer(2),
-        **{rf"\partial_{j} E": g[j - 1] for j in (1, 2)},
-        **{rf"\dot\theta_{j}": f_0[j - 1] for j in (1, 2)},
-    }
-
-
-def weights_and_lags(rng: random.Random) -> Values:
-    """Weights from impulses, the lag as the mean age under them, C from the engine on a parabola."""
-    rho = decay(rng)
-    method = rmsprop(rho, sp.Integer(0), bias_correction=True)
-    found = {r"\rho": rho}
-    for n in (0, 1, 4):
-        found |= {f"u_{k}^{{({n})}}": w for k, w in enumerate(weights(rho, n))}
-        found[rf"\mathrm{{lag}}_\rho({n})"] = lag_of_weights(rho, n)
-        # for epsilon = 0 the bracket is 1 - C, and on the parabola f_1 = -(1 - C)/(2x)
-        second = transient_equation(method, BOWL).terms(n)[1][0]
-        found[rf"C_\rho({n})"] = sp.simplify(1 + 2 * X * second)
-    return found
-
-
 def parabola(rng: random.Random) -> Values:
     """The average of squares along x + (n - k) h, the places of a run at unit speed, on E = x^2/2."""
     rho, x = decay(rng), ratio(rng)
@@ -107,17 +74,6 @@ def full_batch(rng: random.Random) -> Values:
     at = random_point(rng, loss)
     found = constants(rho) | one_loss(loss, at, epsilon)
     f_0, f_1 = from_the_start(rmsprop(rho, epsilon, bias_correction=True), loss, at, N)
-    squares = running_average(rho, [g**2 for g in gradients_behind(loss, at, found, N)])
-    found |= {rf"\hat v_{j}": squares[j - 1].expression() for j in (1, 2)}
-    return found | motion(f_0, f_1, found) | half_step(loss, at, found, f_0)
-
-
-def steady_state(rng: random.Random) -> Values:
-    """One random loss: RMSProp in steady state, by the engine."""
-    rho, epsilon, loss = decay(rng), ratio(rng, 1, 9, 10), polynomial_loss(rng, degree=3)
-    at = random_point(rng, loss)
-    found = {r"\rho": rho} | one_loss(loss, at, epsilon)
-    f_0, f_1 = terms_at(rmsprop(rho, epsilon), loss, at, 2)
     return found | motion(f_0, f_1, found)
 
 
@@ -191,6 +147,37 @@ def outside(rng: random.Random) -> Values:
     return found
 
 
+def as_shipped(rng: random.Random) -> Values:
+    """All symbols of the theorem for steps 1, 2 and 3 on three random losses in an irregular order, by running."""
+    rho, epsilon = decay(rng), ratio(rng)
+    method = rmsprop(rho, epsilon, epsilon_inside=False)
+    losses = [polynomial_loss(rng, degree=3) for _ in range(3)]
+    at = random_point(rng, losses[0])
+    seen = [losses[i] for i in (0, 2, 1, 1)]
+    gradients = [gradient_at(loss, at).evalf(DIGITS) for loss in seen]
+    hessians = [hessian_at(loss, at).evalf(DIGITS) for loss in seen]
+    found = {r"\rho": rho, r"\varepsilon": epsilon, "h": h, "d": sp.Integer(2)}
+    for n in range(4):
+        displacements, updates = run_to(method, gradients, hessians, n)
+        behind = [x - displacements[-1] for x in displacements]
+        for bar, points in (("", behind), (r"\bar ", [updates[-1]] * (n + 1))):
+            _, (squares,) = last_step(method, gradients, hessians, points)
+            for j, v in enumerate(squares, 1):
+                v = v * (1 - rho ** (n + 1))  # last_step divides by the sum of the weights
+                found[rf"{bar}P_{j}^{{({n})}}"] = v.coefficients[1] / 2
+                found[f"V_{j}^{{({n})}}"] = v.coefficients[0]
+        for j in (1, 2):
+            found[rf"\partial_{j} E_{n}"] = gradients[n][j - 1]
+            found[f"R_{j}^{{({n})}}"] = gradients[n][j - 1] / updates[n][j - 1]
+            found |= {rf"\partial_{{{i}{j}}} E_{n}": hessians[n][i - 1, j - 1] for i in (1, 2)}
+    f_0, f_1 = by_running(method, gradients, hessians, 3)
+    for j in (1, 2):
+        found[rf"\dot\theta_{j}"] = f_0[j - 1] + h * f_1[j - 1]
+        for name in ("V", "R", "P", r"\bar P"):
+            found[f"{name}_{j}"] = found[f"{name}_{j}^{{(3)}}"]
+    return found
+
+
 def first_steps(rng: random.Random) -> Values:
     """The first steps of the library's RMSProp, without bias correction and epsilon, on a linear loss."""
     rho, g = decay(rng), ratio(rng)
@@ -220,7 +207,6 @@ def imbalance(rng: random.Random) -> Values:
 
 
 RUN = "RMSProp run for n + 1 steps on polynomials in h, compared with Taylor's formula for the flow"
-ALONG = "the running average of a random loss's squared gradient along the line theta + (n - k) h g/R, exactly in h"
 
 ENTRIES = (
     Entry(
@@ -230,32 +216,9 @@ ENTRIES = (
         {"j": (1, 2), "n": (1, 2)},
     ),
     Entry(
-        "eq-rms-sign-rate",
-        sign_flow,
-        "the engine's leading term without memory and epsilon, times the gradient",
-    ),
-    Entry(
-        "eq-rms-lag",
-        weights_and_lags,
-        "weights from impulses through the running average, summed",
-        {"n": (0, 1, 4)},
-    ),
-    Entry(
-        "eq-rms-weights",
-        weights_and_lags,
-        "impulses through the running average",
-        {"n": (4,), "k": (0, 1, 4)},
-    ),
-    Entry(
         "eq-rms-parabola",
         parabola,
         "the running average of squares along the last steps, exactly in h",
-    ),
-    Entry(
-        "eq-rms-mirror",
-        full_batch,
-        ALONG,
-        {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-one-norm",
@@ -264,33 +227,15 @@ ENTRIES = (
         {"j": (1, 2)},
     ),
     Entry(
-        "eq-rms-expanded",
+        "eq-rms-line",
         full_batch,
-        ALONG,
-        {"j": (1, 2)},
-    ),
-    Entry(
-        "eq-rms-half-step",
-        full_batch,
-        "the Jacobian of f_0 of a random loss, times f_0",
+        RUN,
         {"j": (1, 2)},
     ),
     Entry(
         "eq-rms-equation",
         full_batch,
         RUN,
-        {"j": (1, 2)},
-    ),
-    Entry(
-        "eq-rms-constant",
-        weights_and_lags,
-        "the engine's piece n of bias-corrected RMSProp without epsilon on a parabola",
-        {"n": (0, 1, 4)},
-    ),
-    Entry(
-        "eq-rms-stationary",
-        steady_state,
-        "the engine's steady-state terms on a random loss",
         {"j": (1, 2)},
     ),
     Entry(
@@ -315,6 +260,18 @@ ENTRIES = (
         outside,
         RUN + ", with epsilon outside the root",
         {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-rms-theorem-sums",
+        as_shipped,
+        "the running averages of squares along RMSProp's run and at a point moved by its step, differentiated in h",
+        {"j": (1, 2), "n": (1, 3)},
+    ),
+    Entry(
+        "eq-rms-theorem",
+        as_shipped,
+        RUN + ", with mini-batches, epsilon outside the root and no bias correction",
+        {"j": (1, 2), "n": (3,)},
     ),
     Entry(
         "eq-rms-first-steps",
