@@ -5,6 +5,7 @@ import pytest
 import sympy as sp
 
 import bea
+from bea_book.equations.shared import by_running
 
 WINDOW = {
     "horizon": 0.12,
@@ -55,13 +56,14 @@ def test_equation_of_each_step_has_the_finite_constants(n, measured):
     measured("exact", 2, "components, for any loss")
 
 
-def printed_theorem(theta, n, h, decays, epsilon, inside):
+def printed_theorem(theta, n, h, decays, epsilon, inside, corrected=True):
     """The theorem's right side in its printed sums, with loops, for mini-batches E_k = BATCHES[ORDER[k]]."""
     gradients = [BATCHES[i].gradient(theta) for i in ORDER[: n + 1]]
     hessians = [BATCHES[i].hessian(theta) for i in ORDER[: n + 1]]
 
     def averages(decay, n):
-        return [(1 - decay) * decay ** (n - k) / (1 - decay ** (n + 1)) for k in range(n + 1)]
+        total = 1 - decay ** (n + 1) if corrected else 1
+        return [(1 - decay) * decay ** (n - k) / total for k in range(n + 1)]
 
     def M(n):
         return sum(w * g for w, g in zip(averages(decays[0], n), gradients))
@@ -82,19 +84,30 @@ def printed_theorem(theta, n, h, decays, epsilon, inside):
     return -M(n) / R(n) + h * (M(n) * (2 * P + P_bar) / (2 * root * R(n) ** 2) - (2 * L + L_bar) / (2 * R(n)))
 
 
+@pytest.mark.parametrize("beta", [0, 0.6], ids=["rmsprop", "adam"])
+@pytest.mark.parametrize("corrected", [True, False])
 @pytest.mark.parametrize("inside", [True, False])
 @pytest.mark.parametrize("n", [0, 1, 4])
-def test_engine_equals_the_theorems_printed_sums(n, inside, measured):
-    """Cattaneo, Klusowski and Shigida (2024), main theorem; with epsilon outside, its variant."""
+def test_engine_equals_the_theorems_printed_sums(n, inside, corrected, beta, measured):
+    """After Cattaneo, Klusowski and Shigida (2024): the eight cases of the theorem."""
     theta, h = np.array(START), 0.1
-    equation = bea.transient_equation(bea.adam(0.6, 0.8, 0.3, epsilon_inside=inside), BATCHES, batches=ORDER)
-    np.testing.assert_allclose(
-        equation.field(h, n)(theta),
-        printed_theorem(theta, n, h, (0.6, 0.8), 0.3, inside),
-        rtol=1e-12,
-    )
-    assert np.abs(printed_theorem(theta, n, h, (0.6, 0.8), 0.3, not inside) - equation.field(h, n)(theta)).max() > 1e-3
+    options = {"epsilon_inside": inside, "bias_correction": corrected}
+    method = bea.adam(beta, 0.8, 0.3, **options) if beta else bea.rmsprop(0.8, 0.3, **options)
+    found = bea.transient_equation(method, BATCHES, batches=ORDER).field(h, n)(theta)
+    printed = printed_theorem(theta, n, h, (beta, 0.8), 0.3, inside, corrected)
+    np.testing.assert_allclose(found, printed, rtol=1e-12)
+    assert np.abs(printed_theorem(theta, n, h, (beta, 0.8), 0.3, not inside, corrected) - found).max() > 1e-3
     measured("exact", 2, "components, to 1e-12")
+
+
+def test_worked_instance_by_running_adam(measured):
+    """n = 1, two batches: Adam run for two steps on polynomials of first degree in h."""
+    adam = bea.adam(sp.Rational(1, 3), sp.Rational(1, 2), sp.Integer(8))
+    gradients = [sp.Matrix([slope, slope]) for slope in (1, 5)]
+    hessians = [sp.eye(2) * bend for bend in (2, 1)]
+    f_0, f_1 = (sp.simplify(f[0]) for f in by_running(adam, gradients, hessians, 1))
+    assert (f_0, f_1) == (-sp.Rational(4, 5), -sp.Rational(422, 5625))
+    measured("f_0 and f_1", [float(f_0), float(f_1)], "-4/5, -422/5625")
 
 
 def test_the_sign_changes_where_it_is_printed(measured):
@@ -106,7 +119,7 @@ def test_the_sign_changes_where_it_is_printed(measured):
         np.sign(bea.modified_equation(bea.adam(0.9, 0.99, threshold * factor), parabola, 2).coefficients([g])[1, 0])
         for factor in (0.99, 1.01)
     ]
-    assert signs == [1, -1]  # impeded below, regularized above
+    assert signs == [1, -1]  # anti-penalized below, penalized above
     measured("exact", 2, "signs, 1 % below and above")
 
 
@@ -178,6 +191,130 @@ def test_steady_state_has_orders_one_two_three_from_the_slow_manifold(loss, star
     ]
     np.testing.assert_allclose(slopes, [1, 2, 3], atol=0.1)
     measured("slopes with 1, 2, 3 terms", slopes, "1, 2, 3 ± 0.1")
+
+
+# --- the table of eight --------------------------------------------------------------------------------------------------
+
+WAVES = [  # of each mini-batch: (amplitude, wave vector, phase); all derivatives are bounded
+    [(0.5, (1.0, 0.5), 0.3), (0.3, (-0.5, 1.0), 1.1)],
+    [(0.4, (0.5, -1.0), 2.0), (0.3, (1.0, 1.0), 0.2)],
+    [(0.6, (-1.0, 0.25), 0.7)],
+]
+IN_TURN = [0, 2, 1] * 40
+WAVE_START = np.array([0.4, -0.3])
+ROWS = {  # beta, rho, epsilon inside?, bias correction?
+    "heavy ball": (0.5, None, None, False),
+    "1": (0, 0.6, True, True),
+    "2": (0, 0.6, True, False),
+    "3": (0, 0.6, False, True),
+    "4": (0, 0.6, False, False),
+    "5": (0.5, 0.6, True, True),
+    "6": (0.5, 0.6, True, False),
+    "7": (0.5, 0.6, False, True),
+    "8": (0.5, 0.6, False, False),
+}
+EPSILON = 0.5
+
+
+def waves(batch, x):
+    """Gradient and Hessian of one mini-batch loss."""
+    g, H = np.zeros(2), np.zeros((2, 2))
+    for amplitude, q, phase in WAVES[batch]:
+        q, at = np.array(q), np.dot(q, x) + phase
+        g, H = g + amplitude * np.cos(at) * q, H - amplitude * np.sin(at) * np.outer(q, q)
+    return g, H
+
+
+def run_of(row, h, steps, batches):
+    """The method of a row, written out."""
+    beta, rho, inside, corrected = row
+    path, m, v = [WAVE_START], np.zeros(2), np.zeros(2)
+    for n in range(steps):
+        g = waves(batches[n], path[-1])[0]
+        m = beta * m + (1 - beta) * g
+        v = v if rho is None else rho * v + (1 - rho) * g**2
+        top, below = (m / (1 - beta ** (n + 1)), v / (1 - (rho or 0) ** (n + 1))) if corrected else (m, v)
+        if rho is None:
+            bottom = 1
+        else:
+            bottom = np.sqrt(below + EPSILON) if inside else np.sqrt(below) + EPSILON
+        path.append(path[-1] - h * top / bottom)
+    return np.array(path)
+
+
+def row_field(x, row, n, h, batches, part):
+    """The theorem's right side; its sums over k and l grow by one step at a time, all gradients taken at x."""
+    beta, rho, inside, corrected = row
+    seen = [waves(i, x) for i in range(len(WAVES))]
+    M = V = L = P = U = np.zeros(2)  # sums with the weights (1 - decay) decay^(n - k)
+    HM = HV = np.zeros((2, 2))  # of Hessians, and of gradients times Hessians
+    for l in range(n + 1):
+        g, H = seen[batches[l]]
+        # what is remembered was one step further away: that of step l - 1
+        L, P = beta * (L + HM @ U), P if rho is None else rho * (P + HV @ U)
+        M, HM = beta * M + (1 - beta) * g, beta * HM + (1 - beta) * H
+        if rho is not None:
+            V, HV = rho * V + (1 - rho) * g**2, rho * HV + (1 - rho) * g[:, None] * H
+        a, b = (1 - beta ** (l + 1), 1 - (rho or 0) ** (l + 1)) if corrected else (1, 1)
+        if rho is None:
+            R = S = np.ones(2)
+        else:
+            R = np.sqrt(V / b + EPSILON) if inside else np.sqrt(V / b) + EPSILON
+            S = R if inside else np.sqrt(V / b)
+        U = M / a / R
+    bracket = -(2 * L + HM @ U) / a / (2 * R)
+    if rho is not None:
+        bracket = bracket + (M / a) * (2 * P + HV @ U) / b / (2 * S * R**2)
+    return -U + part * h * bracket
+
+
+def one_loss_field(x, row, n, h, batches, part):
+    """The row's equation for one loss, with its bracket B_j as printed in the table."""
+    beta, rho, inside, corrected = row
+    g, H = waves(batches[0], x)
+    C_beta, C_rho = (C(d, n if corrected else None) if d is not None else 0 for d in (beta, rho))
+    if rho is None:
+        R, B = np.ones(2), C_beta
+    else:
+        R = np.sqrt(g**2 + EPSILON) if inside else np.abs(g) + EPSILON
+        q = np.abs(g) / R
+        B = C_beta - C_rho * (q**2 if inside else q)
+    return -(g + part * h / 2 * B * (H @ (g / R))) / R
+
+
+def row_slope(row, field, batches, wait, part, hs=(0.02, 0.01, 0.005)):
+    errors = []
+    for h in hs:
+        count = wait + round(0.6 / h)
+        path = run_of(row, h, count, batches)
+        x, largest = path[wait], 0.0
+        for n in range(wait, count):
+            a = field(x, row, n, h, batches, part)
+            b = field(x + h / 2 * a, row, n, h, batches, part)
+            c = field(x + h / 2 * b, row, n, h, batches, part)
+            x = x + h / 6 * (a + 2 * b + 2 * c + field(x + h * c, row, n, h, batches, part))
+            largest = max(largest, np.abs(x - path[n + 1]).max())
+        errors.append(largest)
+    return np.polyfit(np.log(hs), np.log(errors), 1)[0]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_row_of_the_table_with_mini_batches(name, measured):
+    """From the first step; the controls have half of the correction, and none."""
+    slopes = [row_slope(ROWS[name], row_field, IN_TURN, 0, part) for part in (1, 0.5, 0)]
+    assert abs(slopes[0] - 2) < 0.15
+    assert max(slopes[1:]) < 1.25
+    measured("slopes with the correction, half of it, none", slopes, "2 ± 0.15, below 1.25 twice", digits=2)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_row_of_the_table_with_one_loss(name, measured):
+    """With bias correction from the first step, without it from step 20 on; the controls as before."""
+    wait = 0 if ROWS[name][-1] else 20
+    slopes = [row_slope(ROWS[name], one_loss_field, [0] * 700, wait, part, (4e-3, 2e-3, 1e-3)) for part in (1, 0.5, 0)]
+    assert abs(slopes[0] - 2) < 0.15
+    assert max(slopes[1:]) < 1.25
+    measured("slopes with the correction, half of it, none", slopes, "2 ± 0.15, below 1.25 twice", digits=2)
 
 
 # --- finite n against stationary ---------------------------------------------------------------------------------------

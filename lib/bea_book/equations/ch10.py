@@ -11,7 +11,7 @@ import sympy as sp
 
 from bea import adam, bilinear, transient_equation
 from bea_book.equations.shared import (
-    T,
+    DIGITS,
     Values,
     adam_from_the_start,
     adam_sign_change,
@@ -19,6 +19,8 @@ from bea_book.equations.shared import (
     constants,
     decays,
     experiment,
+    gradient_at,
+    hessian_at,
     lag_of_weights,
     motion,
     one_loss,
@@ -44,6 +46,16 @@ def theorem_outside(rng: random.Random) -> Values:
     return theorem_values(*experiment(rng, inside=False))
 
 
+def one_loss_in_the_theorem(rng: random.Random) -> Values:
+    """The theorem's sums for n = 3 if all batches are one random loss."""
+    (beta, rho), epsilon = decays(rng), ratio(rng, 1, 9, 10)
+    loss = polynomial_loss(rng, degree=3)
+    at = random_point(rng, loss)
+    g, hessian = gradient_at(loss, at).evalf(DIGITS), hessian_at(loss, at).evalf(DIGITS)
+    found = theorem_values(adam(beta, rho, epsilon), [g] * 4, [hessian] * 4) | one_loss(loss, at, epsilon)
+    return found | constants(r"\beta", beta, 3) | constants(r"\rho", rho, 3)
+
+
 def one_step(rng: random.Random) -> Values:
     """Steps 1 and 2 of the library's Adam in one coordinate, from random memory and gradients."""
     (beta, rho), epsilon = decays(rng), ratio(rng)
@@ -67,7 +79,7 @@ def one_step(rng: random.Random) -> Values:
     return found
 
 
-def weights_and_lags(rng: random.Random) -> Values:
+def weights_and_constants(rng: random.Random) -> Values:
     """Weights from impulses, the lag as the mean age under them, C from the engine on a parabola."""
     beta, rho = decays(rng)
     values = [ratio(rng) for _ in range(5)]
@@ -78,33 +90,6 @@ def weights_and_lags(rng: random.Random) -> Values:
         found[rf"C_\beta({n})"] = constant(beta, n)
         found[rf"\mathrm{{lag}}_\beta({n})"] = lag_of_weights(beta, n)
     return found
-
-
-def averaged_cubic(rng: random.Random) -> Values:
-    """The average of a random cubic in t, by its sum."""
-    beta, n = ratio(rng, 2, 9, 10), 3
-    g = sp.Add(*(ratio(rng) * T**i for i in range(4)))
-    past = [g.subs(T, 1 - (n - k) * h) for k in range(n + 1)]
-    return {
-        r"\hat m(t_n)": sp.expand(running_average(beta, past)),
-        "g(t_n)": g.subs(T, 1),
-        r"\dot g(t_n)": sp.diff(g, T).subs(T, 1),
-        "h": h,
-        **constants(r"\beta", beta, n),
-    }
-
-
-def resolvent(rng: random.Random) -> Values:
-    """The average of g = c exp(t) over an infinite past, at t = 0."""
-    beta, g = ratio(rng, 2, 9, 10), ratio(rng)
-    return {
-        r"\beta": beta,
-        "e^{-hD}": sp.exp(-h),
-        "g": g,
-        r"\dot g": g,
-        r"\ddot g": g,
-        "h": h,
-    }
 
 
 def steady_state(rng: random.Random) -> Values:
@@ -134,7 +119,6 @@ def imbalance(rng: random.Random) -> Values:
     }
 
 
-ALONG = "the running averages of a random loss's gradient along the line theta + (n - k) h g/R, exactly in h"
 RUN = "Adam run for n + 1 steps on polynomials in h, compared with Taylor's formula for the flow"
 
 ENTRIES = (
@@ -146,55 +130,21 @@ ENTRIES = (
     ),
     Entry(
         "eq-adam-weights",
-        weights_and_lags,
+        weights_and_constants,
         "the running average of random values, and of impulses",
         {"n": (0, 1, 4)},
     ),
     Entry(
-        "eq-adam-lag",
-        weights_and_lags,
-        "weights from impulses through the running average, summed",
-        {"n": (0, 1, 4)},
-    ),
-    Entry(
-        "eq-adam-mirror",
-        averaged_cubic,
-        "the running average of a random cubic in t",
-    ),
-    Entry(
-        "eq-adam-resolvent",
-        resolvent,
-        "the exponential g = exp(t), on which D is 1",
-    ),
-    Entry(
-        "eq-adam-mirrors",
-        adam_from_the_start,
-        ALONG,
-        {"j": (1, 2)},
-    ),
-    Entry(
-        "eq-adam-one-norm",
-        adam_from_the_start,
-        "the one-norm of a random loss's gradient, differentiated",
-        {"j": (1, 2)},
-    ),
-    Entry(
-        "eq-adam-expanded",
-        adam_from_the_start,
-        ALONG,
-        {"j": (1, 2)},
-    ),
-    Entry(
-        "eq-adam-half-step",
-        adam_from_the_start,
-        "the Jacobian of f_0 of a random loss, times f_0",
-        {"j": (1, 2)},
-    ),
-    Entry(
         "eq-adam-constants",
-        weights_and_lags,
+        weights_and_constants,
         "the engine's piece n of a bias-corrected mean gradient on a parabola",
         {"n": (0, 1, 4)},
+    ),
+    Entry(
+        "eq-adam-line",
+        adam_from_the_start,
+        RUN,
+        {"j": (1, 2)},
     ),
     Entry(
         "eq-adam-full-batch",
@@ -241,6 +191,12 @@ ENTRIES = (
         "eq-adam-theorem-outside",
         theorem_outside,
         RUN,
+        {"j": (1, 2)},
+    ),
+    Entry(
+        "eq-adam-reduction",
+        one_loss_in_the_theorem,
+        "the running averages along Adam's run on one loss, and at a point moved by its step, differentiated in h",
         {"j": (1, 2)},
     ),
     Entry(

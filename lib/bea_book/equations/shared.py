@@ -528,38 +528,13 @@ def from_the_start(method: Optimizer, loss: Loss, at: Point, n: int) -> tuple[sp
 
 
 def adam_from_the_start(rng: random.Random, n: int = 2) -> Values:
-    """Adam on one random loss, run for n + 1 steps, with the lags and constants after step n."""
+    """Adam on one random loss, run for n + 1 steps, with the constants after step n."""
     (beta, rho), epsilon = decays(rng), ratio(rng, 1, 9, 10)
     loss = polynomial_loss(rng, degree=3)
     at = random_point(rng, loss)
     found = one_loss(loss, at, epsilon) | constants(r"\beta", beta, n) | constants(r"\rho", rho, n)
     f_0, f_1 = from_the_start(adam(beta, rho, epsilon), loss, at, n)
-    gradients = gradients_behind(loss, at, found, n)
-    means = running_average(beta, gradients)
-    squares = running_average(rho, [g**2 for g in gradients])
-    for j in (1, 2):
-        found[rf"\hat m_{j}"] = means[j - 1].expression()
-        found[rf"\hat v_{j}"] = squares[j - 1].expression()
-    return found | motion(f_0, f_1, found) | half_step(loss, at, found, f_0)
-
-
-def gradients_behind(loss: Loss, at: Point, values: Values, n: int) -> list[np.ndarray]:
-    """The gradients along the line theta + (n - k) h g / R, to second order in h."""
-    back = [values[rf"\partial_{j} E"] / values[f"R_{j}"] for j in (1, 2)]
-    found = []
-    for k in range(n + 1):
-        place = [Polynomial((at[x].evalf(DIGITS), (n - k) * slope, 0)) for x, slope in zip(loss.symbols, back)]
-        gradient = [on_polynomials(g, loss.symbols, place) for g in loss.gradient_expressions]
-        found.append(np.array(gradient, dtype=object))
-    return found
-
-
-def half_step(loss: Loss, at: Point, values: Values, f_0: sp.Matrix) -> Values:
-    """The Jacobian of the leading-order field -g / R, times that field."""
-    epsilon = values[r"\varepsilon"]
-    field = sp.Matrix([-g / sp.sqrt(g**2 + epsilon) for g in loss.gradient_expressions])
-    bent = field.jacobian(loss.symbols).subs(at).evalf(DIGITS) * f_0
-    return {rf"(f_0'f_0)_{j}": bent[j - 1] for j in (1, 2)}
+    return found | motion(f_0, f_1, found)
 
 
 def gradient_along(slopes: Any) -> Any:
