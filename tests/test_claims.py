@@ -211,7 +211,7 @@ def test_what_the_paper_says_is_shown_somewhere(page, targets):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("{eq}`eq-adam-one-norm`", "{eq}`eq-adam-two-norm`", "no eq-adam-two-norm"),
+        ("{eq}`eq-rms-one-norm`", "{eq}`eq-rms-two-norm`", "no eq-rms-two-norm"),
         ("{numref}`fig-nets-sweeps`", "{numref}`fig-nets-sweep`", "no fig-nets-sweep"),
         ("{doc}`3 <03_implicit_gradient_regularization>`", "3", "no chapter"),
         ("{doc}`3 <03_implicit_gradient_regularization>`", "{doc}`3 <03_x>`", "no 03_x"),
