@@ -1,5 +1,6 @@
 """Every page of the built book in a real browser, with the network cut off."""
 
+import re
 from pathlib import Path
 
 import pages
@@ -36,6 +37,24 @@ def test_page(name, view, offline_context, book, record_property):
         }
     record_property("row", (name, row))
     assert pages.problems_of(look) == []
+
+
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+def test_formula_sheet_prints_on_one_page(paper, offline_context, book):
+    context, _ = offline_context()
+    page = context.new_page()
+    page.goto(f"{book}/chapters/formulas.html")
+    page.evaluate("MathJax.startup.promise")
+
+    def printed():
+        return len(re.findall(rb"/Type\s*/Page\b(?!s)", page.pdf(format=paper)))
+
+    assert page.locator("table.formula-sheet mjx-container").count() > 50
+    assert printed() == 1
+    page.evaluate(
+        "const rows = document.querySelector('.formula-sheet tbody'); rows.append(...rows.cloneNode(true).children)"
+    )
+    assert printed() > 1
 
 
 def test_exceptions_are_needed(offline_context, book):
