@@ -239,7 +239,11 @@ def test_formula_sheet_repeats_the_chapters():
         (r"E + \frac h2 (1 + 2\ell)", r"E + \frac h2 (1 + \ell)", "no chapter prints"),
         (", {eq}`eq-kept-speed`", "", "no equation"),
         ("{eq}`eq-kept-speed`", "{eq}`eq-kept-sped`", "no equation eq-kept-sped"),
-        ("{eq}`eq-adam-full-batch`, ", "{eq}`eq-adam-full-batch`, {eq}`eq-adam-lag`, ", "eq-adam-lag is not repeated"),
+        (
+            "{eq}`eq-adam-full-batch`, ",
+            "{eq}`eq-adam-full-batch`, {eq}`eq-adam-line`, ",
+            "eq-adam-line is not repeated",
+        ),
         ("; {doc}`chapter 13 <13_mini_batch_adam>`", "", "no place"),
     ],
 )
