@@ -57,7 +57,7 @@ def test_perturbed_one_norm_is_the_potential_of_the_step_without_memory(measured
     measured("exact", 4, "derivatives, to round-off")
 
 
-def test_sign_descent_walks_a_straight_line_at_equal_distances(measured):
+def test_sign_descent_keeps_to_a_straight_line_at_equal_distances(measured):
     walk = bea.run(bea.rmsprop(0.0, 0.0), VALLEY, FAR, 0.01, 200)
     np.testing.assert_allclose(walk, np.array(FAR) - 0.01 * np.arange(201)[:, None], atol=1e-12)
     tiny = bea.modified_equation(bea.rmsprop(sp.Integer(0), sp.Integer(0)), VALLEY, 3).coefficients(

@@ -54,7 +54,7 @@ def start(settings):
 
 
 def equal_step(optimizer, h, low, high):
-    """The gradient at which a step from the slow manifold is as long as the plain flow's, by bisection."""
+    """The gradient at which a step from the slow manifold is as long as the leading-order flow's, by bisection."""
     for _ in range(30):
         middle = (low + high) / 2
         memory = bea.modified_equation(optimizer, BOWL, 4).memory((middle,), h)
@@ -91,7 +91,7 @@ def test_without_crossing_the_sign_is_positive(measured):
     for beta, rho in ((0.9, 0.9), (0.99, 0.9), (0.5, 0.0)):
         for epsilon in (1e-6, 1.0, 1e6):
             assert bea.modified_equation(bea.adam(beta, rho, epsilon), BOWL, 2).coefficients((1.0,))[1, 0] < 0
-    measured("exact", 9, "settings")
+    measured("exact", 9, "runs")
 
 
 def test_0_98_is_just_short_of_balance_at_0_99_and_equal_squares(measured):
@@ -138,7 +138,7 @@ def test_the_difference_starts_with_the_square_of_the_step_number(measured):
     measured("slopes of what is left at n = 1, 3, 6", slopes, "3 ± 0.02")
 
 
-def test_with_pytorchs_defaults_the_reverse_begins_at_step_one(measured):
+def test_with_pytorchs_defaults_anti_regularization_begins_at_step_one(measured):
     assert C(0.9, 1) - C(0.999, 1) == pytest.approx(-0.05, abs=5e-3)
     assert 1e-8 * C(0.9, 1) / (C(0.999, 1) - C(0.9, 1)) == pytest.approx(3.7e-7, rel=0.02)
     measured("C_beta(1) - C_rho(1)", C(0.9, 1) - C(0.999, 1), "-0.05")
@@ -216,7 +216,7 @@ def test_bracket_is_negative_for_a_third_of_the_run(ten, measured):
     measured("share of the run with a negative bracket", float(share), "0.33", digits=2)
 
 
-def test_the_vote_is_the_corrections_part_in_the_norms_change(ten, regression, measured):
+def test_the_net_effect_is_the_corrections_share_of_the_norms_change(ten, regression, measured):
     """By the engine's field and a difference quotient of the norm; and its two changes of sign."""
     (path, gradients), (_, gradient, hessian) = ten, regression
     loss = bea.logistic_regression(range(10))
@@ -228,18 +228,18 @@ def test_the_vote_is_the_corrections_part_in_the_norms_change(ten, regression, m
 
     quotient = (norm(theta + 1e-6 * f_1) - norm(theta - 1e-6 * f_1)) / 2e-6
 
-    def vote(n, brackets):
+    def net_effect(n, brackets):
         g = gradients[n]
         R = np.sqrt(g**2 + epsilon)
         return -(brackets / R * (hessian(path[n]) @ (g / R)) ** 2).sum() / 2
 
     g = gradients[700]
-    assert quotient == pytest.approx(vote(700, C(0.9) - C(0.99) * g**2 / (g**2 + epsilon)), rel=1e-5)
-    signs = [np.sign(vote(n, bracket(gradients[n], n))) for n in (1, 2, 1569, 1570)]
+    assert quotient == pytest.approx(net_effect(700, C(0.9) - C(0.99) * g**2 / (g**2 + epsilon)), rel=1e-5)
+    signs = [np.sign(net_effect(n, bracket(gradients[n], n))) for n in (1, 2, 1569, 1570)]
     assert signs == [-1, 1, 1, -1]
     measured(
-        "difference quotient / vote",
-        quotient / vote(700, C(0.9) - C(0.99) * g**2 / (g**2 + epsilon)),
+        "difference quotient / weighted sum of brackets",
+        quotient / net_effect(700, C(0.9) - C(0.99) * g**2 / (g**2 + epsilon)),
         "1 ± 1e-5",
         digits=4,
     )
@@ -257,7 +257,7 @@ def test_one_norm_at_equal_loss_has_the_predicted_sign(regression, measured):
         return norms[0] + part * (norms[1] - norms[0])
 
     def plain(epsilon):
-        """The norm at the loss 0.3 along the plain flow, by SciPy with an event."""
+        """The norm at the loss 0.3 along the leading-order flow, by SciPy with an event."""
 
         def event(t, theta):
             return value(theta) - 0.3
@@ -275,7 +275,7 @@ def test_one_norm_at_equal_loss_has_the_predicted_sign(regression, measured):
             changes.append(100 * (at_level(path, epsilon) / plain(epsilon) - 1))
             assert changes[-1] == pytest.approx(percent, abs=0.02)
     measured(
-        "norm against the plain flow's, per cent, small and large epsilon",
+        "norm compared with the leading-order flow's, per cent, small and large epsilon",
         changes,
         "1.53, -1.77, -0.04, -0.45",
         digits=2,
@@ -288,7 +288,7 @@ A_END = -0.35 + np.sqrt(0.35**2 + 1)
 LOG = np.log((A_END + 0.7) / A_END / 1.25)
 
 
-def pencil(beta, rho, h):
+def closed_form(beta, rho, h):
     return h / 2 * (C(beta) - C(rho)) * LOG
 
 
@@ -298,11 +298,11 @@ def test_the_logarithm_is_0_23_after_halving(measured):
 
 
 @pytest.mark.parametrize("beta, rho", [(0.5, 0.8), (0.8, 0.5)])
-def test_the_pencils_law_has_slope_two_and_its_control_slope_one(beta, rho, measured):
+def test_the_closed_form_law_has_slope_two_and_its_control_slope_one(beta, rho, measured):
     hs = np.array([2e-3, 1e-3, 5e-4])
     moved = imbalance_at_half(adam(valley_gradient, start(3), beta, rho, 1e-12, hs, 6000)) + 0.7
     slopes = []
-    for law, slope in ((pencil(beta, rho, hs), 2), (0 * hs, 1), (pencil(rho, beta, hs), 1)):
+    for law, slope in ((closed_form(beta, rho, hs), 2), (0 * hs, 1), (closed_form(rho, beta, hs), 1)):
         gaps = np.abs(moved - law)
         found = np.log2(gaps[:-1] / gaps[1:])
         slopes.append(found[-1])
@@ -326,10 +326,10 @@ def test_the_printed_table(pair, h, run, law, measured):
     path = adam(valley_gradient, START, *pair, 1e-8, h, round((6 if h > 5e-4 else 2.8) / h))
     end = path[np.argmax(path.prod(axis=1) < 1)]
     assert end[0] - end[1] == pytest.approx(run, abs=6e-5)
-    assert -0.7 + pencil(*pair, h) == pytest.approx(law, abs=6e-5)
+    assert -0.7 + closed_form(*pair, h) == pytest.approx(law, abs=6e-5)
     measured(
         "imbalance, run and law",
-        [end[0] - end[1], -0.7 + pencil(*pair, h)],
+        [end[0] - end[1], -0.7 + closed_form(*pair, h)],
         f"{run}, {law}",
         digits=4,
     )
@@ -356,7 +356,7 @@ def sweep():
     decays = 1 - 1 / np.geomspace(2, 500, 8)
     betas, rhos = (x.ravel() for x in np.meshgrid(decays, decays))
     moved = imbalance_at_half(adam(valley_gradient, start(64), betas, rhos, 1e-8, 1e-3, 4200)) + 0.7
-    return betas, rhos, moved, np.array([pencil(b, r, 1e-3) for b, r in zip(betas, rhos)])
+    return betas, rhos, moved, np.array([closed_form(b, r, 1e-3) for b, r in zip(betas, rhos)])
 
 
 def test_larger_beta_bends_towards_balance_and_larger_rho_away(sweep, measured):
@@ -366,7 +366,7 @@ def test_larger_beta_bends_towards_balance_and_larger_rho_away(sweep, measured):
     grid = moved.reshape(8, 8)[:7, :7]  # beta along a row, rho down a column
     assert (np.diff(grid, axis=1) > 0).all() and (np.diff(grid, axis=0) < 0).all()
     measured(
-        "settings with the predicted sign",
+        "runs with the predicted sign",
         int((np.sign(moved[apart]) == np.sign(betas - rhos)[apart]).sum()),
         "all 56",
     )
@@ -400,7 +400,7 @@ def test_the_edge_of_validity(sweep, measured):
 
 
 def plain_at_half(epsilon):
-    """The imbalance of the plain flow at ab = 1, by SciPy with an event."""
+    """The imbalance of the leading-order flow at ab = 1, by SciPy with an event."""
 
     def event(t, y):
         return y[0] * y[1] - 1
