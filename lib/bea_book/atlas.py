@@ -2,12 +2,12 @@ r"""An atlas of optimizers: programs of a few lines, beside the ten of :mod:`bea
 
 Each is written with nothing but NumPy and the memory that a reader's own program has.  Matrices are
 read from the vector of parameters by a ``shape``; decays and constants have the papers' roles, with
-the names of this book.
+the names of this book.  Chapter 16 says what each of them penalizes.
 
 Some well-known methods are absent, because no program of this kind has an expansion in the step size.
-AMSGrad's maximum and Adagrad's sum never forget, so that they are slow coordinates and no memory;
-Lookahead is a map of k steps, not of one; Yogi's sign is taken of a difference that vanishes to
-leading order, where a sign has no expansion.
+AMSGrad's maximum and Adagrad's sum never forget: they are slow coordinates, not memory.  Lookahead
+does something else every k steps, so that only k steps together are one map.  Yogi takes the sign of
+a difference that vanishes to leading order, where a sign has no expansion.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = [
     "ademamix",
     "centred_rmsprop",
     "clipped_momentum",
+    "inverse_fourth_root",
     "lamb",
     "lars",
     "muon",
@@ -351,11 +352,31 @@ def shampoo(theta: Any, gradient: Any, memory: Any, rho: Decay, epsilon: NonNega
     g = gradient(theta).reshape(shape)
     left = memory.average(g @ g.T, rho) + epsilon * np.eye(shape[0])
     right = memory.average(g.T @ g, rho) + epsilon * np.eye(shape[1])
-    return (_inverse_fourth_root(left) @ g @ _inverse_fourth_root(right)).reshape(-1)
+    return (inverse_fourth_root(left) @ g @ inverse_fourth_root(right)).reshape(-1)
 
 
-def _inverse_fourth_root(matrix: Any, steps: int = 16) -> Any:
-    """Return the inverse fourth root of a positive matrix by the coupled Newton iteration (Higham 2008, section 7.3)."""
+def inverse_fourth_root(matrix: Any, steps: int = 16) -> Any:
+    r"""Return the inverse fourth root of a symmetric positive definite matrix, by the coupled Newton iteration.
+
+    Parameters
+    ----------
+    matrix : array (n, n), or a Series of such values
+    steps : int
+        Enough for condition numbers up to ten thousand.
+
+    Returns
+    -------
+    array, or Series, of the same shape
+
+    References
+    ----------
+    Higham, *Functions of Matrices* (2008), section 7.3.
+
+    Examples
+    --------
+    >>> inverse_fourth_root(np.diag([16.0, 1.0])).round(12).tolist()
+    [[0.5, 0.0], [0.0, 1.0]]
+    """
     one = np.eye(matrix.shape[0])
     size = np.linalg.norm(matrix)
     x, m = one / size**0.25, matrix / size
