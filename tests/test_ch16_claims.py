@@ -60,6 +60,18 @@ def squared(g):
     return g**2
 
 
+def rows(g):
+    return (g.reshape(2, 2) ** 2 + 1e-4).mean(axis=1)
+
+
+def columns(g):
+    return (g.reshape(2, 2) ** 2 + 1e-4).mean(axis=0)
+
+
+def factored(g, r, c):
+    return (g.reshape(2, 2) / np.sqrt(np.outer(r, c) / r.mean())).reshape(-1)
+
+
 def mixed(m):
     return m
 
@@ -85,6 +97,7 @@ DESCENTS = {
         lambda m, slow, v: (m + 5 * slow) / (np.sqrt(v) + 1e-2),
         1,
     ),
+    "Adafactor": ([(itself, 0.0), (rows, 0.95), (columns, 0.95)], factored, 1),
     "Shampoo": (
         [(itself, 0.0), (gram, 0.95), (gram_of_columns, 0.95)],
         lambda g, L, R: whiten(g, L + ONE, R + ONE),
@@ -128,7 +141,8 @@ def shift(name, steps=2000):
     averages, step, norm = DESCENTS[name]
     flow = leading_flow(name, events=level)
     h = flow.t[-1] / steps
-    back = leading_flow(name, (0, -500 * h), t_eval=-h * np.arange(1, 501)).y.T[::-1]
+    count = round(12 / (1 - max(decay for _, decay in averages)))
+    back = leading_flow(name, (0, -count * h), t_eval=-h * np.arange(1, count + 1)).y.T[::-1]
     kept = [a(gradient(back[0])) for a, _ in averages]
     for theta in back[1:]:
         kept = [decay * m + (1 - decay) * a(gradient(theta)) for m, (a, decay) in zip(kept, averages)]
@@ -143,22 +157,23 @@ def shift(name, steps=2000):
 @pytest.mark.parametrize(
     "name, expected",
     [
-        ("gradient descent", -0.03),
-        ("heavy ball", -0.62),
-        ("normalized momentum", -0.36),
+        ("gradient descent", -0.014),
+        ("heavy ball", -0.29),
+        ("normalized momentum", -0.175),
         ("Signum", 0),
-        ("Muon", -0.03),
-        ("RMSProp", 0.18),
-        ("Adam", 0.10),
-        ("Adam, exchanged", -0.10),
-        ("AdEMAMix", -0.25),
-        ("Shampoo", 2.3),
+        ("Muon", -0.014),
+        ("RMSProp", 0.28),
+        ("Adam", 0.16),
+        ("Adam, exchanged", -0.15),
+        ("AdEMAMix", -0.37),
+        ("Adafactor", -0.017),
+        ("Shampoo", 0.33),
     ],
 )
 def test_shift_of_the_gradient_at_equal_loss(name, expected, measured):
     """Per cent by which the gradient is longer at the same loss than on the leading-order flow, by a loop."""
     found = shift(name)
-    assert found == pytest.approx(expected, abs=max(6e-3, 0.03 * abs(expected)))
+    assert found == pytest.approx(expected, abs=max(1e-3, 0.03 * abs(expected)))
     measured("per cent", 0 if abs(found) < 1e-3 else found, f"{expected}", digits=2)
 
 
@@ -194,7 +209,7 @@ def net_factor(optimizer, g=1.0):
 def test_net_factor_at_usual_decays(optimizer, expected, measured):
     found = net_factor(optimizer)
     assert found == pytest.approx(expected, rel=1e-9, abs=1e-7)
-    measured("K", float(round(found, 6)), f"{expected}", digits=5)
+    measured("K", float(round(found, 6)) + 0.0, f"{expected}", digits=5)
 
 
 def test_factor_of_one_average(measured):
@@ -209,7 +224,7 @@ def test_momentum_after_the_division_cancels(measured):
     assert found == pytest.approx([-38] * 5)
     before = [net_factor(bea.adam(beta, 0.95, 0.0)) for beta in (0.0, 0.5, 0.9, 0.95, 0.99)]
     assert before == pytest.approx([-38, -36, -20, 0, 160], abs=1e-9)
-    measured("K at five values of beta, after and before the division", [*found, *(round(b, 6) for b in before)])
+    measured("K at five values of beta, after and before the division", [*found, *(round(b, 6) + 0.0 for b in before)])
 
 
 def test_power_of_the_average_does_not_matter(measured):
@@ -257,10 +272,6 @@ def matrix(theta):
 
 def of_square(axis):
     return lambda x: (matrix(x) ** 2 + 0.1).mean(axis=axis)
-
-
-def factored(g, r, c):
-    return (g.reshape(2, 2) / np.sqrt(np.outer(r, c) / r.mean())).reshape(-1)
 
 
 def layer(g, v, x):
@@ -340,10 +351,7 @@ def test_fixed_radius_of_sam_penalizes_the_norm_to_first_order(measured):
     """The perturbed gradient is that of E + r |grad E|, up to r squared."""
     e, gaps = 1e-6, []
     norm_slope = np.array(
-        [
-            (np.linalg.norm(gradient(NEAR + e * d)) - np.linalg.norm(gradient(NEAR - e * d))) / (2 * e)
-            for d in np.eye(4)
-        ]
+        [(np.linalg.norm(gradient(NEAR + e * d)) - np.linalg.norm(gradient(NEAR - e * d))) / (2 * e) for d in np.eye(4)]
     )
     radii = np.array([4e-2, 2e-2, 1e-2])
     for r in radii:
@@ -414,13 +422,14 @@ def test_longer_memories_have_a_limit_and_predictions_have_none(measured):
             v, f = first_correction(divided, [(gradient, 1), (lambda x: gradient(x) ** 2, C(decay))], x)
             return v + h * f
 
-        if corrected(0, START).max() < 0:
-            end = solve_ivp(corrected, (0, 99), START, "DOP853", events=level, rtol=1e-8, atol=1e-9).y[:, -1]
+        if corrected(0, START).max() < 0:  # it moves every coordinate down
+            with np.errstate(invalid="ignore"):  # of trial steps that are too long
+                end = solve_ivp(corrected, (0, 99), START, "DOP853", events=level, rtol=1e-8, atol=1e-9).y[:, -1]
             predictions.append(100 * np.log(length(end, 1) / reference))
-    assert runs == pytest.approx([0.09, 0.99, 4.56, 5.22, 5.28], abs=0.01)
-    assert predictions == pytest.approx([0.09, 1.32], abs=0.01)
+    assert runs == pytest.approx([0.13, 1.56, 7.07, 8.01, 8.09], abs=0.01)
+    assert predictions == pytest.approx([0.13, 1.95], abs=0.01)
     measured("runs, per cent, up to rho = 0.99999", runs, "a limit")
-    measured("predictions, at 0.9 and 0.99 alone", predictions, "no limit")
+    measured("predictions, at 0.9 and 0.99 alone", predictions, "no limit", digits=2)
 
 
 def test_adagrad_follows_its_equation(measured):
@@ -499,13 +508,3 @@ def test_no_expansion(optimizer, words, measured):
     with pytest.raises(ValueError, match=words):
         bea.modified_equation(optimizer, LOSS, 2).coefficients(NEAR)
     measured("exact", 1, "refusal")
-
-
-def test_adabelief_without_its_constant_does_not_step_less(measured):
-    """With epsilon = 0 AdaBelief's steps grow as h falls: the average under the root is of order h squared."""
-    sizes = []
-    for h in (1e-3, 1e-4, 1e-5):
-        path = bea.run(atlas.adabelief(0.9, 0.95, 0.0), LOSS, NEAR, h, 3)
-        sizes.append(float(np.abs(np.diff(path, axis=0)[1]).max()))
-    assert np.ptp(np.log(sizes)) < 5
-    measured("exact", 3, "step sizes")
