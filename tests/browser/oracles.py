@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 
 import bea
 import bea_book
+import bea_book.atlas
 
 START = (2.8, 3.5)
 BILINEAR = bea.bilinear()
@@ -387,6 +388,19 @@ def memory_kept(h, rho):
     return {"memory": h / (1 - rho), "forgotten": largest(flow), "kept": largest(followed)}
 
 
+def net_factors(beta, rho):
+    def net_factor(optimizer):  # from the engine's two terms on a parabola
+        x = sp.Symbol("x", positive=True)
+        f_0, f_1 = bea.modified_equation(optimizer, bea.Loss(x**2 / 2, (x,)), 2).coefficients([1.0])[:, 0]
+        return -2 * f_1 / f_0**2
+
+    return {
+        "small": net_factor(bea.heavy_ball(beta)),
+        "Adam": net_factor(bea.adam(beta, rho, 0.0)),
+        "RMSProp with momentum": net_factor(bea_book.atlas.rmsprop_momentum(beta, rho, 0.0)),
+    }
+
+
 ORACLES = {
     "index": [preface],
     "01_gradient_descent": [gradient_descent],
@@ -404,5 +418,6 @@ ORACLES = {
     "13_mini_batch_adam": [race_with_noise],
     "14_experiments": [experiments],
     "15_generalization": [on_the_valleys_floor],
+    "16_atlas": [net_factors],
     "17_beyond": [asymptotic],
 }
