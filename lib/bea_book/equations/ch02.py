@@ -13,7 +13,6 @@ from math import comb
 from typing import Any
 
 import sympy as sp
-from mpmath import mp
 from sympy.polys.rings import ring
 
 from bea import VectorField, gradient_descent, quadratic
@@ -30,7 +29,7 @@ from bea_book.ledger import Entry, h
 __all__ = ["ENTRIES", "logarithm_of_step"]
 
 POWERS = 5  # of h, that the expansions keep: h^0, ..., h^4
-q, p, s, t, x, y = sp.symbols("q p s t x y", real=True)
+q, p, s, x, y = sp.symbols("q p s x y", real=True)
 
 State = list[Polynomial]
 Step = Callable[[State, Polynomial], State]
@@ -146,14 +145,6 @@ def second(
 # --- instances -----------------------------------------------------------------------------------
 
 
-def mode(rng: random.Random) -> Values:
-    size, rate = ratio(rng, high=3), ratio(rng, high=9, denominator=5)
-    z = size * rate
-    with mp.workdps(60):
-        mu = mp.findroot(lambda m: mp.exp(-m * mp.mpf(size.p) / size.q) - 1 + mp.mpf(z.p) / z.q, float(rate))
-        return {r"\tilde\lambda": sp.Float(mu, 55), r"\lambda": rate, "h": size}
-
-
 def mode_by_engine(rng: random.Random) -> Values:
     rate, theta = ratio(rng), sp.Rational(3, 2)
     loss = quadratic([rate])
@@ -267,34 +258,11 @@ def trigonometry(point: dict[sp.Symbol, sp.Expr]) -> Values:
         "p^2": point[p] ** 2,
         r"\sin q": sp.sin(point[q]),
         r"\cos q": sp.cos(point[q]),
-        r"\sin^2 q": sp.sin(point[q]) ** 2,
     }
 
 
 def pendulum_point(rng: random.Random) -> dict[sp.Symbol, sp.Expr]:
     return {q: ratio(rng), p: ratio(rng, denominator=5)}
-
-
-def energy_of_a_step(rng: random.Random) -> Values:
-    """What a step of Euler's method gains in energy, divided by h."""
-    point = pendulum_point(rng)
-    place, speed = (Polynomial([point[s], 0, 0, 0]) for s in (q, p))
-    size = Polynomial([0, 1, 0, 0])
-    moved = place + size * speed, speed - size * place.sin()
-    # cos x = sin(x + pi/2)
-    energies = [v**2 / sp.Integer(2) - (x + sp.pi / 2).sin() for x, v in ((place, speed), moved)]
-    gained = (energies[1] - energies[0]).expression(divided_by=1)
-    return {r"\dot H": gained, **trigonometry(point), "h": h}
-
-
-def along_the_flow(rng: random.Random) -> Values:
-    point = pendulum_point(rng)
-    place = point[q] + t * point[p] - t**2 * sp.sin(point[q]) / 2
-    speed = point[p] - t * sp.sin(point[q])
-    return {
-        r"\frac{d}{dt}(p \sin q)": sp.diff(speed * sp.sin(place), t).subs(t, 0),
-        **trigonometry(point),
-    }
 
 
 def kick_then_drift(state: State, size: Polynomial) -> State:
@@ -343,11 +311,6 @@ ITERATES = "The modified field is the logarithm of the step, a sum of difference
 
 ENTRIES = (
     Entry(
-        "eq-bea-mode-rate",
-        mode,
-        "The rate is the root of exp(-rate h) = 1 - h lambda, found by Newton's method to 55 digits.",
-    ),
-    Entry(
         "eq-bea-mode-series",
         mode_by_engine,
         "The rate comes from the engine's terms on a quadratic loss.",
@@ -392,16 +355,6 @@ ENTRIES = (
         "eq-bea-lotka-volterra",
         lotka_volterra,
         ITERATES,
-    ),
-    Entry(
-        "eq-bea-energy",
-        energy_of_a_step,
-        "The energy that one exact step of Euler's method gains, divided by h.",
-    ),
-    Entry(
-        "eq-bea-virial",
-        along_the_flow,
-        "The derivative at t = 0 on the pendulum's solution, by its Taylor polynomial in t.",
     ),
     Entry(
         "eq-bea-symplectic",
