@@ -76,12 +76,11 @@ def budget(rng: random.Random) -> Values:
 
 
 def bilinear_model(rng: random.Random) -> Values:
-    """The bilinear model with random c and k at a random point: a step, and the engine's terms."""
+    """The bilinear model with random c and k at a random point, and the engine's terms there."""
     c, k = ratio(rng), ratio(rng)
     loss = bilinear(c, k)
     at = random_point(rng, loss)
     a, b = loss.symbols
-    step = plain_step(sp.Matrix([at[a], at[b]]), gradient_at(loss, at), h)
     f_0, f_1 = terms_at(gradient_descent(), loss, at, 2)
     field = f_0 + h * f_1
     first, second = works_of_terms(gradient_descent(), loss, at)  # the origin is a critical point
@@ -93,8 +92,6 @@ def bilinear_model(rng: random.Random) -> Values:
         "k": k,
         "h": h,
         "r": (c - k * a * b).subs(at),
-        "a'": step[0],
-        "b'": step[1],
         r"\frac{d}{dt}(a^2-b^2)": 2 * at[a] * field[0] - 2 * at[b] * field[1],
         r"\operatorname{tr}H": hessian_at(loss, at).trace(),
         r"\tilde E": at_origin(loss) + first + h * second,
@@ -142,11 +139,6 @@ ENTRIES = (
         "eq-igr-modified-loss",
         modified_loss,
         "The left side integrates the engine's two terms along a ray from a critical point.",
-    ),
-    Entry(
-        "eq-igr-exact-law",
-        bilinear_model,
-        "The left side runs the algorithm for one step on exact numbers.",
     ),
     Entry(
         "eq-igr-flow-law",
