@@ -102,7 +102,7 @@ def test_local_error_is_half_h_squared_hessian_times_gradient(name, measured):
     measured("slope of what is left", slope, "1 ± 0.1")
 
 
-def test_bound_of_the_theorem_holds_and_is_what_the_text_says(measured):
+def test_bound_of_the_theorem_holds_and_is_what_the_text_says(measured, says):
     h, horizon, L, M = 0.05, 2, 4, np.sqrt(257)
     steps = round(horizon / h)
     errors = h * np.linalg.norm(scaled_error(BOWL, (1.0, 1.0), h, steps), axis=1)
@@ -112,6 +112,7 @@ def test_bound_of_the_theorem_holds_and_is_what_the_text_says(measured):
     assert bound[-1] == pytest.approx(299, abs=0.5)
     measured("largest error", errors.max(), "0.041", digits=2)
     measured("bound at the end", bound[-1], "299")
+    says("01", "the bound is 299 for $h = 0.05$, and the measured error is 0.041", bound[-1], h, errors.max())
 
 
 # --- direction -----------------------------------------------------------------------------------
@@ -224,7 +225,7 @@ def test_final_imbalance_is_the_integral_over_the_residual(measured):
 
 
 @pytest.mark.parametrize("h, jumps", [(0.018, False), (0.019, True)])
-def test_first_step_jumps_across_the_floor(h, jumps, measured):
+def test_first_step_jumps_across_the_floor(h, jumps, measured, says):
     """The explorer's answer: the smallest of its steps is 0.019, where ab is 0.618 after one step and h lambda 2.21 at the start."""
     a, b = bea.run(DESCENT, VALLEY, START, h, 1)[-1]
     z = h * np.linalg.eigvalsh(VALLEY.hessian(np.array(START)))[-1]
@@ -232,6 +233,11 @@ def test_first_step_jumps_across_the_floor(h, jumps, measured):
     if jumps:
         assert a * b == pytest.approx(0.618, abs=5e-4) and z == pytest.approx(2.21, abs=5e-3)
     measured("ab after one step, h lambda", [a * b, z], "below 0.75 from h = 0.019 on")
+    if jumps:
+        says("01", "At $h = 0.019$ the product $ab$ after the first step is 0.618, below the 0.75", h, a * b, 0.75)
+        says("01", "there $h\\lambda_{\\max} = 2.21$ at the start", z)
+        larger = 0.02 / 0.019 * z
+        says("01", "where $h\\lambda_{\\max} = 2.3$ at the start", larger)
 
 
 # --- the preface ---------------------------------------------------------------------------------

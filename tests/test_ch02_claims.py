@@ -273,7 +273,7 @@ def test_engine_agrees_with_the_functional_equation(power, measured):
     measured("exact", 12, "coefficients")
 
 
-def test_coefficients_grow_like_a_factorial(measured):
+def test_coefficients_grow_like_a_factorial(measured, says):
     c = coefficients(120)
     roots = {k: float(abs(c[k])) ** (1 / k) / k for k in (60, 90, 119)}
     assert all(abs(root * 2 * pi * e - 1) < 0.12 for root in roots.values())  # |c_k|^(1/k) ~ k/(2 pi e)
@@ -282,6 +282,9 @@ def test_coefficients_grow_like_a_factorial(measured):
         "root of coefficient 60, 90, 119, divided by k/(2 pi e)",
         [root * 2 * pi * e for root in roots.values()],
         "1 ± 0.12",
+    )
+    says(
+        "02", "grow like $k/(2\\pi e) = 0.059\\,k$; the table ends at $0.061\\,k$", 2, 1 / float(2 * pi * e), roots[119]
     )
 
 
@@ -367,7 +370,7 @@ def test_five_terms_follow_the_solution_that_blows_up(measured):
 
 
 @pytest.mark.parametrize("size, needed, left, gains", [(0.03, 2, 0.0034, (18, 50)), (0.18, 5, 0.0148, (1.6, 6))])
-def test_terms_needed_in_the_explorer(size, needed, left, gains, measured):
+def test_terms_needed_in_the_explorer(size, needed, left, gains, measured, says):
     """How many terms come within 0.02 of the last iterate at t = 9, and what each further term gains."""
     steps = round(9 / size)
     end = bea.run(euler, LOTKA_VOLTERRA, (2.5, 1.0), size, steps)[-1]
@@ -380,3 +383,7 @@ def test_terms_needed_in_the_explorer(size, needed, left, gains, measured):
     ratios = np.divide(apart[:-1], apart[1:])
     assert gains[0] * 0.97 < ratios.min() and ratios.max() < gains[1] * 1.03
     measured("distance with the terms needed", apart[needed - 1], str(left))
+    if needed == 2:
+        says("02", "Two terms for $h = 0.03$ (0.0034 apart)", needed, size, apart[1])
+    else:
+        says("02", "five for $h = 0.18$ (0.0148 apart)", needed, size, apart[4])

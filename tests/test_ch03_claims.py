@@ -185,7 +185,7 @@ def test_a_negative_penalty_cancels_the_implicit_one(measured):
     measured("slopes for the factors -1/4, -1/8, 0", slopes.values(), "2 ± 0.1, others below 1.2")
 
 
-def test_modified_flow_covers_little_more_than_half_of_the_drift_at_a_hundredth(measured):
+def test_modified_flow_covers_little_more_than_half_of_the_drift_at_a_hundredth(measured, says):
     """h = 0.01, 0.005, 0.0025: the drift of the modified flow over that of the run; the first has h lambda = 1.16 at the start."""
     covered = []
     for size in (0.01, 0.005, 0.0025):
@@ -196,6 +196,11 @@ def test_modified_flow_covers_little_more_than_half_of_the_drift_at_a_hundredth(
     assert 0.5 < covered[0] < 0.6 < covered[1] < covered[2] > 0.85
     assert np.linalg.eigvalsh(MODEL.hessian(np.array(START)))[-1] == pytest.approx(116, abs=0.5)
     measured("part of the drift that the modified flow covers", covered, "little more than half, ..., nearly all")
+    runs = [imbalance(bea.run(DESCENT, MODEL, START, size, round(1 / size))[-1]) for size in (0.01, 0.005, 0.0025)]
+    said = [-runs[0], 0.01, -runs[1], 0.005, -runs[2], 0.0025]
+    says("03", "at minus 3.71 for h = 0.01, minus 4.11 for 0.005 and minus 4.27 for 0.0025", *said)
+    largest = -4.41 + covered[0] * (runs[0] + 4.41)
+    says("03", "and at minus 4.01 for the largest", -largest)
 
 
 @pytest.mark.parametrize("mu, size", [(0.0004, 0.0004), (0.0, 0.002)])
@@ -320,7 +325,7 @@ def test_diabetes_modified_flow_explains_less_than_half_at_the_largest_step(meas
     )
 
 
-def test_beyond_2_the_run_leaves_the_sharp_minimizer_and_every_truncation_stays(measured):
+def test_beyond_2_the_run_leaves_the_sharp_minimizer_and_every_truncation_stays(measured, says):
     curvature, beside = 4 * (0.25**2 + 3**2), (0.26, 3.0)
     size = 2.2 / curvature
     end = bea.run(DESCENT, MODEL, beside, size, 200)[-1]
@@ -335,6 +340,7 @@ def test_beyond_2_the_run_leaves_the_sharp_minimizer_and_every_truncation_stays(
         size * 4 * (end**2).sum(),
         "below 2, from 2.2",
     )
+    says("03", "where $\\lambda = k^2(a^2 + b^2) = 36.25$", curvature)
 
 
 def test_implicit_euler_has_the_opposite_penalty(measured):
@@ -389,16 +395,24 @@ def test_a_step_of_three_hundredths_lands_on_the_other_branch(measured):
 
 
 @pytest.mark.parametrize("size, left", [(0.0275, -0.028), (0.0278, 0.041), (0.03, 0.715), (0.04, 4.804), (0.05, 0.143)])
-def test_large_steps_balance_overshoot_and_unbalance(size, left, measured):
+def test_large_steps_balance_overshoot_and_unbalance(size, left, measured, says):
     end = imbalance(bea.run(DESCENT, MODEL, START, size, 300)[-1])
     assert end == pytest.approx(left, abs=1e-3)
     measured("imbalance left", end, str(left), digits=2)
+    point = bea.run(DESCENT, MODEL, START, size, 300)[-1]
+    if size == 0.0275:
+        says("03", "A slightly smaller step, 0.0275, ends nearly balanced at $(0.86, 0.87)$", size, *point)
+    if size == 0.0278:
+        says("03", "a slightly larger one, 0.0278, at $(-0.88, -0.85)$", size, *point)
 
 
-def test_a_step_of_fifty_four_thousandths_diverges(measured):
+def test_a_step_of_fifty_four_thousandths_diverges(measured, says):
     with pytest.raises(bea.Divergence):
         bea.run(DESCENT, MODEL, START, 0.054, 300)
     measured("exact", 1, "run that diverges")
+    says("03", "from about 0.054 on the runs diverge", 0.054)
+    residual = 2 * abs(1.5 - 2 * START[0] * START[1])
+    says("03", "= 36.2$, so $h = 1/36.2 \\approx 0.0276$", residual, 1, residual, 1 / residual)
 
 
 def test_maximum_with_a_large_negative_curvature_becomes_a_minimum_of_the_modified_loss(measured):

@@ -264,7 +264,7 @@ def test_threshold_of_the_sign_and_of_the_explorers_answer(measured):
     measured("exact", 3, "values of rho")
 
 
-def test_outside_the_root_the_sign_changes_fourteen_times_further_down(measured):
+def test_outside_the_root_the_sign_changes_fourteen_times_further_down(measured, says):
     def change(inside):
         parabola = bea.Loss(a**2 / 2, (a,))
 
@@ -279,6 +279,7 @@ def test_outside_the_root_the_sign_changes_fourteen_times_further_down(measured)
     assert change(False) == pytest.approx(1 / 198, rel=1e-6)
     assert change(True) / change(False) == pytest.approx(14, abs=0.1)
     measured("gradient of the change, inside / outside", change(True) / change(False), "14")
+    says("09", "the gradient has to fall 14 times further", change(True) / change(False))
 
 
 # --- as PyTorch ships it -----------------------------------------------------------------------
@@ -358,13 +359,19 @@ def test_one_loss_as_shipped_follows_the_steady_equation_after_the_start(part, e
 
 
 @pytest.mark.parametrize("rho, head_start", [(0.9, 9), (0.99, 124), (0.999, 1340)])
-def test_head_start_by_its_sum_and_its_integral(rho, head_start, measured):
+def test_head_start_by_its_sum_and_its_integral(rho, head_start, measured, says):
     total = math.fsum(1 / math.sqrt(-math.expm1((n + 1) * math.log(rho))) - 1 for n in range(60000))
     assert round(total) == head_start
     integral = quad(lambda y: 1 / math.sqrt(-math.expm1(-y)) - 1, 0, 60)[0]
     assert integral == pytest.approx(2 * math.log(2), rel=1e-6)
     assert total < integral / -math.log(rho) < integral / (1 - rho)
     measured("steps ahead", round(total), f"{head_start}")
+    if rho == 0.9:
+        says("09", "at 0.9, 9.1 and 13.9", rho, total, integral / (1 - rho))
+    if rho == 0.99:
+        says("09", "At $\\rho = 0.99$ they are 124 and 139", rho, total, integral / (1 - rho))
+    if rho == 0.999:
+        says("09", "at 0.999, 1340 and 1386", rho, total, integral / (1 - rho))
 
 
 def test_head_start_counted_on_the_valley(measured):
@@ -444,7 +451,7 @@ def test_imbalance_law_in_numbers(rho, law, run, measured):
 
 
 @pytest.mark.parametrize("hC, ratio", [(0.05, 0.98), (0.2, 0.87), (1, 0.29), (4, 0.01)])
-def test_edge_of_validity_depends_on_h_times_C(hC, ratio, measured):
+def test_edge_of_validity_depends_on_h_times_C(hC, ratio, measured, says):
     ratios = []
     for h in (2e-3, 1e-3):
         C = hC / h
@@ -452,6 +459,10 @@ def test_edge_of_validity_depends_on_h_times_C(hC, ratio, measured):
         ratios.append((end + 0.7) / (law + 0.7))
         assert ratios[-1] == pytest.approx(ratio, abs=0.011)
     measured("drift / law for h = 0.002, 0.001", ratios, f"{ratio} ± 0.011", digits=2)
+    if hC == 0.2:
+        runs = [imbalance_at_the_end(rho, 5e-4)[0] for rho in (0.9, 0.99, 0.995)]
+        said = [-runs[0], 0.9, -runs[1], 0.99, -runs[2], 0.995]
+        says("09", "to minus 0.702 for rho 0.9, minus 0.725 for 0.99 and minus 0.754 for 0.995", *said)
 
 
 @pytest.mark.parametrize("point", [(0.9, 1.5), (1.5, 0.9), (0.4, 0.7), (0.7, 0.4)])

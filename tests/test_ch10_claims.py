@@ -100,7 +100,7 @@ def test_engine_equals_the_theorems_printed_sums(n, inside, corrected, beta, mea
     measured("exact", 2, "components, to 1e-12")
 
 
-def test_worked_instance_by_running_adam(measured):
+def test_worked_instance_by_running_adam(measured, says):
     """n = 1, two batches: Adam run for two steps on polynomials of first degree in h."""
     adam = bea.adam(sp.Rational(1, 3), sp.Rational(1, 2), sp.Integer(8))
     gradients = [sp.Matrix([slope, slope]) for slope in (1, 5)]
@@ -108,9 +108,10 @@ def test_worked_instance_by_running_adam(measured):
     f_0, f_1 = (sp.simplify(f[0]) for f in by_running(adam, gradients, hessians, 1))
     assert (f_0, f_1) == (-sp.Rational(4, 5), -sp.Rational(422, 5625))
     measured("f_0 and f_1", [float(f_0), float(f_1)], "-4/5, -422/5625")
+    says("10", "\\approx -0.8 - 0.075\\, h .", float(f_0), abs(float(f_1)))
 
 
-def test_the_sign_changes_where_it_is_printed(measured):
+def test_the_sign_changes_where_it_is_printed(measured, says):
     """eq-adam-sign-change: epsilon/g^2 = C_rho/C_beta - 1, by the sign of the engine's correction on either side."""
     x = sp.Symbol("x")
     parabola, g = bea.Loss(x**2 / 2, (x,)), 0.7
@@ -121,6 +122,8 @@ def test_the_sign_changes_where_it_is_printed(measured):
     ]
     assert signs == [1, -1]  # anti-penalized below, penalized above
     measured("exact", 2, "signs, 1 % below and above")
+    says("10", "so $C_\\beta = 199/2 = 99.5$", 199, 2, 199 / 2)
+    says("10", "= 98.5/100.5 \\approx 0.980$", 99.5 - 1, 99.5 + 1, (99.5 - 1) / (99.5 + 1))
 
 
 # --- slopes ------------------------------------------------------------------------------------------------------------
@@ -330,7 +333,7 @@ def errors(adam, start, h, steps):
     return [np.linalg.norm(bea.flow(equation, start, h, steps) - path, axis=1) for equation in three]
 
 
-def test_stationary_is_worse_than_none_and_the_finite_constants_are_better(measured):
+def test_stationary_is_worse_than_none_and_the_finite_constants_are_better(measured, says):
     none, stationary, finite = (e.max() for e in errors(bea.adam(0.9, 0.99, 1e-2), (2.8, 3.5), 1e-2, 50))
     assert stationary > 10 * none > 100 * finite
     measured(
@@ -339,14 +342,18 @@ def test_stationary_is_worse_than_none_and_the_finite_constants_are_better(measu
         "stationary above 10 times none, finite below a tenth",
         digits=2,
     )
+    says("10", "fifteen times worse in the first line", stationary / none)
 
 
-def test_the_stationary_equation_catches_up_after_three_times_both_memories(measured):
+def test_the_stationary_equation_catches_up_after_three_times_both_memories(measured, says):
     none, stationary, finite = errors(bea.adam(0.9, 0.95, 1e-2), (2.8, 3.5), 5e-3, 110)
     crossing = int(np.argmax(stationary[1:] < none[1:])) + 1
     assert 0.8 * 90 < crossing < 1.2 * 90
     assert (finite[1:] < none[1:]).all() and (finite[1:] < stationary[1:]).all()
     measured("step of the crossing", crossing, "90 ± 20 %")
+    says(
+        "10", "catches up only after about three times the sum of both memory lengths", crossing / (1 / 0.1 + 1 / 0.05)
+    )
 
 
 def test_stationary_from_rest_is_of_order_two_with_bias_correction_but_its_constant_is_larger(

@@ -75,7 +75,7 @@ def test_a_coordinate_changes_its_regime_at_g_star(inside, power, measured):
     measured("slopes of the distance from g*", slopes, "1 ± 0.1", digits=2)
 
 
-def test_pytorchs_defaults_change_sign_at_1e_10_and_the_same_epsilon_inside_at_1e_5(measured):
+def test_pytorchs_defaults_change_sign_at_1e_10_and_the_same_epsilon_inside_at_1e_5(measured, says):
     for inside, epsilon, g_star in (
         (False, 1e-8, 9.6e-11),
         (True, 1e-16, 9.8e-10),
@@ -85,6 +85,8 @@ def test_pytorchs_defaults_change_sign_at_1e_10_and_the_same_epsilon_inside_at_1
         below, above = (equation.coefficients((g,))[1, 0] for g in (0.98 * g_star, 1.02 * g_star))
         assert below < 0 < above  # downhill is to the left: below it the correction speeds the descent up
     measured("exact", 3, "changes of sign, within 2 %")
+    ratio = 1e-8 / 9.6e-11
+    says("11", "would have to be about $104 \\cdot 10^{-3} \\approx 0.1$", ratio * 1e-3, ratio * 1e-3)
 
 
 def test_without_crossing_the_sign_is_positive(measured):
@@ -322,7 +324,7 @@ def test_the_law_holds_on_both_sides_of_the_valley(measured):
 @pytest.mark.parametrize("pair, h, run, law", [
     ((0.9, 0.99), 2.5e-4, -0.7112, -0.7104), ((0.9, 0.9), 2.5e-4, -0.7, -0.7),
     ((0.99, 0.9), 2.5e-4, -0.6885, -0.6896), ((0.9, 0.999), 1e-3, -0.9720, -1.1587)])  # fmt: skip
-def test_the_printed_table(pair, h, run, law, measured):
+def test_the_printed_table(pair, h, run, law, measured, says):
     path = adam(valley_gradient, START, *pair, 1e-8, h, round((6 if h > 5e-4 else 2.8) / h))
     end = path[np.argmax(path.prod(axis=1) < 1)]
     assert end[0] - end[1] == pytest.approx(run, abs=6e-5)
@@ -333,9 +335,16 @@ def test_the_printed_table(pair, h, run, law, measured):
         f"{run}, {law}",
         digits=4,
     )
+    if pair == (0.9, 0.99):
+        says("11", "the drift $\\delta + 0.7$ is $-0.0112$", 0.7, end[0] - end[1] + 0.7)
+    if pair == (0.99, 0.9):
+        says("11", "and 0.0115 is measured", end[0] - end[1] + 0.7)
+        inverse = 1 / path[: np.argmax(path.prod(axis=1) < 1) + 1].prod(axis=1)
+        push = sum((C(0.99, k) - C(0.9, k)) * (inverse[k] + inverse[k + 1]) / 2 for k in range(len(inverse) - 1))
+        says("11", "the law along the run gives a drift of 0.0095", 0.7 - 0.7 * np.exp(-(h**2) / 2 * push))
 
 
-def test_a_run_that_swings_through_the_valley_goes_on_drifting(measured):
+def test_a_run_that_swings_through_the_valley_goes_on_drifting(measured, says):
     path = adam(valley_gradient, START, 0.99, 0.9, 1e-8, 1e-3, 4000)
     product = path.prod(axis=1)
     first = path[np.argmax(product < 1)]
@@ -348,6 +357,9 @@ def test_a_run_that_swings_through_the_valley_goes_on_drifting(measured):
         "-0.64, -0.43",
         digits=2,
     )
+    sizes = (0.99, 0.9, 1e-3, first[0] - first[1])
+    says("11", "with $\\beta = 0.99$, $\\rho = 0.9$ and $h = 10^{-3}$ the imbalance is $-0.64$", *sizes)
+    says("11", "and $-0.43$ after 4000 ste", path[-1, 0] - path[-1, 1], 4000)
 
 
 @pytest.fixture(scope="module")

@@ -206,10 +206,12 @@ def net_factor(optimizer, g=1.0):
     ],
     ids=lambda thing: thing.name if isinstance(thing, bea.Optimizer) else str(thing),
 )
-def test_net_factor_at_usual_decays(optimizer, expected, measured):
+def test_net_factor_at_usual_decays(optimizer, expected, measured, says):
     found = net_factor(optimizer)
     assert found == pytest.approx(expected, rel=1e-9, abs=1e-7)
     measured("K", float(round(found, 6)) + 0.0, f"{expected}", digits=5)
+    if optimizer.name == "ademamix" and expected == 0:
+        says("16", "that is $9000\\,\\alpha = 990$ and $\\alpha = 0.11$", 9999 - 999, 999 - 9, 990 / 9000)
 
 
 def test_factor_of_one_average(measured):
@@ -219,12 +221,14 @@ def test_factor_of_one_average(measured):
     measured("C", found, "181, 39")
 
 
-def test_momentum_after_the_division_cancels(measured):
+def test_momentum_after_the_division_cancels(measured, says):
     found = [net_factor(atlas.rmsprop_momentum(beta, 0.95, 0.0)) for beta in (0.0, 0.5, 0.9, 0.95, 0.99)]
     assert found == pytest.approx([-38] * 5)
     before = [net_factor(bea.adam(beta, 0.95, 0.0)) for beta in (0.0, 0.5, 0.9, 0.95, 0.99)]
     assert before == pytest.approx([-38, -36, -20, 0, 160], abs=1e-9)
     measured("K at five values of beta, after and before the division", [*found, *(round(b, 6) + 0.0 for b in before)])
+    says("16", "stays at $-2\\ell_\\rho = -38$", -2, found[2])
+    says("16", "right end climbs from $-38$ to $0$", before[0], before[3])
 
 
 def test_power_of_the_average_does_not_matter(measured):
@@ -238,7 +242,7 @@ def test_power_of_the_average_does_not_matter(measured):
     measured("K with four powers", found[::2], "-20 each")
 
 
-def test_lookahead_anti_penalizes(measured):
+def test_lookahead_anti_penalizes(measured, says):
     """The rate of the k-step map on a parabola, from its exact factor in the limit of small steps."""
     found = []
     for k, alpha in ((2, 0.5), (3, 0.8), (5, 0.5), (5, 1.0)):
@@ -248,6 +252,7 @@ def test_lookahead_anti_penalizes(measured):
     expected = [1 - (k - 1) / (k * alpha) for k, alpha in ((2, 0.5), (3, 0.8), (5, 0.5), (5, 1.0))]
     assert found == pytest.approx(expected, abs=1e-3)
     measured("K at k = 5, alpha = 0.5", found[2], "-0.6", digits=2)
+    says("16", "With $k = 5$ and $\\alpha = \\tfrac12$ this is $-0.6$", 5, found[2])
 
 
 # --- lines by hand, with real differences, and their slopes -------------------------------------
