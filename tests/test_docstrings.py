@@ -11,6 +11,7 @@ import bea_book.atlas
 import bea_book.equations
 import bea_book.evidence
 import bea_book.ledger
+import bea_book.live
 import bea_book.plot
 import bea_book.svg
 
@@ -18,7 +19,15 @@ import bea_book.svg
 # or in another order, no result, no example.
 CHECKS = {"GL08", "SS01", "GL06", "GL07", "PR01", "PR02", "PR03", "RT01", "EX01"}
 # bea_book itself offers what its other modules have.
-MODULES = (bea_book.atlas, bea_book.equations, bea_book.evidence, bea_book.ledger, bea_book.plot, bea_book.svg)
+MODULES = (
+    bea_book.atlas,
+    bea_book.equations,
+    bea_book.evidence,
+    bea_book.ledger,
+    bea_book.live,
+    bea_book.plot,
+    bea_book.svg,
+)
 
 
 def offered():

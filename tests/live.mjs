@@ -1,0 +1,36 @@
+// Answers the questions of test_live.py: reads the engine's text, traces and requests as JSON; prints JSON.
+import { readFileSync } from "node:fs";
+
+const { text, programs, losses, traces, requests } = JSON.parse(readFileSync(0, "utf8"), (key, x) => (x === "NaN" ? NaN : x));
+const engine = await import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);
+
+const optimizerOf = (r) => engine.optimizer(programs[r.program], losses[r.loss], r.given);
+const answers = {
+  names: () => Object.keys(engine.RULES),
+  value: (r) => engine.evaluate(engine.compiled(losses[r.loss].value), r.theta),
+  gradient: (r) => engine.evaluate(engine.compiled(losses[r.loss].gradient), r.theta),
+  trace: (r) => engine.evaluate(engine.compiled(traces[r.trace]), r.inputs),
+  run: (r) => engine.run(optimizerOf(r), r.theta, r.h, r.steps, r.memory),
+  path: (r) => engine.run(optimizerOf(r), r.theta, r.h, r.steps, r.memory).path,
+  terms: (r) => engine.terms(optimizerOf(r), r.theta, r.order, r.time),
+  field: (r) => engine.field(optimizerOf(r), r.h, r.order, r.memory)(r.theta, r.time),
+  slowMemory: (r) => engine.slowMemory(optimizerOf(r), r.theta, r.h, r.order),
+  kept: (r) => {
+    const optimizer = optimizerOf(r), { path, memory } = engine.run(optimizer, r.theta, r.h, r.steps);
+    return engine.field(optimizer, r.h, r.order, r.choice)(engine.keptState(optimizer, path.at(-1), memory, r.choice), r.h * r.steps);
+  },
+  flow: (r) => engine.flow(engine.field(optimizerOf(r), r.h, r.order), r.theta, r.h, r.steps, r.parts, r.time),
+  own: (r) => engine.flow({ line: ([z], t) => [t - z], square: ([z]) => [z * z] }[r.own], r.theta, r.dt, r.steps, r.parts, r.time),
+  rule: (r) => [engine.RULES[r.rule](...r.values)].map((x) => (r.leading && Array.isArray(x) ? x[0] : x)),
+};
+
+// JSON has no NaN and no infinity: they are written as text.
+const plain = (key, x) => (typeof x === "number" && !Number.isFinite(x) ? String(x) : x);
+const answer = (request) => {
+  try {
+    return answers[request.call](request);
+  } catch (problem) {
+    return { error: String(problem) };
+  }
+};
+process.stdout.write(JSON.stringify(requests.map(answer), plain));
