@@ -18,6 +18,7 @@ import bea
 from bea.runs import Divergence, state_after
 from bea.trace import MATH, ON_FLOATS, Node, trace
 from bea_book import live
+from bea_book.live.traces import _data
 
 HERE = Path(__file__).parent
 ORDERS = (1, 2, 3, 4)
@@ -204,7 +205,7 @@ def traced(function, series=True):
     def code(**given):
         return function(*(bea.Series(np.array(v, dtype=object).reshape(1, 1)) for v in given.values()))
 
-    return live._data(trace(code if series else function, {"a": (), "b": ()}))
+    return _data(trace(code if series else function, {"a": (), "b": ()}))
 
 
 # --- cases -------------------------------------------------------------------------------------------

@@ -1,0 +1,188 @@
+// A live phase plane: the reader drags the start and moves the sliders; the iterates and the flows follow.
+// What stays (words, controls, the parts of the picture) is HTML from bea_book.live; here it is set in motion.
+import { compiled, evaluate, field, flow, optimizer, run, slowMemory } from "./engine.js";
+
+const [WIDTH, HEIGHT, LEFT, BOTTOM, EDGE] = [560, 400, 46, 40, 10]; // the drawing, and what its axes take
+const POINTS = 32; // Runge-Kutta steps of each flow while something moves
+const FINER = 4; // times as many once the figure rests: those distances are read out
+const LONGEST = 600; // steps of a run
+
+const formatted = (x) => String(Number(x.toPrecision(3))).replaceAll("-", "\u2212").replace("+", "");
+
+export function show(root) {
+  const data = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+  const part = (name) => root.querySelector(`[data-part="${name}"]`);
+  const [[x0, x1], [y0, y1]] = data.window;
+  const across = (x) => LEFT + ((x - x0) / (x1 - x0)) * (WIDTH - LEFT - EDGE);
+  const up = (y) => HEIGHT - BOTTOM - ((y - y0) / (y1 - y0)) * (HEIGHT - BOTTOM - EDGE);
+  const within = ([x, y]) => [Math.min(Math.max(x, x0), x1), Math.min(Math.max(y, y0), y1)];
+  // far outside all numbers are as good as any other, and SVG takes no very large ones
+  const place = ([x, y]) => [across(x), up(y)].map((v) => Math.min(Math.max(v, -9999), 9999).toFixed(1)).join(" ");
+  const line = (path) => path.map((point, n) => (n ? "L" : "M") + place(point)).join("");
+  const dots = (path) => path.map((point) => `M${place(point)}h0`).join("");
+
+  // --- what stays: axes and level lines ------------------------------------------------------------
+
+  function ticks(low, high) {
+    const raw = (high - low) / 5, ten = 10 ** Math.floor(Math.log10(raw));
+    const step = ten * [1, 2, 5, 10].find((m) => m * ten >= raw);
+    const first = Math.ceil(low / step - 1e-9);
+    return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, k) => (first + k) * step);
+  }
+  const label = (x, y, anchor, text) => `<text x="${x}" y="${y}" text-anchor="${anchor}">${formatted(text)}</text>`;
+  part("axes").innerHTML =
+    ticks(x0, x1).map((x) => label(across(x), HEIGHT - BOTTOM + 16, "middle", x)).join("") +
+    ticks(y0, y1).map((y) => label(LEFT - 6, up(y) + 4, "end", y)).join("");
+
+  // Level lines cell by cell: on each edge of a cell whose ends lie on two sides of the level there is a point.
+  function levelLines() {
+    const value = compiled(data.loss.value), [m, n] = [90, 64];
+    const at = (i, j) => [x0 + ((x1 - x0) * i) / m, y0 + ((y1 - y0) * j) / n];
+    const grid = Array.from({ length: m + 1 }, (_, i) => Array.from({ length: n + 1 }, (_, j) => evaluate(value, at(i, j))[0]));
+    let text = "";
+    for (const level of data.levels)
+      for (let i = 0; i < m; i++)
+        for (let j = 0; j < n; j++) {
+          const corners = [[i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1]], found = [];
+          corners.forEach((a, k) => {
+            const b = corners[(k + 1) % 4], [u, v] = [grid[a[0]][a[1]] - level, grid[b[0]][b[1]] - level];
+            const part = u / (u - v);
+            if (u < 0 !== v < 0) found.push(place(at(a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1]))));
+          });
+          for (let k = 0; k + 1 < found.length; k += 2) text += `M${found[k]}L${found[k + 1]}`;
+        }
+    return text;
+  }
+  if (data.loss.value) part("levels").setAttribute("d", levelLines());
+
+  // --- what moves: the start, the hyper-parameters, the memory at the start --------------------------
+
+  const sliders = [...root.querySelectorAll("[data-slider]")], handle = part("start"), empty = part("empty");
+  const opening = { start: data.start, values: data.values, empty: data.empty };
+  let state = structuredClone(opening);
+
+  // A slider runs from 0 to 1: through a range evenly, or evenly in the logarithm of the value or of 1 - value.
+  const scales = {
+    linear: [(x) => x, (x) => x],
+    log: [Math.log, Math.exp],
+    decay: [(x) => -Math.log(1 - x), (x) => 1 - Math.exp(-x)],
+  };
+  function valueAt({ low, high, scale }, part) {
+    const [to, from] = scales[scale];
+    return from(to(low) + part * (to(high) - to(low)));
+  }
+  function partOf({ low, high, scale }, value) {
+    const [to] = scales[scale];
+    return (to(value) - to(low)) / (to(high) - to(low));
+  }
+
+  // --- one frame -----------------------------------------------------------------------------------
+
+  function frame(points) {
+    const began = performance.now(), { h, ...given } = state.values;
+    const steps = Math.max(1, Math.min(LONGEST, Math.round(data.time / h)));
+    const program = optimizer(data.program, data.loss, given), most = Math.max(...data.terms);
+    const memory = state.empty ? undefined : slowMemory(program, state.start, h, most);
+    const found = run(program, state.start, h, steps, memory?.every(Number.isFinite) ? memory : undefined);
+    const last = found.path.at(-1), whole = found.path.length > steps;
+    part("run").setAttribute("d", dots(found.path));
+    const words = [];
+    for (const terms of data.terms) {
+      const path = flow(field(program, h, terms), state.start, (steps * h) / points, points);
+      const distance = Math.hypot(...path.at(-1).map((x, i) => x - last[i]));
+      const text = !whole ? "\u2013" : path.length > points ? formatted(distance) : "ends before";
+      part(`flow-${terms}`).setAttribute("d", line(path));
+      part(`distance-${terms}`).textContent = text;
+      words.push(`${data.names[terms]}: ${text}`);
+    }
+    handle.setAttribute("transform", `translate(${place(state.start)})`);
+    const where = data.coordinates.map((name, i) => `${name} = ${formatted(state.start[i])}`).join(", ");
+    handle.setAttribute("aria-valuenow", formatted(state.start[0]));
+    handle.setAttribute("aria-valuetext", where);
+    for (const slider of sliders) {
+      const name = slider.dataset.slider, text = formatted(state.values[name]);
+      slider.setAttribute("aria-valuetext", text);
+      root.querySelector(`output[data-shown="${name}"]`).textContent = text;
+    }
+    const count = `${steps} ${steps > 1 ? "steps" : "step"} from ${where}`;
+    part("count").textContent = whole ? count : `${count}: diverges after step ${found.path.length - 1}`;
+    root.dataset.milliseconds = (performance.now() - began).toFixed(2);
+    return `${part("count").textContent}. Distance at the end: ${words.join("; ")}.`;
+  }
+
+  // At most one frame for each refresh of the screen; once nothing has moved for a while a finer one, whose
+  // results are read out and put into the address.
+  let asked = 0, resting = 0;
+  function move() {
+    asked ||= requestAnimationFrame(() => { asked = 0; frame(POINTS); });
+    clearTimeout(resting);
+    resting = setTimeout(() => { part("status").textContent = frame(FINER * POINTS); remember(); }, 350);
+  }
+
+  // --- the address -----------------------------------------------------------------------------------
+
+  const written = ({ start, values, empty }) =>
+    [...start, ...Object.values(values)].map((x) => Number(x.toPrecision(6))).join(",") + (empty ? ",empty" : "");
+  function remember() {
+    const hash = written(state) === written(opening) ? "" : `#${root.id}=${written(state)}`;
+    if (hash || location.hash.startsWith(`#${root.id}=`))
+      history.replaceState(null, "", hash || location.pathname + location.search);
+  }
+  function recall() {
+    const [id, text] = location.hash.slice(1).split("=");
+    if (id !== root.id || !text) return;
+    const words = text.split(","), numbers = words.filter((word) => word !== "empty").map(Number), names = Object.keys(data.values);
+    if (numbers.length !== 2 + names.length || !numbers.every(Number.isFinite)) return;
+    const values = names.map((name, k) => {
+      const { low, high } = data.sliders[name] ?? { low: data.values[name], high: data.values[name] };
+      return [name, Math.min(Math.max(numbers[2 + k], low), high)];
+    });
+    state = { start: within(numbers), values: Object.fromEntries(values), empty: words.includes("empty") };
+  }
+  function settle() {
+    for (const slider of sliders) slider.value = partOf(data.sliders[slider.dataset.slider], state.values[slider.dataset.slider]);
+    if (empty) empty.checked = state.empty;
+    move();
+  }
+
+  // --- the reader's hand -----------------------------------------------------------------------------
+
+  const svg = root.querySelector("svg");
+  let dragging = false;
+  function drag(event) {
+    const box = svg.getBoundingClientRect();
+    const [u, v] = [((event.clientX - box.left) / box.width) * WIDTH, ((event.clientY - box.top) / box.height) * HEIGHT];
+    state.start = within([x0 + ((u - LEFT) / (WIDTH - LEFT - EDGE)) * (x1 - x0), y0 + ((HEIGHT - BOTTOM - v) / (HEIGHT - BOTTOM - EDGE)) * (y1 - y0)]);
+    move();
+  }
+  svg.addEventListener("pointerdown", (event) => {
+    // a finger that does not touch the handle scrolls the page
+    if (event.button || (event.pointerType === "touch" && !handle.contains(event.target))) return;
+    dragging = true;
+    svg.setPointerCapture(event.pointerId);
+    event.preventDefault();
+    handle.focus({ preventScroll: true });
+    drag(event);
+  });
+  svg.addEventListener("pointermove", (event) => dragging && drag(event));
+  for (const name of ["pointerup", "pointercancel"]) svg.addEventListener(name, () => { dragging = false; });
+  handle.addEventListener("keydown", (event) => {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    if (!way) return;
+    event.preventDefault();
+    const far = event.shiftKey ? 0.1 : 0.01;
+    state.start = within([state.start[0] + way[0] * far * (x1 - x0), state.start[1] + way[1] * far * (y1 - y0)]);
+    move();
+  });
+  for (const slider of sliders)
+    slider.addEventListener("input", () => {
+      state.values[slider.dataset.slider] = valueAt(data.sliders[slider.dataset.slider], Number(slider.value));
+      move();
+    });
+  empty?.addEventListener("change", () => { state.empty = empty.checked; move(); });
+  part("reset").addEventListener("click", () => { state = structuredClone(opening); settle(); });
+  window.addEventListener("hashchange", () => { recall(); settle(); });
+
+  recall();
+  settle();
+}
