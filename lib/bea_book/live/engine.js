@@ -99,7 +99,7 @@ const expit = smooth(logistic, (x) => multiply(expit(x), expit(negative(x))));
 const logExpit = smooth((x) => Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x))), (x) => expit(negative(x)));
 const logAddExp = (a, b) => (leading(a) < leading(b) ? logAddExp(b, a) : subtract(a, logExpit(subtract(a, b))));
 
-// What is not smooth is decided by the leading coefficients.  Two Series that are equal here but not next to
+// What is not smooth is decided by the leading coefficients.  Two values that are equal here but not next to
 // here have no expansion: the answer is not a number, and so is all that follows from it.
 function undecided(a, b) {
   if ((isNumber(a) && isNumber(b)) || leading(a) !== leading(b)) return false;
@@ -163,8 +163,10 @@ export function compiled(trace) {
 /** Return the outputs of a compiled trace from its inputs, numbers or Series, and a memory if it asks one. */
 export function evaluate(trace, inputs, memory) {
   const values = [...inputs, ...trace.constants];
-  for (const [rule, a, b, c] of trace.operations)
-    values.push(typeof rule === "function" ? rule(values[a], values[b], values[c]) : memory[rule](values[a], values[b], values[c]));
+  for (const [rule, i, j, k] of trace.operations) {
+    const [a, b, c] = [values[i], values[j], values[k]];
+    values.push(typeof rule === "function" ? rule(a, b, c) : memory[rule](a, b, c));
+  }
   return trace.outputs.map((place) => values[place]);
 }
 
