@@ -20,7 +20,7 @@ const answers = {
     return engine.field(optimizer, r.h, r.order, r.choice)(engine.keptState(optimizer, path.at(-1), memory, r.choice), r.h * r.steps);
   },
   flow: (r) => engine.flow(engine.field(optimizerOf(r), r.h, r.order), r.theta, r.h, r.steps, r.parts, r.time),
-  own: (r) => engine.flow({ line: ([z], t) => [t - z], square: ([z]) => [z * z] }[r.own], r.theta, r.dt, r.steps, r.parts, r.time),
+  own: (r) => engine.flow({ line: ([z], t) => [t - z], square: ([z]) => [z * z], pair: ([z, w]) => [z * z, -w] }[r.own], r.theta, r.dt, r.steps, r.parts, r.time),
   rule: (r) => [engine.RULES[r.rule](...r.values)].map((x) => (r.leading && Array.isArray(x) ? x[0] : x)),
 };
 

@@ -355,6 +355,9 @@ def other_cases():
         norm=1,
     )
     yield Case({**base, "program": "of_step_size/2", "call": "terms", "order": 2}, [[np.nan] * 2] * 2)
+    # with its memory kept, a program has no number of steps
+    warm = {**base, "program": "warmed/2", "call": "kept", "steps": 5, "choice": "kept"}
+    yield from (Case({**warm, "order": order}, [np.nan, np.nan]) for order in ORDERS)
     # at a point where one component of the gradient vanishes, its sign has no expansion
     kink = {"loss": "quadratic", "theta": (1.0, -0.2), "call": "terms", "order": 2}
     yield Case({**kink, "program": "constant/2"}, [[-0.3, 0.0], [0.0, np.nan]])
@@ -400,6 +403,8 @@ def other_cases():
             "time": 0.0,
         }
         yield Case(blow_up, None, check=lambda path: 10 <= len(path) <= 13 and np.isfinite(path).all())
+    pair = {"call": "own", "own": "pair", "theta": [1.0, 1.0], "dt": 0.1, "steps": 40, "parts": 4, "time": 0.0}
+    yield Case(pair, None, check=lambda path: 10 <= len(path) <= 13 and np.isfinite(np.array(path, float)).all())
     flow = {**base, "h": 0.01, "call": "flow", "steps": 40, "parts": 16}
     for name, order in (("gradient_descent", 1), ("gradient_descent", 3), ("adamw", 1), ("scheduled", 2)):
         equation = bea.modified_equation(OPTIMIZERS[name], loss, order)

@@ -1,8 +1,9 @@
 """What the book needs besides its engine, :mod:`bea`: figures, data, sweeps and checked equations.
 
-Modules: ``explore`` and ``svg`` (figures that a reader moves), ``plot`` (one style for figures),
-``networks`` (small neural networks on real data), ``sweep`` (one function at every point of a grid),
-``ledger`` and ``equations`` (every labelled equation of the book, checked).
+Modules: ``explore`` and ``svg`` (figures that a reader moves), ``live`` (figures that the browser
+computes), ``plot`` (one style for figures), ``networks`` (small neural networks on real data),
+``sweep`` (one function at every point of a grid), ``ledger`` and ``equations`` (every labelled
+equation of the book, checked).
 """
 
 from typing import TYPE_CHECKING, Any
