@@ -313,9 +313,8 @@ def other_cases():
         ):
             wanted = float(getattr(np, name)(np.ravel(a)[0], np.ravel(b)[0]))
             yield Case({"call": "rule", "rule": name, "values": [a, b], "leading": True}, [wanted])
-        if name in ("maximum", "minimum"):
-            yield Case({"call": "rule", "rule": name, "values": ["NaN", 0.5]}, nothing)
-            yield Case({"call": "rule", "rule": name, "values": [0.5, "NaN"]}, nothing)
+        for a, b in (("NaN", 0.5), (0.5, "NaN"), ("NaN", level), (level, "NaN"), ("NaN", "NaN")):
+            yield Case({"call": "rule", "rule": name, "values": [a, b]}, nothing)
     for name in ("sign", "absolute"):
         for value in ([0.0, 1.0, 0.25], [0.0, 0.0, 0.25], "NaN"):
             yield Case({"call": "rule", "rule": name, "values": [value], "leading": True}, nothing)
@@ -357,7 +356,16 @@ def other_cases():
     yield Case({**base, "program": "of_step_size/2", "call": "terms", "order": 2}, [[np.nan] * 2] * 2)
     # with its memory kept, a program has no number of steps
     warm = {**base, "program": "warmed/2", "call": "kept", "steps": 5, "choice": "kept"}
-    yield from (Case({**warm, "order": order}, [np.nan, np.nan]) for order in ORDERS)
+    yield from (Case({**warm, "order": order}, "no number of steps") for order in ORDERS)
+    # a time that is not given is 0
+    begin = {"program": "scheduled/2", "loss": "bilinear", "h": 0.02, "order": 2}
+    z, equation = (*point, 0.3, -0.4), bea.modified_equation(OPTIMIZERS["scheduled"], loss, 2)
+    yield Case({**begin, "call": "terms", "theta": point}, lambda q=equation: q.coefficients(point), norm=1)
+    yield Case(
+        {**begin, "call": "field", "theta": point, "memory": "forgotten"}, lambda q=equation: q.field(0.02)(point)
+    )
+    kept = bea.modified_equation(OPTIMIZERS["scheduled"], loss, 2, memory="kept")
+    yield Case({**begin, "call": "field", "theta": z, "memory": "kept"}, lambda: kept.field(0.02)(np.array(z)))
     # at a point where one component of the gradient vanishes, its sign has no expansion
     kink = {"loss": "quadratic", "theta": (1.0, -0.2), "call": "terms", "order": 2}
     yield Case({**kink, "program": "constant/2"}, [[-0.3, 0.0], [0.0, np.nan]])

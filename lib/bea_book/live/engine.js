@@ -102,13 +102,14 @@ const logAddExp = (a, b) => (leading(a) < leading(b) ? logAddExp(b, a) : subtrac
 // What is not smooth is decided by the leading coefficients.  Two values that are equal here but not next to
 // here have no expansion: the answer is not a number, and so is all that follows from it.
 function undecided(a, b) {
+  if (Number.isNaN(leading(a)) || Number.isNaN(leading(b))) return true;
   if ((isNumber(a) && isNumber(b)) || leading(a) !== leading(b)) return false;
   return subtract(a, b).some((x) => x !== 0);
 }
 const decided = (compare) => (a, b) => (undecided(a, b) ? NaN : Number(compare(leading(a), leading(b))));
 const sign = (x) => (undecided(x, 0) ? NaN : Math.sign(leading(x)));
 const choose = (condition, a, b) => (Number.isNaN(condition) ? NaN : condition ? a : b);
-const notLess = decided((a, b) => a >= b || Number.isNaN(a)), notMore = decided((a, b) => a <= b || Number.isNaN(a));
+const notLess = decided((a, b) => a >= b), notMore = decided((a, b) => a <= b);
 const onNumbers = (f) => (...x) => (x.every((v) => v === undefined || isNumber(v)) ? f(...x) : NaN); // it jumps
 
 // The operations of traces, by their names in NumPy.
@@ -132,9 +133,9 @@ export const RULES = {
   logaddexp: logAddExp,
   absolute: (x) => multiply(sign(x), x),
   less: decided((a, b) => a < b),
-  less_equal: decided((a, b) => a <= b),
+  less_equal: notMore,
   greater: decided((a, b) => a > b),
-  greater_equal: decided((a, b) => a >= b),
+  greater_equal: notLess,
   equal: decided((a, b) => a === b),
   not_equal: decided((a, b) => a !== b),
   where: choose,
@@ -337,7 +338,9 @@ export const terms = (optimizer, theta, order, time = 0) => rates(steadyCurve(op
 /** Return the right-hand side of a modified equation, as a function of the point (and, if kept, of the memory). */
 export function field(optimizer, h, order, memory = "forgotten") {
   if (memory === "forgotten") return (theta, time = 0) => sumOfPowers(terms(optimizer, theta, order, time), h);
-  const d = optimizer.dimension;
+  const d = optimizer.dimension, place = d + 2; // of the number of the step among the inputs
+  if (optimizer.trace.operations.some(([, ...places]) => places.includes(place)))
+    throw new Error("with the memory kept a program has no number of steps");
   const step = (state, reading, time) =>
     [...evaluate(optimizer.trace, inputsOf(optimizer, state.slice(0, d), h, time, NaN), reading), ...reading.steps];
   return (z, time = 0) => {
