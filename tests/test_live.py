@@ -411,6 +411,9 @@ def other_cases():
             "time": 0.0,
         }
         yield Case(blow_up, None, check=lambda path: 10 <= len(path) <= 13 and np.isfinite(path).all())
+    times = 0.005 * np.arange(5)  # by default from the time 0, one Runge-Kutta step for each point
+    short = {"call": "own", "own": "line", "theta": [1.0], "dt": 0.005, "steps": 4}
+    yield Case(short, (times - 1 + 2 * np.exp(-times))[:, None])
     pair = {"call": "own", "own": "pair", "theta": [1.0, 1.0], "dt": 0.1, "steps": 40, "parts": 4, "time": 0.0}
     yield Case(pair, None, check=lambda path: 10 <= len(path) <= 13 and np.isfinite(np.array(path, float)).all())
     flow = {**base, "h": 0.01, "call": "flow", "steps": 40, "parts": 16}
