@@ -91,7 +91,7 @@ def test_middle_of_an_epoch(losses, measured):
     measured("largest miss, part of the gradient of the variance", max(misses), "below 0.01", digits=1)
 
 
-def test_one_epoch_is_a_bridge_across_the_valley(measured):
+def test_one_epoch_is_a_bridge_across_the_valley(measured, says):
     """To first order each batch once returns to the start on the valley, and other sequences do not."""
     h = 1e-4
     width = {
@@ -99,6 +99,9 @@ def test_one_epoch_is_a_bridge_across_the_valley(measured):
         for name, sequences in (("once", ORDERS), ("repl", SEQUENCES))
     }
     assert width["once"] < 0.2 and width["repl"] > 15
+    returning = sum(np.linalg.norm(FOUR.end(VALLEY, h, s) - VALLEY) < 0.2 * h for s in SEQUENCES)
+    assert returning < 128
+    says("04", "most of the 256 sequences (orange) do not", len(SEQUENCES))
     measured(
         "largest distance / h: each batch once, with replacement",
         width.values(),
@@ -199,6 +202,13 @@ def test_one_pair_of_orders_needs_no_partner(measured, says):
     assert set(ranked[:2]) == {(1, 3, 0, 2), (2, 0, 3, 1)} and set(ranked[-2:]) == {(0, 1, 2, 3), (3, 2, 1, 0)}
     assert gaps[ranked[1]] < 4 and gaps[ranked[2]] > 25 and gaps[ranked[-1]] > 150
     measured("distances / h^2 by rank: second, third, last", [gaps[ranked[k]] for k in (1, 2, -1)], "< 4, > 25, > 150")
+    H, g = ([f(i, VALLEY) for i in range(4)] for f in (FOUR.hessian, FOUR.gradient))
+    pairs = [(k, l) for k in range(4) for l in range(k)]
+    unit = [(H[k] @ g[l] - H[l] @ g[k]) / (FOUR.c[k] - FOUR.c[l]) for k, l in pairs]
+    assert np.allclose(unit, unit[0]) and np.linalg.norm(unit[0]) > 1  # proportional to the difference of the two c
+    for order in ranked[:2]:
+        assert sum(FOUR.c[i] - FOUR.c[j] for n, i in enumerate(order) for j in order[:n]) == 0
+    says("04", "in these orders the six differences add up to zero", len(pairs))
     along, across = np.array([1, -3]) / 10**0.5, np.array([3, 1]) / 10**0.5  # the valley goes that way in (1/2, 3/2)
     ends = [(FOUR.end(VALLEY, h, order) - VALLEY) / h**2 for order in ORDERS]
     sideways, heights = [end @ across for end in ends], [end @ along for end in ends]
