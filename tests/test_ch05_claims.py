@@ -285,8 +285,9 @@ def test_the_single_runs_differ_from_leading_order_by_more_than_chance(measured,
     assert rates[1] == pytest.approx(0.06, abs=0.01) and rates[3] < 0.002
     measured("with replacement: mean and deviation", rates[:2], "5.19 ± 0.015, 0.06 ± 0.01", digits=2)
     measured("reshuffled: mean and deviation", rates[2:], "5.36 ± 0.005, below 0.002", digits=2)
-    says("05", "other draws give $5.19h$ with a standard deviation of $0.06h$", *rates[:2])
-    says("05", "and $5.36h$ with one of", rates[2])
+    says("05", "other draws with replacement give $5.19h$ with a standard deviation of $0.06h$", *rates[:2])
+    says("05", "reshuffled ones $5.36h$ with one of $0.0012h$", rates[2], rates[3])
+    says("05", "the standard deviations are $0.06h$ and $0.0012h$", rates[1], rates[3])
     says("05", "and here $h\\lambda$ falls from about 0.10 to 0.06", across[1000], across[-1])
 
 
