@@ -121,9 +121,9 @@ def captions_of(notebook):
 
 
 def explorers_of(notebook):
-    """(cell number, text) of what explorers say around their figures: arguments of `explore` in words."""
+    """(cell number, text) of what explorers say around their figures: arguments of `explore` and of `live.figure` in words."""
     for number, cell in code_cells(notebook):
-        if "explore(" not in cell.source:
+        if not re.search(r"\bexplore\(|\blive\.figure\(", cell.source):
             continue
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.keyword) and node.arg in ("look", "ask", "alt"):

@@ -409,3 +409,24 @@ def test_gap_between_run_and_imbalance_law_is_of_second_order(measured):
     slopes = np.log2(np.divide(gaps[:-1], gaps[1:]))
     np.testing.assert_allclose(slopes, 2, atol=0.15)
     measured("slopes", slopes, "2 ± 0.15")
+
+
+# --- the live figure ---------------------------------------------------------------------------------------------------
+
+
+def test_leading_order_comes_closest_where_the_lags_cancel(measured, says):
+    """Distance of the run in steady state from the end of the leading-order flow, at beta = 0.9."""
+
+    def distance(rho, h=0.01):
+        adam, begin, steps = bea.adam(0.9, rho, 1e-4), (2.2, 2.9), round(1.2 / h)
+        memory = bea.modified_equation(adam, VALLEY, 2).memory(np.array(begin), h)
+        end = bea.run(adam, VALLEY, begin, h, steps, memory=memory)[-1]
+        return np.linalg.norm(bea.flow(bea.modified_equation(adam, VALLEY, 1), begin, h, steps)[-1] - end)
+
+    found = {rho: distance(rho) for rho in (0.7, 0.8, 0.9, 0.95)}
+    assert all(found[rho] > 0.05 for rho in (0.7, 0.8, 0.95))
+    finer = distance(0.9, 0.005)
+    says("10", "at $\\rho = 0.9$ the distance is 0.030, at $\\rho = 0.8$ and", 0.9, found[0.9], 0.8)
+    says("10", "$\\rho = 0.95$ it is 0.21 and 0.30", 0.95, found[0.8], found[0.95])
+    says("10", "at $h = 0.005$ it is 0.008", 0.005, finer)
+    measured("distance at rho = 0.8, 0.9, 0.95", [found[rho] for rho in (0.8, 0.9, 0.95)], "smallest at 0.9", digits=2)
