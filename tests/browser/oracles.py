@@ -243,11 +243,11 @@ def way_down(beta, rho):
     return {"difference": difference, "end": a - b, "trace": 4 * (a**2 + b**2)}
 
 
-def race_with_noise(beta, rho, λ):
+def race_with_noise(beta, rho, α):
     C_beta, C_rho = (1 + 2 * bea.lag(decay) for decay in (beta, rho))
 
     def bracket(square):
-        return C_beta - C_rho * (1 + λ * square) / (1 + square)
+        return C_beta - C_rho * (1 + α * square) / (1 + square)
 
     crossing = "nowhere"
     if bracket(0) * bracket(1e12) < 0:  # the bracket is monotone in the noise
@@ -256,7 +256,7 @@ def race_with_noise(beta, rho, λ):
             middle = np.sqrt(low * high)
             low, high = (middle, high) if bracket(middle) * bracket(0) > 0 else (low, middle)
         crossing = low**0.5
-    return {"without": bracket(0), "full": C_beta - λ * C_rho, "sign changes at σ/g": crossing}
+    return {"without": bracket(0), "full": C_beta - α * C_rho, "sign changes at σ/g": crossing}
 
 
 @cache

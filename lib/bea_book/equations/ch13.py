@@ -1,13 +1,14 @@
 r"""The equations of chapter 13, mini-batch Adam: what noise does to the bracket.
 
 They are compared with the engine on random mean gradients and mean squares (:func:`noisy_terms`),
-with geometric sums of the averages' weights, and with a cloud of points moved by a step on every
-batch.
+with geometric sums of the averages' weights, with Adam's algorithm in 200 digits, and with a cloud of points
+moved by a step on every batch.
 """
 
 import inspect
 import random
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from bea_book.equations.shared import (
     polynomial_loss,
     random_point,
     ratio,
+    running_average,
     terms,
     terms_at,
     update,
@@ -95,8 +97,8 @@ def with_variance(rng: random.Random, variance: Sequence[sp.Expr]) -> Values:
     f_0, f_1 = (f.evalf(DIGITS) for f in noisy_terms(beta, rho, epsilon, g, s, at))
 
     def along(y: sp.Expr) -> sp.Expr:
-        """The derivative along the path that leads here, which the engine's f_0 gives."""
-        return sum(-f_0[i] * sp.diff(y, x).subs(at) for i, x in enumerate(loss.symbols))
+        """The derivative along the flow of the engine's f_0."""
+        return sum(f_0[i] * sp.diff(y, x).subs(at) for i, x in enumerate(loss.symbols))
 
     found = {r"\varepsilon": epsilon, "h": h}
     found |= constants(r"\beta", beta) | constants(r"\rho", rho)
@@ -111,8 +113,8 @@ def with_variance(rng: random.Random, variance: Sequence[sp.Expr]) -> Values:
             f"Ds_{j}": along(square),
             rf"D\sigma_{j}^2": along(var),
             rf"\dot\theta_{j}": f_0[j - 1] + h * f_1[j - 1],
-            f"B_{j}": -2 * f_1[j - 1] * R / along(slope),
-            rf"\lambda_{j}": along(sp.log(var)) / along(sp.log(slope**2)),
+            f"B_{j}": 2 * f_1[j - 1] * R / along(slope),
+            rf"\alpha_{j}": along(sp.log(var)) / along(sp.log(slope**2)),
         }
     return found
 
@@ -167,7 +169,7 @@ def fluctuations(rng: random.Random) -> Values:
     }
 
 
-def trembling(rng: random.Random) -> Values:
+def moved_by_noise(rng: random.Random) -> Values:
     """Covariances of the numerator's noise with the places it has pushed to, from sums over all past
     steps."""
     (beta, rho), R, variance = decays(rng), ratio(rng), ratio(rng)
@@ -178,8 +180,8 @@ def trembling(rng: random.Random) -> Values:
     shown = -h / R * square * (1 - rho) * beta / (1 - beta) * geometric(rho * beta)
     return {
         r"\langle\tilde M^2\rangle": square,
-        r"\langle\tilde M u\rangle": here,
-        r"\langle\tilde M w\rangle": shown,
+        r"\langle\tilde M y\rangle": here,
+        r"\langle\tilde M \bar y\rangle": shown,
         r"\tau": -shown * R / h / variance,
         r"\beta": beta,
         r"\rho": rho,
@@ -208,11 +210,11 @@ def on_the_floor(rng: random.Random) -> Values:
         "a": a,
         "b": b,
         "h": h,
-        r"\tau": trembling_fraction(beta, rho),
+        r"\tau_*": moved_fraction(beta, rho),
     }
 
 
-def trembling_fraction(beta: sp.Expr, rho: sp.Expr) -> sp.Expr:
+def moved_fraction(beta: sp.Expr, rho: sp.Expr) -> sp.Expr:
     """tau as a stationary solution of the three recursions, by SymPy."""
     x, y, z = sp.symbols("x y z")
     recursions = [
@@ -222,6 +224,75 @@ def trembling_fraction(beta: sp.Expr, rho: sp.Expr) -> sp.Expr:
     ]
     (found,) = sp.linsolve(recursions, x, y, z)
     return -found[2]
+
+
+def long_memory(rng: random.Random) -> Values:
+    """Stationary covariances of the displacement y, pulled back by the valley, and of its average, as
+    the step size goes to zero with the memory's share of the relaxation time held."""
+    omega, share, size = ratio(rng), ratio(rng), sp.Symbol("size", positive=True)
+    rho = 1 - omega * size / share
+    y_2, mixed = sp.symbols("y_2 mixed")
+    keeps = 1 - omega * size
+    # a step sees (y, average) and makes (keeps y - size xi, rho average + (1 - rho) y of the next step)
+    recursions = [keeps**2 * y_2 + size**2 - y_2, rho * keeps * mixed + (1 - rho) * y_2 - mixed]
+    (found,) = sp.linsolve(recursions, y_2, mixed)
+    return {
+        r"\tau_*": sp.limit(omega * (found[0] - found[1]) / size, size, 0),
+        r"\chi": share,
+        r"\omega": omega,
+        r"\rho": 1 - omega * h / share,
+        "h": h,
+    }
+
+
+def epochs(rng: random.Random) -> Values:
+    """Two labels of reshuffled epochs, from all orders of two epochs and all places of the first."""
+    m, p = 4, rng.randrange(1, 4)
+    labels = [ratio(rng) for _ in range(m)]
+    labels = [x - average(labels) for x in labels]
+    orders = list(permutations(range(m)))
+    two = [one + other for one in orders for other in orders]
+    products = (average(labels[s[k]] * labels[s[k + p]] for s in two) for k in range(m))
+    found = average(products) / average(x**2 for x in labels)
+    return {r"\langle\xi_k\xi_{k+p}\rangle": found, "m": sp.Integer(m), "p": sp.Integer(p)}
+
+
+def valley_steps(beta: Any, rho: Any, labels: Sequence[Any], k: Any, point: Sequence[Any], size: Any) -> list[Any]:
+    """Adam's algorithm without epsilon on bilinear losses: what each step does to a - b."""
+    (a, b), m, v, changes = point, [0, 0], [0, 0], []
+    for n, label in enumerate(labels, 1):
+        slope = -k * (label - k * a * b)
+        for j, g in enumerate((slope * b, slope * a)):
+            m[j] = beta * m[j] + (1 - beta) * g
+            v[j] = rho * v[j] + (1 - rho) * g * g
+        steps = [size * m[j] / (1 - beta**n) / sp.sqrt(v[j] / (1 - rho**n)) for j in (0, 1)]
+        a, b = a - steps[0], b - steps[1]
+        changes.append(steps[1] - steps[0])
+    return changes
+
+
+def sequence_on_valley(rng: random.Random) -> Values:
+    """Adam on four bilinear losses with labels of their own, at two opposite, very small step sizes:
+    the change of a - b in each step through h cubed."""
+    labels, k = [ratio(rng) for _ in range(4)], ratio(rng, 8, 15)
+    (beta, rho), tiny = decays(rng), sp.Rational(1, 10**40)
+    a, b = ratio(rng, 11, 19, 10), ratio(rng, 21, 29, 10)
+    floats = [y.evalf(DIGITS) for y in (a, b)]
+    forth, back = (valley_steps(beta, rho, labels, k, floats, size) for size in (tiny, -tiny))
+    eta = [-k * (label - k * a * b) for label in labels]
+    found = {"h": h, r"\delta": a - b, "a": a, "b": b}
+    for n in range(4):
+        square, cube = (forth[n] + back[n]) / 2 / tiny**2, (forth[n] - back[n]) / 2 / tiny**3
+        found |= {
+            rf"\delta^{{({n}+1)}}": a - b + h**2 * square + h**3 * cube,
+            rf"\delta^{{({n})}}": a - b,  # only differences count
+            f"M^{{({n})}}": running_average(beta, eta[: n + 1]),
+            f"R^{{({n})}}": sp.sqrt(running_average(rho, [y**2 for y in eta[: n + 1]])),
+            rf"\eta_{n}": eta[n],
+        }
+        found |= {f"w_{i}^{{({n})}}": w for i, w in enumerate(weights(beta, n))}
+        found |= {f"u_{i}^{{({n})}}": u for i, u in enumerate(weights(rho, n))}
+    return found
 
 
 def noise_of_balance(rng: random.Random) -> Values:
@@ -258,14 +329,12 @@ def labels(rng: random.Random) -> Values:
         r"\delta": a - b,
         "a": a,
         "b": b,
-        "p": a * b,
         "r": c - k * a * b,
         r"\sigma": sigma,
         "q": sp.Abs(f_0[0]),
         "h": h,
         **constants(r"\beta", beta),
         **constants(r"\rho", rho),
-        r"\frac{d\delta}{dp}": (motion[0] - motion[1]) / (motion[0] * b + motion[1] * a),
     }
 
 
@@ -318,11 +387,6 @@ ENTRIES = (
         "the step of the library's Adam without memory on both gradients",
     ),
     Entry(
-        "eq-mba-squares",
-        batch_gradients,
-        "the variance from the differences of all pairs",
-    ),
-    Entry(
         "eq-mba-self-averaging",
         batch_gradients,
         "the step of the library's Adam from the averages of a round of batches, with their weights as the decay goes to one",
@@ -333,13 +397,7 @@ ENTRIES = (
         "geometric sums of the products of weights",
     ),
     Entry(
-        "eq-mba-race",
-        noisy,
-        BY_ENGINE,
-        {"j": (1, 2)},
-    ),
-    Entry(
-        "eq-mba-runners",
+        "eq-mba-equation",
         noisy,
         BY_ENGINE,
         {"j": (1, 2)},
@@ -363,12 +421,12 @@ ENTRIES = (
     ),
     Entry(
         "eq-mba-stationary",
-        trembling,
+        moved_by_noise,
         "geometric sums over all past steps",
     ),
     Entry(
         "eq-mba-tau",
-        trembling,
+        moved_by_noise,
         "geometric sums over all past steps",
     ),
     Entry(
@@ -377,14 +435,25 @@ ENTRIES = (
         "the engine's two terms for averages of two labels' gradients and squares",
     ),
     Entry(
-        "eq-mba-law-way",
-        labels,
-        "the engine's two terms for averages of two labels' gradients and squares",
-    ),
-    Entry(
         "eq-mba-floor",
         on_the_floor,
-        "geometric sums of the products that Adam's step itself has on the floor; tau from the recursions",
+        "geometric sums of the products that Adam's step itself has on the floor; the fraction from the recursions",
+    ),
+    Entry(
+        "eq-mba-valley",
+        sequence_on_valley,
+        "Adam's algorithm on four bilinear losses, in 200 digits, at h = 10^-40 and -10^-40",
+        {"n": (1, 3)},
+    ),
+    Entry(
+        "eq-mba-long",
+        long_memory,
+        "the limit of the stationary covariances, solved by SymPy",
+    ),
+    Entry(
+        "eq-mba-correlation",
+        epochs,
+        "all orders of two epochs of four random labels",
     ),
     Entry(
         "eq-mba-mean-spread",
