@@ -1,5 +1,4 @@
-r"""The equations of chapter 17, beyond: third terms, trees, the family of Adam and Lion, curls, and a
-central flow.
+r"""The equations of chapter 17: third terms, trees, curls, and flows at the edge of stability.
 
 They are compared with exact terms of the engine on random losses and fields, with the characteristic
 polynomial of a step, and with two steps of gradient descent.
@@ -15,14 +14,11 @@ from bea import (
     Optimizer,
     VectorField,
     adam,
-    adamw,
     bilinear,
     elementary_differential,
     gradient_descent,
     heavy_ball,
     lag,
-    lion,
-    nadam,
     nesterov,
     tree_coefficients,
 )
@@ -152,81 +148,6 @@ def plain_adam(rng: random.Random) -> Values:
     }
 
 
-def family(rng: random.Random) -> Values:
-    """AdamW or Lion with exact hyper-parameters on a random loss: with weight decay, so that no factor
-    is idle."""
-    (beta, rho), epsilon, decay = two_decays(rng), ratio(rng), ratio(rng)
-    older = beta / rho * lag(rho)
-    method, top, bottom = rng.choice(
-        (
-            (adamw(beta, rho, epsilon, decay), lag(beta), lag(rho)),
-            (lion(beta, rho, epsilon, decay), older, older),
-        )
-    )
-    loss = polynomial_loss(rng, degree=3)
-    at = random_point(rng, loss)
-    f_0, f_1 = (term.evalf(DIGITS) for term in terms_at(method, loss, at, 2))
-    pushed = hessian_at(loss, at) * f_0
-    found = {
-        r"\varepsilon": epsilon,
-        r"\lambda": decay,
-        r"\ell_{\mathrm{top}}": top,
-        r"\ell_{\mathrm{bottom}}": bottom,
-    }
-    for j, g in enumerate(gradient_at(loss, at), 1):
-        found |= {
-            rf"\partial_{j} E": g,
-            f"R_{j}": sp.sqrt(g**2 + epsilon),
-            f"f_{{0,{j}}}": f_0[j - 1],
-            f"f_{{1,{j}}}": f_1[j - 1],
-            f"(Hf_0)_{j}": pushed[j - 1],
-            f"B_{j}": 1 + 2 * top - (1 + 2 * bottom) * g**2 / (g**2 + epsilon),
-        }
-    return found
-
-
-def lags(rng: random.Random) -> Values:
-    """From the engine's second term on a parabola with epsilon = 1, at x = 1, where the square of the
-    gradient is half of what is under the root."""
-    x = sp.Symbol("x", real=True)
-    bowl, here, one = Loss(x**2 / 2, (x,)), {x: sp.Integer(1)}, sp.Integer(1)
-    (beta, high), (low, rho) = two_decays(rng), two_decays(rng)
-
-    def bracket(method: Optimizer) -> sp.Expr:
-        f_0, f_1 = terms_at(method, bowl, here, 2)
-        return sp.simplify(2 * sp.sqrt(2) * f_1[0] / f_0[0])
-
-    top = (bracket(nadam(beta, rho, one)) + (1 + 2 * lag(rho)) / 2 - 1) / 2
-    both = (2 * bracket(lion(low, high, one)) - 1) / 2
-    return {
-        r"\beta": beta,
-        r"\beta_1": low,
-        r"\beta_2": high,
-        r"\ell_{\mathrm{NAdam}}": top,
-        r"\ell_{\mathrm{Lion}}": both,
-    }
-
-
-def drift(rng: random.Random) -> Values:
-    """a - b above the valley, where both derivatives are positive, under AdamW without epsilon."""
-    c, k, a, b = ratio(rng), ratio(rng, 8, 15), ratio(rng, 11, 19, 10), ratio(rng, 21, 29, 10)
-    (beta, rho), decay = two_decays(rng), ratio(rng)
-    loss = bilinear(c, k)
-    at = dict(zip(loss.symbols, (a, b)))
-    f_0, f_1, f_2 = terms_at(adamw(beta, rho, sp.Integer(0), decay), loss, at, 3)
-    motion = f_0 + h * f_1 + h**2 * f_2
-    return {
-        "a": a,
-        "b": b,
-        "h": h,
-        r"\delta": a - b,
-        r"\lambda": decay,
-        r"\dot\delta": motion[0] - motion[1],
-        r"\ell_{\mathrm{top}}": lag(beta),
-        r"\ell_{\mathrm{bottom}}": lag(rho),
-    }
-
-
 def oscillating(kappa: sp.Expr, target: sp.Expr) -> Loss:
     """The chapter's loss of two variables, with y* = target sqrt(2 / h)."""
     x, y = sp.symbols("x y", real=True)
@@ -257,6 +178,17 @@ def two_steps(rng: random.Random) -> Values:
     }
 
 
+def amplitude(rng: random.Random) -> Values:
+    """One exact step of gradient descent above the edge, at any height: x changes its sign, and its
+    size as the flow's does in the time h."""
+    kappa, target, eta, x_now = ratio(rng), ratio(rng, 12, 15), ratio(rng, 9, 12), ratio(rng, 1, 5)
+    loss = oscillating(kappa, target)
+    x, y = loss.symbols
+    slope = loss.gradient_expressions[0].subs({x: x_now, y: eta * sp.sqrt(2 / h)})
+    after = sp.expand(plain_step(x_now, slope, h))
+    return {r"\dot x": x_now / h * sp.log(-after / x_now), "x": x_now, r"\eta": eta, "h": h}
+
+
 ENTRIES = (
     Entry(
         "eq-beyond-third",
@@ -281,17 +213,10 @@ ENTRIES = (
     ),
     Entry("eq-beyond-adam-curl", plain_adam, "derivatives of the engine's first term on a random loss"),
     Entry(
-        "eq-beyond-family",
-        family,
-        "the engine's exact terms of AdamW and Lion on random losses",
-        {"j": (1, 2)},
-    ),
-    Entry("eq-beyond-lags", lags, "the engine's second term on a parabola, solved for the lag"),
-    Entry("eq-beyond-imbalance", drift, "the engine's three terms of AdamW on a random bilinear model"),
-    Entry(
         "eq-beyond-cycle",
         two_steps,
         "the point that a step of gradient descent reflects, solved for",
     ),
     Entry("eq-beyond-central", two_steps, "the mean motion over two exact steps of gradient descent"),
+    Entry("eq-beyond-amplitude", amplitude, "one exact step of gradient descent, and its logarithm"),
 )
