@@ -136,7 +136,7 @@ class Network:
             raise ValueError(f"labels must be from 0 to {classes - 1} for {classes} classes")
         task = _Task(self, rows, np.eye(classes)[:, labels])
         codes = (task.value, task.gradient, task.hessian_vector)
-        return NumericLoss(self.dimension, *(partial(task.apply, code) for code in codes))
+        return _NetworkLoss(self.dimension, *(partial(task.apply, code) for code in codes))
 
     def predict(self, theta: Any, features: Any) -> np.ndarray:
         """Return the most likely class of each example.
@@ -165,6 +165,16 @@ class Network:
             raise ValueError(f"features have the shape {np.shape(features)}; allowed is {allowed}")
         rows = x.transpose(2, 1, 0).reshape(1, self.widths[0], -1)
         return np.pad(rows, ((0, 0), (0, 1), (0, 0)), constant_values=1)
+
+
+class _NetworkLoss(NumericLoss):
+    """A loss whose code is known to take many points at once: it need not be asked at each new shape.
+
+    The question costs several gradients, and mini-batches are many losses of one shape.
+    """
+
+    def _together(self, name: str, columns: Sequence[np.ndarray]) -> np.ndarray:
+        return self._checked(name, *columns)
 
 
 @dataclass(frozen=True, eq=False)
