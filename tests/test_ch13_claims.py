@@ -347,7 +347,7 @@ def test_proportional_noise_leaves_the_bracket_until_the_moved_point_shows(measu
     )
 
 
-def test_the_thresholds_of_the_text(measured):
+def test_the_thresholds_of_the_text(measured, says):
     assert np.sqrt(C(0.99) / C(0.9) - 1) == pytest.approx(3.08, abs=0.01)
     assert np.sqrt(C(0.999) / C(0.9) - 1) == pytest.approx(10.2, abs=0.05)
     assert C(0.9) / C(0.99) == pytest.approx(0.095, abs=1e-3) and C(0.9) / C(0.999) == pytest.approx(0.0095, abs=1e-4)
@@ -357,6 +357,20 @@ def test_the_thresholds_of_the_text(measured):
         "thresholds of sigma/g at rho = 0.99, 0.999",
         np.sqrt([C(r) / C(0.9) - 1 for r in (0.99, 0.999)]),
         "3.08, 10.2",
+    )
+    says(
+        "13",
+        "With $\\sigma_1=100\\,g$ it is 1056 for $\\rho=0.99$ and 96 for $\\rho=0.999$",
+        100,
+        *(x for r in (0.99, 0.999) for x in (100**2 * C(0.9) / (C(r) - C(0.9)), r)),
+    )
+    says("13", "$\\sigma^2/g^2=1999/19-1\\approx104$", 1999, 19, 1, C(0.999) / C(0.9) - 1)
+    says(
+        "13",
+        "of about three times the gradient, for $\\rho=0.999$ of about ten times",
+        np.sqrt(C(0.99) / C(0.9) - 1),
+        0.999,
+        np.sqrt(C(0.999) / C(0.9) - 1),
     )
 
 
@@ -547,7 +561,7 @@ def test_tau_is_the_solution_of_the_recursions(measured):
     for beta, rho in ((0.9, 0.97), (0.5, 0.5), (0.9, 0.9)):
         assert tau(beta, rho) == pytest.approx(beta / (1 + beta) * (1 - rho) / (1 - beta * rho), rel=1e-9)
     assert tau(0.9, 0.9) <= 0.5
-    measured("exact", 3, "settings")
+    measured("exact", 3, "pairs of decays")
 
 
 # --- the mean of the flow ----------------------------------------------------------------------

@@ -252,6 +252,17 @@ def test_the_effect_of_beta_is_proportional_to_h_and_that_of_rho_is_not(measured
     measured("effect at 2h / at h: of beta, of rho", [of_beta, of_rho], "2 ± 0.25, 0.9 ± 0.15")
 
 
+def test_constants_of_a_run_of_250_steps(measured, says):
+    """By the mean age of the weights, not by the formula of the chapter."""
+    ages = np.arange(251)
+    c_beta, c_rho = (1 + 2 * (decay**ages) @ ages / (decay**ages).sum() for decay in (0.9, 0.999))
+    left = 0.999**251
+    says("14", "\\rho^{251} \\approx e^{-0.251} \\approx 0.778$", left)
+    says("14", "1999 - 502\\cdot0.778/0.222 \\approx 240$", 1999, 502, left, 1 - left, round(c_rho, -1))
+    says("14", "is about $-220$ instead of $-1980$", round(c_beta - c_rho, -1), 19 - 1999)
+    measured("C_beta, C_rho", [c_beta, c_rho], "19, 240")
+
+
 def test_beta_above_rho_rings(measured):
     norm = at_loss(net(100), [SMALL_RHO, RINGING], 0.6)
     assert norm[1] > 2 * norm[0]

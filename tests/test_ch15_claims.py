@@ -370,7 +370,7 @@ def test_adam_is_fast_on_a_heavy_tail_and_slow_on_equal_classes_with_negative_br
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
-def test_a_mode_rings_and_leaves_where_the_formulas_say(beta, measured):
+def test_a_mode_rings_and_leaves_where_the_formulas_say(beta, measured, says):
     """The frozen mode from the companion matrix of theta_n+1 = s theta_n - beta theta_n-1."""
 
     def roots(q):
@@ -389,6 +389,10 @@ def test_a_mode_rings_and_leaves_where_the_formulas_say(beta, measured):
         grows.append(np.abs(path[400:]).max() > np.abs(path[100:300]).max())
     assert grows == [False, True]
     measured("edge, 2 C_beta", [edge, 2 * C(beta)], "equal; the run decays 2 % below and grows 2 % above")
+    if beta == 0.9:
+        says("15", "has stopped describing the mode at $q = 0.026$; the run is stable until 38", ring, edge)
+        says("15", "Adam's sharpest mode oscillates from $q = 0.026$ on", ring)
+        says("15", "For $\\beta = 0.9$ that is 38, the number near which", beta, edge)
 
 
 def test_late_adam_spikes_oscillates_or_is_quiet(measured):

@@ -110,7 +110,7 @@ def test_best_number_of_terms_and_smallest_defect(measured):
     )
 
 
-def test_growth_on_the_valley_is_set_by_the_time_to_the_floor(measured):
+def test_growth_on_the_valley_is_set_by_the_time_to_the_floor(measured, says):
     a, b = START
     to_floor = brentq(lambda s: (a - s) * (b - s) - 0.75, 0, a)
     assert to_floor == pytest.approx(0.283, abs=5e-4)
@@ -120,6 +120,7 @@ def test_growth_on_the_valley_is_set_by_the_time_to_the_floor(measured):
     measured("growth times |ln rho| and the time to the floor", growth, "1 ± 0.01")
     other = np.linalg.norm(bea.modified_equation(bea.adam(0.9, 0.99, 0.0), VALLEY, 25).coefficients((1.2, 1.8)), axis=1)
     assert other[24] / (23 * other[23]) * -np.log(0.99) * to_floor < 0.7  # from elsewhere, another time
+    says("17", "with $s_*=0.283$", to_floor)
 
 
 def test_twelve_terms_help_at_a_small_step_and_hurt_at_a_large_one(measured):
@@ -292,7 +293,7 @@ def test_heavy_balls_curl_is_gradient_descents_in_the_effective_step(measured):
     measured("ratio of the curls at beta = 0.6", ratio, "1/0.4³ = 15.625", digits=5)
 
 
-def test_nesterov_has_a_modified_loss_at_one_beta(measured):
+def test_nesterov_has_a_modified_loss_at_one_beta(measured, says):
     special = brentq(lambda z: 6 * z**3 + z - 1, 0, 1)
     assert special == pytest.approx(0.4507, abs=5e-5)
     size = abs(curl(bea.gradient_descent(), (2.0, 1.0)))
@@ -300,6 +301,7 @@ def test_nesterov_has_a_modified_loss_at_one_beta(measured):
     assert curl(bea.nesterov(0.3), (2.0, 1.0)) < -size
     assert curl(bea.nesterov(0.6), (2.0, 1.0)) > size
     measured("beta without a curl", special, "0.4507", digits=4)
+    says("17", "$6\\beta^3+\\beta=1$, which is $\\beta=0.4507$", 6, 1, special)
 
 
 def test_adams_correction_is_a_gradient_in_its_metric_at_both_ends_only(measured):
@@ -366,11 +368,14 @@ def test_delay_past_the_edge_is_predicted(measured):
     measured("delay, and slope of what is left", [limit, slope], "0.0295, 1 ± 0.1", digits=2)
 
 
-def test_where_it_settles_and_where_it_does_not(measured):
+def test_where_it_settles_and_where_it_does_not(measured, says):
     path, mean, _ = at_the_edge(0.005, 0.3, 0.9, 12.0)
     assert mean[-1] == pytest.approx(1.106, abs=1e-3) and mean[-1] ** 2 == pytest.approx(1.22, abs=5e-3)
     assert abs(path[-1, 0]) == pytest.approx(np.sqrt(mean[-1] ** 4 - 1), abs=2e-3)
     measured("where the mean settles", mean[-1], "1.106 ± 0.001")
+    says("17", "It settles at $\\eta^2=1.22$, 22 % above the edge", mean[-1] ** 2, 100 * (mean[-1] ** 2 - 1))
+    says("17", "gradient flow ends at $\\eta=1.6$, the averages at 1.106", 1.6, mean[-1])
+    says("17", "settles at 1.106, while the grey gradient flow climbs towards 1.6", mean[-1], 1.6)
 
 
 @pytest.mark.parametrize("h", [0.04, 0.02, 0.005])
