@@ -360,3 +360,18 @@ def test_straight_walls_at_every_step_size_tried(h, measured):
     if h in HS:
         assert np.abs(at_the_edge(h, 0.3, 0.9, 6.0)[0][:, 0]).max() < 1  # with flat walls
     measured("lost before t = 6 (1 or 0)", int(largest > 1e6), "as the table says")
+
+
+def test_rounding_decides_whether_a_run_is_lost(measured):
+    ends = []
+    for factored in (False, True):
+        x, eta = 0.3, 0.9
+        for _ in range(round(12 / 0.007)):
+            f = 2 * eta * eta
+            moved = x * (1 - f) if factored else x - f * x
+            x, eta = moved, eta - 0.007 * (eta * x * x + eta - 1.6)
+            if abs(x) > 1e6:
+                break
+        ends.append(abs(x) > 1e6)
+    assert ends == [True, False]
+    measured("h = 0.007, lost by t = 12 (1 or 0), in two roundings", [int(e) for e in ends], "differ")
