@@ -257,7 +257,7 @@ def test_constants_of_a_run_of_250_steps(measured, says):
     ages = np.arange(251)
     c_beta, c_rho = (1 + 2 * (decay**ages) @ ages / (decay**ages).sum() for decay in (0.9, 0.999))
     left = 0.999**251
-    says("14", "\\approx e^{-0.251} \\approx 0.778$", -251e-3, left)
+    says("14", "\\approx e^{-0.251} \\approx 0.778$", 251e-3, left)
     says("14", "1999 - 502\\cdot0.778/0.222 \\approx 240$", 1999, 502, left, 1 - left, round(c_rho, -1))
     says("14", "is about $-220$ instead of $-1980$", round(c_beta - c_rho, -1), 19 - 1999)
     measured("C_beta, C_rho", [c_beta, c_rho], "19, 240")

@@ -297,7 +297,7 @@ def all_cases():
 
 def other_cases():
     """Everything that the engine does besides."""
-    yield Case({"call": "names"}, None, check=lambda names: set(names) == {*MATH, *ON_FLOATS} - live.MISSING)
+    yield Case({"call": "names"}, None, check=lambda names: set(names) == {*MATH, *ON_FLOATS} - live.traces.MISSING)
     # what is equal here, but not next to here, has no expansion
     rising, level, nothing = [0.5, 1.0, 0.25], [0.5, 0.0, 0.0], [np.nan]
     for name in "less less_equal greater greater_equal equal not_equal maximum minimum".split():
@@ -517,7 +517,7 @@ def test_every_rule_is_asked():
     traces += [part for loss in wanted["losses"].values() for part in loss.values() if part]
     used = {name for data in traces for name, *_ in data["operations"]}
     used |= {request["rule"] for request in wanted["requests"] if request["call"] == "rule"}
-    assert used >= {*MATH, *ON_FLOATS} - live.MISSING
+    assert used >= {*MATH, *ON_FLOATS} - live.traces.MISSING
 
 
 def test_amplification():

@@ -30,7 +30,7 @@ WRONG = {
         ("alpha * beta", "alpha**2 * beta", "not the mean age"),
     ],
     "penalty": [
-        ("1 + 2", "2", "only memory's part"),
+        ("1 + 2", "2", "only the memory contribution"),
         ("2 * alpha * beta", "2 * beta", "the damped heavy ball's"),
         ("1 + 2 * ", "1 + ", "counts twice"),
         ("1 + 2", "1 - 2", "looks back uphill"),

@@ -87,7 +87,7 @@ WRONG = {
         (
             "max(0.0, 2 * p * constant(rho) / constant(beta) - 1)",
             "2 * p * constant(rho) / constant(beta) - 1",
-            "can't be negative",
+            "cannot be negative",
         ),
         ("if n is not None", "if False", "not yet full"),
         ("- 1)", "- 1) or 1e-3", "the answer is 0"),

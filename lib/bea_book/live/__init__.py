@@ -5,6 +5,6 @@
 """
 
 from bea_book.live.phase_plane import LiveFigure, figure
-from bea_book.live.traces import MISSING, engine, loss_data, program_data
+from bea_book.live.traces import engine, loss_data, program_data
 
-__all__ = ["LiveFigure", "MISSING", "engine", "figure", "loss_data", "program_data"]
+__all__ = ["LiveFigure", "engine", "figure", "loss_data", "program_data"]
