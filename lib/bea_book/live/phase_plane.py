@@ -164,7 +164,7 @@ def figure(
     """Return a live phase plane: the iterates of an optimizer beside the flows of its modified equations.
 
     A run begins at the start that the reader drags, and makes as many steps as fit into the time.  Its
-    memory is that of the slow manifold, as :meth:`bea.ModifiedEquation.memory` has it with the largest
+    memory is that of the slow manifold, as :meth:`bea.modified.ModifiedEquation.memory` has it with the largest
     number of terms, or empty, as the reader chooses.
 
     Parameters
