@@ -140,7 +140,7 @@ class Claims:
                 tests.setdefault(test, {})[case] = figures
 
     def pytest_sessionfinish(self, exitstatus):
-        """Put the files that ran in the place of what is kept of them, and drop what is gone."""
+        """Replace what is kept of the files that ran, and drop what is gone."""
         if not (self.writes and self.collects and self.found) or exitstatus:
             return
         claims = {}

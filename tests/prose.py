@@ -277,7 +277,7 @@ def words_of_code(source):
     return "\n".join(token.string for token in read if token.type in kinds)
 
 
-NAMES = re.compile(r"\{[\w:]+\}`[^`]*`|\b(?:eq|fig|sec|thm|ex)-[\w-]+|^\s*:\w+:.*$", re.M)  # of labels and pages
+NAMES = re.compile(r"(?<!`)\{[\w:]+\}`[^`]*`|\b(?:eq|fig|sec|thm|ex)-[\w-]+|^\s*:\w+:.*$", re.M)  # of labels and pages
 
 
 def problems_of_phrases(texts):

@@ -51,7 +51,7 @@ def test_hlw_ix_1_explicit_euler_on_lotka_volterra(measured):
 
 
 def test_hlw_ix_1_symplectic_euler_on_lotka_volterra(measured):
-    """HLW chapter IX.1: the term in h for symplectic Euler (p implicit); the same oracle stands in the tests of BSeries.jl."""
+    """HLW chapter IX.1: the term in h for symplectic Euler (p implicit); the same oracle is in the tests of BSeries.jl."""
 
     def step(z, h):
         p_new = z[1] / (h * (z[0] - 2) + 1)
@@ -108,7 +108,7 @@ def test_one_mode_is_solved_exactly(measured):
     iterates = bea.run(euler, bea.quadratic([1]), (1.0,), size, 20).ravel()
     mu = -np.log(1 - size * rate) / size
     assert np.allclose(np.exp(-mu * size * np.arange(21)), iterates, rtol=1e-12, atol=0)
-    assert not np.allclose(np.exp(-rate * size * np.arange(21)), iterates, rtol=0.2, atol=0)  # the plain flow
+    assert not np.allclose(np.exp(-rate * size * np.arange(21)), iterates, rtol=0.2, atol=0)  # gradient flow
     measured("exact", 20, "steps, to 1e-12")
 
 
@@ -216,7 +216,7 @@ def test_explicit_euler_adds_h_times_the_mean_of_sin_squared(measured, says):
 
 
 def test_symplectic_euler_keeps_a_nearby_energy(measured):
-    """The nearby energy varies by O(h^2), the energy itself by O(h); with the other sign of the new term it's no better."""
+    """The nearby energy varies by O(h^2), the energy itself by O(h); with the other sign of the new term it is no better."""
 
     def spread(size, sign, q_first=False):
         path = symplectic_euler((1.2, 0.0), size, round(16 / size), q_first)

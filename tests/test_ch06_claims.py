@@ -8,6 +8,7 @@ import sympy as sp
 from scipy.integrate import quad, solve_ivp
 
 import bea
+from rolling import gradient, heavy_ball, slope_of
 
 MODEL = bea.bilinear()
 START, GENTLE = (2.8, 3.5), (0.9, 1.5)
@@ -17,20 +18,6 @@ def imbalance(path):
     return path[..., 0] ** 2 - path[..., 1] ** 2
 
 
-def gradient(theta):  # of the bilinear model, by hand
-    return -2 * (1.5 - 2 * theta[0] * theta[1]) * theta[::-1]
-
-
-def heavy_ball(theta, beta, step, count, slope=gradient, last=0.0):
-    """The recursion with the last step, as printed: no factor 1 - beta; ``beta`` may be a list, one for each step."""
-    path, move = [np.array(theta, dtype=float)], last
-    for n in range(count):
-        now = beta[n] if np.ndim(beta) else beta
-        move = now * move - step * slope(path[-1])
-        path.append(path[-1] + move)
-    return np.array(path)
-
-
 def nesterov(theta, beta, step, count):
     path, buffer = [np.array(theta, dtype=float)], 0.0
     for _ in range(count):
@@ -38,10 +25,6 @@ def nesterov(theta, beta, step, count):
         buffer = beta * buffer + g
         path.append(path[-1] - step * (g + beta * buffer))
     return np.array(path)
-
-
-def slope_of(sizes, errors):
-    return np.polyfit(np.log(sizes), np.log(errors), 1)[0]
 
 
 # --- averages and their lag ---------------------------------------------------------------------------------------------------------

@@ -7,28 +7,11 @@ from mpmath import mp
 from scipy.integrate import solve_ivp
 
 import bea
+from rolling import gradient, heavy_ball, slope_of
 
 MODEL = bea.bilinear()
 START, GENTLE = (2.8, 3.5), (0.9, 1.5)
 h = sp.Symbol("h", positive=True)
-
-
-def gradient(theta):  # of the bilinear model, by hand
-    return -2 * (1.5 - 2 * theta[0] * theta[1]) * theta[::-1]
-
-
-def heavy_ball(theta, beta, step, count, slope=gradient, last=0.0):
-    """The recursion with the last step, as printed: no factor 1 - beta; ``beta`` may be a list, one for each step."""
-    path, move = [np.array(theta, dtype=float)], last
-    for n in range(count):
-        now = beta[n] if np.ndim(beta) else beta
-        move = now * move - step * slope(path[-1])
-        path.append(path[-1] + move)
-    return np.array(path)
-
-
-def slope_of(sizes, errors):
-    return np.polyfit(np.log(sizes), np.log(errors), 1)[0]
 
 
 # --- the start --------------------------------------------------------------------------------------------------------------

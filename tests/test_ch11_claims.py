@@ -23,7 +23,7 @@ def C(decay, n=None):
 
 
 def adam(gradient, theta, beta, rho, epsilon, h, steps):
-    """Adam as Kingma and Ba print it, but with epsilon inside; theta may hold many settings, (d, settings)."""
+    """Adam as Kingma and Ba print it, but with epsilon inside; theta may hold many configurations, (d, configurations)."""
     m, v, path = 0 * theta, 0 * theta, [theta]
     for n in range(steps):
         g = gradient(theta)

@@ -82,7 +82,7 @@ def test_the_test_error_by_sampling(measured):
 
 @pytest.fixture(scope="module")
 def thirty():
-    """(plain flow's end, imbalance of the two settings at the first |r| < 0.2) of 30 other starts."""
+    """(leading-order flow's end, imbalance of the two configurations at the first |r| < 0.2) of 30 other starts."""
     rng = np.random.default_rng(100)
     start = np.array([rng.uniform(1.5, 2.5, 30), rng.uniform(2.8, 3.6, 30)])
     ends = []
@@ -113,7 +113,7 @@ def test_the_same_drift_lowers_one_teachers_error_and_raises_anothers(thirty, me
 
 
 def test_equal_decays_leave_the_test_error_where_the_plain_flow_does(thirty, measured):
-    """The control of the drift: beta = rho, and the difference to the plain flow's test error nearly vanishes."""
+    """The control of the drift: beta = rho, and the difference to the leading-order flow's test error nearly vanishes."""
     plain, for_balance, against = thirty
     rng = np.random.default_rng(100)
     start = np.array([rng.uniform(1.5, 2.5, 30), rng.uniform(2.8, 3.6, 30)])
@@ -122,7 +122,7 @@ def test_equal_decays_leave_the_test_error_where_the_plain_flow_does(thirty, mea
     left = np.array([path[k, 0, i] - path[k, 1, i] for i, k in enumerate(first)]) - plain
     share = np.abs(left).max() / (for_balance - against).mean()
     assert share < 0.02
-    measured("drift at equal decays over that of the two settings", share, "below 0.02", digits=1)
+    measured("drift at equal decays over that of the two configurations", share, "below 0.02", digits=1)
 
 
 # --- more coordinates than data ------------------------------------------------------------------
@@ -494,7 +494,7 @@ def test_a_large_epsilon_drifts_like_gradient_descent_with_the_matched_step(meas
             found.setdefault(name, []).append(squares(other) / squares(theta))
     assert found["matched"][1] == pytest.approx(1, abs=0.03)
     assert abs(found["matched"][1] - 1) < abs(found["matched"][0] - 1)
-    assert found["not matched"][1] > 5  # nineteen times the bias, less what the ringing takes
+    assert found["not matched"][1] > 5  # nineteen times the bias, less what the oscillation takes
     measured("drift of Adam over gradient descent's: matched, with the same step", [found["matched"][1], found["not matched"][1]],
              "1 ± 0.03, above 5", digits=2)  # fmt: skip
 

@@ -296,7 +296,7 @@ def all_cases():
 
 
 def other_cases():
-    """Everything that the engine does besides."""
+    """Everything else that the engine does."""
     yield Case({"call": "names"}, None, check=lambda names: set(names) == {*MATH, *ON_FLOATS} - live.traces.MISSING)
     # what is equal here, but not next to here, has no expansion
     rising, level, nothing = [0.5, 1.0, 0.25], [0.5, 0.0, 0.0], [np.nan]

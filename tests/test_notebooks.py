@@ -26,7 +26,7 @@ NOTEBOOKS = sorted(CHAPTERS.glob("*.ipynb"))
 # that a change of theirs does not force anyone to execute this page; the book's build does.
 LISTS = "lists-the-book"
 LARGEST = 3_000_000  # bytes
-SHORTEST_ALT = 60  # characters: a reader who can't see the figure must learn what it shows
+SHORTEST_ALT = 60  # characters: a reader who cannot see the figure must learn what it shows
 SHORTEST_CAPTION = 40
 OPENING = ("Objectives", "Prerequisites", "Reading time")
 SECTIONS = (
@@ -52,7 +52,7 @@ def problems_of_execution(notebook):
 
 
 def problems_of_errors(notebook):
-    """Nothing on the error stream, and no exception that the text doesn't announce."""
+    """Nothing on the error stream, and no exception that the text does not announce."""
     problems = []
     for number, cell in code_cells(notebook):
         for output in cell.outputs:
@@ -101,7 +101,7 @@ def problems_of_outputs(notebook):
 
 
 def problems_of_figures(notebook):
-    """Every figure has a name, a caption and a text for those who can't see it."""
+    """Every figure has a name, a caption and a text for those who cannot see it."""
     problems = []
     names = set()
     for number, cell in code_cells(notebook):
@@ -109,7 +109,7 @@ def problems_of_figures(notebook):
         if not images:
             continue
         if len(images) > 1:
-            problems.append(f"cell {number} shows {len(images)} images; one caption can't describe them")
+            problems.append(f"cell {number} shows {len(images)} images; one caption cannot describe them")
         mystnb = cell.metadata.get("mystnb", {})
         alt = mystnb.get("image", {}).get("alt", "")
         caption = mystnb.get("figure", {}).get("caption", "")
@@ -171,7 +171,7 @@ def problems_of_quiz(notebook):
     for number, question in enumerate(questions, 1):
         verdicts = ANSWER.findall(question)
         if len(verdicts) < 3 or verdicts.count("Right") != 1 or len(verdicts) != question.count("{admonition}"):
-            problems.append(f"question {number} of its quiz: the verdicts are {verdicts}")
+            problems.append(f"question {number} of its quiz: the answers are {verdicts}")
     return problems
 
 

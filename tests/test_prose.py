@@ -16,7 +16,10 @@ from prose import CHAPTERS, ROOT, notebook
 NOTEBOOKS = sorted(CHAPTERS.glob("*.ipynb"))
 NUMBERED = [path for path in NOTEBOOKS if re.match(r"\d\d_", path.name)]
 NUMBERS = {int(path.name[:2]) for path in NUMBERED}
-SEPARATE = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "assignments/README.md", "Makefile")]
+SEPARATE = [
+    ROOT / name
+    for name in ("README.md", "CONTRIBUTING.md", "assignments/README.md", "assignments/report.md", "Makefile")
+]
 
 
 def texts_of_pages():

@@ -1,4 +1,4 @@
-"""The checks of the built site, held to a small good site and to spoilt copies of it.
+"""The checks of the built site, held to a small good site and to mutants of it.
 
 `make book` runs tools/site/check_site.py on the real one.
 """

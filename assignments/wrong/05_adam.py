@@ -51,7 +51,7 @@ WRONG = {
         (
             "sp.diff(g / (g**2 + epsilon) ** p, g)",
             "(g**2 + epsilon) ** -p",
-            "differentiate it, too",
+            "differentiate it also",
         ),
         ("S / 2", "g / 2", "not ½ f_0' f_0"),
     ],

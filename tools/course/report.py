@@ -245,7 +245,7 @@ def main():
     text = [
         "# The assignments, measured",
         "",
-        "Written by `make course-bench`; don't edit it.",
+        "Written by `make course-bench`; do not edit it.",
         "Seconds are CPU seconds on the machine that ran it.",
         "",
         "<!-- figures -->",
@@ -262,7 +262,7 @@ def main():
         "",
         "## Answers that break something",
         "",
-        "Each stands in the question *The half step* of assignment 5; all other answers are right.",
+        "Each is an answer to the question *The half step* of assignment 5; all other answers are right.",
         "",
         "| the answer | what became of it | its question | the other questions |",
         "|---|---|---|---|",

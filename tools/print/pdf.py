@@ -76,7 +76,7 @@ def settings(epoch):
         "use_jupyterbook_latex": False,
         "latex_documents": {"targetname": "book.tex", "author": config["author"]},
     }
-    # The changed settings stand in another folder, so the paths in them must be whole.
+    # The changed settings are in another folder, so the paths in them must be whole.
     extensions = config["sphinx"].get("local_extensions", {}) | {"tools.print.pdf_layout": "."}
     config["sphinx"]["local_extensions"] = {k: str(ROOT / path) for k, path in extensions.items()}
     config["sphinx"]["config"] |= {

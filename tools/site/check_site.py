@@ -3,7 +3,7 @@ and no solution of an assignment stands anywhere.
 
     python -m tools.site.check_site _build/html
 
-`make book` runs this after every build and fails if it finds a problem.  What it can't see is what
+`make book` runs this after every build and fails if it finds a problem.  What it cannot see is what
 scripts do when they run; the browser test looks at that, with the network cut off.
 """
 
@@ -90,7 +90,7 @@ def is_outside(address):
 
 
 def missing(address, page, site, root):
-    """Whether a local address on the page names a file that isn't there."""
+    """Whether a local address on the page names a file that is not there."""
     parts = urlsplit(address)
     if parts.scheme or parts.netloc or not parts.path:
         return False

@@ -1,4 +1,4 @@
-"""A Sphinx extension: what a reader who launches a chapter needs, and _config.yml can't know.
+"""A Sphinx extension: what a reader who launches a chapter needs, and _config.yml cannot know.
 
 - The button for JupyterLite, if `make lite` has put that site beside the pages; without it there is
   no button, and so no broken one.

@@ -1,4 +1,4 @@
-"""No text of a solution, and no hidden test, may stand in what is published."""
+"""No text of a solution, and no hidden test, may be in what is published."""
 
 import html
 import io
@@ -85,7 +85,7 @@ PICTURES = {".png", ".jpg", ".gif", ".ico", ".woff", ".woff2", ".ttf", ".eot", "
 
 
 def leaks_in(paths, sources=SOURCES, hidden_tests=True):
-    """`file: line` of every secret line that stands in one of the files."""
+    """`file: line` of every secret line that is in one of the files."""
     secrets = {source: secrets_of(source, hidden_tests) for source in sources}
     found = []
     for path in paths:

@@ -236,7 +236,7 @@ def half_step(half_step: Answer, seed: int = 5) -> None:
                 {
                     "that is the whole bending; a flow that bends evenly is off by half of it.": 2 * wanted,
                     "the sign: f_0 = −U twice, so the two minus signs cancel.": -wanted,
-                    "the denominator changes along the way as well: differentiate it, too.": float(point[S])
+                    "the denominator changes along the path as well: differentiate it also.": float(point[S])
                     * denominator
                     / 2,
                 },
