@@ -77,10 +77,12 @@ def batch_sequence(batches: Any, count: int) -> Iterable[int] | None:
 
 def with_batch(theta: np.ndarray, batch: tuple[int, ...]) -> np.ndarray:
     """Broadcast `theta`, (d,) or (d, points), against a batch of configurations of that shape."""
-    if batch and theta.ndim == 1:
+    if not batch:
+        return np.ascontiguousarray(theta)
+    if theta.ndim == 1:
         theta = theta[:, None]
     points = theta.shape[1:]
-    if batch and 1 not in (*points, *batch) and points != batch:
+    if 1 not in (*points, *batch) and points != batch:
         raise ValueError(f"{points[0]} points and {batch[0]} configurations do not combine; give one or as many")
     return np.ascontiguousarray(np.broadcast_to(theta, (len(theta), *np.broadcast_shapes(points, batch))))
 

@@ -68,6 +68,9 @@ class Problem:
 
     def components(self, theta: ArrayLike) -> np.ndarray:
         """Return the user's `theta` checked, as floats, with the coordinate axis first."""
+        if type(theta) is np.ndarray and theta.dtype == float and theta.shape == (self.dimension,):
+            if np.isfinite(theta).all():  # nearly always, and often: a flow asks a thousand times
+                return theta.copy()
         allowed = f"allowed are ({self.dimension},) and (batch, {self.dimension})"
         try:
             array = np.asarray(theta)
@@ -122,14 +125,20 @@ class _SymbolicProblem(Problem):
     def components(self, theta: ArrayLike) -> np.ndarray:
         """Return the user's `theta` checked, also against what the symbols are declared to be."""
         array = super().components(theta)
-        for symbol, x in zip(self.symbols, array):
-            for sign, holds in _SIGNS.items():
-                if getattr(symbol, f"is_{sign}") and not np.all(holds(x, 0)):
-                    raise ValueError(
-                        f"{symbol} is declared {sign}, but the point has {symbol} = {x[~holds(x, 0)][0]}; "
-                        "declare it real=True to allow both signs"
-                    )
+        for i, sign in self._declared:
+            x, holds = array[i], _SIGNS[sign]
+            if not np.all(holds(x, 0)):
+                symbol = self.symbols[i]
+                raise ValueError(
+                    f"{symbol} is declared {sign}, but the point has {symbol} = {x[~holds(x, 0)][0]}; "
+                    "declare it real=True to allow both signs"
+                )
         return array
+
+    @cached_property
+    def _declared(self) -> list[tuple[int, str]]:
+        """The coordinates whose symbols are declared to have a sign, and what it is."""
+        return [(i, sign) for i, symbol in enumerate(self.symbols) for sign in _SIGNS if getattr(symbol, f"is_{sign}")]
 
     def gradient_code(self, theta: Any) -> Any:
         """Return the gradient, with the coordinate axis first; exact if `theta` is."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from itertools import repeat
 from math import factorial, prod
 from numbers import Rational
@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
-from numpy.polynomial.polynomial import polyval
 
 from bea._validate import batch_sequence, columns_apart, step_size, whole, with_batch
 from bea.losses import batch_losses
@@ -128,7 +127,8 @@ class ModifiedEquation(Equation):
             return self.__dict__.setdefault("traced", {}).setdefault((optimizer, read), Traced(plain))(x)
 
         start = with_batch(self.loss.components(theta), optimizer.batch_shape)
-        return np.moveaxis(by_columns(terms, optimizer, start, self.__dict__), 1, -1)
+        found = by_columns(terms, optimizer, start, self.__dict__)
+        return found if start.ndim == 1 else np.moveaxis(found, 1, -1)
 
     def field(self, h: Any) -> Callable[..., np.ndarray]:
         r"""Return the right-hand side :math:`f_0 + h f_1 + \dots + h^{p-1} f_{p-1}` as a NumPy function.
@@ -547,7 +547,8 @@ def column(entries: Any) -> sp.Matrix:
 
 def sum_powers(terms: np.ndarray, h: Any) -> np.ndarray:
     """Return terms[0] + h terms[1] + ...; `h` may have one entry per point, terms then being (order, batch, d)."""
-    return polyval(np.expand_dims(h, -1) if np.ndim(h) else h, terms, tensor=False)
+    x = np.expand_dims(h, -1) if isinstance(h, np.ndarray) else h
+    return reduce(lambda total, term: total * x + term, terms[::-1])
 
 
 def _is_exact(theta: Any) -> bool:

@@ -105,12 +105,12 @@ class Optimizer:
         """The SymPy symbols among the hyper-parameters."""
         return set().union(*(v.free_symbols for v in self.hyperparameters.values() if isinstance(v, sp.Expr)))
 
-    @property
+    @functools.cached_property
     def batch_shape(self) -> tuple[int, ...]:
         """The shape of the batch of configurations: () for one, (batch,) if hyper-parameters are arrays."""
         return np.broadcast_shapes(*(v.shape for v in self._arrays.values()))
 
-    @property
+    @functools.cached_property
     def _arrays(self) -> dict[str, np.ndarray]:
         return {name: v for name, v in self.hyperparameters.items() if isinstance(v, np.ndarray)}
 
@@ -156,15 +156,16 @@ class Optimizer:
         """
         return self.with_hyperparameters(**{n: float(v[index if v.size > 1 else 0]) for n, v in self._arrays.items()})
 
+    @functools.cached_property
     def _key(self) -> tuple[Any, ...]:
         values = ((n, v.tobytes() if isinstance(v, np.ndarray) else v) for n, v in self.hyperparameters.items())
         return self.program, *values
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Optimizer) and self._key() == other._key()
+        return isinstance(other, Optimizer) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return hash(self._key)
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value}" for name, value in self.hyperparameters.items())

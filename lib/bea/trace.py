@@ -495,7 +495,7 @@ class Traced:
             rows: Any = found.on_floats(*x.tolist())
         else:
             rows = [np.broadcast_to(row, x.shape[1:]) for row in found.on_arrays(*x)]
-        if np.any(rows[count:]):
+        if any(rows[count:]) if x.ndim == 1 else np.any(rows[count:]):
             raise ArithmeticError("a kink, a jump or a pole may be here")
         return np.array(rows[:count]).reshape(*found.shapes[0], *x.shape[1:])
 
