@@ -20,12 +20,11 @@ import numpy as np
 
 from bea.program import Running, outside
 from bea.series import Series
-from bea.trace import SCOPE, Node, Trace, Untraceable, trace
+from bea.trace import BLOCK, SCOPE, Node, Trace, Untraceable, trace
 
 __all__ = ["Step", "StraightRun", "traced_step"]
 
 WIDTH = 64  # configurations that the compiled loop has side by side
-BLOCK = 1024  # configurations that are in one NumPy array
 # Seconds, rounded, on a machine of 2024; they decide which way is taken, never what comes out.
 PER_FLOAT, PER_ARRAY, PER_ENTRY = 4e-8, 7e-7, 1.5e-9
 COMPILING, COMPILING_LINE = 0.5, 0.006

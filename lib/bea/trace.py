@@ -24,6 +24,7 @@ from bea.series import Series
 __all__ = ["LIMIT", "Node", "Trace", "Traced", "Untraceable", "trace"]
 
 LIMIT = 8_000  # operations of a trace
+BLOCK = 1024  # points, or configurations, that are in one NumPy array
 
 
 # --- the operations, and how they are printed ----------------------------------------------------
@@ -488,8 +489,11 @@ class Traced:
                 pass
         return value
 
-    @staticmethod
-    def _evaluated(found: Trace, x: np.ndarray) -> np.ndarray:
+    @classmethod
+    def _evaluated(cls, found: Trace, x: np.ndarray) -> np.ndarray:
+        if x.ndim == 2 and x.shape[1] > BLOCK:  # as much as a processor has at hand
+            parts = [cls._evaluated(found, x[:, i : i + BLOCK]) for i in range(0, x.shape[1], BLOCK)]
+            return np.concatenate(parts, axis=-1)
         count = math.prod(found.shapes[0])
         if x.ndim == 1:
             rows: Any = found.on_floats(*x.tolist())
