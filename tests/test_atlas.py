@@ -258,3 +258,19 @@ def test_newton_schulz_is_near_the_polar_factor():
     u, _, vt = np.linalg.svd(matrix, full_matrices=False)
     assert atlas.polar(matrix) == pytest.approx(u @ vt, abs=1e-12)
     assert np.linalg.svd(atlas.newton_schulz(matrix))[1] == pytest.approx(np.ones(2), abs=0.4)
+
+
+def test_adamw_follows_the_formula_with_its_decay():
+    """The chapter's first correction of decoupled weight decay, by its Hessian; without the term that the decay adds it
+    fails."""
+    loss, point = bea.bilinear(), np.array([0.7, 1.9])
+    beta, rho, epsilon, decay = 0.6, 0.8, 0.1, 0.3
+    g, H = loss.gradient(point), loss.hessian(point)
+    R = np.sqrt(g**2 + epsilon)
+    bracket = (1 + beta) / (1 - beta) - (1 + rho) / (1 - rho) * g**2 / R**2
+    f_0, f_1 = bea.modified_equation(bea.adamw(beta, rho, epsilon, decay), loss, 2).coefficients(point)
+    assert f_0 == pytest.approx(-(g / R + decay * point), rel=1e-12)
+    for from_decay, holds in ((H @ point, True), (0, False)):
+        norm = H @ (g / R) + decay * from_decay
+        by_hand = -decay / 2 * (g / R + decay * point) - bracket / R * norm / 2
+        assert np.allclose(f_1, by_hand, rtol=1e-10) == holds
