@@ -164,7 +164,7 @@ class Network:
             allowed = f"(examples, {middle}{self.widths[0]})"
             raise ValueError(f"features have the shape {np.shape(features)}; allowed is {allowed}")
         rows = x.transpose(2, 1, 0).reshape(1, self.widths[0], -1)
-        return np.pad(rows, ((0, 0), (0, 1), (0, 0)), constant_values=1)
+        return np.concatenate([rows, np.ones((1, 1, rows.shape[2]))], axis=1)
 
 
 class _NetworkLoss(NumericLoss):
