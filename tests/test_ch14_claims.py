@@ -2,6 +2,7 @@
 
 import ast
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 
 import nbformat
@@ -110,7 +111,7 @@ def first_below(net, settings, level):
 def from_the_chapter(*names):
     """Functions as the chapter defines them."""
     path = Path(__file__).resolve().parent.parent / "chapters" / "14_experiments.ipynb"
-    scope = {"np": np, "bea": bea}
+    scope = {"np": np, "bea": bea, "repeat": repeat}
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
             for node in ast.parse(cell.source).body:
@@ -201,12 +202,12 @@ def test_the_two_norm_does_not_follow_rho_late_in_training(measured):
 
 def test_points_read_every_ten_steps_are_those_of_every_step(measured):
     """The chapter's reading of a level, against one at every step of Adam written anew."""
-    (passing,) = from_the_chapter("passing")
+    passing, _ = from_the_chapter("passing", "iterates")
     worst = 0.0
     for seed in (100, 101):
         loss = bea_book.Network((64, 16, 10)).loss(net(seed).x[:, :-1], net(seed).y)
         optimizer = bea.adam(*np.array(FOUR).T, 1e-8)
-        points, _ = passing(optimizer, loss, loss, net(seed).start, 1e-3, (1 / 2, 1 / 5), 900, 10)
+        points, _ = passing(optimizer, loss, net(seed).start, 1e-3, (1 / 2, 1 / 5), 900, 10)
         for fraction, theta in zip((1 / 2, 1 / 5), points):
             fine = at_loss(net(seed), FOUR, level(net(seed), fraction))
             coarse = np.abs(loss.gradient(theta)).sum(axis=1)
@@ -428,7 +429,7 @@ def test_twelve_integration_steps_are_enough_where_the_field_is_stiff(measured):
     loss = bea_book.Network((64, 16, 10)).loss(net(100).x[:, :-1], net(100).y)
     far = []
     for parts in (12, 24):
-        off, gone = scope[0](loss, net(100).start, 0.9, 0.999, 1e-8, 1e-3, 30, 2, parts)
+        gone, _, off = scope[0](loss, net(100).start, 0.9, 0.999, 1e-8, 1e-3, 30, parts)
         far.append(off[-1] / gone[-1])
     assert far[0] == pytest.approx(far[1], rel=0.02)
     measured("relative distance at step 30 with 12 and 24 steps", far, "equal to 2 per cent", digits=3)
@@ -441,8 +442,15 @@ class AsLoss:
     """The network of this file as the chapter's functions call a loss."""
 
     def __init__(self, net):
-        self.gradient, self.hessian_vector = net.gradient, net.hessian_vector
-        self.value = lambda theta: net.loss_and_gradient(theta[None])[0][0]
+        self.net, self.value = net, lambda theta: net.loss_and_gradient(theta[None])[0][0]
+
+    def gradient(self, theta):
+        return self.net.loss_and_gradient(np.atleast_2d(theta))[1].reshape(theta.shape)
+
+    def hessian_vector(self, theta, v):
+        if theta.ndim == 1:
+            return self.net.hessian_vector(theta, v)
+        return np.array([self.net.hessian_vector(*pair) for pair in zip(theta, v)])
 
 
 def norm_of_flow(net, beta, rho, h, share, level, epsilon=1e-6, dt=1e-3):
