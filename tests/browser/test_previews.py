@@ -1,0 +1,65 @@
+"""What a link leads to, shown beside it: by mouse, by keyboard, by touch."""
+
+import pytest
+
+PAGE = "chapters/10_adam.html"
+OTHER = ".bd-article a[href='06_momentum.html#thm-mem-correction']"
+HERE = ".bd-article a[href='#equation-eq-adam-theorem']"
+
+
+def opened(context, book):
+    page = context.new_page()
+    page.goto(f"{book}/{PAGE}")
+    return page
+
+
+def test_hover_shows_and_escape_closes(offline_context, book):
+    context, log = offline_context(viewport={"width": 1280, "height": 800})
+    page = opened(context, book)
+    box = page.locator(".book-preview")
+    for link, words, part in [(OTHER, "Theorem", ".katex"), (HERE, "(", ".katex-display")]:
+        page.locator(link).first.hover()
+        box.wait_for()
+        assert words in box.inner_text() and box.locator(part).count() > 0
+        assert page.locator(link).first.get_attribute("aria-describedby") == box.get_attribute("id")
+        frame = box.bounding_box()
+        assert frame["x"] >= 0 and frame["x"] + frame["width"] <= 1280
+        # The pointer may go into the preview without closing it.
+        page.mouse.move(frame["x"] + 20, frame["y"] + 10)
+        page.wait_for_timeout(500)
+        assert box.count() == 1
+        page.keyboard.press("Escape")
+        assert box.count() == 0
+        page.mouse.move(2, 2)
+    assert log.problems() == []
+
+
+def test_focus_shows(offline_context, book):
+    context, _ = offline_context(viewport={"width": 1280, "height": 800})
+    page = opened(context, book)
+    page.keyboard.press("Tab")  # the keyboard is in use
+    page.locator(OTHER).first.focus()
+    page.locator(".book-preview").wait_for()
+    page.keyboard.press("Tab")
+    page.locator(".book-preview").wait_for(state="detached")
+
+
+def test_first_tap_shows_and_second_follows(offline_context, book):
+    context, _ = offline_context(viewport={"width": 375, "height": 800}, has_touch=True)
+    page = opened(context, book)
+    link = page.locator(OTHER).first
+    link.scroll_into_view_if_needed()
+    link.tap()
+    page.locator(".book-preview").wait_for()
+    assert page.url.endswith(PAGE)
+    link.tap()
+    page.wait_for_url("**/06_momentum.html#thm-mem-correction")
+
+
+@pytest.mark.parametrize("link", [".bd-article a[href='proof.html']", ".toc-entry a"])
+def test_other_links_show_nothing(link, offline_context, book):
+    context, _ = offline_context(viewport={"width": 1280, "height": 800})
+    page = opened(context, book)
+    page.locator(link).first.hover()
+    page.wait_for_timeout(600)
+    assert page.locator(".book-preview").count() == 0
