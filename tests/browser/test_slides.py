@@ -1,0 +1,42 @@
+"""One deck of slides, made from the built page and shown."""
+
+import re
+
+from browsing import SITE
+
+from tools.site import slides
+from tools.site.check_site import Page, is_outside
+
+
+def test_deck(offline_context, book):
+    deck = slides.make("06", SITE)
+    page = (SITE / "chapters" / "06_momentum.html").read_text(encoding="utf-8")
+    text = deck.read_text(encoding="utf-8")
+    # Every labelled equation and figure of the chapter once, and its two theorems.
+    article = page[page.index("<article") : page.index('id="exercises"')]
+    for kind in ("equation-eq-", "fig-", "thm-"):
+        labels = re.findall(rf'<(?:div|figure)[^>]* id="({kind}[\w-]+)"', article)
+        assert labels and [label for label in labels if text.count(f'id="{label}"') != 1] == []
+    loaded = Page(text).loaded
+    assert loaded and [address for address in loaded if is_outside(address)] == []
+    assert "cell_input" not in text and 'class="solution' not in text
+
+    context, log = offline_context(viewport={"width": 1280, "height": 800})
+    show = context.new_page()
+    show.goto(f"{book}/slides/06_momentum.html")
+    total = show.evaluate("Reveal.getTotalSlides()")
+    assert total >= 10
+    explorers = 0
+    for _ in range(total):
+        size = show.evaluate("(s => [s.scrollWidth - s.clientWidth, s.clientHeight])(Reveal.getCurrentSlide())")
+        assert size[0] <= 1 and size[1] <= 780
+        slider = show.locator(".slides section.present input[type=range]").first
+        if slider.count():
+            explorers += 1
+            shown = show.locator(".slides section.present [data-value]").all_inner_texts()
+            slider.focus()
+            show.keyboard.press("ArrowLeft")
+            assert show.locator(".slides section.present [data-value]").all_inner_texts() != shown
+        show.evaluate("Reveal.next()")
+    assert explorers >= 1
+    assert log.problems() == []
