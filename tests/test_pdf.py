@@ -214,6 +214,57 @@ def test_layout(tmp_path):
     assert int(first) + int(second) == int(total)
 
 
+QUIZ = """\
+## Quiz
+
+Choose an answer and unfold it.
+
+**1.** Which?
+
+:::{admonition} a) This one.
+:class: dropdown quiz
+
+**Right.**
+It is.
+:::
+
+:::{admonition} b) The other.
+:class: dropdown quiz
+
+**No.**
+:::
+
+## Further reading
+
+Much.
+"""
+EXPLORER = """<div class="bea-explorer"><p class="bea-look"><b>Look for:</b> the bend</p>
+<p class="bea-formula"><math><msub><mi>f</mi><mn>1</mn></msub><mo>=</mo><mfrac><mi>lag</mi><mn data-value="x">9</mn></mfrac></math></p>
+<p class="bea-slider"><label for="a">β</label><input type="range" id="a"><output for="a">0.9</output></p>
+<p class="bea-value">gap = <output>3.5</output></p><p class="bea-ask"><b>Move it to answer:</b> where?</p></div>"""
+
+
+def test_moving_figures_and_quizzes_are_printed_whole(tmp_path):
+    config = small_book(tmp_path) | {"myst_enable_extensions": ["colon_fence"]}
+    notebook = nbformat.read(tmp_path / "one.ipynb", 4)
+    notebook.cells[1].outputs[0].data["application/vnd.bea.explorer+html"] = EXPLORER
+    notebook.cells.append(new_markdown_cell(QUIZ))
+    nbformat.write(notebook, tmp_path / "one.ipynb")
+    text = (build(tmp_path, "latex", config) / "book.tex").read_text(encoding="utf-8")
+
+    frame = text[text.index(r"\begin{bookmoving}") : text.index(r"\end{bookmoving}")]
+    parts = ["Look for:", "the bend", r"\[{f}_{1}=\frac{\mathrm{lag}}{9}\]", r"\begin{figure}", "Dot."]
+    parts += ["β = 0.9; gap = 3.5", "Move it on the page to answer:", "where?"]
+    places = [frame.find(part) for part in parts]
+    assert -1 not in places and places == sorted(places), dict(zip(parts, places))
+
+    question, answers = text.index("Which?"), text.index(r"\section{Answers to the quiz}")
+    assert question < text.index("a) This one.") < text.index(r"\section{Further reading}") < answers
+    assert answers < text.index("Right.") < text.index(r"\chapter{Long table}")
+    assert "1 a) " in text[answers:] and "1 b) " in text[answers:]
+    assert "unfold" not in text
+
+
 SHEET = """\
 # Sheet
 

@@ -1,5 +1,11 @@
 """Sphinx extension of `make pdf`: puts the pages in the order and the shape of a printed book."""
 
+import json
+import re
+from pathlib import Path
+
+import nbformat
+from bs4 import BeautifulSoup, NavigableString
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -40,6 +46,11 @@ class Layout(SphinxPostTransform):
             if "alt" in image:
                 begin = latex(rf"\begin{{bookalt}}{{{escape(image['alt'], 'xelatex')}}}")
                 image.replace_self([begin, image.copy(), latex(r"\end{bookalt}")])
+        for page in self.document.findall(addnodes.start_of_file):
+            put_answers_at_the_end(page)
+            source = Path(self.env.doc2path(page["docname"]))
+            if source.suffix == ".ipynb":
+                frame_moving_figures(page, moving_figures(nbformat.read(source, 4)))
         for table in self.document.findall(nodes.table):
             set_widths(table)
         for page in self.document.findall(addnodes.start_of_file):
@@ -64,6 +75,136 @@ class Layout(SphinxPostTransform):
 
 def latex(code):
     return nodes.raw("", code, format="latex")
+
+
+# --- figures that move ---------------------------------------------------------------------------
+
+# A command and the tags of MathML whose children are its arguments.
+COMMANDS = {
+    "mfrac": r"\frac{%s}{%s}",
+    "msub": "{%s}_{%s}",
+    "msup": "{%s}^{%s}",
+    "msubsup": "{%s}_{%s}^{%s}",
+    "munder": r"\mathop{%s}\limits_{%s}",
+    "munderover": r"\mathop{%s}\limits_{%s}^{%s}",
+}
+ACCENTS = {"^": "hat", "ˆ": "hat", "~": "tilde", "˜": "tilde", "˙": "dot", "¯": "bar", "―": "bar"}
+
+
+def tex_of(mathml):
+    r"""The TeX of a formula in MathML, as explorers have it; unicode-math prints its letters as they are.
+
+    >>> tex_of(BeautifulSoup("<math><msub><mi>f</mi><mn>1</mn></msub><mo>=</mo><mi>lag</mi></math>", "html.parser"))
+    '{f}_{1}=\\mathrm{lag}'
+    """
+    if isinstance(mathml, NavigableString):
+        return escape(str(mathml), "xelatex") if str(mathml).strip() else ""
+    parts = [
+        tex_of(child) for child in mathml.children if not isinstance(child, NavigableString) or mathml.name in LEAVES
+    ]
+    if mathml.name == "mover" and len(parts) == 2 and mathml.contents[-1].get_text().strip() in ACCENTS:
+        return rf"\{ACCENTS[mathml.contents[-1].get_text().strip()]}{{{parts[0]}}}"
+    if mathml.name == "mover":
+        return rf"\overset{{{parts[1]}}}{{{parts[0]}}}"
+    if mathml.name in COMMANDS:
+        return COMMANDS[mathml.name] % tuple(parts)
+    text = "".join(parts)
+    if mathml.name == "msqrt":
+        return rf"\sqrt{{{text}}}"
+    if mathml.name == "mspace":
+        return r"\," if mathml.get("width", "").startswith("0.") else r"\quad "
+    if mathml.name == "mtext":
+        return rf"\text{{{text}}}"
+    upright = mathml.name == "mi" and mathml.get("mathvariant") == "normal"
+    if upright or (mathml.name in ("mi", "mo") and len(text) > 1 and text.isalpha()):
+        return rf"\mathrm{{{text}}}"
+    return text
+
+
+LEAVES = ("mi", "mn", "mo", "mtext")
+
+
+def moving_figures(notebook):
+    """{name of a figure: what the page shows around its picture}, of explorers and live figures."""
+    found = {}
+    for cell in notebook.cells:
+        name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        for output in cell.get("outputs", []) if name else []:
+            data = output.get("data", {})
+            html = data.get("application/vnd.bea.explorer+html") or data.get("text/html", "")
+            page = BeautifulSoup(html, "html.parser")
+            if page.select_one(".bea-ask"):
+                found[name] = words_of(page)
+    return found
+
+
+def words_of(page):
+    """The two sentences, the formula as TeX and the numbers of a figure, as it opens."""
+    formula = page.select_one(".bea-formula math")
+    sliders = [
+        f"{label.get_text()} = {shown.get_text()}"
+        for label, shown in zip(page.select(".bea-slider label"), page.select(".bea-slider output"))
+        if shown.get_text()
+    ]
+    if not sliders and (script := page.select_one('script[type="application/json"]')):
+        data = json.loads(script.string)
+        if "start" in data:
+            labels = [*data["coordinates"], *(label.get_text() for label in page.select(".bea-slider label"))]
+            values = [*data["start"], *(data["values"][name] for name in data["sliders"])]
+            sliders = [f"{name} = {value:g}" for name, value in zip(labels, values)]
+    return {
+        "look": page.select_one(".bea-look").get_text(),
+        "ask": page.select_one(".bea-ask").get_text(),
+        "formula": tex_of(formula) if formula else "",
+        "numbers": "; ".join(sliders + [" ".join(value.get_text().split()) for value in page.select(".bea-value")]),
+    }
+
+
+def said(text):
+    """A paragraph whose first words, up to the colon, are bold."""
+    first, colon, rest = text.partition(":")
+    return nodes.paragraph("", "", nodes.strong("", first + colon), nodes.Text(rest))
+
+
+def frame_moving_figures(page, figures):
+    """Print an explorer or a live figure in a frame, with its question, formula and numbers."""
+    for figure in list(page.findall(nodes.figure)):
+        words = next((figures[name] for name in [*figure["ids"], *figure["names"]] if name in figures), None)
+        if not words:
+            continue
+        numbers = [nodes.paragraph("", f"Shown here: {words['numbers']}.")] if words["numbers"] else []
+        formula = [latex(rf"\[{words['formula']}\]")] if words["formula"] else []
+        ask = said(words["ask"].replace("Move it to answer:", "Move it on the page to answer:"))
+        begin, end = latex(r"\begin{bookmoving}"), latex(r"\end{bookmoving}")
+        figure.replace_self([begin, said(words["look"]), *formula, figure.deepcopy(), *numbers, ask, end])
+
+
+# --- quizzes -------------------------------------------------------------------------------------
+
+
+def put_answers_at_the_end(page):
+    """The answers of a quiz, which are folded on the page, come at the end of the chapter."""
+    answers, question = [], ""
+    for section in page.findall(nodes.section):
+        if section["ids"][:1] != ["quiz"]:
+            continue
+        for child in list(section.children):
+            if isinstance(child, nodes.paragraph):
+                if child.astext() == "Choose an answer and unfold it.":
+                    child.replace_self(nodes.paragraph("", "The answers are at the end of the chapter."))
+                elif match := re.match(r"(\d+)\.", child.astext()):
+                    question = match[1]
+            elif isinstance(child, nodes.Admonition) and "quiz" in child.get("classes", []):
+                title, *reasons = child.children
+                child.replace_self(nodes.paragraph("", "", *title.children))
+                letter = title.astext().partition(")")[0]
+                if reasons and isinstance(reasons[0], nodes.paragraph):
+                    reasons[0].insert(0, nodes.Text(f"{question} {letter}) "))
+                answers += reasons
+    if answers:
+        (chapter,) = (child for child in page.children if isinstance(child, nodes.section))
+        title = nodes.title("", "Answers to the quiz")
+        chapter.append(nodes.section("", title, *answers, ids=[f"{chapter['ids'][0]}-answers"], names=[]))
 
 
 def set_widths(table):
