@@ -67,7 +67,8 @@ def test_what_must_run_does():
         scripts[path.stem] = "\n".join(s.get("run", "") for job in jobs for s in job["steps"])
     assert {"make lint", "make quick", "bash .ci/run"} <= set(scripts["tests"].splitlines())
     assert "make site" in scripts["pages"]
-    assert "make site" in scripts["release"]
+    assert {"make site", "make publish-check"} <= set(scripts["pages"].splitlines())
+    assert {"make site", "make publish-check"} <= set(scripts["release"].splitlines())
     assert "make book" in scripts["links"]
     assert {"make test", "make book"} <= set(scripts["newest"].splitlines())
 

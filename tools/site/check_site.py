@@ -2,6 +2,10 @@
 and no solution of an assignment stands anywhere.
 
     python -m tools.site.check_site _build/html
+    python -m tools.site.check_site _build/html --publish
+
+With --publish it also refuses the placeholders of the public address, which everyone may build with but nobody
+may publish.
 
 `make book` runs this after every build and fails if it finds a problem.  What it cannot see is what
 scripts do when they run; the browser test looks at that, with the network cut off.
@@ -26,7 +30,10 @@ UNLISTED = {"index.html", "search.html", "404.html"}
 # What follows a link only when the reader does; every other <link> is loaded or prepared for.
 PASSIVE = {"alternate", "author", "canonical", "help", "index", "license", "next", "prev", "search"}
 # Folders whose files are no pages of the book.
-OTHERS = {"_static", "lite"}
+OTHERS = {"_static", "lite", "slides"}
+# What stands for the repository's owner and name until `repository.url` in _config.yml is filled in: the address
+# of every page and card, of the buttons and of the sitemap follows from that one line.
+PLACEHOLDERS = re.compile(r"\b(?:OWNER/|owner\.github\.io|/REPOSITORY\b)")
 LONGEST = 200  # characters of a description; search engines show fewer
 
 IN_CSS = re.compile(r"""@import\s+["']([^"']+)|url\(\s*["']?([^"')]+)""")
@@ -151,12 +158,27 @@ def problems_of_site(root, site):
     return problems
 
 
-def main(folder):
+def placeholders_of_site(root, repository):
+    """Where a placeholder would be published: in the address, which the social cards show, or in a file."""
+    files = [p for p in sorted(root.rglob("*")) if p.suffix in {".html", ".xml", ".txt", ".json", ".js", ".svg"}]
+    files = [p for p in files if PLACEHOLDERS.search(p.read_text(encoding="utf-8", errors="replace"))]
+    found = [str(p.relative_to(root)) for p in files]
+    if PLACEHOLDERS.search(repository) or not urlsplit(repository).path.strip("/"):
+        found.insert(0, "the address on every social card")
+    return [
+        f"{name} holds a placeholder; fill in `repository.url` in _config.yml, its only place, and build again"
+        for name in found
+    ]
+
+
+def main(folder, publish=False):
     root = Path(folder)
     if not (root / "index.html").is_file():
         raise SystemExit(f"{folder} holds no site: run `make book` first")
-    site = site_address(yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["repository"]["url"])
-    problems = problems_of_site(root, site) + leaks_in_site(root)
+    repository = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["repository"]["url"]
+    site = site_address(repository)
+    problems = placeholders_of_site(root, repository) if publish else []
+    problems += problems_of_site(root, site) + leaks_in_site(root)
     if problems:
         raise SystemExit("The site has problems:\n  " + "\n  ".join(problems))
     print(
@@ -165,6 +187,6 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], ["--publish"]):
         raise SystemExit(__doc__)
-    main(sys.argv[1])
+    main(sys.argv[1], publish="--publish" in sys.argv)
