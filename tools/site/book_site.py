@@ -6,8 +6,8 @@ _config.yml lists it under `local_extensions`.  It
   it (canonical links, social cards, sitemap, 404 page);
 - takes the notebooks' outputs as they are committed, if the environment says `EXECUTE=no`;
 - takes each page's description from the page, and complains where there is none;
-- puts MathJax beside the pages, from the npm package that tools/site/web pins, so that reading the book
-  asks no other server for anything;
+- sets the formulas with KaTeX (tools/site/formulas.mjs), so that a reader's browser has nothing to set, and
+  puts its style and fonts beside the pages, so that reading the book asks no other server for anything;
 - joins what a cell printed before it is shown, wherever the kernel split it;
 - leaves out of the pages what they load twice or never use, and has them ask early for what every
   formula needs.
@@ -17,6 +17,8 @@ import html
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,24 +26,18 @@ import myst_nb.core.render
 from docutils import nodes
 from myst_nb.core.utils import coalesce_streams
 from sphinx.errors import ConfigError, ExtensionError
+from sphinx.ext import mathjax
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
-# The pages' formulas are TeX, shown with HTML and web fonts; `extensions` are the packages that
-# MathJax loads when a formula needs one, `a11y` and `sre` what reads formulas aloud.
-MATHJAX = Path(__file__).parent / "web" / "node_modules" / "mathjax" / "es5"
-MATHJAX_PARTS = (
-    "tex-chtml.js",
-    "input/tex/extensions",
-    "output/chtml/fonts/woff-v2",
-    "a11y",
-    "sre/mathmaps/base.json",
-    "sre/mathmaps/en.json",
-)
-# The fonts of every formula.  Asked for by the page itself they are there before the formulas are
-# set; otherwise the browser lays out a page of formulas once more as each arrives.
-FONTS = ("MathJax_Zero", "MathJax_Main-Regular", "MathJax_Math-Italic")
+FORMULAS = Path(__file__).with_name("formulas.mjs")
+# KaTeX's style and fonts, and the script that copies a formula as TeX.
+KATEX = Path(__file__).parent / "web" / "node_modules" / "katex" / "dist"
+# The fonts of every formula.  Asked for by the page itself they are there before the page is laid out.
+FONTS = ("KaTeX_Main-Regular", "KaTeX_Math-Italic")
+# Every browser that shows the pages reads the first of KaTeX's three kinds of font file.
+OTHER_FONTS = re.compile(r',url\([^)]*\.(?:woff|ttf)\) format\("(?:woff|truetype)"\)')
 
 # Pages that no source describes.
 DESCRIPTIONS = {"search": "Search the whole book.", "404": "There is no page at this address."}
@@ -69,6 +65,8 @@ REDIRECT = """\
 
 # The theme's style sheet already shows every icon; this script (1.5 MB) would draw them again.
 ICONS = re.compile(r'\s*<script[^>]* src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
+# A list's children must be list items to ARIA; paragraphs that follow each other need no role.
+ROLES = re.compile(r'(<div class="citation[^>]*?) role="(?:list|doc-biblioentry)"')
 
 
 def site_address(repository):
@@ -143,40 +141,59 @@ def drop_files(app, pagename, templatename, context, doctree):
 
 
 def preload_fonts(app, pagename, templatename, context, doctree):
-    mathjax = f"_static/{app.config.mathjax_path}"
-    if any(str(script.filename) == mathjax for script in context["script_files"]):
-        for name in FONTS:
-            place = f"_static/mathjax/output/chtml/fonts/woff-v2/{name}.woff"
-            context["metatags"] += (
-                f'<link rel="preload" href="{context["pathto"](place, resource=True)}" '
-                'as="font" type="font/woff" crossorigin />\n'
-            )
+    if not doctree or not any(doctree.findall(nodes.math)):
+        return
+    for name in FONTS:
+        place = context["pathto"](f"_static/katex/fonts/{name}.woff2", resource=True)
+        context["metatags"] += f'<link rel="preload" href="{place}" as="font" type="font/woff2" crossorigin />\n'
+
+
+def program(name):
+    """The path of a program, on this machine or in the environment."""
+    path = shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
+    if not path:
+        raise ExtensionError(f"{name} is not there; run `make book`")
+    return path
+
+
+def add_katex(static):
+    """KaTeX's style, fonts and script for copying, in the folder of static files."""
+    if not KATEX.is_dir():
+        raise ExtensionError(f"KaTeX is not there: {KATEX} is missing; run `make book`")
+    style = (KATEX / "katex.min.css").read_text(encoding="utf-8")
+    (static / "katex" / "fonts").mkdir(parents=True, exist_ok=True)
+    (static / "katex" / "katex.css").write_text(OTHER_FONTS.sub("", style), encoding="utf-8")
+    shutil.copyfile(KATEX / "contrib" / "copy-tex.min.js", static / "katex" / "copy-tex.js")
+    for font in KATEX.glob("fonts/*.woff2"):
+        shutil.copyfile(font, static / "katex" / "fonts" / font.name)
+
+
+def set_formulas(pages):
+    """Set the formulas of the pages, which are paths; those that are set stay as they are."""
+    done = subprocess.run([program("node"), FORMULAS, *pages], stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise ExtensionError(f"KaTeX cannot set the formulas:\n{done.stderr}")
 
 
 def finish(app, exception):
-    """MathJax, the page at the site's root and robots.txt; the theme's script for icons goes."""
+    """Formulas, the page at the site's root and robots.txt; the theme's script for icons goes."""
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
-    for part in MATHJAX_PARTS:
-        source, target = MATHJAX / part, out / "_static" / "mathjax" / part
-        if not source.exists():
-            raise ExtensionError(f"MathJax is not there: {source} is missing; run `make book`")
-        if target.exists():  # from the last build: npm's package has one version
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
-
+    add_katex(out / "_static")
     names = {"site": app.config.html_baseurl, "root": app.config.root_doc}
     page = REDIRECT.format(title=html.escape(app.config.html_title), **names)
     (out / "index.html").write_text(page, encoding="utf-8")
     robots = "User-agent: *\nAllow: /\nSitemap: {site}sitemap.xml\n".format(**names)
     (out / "robots.txt").write_text(robots, encoding="utf-8")
 
-    for path in [*out.glob("*.html"), *out.glob("chapters/**/*.html")]:
-        text, found = ICONS.subn("", path.read_text(encoding="utf-8"))
-        if found:
+    pages = [*out.glob("*.html"), *out.glob("chapters/**/*.html")]
+    for path in pages:
+        before = path.read_text(encoding="utf-8")
+        text = ROLES.sub(r"\1", ICONS.sub("", before))
+        if text != before:
             path.write_text(text, encoding="utf-8")
+    set_formulas(pages)
     for path in (out / "_static" / "scripts").glob("fontawesome.js*"):
         path.unlink()
 
@@ -200,6 +217,9 @@ def join_streams(outputs):
 
 def setup(app):
     myst_nb.core.render.coalesce_streams = join_streams
+    # As TeX, until `finish`; Sphinx loads MathJax only with the renderer of that name.
+    inline, block = (mathjax.html_visit_math, None), (mathjax.html_visit_displaymath, None)
+    app.add_html_math_renderer("katex", inline, block)
     # Lower numbers come first.  500 is everyone's default; the 404 page's addresses are made at 400.
     app.connect("config-inited", set_addresses, priority=100)
     app.connect("config-inited", choose_execution)
