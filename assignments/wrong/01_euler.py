@@ -62,3 +62,33 @@ WRONG = {
         ("for h in hs]", "for h in hs[1:]]", "must have the shape"),
     ],
 }
+
+# Found by trying to get past the checks.
+for _name, _answers in {
+    "factor": [("factor = ", "factor = sp.I * a + ", "not real")],
+    "error": [("error = -", "error = sp.I * h - ", "not real")],
+    "local": [
+        ("k = 1 + a**2", "k = 1 + a**2 + sp.I * a", "not real"),
+        ("k = 1 + a**2", "k = sp.Rational(10, 9)", "another multiple"),
+    ],
+    "limit": [
+        ("2 * a**2 <= 1", "a <= 0.75", "grows already"),
+        ("2 * a**2 <= 1", "a < 0.74", "grows already"),
+        ("return 2 / product / lam", "return 0.9995 * 2 / product / lam", "still safe"),
+        ("2 * a**2 <= 1", "a <= 0.70", "some step is always small"),
+    ],
+    "errors": [
+        (
+            "    return np.array([",
+            "    if combine:\n        return errors(hs, a, False) * hs\n    return np.array([",
+            "not the errors of 2",
+        ),
+        (
+            "    return np.array([",
+            "    if combine:\n        return 0.3 * hs**2\n    return np.array([",
+            "not the errors of 2",
+        ),
+        ("    return np.array([", "    a = 0.4\n    return np.array([", "not the errors of this method"),
+    ],
+}.items():
+    WRONG[_name] += _answers

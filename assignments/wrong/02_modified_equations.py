@@ -43,3 +43,21 @@ WRONG = {
         ("np.array(found)", "np.array(found) * 0", "positive"),
     ],
 }
+
+# Found by trying to get past the checks.
+for _name, _answers in {
+    "penalty": [("penalty = ", "penalty = sp.I * c + ", "not real")],
+    "rate": [("rate = [lam,", "rate = [lam + sp.I * lam,", "not real")],
+    "terms": [
+        ("d = c**2 / 2 - c / 2 + sp.Rational(1, 12)", "d = c**2 / 2 - c / 2 + sp.Rational(1, 12) + c / 1000", "`d`")
+    ],
+    "errors": [
+        ("return np.array(found)", "return np.array(found) * (1 + 0.1 * (terms == 3))", "errors with 3 terms"),
+        (
+            "return np.array(found)",
+            "return np.array(found) if terms == 1 else errors(hs, 1, c) * np.asarray(hs) ** (terms - 1)",
+            "errors with 2 terms",
+        ),
+    ],
+}.items():
+    WRONG[_name] += _answers

@@ -81,3 +81,38 @@ WRONG = {
         ("range(20)", "range(0)", "Do both take the time"),
     ],
 }
+
+# Found by trying to get past the checks.
+for _name, _answers in {
+    "epoch": [
+        ("range(r)", "range(3)", "not where the epoch ends"),
+        ("range(r)", "range(len(order) - 1)", "not where the epoch ends"),
+        ("in order:", "in reversed(order):", "not where the epoch ends"),
+    ],
+    "second": [
+        ("second = ", "second = (r - 1) * (r - 2) * (r - 3) * (r - 5) * g_A + ", "another coefficient"),
+        ("second = ", "second = sp.I * r + ", "not real"),
+    ],
+    "correction": [("correction = ", "correction = (r - 1) * (r - 2) * (r - 3) * (r - 5) + ", "does not end where")],
+    "shuffled": [
+        ("k = ", "k = 5 * sp.I + ", "not real"),
+        ("k = ", "k = (r - 1) * (r - 2) * (r - 3) * (r - 5) + ", "another penalty"),
+    ],
+    "drawn": [
+        ("u = r", "u = r + (r - 1) * (r - 2) * (r - 5)", "the mean over all"),
+        ("v = 1 - r", "v = 1 - r + sp.I", "not real"),
+    ],
+    "gap": [
+        (
+            "return np.array(found)",
+            "return np.array(found) if factor == 0 else gap(hs, r, 0) * hs",
+            "not the gaps with that penalty",
+        ),
+        (
+            "return np.array(found)",
+            "return np.array(found) if factor == 0 else 0.7 * np.asarray(hs) ** 3",
+            "not the gaps with that penalty",
+        ),
+    ],
+}.items():
+    WRONG[_name] += _answers

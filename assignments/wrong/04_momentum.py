@@ -55,3 +55,22 @@ WRONG = {
         ("np.array([0.9, 1.5])", "np.array([1.0, 1.5])", "not those of this method"),
     ],
 }
+
+# Found by trying to get past the checks.
+for _name, _answers in {
+    "lag": [("lag = ", "lag = sp.I * beta + ", "not real")],
+    "penalty": [("penalty = ", "penalty = sp.I * beta + ", "not real")],
+    "experiment": [
+        (
+            "return np.array(found)",
+            "return np.array(found) if factor == 0 else errors(hs, 0) * hs",
+            "not the errors with that penalty",
+        ),
+        (
+            "return np.array(found)",
+            "return np.array(found) if factor == 0 else 50 * np.asarray(hs) ** 2",
+            "not the errors with that penalty",
+        ),
+    ],
+}.items():
+    WRONG[_name] += _answers

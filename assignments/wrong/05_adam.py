@@ -115,3 +115,38 @@ WRONG = {
         ),
     ],
 }
+
+# Found by trying to get past the checks.
+for _name, _answers in {
+    "averages": [
+        ("lag_beta * S", "4 * S", "coefficient of h"),
+        ("2 * h * lag_rho", "38 * h", "coefficient of h"),
+        ("lag_beta * S", "(lag_beta + (lag_rho - 19) * (lag_beta - 4)) * S", "coefficient of h"),
+    ],
+    "lagging": [("lagging = ", "lagging = sp.I * g + ", "not real")],
+    "half_step": [("half_step = ", "half_step = sp.I * g + ", "not real")],
+    "bracket": [("bracket = ", "bracket = sp.I * g + ", "not real")],
+    "potential": [
+        (None, "potential = sp.Integral(g / (g**2 + epsilon) ** p, g)", "carry it out"),
+        ("potential = ", "potential = sp.I * g + ", "not real"),
+    ],
+    "sign": [
+        ("if n is not None:", "if n:", "not yet full"),
+        ("n + 1", "n + 2", "does not change its sign"),
+        ("def constant(decay):", "n = None\n\n    def constant(decay):", "not yet full"),
+    ],
+    "experiment": [
+        ("g**2 / D\n        return", "np.mean(g**2 / D)\n        return", "bracket of each coordinate"),
+        (
+            "return np.array(found)",
+            "return np.array(found) if factor == 0 else errors(hs, 0) * hs",
+            "bracket of each coordinate",
+        ),
+        (
+            "return np.array(found)",
+            "return np.array(found) if factor == 0 else 20 * np.asarray(hs) ** 2",
+            "bracket of each coordinate",
+        ),
+    ],
+}.items():
+    WRONG[_name] += _answers

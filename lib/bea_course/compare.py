@@ -4,6 +4,7 @@ An answer is compared at random instances and never with a printed result, so th
 nothing away; where it equals a known wrong formula instead, the student is told which one.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Number
 from typing import Any, NoReturn, SupportsFloat, cast
@@ -17,10 +18,13 @@ __all__ = [
     "Wrong",
     "answered",
     "demand",
+    "draw_from",
     "expression",
+    "generator",
     "name_the_mistake",
     "number",
     "points",
+    "real",
     "same",
     "slope",
     "value",
@@ -30,6 +34,25 @@ __all__ = [
 #: What a student gives: anything, until a check has looked at it.
 Answer = Any
 Point = dict[sp.Symbol, Any]
+
+
+_SECRET: list[int] = []
+
+
+def draw_from(secret: str) -> None:
+    """Let all instances depend on a text that only the instructor has; with none they are the public ones."""
+    _SECRET[:] = hashlib.sha256(secret.encode()).digest() if secret else []
+
+
+def generator(seed: int) -> np.random.Generator:
+    """What draws the instances of a check: from its seed, and from the instructor's secret if there is one.
+
+    Examples
+    --------
+    >>> generator(1).integers(1000) == np.random.default_rng(1).integers(1000)
+    True
+    """
+    return np.random.default_rng([seed, *_SECRET] if _SECRET else seed)
 
 
 class Wrong(AssertionError):
@@ -67,6 +90,17 @@ def expression(answer: Answer, symbols: Iterable[sp.Symbol], name: str) -> sp.Ex
         f"`{name}` must be a formula in SymPy's symbols; yours is of the type {kind(answer)}.",
     )
     answer = sp.sympify(answer)
+    allowed_by_name = {symbol.name: symbol for symbol in symbols}
+    # symbols that were made anew, with other assumptions, are meant as those of the first cell
+    answer = answer.xreplace({s: allowed_by_name.get(s.name, s) for s in answer.free_symbols})
+    if answer.has(sp.Derivative, sp.Limit):
+        answer = answer.doit()
+    if answer.has(sp.Order):
+        answer = answer.removeO()
+    demand(
+        not answer.has(sp.Integral, sp.Derivative, sp.Limit),
+        f"`{name}` still has an integral, a derivative or a limit in it: carry it out.",
+    )
     strange = sorted(map(str, answer.free_symbols - set(symbols)))
     allowed = ", ".join(map(str, symbols))
     demand(not strange, f"`{name}` contains {', '.join(strange)}; use only {allowed}.")
@@ -93,8 +127,9 @@ def number(answer: Answer, name: str) -> float:
 def vector(answer: Answer, shape: tuple[int, ...], name: str) -> np.ndarray:
     """The answer as an array of floats of this shape."""
     answered(answer)
+    demand(not np.iscomplexobj(answer) or not np.any(np.imag(answer)), f"`{name}` is not real.")
     try:
-        array = np.asarray(answer, float)
+        array = np.asarray(np.real(answer) if np.iscomplexobj(answer) else answer, float)
     except (TypeError, ValueError):
         raise Wrong(f"`{name}` must hold numbers; yours is of the type {kind(answer)}.") from None
     demand(array.shape == shape, f"`{name}` must have the shape {shape}; yours has {array.shape}.")
@@ -110,13 +145,24 @@ def points(symbols: Iterable[sp.Symbol], seed: int, count: int = 5) -> list[Poin
     >>> points(sp.symbols("g h"), seed=1, count=1)
     [{g: 96/101, h: 103/101}]
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     return [{symbol: sp.Rational(int(rng.integers(1, 202)), 101) for symbol in symbols} for _ in range(count)]
 
 
 def value(formula: sp.Expr, point: Point) -> complex:
     """The complex number that a formula is at a point."""
     return complex(sp.N(formula.subs(point), 30))
+
+
+def real(formula: sp.Expr, point: Point, name: str = "your formula") -> float:
+    """The real number that a formula is at a point; raises Wrong if it is none."""
+    try:
+        number = value(formula, point)
+    except (TypeError, ValueError, OverflowError):
+        raise Wrong(f"`{name}` is no number where all its symbols have values.") from None
+    demand(np.isfinite(number), f"`{name}` is not finite at {point}.")
+    demand(abs(number.imag) <= 1e-9 * max(1, abs(number.real)), f"`{name}` is not real where all its symbols are.")
+    return number.real
 
 
 def same(left: sp.Expr, right: sp.Expr, symbols: Iterable[sp.Symbol], seed: int = 0) -> bool:

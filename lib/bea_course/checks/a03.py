@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from bea_course.compare import Answer, answered, demand, expression, name_the_mistake, slope, value, vector
+from bea_course.compare import (
+    Answer,
+    answered,
+    demand,
+    expression,
+    generator,
+    name_the_mistake,
+    real,
+    slope,
+    vector,
+)
 
 g_A, g_B, H_A, H_B, r = sp.symbols("g_A g_B H_A H_B r", positive=True)
 
@@ -27,10 +37,17 @@ Formula = Callable[[Exact, Exact, int], Any]  # of gradients, curvatures and rep
 def epoch(epoch: Answer, seed: int = 3) -> None:
     """Where an epoch on random losses ends."""
     answered(epoch)
-    rng = np.random.default_rng(seed)
-    matrices, theta = rng.normal(size=(4, 2, 2)), rng.normal(size=2)
+    rng = generator(seed)
+    for repeats, count in zip(rng.permutation([2, 3, 4, 5])[:3], rng.permutation([3, 4, 5])):
+        _one_epoch(epoch, rng, int(repeats), int(count))
+
+
+def _one_epoch(epoch: Answer, rng: np.random.Generator, repeats: int, count: int) -> None:
+    matrices, theta = rng.normal(size=(count, 2, 2)), rng.normal(size=2)
     gradients = [lambda x, matrix=matrix: np.tanh(matrix @ x) for matrix in matrices]
-    order, h, repeats = [2, 0, 3, 1], rng.uniform(0.1, 0.3), 3
+    order, h = [int(b) for b in rng.permutation(count)], rng.uniform(0.1, 0.3)
+    if order == sorted(order):
+        order.reverse()
     got = vector(epoch(theta.copy(), gradients, order, h, repeats), (2,), "what `epoch` returns")
 
     def run(order: Iterable[int], h: float = h) -> np.ndarray:
@@ -52,7 +69,7 @@ def epoch(epoch: Answer, seed: int = 3) -> None:
             - h * repeats * sum(gradient(theta) for gradient in gradients),
             "the batches must come as `order` says.": run(np.repeat(sorted(order), repeats)),
             "uphill: a step goes against the gradient.": run(np.repeat(order, repeats), -h),
-            "a step is h times the batch's own gradient, not a part of it.": run(np.repeat(order, repeats), h / 4),
+            "a step is h times the batch's own gradient, not a part of it.": run(np.repeat(order, repeats), h / count),
         }
         name_the_mistake(lambda other: np.allclose(got, other), others, "this is not where the epoch ends.")
 
@@ -71,10 +88,11 @@ def end_of(sequence: Iterable[int], gradients: Exact, curvatures: Exact) -> tupl
 
 def instances(seed: int, count: int = 4, batches: int = 2) -> Iterator[tuple[list[Fraction], list[Fraction], int]]:
     """Random gradients and curvatures, and a number of repeats."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
+    repeats = rng.permutation(np.arange(2, 12 if batches == 2 else 6))
     for k in range(count):
         gradients, curvatures = ([Fraction(int(n), 10) for n in rng.integers(5, 40, batches)] for _ in range(2))
-        yield gradients, curvatures, (2, 5, 1, 3)[k % 4]
+        yield gradients, curvatures, 1 if k == 2 else int(repeats[k])
 
 
 def at(gradients: Exact, curvatures: Exact, repeats: int) -> dict[sp.Symbol, sp.Expr]:
@@ -86,7 +104,7 @@ def at(gradients: Exact, curvatures: Exact, repeats: int) -> dict[sp.Symbol, sp.
 def compared(answer: sp.Expr, wanted: Formula, mistakes: Mapping[str, Formula], otherwise: str, seed: int) -> None:
     """Compare a formula with exact runs; ``wanted`` and the mistakes take (g, H, r)."""
     cases = list(instances(seed))
-    got = [value(answer, at(*case)).real for case in cases]
+    got = [real(answer, at(*case)) for case in cases]
 
     def is_it(reference: Formula) -> bool:
         return np.allclose(got, [float(reference(*case)) for case in cases], rtol=1e-9)
@@ -205,7 +223,7 @@ def drawn(u: Answer, v: Answer, seed: int = 3) -> None:
     for m in (2, 3):
         for g, H, n in instances(seed + m, 3, m):
             wanted, full, own = map(float, _drawn(tuple(g), tuple(H), n))
-            x, y = (value(answer, {r: n}).real for answer in answers)
+            x, y = (real(answer, {r: n}) for answer in answers)
             got = x * full + y * own
             if not np.isclose(got, wanted):
                 name_the_mistake(
@@ -234,8 +252,8 @@ def _gradient(theta: np.ndarray, batch: int) -> np.ndarray:
 
 
 @cache
-def _control(hs: tuple[float, ...], repeats: int, orders: int | None = None) -> list[float]:
-    """The gaps without penalty."""
+def _gaps(hs: tuple[float, ...], repeats: int, orders: int | None = None, factor: float = 0.0) -> list[float]:
+    """The gaps, with the penalty of the question times a factor."""
     gaps = []
     for h in hs:
         ends = []
@@ -246,8 +264,11 @@ def _control(hs: tuple[float, ...], repeats: int, orders: int | None = None) -> 
             ends.append(theta)
         flow, dt = np.array([1.1, 0.7]), 3 * repeats * h / 40
 
-        def plain(theta: np.ndarray) -> Any:
-            return -sum(_gradient(theta, batch) for batch in range(3)) / 3
+        def plain(theta: np.ndarray, h: float = h) -> Any:
+            gradients = [_gradient(theta, batch) for batch in range(3)]
+            # gradients are polynomials: a complex step gives the Hessian times one
+            steps = [_gradient(theta + 1e-20j * g, batch).imag / 1e-20 for batch, g in enumerate(gradients)]
+            return -sum(gradients) / 3 - factor * h / 2 * sum(steps) / 3
 
         for _ in range(40):
             k1 = plain(flow)
@@ -258,18 +279,20 @@ def _control(hs: tuple[float, ...], repeats: int, orders: int | None = None) -> 
     return gaps
 
 
-def gap(gap: Answer, r: int = 2, hs: tuple[float, ...] = (8e-3, 4e-3, 2e-3)) -> None:
-    """The gaps with the penalty and without."""
+def gap(gap: Answer, r: int = 2, hs: tuple[float, ...] = (8e-3, 4e-3, 2e-3), seed: int = 3) -> None:
+    """The gaps with the penalty and without: by their slopes, and against reference runs."""
     answered(gap)
+    scale = generator(seed).uniform(0.85, 1.1)
+    hs = tuple(float(h * scale) for h in hs)
     on, off = (vector(gap(np.array(hs), r, factor), (len(hs),), "what `gap` returns") for factor in (1.0, 0.0))
     demand((on > 0).all() and (off > 0).all(), "a gap is a distance, and positive.")
-    if not np.allclose(off, _control(hs, r), rtol=0.01, atol=0):
+    if not np.allclose(off, _gaps(hs, r), rtol=0.01, atol=0):
         demand(
-            not np.allclose(off, _control(hs, 1), rtol=0.01, atol=0),
+            not np.allclose(off, _gaps(hs, 1), rtol=0.01, atol=0),
             "without penalty these are the gaps of r = 1.",
         )
         demand(
-            not np.allclose(off, _control(hs, r, 1), rtol=0.01, atol=0),
+            not np.allclose(off, _gaps(hs, r, 1), rtol=0.01, atol=0),
             "that is one order; take the mean over all six.",
         )
         control = slope(hs, off)
@@ -285,3 +308,7 @@ def gap(gap: Answer, r: int = 2, hs: tuple[float, ...] = (8e-3, 4e-3, 2e-3)) -> 
             f"slope {found:.2f}: the penalty has the wrong sign, and doubles the gap.",
         )
         demand(False, f"with the penalty (factor 1) the slope must be 3; yours is {found:.2f}.")
+    demand(
+        np.allclose(on, _gaps(hs, r, None, 1.0), rtol=0.02, atol=0),
+        "with the penalty (factor 1) the slope is right, but these are not the gaps with that penalty.",
+    )

@@ -7,7 +7,7 @@ fails, an interval that covers as often as it says, an effect that is seen and a
 import numpy as np
 from scipy.stats import t as student
 
-from bea_course.compare import Answer, answered, demand, number, slope, vector
+from bea_course.compare import Answer, answered, demand, generator, number, slope, vector
 
 # --- slopes ------------------------------------------------------------------------------------
 
@@ -52,7 +52,7 @@ def measure(measure: Answer, hs: Answer, slopes: Answer, part: float = 1.0) -> N
 def interval(interval: Answer, seed: int = 6) -> None:
     """The probability that the interval covers the mean, from its ends in units of the standard error."""
     answered(interval)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     for n in (4, 9):
         ends = []
         for _ in range(6):
