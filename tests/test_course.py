@@ -7,6 +7,7 @@ import os
 import re
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from bea_course import checks_of
+from bea_course.examiner import examine
+from bea_course.fence import fence
 from bea_course.grade import grade
-from bea_course.marking import mark, warm_up
-from bea_course.notebook import EMPTY, cells_of, filled, read_assignment
-from bea_course.sandbox import Limits, ask
+from bea_course.kernel import Kernel, Limits
+from bea_course.marking import mark
+from bea_course.notebook import EMPTY, cells_of, filled, read_assignment, read_submission
 from tools.site import check_site
 from tools.site.leaks import leaks_in, secrets_of
 
@@ -32,9 +35,23 @@ FAULTS = runpy.run_path(FOLDER / "wrong" / "faults.py")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="marking needs a system that can fork")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def warm():
-    warm_up()
+@pytest.fixture(scope="module")
+def kernel_of():
+    """A kernel with an assignment's first cells; one at a time."""
+    kept = {}
+
+    def get(source):
+        if source not in kept:
+            while kept:
+                kept.popitem()[1].end()
+            kept[source] = Kernel(LIMITS)
+            for cell in read_assignment(source).setup:
+                assert kept[source].run(cell) is None
+        return kept[source]
+
+    yield get
+    for kernel in kept.values():
+        kernel.end()
 
 
 def wrong_of(source):
@@ -151,15 +168,17 @@ CASES = [
 
 
 @pytest.mark.parametrize("source, name, answers", CASES)
-def test_wrong_answers_are_told_why(source, name, answers):
-    assignment = read_assignment(source)
+def test_wrong_answers_are_told_why(source, name, answers, kernel_of):
+    assignment, kernel = read_assignment(source), kernel_of(source)
     question, right = assignment.question(name), solutions_of(assignment)
     names = [q.name for q in assignment.questions if not q.by_hand]
-    before = [right[other] for other in names[: names.index(name)]]
+    for other in names[: names.index(name)]:
+        assert kernel.run(right[other]) is None
     for old, new, said in answers:
         answer = new if old is None else right[name].replace(old, new)
         assert answer != right[name], old
-        found = ask(source, name, assignment.setup, [*before, answer], LIMITS)
+        kernel.run(answer)
+        found, _ = examine(kernel, question, "a secret")
         tests = found["tests"].values()
         assert not found["fault"] and len(tests) == len(question.tests), (new, found)
         assert not any(test.get("unexpected") for test in tests), (new, found)
@@ -181,20 +200,94 @@ def test_an_unanswered_question_is_no_error(capsys):
 # --- faults ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("title, code, said", FAULTS["FAULTS"], ids=[f[0] for f in FAULTS["FAULTS"]])
-def test_fault_costs_one_question(title, code, said, tmp_path):
+def test_what_ends_a_kernel_costs_one_question(tmp_path):
+    assignment = read_assignment(ADAM)
+    names = ("step", "averages", "lagging", "half_step", "bracket")
+    answers = {name: code for name, (_, code, _) in zip(names, FAULTS["ENDS"], strict=True)}
+    answers["potential"] = solutions_of(assignment)["potential"]
+    path = handed_in(tmp_path / "faulty.ipynb", assignment, answers)
+    result = mark(ADAM, path, Limits(seconds=4), only=frozenset(answers))
+    for name, (title, _, said) in zip(names, FAULTS["ENDS"]):
+        entry = result["questions"][name]
+        assert entry["points"] == 0 and said in " ".join(entry["errors"]), (title, entry)
+    assert result["questions"]["potential"]["points"] == 2, result["questions"]["potential"]
+
+
+def test_what_stops_a_cell_or_a_test_costs_no_more():
+    assignment = read_assignment(ADAM)
+    with Kernel(LIMITS) as kernel:
+        for cell in assignment.setup:
+            kernel.run(cell)
+        for title, code, said in FAULTS["FAULTS"]:
+            kernel.limits = Limits(seconds=2) if "did not end" in said else LIMITS
+            problem = kernel.run(code)
+            assert problem and said in problem[0], (title, problem)
+        for title, code, said in FAULTS["VALUES"]:
+            assert kernel.run(code) is None, title
+            kernel.limits = Limits(seconds=2) if not said else LIMITS
+            found, alive = examine(kernel, assignment.question("half_step"))
+            assert alive and said in str(found) and not any(t["passed"] for t in found["tests"].values()), (
+                title,
+                found,
+            )
+        kernel.run(solutions_of(assignment)["half_step"])
+        found, alive = examine(kernel, assignment.question("half_step"))
+        assert alive and all(test["passed"] for test in found["tests"].values()), found
+
+
+@pytest.mark.skipif(fence().kind == "none", reason="this machine has no fence; the report says so")
+def test_nothing_outside_is_in_reach(tmp_path, kernel_of):
+    kernel = Kernel(LIMITS)
+    outside, marked = tmp_path / "outside.txt", tmp_path / "marked.json"
+    marked.write_text("{}")
+    os.chmod(tmp_path, 0o700)  # as a folder with submissions should be
+    listening = socket.create_server(("127.0.0.1", 0))
+    names = {
+        "OUTSIDE": str(outside),
+        "MARKED": str(marked),
+        "SOURCE": str(ADAM),
+        "GRADER": os.getpid(),
+        "PORT": listening.getsockname()[1],
+    }
+    open_to_all = {"bubblewrap": set(), "user and namespaces": {"reads the source of the assignment"}}
+    allowed = open_to_all.get(fence().kind, {"reads the source of the assignment", "uses the network"})
+    with kernel, listening:
+        for title, code in FAULTS["REACH"]:
+            for name, value in names.items():
+                code = code.replace(name, repr(value))
+            problem = kernel.run(code)
+            assert problem or title in allowed, title
+    assert marked.is_file() and not outside.exists()
+
+
+def test_what_a_kernel_starts_ends_with_it():
+    import psutil
+
+    with Kernel(LIMITS) as kernel:
+        code = "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)"
+        assert kernel.run(code) is None
+    assert not [p for p in psutil.Process().children(recursive=True) if "sleep 987" in " ".join(p.cmdline())]
+
+
+def test_the_kernel_is_a_notebooks(tmp_path):
+    """IPython's ways, answers below their check, and names made anew are as good as others."""
     assignment = read_assignment(ADAM)
     right = solutions_of(assignment)
-    faulty = code.replace("SOURCE", repr(str(ADAM)))
-    answers = {"half_step": faulty, "potential": right["potential"]}
-    path = handed_in(tmp_path / "faulty.ipynb", assignment, answers)
-    outside = tmp_path.parent / "outside.txt"
-    result = mark(ADAM, path, Limits(seconds=4 if "did not end" in said else 60))
-    entry = result["questions"]["half_step"]
-    assert entry["points"] == 0
-    assert said in f"{entry['fault']} {entry['errors']}"
-    assert result["questions"]["potential"]["points"] == 2
-    assert not outside.exists()
+    answers = {
+        "step": "%%capture\n" + right["step"],
+        "averages": right["averages"] + "\ndisplay(m_hat)\nsp.simplify?",
+        "half_step": "get_ipython()\nt = %timeit -n1 -r1 -o 1+1\nif (3\n    != None):\n    x = (7\n    % 3)\n"
+        + right["half_step"],
+        "potential": "g, epsilon, p = sp.symbols('g epsilon p')\n" + right["potential"],
+        "sign": "exit()",
+    }
+    path = handed_in(tmp_path / "a.ipynb", assignment, answers)
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["cells"].append(notebook["cells"][1] | {"cell_type": "code", "source": right["sign"]})
+    path.write_text("\ufeff" + json.dumps(notebook), encoding="utf-8")
+    wanted = {"step": 4, "averages": 2, "half_step": 2, "potential": 2, "sign": 3}
+    result = mark(ADAM, path, LIMITS, only=frozenset(wanted))
+    assert {name: result["questions"][name]["points"] for name in wanted} == wanted, result
 
 
 def test_a_broken_cell_costs_no_other_its_marks(tmp_path):
@@ -218,21 +311,11 @@ def test_class_survives_a_kill(tmp_path):
     folder, out = tmp_path / "class", tmp_path / "grades.csv"
     folder.mkdir()
     answers = {"potential": solutions_of(assignment)["potential"]}
-    for k in range(6):
+    for k in range(4):
         handed_in(folder / f"student{k}.ipynb", assignment, answers)
-    (folder / "student6.ipynb").write_text("no notebook")
-    command = [
-        sys.executable,
-        "-m",
-        "bea_course.grade",
-        str(folder),
-        "--out",
-        str(out),
-        "--assignment",
-        str(ADAM),
-        "--jobs",
-        "1",
-    ]
+    (folder / "student4.ipynb").write_text("no notebook")
+    command = [sys.executable, "-m", "bea_course.grade", str(folder), "--out", str(out)]
+    command += ["--assignment", str(ADAM), "--jobs", "1"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     done = out.with_suffix("")
     while process.poll() is None and len(list(done.glob("*.json"))) < 2:
@@ -240,16 +323,142 @@ def test_class_survives_a_kill(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = {path.name: path.stat().st_mtime_ns for path in done.glob("*.json")}
-    assert 2 <= len(kept) < 7
-    # what a person has given in the meantime is kept, and counts
-    (done / "by_hand.csv").write_text("student,question,points,comment\nstudent0,words,1.5,Good.\n")
-    results, marked = grade(ADAM, folder, out, jobs=2, quiet=True)
-    assert marked == 7 - len(kept)
+    assert 2 <= len(kept) < 5
+    # what a person has given in the meantime is kept, and counts; as Excel writes it
+    (done / "by_hand.csv").write_text("\ufeffstudent;question;points;comment\nStudent0;words;1,5;Good.\nx;words;1;\n")
+    marked = grade(ADAM, folder, out, jobs=2, quiet=True)
+    assert marked.marked == 5 - len(kept)
     assert all((done / name).stat().st_mtime_ns == when for name, when in kept.items())
-    rows = list(csv.DictReader(out.open(encoding="utf-8")))
-    assert [float(row["points"]) for row in rows] == [3.5, 2, 2, 2, 2, 2, 0]
+    rows = list(csv.DictReader(out.open(encoding="utf-8-sig")))
+    assert [float(row["points"]) for row in rows] == [3.5, 2, 2, 2, 0]
     assert "no notebook" in rows[-1]["note"]
-    assert "Good." in (done / "student0.md").read_text(encoding="utf-8")
+    assert "Good." in (done / "student0.html").read_text(encoding="utf-8")
+    assert sorted(problem[:8] for problem in marked.problems) == ["by_hand.", "student4"]
+
+
+def class_in(folder, notebook):
+    """What a class may hand in, as platforms pack it."""
+    from zipfile import ZipFile
+
+    folder.mkdir()
+    text = notebook.read_text(encoding="utf-8")
+    (folder / "anna.ipynb").write_text(text)
+    (folder / "UPPER.IPYNB").write_text(text)
+    (folder / "ivan.py").write_text("x = 1")
+    (folder / "judy").mkdir()
+    (folder / "judy" / "answer.docx").write_text("x")
+    for name in ("doejohn_LATE_12345_987_05_adam.ipynb", "doejohn_LATE_12345_988_05_adam-1.ipynb"):
+        (folder / name).write_text(text)
+    (folder / "Lena M_123_assignsubmission_file_").mkdir()
+    for name in ("a.ipynb", "b.ipynb"):
+        (folder / "Lena M_123_assignsubmission_file_" / name).write_text(text)
+    (folder / "link.ipynb").symlink_to(ADAM)
+    (folder / "empty.ipynb").write_text("")
+    (folder / "broken.zip").write_text("no zip")
+    with ZipFile(folder / "zoe.zip", "w") as archive:
+        archive.writestr("../../escaped.ipynb", text)
+        archive.writestr("__MACOSX/._x.ipynb", "x")
+    with ZipFile(folder / "bomb.zip", "w", 8) as archive:
+        archive.writestr("big.ipynb", bytes(31_000_000))
+    with ZipFile(folder / "moodle.zip", "w") as archive:
+        for who in ("Ann B_7", "Cid D_8"):
+            archive.writestr(f"{who}_assignsubmission_file_/05.ipynb", text)
+
+
+def test_every_file_is_accounted_for(tmp_path):
+    from bea_course.handed_in import Person, collect
+
+    folder, unpacked = tmp_path / "class", tmp_path / "out" / "unpacked"
+    class_in(folder, FOLDER / "student" / ADAM.name)
+    roster = [Person("Anna Berg", "", "anna@x.org"), Person("Lena M", "123"), Person("Nobody Here")]
+    found = {handed.student: handed for handed in collect(folder, unpacked, roster)}
+    marked = {name for name, handed in found.items() if handed.path}
+    assert marked == {"anna", "UPPER", "doejohn", "Lena M", "empty", "zoe", "Ann B", "Cid D"}
+    assert set(found) - marked == {"ivan", "judy", "link", "broken", "bomb", "Nobody Here"}
+    assert found["doejohn"].path.name.endswith("-1.ipynb") and found["doejohn"].late_mark
+    assert [list(found[who].others) for who in ("ivan", "judy")] == [["ivan.py"], ["judy/answer.docx"]]
+    assert len(found["Lena M"].others) == 1 and found["Lena M"].id == "123"
+    assert found["anna"].person is roster[0] and "not on the roster" in found["zoe"].problem
+    assert found["Nobody Here"].problem == "" and found["Nobody Here"].path is None
+    assert not list(tmp_path.rglob("escaped*"))
+
+
+def test_words_are_never_lost(tmp_path):
+    assignment = read_assignment(ADAM)
+    copy = json.loads((FOLDER / "student" / ADAM.name).read_text(encoding="utf-8"))
+    new = {"cell_type": "markdown", "metadata": {}, "source": "My own words."}
+    code = {"cell_type": "code", "metadata": {}, "outputs": [], "source": "# this is what I think of the exponent\n1"}
+
+    def words(cells):
+        (tmp_path / "a.ipynb").write_text("\ufeff" + json.dumps(copy | {"cells": cells}), encoding="utf-8")
+        return read_submission(tmp_path / "a.ipynb", assignment).prose["words"]
+
+    cells = copy["cells"]
+    assert words(cells) is None
+    assert words([*cells, new]) == "My own words."  # below the last check
+    assert "what I think" in words([*cells, code])
+    assert words([new, *[c for c in cells if "".join(c["source"]) != EMPTY]]) == "My own words."
+    assert words([c for c in cells if "".join(c["source"]) != EMPTY]) == ""  # a person has to look
+    old = {
+        "nbformat": 3,
+        "nbformat_minor": 0,
+        "metadata": {},
+        "worksheets": [{"cells": [code | {"input": "x=1"}, new]}],
+    }
+    (tmp_path / "old.ipynb").write_text(json.dumps(old))
+    assert read_submission(tmp_path / "old.ipynb", assignment).prose["words"] == "My own words."
+    other = next(path for path in SOURCES if path.name.startswith("03"))
+    assert "is assignment 03" in read_submission(FOLDER / "student" / other.name, assignment).note.replace("this ", "")
+
+
+def test_a_changed_check_marks_again_what_it_touches(tmp_path, monkeypatch):
+    from bea_course import made_of
+
+    question = read_assignment(ADAM).question
+    before = {name: made_of.of_question(question(name)) for name in ("bracket", "lagging", "sign")}
+    text = Path(made_of.find_spec("bea_course.checks.a05").origin).read_text(encoding="utf-8")
+    changed = tmp_path / "a05.py"
+    changed.write_text(text.replace("def bracket(", "def bracket(extra=0, *,", 1), encoding="utf-8")
+    monkeypatch.setattr(made_of, "find_spec", lambda name: type("Spec", (), {"origin": str(changed)}))
+    after = {name: made_of.of_question(question(name)) for name in before}
+    assert [name for name in before if before[name] != after[name]] == ["bracket"]
+    old = {"submission": "1", "questions": before}
+    assert made_of.stale(old, old | {"questions": after}) == ({"bracket"}, "the checks have changed")
+    assert made_of.stale(old, old | {"submission": "2"})[0] == set(before)
+
+
+def test_lateness_costs_what_is_said():
+    from datetime import datetime, timedelta
+
+    from bea_course.grade import Late
+
+    due = datetime(2026, 11, 30, 18)
+    late = Late(due, timedelta(minutes=15), 0.1)
+    lost = [late.lost(due + timedelta(minutes=m), None)[0] for m in (0, 15, 16, 1440, 1441)]
+    assert lost == [0, 0, 0.1, 0.1, 0.2]
+    assert late.lost(due + timedelta(days=2), due + timedelta(days=3)) == (0.0, "")
+
+
+def test_every_road_gives_the_same_marks(tmp_path):
+    """An instructor's command, and the archive for Gradescope with what it unpacks to."""
+    from tools.course.assignments import archive, points
+
+    source = SOURCES[0]
+    assignment = read_assignment(source)
+    answers = solutions_of(assignment) | {
+        "factor": "factor = 1 - 2 * h * lam",
+        "local": "k = sp.Integer(1)",
+        "limit": "",
+    }
+    (tmp_path / "class").mkdir()
+    path = handed_in(tmp_path / "class" / "anna.ipynb", assignment, answers)
+    private = tmp_path / "private"
+    done = grade(source, path.parent, tmp_path / "01", quiet=True, private=private, limits=LIMITS)
+    archive(source, None, tmp_path / "01.zip", private / "secret.txt")
+    found, of = points(tmp_path / "stage", tmp_path / "01.zip", path)
+    assert (found, of) == (done.results["anna"]["points"], 19) == (11, 19)
+    again = grade(source, path.parent, tmp_path / "01", quiet=True, private=private, limits=LIMITS)
+    assert again.marked == 0 and (tmp_path / "01" / "files.csv").is_file()
 
 
 # --- leaks -------------------------------------------------------------------------------------

@@ -1,35 +1,68 @@
 """Mark the submissions of a class:
 
-    python -m bea_course.grade submissions/ --out grades.csv
+    python -m bea_course.grade submissions/ --assignment 05 --out grades/05.csv
 
-``submissions/`` holds one notebook for each student, ``name.ipynb`` or ``name/anything.ipynb``.  Beside
-the table comes a folder, here ``grades/``, with a report and the full result for each.  Stopped
-half-way, in whatever manner, the same command goes on where it was: a result is written whole or not
-at all, and made again only if the submission, the assignment or the limits have changed.
+``submissions/`` holds what was handed in: notebooks, folders, zip files, as the platform packs them.
+Beside the table comes a folder, here ``grades/05/``, with a page and the full result for each student,
+``files.csv`` with a row for every file, ``log.csv`` with every change of a mark, and ``read.html``,
+where answers in words are read and marked.
 
-Points given by a person are in ``grades/by_hand.csv``, with the columns student, question, points
-and comment; this program only reads that file.
+Stopped half-way, in whatever manner, the same command goes on where it was.  A result is made again
+if the submission, the limits, the secret or the versions have changed, or in part if a check has.
+
+The exit status is 0 if every submission was marked, else 1; what is wrong is listed in the end.
 """
 
 import argparse
 import csv
-import hashlib
 import json
 import os
+import secrets
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tqdm import tqdm
 
-from bea_course.marking import Result, Source, mark, warm_up
+from bea_course.fence import FENCES, Fence, fence
+from bea_course.handed_in import Handed, Person, collect, plain, read_roster, rows_of
+from bea_course.kernel import Limits, adopt_orphans
+from bea_course.made_of import made_of, stale
+from bea_course.marking import Result, Source, mark, totalled
 from bea_course.notebook import read_assignment
-from bea_course.report import as_text, table
-from bea_course.sandbox import Limits, die_with_parent
+from bea_course.report import as_html, reading_page, table
 
-__all__ = ["grade", "main"]
+__all__ = ["Class", "Late", "grade", "main"]
 
 ByHand = dict[str, tuple[float, str]]  # {question: (points, comment)}
+
+
+@dataclass(frozen=True)
+class Late:
+    """When an assignment is due, what is forgiven, and the fraction of the points lost a day after that."""
+
+    due: datetime | None = None
+    grace: timedelta = timedelta(minutes=15)
+    a_day: float = 0.0
+
+    def lost(self, when: datetime | None, due: datetime | None) -> tuple[float, str]:
+        """(fraction of the points that is lost, what to say) for a submission at a time."""
+        due = due or self.due
+        if due is None or when is None or when <= due + self.grace:
+            return 0.0, ""
+        days = -((due - when) // timedelta(days=1))
+        return min(1.0, days * self.a_day), f"late by {days} day{'s' * (days > 1)}"
+
+
+@dataclass
+class Class:
+    """What came of marking a class: {student: result}, how many were marked now, and what is wrong."""
+
+    results: dict[str, Result] = field(default_factory=dict)
+    marked: int = 0
+    problems: list[str] = field(default_factory=list)
 
 
 def write(path: Path, text: str) -> None:
@@ -40,40 +73,12 @@ def write(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def submissions_in(folder: Source) -> dict[str, Path]:
-    """{student: path of the notebook}, in the order of the names."""
-    found = {}
-    for path in sorted(Path(folder).rglob("*.ipynb")):
-        place = path.relative_to(folder)
-        if any(part.startswith(".") for part in place.parts):
-            continue
-        student = place.parts[0] if len(place.parts) > 1 else path.stem
-        if student in found:
-            raise SystemExit(f"{student} has two notebooks, {found[student]} and {path}: keep one")
-        found[student] = path
-    return found
-
-
-def fingerprint(source: Source, path: Source, limits: Limits) -> str:
-    """What a result depends on, as one number."""
-    digest = hashlib.sha256(repr(limits).encode())
-    for file in (source, path):
-        digest.update(hashlib.sha256(Path(file).read_bytes()).digest())
-    return digest.hexdigest()
-
-
 def result_in(path: Path) -> Result | None:
     """The result in a file, or None if there is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def mark_into(source: Source, path: Path, target: Path, limits: Limits) -> None:
-    """Mark one submission and write its result."""
-    print_of = fingerprint(source, path, limits)
-    write(target, json.dumps(mark(source, path, limits) | {"fingerprint": print_of}, indent=1))
 
 
 def run_all(tasks: Iterable[Callable[[], object]], jobs: int, progress: tqdm) -> list[int]:
@@ -86,7 +91,7 @@ def run_all(tasks: Iterable[Callable[[], object]], jobs: int, progress: tqdm) ->
             if not pid:
                 code = 1
                 try:
-                    die_with_parent()
+                    adopt_orphans()
                     task()
                     code = 0
                 finally:
@@ -101,65 +106,236 @@ def run_all(tasks: Iterable[Callable[[], object]], jobs: int, progress: tqdm) ->
     return failed
 
 
-def by_hand(path: Path) -> dict[str, ByHand]:
-    """{student: {question: (points, comment)}} from a table, if it is there."""
-    given = {}
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                comment = row.get("comment") or ""
-                given.setdefault(row["student"], {})[row["question"]] = (
-                    float(row["points"]),
-                    comment,
-                )
-    return given
+def secret_of(folder: Path) -> str:
+    """The secret that instances are drawn from; made on first use."""
+    path = folder / "secret.txt"
+    if not path.is_file():
+        write(path, secrets.token_hex(16) + "\n")
+        path.chmod(0o600)
+    return path.read_text(encoding="utf-8").strip()
+
+
+# --- points by hand ----------------------------------------------------------------------------
+
+
+def by_hand(path: Path, results: dict[str, Result]) -> tuple[dict[str, ByHand], list[str]]:
+    """({student: {question: (points, comment)}}, what is wrong) from a table, if it is there."""
+    given: dict[str, ByHand] = {}
+    problems = []
+    students = {plain(student): student for student in results}
+    for number, row in enumerate(rows_of(path) if path.is_file() else [], 2):
+        where = f"{path.name}, line {number}"
+        student, name = students.get(plain(row.get("student", ""))), row.get("question", "")
+        text = row.get("points", "").replace(",", ".")
+        entry = results[student]["questions"].get(name) if student else None
+        if not text:
+            continue
+        if entry is None:
+            what = f"question {name!r}" if student else f"student {row.get('student', '')!r}"
+            problems.append(f"{where}: there is no {what}")
+            continue
+        try:
+            points = float(text)
+        except ValueError:
+            points = -1
+        if not 0 <= points <= entry["of"]:
+            problems.append(f"{where}: {row['points']!r} is no number from 0 to {entry['of']}")
+            continue
+        given.setdefault(str(student), {})[name] = (points, row.get("comment", ""))
+    return given, problems
 
 
 def with_hand(result: Result, given: ByHand) -> Result:
     """A result with the points that a person gave; these also overrule the tests."""
     for name, (points, comment) in given.items():
-        entry = result["questions"][name]
-        if not 0 <= points <= entry["of"]:
-            raise SystemExit(f"{points:g} points for {name}: it has {entry['of']}")
-        entry |= {"points": points, "comment": comment}
-    entries = result["questions"].values()
-    result["points"] = sum(entry["points"] or 0 for entry in entries)
-    result["to_read"] = sum(entry["of"] for entry in entries if entry["points"] is None)
-    return result
+        result["questions"][name] |= {"points": points, "comment": comment, "by_person": True}
+    return totalled(result)
+
+
+# --- a class -----------------------------------------------------------------------------------
+
+
+def mark_into(
+    source: Source, path: Path, target: Path, limits: Limits, secret: str, around: Fence, only: frozenset[str] | None
+) -> None:
+    """Mark one submission, wholly or some questions of it, and write its result."""
+    now = mark(source, path, limits, secret, only, around)
+    old = result_in(target) if only is not None else None
+    if old:
+        now["questions"] = {name: now["questions"].get(name, entry) for name, entry in old["questions"].items()}
+    now["made_of"] = made_of(source, path, limits, secret, around)
+    write(target, json.dumps(totalled(now), indent=1))
+
+
+def not_marked(source: Source, note: str) -> Result:
+    """The result of somebody who handed in no notebook."""
+    assignment = read_assignment(source)
+    entries = {
+        q.name: {"title": q.title, "of": q.points, "by_hand": q.by_hand, "points": 0} for q in assignment.questions
+    }
+    return totalled(
+        {"assignment": assignment.number, "title": assignment.title, "note": note, "fence": "", "questions": entries}
+    )
+
+
+def log_changes(path: Path, before: dict[str, Result], after: dict[str, Result], why: dict[str, str]) -> None:
+    """Add to the log what changed for whom, and why."""
+    new = not path.is_file()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["when", "student", "question", "before", "after", "why"])
+        now = datetime.now().isoformat(timespec="seconds")
+        for student, result in after.items():
+            old = before.get(student, {}).get("questions", {})
+            for name, entry in result["questions"].items():
+                a, b = old.get(name, {}).get("points", ""), entry["points"]
+                if a != b:
+                    reason = "by hand" if entry.get("by_person") else why.get(student, "")
+                    writer.writerow([now, student, name, "" if a is None else a, "" if b is None else b, reason])
+
+
+def file_name(student: str) -> str:
+    """A student's name as a file's."""
+    return student.replace("/", "_") or "unnamed"
 
 
 def grade(
-    source: Source, folder: Source, out: Source, jobs: int = 2, limits: Limits = Limits(), quiet: bool = False
-) -> tuple[dict[str, Result], int]:
-    """Mark all submissions in a folder; returns {student: result} and the number that was marked now."""
-    out = Path(out)
-    work = out.with_suffix("")
-    found = submissions_in(folder)
+    source: Source,
+    folder: Source,
+    out: Source,
+    jobs: int = 2,
+    limits: Limits = Limits(),
+    quiet: bool = False,
+    *,
+    roster: list[Person] | None = None,
+    late: Late = Late(),
+    private: Path | None = None,
+    questions: frozenset[str] | None = None,
+    force: bool = False,
+    around: Fence | None = None,
+) -> Class:
+    """Mark all that is in a folder.
+
+    Parameters
+    ----------
+    source, folder, out : str or Path
+        The source of the assignment, what was handed in, and the table to write.
+    jobs : int
+        Submissions at a time.
+    limits : Limits
+        What a notebook may use.
+    quiet : bool
+        Whether to show no progress.
+    roster : list of Person, optional
+        Everybody who should have handed in.
+    late : Late
+        When it is due, and what lateness costs.
+    private : Path, optional
+        The folder with the instructor's secret; that of ``out`` if left out.
+    questions : frozenset of str, optional
+        The only questions to mark again.
+    force : bool
+        Whether to mark again what is up to date.
+    around : Fence, optional
+        The fence; the strongest of this machine if left out.
+
+    Returns
+    -------
+    Class
+    """
+    out = Path(out) if Path(out).suffix == ".csv" else Path(f"{out}.csv")
+    work, around, secret = out.with_suffix(""), around or fence(), secret_of(private or out.parent)
+    found = collect(folder, work / "unpacked", roster)
     if not found:
-        raise SystemExit(f"there is no notebook in {folder}")
-    target = {student: work / f"{student}.json" for student in found}
+        raise SystemExit(f"there is nothing in {folder}")
+    targets = {h.student: work / f"{file_name(h.student)}.json" for h in found}
+    before = {student: result for student, path in targets.items() if (result := result_in(path))}
+    number = read_assignment(source).number
+    strange = [s for s, result in before.items() if result["assignment"] != number]
+    if strange:
+        raise SystemExit(f"{work} holds results of assignment {before[strange[0]]['assignment']}: take another --out")
+    shown = {s: r for s in targets if (r := result_in(work / "shown" / f"{file_name(s)}.json"))}
+    waiting, why = [], {}
+    for handed in found:
+        if handed.path is None:
+            continue
+        old = before.get(handed.student, {}).get("made_of")
+        again, reason = stale(old, made_of(source, handed.path, limits, secret, around))
+        if force or (questions and old):
+            again, reason = set(questions or again or ["all"]), "asked for"
+        if again:
+            part = questions if old and questions else frozenset(again) if reason == "the checks have changed" else None
+            waiting.append((handed, part))
+            why[handed.student] = reason
+    with tqdm(total=len(waiting), unit="student", disable=quiet) as bar:
+        tasks = [
+            lambda h=h, part=part: mark_into(source, h.path, targets[h.student], limits, secret, around, part)
+            for h, part in waiting
+        ]
+        failed = {waiting[k][0].student for k in run_all(tasks, jobs, bar)}
+    done = Class(marked=len(waiting) - len(failed))
+    for handed in found:
+        result = result_in(targets[handed.student]) if handed.path else None
+        if handed.student in failed:
+            result = None
+        note = "the marking itself failed; run again" if handed.path else handed.problem or "nothing handed in"
+        done.results[handed.student] = _dressed(result or not_marked(source, note), handed, late)
+    given, done.problems = by_hand(work / "by_hand.csv", done.results)
+    for student, points in given.items():
+        with_hand(done.results[student], points)
+    finish(done, found, source, out)
+    log_changes(work / "log.csv", shown, done.results, why)
+    for student, result in done.results.items():
+        write(work / "shown" / f"{file_name(student)}.json", json.dumps(result))
+    return done
 
-    def done(student: str) -> Result | None:
-        result = result_in(target[student])
-        fits = result and result["fingerprint"] == fingerprint(source, found[student], limits)
-        return result if fits else None
 
-    waiting = [student for student in found if not done(student)]
-    if waiting:
-        warm_up()
-    with tqdm(total=len(found), initial=len(found) - len(waiting), unit="student", disable=quiet) as bar:
-        tasks = [lambda s=s: mark_into(source, found[s], target[s], limits) for s in waiting]
-        failed = run_all(tasks, jobs, bar)
-    for number in failed:
-        print(f"{waiting[number]}: the marking itself failed; run again", file=sys.stderr)
-    given = by_hand(work / "by_hand.csv")
-    results = {}
-    for student in found:
-        if result := done(student):
-            results[student] = with_hand(result, given.get(student, {}))
-            write(work / f"{student}.md", as_text(results[student]))
-    write(out, table(results))
-    return results, len(waiting) - len(failed)
+def _dressed(result: Result, handed: Handed, late: Late) -> Result:
+    """A result with what is known of who handed it in, and when."""
+    person = handed.person
+    lost, said = late.lost(handed.when if handed.path else None, person.due if person else None)
+    if handed.late_mark and not said:
+        said = "marked as late by the platform"
+    notes = [result["note"], handed.problem if handed.problem != result["note"] else "", said]
+    if handed.path and handed.others:
+        notes.append(f"{len(handed.others)} other file{'s' * (len(handed.others) > 1)}, see files.csv")
+    return result | {
+        "note": "; ".join(filter(None, notes)),
+        "lost": lost,
+        "name": person.name if person else handed.student,
+        "id": person.id if person and person.id else handed.id,
+        "email": person.email if person else "",
+        "when": handed.when.isoformat(timespec="seconds") if handed.when else "",
+        "attention": bool(handed.problem or result.get("unreadable") or result["note"])
+        and (bool(handed.path) or "not handed" not in result["note"]),
+    }
+
+
+def finish(done: Class, found: list[Handed], source: Source, out: Path) -> None:
+    """Write the tables and pages, and add to the problems."""
+    work = out.with_suffix("")
+    for student, result in done.results.items():
+        write(work / f"{file_name(student)}.html", as_html(result))
+        if result["attention"] and result["note"] != "nothing handed in":
+            done.problems.append(f"{student}: {result['note']}")
+        stopped = [n for n, entry in result["questions"].items() if entry.get("fault")]
+        if stopped:
+            result["note"] = "; ".join(
+                filter(None, [result["note"], *(f"{n}: {result['questions'][n]['fault']}" for n in stopped)])
+            )
+    write(out, "\ufeff" + table(done.results))
+    write(work / "read.html", reading_page(read_assignment(source), done.results))
+    rows = [["file", "student", "what became of it"]]
+    for handed in found:
+        if handed.path:
+            rows.append([str(handed.path), handed.student, "marked"])
+        rows += [[shown, handed.student, why] for shown, why in handed.others.items()]
+    with (work / "files.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+# --- the command -------------------------------------------------------------------------------
 
 
 def source_for(assignment: str | None, folder: Source) -> Source:
@@ -168,7 +344,7 @@ def source_for(assignment: str | None, folder: Source) -> Source:
         return assignment
     sources = {path.name[:2]: path for path in sorted(Path("assignments").glob("[0-9]*.ipynb"))}
     if assignment is None:
-        named = {path.name[:2] for path in submissions_in(folder).values()} & set(sources)
+        named = {path.name[:2] for path in Path(folder).rglob("*.ipynb")} & set(sources)
         assignment = named.pop() if len(named) == 1 else None
     if assignment not in sources:
         raise SystemExit(
@@ -177,37 +353,57 @@ def source_for(assignment: str | None, folder: Source) -> Source:
     return sources[assignment]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     default = Limits()
-    parser = argparse.ArgumentParser(
-        prog="python -m bea_course.grade",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    made = argparse.ArgumentParser(
+        prog="python -m bea_course.grade", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", help="the folder with the submissions")
-    parser.add_argument("--out", default="grades.csv", help="the table to write (grades.csv)")
-    parser.add_argument("--assignment", help="the number or the source; else told by the files' names")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="submissions at a time (all cores)")
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=default.seconds,
-        help="of the processor, for one question (%(default)g)",
+    made.add_argument("folder", help="the folder with what was handed in")
+    made.add_argument("--out", help="the table to write (grades/NUMBER.csv)")
+    made.add_argument("--assignment", help="the number or the source; else told by the files' names")
+    made.add_argument("--roster", help="a table of all students: columns name, id, email, due")
+    made.add_argument(
+        "--private", type=Path, help="your folder with secret.txt, which instances are drawn from (that of --out)"
     )
-    parser.add_argument(
-        "--memory",
-        type=int,
-        default=default.memory // 10**6,
-        help="megabytes for one question (%(default)s)",
+    made.add_argument("--question", action="append", help="mark only this question again (may be repeated)")
+    made.add_argument("--force", action="store_true", help="mark again what is up to date")
+    made.add_argument("--due", type=datetime.fromisoformat, help="such as 2026-11-30T18:00")
+    made.add_argument("--grace", type=float, default=15, help="minutes that are forgiven (%(default)g)")
+    made.add_argument("--late", type=float, default=0, help="percent of the points lost for a day (%(default)g)")
+    made.add_argument("--jobs", type=int, default=os.cpu_count(), help="submissions at a time (all cores)")
+    made.add_argument("--seconds", type=float, default=default.seconds, help="for a cell or question (%(default)g)")
+    made.add_argument("--memory", type=int, default=default.memory // 10**6, help="megabytes (%(default)s)")
+    made.add_argument("--fence", choices=[one.kind for one in FENCES], help="this fence, or fail")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Mark a class; returns the exit status."""
+    given = parser().parse_args(arguments)
+    if not Path(given.folder).is_dir():
+        raise SystemExit(f"there is no folder {given.folder}")
+    source, around = source_for(given.assignment, given.folder), fence(given.fence)
+    print(around.says)
+    number = read_assignment(source).number
+    done = grade(
+        source,
+        given.folder,
+        given.out or f"grades/{number}.csv",
+        given.jobs,
+        Limits(seconds=given.seconds, memory=given.memory * 10**6),
+        roster=read_roster(given.roster) if given.roster else None,
+        late=Late(given.due, timedelta(minutes=given.grace), given.late / 100),
+        private=given.private,
+        questions=frozenset(given.question) if given.question else None,
+        force=given.force,
+        around=around,
     )
-    given = parser.parse_args(arguments)
-    source = source_for(given.assignment, given.folder)
-    limits = Limits(seconds=given.seconds, memory=given.memory * 10**6)
-    results, marked = grade(source, given.folder, given.out, given.jobs, limits)
-    title = read_assignment(source).title
-    print(f"{title}: {len(results)} submissions, {marked} of them marked now; the table is {given.out}")
-    missing = len(submissions_in(given.folder)) - len(results)
-    return 1 if missing else 0
+    to_read = sum(result["to_read"] > 0 for result in done.results.values())
+    print(f"Assignment {number}: {len(done.results)} rows, {done.marked} marked now, {to_read} with words to read.")
+    for problem in done.problems:
+        print(f"  {problem}", file=sys.stderr)
+    return 1 if done.problems else 0
 
 
 if __name__ == "__main__":

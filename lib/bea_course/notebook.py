@@ -6,8 +6,10 @@ grading, with no need of otter-grader.
 """
 
 import ast
+import contextlib
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +82,26 @@ class Assignment:
 
 def cells_of(path: str | Path) -> list[tuple[str, str]]:
     """(kind, source) of each cell of a notebook; raises Unreadable if it is none."""
+    import nbformat
+
     try:
-        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
-        return [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Unreadable(f"this is no notebook of format 4 ({type(error).__name__})") from None
+        data = Path(path).read_bytes()
+    except OSError:
+        raise Unreadable("the file cannot be read") from None
+    if not data.strip():
+        raise Unreadable("the file is empty")
+    text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace")
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Unreadable("this is no notebook, or one that was cut off or damaged") from None
+    with warnings.catch_warnings(), contextlib.suppress(Exception):
+        warnings.simplefilter("ignore")
+        raw = nbformat.convert(nbformat.from_dict(raw), 4)  # older formats
+    try:
+        return [(str(cell["cell_type"]), "".join(cell.get("source", ""))) for cell in raw["cells"]]
+    except (KeyError, TypeError, AttributeError):
+        raise Unreadable("this file holds no cells of a notebook") from None
 
 
 # --- the source --------------------------------------------------------------------------------
@@ -171,49 +188,64 @@ def _question(
 # --- what students hand in ---------------------------------------------------------------------
 
 
-def python_of(source: str) -> str:
-    """A cell's code without the lines that are no Python: commands for IPython and the shell."""
-    if re.match(r"\s*%%(?!time)", source):
-        return ""
-    return "\n".join("" if re.match(r"\s*[%!]", line) else line for line in source.splitlines())
-
-
 @dataclass(frozen=True)
 class Submission:
-    """What a student handed in, cut at the cells that check: the code and the prose of each question.
+    """What a student handed in: its code cells in order, and what there is to read for each question.
 
-    ``code`` maps a question's name to its cells, or has one entry None if nothing says what belongs
-    to which question; then all cells belong to all.
+    ``prose`` maps each question that a person reads to its text, or to None if its placeholder is
+    untouched and nothing was added near it.  ``note`` says what is strange about the whole.
     """
 
-    code: dict[str | None, list[str]]
-    prose: dict[str, str]
+    code: tuple[str, ...]
+    prose: dict[str, str | None]
+    note: str = ""
 
-    def before(self, name: str) -> list[str | None]:
-        """The questions up to this one, in the notebook's order."""
-        order = list(self.code)
-        return order[: order.index(name) + 1] if name in order else order
+
+def remarks_in(source: str) -> str:
+    """The comments and bare strings of a code cell: some answer in words there."""
+    lines = [line.strip() for line in source.splitlines()]
+    return "\n".join(line.lstrip("# ") for line in lines if line.startswith("#") and len(line) > 20)
 
 
 def read_submission(path: str | Path, assignment: Assignment) -> Submission:
-    """The answers in a submission; raises Unreadable."""
-    names = {question.name for question in assignment.questions}
+    """The answers in a submission; raises Unreadable.
+
+    A text belongs to the question whose heading came last before it.  Only an untouched placeholder
+    counts as no answer: where anything else is, or the placeholder is gone, a person has to look.
+    """
     setup = {source.strip() for source in assignment.setup}
-    code, prose, cells, texts = {}, {}, [], []
+    titles = {question.title: question.name for question in assignment.questions}
+    names, by_hand = set(titles.values()), [q.name for q in assignment.questions if q.by_hand]
+    code: list[str] = []
+    texts: dict[str, list[str]] = {name: [] for name in names}
+    blank: set[str] = set()
+    here, seen = "", 0
     for kind, source in cells_of(path):
-        if kind == "code" and source.strip() not in setup:
-            cells.append(python_of(source))
-        if kind == "markdown":
-            text = re.sub(r"<!--.*?-->", "", source, flags=re.S).strip()
-            if text and text != EMPTY and text not in assignment.prose:
-                texts.append(text)
-        for name in CHECK.findall(source) if kind == "code" else ():
-            if name in names and name not in code:
-                code[name], cells = cells, []
-                prose[name], texts = "\n\n".join(texts), []
-    if cells:
-        code[None] = cells
-    return Submission(code, prose)
+        if kind == "code":
+            seen += len(set(CHECK.findall(source)) & names)
+            if source.strip() and source.strip() not in setup:
+                code.append(source)
+                texts.get(here, []).append(remarks_in(source))
+            continue
+        text = re.sub(r"<!--.*?-->", "", source, flags=re.S).strip()
+        for title, name in titles.items():
+            if f"## {title}" in text:
+                here, seen = name, seen + 1
+        if text == EMPTY:
+            blank.add(here)
+        elif text not in assignment.prose and text:
+            texts.setdefault(here, []).append(text)
+    found = {name: "\n\n".join(filter(None, texts[name])) for name in by_hand}
+    rest = "\n\n".join(filter(None, texts.get("", [])))
+    prose = {name: found[name] or (None if name in blank and not rest else rest) for name in by_hand}
+    return Submission(tuple(code), prose, _note(code, assignment, seen))
+
+
+def _note(code: Sequence[str], assignment: Assignment, seen: int) -> str:
+    others = set(re.findall(r"""checks_of\(\s*["'](\w+)["']""", "\n".join(code))) - {assignment.number}
+    if others:
+        return f"this is assignment {', '.join(sorted(others))}, not {assignment.number}"
+    return "" if seen else f"it holds no question of assignment {assignment.number}"
 
 
 def filled(assignment: Assignment, answers: Mapping[str, str]) -> str:

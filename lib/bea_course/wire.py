@@ -9,7 +9,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -17,7 +17,7 @@ from sympy.core.function import AppliedUndef
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import BooleanAtom
 
-__all__ = ["Unknown", "decode", "encode", "receive", "send"]
+__all__ = ["LARGEST", "Unknown", "decode", "encode", "line_of"]
 
 LARGEST = 20_000_000  # bytes of one message
 
@@ -47,6 +47,8 @@ def encode(value: Any, handle: Callable[[Callable[..., Any]], int]) -> Any:
             return {"objects": [on(y) for y in x.ravel()], "shape": list(x.shape)}
         if x is ...:
             return {"blank": 0}
+        if type(x).__name__ in ("mpf", "Decimal") and abs(float(x)) < float("inf"):
+            return float(x)
         if isinstance(x, complex):
             return {"complex": [x.real, x.imag]}
         if isinstance(x, Fraction):
@@ -146,18 +148,7 @@ def decode(value: Any, function: Callable[[int], Callable[..., Any]]) -> Any:
     return off(value)
 
 
-def send(stream: IO[bytes], message: Mapping[str, Any]) -> None:
-    """Write a message, a line of JSON, to a stream."""
-    line = json.dumps(message).encode()
-    if len(line) > LARGEST:
-        line = json.dumps({"too large": len(line)}).encode()
-    stream.write(line + b"\n")
-    stream.flush()
-
-
-def receive(stream: IO[bytes]) -> dict[str, Any]:
-    """The next message; raises EOFError if the other side has ended."""
-    line = stream.readline(LARGEST + 2)
-    if not line.endswith(b"\n"):
-        raise EOFError
-    return json.loads(line)
+def line_of(message: Mapping[str, Any]) -> str:
+    """A message as a line of JSON; one that is too large says so instead."""
+    line = json.dumps(message)
+    return line if len(line) <= LARGEST else json.dumps({"too large": len(line)})

@@ -1,28 +1,29 @@
 """Make from the sources in assignments/ what students and graders get.
 
-    python -m tools.course.assignments
+    python -m tools.course.assignments [--secret FILE]
 
-`make assignments` runs this.  Of each source, otter-grader makes the student copy, written to
-assignments/student, and the autograder that Gradescope takes, in _build/assignments/autograder;
-the solution sheet, run and as a page to print, goes to _build/assignments/solutions.
+`make assignments` runs this.  Of each source it makes the student copy, in assignments/student, the
+archive that Gradescope takes, in _build/assignments/autograder, and the solution sheet, run and as a
+page to print, in _build/assignments/solutions.
 
-It fails if a student copy holds a line of a solution or a hidden test, or an autograder one of a
-solution, and if otter-grader, with that autograder, does not give the solution all points and the
-student copy none.
+It fails if a student copy holds a line of a solution or a hidden test, if an archive holds one of a
+solution, and if the examiner, with what is in the archive, does not give the solution all points and
+the student copy none.
 """
 
+import argparse
 import json
+import re
 import shutil
-import subprocess
-import sys
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import nbformat
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
-from bea_course.notebook import filled, read_assignment
+from bea_course import gradescope
+from bea_course.notebook import EMPTY, filled, read_assignment
 from tools.notebooks.execute import KERNELSPEC, normalize, write
 from tools.site.leaks import leaks_in
 from tools.site.lite import library_wheel
@@ -31,34 +32,77 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "assignments").glob("[0-9]*.ipynb"))
 STUDENT = ROOT / "assignments" / "student"
 BUILD = ROOT / "_build" / "assignments"
-# Where Gradescope unpacks the autograder's files.
-UNPACKED = "/autograder/source/files"
+
+SETUP = """#!/usr/bin/env bash
+apt-get update && apt-get install -y python3-pip bubblewrap util-linux
+python3 -m pip install "/autograder/source/{wheel}[book]" ipykernel jupyter_client nbformat psutil
+"""
+RUN = """#!/usr/bin/env bash
+chmod -R go-rwx /autograder/source /autograder/submission /autograder/results
+cd /autograder && python3 -m bea_course.gradescope /autograder
+"""
+
+
+def blanked(source):
+    """A solution's code as students get it: marked lines are left out, marked values are `...`."""
+    lines, hidden = [], False
+    for line in source.splitlines():
+        if re.match(r"\s*# BEGIN SOLUTION", line):
+            hidden = True
+            lines.append(re.match(r"\s*", line)[0] + "...")
+        elif re.match(r"\s*# END SOLUTION", line):
+            hidden = False
+        elif line.endswith("# SOLUTION"):
+            value = re.match(r"(\s*)(\w+(?:, \w+)* = )?", line)
+            lines.append(f"{value[1]}{value[2] or ''}...")
+        elif not hidden:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def parts_of(notebook):
+    """(cell, where it is) of each cell but the raw ones; where is "SOLUTION", "TESTS", "QUESTION" or ""."""
+    within = []
+    for cell in notebook.cells:
+        mark = re.match(r"# (BEGIN|END) (\w+)", cell.source) if cell.cell_type == "raw" else None
+        if mark and mark[1] == "BEGIN":
+            within.append(mark[2])
+        elif mark:
+            within.pop()
+        elif cell.cell_type != "raw":
+            yield cell, within[-1] if within else ""
 
 
 def student_copy(notebook):
-    """What otter-grader left for students, without its own traces: the checks need only this library."""
-    notebook.metadata.pop("otter", None)
-    for cell in notebook.cells:
-        cell.metadata = nbformat.NotebookNode(
-            {key: cell.metadata[key] for key in ("deletable", "editable") if key in cell.metadata}
-        )
-        cell.source = cell.source.replace("<!-- BEGIN QUESTION -->", "").replace("<!-- END QUESTION -->", "").strip()
-    notebook.cells = [cell for cell in notebook.cells if cell.source]
+    """The source without solutions and tests."""
+    cells = []
+    for cell, where in parts_of(notebook):
+        if where == "TESTS":
+            continue
+        cell.metadata = nbformat.NotebookNode()
+        if where == "SOLUTION":
+            cell.source = blanked(cell.source) if cell.cell_type == "code" else EMPTY
+        elif where == "QUESTION":
+            cell.metadata = nbformat.NotebookNode(deletable=False, editable=False)
+        cells.append(cell)
+    notebook.cells = cells
     return normalize(notebook)
+
+
+def without_solutions(notebook):
+    """The source as the examiner needs it in a container: with its tests, without its solutions."""
+    for cell, where in parts_of(notebook):
+        if where == "SOLUTION":
+            cell.source = "pass" if cell.cell_type == "code" else EMPTY
+    return notebook
 
 
 def solution_sheet(notebook):
     """The source with its solutions, without marks and tests, run."""
-    cells, hidden = [], False
-    for cell in notebook.cells:
-        if cell.cell_type == "raw":
-            hidden = {"# BEGIN TESTS": True, "# END TESTS": False}.get(cell.source.strip(), hidden)
-        elif not hidden:
-            lines = [
-                line
-                for line in cell.source.splitlines()
-                if "# BEGIN SOLUTION" not in line and "# END SOLUTION" not in line
-            ]
+    cells = []
+    for cell, where in parts_of(notebook):
+        if where != "TESTS":
+            lines = [line for line in cell.source.splitlines() if not re.match(r"\s*# (BEGIN|END) SOLUTION", line)]
             cell.source = "\n".join(line.removesuffix("  # SOLUTION") for line in lines)
             cells.append(cell)
     notebook.cells = cells
@@ -66,73 +110,64 @@ def solution_sheet(notebook):
     return notebook
 
 
-def make(source, wheel):
-    """All that is made of one source."""
-    name = source.stem
-    stage = BUILD / "stage" / name
-    shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir(parents=True)
-    notebook = nbformat.read(source, 4)
-    notebook.cells[0].source += f"\nrequirements: requirements.txt\nfiles:\n  - {wheel.name}"
-    nbformat.write(notebook, stage / source.name)
-    shutil.copy(wheel, stage)
-    (stage / "requirements.txt").write_text(f"bea-book[book] @ file://{UNPACKED}/{wheel.name}\n", encoding="utf-8")
-    otter(stage, "assign", source.name, "dist", "--no-run-tests")
+def archive(source, wheel, target, secret=None):
+    """Write the archive for Gradescope."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with ZipFile(target, "w", ZIP_DEFLATED) as made:
+        made.writestr("setup.sh", SETUP.format(wheel=wheel.name if wheel else ""))
+        made.writestr("run_autograder", RUN)
+        made.writestr(source.name, nbformat.writes(without_solutions(nbformat.read(source, 4))))
+        if wheel:
+            made.write(wheel, wheel.name)
+        if secret:
+            made.write(secret, "secret.txt")
+
+
+def points(folder, zip_file, notebook):
+    """(points, of how many) by what is in an archive, as a container would have it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "submission").mkdir(parents=True)
+    with ZipFile(zip_file) as made:
+        made.extractall(folder / "source")
+    shutil.copy(notebook, folder / "submission")
+    gradescope.main([str(folder)])
+    tests = json.loads((folder / "results" / "results.json").read_text(encoding="utf-8"))["tests"]
+    return tuple(sum(test[key] for test in tests) for key in ("score", "max_score"))
+
+
+def make(source, wheel, secret):
+    """All that is made of one source; returns what is wrong with it, as sentences."""
     STUDENT.mkdir(exist_ok=True)
-    write(
-        student_copy(nbformat.read(stage / "dist" / "student" / source.name, 4)),
-        STUDENT / source.name,
-    )
-    (zip_file,) = (stage / "dist" / "autograder").glob("*.zip")
-    for folder in ("autograder", "solutions"):
-        (BUILD / folder).mkdir(exist_ok=True)
-    shutil.copy(zip_file, BUILD / "autograder" / f"{name}.zip")
+    student, zip_file = STUDENT / source.name, BUILD / "autograder" / f"{source.stem}.zip"
+    write(student_copy(nbformat.read(source, 4)), student)
+    archive(source, wheel, zip_file, secret)
+    (BUILD / "solutions").mkdir(exist_ok=True)
     page, _ = HTMLExporter().from_notebook_node(solution_sheet(nbformat.read(source, 4)))
-    (BUILD / "solutions" / f"{name}.html").write_text(page, encoding="utf-8")
-    return problems_of(source, stage)
-
-
-def otter(folder, *command):
-    """Run a command of otter-grader in a folder."""
-    done = subprocess.run([sys.executable, "-m", "otter", *command], cwd=folder, text=True, capture_output=True)
-    if done.returncode:
-        raise RuntimeError(f"{done.stdout}{done.stderr}\n`otter {' '.join(command)}` failed in {folder}")
-
-
-def points(folder, autograder, notebook):
-    """(points, of how many) by otter-grader with this autograder."""
-    otter(folder, "run", "--no-logo", "-a", str(autograder), "-o", str(folder), str(notebook))
-    tests = json.loads((folder / "results.json").read_text(encoding="utf-8"))["tests"]
-    return tuple(sum(test.get(key) or 0 for test in tests) for key in ("score", "max_score"))
-
-
-def problems_of(source, stage):
-    """What is wrong with what was made of a source, as sentences."""
-    student, autograder = STUDENT / source.name, BUILD / "autograder" / f"{source.stem}.zip"
-    assignment = read_assignment(source)
-    problems = leaks_in([student])
-    problems += leaks_in([autograder], [source], hidden_tests=False)
+    (BUILD / "solutions" / f"{source.stem}.html").write_text(page, encoding="utf-8")
+    assignment, stage = read_assignment(source), BUILD / "stage" / source.stem
+    stage.mkdir(parents=True, exist_ok=True)
+    problems = leaks_in([student]) + leaks_in([zip_file], [source], hidden_tests=False)
     right = stage / "right.ipynb"
-    answers = {question.name: question.solution for question in assignment.questions}
-    right.write_text(filled(assignment, answers), encoding="utf-8")
+    right.write_text(filled(assignment, {q.name: q.solution for q in assignment.questions}), encoding="utf-8")
     of = sum(question.points for question in assignment.questions if not question.by_hand)
     for notebook, wanted in ((right, of), (student, 0)):
-        found = points(stage, autograder, notebook)
+        found = points(stage / "autograder", zip_file, notebook)
         if found != (wanted, of):
-            problems.append(
-                f"{autograder.name} gives {notebook.name} {found[0]:g} of {found[1]:g} points, not {wanted} of {of}"
-            )
+            problems.append(f"{zip_file.name} gives {notebook.name} {found[0]:g} of {found[1]:g}, not {wanted} of {of}")
     return problems
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--secret", type=Path, help="the file with your secret, to go into the archives")
+    secret = parser.parse_args().secret
     BUILD.mkdir(parents=True, exist_ok=True)
     wheel = library_wheel(BUILD / "wheel")
-    with ProcessPoolExecutor(max_workers=2) as pool:
-        problems = []
-        for source, found in zip(SOURCES, pool.map(make, SOURCES, [wheel] * len(SOURCES))):
-            print(f"{source.relative_to(ROOT)}: {len(found)} problems", flush=True)
-            problems += found
+    problems = []
+    for source in SOURCES:
+        found = make(source, wheel, secret)
+        print(f"{source.relative_to(ROOT)}: {len(found)} problems", flush=True)
+        problems += found
     if problems:
         raise SystemExit("The assignments have problems:\n  " + "\n  ".join(problems))
 

@@ -18,10 +18,11 @@ import sys
 import time
 from pathlib import Path
 
+from bea_course.examiner import examine
 from bea_course.grade import grade, result_in
-from bea_course.marking import mark, warm_up
+from bea_course.kernel import Kernel, Limits
+from bea_course.marking import mark
 from bea_course.notebook import filled, read_assignment
-from bea_course.sandbox import Limits, ask
 from tools.site.leaks import SOURCES, leaks_in, secrets_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +40,8 @@ def wrong_of(source):
 
 
 def faults():
-    return runpy.run_path(FOLDER / "wrong" / "faults.py")["FAULTS"]
+    found = runpy.run_path(FOLDER / "wrong" / "faults.py")
+    return found["ENDS"] + found["FAULTS"] + found["VALUES"]
 
 
 def handed_in(name, assignment, answers):
@@ -70,13 +72,18 @@ def of_assignment(source):
     seconds = cpu() - start
     blank = mark(source, FOLDER / "student" / source.name)
     lines, told, total = [], 0, 0
+    kernel = Kernel()
+    for cell in assignment.setup:
+        kernel.run(cell)
     for name, answers in wrong_of(source).items():
         question = assignment.question(name)
         names = [q.name for q in assignment.questions if not q.by_hand]
-        before = [right[other] for other in names[: names.index(name)]]
+        for other in names[: names.index(name)]:
+            kernel.run(right[other])
         for old, new, said in answers:
             answer = new if old is None else right[name].replace(old, new)
-            found = ask(source, name, assignment.setup, [*before, answer], Limits())
+            kernel.run(answer)
+            found, _ = examine(kernel, question)
             tests = {test.name: test for test in question.tests}
             points = sum(tests[k].points for k, test in found["tests"].items() if test["passed"])
             messages = [test["message"] for test in found["tests"].values() if test.get("message")]
@@ -90,6 +97,7 @@ def of_assignment(source):
                     "yes" if right_reason else "**no**",
                 )
             )
+    kernel.end()
     leaks = leaks_in([FOLDER / "student" / path.name for path in SOURCES], [source])
     overview = row(
         assignment.title,
@@ -110,10 +118,10 @@ def of_faults(source):
     right = solutions_of(assignment)
     lines = []
     for title, code, _ in faults():
-        answers = right | {"half_step": code.replace("SOURCE", repr(str(source)))}
+        answers = right | {"half_step": code}
         result = mark(source, handed_in("faulty.ipynb", assignment, answers), Limits(seconds=10))
         entry = result["questions"]["half_step"]
-        became = entry["fault"] or "; ".join(entry["errors"])
+        became = entry["fault"] or "; ".join(entry["errors"]) or entry["tests"][0]["message"]
         lines.append(
             row(
                 title,
@@ -201,13 +209,13 @@ def of_class(source):
     right = read_assignment(source).points - 2
     full = sum(result["points"] == right for result in found.values())
     stopped = sum(any(entry.get("fault") for entry in r["questions"].values()) for r in found.values())
-    results, marked = grade(source, folder, out, quiet=True)
+    third = grade(source, folder, out, quiet=True)
     return [
         f"- {SIZE} submissions of assignment 5, two at a time: {wall:.0f} seconds by the clock, {each:.1f} CPU seconds each.",
-        f"- Killed (SIGKILL) when {len(kept)} results were there, and started again: {len(found)} results in the end, {again} of the first made twice, {SIZE - len(results)} lost.",
+        f"- Killed (SIGKILL) when {len(kept)} results were there, and started again: {len(found)} results in the end, {again} of the first made twice, {SIZE - len(third.results)} lost.",
         f"- {full} have all points, {stopped} have a question that was stopped.",
         f"- Memory of all processes together: at most {max(first[2], second[2]) / 1e6:.0f} MB.",
-        f"- A third run had {marked} to mark.",
+        f"- A third run had {third.marked} to mark.",
     ]
 
 
@@ -228,7 +236,6 @@ def main():
         shutil.rmtree(ROOT / "_build" / "course-report", ignore_errors=True)
     adam = next(path for path in SOURCES if path.name.startswith("05"))
     of_200 = kept("class", lambda: of_class(adam))
-    warm_up()
     overview, tables = [], []
     for source in SOURCES:
         line, wrong = kept(source.stem, lambda source=source: of_assignment(source))

@@ -1,0 +1,255 @@
+"""What a class handed in: every file, whose it is, and which one is marked.
+
+Read are plain notebooks, folders and zip files, as Canvas, Moodle and Gradescope pack them.  A zip file
+is unpacked safely: only notebooks are taken out, under names made here, up to a size.
+"""
+
+import csv
+import hashlib
+import io
+import re
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+__all__ = ["Handed", "Person", "collect", "read_roster", "rows_of"]
+
+CANVAS = re.compile(r"^(?P<who>[^\W_]+)(?P<late>_LATE)?_(?P<id>\d+)_\d+_(?P<file>.+)$", re.I)
+MOODLE = re.compile(r"^(?P<who>.+?)_(?P<id>\d+)_assignsubmission_\w+?_?$")
+GRADESCOPE = re.compile(r"^submission_(?P<id>\d+)$")
+AGAIN = re.compile(r"(?:-| \()(\d+)\)?$")
+LARGEST, MOST, DEEPEST = 30_000_000, 2000, 2  # bytes of a notebook, files in a zip, zips within zips
+
+
+@dataclass
+class Person:
+    """A row of the roster."""
+
+    name: str
+    id: str = ""
+    email: str = ""
+    due: datetime | None = None
+    row: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Handed:
+    """What one student handed in: the notebook to mark, if there is one, and every other file.
+
+    ``problem`` says what somebody must look at; ``others`` maps each file that is not marked to why.
+    """
+
+    student: str
+    id: str = ""
+    path: Path | None = None
+    when: datetime | None = None
+    late_mark: bool = False
+    problem: str = ""
+    others: dict[str, str] = field(default_factory=dict)
+    person: Person | None = None
+
+
+@dataclass
+class _File:
+    key: str
+    name: str
+    id: str
+    shown: str
+    path: Path | None
+    when: datetime
+    again: int
+    late: bool
+    why: str = ""
+
+
+def plain(text: str) -> str:
+    """A name to compare by: without accents, case, spaces and marks."""
+    base = unicodedata.normalize("NFKD", text)
+    return re.sub(r"[\W_]", "", "".join(c for c in base if not unicodedata.combining(c))).casefold()
+
+
+def who_of(place: PurePosixPath) -> tuple[str, str, int, bool]:
+    """(name, id, number of the resubmission, marked as late) by where a file is."""
+    top, stem = place.parts[0], PurePosixPath(place.name).stem
+    again = AGAIN.search(stem)
+    number = int(again[1]) if again and int(again[1]) < 100 else 0
+    if len(place.parts) > 1:
+        match = MOODLE.match(top) or GRADESCOPE.match(top)
+        name = (match.groupdict().get("who") or top) if match else top
+        return name, (match["id"] if match else ""), number, False
+    if match := CANVAS.match(place.name):
+        return match["who"], match["id"], number, bool(match["late"])
+    if match := MOODLE.match(stem.rsplit("_assignsubmission_", 1)[0] + "_assignsubmission_file_"):
+        if "_assignsubmission_" in stem:
+            return match["who"], match["id"], number, False
+    return (AGAIN.sub("", stem) if number else stem), "", number, False
+
+
+def unpacked(data: bytes, shown: str, into: Path, depth: int = 1) -> Iterator[tuple[str, Path | None, datetime, str]]:
+    """(name, path of the notebook or None, time, why not) of every file in a zip."""
+    now = datetime.now()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [info for info in archive.infolist() if not info.is_dir()]
+            if len(members) > MOST:
+                yield shown, None, now, f"a zip of more than {MOST} files"
+                return
+            for info in members:
+                name, when = info.filename, datetime(*info.date_time) if info.date_time[0] >= 1980 else now
+                suffix = PurePosixPath(name).suffix.lower()
+                if "__MACOSX" in name or PurePosixPath(name).name.startswith("."):
+                    continue
+                if suffix not in (".ipynb", ".zip"):
+                    yield name, None, when, "no notebook"
+                    continue
+                with archive.open(info) as file:  # what it says of its size may be false
+                    content = file.read(LARGEST + 1)
+                if len(content) > LARGEST:
+                    yield name, None, when, f"larger than {LARGEST // 10**6} MB"
+                elif suffix == ".zip" and depth < DEEPEST:
+                    for inner, path, then, why in unpacked(content, name, into, depth + 1):
+                        yield f"{name}/{inner}", path, then, why
+                elif suffix == ".zip":
+                    yield name, None, when, "a zip within a zip within a zip"
+                else:
+                    path = into / (hashlib.sha256(content).hexdigest()[:24] + ".ipynb")
+                    into.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content)
+                    yield name, path, when, ""
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
+        yield shown, None, now, "a damaged or locked zip"
+
+
+def _files(folder: Path, into: Path) -> Iterator[_File]:
+    """Every file that was handed in; ``into`` is for what zips hold."""
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        if any(part.startswith(".") or part == "__MACOSX" for part in place.parts) or path.is_dir():
+            continue
+        shown = place.as_posix()
+        if path.is_symlink() or not path.is_file():
+            yield _file(place, shown, None, datetime.now(), "a link, not a file")
+            continue
+        when = datetime.fromtimestamp(path.stat().st_mtime)
+        if path.suffix.lower() == ".zip":
+            # one student's zip, or the platform's zip of the whole class
+            inside = list(unpacked(path.read_bytes(), shown, into)) if path.stat().st_size <= 20 * LARGEST else []
+            if not inside:
+                yield _file(place, shown, None, when, "an empty or too large zip")
+            whole = len(place.parts) == 1 and _of_a_class([name for name, *_ in inside])
+            for name, found, then, why in inside:
+                yield _file(PurePosixPath(name) if whole else place, f"{shown}/{name}", found, then, why)
+        elif path.suffix.lower() != ".ipynb":
+            yield _file(place, shown, None, when, "no notebook")
+        else:
+            yield _file(place, shown, path, when, "")
+
+
+def _of_a_class(names: Iterable[str]) -> bool:
+    """Whether the files in a zip are several students', by how a platform names them."""
+    tops = {PurePosixPath(name).parts[0] for name in names if name and not name.startswith(("/", ".."))}
+    return sum(bool(MOODLE.match(top) or CANVAS.match(top) or GRADESCOPE.match(top)) for top in tops) > 1
+
+
+def _file(place: PurePosixPath | Path, shown: str, path: Path | None, when: datetime, why: str) -> _File:
+    safe = PurePosixPath(*(part for part in PurePosixPath(place).parts if part not in ("/", "..")))
+    name, number, again, late = who_of(safe)
+    name = re.sub(r"[^\w .,@+-]", "_", name) or "unnamed"
+    return _File(plain(name) + number, name, number, shown, path, when, again, late, why)
+
+
+def collect(folder: str | Path, into: Path, roster: list[Person] | None = None) -> list[Handed]:
+    """One entry for each student: of what was handed in, and of the roster, sorted by name.
+
+    Of several notebooks the last is marked: by the number of the resubmission, then by time.
+    """
+    groups: dict[str, list[_File]] = {}
+    for file in _files(Path(folder), into):
+        groups.setdefault(file.key, []).append(file)
+    names = [files[0].name for files in groups.values()]
+    found = []
+    for files in groups.values():
+        first = files[0]
+        student = first.name if names.count(first.name) == 1 else f"{first.name} {first.id}".strip()
+        handed = Handed(student, first.id)
+        good = sorted((f for f in files if f.path), key=lambda f: (f.again, f.when))
+        if good:
+            handed.path, handed.when, handed.late_mark = good[-1].path, good[-1].when, good[-1].late
+            handed.others = {f.shown: "an earlier one; the last is marked" for f in good[:-1]}
+        else:
+            handed.problem = f"handed in, but {'; '.join(dict.fromkeys(f.why for f in files))}"
+        handed.others |= {f.shown: f.why for f in files if not f.path}
+        found.append(handed)
+    return sorted(_with_roster(found, roster) if roster is not None else found, key=lambda h: h.student.casefold())
+
+
+def _with_roster(found: list[Handed], roster: list[Person]) -> list[Handed]:
+    """Join what was handed in with the roster; both what only one of them has is kept."""
+    keys: dict[str, Person] = {}
+    for person in roster:
+        first, _, last = person.name.partition(" ")
+        swapped = "".join(reversed(person.name.split(",", 1))) if "," in person.name else f"{last} {first}"
+        for text in (person.name, swapped, person.id, person.email, person.email.partition("@")[0]):
+            if text:
+                keys.setdefault(plain(text), person)
+    taken: dict[int, Handed] = {}
+    for handed in found:
+        person = keys.get(plain(handed.id)) if handed.id else None
+        person = person or keys.get(plain(handed.student)) or keys.get(plain(AGAIN.sub("", handed.student)))
+        if person is None:
+            handed.problem = "; ".join(filter(None, [handed.problem, "not on the roster"]))
+        elif id(person) in taken:
+            handed.problem = f"a second row of {person.name}"
+        else:
+            taken[id(person)] = handed
+            handed.person = person
+    absent = [Handed(p.name, p.id, person=p) for p in roster if id(p) not in taken]
+    return [*found, *absent]
+
+
+def rows_of(path: str | Path) -> list[dict[str, str]]:
+    """The rows of a CSV file as Excel or a platform writes it: with commas, semicolons or tabs, BOM or none."""
+    text = Path(path).read_bytes().decode("utf-8-sig", "replace")
+    head = text.partition("\n")[0]
+    delimiter = max(",;\t", key=head.count)
+    rows = csv.DictReader(io.StringIO(text), delimiter=delimiter)
+    return [{(key or "").strip(): (value or "").strip() for key, value in row.items() if key} for row in rows]
+
+
+COLUMNS = {
+    "name": ("name", "student", "full name", "student name"),
+    "id": ("id", "sid", "identifier", "student id", "sis user id"),
+    "email": ("email", "email address", "sis login id"),
+    "due": ("due", "extension", "due date"),
+}
+
+
+def read_roster(path: str | Path) -> list[Person]:
+    """The people on a roster: a table of your own, or the export of Canvas, Moodle or Gradescope.
+
+    Raises
+    ------
+    SystemExit
+        If it has no column for names or a date cannot be read.
+    """
+    people = []
+    for row in rows_of(path):
+        lower = {key.casefold(): value for key, value in row.items()}
+        cells = {what: next((lower[k] for k in names if lower.get(k)), "") for what, names in COLUMNS.items()}
+        if not cells["name"]:
+            first, last = lower.get("first name", ""), lower.get("last name", lower.get("surname", ""))
+            cells["name"] = f"{first} {last}".strip()
+        if not cells["name"] or cells["name"].casefold() in ("points possible", "student, test"):
+            continue
+        try:
+            due = datetime.fromisoformat(cells["due"]) if cells["due"] else None
+        except ValueError:
+            raise SystemExit(f"{path}: {cells['due']!r} is no date such as 2026-11-30T18:00") from None
+        number = cells["id"].removeprefix("Participant ").strip()
+        people.append(Person(cells["name"], number, cells["email"], due, row))
+    if not people:
+        raise SystemExit(f"{path}: no names; the table needs a column `name`, and may have `id`, `email` and `due`")
+    return people
