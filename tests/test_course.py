@@ -461,6 +461,31 @@ def test_every_road_gives_the_same_marks(tmp_path):
     assert again.marked == 0 and (tmp_path / "01" / "files.csv").is_file()
 
 
+def test_a_term_comes_to_its_total(tmp_path):
+    from bea_course import term
+
+    def result(number, points, lost=0.0):
+        entries = {
+            f"q{k}": {"points": p, "of": 2, "tests": [{"message": "" if p else f"not {k}.5"}]}
+            for k, p in enumerate(points)
+        }
+        extra = {"name": "Ann B", "id": "7", "email": "", "lost": lost, "points": sum(points)}
+        return {"assignment": number, "questions": entries} | extra
+
+    for number, points in (("01", (2, 2, 0)), ("06", (2, 1, 1))):
+        (tmp_path / number / "shown").mkdir(parents=True)
+        (tmp_path / number / "shown" / "ann.json").write_text(json.dumps(result(number, points)))
+    assert term.main([str(tmp_path), "--weights", "01=1,06=3"]) == 0
+    rows = list(csv.DictReader((tmp_path / "term.csv").open(encoding="utf-8-sig")))
+    assert rows == [{"student": "ann", "01": "100.0", "06": "75.0", "total": "81.2"}]
+    questions = list(csv.DictReader((tmp_path / "questions.csv").open(encoding="utf-8-sig")))
+    assert questions[2]["what was said most often"] == "1 × not #" and questions[2]["all points"] == "0"
+    export = tmp_path / "canvas.csv"
+    export.write_text('Student,ID,SIS Login ID,Assignment 1 (99)\nPoints Possible,,,6\n"B, Ann",7,ab,\n')
+    filled_in = term.filled_in(export, "assignment 1", {"ann": result("01", (2, 2, 0), 0.5)})
+    assert filled_in.splitlines()[-1].endswith(",7,ab,2") or filled_in.splitlines()[-1].endswith("2")
+
+
 # --- leaks -------------------------------------------------------------------------------------
 
 

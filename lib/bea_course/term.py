@@ -1,0 +1,209 @@
+"""What a term comes to, from the folders that marking has written:
+
+    python -m bea_course.term grades/ --weights 01=12,02=12,03=12,04=12,05=12,06=40
+
+It writes ``grades/term.csv``, with the total of each student in percent; ``grades/questions.csv``, how
+often each question was right and what was said how often; and ``grades/similar.csv``, pairs whose
+answers are alike, for a person to look at.  With ``--fill EXPORT.csv --column NAME`` it fills a column of
+the table that Canvas or Moodle has exported, for import there.
+"""
+
+import argparse
+import csv
+import difflib
+import io
+import json
+import re
+import sys
+import tokenize
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from bea_course.grade import write
+from bea_course.handed_in import plain, rows_of
+from bea_course.report import final, harmless
+
+__all__ = ["filled_in", "main", "percent", "questions_of", "similar", "total"]
+
+Results = dict[str, dict[str, dict[str, Any]]]  # {assignment: {student: result}}
+
+
+def read_results(folder: Path) -> Results:
+    """The results of all assignments in a folder of grades, with points by hand and lateness."""
+    found: Results = {}
+    for path in sorted(folder.glob("*/shown/*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        found.setdefault(result["assignment"], {})[path.stem] = result
+    return found
+
+
+def percent(result: Mapping[str, Any], drop_worst: bool = True) -> float:
+    """The percentage of an assignment's points, without the question that was worst for it.
+
+    Examples
+    --------
+    >>> questions = {"a": {"points": 3, "of": 3}, "b": {"points": 0, "of": 2}, "c": {"points": 1, "of": 2}}
+    >>> percent({"questions": questions}), percent({"questions": questions, "lost": 0.5}, drop_worst=False)
+    (80.0, 28.57142857142857)
+    """
+    entries = [(entry["points"] or 0, entry["of"]) for entry in result["questions"].values()]
+    left = range(len(entries)) if drop_worst and len(entries) > 1 else [None]
+
+    def without(k: int | None) -> float:
+        kept = [entry for j, entry in enumerate(entries) if j != k]
+        return 100 * sum(points for points, _ in kept) / sum(of for _, of in kept)
+
+    return max(map(without, left)) * (1 - result.get("lost", 0))
+
+
+def total(results: Results, student: str, weights: Mapping[str, float], drop_worst: bool = True) -> float:
+    """A student's total in percent; an assignment that is not there counts 0."""
+    marks = {number: percent(of[student], drop_worst) for number, of in results.items() if student in of}
+    return sum(weight * marks.get(number, 0) for number, weight in weights.items()) / sum(weights.values())
+
+
+def questions_of(results: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
+    """A row for each question: its mean, how many had all points, and the commonest thing said, with its count."""
+    rows = []
+    names = list(next(iter(results.values()))["questions"]) if results else []
+    for name in names:
+        entries = [result["questions"][name] for result in results.values()]
+        points = [entry["points"] or 0 for entry in entries]
+        of = entries[0]["of"]
+        said: Counter[str] = Counter()
+        for entry in entries:
+            messages = [test["message"] for test in entry.get("tests", ()) if test["message"]]
+            said.update({re.sub(r"-?\d[\d.e+-]*", "#", messages[0])} if messages else set())
+        common = "; ".join(f"{count} × {text}" for text, count in said.most_common(3))
+        rows.append([name, f"{sum(points) / len(points):.2f}", of, sum(p == of for p in points), len(points), common])
+    return rows
+
+
+def words_of(source: str) -> list[str]:
+    """The tokens of code, with every name that a student chose replaced by one."""
+    found = []
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type in (tokenize.NAME, tokenize.OP, tokenize.NUMBER):
+                found.append("x" if token.type == tokenize.NAME and len(token.string) < 4 else token.string)
+    except (tokenize.TokenError, IndentationError, SyntaxError):
+        pass
+    return found
+
+
+def similar(codes: Mapping[str, str], least: float = 0.9) -> list[tuple[float, str, str]]:
+    """Pairs of students whose code is alike, with the ratio, the most alike first.
+
+    Examples
+    --------
+    >>> code = "def f(x):\\n    return [x * k for k in range(10)]\\n"
+    >>> similar({"anna": code, "bob": code.replace("k", "j"), "cleo": "y = 1"})
+    [(1.0, 'anna', 'bob')]
+    """
+    tokens = {student: words_of(code) for student, code in codes.items()}
+    found = []
+    for a, b in combinations(sorted(tokens), 2):
+        match = difflib.SequenceMatcher(None, tokens[a], tokens[b], autojunk=False)
+        if len(tokens[a]) > 15 and match.quick_ratio() >= least and (ratio := match.ratio()) >= least:
+            found.append((round(ratio, 3), a, b))
+    return sorted(found, reverse=True)
+
+
+def filled_in(export: Path, column: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """A platform's export with one column filled by the points; rows are found by id, email or name.
+
+    Raises
+    ------
+    SystemExit
+        If there is no such column.
+    """
+    rows = rows_of(export)
+    header = list(rows[0]) if rows else []
+    names = [name for name in header if name.casefold().startswith(column.casefold())]
+    if len(names) != 1:
+        raise SystemExit(f"{export} has no single column that begins with {column!r}; it has: {', '.join(header)}")
+    marks: dict[str, float] = {}
+    for student, result in results.items():
+        for key in (student, result.get("name", ""), result.get("id", ""), result.get("email", "")):
+            if key:
+                marks[plain(key)] = final(result)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        lower = {key.casefold(): value for key, value in row.items()}
+        keys = [lower.get(key, "") for key in ("id", "sid", "identifier", "email address", "sis login id", "email")]
+        keys += [lower.get(key, "") for key in ("student", "full name", "name")]
+        found = [marks[k] for key in keys if (k := plain(key.removeprefix("Participant "))) in marks]
+        writer.writerow(row | ({names[0]: f"{found[0]:g}"} if found else {}))
+    return text.getvalue()
+
+
+def as_csv(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as text that a spreadsheet opens."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([[harmless(cell) for cell in row] for row in rows])
+    return "\ufeff" + text.getvalue()
+
+
+def codes_in(work: Path) -> dict[str, str]:
+    """{student: code} of what was marked in one assignment's folder."""
+    from bea_course.notebook import CHECK, Unreadable, cells_of
+
+    found = {}
+    table = work / "files.csv"
+    for row in rows_of(table) if table.is_file() else []:
+        if row["what became of it"] == "marked":
+            try:
+                cells = [source for kind, source in cells_of(row["file"]) if kind == "code"]
+            except Unreadable:
+                continue
+            found[row["student"]] = "\n".join(
+                cell for cell in cells if not CHECK.match(cell) and "checks_of" not in cell
+            )
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the tables of a term; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bea_course.term", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="the folder with the folders of all assignments")
+    parser.add_argument("--weights", default="", help="such as 01=12,06=40; else all count the same")
+    parser.add_argument("--keep-worst", action="store_true", help="leave out no question")
+    parser.add_argument("--fill", type=Path, help="a table exported by Canvas or Moodle")
+    parser.add_argument("--column", help="how its column begins, such as 'Assignment 5' or 'Grade'")
+    parser.add_argument("--assignment", help="whose points to fill in")
+    given = parser.parse_args(arguments)
+    results = read_results(given.folder)
+    if not results:
+        raise SystemExit(f"{given.folder} holds no results")
+    if given.fill:
+        if not given.column or given.assignment not in results:
+            raise SystemExit(f"--fill needs --column, and --assignment with one of {', '.join(results)}")
+        print(filled_in(given.fill, given.column, results[given.assignment]), end="")
+        return 0
+    pairs = [pair.split("=") for pair in given.weights.split(",") if pair]
+    weights = {number: float(weight) for number, weight in pairs} or dict.fromkeys(results, 1.0)
+    drop = not given.keep_worst
+    students = sorted({student for of in results.values() for student in of})
+    rows = [["student", *results, "total"]]
+    for student in students:
+        marks = [f"{percent(of[student], drop):.1f}" if student in of else "" for of in results.values()]
+        rows.append([student, *marks, f"{total(results, student, weights, drop):.1f}"])
+    write(given.folder / "term.csv", as_csv(rows))
+    head = ["assignment", "question", "mean", "of", "all points", "students", "what was said most often"]
+    counted = [[number, *row] for number, of in results.items() for row in questions_of(of)]
+    write(given.folder / "questions.csv", as_csv([head, *counted]))
+    alike = [[n, *pair] for n in results for pair in similar(codes_in(given.folder / n))]
+    write(given.folder / "similar.csv", as_csv([["assignment", "ratio", "student", "student"], *alike]))
+    print(f"{len(students)} students, {len(results)} assignments; {len(alike)} pairs of answers are alike.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
