@@ -19,7 +19,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -164,6 +164,10 @@ def mark_into(
     if old:
         now["questions"] = {name: now["questions"].get(name, entry) for name, entry in old["questions"].items()}
     now["made_of"] = made_of(source, path, limits, secret, around)
+    if old and only:  # what was not marked now is as old as it was
+        digests = now["made_of"]["questions"]
+        before = old["made_of"]["questions"]
+        now["made_of"] = old["made_of"] | {"questions": before | {name: digests[name] for name in only & set(digests)}}
     write(target, json.dumps(totalled(now), indent=1))
 
 
@@ -261,11 +265,8 @@ def grade(
         if handed.path is None:
             continue
         old = before.get(handed.student, {}).get("made_of")
-        again, reason = stale(old, made_of(source, handed.path, limits, secret, around))
-        if force or (questions and old):
-            again, reason = set(questions or again or ["all"]), "asked for"
-        if again:
-            part = questions if old and questions else frozenset(again) if reason == "the checks have changed" else None
+        part, reason = to_mark(old, made_of(source, handed.path, limits, secret, around), questions, force)
+        if reason:
             waiting.append((handed, part))
             why[handed.student] = reason
     with tqdm(total=len(waiting), unit="student", disable=quiet) as bar:
@@ -275,12 +276,7 @@ def grade(
         ]
         failed = {waiting[k][0].student for k in run_all(tasks, jobs, bar)}
     done = Class(marked=len(waiting) - len(failed))
-    for handed in found:
-        result = result_in(targets[handed.student]) if handed.path else None
-        if handed.student in failed:
-            result = None
-        note = "the marking itself failed; run again" if handed.path else handed.problem or "nothing handed in"
-        done.results[handed.student] = _dressed(result or not_marked(source, note), handed, late)
+    _gather(done, found, failed, targets, source, late)
     given, done.problems = by_hand(work / "by_hand.csv", done.results)
     for student, points in given.items():
         with_hand(done.results[student], points)
@@ -289,6 +285,30 @@ def grade(
     for student, result in done.results.items():
         write(work / "shown" / f"{file_name(student)}.json", json.dumps(result))
     return done
+
+
+def to_mark(
+    old: Mapping[str, object] | None, new: Mapping[str, object], questions: frozenset[str] | None, force: bool
+) -> tuple[frozenset[str] | None, str]:
+    """(the questions to mark, or None for all, why); no reason if there is nothing to do."""
+    again, reason = stale(old, new)
+    if old and questions:
+        return questions, "asked for"
+    if force:
+        return None, "asked for"
+    return (frozenset(again) if reason == "the checks have changed" else None), reason if again else ""
+
+
+def _gather(
+    done: Class, found: list[Handed], failed: set[str], targets: dict[str, Path], source: Source, late: Late
+) -> None:
+    """Read the results of all students, and make one for each who has none."""
+    for handed in found:
+        result = result_in(targets[handed.student]) if handed.path else None
+        if handed.student in failed:
+            result = None
+        note = "the marking itself failed; run again" if handed.path else handed.problem or "nothing handed in"
+        done.results[handed.student] = _dressed(result or not_marked(source, note), handed, late)
 
 
 def _dressed(result: Result, handed: Handed, late: Late) -> Result:
