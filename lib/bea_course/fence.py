@@ -37,7 +37,14 @@ class Fence:
         """The command that runs ``command`` inside the fence, with ``folder`` to write in."""
         if self.kind == "bubblewrap":
             return [*bubblewrap(folder), *command]
-        other = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
+        other = [
+            "setpriv",
+            f"--reuid={NOBODY}",
+            f"--regid={NOBODY}",
+            "--clear-groups",
+            "--no-new-privs",
+            "--pdeathsig=KILL",
+        ]
         apart = ["unshare", "--net", "--pid", "--ipc", "--mount", "--fork", "--kill-child", "--mount-proc"]
         before = {"user and namespaces": [*apart, *other], "user": other}
         return [*before.get(self.kind, []), *command]
