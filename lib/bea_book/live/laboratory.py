@@ -1,0 +1,163 @@
+"""The laboratory: a page on which a reader's own loss and optimizer are computed at once.
+
+``parse.js`` reads what is typed, ``experiment.js`` computes with ``engine.js`` in a worker, ``laboratory.js``
+is the page.  The presets are the programs of :mod:`bea.optimizers` and :mod:`bea_book.atlas`, in their own text.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import textwrap
+from importlib.resources import files
+from typing import Any
+
+import bea
+from bea_book import atlas
+
+__all__ = ["LOSSES", "NOT_READ", "OPTIMIZERS", "presets", "script", "source", "style", "worker"]
+
+#: The losses to choose from: a name, the text, a start, a step size and a length of time.
+LOSSES = {
+    "bilinear model": ("(3/2 - 2*x*y)**2 / 2", (2.2, 2.9), 0.02, 1.5),
+    "quadratic": ("(x**2 + 9*y**2) / 2", (1.5, 1.0), 0.05, 1.5),
+    "Rosenbrock's valley": ("(1 - x)**2 + 100*(y - x**2)**2", (-0.6, 0.9), 0.002, 0.2),
+    "double well": ("(x**2 - 1)**2 / 4 + y**2 / 2", (0.2, 1.2), 0.05, 3.0),
+    "one logistic example of each label": (
+        "log(1 + exp(-x - 2*y)) + log(1 + exp(x - y)) + x**2 / 10",
+        (1.5, -1.0),
+        0.1,
+        5.0,
+    ),
+    "robust distance": ("sqrt(1 + (x - 1)**2) + sqrt(1 + 4*(y + x)**2)", (2.0, 1.5), 0.05, 2.0),
+    "neuron with tanh": ("(tanh(x*y) - 1/2)**2 + (x**2 + y**2) / 50", (1.6, 0.4), 0.05, 3.0),
+    "waves": ("sin(x)*cos(y) + (x**2 + y**2) / 8", (1.8, 1.2), 0.05, 3.0),
+}
+
+#: The optimizers to choose from, with hyper-parameters for runs of some dozen steps.
+OPTIMIZERS = {
+    "Adam": bea.adam(0.8, 0.9, 1e-2),
+    "gradient descent": bea.gradient_descent(),
+    "heavy ball": bea.heavy_ball(0.7),
+    "Nesterov's momentum": bea.nesterov(0.7),
+    "RMSProp": bea.rmsprop(0.9, 1e-2),
+    "AdamW": bea.adamw(0.8, 0.9, 1e-2, 0.1),
+    "NAdam": bea.nadam(0.8, 0.9, 1e-2),
+    "Signum, smooth": bea.signum(0.7, 0.1),
+    "Lion, smooth": bea.lion(0.7, 0.8, 0.1, 0.1),
+    "AdaBelief": atlas.adabelief(0.7, 0.8, 0.5),
+    "Adan": atlas.adan(0.7, 0.6, 0.8, 0.1),
+    "LAMB": atlas.lamb(0.7, 0.8, 0.1),
+    "LARS": atlas.lars(0.7),
+    "SAM": atlas.sam(0.1),
+    "RMSProp with momentum": atlas.rmsprop_momentum(0.6, 0.8, 0.3),
+    "centred RMSProp": atlas.centred_rmsprop(0.8, 0.5),
+    "AdEMAMix": atlas.ademamix(0.6, 0.8, 2.0, 0.8, 0.3),
+    "Adam with warm-up and cosine": atlas.adam_warmup_cosine(0.7, 0.8, 0.1, 6.0, 12.0),
+    "Adam with L2 in the gradient": atlas.adam_with_l2(0.7, 0.8, 0.3, 0.1),
+    "two groups of parameters": atlas.adam_with_groups(1, 0.7, 0.8, 0.1, 2.0),
+    "clipped momentum": atlas.clipped_momentum(0.7, 100.0),
+    "normalized momentum": atlas.normalized_momentum(0.7),
+    "descent in the 4-norm": atlas.p_norm_descent(0.7, 4.0),
+    "Adam with epsilon hat": atlas.tensorflow_adam(0.7, 0.8, 0.3),
+}
+
+#: Programs of the atlas that the page does not read, and why.
+NOT_READ = {
+    "adafactor": "it reads theta as a matrix",
+    "muon": "it reads theta as a matrix",
+    "shampoo": "it reads theta as a matrix",
+}
+
+
+def source(optimizer: bea.Optimizer) -> str:
+    """Return the lines of an optimizer's program, without its head and its docstring.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(source(bea.heavy_ball(0.9)))
+    m = memory.average(gradient(theta), beta)
+    return m if damped else m / (1 - beta)
+    """
+    text = textwrap.dedent(inspect.getsource(optimizer.program.__wrapped__))  # type: ignore[attr-defined]
+    function = ast.parse(text).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    first = next(part for part in function.body if not isinstance(getattr(part, "value", None), ast.Constant))
+    return textwrap.dedent("\n".join(text.splitlines()[first.lineno - 1 : function.end_lineno]))
+
+
+def presets() -> dict[str, Any]:
+    """Return the losses and the optimizers to choose from, as text.
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "losses": [
+            {"name": name, "loss": text, "x": start[0], "y": start[1], "h": h, "time": time}
+            for name, (text, start, h, time) in LOSSES.items()
+        ],
+        "optimizers": [
+            {
+                "name": name,
+                "optimizer": source(optimizer),
+                "given": ", ".join(f"{key}={value!r}" for key, value in optimizer.hyperparameters.items()),
+            }
+            for name, optimizer in OPTIMIZERS.items()
+        ],
+    }
+
+
+def worker() -> str:
+    """Return the script of the worker: what is typed, the engine and the experiment, without modules.
+
+    Returns
+    -------
+    str
+    """
+    return "".join(map(_module, ("engine.js", "parse.js", "experiment.js"))) + _asset("worker.js")
+
+
+def script() -> str:
+    """Return the script of the page, which holds that of its worker.
+
+    Returns
+    -------
+    str
+    """
+    data = {"WORKER": worker(), "PRESETS": presets()}
+    constants = "".join(f"const {name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in data.items())
+    return f"(() => {{\n{constants}{_asset('laboratory.js')}}})();\n"
+
+
+def style() -> str:
+    """Return the style of the page: that of the explorers and of live figures, and its own.
+
+    Returns
+    -------
+    str
+    """
+    shared = files("bea_book").joinpath("explore.css").read_text(encoding="utf-8").replace(".bea-explorer", ".bea-live")
+    return shared + _asset("figure.css") + _asset("laboratory.css")
+
+
+def _module(name: str) -> str:
+    """A module as a script: a function that returns what the module exports."""
+    text = re.sub(r"^import .*\n", "", _asset(name), flags=re.MULTILINE)
+    names = ", ".join(re.findall(r"^export (?:const|function\*?|class) (\w+)", text, re.MULTILINE))
+    return f"const {{ {names} }} = (() => {{\n{re.sub('^export ', '', text, flags=re.MULTILINE)}return {{ {names} }};\n}})();\n"
+
+
+def _asset(name: str) -> str:
+    return files("bea_book").joinpath("live", name).read_text(encoding="utf-8")
