@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy as sp
-from test_live import LOSSES, OPTIMIZERS, worst
 
 import bea
 from bea_book import atlas, live
 from bea_book.live import laboratory
+from test_live import LOSSES, OPTIMIZERS, worst
 
 HERE = Path(__file__).parent
 EXACT = 1e-12
@@ -119,3 +119,152 @@ def test_losses_are_read_and_differentiated():
     for request, answer in zip(requests, ask(requests)):
         assert "error" not in answer, (request["text"], answer)
         assert far(answer[1], answer[0], -1) < 1e-11, request["text"]
+
+
+# --- the page's numbers against its own snippets -----------------------------------------------------
+
+SPECS = {}
+for _n, _loss in enumerate(laboratory.presets()["losses"]):
+    for _k, _optimizer in enumerate(laboratory.presets()["optimizers"]):
+        if not _n or not _k:  # every optimizer on the first loss, and the first optimizer on every loss
+            _spec = {name: str(value) for name, value in {**_loss, **_optimizer}.items()}
+            SPECS[f"{_loss['name']}, {_optimizer['name']}"] = {**_spec, "empty": not _n}
+
+
+def experiments(specs):
+    return [answer["parts"] for answer in ask([{"call": "experiment", "spec": spec} for spec in specs])]
+
+
+@functools.cache
+def presets_computed():
+    return dict(zip(SPECS, experiments(SPECS.values())))
+
+
+def in_python(snippet, symbols=False):
+    """What the snippet computes; without f_1 in symbols unless it is asked for, which takes seconds."""
+    lines, found = snippet.rstrip().split("\n"), {}
+    lines[-1] = f"f_1 = {lines[-1]}" if symbols else ""
+    exec("\n".join(lines), found)
+    return found
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_snippet_computes_the_same(name, capsys):
+    shown, *studies, done = presets_computed()[name]
+    assert done["kind"] == "done" and shown["notes"] in ([], ["At the start the leading-order flow is at rest."])
+    found = in_python(shown["snippet"])
+    assert far(shown["path"], found["path"]) < EXACT
+    assert [line["distance"] for line in shown["flows"]] == pytest.approx(found["distances"], rel=0.01, abs=1e-10)
+    if "kept_distance" in found:
+        assert shown["kept"]["distance"] == pytest.approx(found["kept_distance"], rel=0.01)
+    else:
+        assert shown["kept"]["why"] in ("the program has no memory", "it starts from an empty memory; choose that")
+    for study, of_python in zip(studies, found["studies"]):
+        large = of_python.above_floor
+        assert np.array(study["errors"])[large] == pytest.approx(of_python.errors[large], rel=0.01, abs=1e-11)
+        assert study["slope"] == pytest.approx(of_python.slope, abs=0.02)
+        assert abs(study["slope"] - study["order"]) < 0.5
+
+
+def test_snippet_prints_the_correction_in_symbols(capsys):
+    name = "quadratic, Adam"
+    f_1 = in_python(presets_computed()[name][0]["snippet"], symbols=True)["f_1"]
+    assert {str(symbol) for part in f_1 for symbol in part.free_symbols} == {"x", "y", "beta", "rho", "epsilon"}
+
+
+# --- what is wrong is told at its place ----------------------------------------------------------------
+
+GOOD = {
+    "loss": "x**2 + y**2", "optimizer": "return gradient(theta)", "given": "", "h": "0.1", "time": "1", "x": "1", "y": "2",
+    "empty": True,
+}  # fmt: skip
+AVERAGE = "m = memory.average(gradient(theta), beta)\nreturn m"
+BAD = [
+    # what is typed, the field, its line and column, words of what is told
+    ({"loss": "x**2 +"}, "loss", 1, 7, "a value is missing before the end"),
+    ({"loss": "x^2"}, "loss", 1, 2, "a power is written **"),
+    ({"loss": "x**2 + z"}, "loss", 1, 8, "“z” is unknown; there are x, y, pi, abs, sqrt"),
+    ({"loss": "2x"}, "loss", 1, 2, "the line should end before x"),
+    ({"loss": "(x + y"}, "loss", 1, 7, "“)” is missing"),
+    ({"loss": "x(y)"}, "loss", 1, 2, "for a product write *"),
+    ({"loss": "sqrt(x, y)"}, "loss", 1, 1, "sqrt takes 1 value, not 2"),
+    ({"loss": "7"}, "loss", None, None, "does not depend on x or y"),
+    ({"loss": "x/0"}, "loss", 1, 2, "divides by zero"),
+    ({"loss": "(" * 3000}, "loss", 1, 61, "more than 60 brackets"),
+    ({"loss": "-" * 3000 + "x"}, "loss", 1, None, "too deep"),
+    ({"loss": "x" * 5000}, "loss", 1, 1, "at most 4000"),
+    ({"loss": "fetch('/')"}, "loss", 1, 1, "“fetch” is unknown"),
+    ({"loss": "x.constructor"}, "loss", 1, 2, "has no “constructor”"),
+    ({"loss": "__proto__"}, "loss", 1, 1, "“__proto__” is unknown"),
+    ({"loss": ""}, "loss", 1, 1, "a value is missing"),
+    ({"loss": "log(x - 3) + y**2"}, "loss", 1, 1, "the logarithm of -2 is taken"),
+    ({"loss": "x**2 + 1/(y - 2)"}, "loss", 1, 9, "1 is divided by zero"),
+    ({"loss": "sqrt(x - 1) + y**2"}, "loss", 1, 1, "is divided by zero in the gradient"),
+    ({"optimizer": "g = gradient(theta)"}, "optimizer", 1, 20, "the last line must be “return”"),
+    ({"optimizer": "g = gradient(theta\nreturn g"}, "optimizer", 2, 1, "“,” is missing"),
+    ({"optimizer": "g = gradient(theta)\nreturn np.foo(g)"}, "optimizer", 2, 10, "np has no “foo” here"),
+    ({"optimizer": "return gradient"}, "optimizer", None, None, "the update has one number"),
+    ({"optimizer": AVERAGE}, "optimizer", 1, 37, "“beta” is unknown"),
+    ({"optimizer": AVERAGE, "given": "beta=1.5"}, "optimizer", 1, 5, "the decay of an average is 1.5"),
+    ({"optimizer": AVERAGE, "given": "beta"}, "given", 1, 5, "“=” is missing"),
+    ({"optimizer": AVERAGE, "given": "beta=0.5 rho=1"}, "given", 1, 10, "“,” is missing before rho"),
+    ({"optimizer": AVERAGE, "given": "beta=0.5, lambda=1"}, "given", 1, 11, "a word of Python’s own"),
+    ({"optimizer": AVERAGE, "given": "theta=0.5, beta=0.5"}, "given", None, None, "no name for a hyper-parameter"),
+    ({"optimizer": "for k in g:\n  pass\nreturn g"}, "optimizer", 1, 1, "“for” is not read here"),
+    ({"optimizer": "g = gradient(theta)\nreturn g if g > 0 else 0"}, "optimizer", 2, 10, "np.where(condition, a, b)"),
+    ({"optimizer": "return theta[2]"}, "optimizer", 1, 13, "there is no entry 2"),
+    ({"optimizer": "return memory.mean(theta)"}, "optimizer", 1, 14, "it has h, time, step, average, previous"),
+    ({"optimizer": "g = gradient(theta)\nreturn g / np.linalg.norm(g)", "x": "0", "y": "0"}, "optimizer", None, None, ""),
+    ({"optimizer": "return 1 / (theta - 1)"}, "optimizer", 1, 10, "1 is divided by zero"),
+    ({"optimizer": "def f(theta, gradient, memory, beta):\n    return theta * beta"}, "optimizer", 1, 32, "has no value"),
+    ({"h": "0"}, "h", None, None, "larger than 0"),
+    ({"h": "a tenth"}, "h", None, None, "not “a tenth”"),
+    ({"h": ""}, "h", None, None, "must be a number"),
+    ({"time": "0.01"}, "time", None, None, "h or more, here 0.1"),
+    ({"time": "1e9"}, "time", None, None, "at most 1000"),
+    ({"x": "Infinity"}, "x", None, None, "must be a number"),
+]  # fmt: skip
+
+
+@functools.cache
+def bad_computed():
+    return experiments([{**GOOD, **changed} for changed, *_ in BAD])
+
+
+@pytest.mark.parametrize("number", range(len(BAD)), ids=lambda n: str(BAD[n][0])[:40])
+def test_bad_input_is_told_at_its_place(number):
+    changed, field, line, column, words = BAD[number]
+    told = bad_computed()[number][-1]
+    assert told["kind"] == "problem", changed
+    assert words in told["message"], told
+    assert told["field"] == field
+    assert column is None or (told["line"], told["column"]) == (line, column)
+
+
+def test_a_loss_without_a_value_is_told():
+    [shown, *_] = experiments([{**GOOD, "loss": "log(x) + y**2", "h": "0.5", "time": "1", "x": "0.4"}])
+    assert (
+        shown["notes"][0]
+        == "After step 1, at x = -0.85, y = 0, the loss has no value: the logarithm of -0.85 is taken."
+    )
+
+
+def test_divergence_is_told():
+    [shown, *studies, done], [still, *_] = experiments(
+        [{**GOOD, "h": "5", "time": "5000"}, {**GOOD, "optimizer": "return gradient(theta)", "x": "0", "y": "0"}]
+    )
+    assert not shown["whole"] and "The run diverges: after step" in shown["notes"][0] and done["kind"] == "done"
+    assert all(study["slope"] in ("NaN", None) or np.isfinite(float(study["slope"])) for study in studies)
+    assert still["notes"] == ["At the start the leading-order flow is at rest."]
+
+
+def test_two_forms_of_one_program():
+    head = "@bea.optimizer\ndef polyak(theta, gradient, memory, *, beta: bea.Decay = 0.5):\n    '''Doc.'''\n"
+    lines = "m = memory.average(gradient(theta), beta)  # a comment\n\nreturn m / (1 -\n  beta)"
+    whole = head + "\n".join("    " + line for line in lines.split("\n"))
+    [alone, *_], [function, *_] = experiments(
+        [{**GOOD, "optimizer": lines, "given": "beta=0.5"}, {**GOOD, "optimizer": whole}]
+    )
+    assert alone["path"] == function["path"]
+    assert "def polyak(theta, gradient, memory, beta):" in function["snippet"]
+    assert in_python(function["snippet"])["distances"] == in_python(alone["snippet"])["distances"]

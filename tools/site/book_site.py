@@ -8,6 +8,7 @@ _config.yml lists it under `local_extensions`.  It
 - takes each page's description from the page, and complains where there is none;
 - sets the formulas with KaTeX (tools/site/formulas.mjs), so that a reader's browser has nothing to set, and
   puts its style and fonts beside the pages, so that reading the book asks no other server for anything;
+- writes the script and the style of the laboratory;
 - joins what a cell printed before it is shown, wherever the kernel split it;
 - leaves out of the pages what they load twice or never use, and has them ask early for what every
   formula needs.
@@ -29,8 +30,12 @@ from sphinx.errors import ConfigError, ExtensionError
 from sphinx.ext import mathjax
 from sphinx.util import logging
 
+from bea_book.live import laboratory
+from tools.site.lite import install_line
+
 logger = logging.getLogger(__name__)
 
+REPL = "lite/repl/index.html"
 FORMULAS = Path(__file__).with_name("formulas.mjs")
 # KaTeX's style and fonts, and the script that copies a formula as TeX.
 KATEX = Path(__file__).parent / "web" / "node_modules" / "katex" / "dist"
@@ -176,11 +181,16 @@ def set_formulas(pages):
 
 
 def finish(app, exception):
-    """Formulas, the page at the site's root and robots.txt; the theme's script for icons goes."""
+    """Formulas, the laboratory, the page at the site's root and robots.txt; the theme's script for icons goes."""
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
     add_katex(out / "_static")
+    # What the reader typed runs in JupyterLite's console, if `make lite` has put that beside the pages.
+    console = f"../{REPL}?kernel=python&code=" if (out / REPL).is_file() else ""
+    script = laboratory.script(console, f"{install_line()}\n")
+    for name, text in {"laboratory.js": script, "laboratory.css": laboratory.style()}.items():
+        (out / "_static" / name).write_text(text, encoding="utf-8")
     names = {"site": app.config.html_baseurl, "root": app.config.root_doc}
     page = REDIRECT.format(title=html.escape(app.config.html_title), **names)
     (out / "index.html").write_text(page, encoding="utf-8")

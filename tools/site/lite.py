@@ -44,6 +44,11 @@ def pin(package):
     return re.search(rf"^{package}==\S+$", text, re.M)[0]
 
 
+def install_line():
+    """What the browser's Python runs first."""
+    return f"%pip install -q bea-book[book] {pin('sympy')}"
+
+
 def last_change():
     """Seconds since 1970 of the last commit; without git, of 1 January 1980.
 
@@ -67,7 +72,7 @@ def write_settings(folder):
     }
     extensions = Path(sys.prefix) / "share" / "jupyter" / "labextensions"
     build = {
-        "apps": ["lab"],
+        "apps": ["lab", "repl"],  # the laboratory's page links to the second
         "contents": ["files"],
         "output_dir": "site",
         "no_sourcemaps": True,
@@ -124,7 +129,7 @@ def browser_copy(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    install = f"# The browser's Python gets the book's library first.\n%pip install -q bea-book[book] {pin('sympy')}"
+    install = f"# The browser's Python gets the book's library first.\n{install_line()}"
     notebook.cells.insert(0, new_code_cell(install, id="install"))
     notebook.metadata.pop("widgets", None)
     notebook.metadata.kernelspec = {

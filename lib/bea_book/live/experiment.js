@@ -41,8 +41,9 @@ export function setUp(spec) {
 
 // --- where numbers end -----------------------------------------------------------------------------
 
+const SIGNS = { add: "+", subtract: "\u2212", multiply: "*", divide: "/", power: "**" };
 const FAULTS = { divide: ([a]) => `${shown(a)} is divided by zero`, sqrt: ([a]) => `the square root of ${shown(a)} is taken`, log: ([a]) => `the logarithm of ${shown(a)} is taken` };
-const told = ({ name, of }) => (FAULTS[name]?.(of) ?? `“${name}” of ${of.map(shown).join(" and ")} is no finite number`);
+const told = ({ name, of }) => (FAULTS[name]?.(of) ?? `“${SIGNS[name] ?? name}” of ${of.map(shown).join(" and ")} is no finite number`);
 
 // Say where the loss or the program leaves the numbers at a point, if they do; `empty` is the first step of a run.
 function explain({ loss, trace, h }, point, empty, where) {
@@ -86,18 +87,20 @@ function closely(slope, start, h, steps, error, { time = 0, last = false } = {})
 export function picture(set) {
   const { start, h, steps, empty } = set, most = TERMS.at(-1);
   const first = terms(set.optimizer, start, 1)[0];
-  if (!first.every(Number.isFinite)) explain(set, start, false, `${at(start)}, where the run starts,`);
+  if (!first.every(Number.isFinite) || firstFault(set.loss.value, start)) explain(set, start, false, `${at(start)}, where the run starts,`);
   const memory = empty || !set.remembers ? undefined : slowMemory(set.optimizer, start, h, most), notes = [];
   const slow = memory?.every(Number.isFinite);
   if (memory && !slow) notes.push("The memory of the slow manifold does not exist at the start (there is a kink there); it is empty instead.");
   const { path } = run(set.optimizer, start, h, steps, slow ? memory : undefined), whole = path.length > steps;
+  const left = path.findIndex((point) => Math.max(...point.map(Math.abs)) < 1e6 && firstFault(set.loss.value, point)), fault = left > 0 && firstFault(set.loss.value, path[left]);
+  if (fault) notes.push(`After step ${left}, ${at(path[left])}, the loss has no value: ${told(fault)}.`);
   if (path.length === 1) explain(set, start, !slow, `in the first step, ${at(start)},`);
   if (!whole) {
     const last = path.at(-1);
     if (Math.max(...last.map(Math.abs)) < 1e6) explain(set, last, false, `after step ${path.length - 1}, ${at(last)},`);
     notes.push(`The run diverges: after step ${path.length - 1} its numbers are not finite. A smaller h may help.`);
   }
-  if (first.every((x) => x === 0)) notes.push("The start is a stationary point: nothing moves there.");
+  if (first.every((x) => x === 0)) notes.push("At the start the leading-order flow is at rest.");
   const flows = TERMS.map((order) => {
     const line = closely(field(set.optimizer, h, order), start, h, steps, (z) => (whole && z.length > steps ? distance(z.at(-1), path[steps]) : 0), { last: true });
     return { order, path: line, distance: whole && line.length > steps ? distance(line[steps], path[steps]) : undefined };

@@ -1,5 +1,5 @@
-// The laboratory's page: what is typed goes to a worker, and its answers are drawn.  WORKER and PRESETS come from
-// bea_book.live.laboratory.  The worker has a time for each part; when that is over it is ended, and another is made.
+// The laboratory's page: what is typed goes to a worker, and its answers are drawn.  WORKER, PRESETS,
+// CONSOLE and FIRST come from bea_book.live.laboratory.  The worker has a time for each part; when that is over it is ended, and another is made.
 const BUDGET = 15000, PAUSE = 500; // milliseconds: for one part; after the last key
 const COLORS = { 1: "grey", 2: "green", 3: "purple", 4: "blue" };
 const root = document.getElementById("laboratory"), part = (name) => root.querySelector(`[data-part="${name}"]`);
@@ -97,16 +97,20 @@ function tell(problem) {
   for (const [name, field] of Object.entries(fields)) {
     const note = root.querySelector(`#lab-${name}-fault`);
     if (!note) continue;
-    const mine = problem?.field === name, text = mine ? `${where(problem, field)}${problem.message}.${shownLine(problem, field)}` : "";
+    const mine = problem?.field === name;
     note.hidden = !mine;
-    if (note.textContent !== text) note.textContent = text;
+    const mark = Object.assign(document.createElement("code"), { textContent: mine ? shownLine(problem, field) : "" });
+    note.replaceChildren(...(mine ? [`${where(problem, field)}${problem.message}.`, mark] : []));
     mine ? field.setAttribute("aria-invalid", "true") : field.removeAttribute("aria-invalid");
   }
   const general = part("general"), text = problem && !problem.field ? problem.message : "";
   general.hidden = !text;
   general.textContent = text;
   part("results").classList.toggle("bea-old", Boolean(problem));
-  if (problem) part("status").textContent = "";
+  part("results").hidden = Boolean(problem) && !picture;
+  if (!problem) return;
+  part("status").textContent = "";
+  part("count").textContent = picture ? "Below is the last experiment that could be computed." : "";
 }
 const where = ({ line, column }, field) => (!line ? "" : field.rows ? `Line ${line}, column ${column}: ` : `Column ${column}: `);
 // The line with a mark below the place.
@@ -122,7 +126,7 @@ function announce() {
   const now = typed(), same = Object.entries(now).every(([name, value]) => String(value) === String(opening[name]));
   history.replaceState(null, "", same ? location.pathname + location.search : addressOf(now));
 }
-const slopeText = (slope) => (Number.isFinite(slope) ? slope.toFixed(2) : "\u2013");
+const slopeText = (slope) => (Number.isFinite(slope) ? slope.toFixed(2) : "not measured");
 
 // --- the plane -------------------------------------------------------------------------------------
 
@@ -153,7 +157,8 @@ function drawPlane() {
   part("count").textContent = `${path.length - 1} ${path.length > 2 ? "steps" : "step"} of size h = ${formatted(h)} from x = ${formatted(x)}, y = ${formatted(y)}${whole ? "" : ` of ${steps}`}.`;
   part("notes").replaceChildren(...notes.map((note) => Object.assign(document.createElement("p"), { textContent: note })));
   part("snippet").textContent = picture.snippet;
-  if (part("python").dataset.address) part("python").href = part("python").dataset.address + encodeURIComponent(picture.snippet);
+  part("python").hidden = !CONSOLE;
+  if (CONSOLE) part("python").href = CONSOLE + encodeURIComponent(FIRST + picture.snippet);
   drawArrows(across, up);
 }
 function drawArrows(across, up) {
@@ -197,7 +202,7 @@ function drawErrors() {
   }
   if (!good.length) { part("error-axes").innerHTML = part("error-lines").innerHTML = ""; return; }
   const logs = good.map(([h, error]) => [Math.log10(h), Math.log10(error)]), bounds = [0, 1].map((i) => [Math.min(...logs.map((p) => p[i])), Math.max(...logs.map((p) => p[i]))]);
-  const [[u0, u1], [v0, v1]] = [[bounds[0][0] - 0.1, bounds[0][1] + 0.1], [Math.floor(bounds[1][0] - 0.1), Math.ceil(bounds[1][1] + 0.1)]];
+  const [[u0, u1], [v0, v1]] = [[bounds[0][0] - 0.12, bounds[0][1] + 0.06], [Math.floor(bounds[1][0] - 0.1), Math.ceil(bounds[1][1] + 0.1)]];
   const across = (u) => 62 + ((u - u0) / (u1 - u0)) * 480, up = (v) => 250 - ((v - v0) / (v1 - v0)) * 236;
   const every = Math.ceil((v1 - v0) / 7), powers = Array.from({ length: Math.floor((v1 - v0) / every) + 1 }, (_, k) => v0 + k * every);
   part("error-axes").innerHTML = powers.map((v) => `<text x="56" y="${tenth(up(v) + 4)}" text-anchor="end">10<tspan dy="-5" font-size="75%">${formatted(v)}</tspan></text>`).join("")
@@ -205,9 +210,9 @@ function drawErrors() {
   part("error-lines").innerHTML = studies.map(({ order, hs, errors }) => {
     const points = hs.map((h, k) => [h, errors[k]]).filter(([, e]) => e > 0 && Number.isFinite(e)).map(([h, e]) => `${tenth(across(Math.log10(h)))} ${tenth(up(Math.log10(e)))}`);
     if (!points.length) return "";
-    const dashes = ["", "", "", "7 3", "2 3"][order], end = points[0].split(" ").map(Number);
+    const dashes = ["", "", "", "7 3", "2 3"][order], end = points.at(-1).split(" ").map(Number);
     return `<path d="M${points.join("L")}" fill="none" stroke="var(--bea-${COLORS[order]})" stroke-width="2" stroke-dasharray="${dashes}"/>`
-      + `<path d="${points.map((p) => `M${p}h0`).join("")}" stroke="var(--bea-${COLORS[order]})" stroke-width="7" stroke-linecap="round"/>` + label(end[0] + 6, end[1] - 4, "start", order);
+      + `<path d="${points.map((p) => `M${p}h0`).join("")}" stroke="var(--bea-${COLORS[order]})" stroke-width="7" stroke-linecap="round"/>` + label(end[0] - 8, end[1] + 4, "end", order);
   }).join("");
 }
 

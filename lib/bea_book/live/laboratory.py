@@ -21,47 +21,42 @@ __all__ = ["LOSSES", "NOT_READ", "OPTIMIZERS", "presets", "script", "source", "s
 
 #: The losses to choose from: a name, the text, a start, a step size and a length of time.
 LOSSES = {
-    "bilinear model": ("(3/2 - 2*x*y)**2 / 2", (2.2, 2.9), 0.02, 1.5),
-    "quadratic": ("(x**2 + 9*y**2) / 2", (1.5, 1.0), 0.05, 1.5),
-    "Rosenbrock's valley": ("(1 - x)**2 + 100*(y - x**2)**2", (-0.6, 0.9), 0.002, 0.2),
-    "double well": ("(x**2 - 1)**2 / 4 + y**2 / 2", (0.2, 1.2), 0.05, 3.0),
-    "one logistic example of each label": (
-        "log(1 + exp(-x - 2*y)) + log(1 + exp(x - y)) + x**2 / 10",
-        (1.5, -1.0),
-        0.1,
-        5.0,
-    ),
-    "robust distance": ("sqrt(1 + (x - 1)**2) + sqrt(1 + 4*(y + x)**2)", (2.0, 1.5), 0.05, 2.0),
-    "neuron with tanh": ("(tanh(x*y) - 1/2)**2 + (x**2 + y**2) / 50", (1.6, 0.4), 0.05, 3.0),
-    "waves": ("sin(x)*cos(y) + (x**2 + y**2) / 8", (1.8, 1.2), 0.05, 3.0),
+    "bilinear model": ("(3/2 - 2*x*y)**2 / 2", (1.5, 1.6), 0.004, 0.16),
+    "quadratic": ("(x**2 + 9*y**2) / 2", (1.5, 1.0), 0.01, 0.4),
+    "Rosenbrock's valley": ("(1 - x)**2 + 100*(y - x**2)**2", (-0.6, 0.6), 0.0005, 0.02),
+    "double well": ("(x**2 - 1)**2 / 4 + y**2 / 2", (0.3, 1.2), 0.02, 1.0),
+    "two labels, logistic": ("log(1 + exp(-x - 2*y)) + log(1 + exp(x - y)) + x**2 / 10", (1.5, -1.0), 0.02, 1.0),
+    "robust distance": ("sqrt(1 + (x - 1)**2) + sqrt(1 + 4*(y + x)**2)", (2.0, 1.5), 0.02, 1.0),
+    "neuron with tanh": ("(tanh(x*y) - 1/2)**2 + (x**2 + y**2) / 50", (1.6, 0.4), 0.02, 1.0),
+    "waves": ("sin(x)*cos(y) + (x**2 + y**2) / 8", (1.8, 1.2), 0.02, 1.0),
 }
 
 #: The optimizers to choose from, with hyper-parameters for runs of some dozen steps.
 OPTIMIZERS = {
-    "Adam": bea.adam(0.8, 0.9, 1e-2),
+    "Adam": bea.adam(0.5, 0.6, 0.1),
     "gradient descent": bea.gradient_descent(),
-    "heavy ball": bea.heavy_ball(0.7),
-    "Nesterov's momentum": bea.nesterov(0.7),
-    "RMSProp": bea.rmsprop(0.9, 1e-2),
-    "AdamW": bea.adamw(0.8, 0.9, 1e-2, 0.1),
-    "NAdam": bea.nadam(0.8, 0.9, 1e-2),
-    "Signum, smooth": bea.signum(0.7, 0.1),
-    "Lion, smooth": bea.lion(0.7, 0.8, 0.1, 0.1),
-    "AdaBelief": atlas.adabelief(0.7, 0.8, 0.5),
-    "Adan": atlas.adan(0.7, 0.6, 0.8, 0.1),
-    "LAMB": atlas.lamb(0.7, 0.8, 0.1),
-    "LARS": atlas.lars(0.7),
+    "heavy ball": bea.heavy_ball(0.5),
+    "Nesterov's momentum": bea.nesterov(0.5),
+    "RMSProp": bea.rmsprop(0.6, 0.1),
+    "AdamW": bea.adamw(0.5, 0.6, 0.1, 0.1),
+    "NAdam": bea.nadam(0.5, 0.6, 0.1),
+    "Signum, smooth": bea.signum(0.5, 0.1),
+    "Lion, smooth": bea.lion(0.5, 0.6, 0.1, 0.1),
+    "AdaBelief": atlas.adabelief(0.5, 0.6, 0.5),
+    "Adan": atlas.adan(0.5, 0.6, 0.6, 0.1),
+    "LAMB": atlas.lamb(0.5, 0.6, 0.1),
+    "LARS": atlas.lars(0.5),
     "SAM": atlas.sam(0.1),
-    "RMSProp with momentum": atlas.rmsprop_momentum(0.6, 0.8, 0.3),
-    "centred RMSProp": atlas.centred_rmsprop(0.8, 0.5),
-    "AdEMAMix": atlas.ademamix(0.6, 0.8, 2.0, 0.8, 0.3),
-    "Adam with warm-up and cosine": atlas.adam_warmup_cosine(0.7, 0.8, 0.1, 6.0, 12.0),
-    "Adam with L2 in the gradient": atlas.adam_with_l2(0.7, 0.8, 0.3, 0.1),
-    "two groups of parameters": atlas.adam_with_groups(1, 0.7, 0.8, 0.1, 2.0),
-    "clipped momentum": atlas.clipped_momentum(0.7, 100.0),
-    "normalized momentum": atlas.normalized_momentum(0.7),
-    "descent in the 4-norm": atlas.p_norm_descent(0.7, 4.0),
-    "Adam with epsilon hat": atlas.tensorflow_adam(0.7, 0.8, 0.3),
+    "RMSProp with momentum": atlas.rmsprop_momentum(0.6, 0.6, 0.3),
+    "centred RMSProp": atlas.centred_rmsprop(0.6, 0.5),
+    "AdEMAMix": atlas.ademamix(0.6, 0.6, 2.0, 0.6, 0.3),
+    "Adam with warm-up and cosine": atlas.adam_warmup_cosine(0.5, 0.6, 0.1, 6.0, 12.0),
+    "Adam with L2 in the gradient": atlas.adam_with_l2(0.5, 0.6, 0.3, 0.1),
+    "two groups of parameters": atlas.adam_with_groups(1, 0.7, 0.6, 0.1, 2.0),
+    "clipped momentum": atlas.clipped_momentum(0.5, 100.0),
+    "normalized momentum": atlas.normalized_momentum(0.5),
+    "descent in the 4-norm": atlas.p_norm_descent(0.5, 4.0),
+    "Adam with epsilon hat": atlas.tensorflow_adam(0.5, 0.6, 0.3),
 }
 
 #: Programs of the atlas that the page does not read, and why.
@@ -129,14 +124,22 @@ def worker() -> str:
     return "".join(map(_module, ("engine.js", "parse.js", "experiment.js"))) + _asset("worker.js")
 
 
-def script() -> str:
+def script(console: str = "", first: str = "") -> str:
     """Return the script of the page, which holds that of its worker.
+
+    Parameters
+    ----------
+    console : str
+        The address to which Python code is added so that it runs in the browser; without it there is no
+        such link.
+    first : str
+        The code that runs there before what the page shows.
 
     Returns
     -------
     str
     """
-    data = {"WORKER": worker(), "PRESETS": presets()}
+    data = {"WORKER": worker(), "PRESETS": presets(), "CONSOLE": console, "FIRST": first}
     constants = "".join(f"const {name} = {json.dumps(value, ensure_ascii=False)};\n" for name, value in data.items())
     return f"(() => {{\n{constants}{_asset('laboratory.js')}}})();\n"
 
