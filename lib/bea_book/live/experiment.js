@@ -68,7 +68,6 @@ const at = ([x, y]) => `at x = ${shown(x)}, y = ${shown(y)}`;
 // --- the picture -----------------------------------------------------------------------------------
 
 const distance = (a, b) => Math.hypot(...a.map((x, i) => x - b[i]));
-const emptyMemory = ({ trace }) => trace.operations.flatMap(([name]) => ({ average: [0], weight: [1], previous: [0] })[name] ?? []);
 
 // The flow at the times of the steps, by as many Runge-Kutta steps as it needs to be far closer than `error` says:
 // at all of these times, or at the last one only.
@@ -115,7 +114,7 @@ function keptFlow(set, path, whole) {
   if (!set.empty) return { why: "it starts from an empty memory; choose that" };
   if (!whole || steps < 2) return { why: "the run ends before" };
   try {
-    const state = keptState(set.optimizer, path[first], run(set.optimizer, start, h, first, emptyMemory(set)).memory);
+    const state = keptState(set.optimizer, path[first], run(set.optimizer, start, h, first).memory);
     const line = closely(field(set.optimizer, h, 2, "kept"), state, h, steps - first, (z) => distance(z.at(-1).slice(0, 2), path[steps]), { time: first * h, last: true }).map((z) => z.slice(0, 2));
     return line.length > steps - first ? { first, path: line, distance: distance(line.at(-1), path[steps]) } : { why: "it ends before, or has no value here", path: line };
   } catch (problem) {

@@ -21,12 +21,12 @@ __all__ = ["LOSSES", "NOT_READ", "OPTIMIZERS", "presets", "script", "source", "s
 
 #: The losses to choose from: a name, the text, a start, a step size and a length of time.
 LOSSES = {
-    "bilinear model": ("(3/2 - 2*x*y)**2 / 2", (1.5, 1.6), 0.004, 0.16),
+    "bilinear model": ("(3/2 - 2*x*y)**2 / 2", (1.2, 1.3), 0.004, 0.12),
     "quadratic": ("(x**2 + 9*y**2) / 2", (1.5, 1.0), 0.01, 0.4),
     "Rosenbrock's valley": ("(1 - x)**2 + 100*(y - x**2)**2", (-0.6, 0.6), 0.0005, 0.02),
     "double well": ("(x**2 - 1)**2 / 4 + y**2 / 2", (0.3, 1.2), 0.02, 1.0),
     "two labels, logistic": ("log(1 + exp(-x - 2*y)) + log(1 + exp(x - y)) + x**2 / 10", (1.5, -1.0), 0.02, 1.0),
-    "robust distance": ("sqrt(1 + (x - 1)**2) + sqrt(1 + 4*(y + x)**2)", (2.0, 1.5), 0.02, 1.0),
+    "robust distance": ("sqrt(1 + x**2 + 4*y**2)", (2.0, 1.5), 0.02, 1.0),
     "neuron with tanh": ("(tanh(x*y) - 1/2)**2 + (x**2 + y**2) / 50", (1.6, 0.4), 0.02, 1.0),
     "waves": ("sin(x)*cos(y) + (x**2 + y**2) / 8", (1.8, 1.2), 0.02, 1.0),
 }
@@ -42,13 +42,13 @@ OPTIMIZERS = {
     "NAdam": bea.nadam(0.5, 0.6, 0.1),
     "Signum, smooth": bea.signum(0.5, 0.1),
     "Lion, smooth": bea.lion(0.5, 0.6, 0.1, 0.1),
-    "AdaBelief": atlas.adabelief(0.5, 0.6, 0.5),
+    "AdaBelief": atlas.adabelief(0.4, 0.5, 1.0),
     "Adan": atlas.adan(0.5, 0.6, 0.6, 0.1),
     "LAMB": atlas.lamb(0.5, 0.6, 0.1),
     "LARS": atlas.lars(0.5),
     "SAM": atlas.sam(0.1),
     "RMSProp with momentum": atlas.rmsprop_momentum(0.6, 0.6, 0.3),
-    "centred RMSProp": atlas.centred_rmsprop(0.6, 0.5),
+    "centred RMSProp": atlas.centred_rmsprop(0.5, 2.0),
     "AdEMAMix": atlas.ademamix(0.6, 0.6, 2.0, 0.6, 0.3),
     "Adam with warm-up and cosine": atlas.adam_warmup_cosine(0.5, 0.6, 0.1, 6.0, 12.0),
     "Adam with L2 in the gradient": atlas.adam_with_l2(0.5, 0.6, 0.3, 0.1),
