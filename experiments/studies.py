@@ -69,15 +69,15 @@ def size(h: float, steps: int, batch: int = 0) -> dict[str, dict[str, Any]]:
 SLOW = "one run of this network takes minutes of processor time"
 TANH = size(5e-4, 820) | size(1e-3, 420) | size(4e-3, 220) | size(1.6e-2, 220) | size(6.4e-2, 220) | size(0.256, 220)
 TANH |= size(1e-3, 420, 15) | size(4e-3, 220, 15)
-CONV = size(1e-3, 320) | size(1.6e-2, 220) | size(1e-3, 220, 20)
+CONV = size(1e-3, 320) | size(1e-3, 220, 20)
 PAIRS = [[0.9, 0.9], [0.0, 0.9], [0.5, 0.9], [0.8, 0.9], [0.5, 0.95], [0.8, 0.95], [0.9, 0.95], [0.9, 0.98]]
 BETAS, RHOS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99), (0.9, 0.95, 0.98, 0.99, 0.995, 0.9995)
 
 ALL = (
     follow("tanh", TANH, 2, "two: eight cases of half a minute each", PILOT),
     follow("conv", CONV, 1, SLOW, "nothing on this network"),
-    follow("transformer", size(1e-3, 120) | size(4e-3, 120), 1, SLOW, "nothing on this network"),
-    follow("resnet", size(1e-3, 120) | size(1e-3, 120, 20), 1, SLOW, "nothing on this network"),
+    follow("transformer", size(1e-3, 120), 1, SLOW, "nothing on this network"),
+    follow("resnet", size(1e-3, 120), 1, SLOW, "nothing on this network"),
     follow("resnet-relu", size(1e-3, 120), 1, SLOW, "nothing on this network"),
     Study(
         name="response",
