@@ -89,15 +89,31 @@ def run(study: Study, executor: Executor | None, device: str, folder: Path | Non
     return path
 
 
+def check(name: str) -> None:
+    """Measure the first cell of a study again, on this device, and compare it with the committed file."""
+    row = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"][0]
+    new = measured(name, row["case"], row["seed"])
+    for quantity in set(row) - {"case", "seed", "seconds"}:
+        given = new[quantity][1] if isinstance(new[quantity], tuple) else new[quantity]
+        old, given = np.array(row[quantity], dtype=float), np.asarray(given)
+        off = np.nanmax(np.abs(given - old) / np.maximum(np.abs(old), 1e-9))
+        print(f"{name}, {row['case']}, seed {row['seed']}: {quantity} differs by {off:.1e} of itself")
+        if off > 0.01:
+            raise SystemExit("more than a hundredth: this device does not give the committed result")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", nargs="*", help=f"any of {', '.join(STUDIES)}; all if none is named")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where JAX computes")
     parser.add_argument("--dask", metavar="ADDRESS", help="the scheduler of a Dask cluster")
+    parser.add_argument("--check", metavar="STUDY", choices=STUDIES, help="compare one cell with the committed file")
     asked = parser.parse_args()
     os.environ["JAX_PLATFORMS"] = asked.device
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    if asked.check:
+        return check(asked.check)
     if unknown := set(asked.studies) - set(STUDIES):
         parser.error(f"there is no study {', '.join(sorted(unknown))}")
     if asked.dask:
