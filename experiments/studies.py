@@ -75,6 +75,20 @@ BETAS, RHOS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99), (0.9, 0.95, 0.98, 0.99, 0.
 
 ALL = (
     follow("tanh", TANH, 2, "two: eight cases of half a minute each", PILOT),
+    Study(
+        name="integrator",
+        question="Are the distances of study follow-tanh those of the equations, or of their integration?",
+        function="follow",
+        common={"model": "tanh", **DEFAULTS, "parts": 2},
+        cases=size(1e-3, 420) | size(1.6e-2, 220),
+        seeds=1,
+        why_so_many="one: two cells of study follow-tanh again, with two steps of Runge and Kutta's method for one of Adam",
+        predictions=(
+            "the three equations with memory end at distances that differ by less than a tenth from those with one step",
+        ),
+        refuted=("a larger difference",),
+        known="the distances with one step",
+    ),
     follow("conv", CONV, 1, SLOW, "nothing on this network"),
     follow("transformer", size(1e-3, 120), 1, SLOW, "nothing on this network"),
     follow("resnet", size(1e-3, 120), 1, SLOW, "nothing on this network"),
