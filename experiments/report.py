@@ -117,7 +117,7 @@ def of_law(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
     """The component of the displacement along the predicted one, geometry by geometry."""
     ratio, one, two = ({c: float(v.mean()) for c, v in arrays(found, n).items()} for n in ("ratio", "one", "two"))
     cases = list(study.cases)
-    last, before = cases[2::3], cases[1::3]
+    last, before = cases[1::2], cases[::2]
     ratios, falls = [ratio[c] for c in last], [two[b] / two[c] for b, c in zip(before, last)]
     verdicts = [
         (f"ratios {span(ratios, True)}", all(abs(r - 1) <= 0.1 for r in ratios)),
