@@ -91,7 +91,7 @@ def of_follow(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
             cells[4] = "not computed"
         steps = f"20 to {20 + (given['steps'] - 20) // 8 * 8}"
         rows.append([case, steps, span(loss[case][:, -1]), span(edge[case].max(axis=1)), *cells])
-    return verdicts, table(("case", "steps", "loss at the end", "edge fraction", *FLOWS), rows)
+    return verdicts, table(("case", "steps", "loss, of the initial one", "edge fraction", *FLOWS), rows)
 
 
 def of_response(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
@@ -192,11 +192,12 @@ def page() -> str:
 
 
 NOTES = {
+    "follow-conv": "The full-batch run ends at a quarter of its initial loss, the other one at two thirds: this is the first part of a training.",
     "follow-tanh": """From step 20 to the end of each row, the equation that keeps its memory follows the training, in full batch and batch by batch.
 Reading the memory half a step later costs no derivative and gains as much as the second term; with batches its memory changes from one batch to the next in the middle of a step.
 The second prediction failed at h = 0.256, at an edge fraction below a tenth.
 So the edge of stability is not what ends the description there; what does is not measured here.
-The equations that forget are not even near: with one term because the run is much slower than sign descent, and with two because the correction at ρ = 0.999 is larger than what it corrects.""",
+The equations that forget are not near: with one term because the run is much slower than sign descent, and with two because the correction at ρ = 0.999 is larger than what it corrects.""",
 }
 
 TEXT = """---
