@@ -192,6 +192,9 @@ def page() -> str:
 
 
 NOTES = {
+    "law": """Both predictions failed because of Adam with β = 0.9 and ρ = 0.95, whose ratio is above 1.1 at the smaller step size; the other four rows kept them.
+Every ratio comes closer to one as h falls.
+For Adam the term is the first correction of chapter 10 and no dual norm: its denominator has a memory of its own.""",
     "follow-conv": "The full-batch run ends at a quarter of its initial loss, the other one at two thirds: this is the first part of a training.",
     "follow-tanh": """From step 20 to the end of each row, the equation that keeps its memory follows the training, in full batch and batch by batch.
 Reading the memory half a step later costs no derivative and gains as much as the second term; with batches its memory changes from one batch to the next in the middle of a step.
