@@ -40,7 +40,7 @@ def test_gradients(name):
     model, (x, y), rng = MODELS[name], random_data(name), np.random.default_rng(2)
     theta = model.start(0) + 0.05 * rng.normal(size=model.start(0).shape)
     loss = bea.from_jax(lambda t: model.loss(t, x, y), len(theta))
-    v, s = rng.normal(size=len(theta)), 1e-4
+    v, s = rng.normal(size=len(theta)), 1e-5
     v /= np.linalg.norm(v)
     slope = (loss.value(theta + s * v) - loss.value(theta - s * v)) / (2 * s)
     assert slope == pytest.approx(loss.gradient(theta) @ v, rel=1e-5, abs=1e-8)
