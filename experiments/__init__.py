@@ -1,0 +1,1 @@
+"""Predicted against measured, nothing fitted: the studies behind the book's evidence; see README.md."""

@@ -1,0 +1,317 @@
+"""What is measured in one cell of a study: one model, one seed, one configuration of the optimizer.
+
+An optimizer is a `Rule`: functions of the gradient that it averages, decay rates of the averages, and the
+direction that it makes of them.  All equations are written once, for every rule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from experiments.models import MODELS, Array, Model
+
+Result = dict[str, Any]
+FLOWS = ("one term", "half a step later", "two terms", "forgotten, one term", "forgotten, two terms")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The step is h direction(averages of parts(gradient)), with bias correction."""
+
+    parts: Callable[[Array], tuple[Array, ...]]
+    direction: Callable[[tuple[Array, ...]], Array]
+    decays: tuple[float, ...]
+
+
+def rule(model: Model, name: str, beta: float, rho: float, epsilon: float, inside: bool) -> Rule:
+    """Return an optimizer by its name."""
+    if name == "adam":
+        root = lambda v: jnp.where(v > 0, jnp.sqrt(jnp.where(v > 0, v, 1)), v)  # noqa: E731  (0 has derivative 0)
+        divide = (lambda m, v: m / jnp.sqrt(v + epsilon)) if inside else (lambda m, v: m / (root(v) + epsilon))
+        return Rule(lambda g: (g, g * g), lambda a: divide(*a), (beta, rho))
+
+    def polar(a: Array) -> Array:  # the polar factor, with singular values s / sqrt(s^2 + epsilon)
+        values, vectors = jnp.linalg.eigh(a.T @ a)
+        return a @ (vectors / jnp.sqrt(values + epsilon)) @ vectors.T
+
+    directions = {
+        "gradient descent": lambda a: a,
+        "sign descent": lambda a: a / jnp.sqrt(a * a + epsilon),
+        "muon": lambda a: model.matrices(a, polar),
+    }
+    return Rule(lambda g: (g,), lambda a: directions[name](a[0]), (beta,))
+
+
+def rk4(field: Callable[..., Any], z: Any, t: Array, h: float, parts: int = 1) -> Any:
+    """Follow z' = field(z, t) over the time h, in one or more steps of Runge and Kutta's method."""
+    dt = h / parts
+
+    def stage(carry: Any, given: Any) -> Any:
+        (z, slope, total), (t, ahead, weight) = carry, given
+        slope = field(jax.tree.map(lambda x, y: x + ahead * dt * y, z, slope), t + ahead * dt)
+        return (z, slope, jax.tree.map(lambda x, y: x + weight * dt / 6 * y, total, slope)), None
+
+    def step(z: Any, t: Array) -> Any:
+        stages = (jnp.full(4, t), jnp.array([0, 0.5, 0.5, 1]), jnp.array([1.0, 2, 2, 1]))
+        return jax.lax.scan(stage, (z, jax.tree.map(jnp.zeros_like, z), z), stages)[0][2], None
+
+    return jax.lax.scan(step, z, t + dt * jnp.arange(parts))[0]
+
+
+def constant(decay: float, n: Array) -> Array:
+    """C(n) = 1 + 2 lag(n) of a bias-corrected average after step n; 1 without memory."""
+    if decay == 0:
+        return jnp.ones(())
+    power = jnp.exp((n + 1) * math.log(decay))
+    return (1 + decay) / (1 - decay) - 2 * (n + 1) * power / (1 - power)
+
+
+class Cell:
+    """A loss with its batches, an optimizer, and the equations that claim to follow it."""
+
+    def __init__(
+        self, model: str, seed: int, h: float, optimizer: str = "adam", beta: float = 0.9, rho: float = 0.999,
+        epsilon: float = 1e-8, inside: bool = False, batch: int = 0,
+    ) -> None:  # fmt: skip
+        self.model, self.h = MODELS[model], h
+        self.rule = rule(self.model, optimizer, beta, rho, epsilon, inside)
+        self.x, self.y = map(jnp.asarray, self.model.train(seed))
+        self.count = len(self.x) // batch if batch else 1
+        self.xs, self.ys = (a.reshape(self.count, -1, *a.shape[1:]) for a in (self.x, self.y))
+        self.start = jnp.asarray(self.model.start(seed))
+        self.rng = np.random.default_rng([seed, batch])
+        self.full = jax.jit(lambda theta: self.model.loss(theta, self.x, self.y))
+
+    def order(self, steps: int) -> Array:
+        """The batch of each step: reshuffled in each epoch."""
+        epochs = [self.rng.permutation(self.count) for _ in range(-(-steps // self.count))]
+        return jnp.asarray(np.concatenate(epochs)[:steps])
+
+    def gradient(self, theta: Array, b: Array) -> Array:
+        return jax.grad(self.model.loss)(theta, self.xs[b], self.ys[b])
+
+    def step(self, z: Any, n: Array, b: Array) -> Any:
+        """One step of the optimizer: z holds the point and the averages."""
+        theta, averages = z
+        seen = self.rule.parts(self.gradient(theta, b))
+        averages = tuple(d * a + (1 - d) * x for d, a, x in zip(self.rule.decays, averages, seen))
+        hats = tuple(a / (1 - d ** (n + 1)) for d, a in zip(self.rule.decays, averages))
+        return theta - self.h * self.rule.direction(hats), averages
+
+    def rest(self) -> Any:
+        return self.start, tuple(jnp.zeros_like(a) for a in self.rule.parts(self.start))
+
+    def kept(self, z: Any, t: Array, b: Array) -> Any:
+        """The equation that keeps its memory, one term."""
+        theta, averages = z
+        rates = [-math.log(d) / self.h for d in self.rule.decays]
+        seen = self.rule.parts(self.gradient(theta, b))
+        hats = tuple(a / (1 - jnp.exp(-k * t)) for k, a in zip(rates, averages))
+        return -self.rule.direction(hats), tuple(k * (x - a) for k, a, x in zip(rates, averages, seen))
+
+    def kept_two(self, z: Any, t: Array, b: Array) -> Any:
+        """The same with two terms: the increment of a step over h, less half h times the derivative along the first."""
+        first = self.kept(z, t, b)
+        dot = jax.jvp(lambda z, t: self.kept(z, t, b), (z, t), (first, jnp.ones_like(t)))[1]
+        after = self.step(z, t / self.h, b)
+        return jax.tree.map(lambda new, old, d: (new - old) / self.h - self.h / 2 * d, after, z, dot)
+
+    def forgotten(self, theta: Array, n: Array, weights: tuple[Array, ...], two: bool) -> Array:
+        """The theorem's equation at fixed decays, with one term or two (two: full batch only)."""
+        if self.count > 1:
+            every = jax.vmap(lambda b: self.gradient(theta, b))(jnp.arange(self.count))
+            parts = self.rule.parts(every)
+            hats = tuple(w @ a / (1 - d ** (n + 1)) for d, w, a in zip(self.rule.decays, weights, parts))
+            return -self.rule.direction(hats)
+        seen = lambda theta: self.rule.parts(self.gradient(theta, 0))  # noqa: E731
+        if not two:
+            return -self.rule.direction(seen(theta))
+        u = self.rule.direction(seen(theta))
+        parts, dots = jax.jvp(seen, (theta,), (-u,))
+        pushed = tuple(constant(d, n) * x for d, x in zip(self.rule.decays, dots))
+        return -u + self.h / 2 * jax.jvp(self.rule.direction, (parts,), (pushed,))[1]
+
+
+def top(product: Callable[[np.ndarray], Array], size: int) -> float:
+    """The largest eigenvalue of a symmetric operator, to a per cent."""
+    operator = LinearOperator((size, size), matvec=lambda v: np.asarray(product(v.ravel())), dtype=float)  # type: ignore[call-arg]
+    guess = np.random.default_rng(0).normal(size=size)
+    return float(eigsh(operator, k=1, which="LA", tol=1e-2, v0=guess, return_eigenvectors=False)[0])
+
+
+def follow(moments: int = 8, first: int = 20, steps: int = 1000, parts: int = 1, stop: int = 0, **cell: Any) -> Result:
+    """Follow a run by five equations; the distance over the path's length from `first` on, at each moment.
+
+    The equations start at the state of the run after `first` steps.  `stop` ends after so many moments.
+    """
+    c = Cell(**cell)
+    h, decays, order = c.h, c.rule.decays, c.order(steps + 1)
+    two = c.count == 1
+
+    def weigh(weights: tuple[Array, ...], b: Array) -> tuple[Array, ...]:
+        return tuple(d * w + (1 - d) * (jnp.arange(c.count) == b) for d, w in zip(decays, weights))
+
+    def body(carry: Any, given: Any) -> Any:
+        (z, one, half, second, lead, theorem, weights), (n, b, following) = carry, given
+        t, weights = n * h, weigh(weights, b)
+        one = rk4(lambda z, t: c.kept(z, t, b), one, t, h, parts)
+        half = rk4(lambda z, t: c.kept(z, t, b), half, t + h / 2, h / 2, parts)  # its memory is half a step ahead
+        half = rk4(lambda z, t: c.kept(z, t, following), half, t + h, h / 2, parts)
+        second = rk4(lambda z, t: c.kept_two(z, t, b), second, t, h, parts)
+        lead = rk4(lambda y, _: c.forgotten(y, n, weights, False), lead, t, h, parts)
+        theorem = rk4(lambda y, _: c.forgotten(y, n, weights, True), theorem, t, h, parts) if two else theorem
+        return (c.step(z, n, b), one, half, second, lead, theorem, weights), None
+
+    n = jnp.arange(float(steps))
+    z, weights = c.rest(), tuple(jnp.zeros(c.count) for _ in decays)
+    early = jax.jit(
+        lambda z, w, n, b: jax.lax.scan(lambda s, g: ((c.step(s[0], *g), weigh(s[1], g[1])), 0), (z, w), (n, b))
+    )
+    (z, weights), _ = early(z, weights, n[:first], order[:first])
+    seen = c.rule.parts(c.gradient(z[0], order[first]))
+    later = z[0], tuple(d**0.5 * a + (1 - d**0.5) * x for d, a, x in zip(decays, z[1], seen))
+    begin, carry = z[0], (z, z, later, z, z[0], z[0], weights)
+    chunk = jax.jit(lambda carry, *given: jax.lax.scan(body, carry, given)[0])
+    hessian = jax.jit(lambda y, v: jax.jvp(jax.grad(lambda y: c.model.loss(y, c.x, c.y)), (y,), (v,))[1])
+    size = (steps - first) // moments
+    errors, losses, edges = np.full((moments, len(FLOWS)), np.nan), np.full(moments, np.nan), np.full(moments, np.nan)
+    for k in range(stop or moments):
+        part = slice(first + k * size, first + (k + 1) * size)
+        carry = chunk(carry, n[part], order[part], order[first + k * size + 1 : first + (k + 1) * size + 1])
+        theta, (_, v) = carry[0]
+        way = jnp.linalg.norm(theta - begin)
+        points = [carry[1][0], carry[2][0], carry[3][0], carry[4], carry[5] if two else np.nan * theta]
+        errors[k] = [jnp.linalg.norm(p - theta) / way for p in points]
+        losses[k] = c.full(theta) / c.full(c.start)
+        scale = (jnp.sqrt(v / (1 - decays[1] ** part.stop)) + cell.get("epsilon", 1e-8)) ** -0.5
+        curvature = top(lambda v, y=theta, s=scale: s * hessian(y, s * v), len(theta))
+        edges[k] = curvature * h * (1 - decays[0]) / (2 + 2 * decays[0])
+    return {"error": (["moment", "flow"], errors), "loss": (["moment"], losses), "edge": (["moment"], edges)}
+
+
+def response(
+    model: str, seed: int, h: float, pairs: list[list[float]], epsilon: float = 1e-6, level: float = 0.5,
+    dt: float = 2e-3, stop: int = 0,
+) -> Result:  # fmt: skip
+    """How the one-norm at a level answers to (beta, rho), in per cent: by the first correction, and in runs.
+
+    The prediction is an integral along the leading-order flow, with the adjoint for its weight (chapter 14).
+    """
+    c = Cell(model, seed, h, epsilon=epsilon, inside=True)
+    gradient = jax.grad(lambda y: c.model.loss(y, c.x, c.y))
+    product = lambda y, v: jax.jvp(gradient, (y,), (v,))[1]  # noqa: E731
+    root = lambda y: jnp.sqrt(gradient(y) ** 2 + epsilon)  # noqa: E731
+    U = lambda y: gradient(y) / root(y)  # noqa: E731
+    step = jax.jit(lambda y, dt: rk4(lambda y, _: -U(y), y, 0.0, dt))
+    goal = level * float(c.full(c.start))
+    path, values = [c.start], [float(c.full(c.start))]
+    while values[-1] > goal:
+        path.append(step(path[-1], dt))
+        values.append(float(c.full(path[-1])))
+    part = math.log(values[-2] / goal) / math.log(values[-2] / values[-1])
+    path[-1] = step(path[-2], part * dt)
+    times = dt * np.arange(len(path))
+    times[-1] -= (1 - part) * dt
+    g, u = gradient(path[-1]), U(path[-1])
+    of_norm = product(path[-1], jnp.sign(g))
+    a = of_norm - (of_norm @ u) / (g @ u) * g
+    norm = float(jnp.abs(g).sum())
+
+    @jax.jit
+    def kernels(y: Array, a: Array) -> Array:
+        R, push = root(y), -a / root(y) * product(y, U(y))
+        return jnp.array([push.sum(), (push * gradient(y) ** 2 / R**2).sum()])
+
+    @jax.jit
+    def back(late: Array, early: Array, a: Array, dt: float) -> Array:
+        middle = (early + late) / 2 + dt / 8 * (U(late) - U(early))
+        along = lambda y, a: -product(y, epsilon / root(y) ** 3 * a)  # noqa: E731
+        one = along(late, a)
+        two = along(middle, a + dt / 2 * one)
+        three = along(middle, a + dt / 2 * two)
+        return a + dt / 6 * (one + 2 * two + 2 * three + along(early, a + dt * three))
+
+    found = [kernels(path[-1], a)]
+    for k in range(len(path) - 2, -1, -1):
+        a = back(path[k + 1], path[k], a, times[k + 1] - times[k])
+        found.append(kernels(path[k], a))
+    n, kernel = np.maximum(times / h - 0.5, 1e-3), np.array(found[::-1])
+    rows = np.full((len(pairs), 2), np.nan)
+    for i, (beta, rho) in enumerate(pairs[: stop or None]):
+        push = constant(beta, n) * kernel[:, 0] - constant(rho, n) * kernel[:, 1]
+        run = Cell(model, seed, h, "adam", beta, rho, epsilon, True)
+        end = passing(run, (level,), max(1, round(1e-3 / h)))[0][0]
+        rows[i] = h / 2 * np.trapezoid(push, times), float(jnp.abs(gradient(end)).sum()) - norm
+    return {"change": (["pair", "which"], 100 * rows / norm)}
+
+
+def passing(c: Cell, levels: tuple[float, ...], every: int, times: tuple[int, ...] = (), limit: int = 200_000) -> Any:
+    """The points at which a run first passes fractions of its initial loss, interpolated in log E, and those at times."""
+    chunk = jax.jit(lambda z, n, b: jax.lax.scan(lambda z, g: (c.step(z, *g), None), z, (n, b))[0])
+    z, before, done = c.rest(), float(c.full(c.start)), 0
+    goals, points, at = [before * x for x in levels], [], []
+    while len(points) < len(goals) or len(at) < len(times):
+        if done >= limit:
+            raise ValueError(f"the loss {before:.3g} does not reach {goals[len(points)]:.3g} in {limit} steps")
+        old, order = z[0], c.order(every)
+        z = chunk(z, jnp.arange(float(done), float(done + every)), order)
+        done, E = done + every, float(c.full(z[0]))
+        while len(points) < len(goals) and goals[len(points)] >= E:
+            part = math.log(before / goals[len(points)]) / math.log(before / E)
+            points.append((1 - part) * old + part * z[0])
+        if len(at) < len(times) and done >= times[len(at)]:
+            at.append(z[0])
+        before = E
+    return points, at
+
+
+QUANTITIES = ("one-norm", "perturbed one-norm", "two-norm", "sharpness", "test loss", "accuracy", "loss")
+
+
+def norms(levels: tuple[float, ...] = (0.5, 0.2, 0.05), times: tuple[int, ...] = (100, 300), every: int = 5, stop: int = 0, **cell: Any) -> Result:  # fmt: skip
+    """The quantities at equal loss (fractions of the initial loss) and at equal time (steps at h = 0.001)."""
+    c = Cell(**cell)
+    gradient = jax.jit(jax.grad(c.full))
+    hessian = jax.jit(lambda y, v: jax.jvp(jax.grad(c.full), (y,), (v,))[1])
+    _, _, x, y = c.model.split
+    scale = 1e-3 / c.h
+    levels, times = (levels[:stop], ()) if stop else (levels, tuple(round(n * scale) for n in times))
+    ends, at = passing(c, levels, max(1, round(every * scale)), times)
+    rows = []
+    for p in (*ends, *at):
+        g = np.asarray(gradient(p))
+        tested = c.model.loss(p, x, y), c.model.accuracy(p, x, y), c.full(p) / c.full(c.start)
+        sharp = top(lambda v, p=p: hessian(p, v), len(g))
+        rows.append([np.abs(g).sum(), np.sqrt(g**2 + 1e-8).sum(), np.linalg.norm(g), sharp, *map(float, tested)])
+    return {"value": (["place", "quantity"], np.array(rows))}
+
+
+def law(model: str, seed: int, h: float, optimizer: str, beta: float, epsilon: float, time: float, rho: float = 0.999, stop: int = 0) -> Result:  # fmt: skip
+    """The run at a time, beside the leading flow and the flow with the first correction.
+
+    `ratio` is the component of (run - leading flow) along (corrected - leading), over that length: 1 if the law holds.
+    """
+    c = Cell(model, seed, h, optimizer, beta, rho, epsilon, True)
+    n = jnp.arange(float(round(time / h)))
+
+    def body(carry: Any, n: Array) -> Any:
+        z, lead, both = carry
+        lead = rk4(lambda y, _: c.forgotten(y, n, (), False), lead, 0.0, h)
+        return (c.step(z, n, 0), lead, rk4(lambda y, _: c.forgotten(y, n, (), True), both, 0.0, h)), None
+
+    (z, lead, both), _ = jax.jit(lambda carry, n: jax.lax.scan(body, carry, n))((c.rest(), c.start, c.start), n)
+    moved, told = z[0] - lead, both - lead
+    errors = jnp.linalg.norm(moved), jnp.linalg.norm(z[0] - both)
+    return {
+        "ratio": float(moved @ told / (told @ told)),
+        "one": float(errors[0] / jnp.linalg.norm(lead - c.start)),
+        "two": float(errors[1] / jnp.linalg.norm(lead - c.start)),
+    }

@@ -1,0 +1,177 @@
+"""The studies in experiments/: the models' gradients, the equations against the engine, and results computed again."""
+
+import hashlib
+import json
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bea
+from bea_book import Network
+from experiments import data
+from experiments.studies import STUDIES
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = sorted((ROOT / "experiments" / "results").glob("*.json"))
+SHAPES = {"tanh": (3, 64), "resnet": (3, 14, 14), "conv": (3, 40), "transformer": (2, 32)}
+
+
+def needs_jax():
+    return pytest.importorskip("jax", reason="JAX is not installed (make peers)")
+
+
+def random_data(name):
+    rng = np.random.default_rng(1)
+    shape = SHAPES[name]
+    if name == "transformer":
+        return rng.integers(37, size=shape), rng.integers(37, size=shape)
+    return rng.normal(size=shape), rng.integers(10, size=shape[0])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_gradients(name):
+    """The gradient, through bea.from_jax, and the product that the equations use, against differences."""
+    jax = needs_jax()
+    from experiments.models import MODELS
+
+    model, (x, y), rng = MODELS[name], random_data(name), np.random.default_rng(2)
+    theta = model.start(0) + 0.05 * rng.normal(size=model.start(0).shape)
+    loss = bea.from_jax(lambda t: model.loss(t, x, y), len(theta))
+    v, s = rng.normal(size=len(theta)), 1e-5
+    v /= np.linalg.norm(v)
+    slope = (loss.value(theta + s * v) - loss.value(theta - s * v)) / (2 * s)
+    assert slope == pytest.approx(loss.gradient(theta) @ v, rel=1e-5, abs=1e-8)
+    product = (loss.gradient(theta + s * v) - loss.gradient(theta - s * v)) / (2 * s)
+    along = jax.jvp(jax.grad(lambda t: model.loss(t, x, y)), (theta,), (v,))[1]
+    assert np.allclose(product, along, rtol=1e-4, atol=1e-6)
+
+
+def test_tanh_network_is_the_books():
+    """The same loss and gradient by the book's NumPy code, parameters in its order."""
+    jax = needs_jax()
+    from experiments.models import MODELS
+
+    model = MODELS["tanh"]
+    x, y = model.train(0)
+    theta = model.start(0)
+    loss = Network((64, 32, 10)).loss(x, y)
+
+    def ordered(flat):
+        p = {k: np.asarray(v) for k, v in model.unravel(flat).items()}
+        return np.concatenate([p[k].ravel() for k in ("in", "in_bias", "out", "out_bias")])
+
+    assert loss.value(ordered(theta)) == pytest.approx(float(model.loss(theta, x, y)), rel=1e-12)
+    gradient = jax.grad(model.loss)(theta, x, y)
+    assert np.allclose(loss.gradient(ordered(theta)), ordered(gradient), rtol=1e-9, atol=1e-14)
+
+
+def test_equations_are_the_engines():
+    """The step and the equation that keeps its memory, one and two terms, against bea's."""
+    jax = needs_jax()
+    from experiments.measure import Cell
+
+    h, rng = 1e-3, np.random.default_rng(0)
+    cell = Cell("tanh", 0, h, epsilon=1e-4)
+    loss = bea.from_jax(cell.full, len(cell.start))
+    adam = bea.adam(0.9, 0.999, 1e-4, epsilon_inside=False)
+    z, n = cell.rest(), 7
+    step = jax.jit(cell.step)
+    for k in range(n):
+        z = step(z, float(k), 0)
+    assert np.allclose(z[0], bea.run(adam, loss, np.asarray(cell.start), h, n)[-1], rtol=1e-10, atol=1e-12)
+    noisy = z[0], (z[1][0], z[1][1] + 1e-6 * rng.random(len(z[0])))
+    state = np.concatenate([noisy[0], noisy[1][0], [0.9**n], noisy[1][1], [0.999**n]])
+    keep = np.ones(len(state), bool)
+    keep[[2 * len(z[0]), -1]] = False
+    for order, field in ((1, cell.kept), (2, cell.kept_two)):
+        theta, averages = field(noisy, np.float64(n * h), 0)
+        engine = bea.modified_equation(adam, loss, order, memory="kept").field(h)(state, n * h)
+        assert np.allclose(engine[keep], np.concatenate([theta, *averages]), rtol=1e-6, atol=1e-9)
+
+
+def test_forgetful_equation_is_the_engines():
+    """The theorem's equation with two terms, against the engine's for a full memory."""
+    needs_jax()
+    from experiments.measure import Cell
+
+    cell = Cell("tanh", 0, 1e-3, beta=0.5, rho=0.8, epsilon=1e-2, inside=True)
+    loss = bea.from_jax(cell.full, len(cell.start))
+    engine = bea.modified_equation(bea.adam(0.5, 0.8, 1e-2), loss, 2).field(1e-3)(np.asarray(cell.start))
+    assert np.allclose(engine, cell.forgotten(cell.start, 1e3, (), True), rtol=1e-9, atol=1e-12)
+
+
+def test_seeds_share_no_example():
+    needs_jax()
+    from experiments.models import MODELS
+
+    model = MODELS["tanh"]
+    rows = [tuple(row) for seed in range(model.seeds) for row in np.round(model.train(seed)[0] * 16).astype(int)]
+    repeated = len(rows) - len(set(rows))  # scikit-learn's digits hold a few images twice
+    assert model.seeds == 10 and repeated <= 5
+    with pytest.raises(ValueError, match="10 subsets"):
+        model.train(10)
+
+
+def test_data_that_are_not_there_are_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(data, "FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError, match="make experiments-data"):
+        data.load("mnist")
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_results_answer_the_declaration(path):
+    """Each file of results has a row for every cell of its study, under the present declaration."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    study = STUDIES[path.stem]
+    assert found["declaration"] == study.digest, "declare a new study instead of changing this one"
+    assert [(r["case"], r["seed"]) for r in found["rows"]] == [(c, s) for c in study.cases for s in range(study.seeds)]
+    assert json.loads(json.dumps(asdict(study)))  # plain values only
+
+
+def commit():
+    """A number that changes with each commit; zero outside a repository."""
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return int(hashlib.sha256(found.stdout.encode()).hexdigest(), 16)
+
+
+def chosen():
+    """A cell of a study whose data are here, another one for each commit."""
+    cells = []
+    for path in RESULTS:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            for name in found["data"]:
+                data.load(name)
+        except FileNotFoundError as problem:
+            print(f"{path.stem} is not computed again: {problem}")
+            continue
+        cells += [(path.stem, row) for row in found["rows"]]
+    return cells[commit() % len(cells)]
+
+
+def test_a_cell_computed_again():
+    """The first moment, level or pair of one cell, another cell for each commit."""
+    needs_jax()
+    from experiments.run import measured
+
+    study, row = chosen()
+    print(f"computed again: {study}, {row['case']}, seed {row['seed']}")
+    name = {"follow": "error", "response": "change", "law": "ratio", "norms": "value"}[STUDIES[study].function]
+    new = measured(study, row["case"], row["seed"], stop=1)[name]
+    old, new = np.array(row[name], dtype=float), np.array(new[1] if isinstance(new, tuple) else new)
+    if old.ndim:
+        old, new = old[0], new[0]
+    told = np.isfinite(old) & (np.abs(np.nan_to_num(old)) < 1e3)  # what has blown up amplifies every rounding error
+    if STUDIES[study].function == "follow":
+        told[3:] = False  # the equations that forget are sign descent and worse: they amplify it, too
+    assert told.any() and np.allclose(new[told], old[told], rtol=0.01, atol=1e-7)
+
+
+def test_page_shows_the_results():
+    """The page of evidence is what the report makes of the committed files."""
+    from experiments import report
+
+    assert report.PAGE.read_text(encoding="utf-8") == report.page()
