@@ -5,11 +5,17 @@ const { text, programs, losses, traces, requests } = JSON.parse(readFileSync(0, 
 const engine = await import(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`);
 
 const optimizerOf = (r) => engine.optimizer(programs[r.program], losses[r.loss], r.given);
+const lengths = (values) => values.map((x) => x.length ?? 0);
+const evaluate = (trace, inputs) => engine.evaluator(trace, lengths(inputs))(inputs);
+function applied(rule, inputs) {
+  const operations = [[rule, ...inputs.keys()]], trace = { inputs, constants: [], operations, outputs: [inputs.length] };
+  return evaluate(trace, inputs).map((x) => (x.length && x.every(Number.isNaN) ? NaN : x));
+}
 const answers = {
   names: () => Object.keys(engine.RULES),
-  value: (r) => engine.evaluate(engine.compiled(losses[r.loss].value), r.theta),
-  gradient: (r) => engine.evaluate(engine.compiled(losses[r.loss].gradient), r.theta),
-  trace: (r) => engine.evaluate(engine.compiled(traces[r.trace]), r.inputs),
+  value: (r) => evaluate(losses[r.loss].value, r.theta),
+  gradient: (r) => evaluate(losses[r.loss].gradient, r.theta),
+  trace: (r) => evaluate(traces[r.trace], r.inputs),
   run: (r) => engine.run(optimizerOf(r), r.theta, r.h, r.steps, r.memory),
   path: (r) => engine.run(optimizerOf(r), r.theta, r.h, r.steps, r.memory).path,
   terms: (r) => engine.terms(optimizerOf(r), r.theta, r.order, r.time),
@@ -21,7 +27,7 @@ const answers = {
   },
   flow: (r) => engine.flow(engine.field(optimizerOf(r), r.h, r.order), r.theta, r.h, r.steps, r.parts, r.time),
   own: (r) => engine.flow({ line: ([z], t) => [t - z], square: ([z]) => [z * z], pair: ([z, w]) => [z * z, -w] }[r.own], r.theta, r.dt, r.steps, r.parts, r.time),
-  rule: (r) => [engine.RULES[r.rule](...r.values)].map((x) => (r.leading && Array.isArray(x) ? x[0] : x)),
+  rule: (r) => applied(r.rule, r.values).map((x) => (r.leading && Array.isArray(x) ? x[0] : x)),
 };
 
 // JSON has no NaN and no infinity: they are written as text.

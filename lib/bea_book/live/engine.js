@@ -8,171 +8,223 @@
 // with polynomials P_k in the scaled time s, of degree k at most.  A Series is the array of their
 // coefficients, row after row:  P_0 | P_1: 1, s | P_2: 1, s, s^2 | ...  Its first rows are a Series of fewer
 // terms.  What does not change along the curve is a number instead.
+//
+// To be fast, nothing is computed while a trace is read: the rules below write a JavaScript function, once,
+// and that is called again and again.  So a number here is a literal or the name of a variable.  A name
+// that begins with c depends on the step size and the hyper-parameters alone and is computed once for them.
 
 const MOST = 8; // terms of a Series; the book shows 1 to 4
 const size = (terms) => (terms * (terms + 1)) / 2; // coefficients of so many terms; row k begins at size(k)
-const isNumber = (x) => typeof x === "number";
+const isNumber = (x) => !Array.isArray(x);
 const termsOf = (x) => (isNumber(x) ? 1 : Math.floor(Math.sqrt(2 * x.length)));
 const leading = (x) => (isNumber(x) ? x : x[0]);
 
-// --- arithmetic of Series --------------------------------------------------------------------------
+// --- writing a function ----------------------------------------------------------------------------
 
-// A product has h^k s^j from h^i s^p and h^(k-i) s^(j-p).  These lists hold the places of all such triples
-// with i > 0, k after k, and i / k; the triples with i = 0 are only the leading coefficient's.
-const [PRODUCT, LEFT, RIGHT, PART, END] = [[], [], [], [], [0]];
-for (let k = 0; k < MOST; k++) {
-  for (let i = 1; i <= k; i++)
-    for (let p = 0; p <= i; p++)
-      for (let q = 0; q <= k - i; q++) {
-        PRODUCT.push(size(k) + p + q);
-        LEFT.push(size(i) + p);
-        RIGHT.push(size(k - i) + q);
-        PART.push(i / k);
-      }
-  END.push(PART.length);
+let known, outer, inner; // the names of formulas, and the lines of the function that is being written
+
+const literal = (x) => typeof x === "number";
+const fixed = (x) => literal(x) || x[0] === "c";
+
+// The name of a formula, in which $0, $1, ... are values; the same formula has the same name.
+function put(formula, ...values) {
+  const text = formula.replace(/\$(\d+)/g, (_, n) => (values[n] < 0 ? `(${values[n]})` : values[n]));
+  if (!known.has(text)) {
+    const constant = values.every(fixed);
+    known.set(text, (constant ? "c" : "v") + known.size);
+    (constant ? outer : inner).push(`const ${known.get(text)} = ${text};`);
+  }
+  return known.get(text);
+}
+const plus = (a, b) => (literal(a) && literal(b) ? a + b : a === 0 ? b : b === 0 ? a : put("$0 + $1", a, b));
+const times = (a, b) => (literal(a) && literal(b) ? a * b : a === 1 ? b : b === 1 ? a : put("$0 * $1", a, b));
+const over = (a, b) => (literal(a) && literal(b) ? a / b : b === 1 ? a : put("$0 / $1", a, b));
+
+// A sum of products of numbers, in one formula.
+function total(products) {
+  const factors = [], shown = products.map((product) => {
+    const [constant, ...names] = [product.filter(literal).reduce((a, b) => a * b, 1), ...product.filter((x) => !literal(x))];
+    return (constant === 1 && names.length ? names : [constant, ...names]).map((x) => `$${factors.push(x) - 1}`).join(" * ");
+  });
+  return put(shown.join(" + "), ...factors);
 }
 
-const zeros = (series) => series.slice().fill(0);
-const scaled = (series, factor) => series.map((c) => factor * c);
+// The function (z, time, out, step, old, kept) => out for a step size and hyper-parameters, of which `outputs`
+// gives the results, and what is kept for the next step; z are its numbers x0, x1, ...
+function written(numbers, hyperparameters, outputs) {
+  [known, outer, inner] = [new Map(), [], []];
+  const { out, kept = [] } = outputs();
+  const text = `${[...Array(hyperparameters).keys()].map((n) => `const cg${n} = given[${n}];`).join("")}
+    ${outer.join("\n")}
+    return (z, time, out, step, old, kept) => {
+    ${[...Array(numbers).keys()].map((n) => `const x${n} = z[${n}];`).join("")}
+    ${inner.join("\n")}
+    ${out.map((x, n) => `out[${n}] = ${x};`).join("")}
+    ${kept.map((x, n) => `kept[${n}] = ${x};`).join("")}
+    return out;
+    };`;
+  return { make: new Function("ch", "given", text), length: out.length };
+}
+
+// --- arithmetic of Series --------------------------------------------------------------------------
+
+// A product has h^k s^j from h^i s^p and h^(k-i) s^(j-p).  For each place these are the places of all such
+// pairs with i > 0, and i / k; the pairs with i = 0 are only the leading coefficient's.
+const PAIRS = [[]];
+for (let k = 1; k < MOST; k++) {
+  for (let j = 0; j <= k; j++) PAIRS.push([]);
+  for (let i = 1; i <= k; i++)
+    for (let p = 0; p <= i; p++)
+      for (let q = 0; q <= k - i; q++) PAIRS[size(k) + p + q].push([size(i) + p, size(k - i) + q, i / k]);
+}
+
+const scaled = (series, factor) => series.map((c) => times(factor, c));
+const asSeries = (x, like) => (isNumber(x) && !isNumber(like) ? like.map((_, n) => (n ? 0 : x)) : x);
 
 function add(a, b) {
-  if (isNumber(a) && isNumber(b)) return a + b;
+  if (isNumber(a) && isNumber(b)) return plus(a, b);
   if (isNumber(a)) return add(b, a);
-  if (isNumber(b)) return Number.isNaN(b) ? b : [a[0] + b, ...a.slice(1)]; // see `undecided`
-  return a.map((c, n) => c + b[n]);
+  if (isNumber(b)) return a.map((c, n) => (n ? (fixed(b) ? c : plus(c, times(0, b))) : plus(c, b))); // see `undecided`
+  return a.map((c, n) => plus(c, b[n]));
 }
 
 function multiply(a, b) {
-  if (isNumber(a)) return isNumber(b) ? a * b : scaled(b, a);
+  if (isNumber(a)) return isNumber(b) ? times(a, b) : scaled(b, a);
   if (isNumber(b)) return scaled(a, b);
-  const result = scaled(b, a[0]), end = END[termsOf(a)];
-  for (let n = 0; n < end; n++) result[PRODUCT[n]] += a[LEFT[n]] * b[RIGHT[n]];
-  return result;
+  return b.map((c, n) => total([[a[0], c], ...PAIRS[n].map(([left, right]) => [a[left], b[right]])]));
 }
 
 // A function of v whose derivative is `slope` times that of v:  k w_k = sum of i v_i slope_(k-i) over i > 0.
 // The slope is needed to one term less than v has.
-function integral(value, v, slope) {
-  const result = zeros(v), end = END[termsOf(v)];
-  result[0] = value;
-  for (let n = 0; n < end; n++) result[PRODUCT[n]] += PART[n] * v[LEFT[n]] * slope[RIGHT[n]];
-  return result;
-}
+const integral = (value, v, slope) =>
+  v.map((_, n) => (n ? total(PAIRS[n].map(([left, right, part]) => [part, v[left], slope[right]])) : value));
 
 // The power w of v, from  v w' = exponent w v':  k v_0 w_k = sum of (i (exponent + 1) - k) v_i w_(k-i).
-// Each w_(k-i) is finished when it is asked for, because the triples are in the order of k.
-function power(v, exponent, value = v[0] ** exponent) {
-  const result = zeros(v), end = END[termsOf(v)];
-  result[0] = value;
-  for (let n = 0; n < end; n++)
-    result[PRODUCT[n]] += ((PART[n] * (exponent + 1) - 1) * v[LEFT[n]] * result[RIGHT[n]]) / v[0];
+// Each w_(k-i) is finished when it is asked for, because its place is before.
+function power(v, exponent, value = put("$0 ** $1", v[0], exponent)) {
+  const result = [value], next = plus(exponent, 1);
+  for (let n = 1; n < v.length; n++) {
+    const sum = total(PAIRS[n].map(([left, right, part]) => [plus(times(part, next), -1), v[left], result[right]]));
+    result.push(times(sum, over(1, v[0])));
+  }
   return result;
 }
 
 const negative = (x) => multiply(-1, x);
 const subtract = (a, b) => add(a, negative(b));
-const divide = (a, b) => (isNumber(b) ? (isNumber(a) ? a / b : scaled(a, 1 / b)) : multiply(a, power(b, -1)));
+const divide = (a, b) => (isNumber(b) ? (isNumber(a) ? over(a, b) : scaled(a, over(1, b))) : multiply(a, power(b, -1)));
 const square = (x) => multiply(x, x);
-const root = (x) => (isNumber(x) ? Math.sqrt(x) : power(x, 0.5, Math.sqrt(x[0])));
+const root = (x) => (isNumber(x) ? put("Math.sqrt($0)", x) : power(x, 0.5, put("Math.sqrt($0)", x[0])));
 
 // --- functions -------------------------------------------------------------------------------------
 
-// From the function of a number and its derivative, which is computed along a Series of one term less: each
+// From the formula of a function and its derivative, which is computed along a Series of one term less: each
 // function calls itself or others on shorter Series, down to its value.
-const smooth = (value, slope) => (x) => {
-  if (isNumber(x)) return value(x);
-  const terms = termsOf(x);
-  return terms > 1 ? integral(value(x[0]), x, slope(x.slice(0, size(terms - 1)))) : [value(x[0])];
+const smooth = (formula, slope) => (x) => {
+  if (isNumber(x)) return put(formula, x);
+  const terms = termsOf(x), value = put(formula, x[0]);
+  return terms > 1 ? integral(value, x, [slope(x.slice(0, size(terms - 1)))].flat()) : [value];
 };
 const inverseRoot = (x) => divide(1, root(x));
-const exp = smooth(Math.exp, (x) => exp(x));
-const log = smooth(Math.log, (x) => divide(1, x));
-const sin = smooth(Math.sin, (x) => cos(x));
-const cos = smooth(Math.cos, (x) => negative(sin(x)));
-const tan = smooth(Math.tan, (x) => add(1, square(tan(x))));
-const sinh = smooth(Math.sinh, (x) => cosh(x));
-const cosh = smooth(Math.cosh, (x) => sinh(x));
-const tanh = smooth(Math.tanh, (x) => subtract(1, square(tanh(x))));
-const arctan = smooth(Math.atan, (x) => divide(1, add(1, square(x))));
-const logistic = (x) => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x))); // without overflow
+const exp = smooth("Math.exp($0)", (x) => exp(x));
+const log = smooth("Math.log($0)", (x) => divide(1, x));
+const sin = smooth("Math.sin($0)", (x) => cos(x));
+const cos = smooth("Math.cos($0)", (x) => negative(sin(x)));
+const tan = smooth("Math.tan($0)", (x) => add(1, square(tan(x))));
+const sinh = smooth("Math.sinh($0)", (x) => cosh(x));
+const cosh = smooth("Math.cosh($0)", (x) => sinh(x));
+const tanh = smooth("Math.tanh($0)", (x) => subtract(1, square(tanh(x))));
+const arctan = smooth("Math.atan($0)", (x) => divide(1, add(1, square(x))));
+const logistic = "$0 >= 0 ? 1 / (1 + Math.exp(-$0)) : Math.exp($0) / (1 + Math.exp($0))"; // without overflow
 const expit = smooth(logistic, (x) => multiply(expit(x), expit(negative(x))));
-const logExpit = smooth((x) => Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x))), (x) => expit(negative(x)));
-const logAddExp = (a, b) => (leading(a) < leading(b) ? logAddExp(b, a) : subtract(a, logExpit(subtract(a, b))));
+const logExpit = smooth("Math.min($0, 0) - Math.log1p(Math.exp(-Math.abs($0)))", (x) => expit(negative(x)));
+function logAddExp(a, b) {
+  const less = put("$0 < $1", leading(a), leading(b));
+  const [u, v] = [chosen("$0 ? $1 : $2", less, b, a), chosen("$0 ? $1 : $2", less, a, b)];
+  return subtract(u, logExpit(subtract(u, v)));
+}
 
 // What is not smooth is decided by the leading coefficients.  Two values that are equal here but not next to
 // here have no expansion: the answer is not a number, and so is all that follows from it.
 function undecided(a, b) {
-  if (Number.isNaN(leading(a)) || Number.isNaN(leading(b))) return true;
-  if ((isNumber(a) && isNumber(b)) || leading(a) !== leading(b)) return false;
-  return subtract(a, b).some((x) => x !== 0);
+  const [x, y] = [leading(a), leading(b)], missing = put("$0 !== $0 || $1 !== $1", x, y);
+  if (isNumber(a) && isNumber(b)) return missing;
+  const changes = subtract(a, b).slice(1), any = changes.map((_, n) => `$${n + 3} !== 0`).join(" || ") || "false";
+  return put(`$0 || ($1 === $2 && (${any}))`, missing, x, y, ...changes);
 }
-const decided = (compare) => (a, b) => (undecided(a, b) ? NaN : Number(compare(leading(a), leading(b))));
-const sign = (x) => (undecided(x, 0) ? NaN : Math.sign(leading(x)));
-const choose = (condition, a, b) => (Number.isNaN(condition) ? NaN : condition ? a : b);
-const notLess = decided((a, b) => a >= b), notMore = decided((a, b) => a <= b);
-const onNumbers = (f) => (...x) => (x.every((v) => v === undefined || isNumber(v)) ? f(...x) : NaN); // it jumps
+const decided = (compare) => (a, b) => put(`$0 ? NaN : $1 ${compare} $2 ? 1 : 0`, undecided(a, b), leading(a), leading(b));
+const sign = (x) => put("$0 ? NaN : Math.sign($1)", undecided(x, 0), leading(x));
+function chosen(formula, condition, a, b) {
+  const [u, v] = [asSeries(a, b), asSeries(b, a)];
+  return isNumber(u) ? put(formula, condition, u, v) : u.map((c, n) => put(formula, condition, c, v[n]));
+}
+const choose = (condition, a, b) => chosen("$0 !== $0 ? NaN : $0 ? $1 : $2", condition, a, b);
+const notLess = decided(">="), notMore = decided("<=");
+const onNumbers = (formula) => (...x) => (x.every(isNumber) ? put(formula, ...x) : NaN); // it jumps
 
 // The operations of traces, by their names in NumPy.
 export const RULES = {
   add, subtract, multiply, divide, negative, exp, log, sin, cos, tan, sinh, cosh, tanh, arctan, expit, sign,
   sqrt: root,
-  power: (a, b) => (isNumber(b) ? (isNumber(a) ? a ** b : power(a, b)) : exp(multiply(b, log(a)))),
-  cbrt: (x) => (isNumber(x) ? Math.cbrt(x) : power(x, 1 / 3, Math.cbrt(x[0]))),
+  power: (a, b) => (isNumber(b) ? (isNumber(a) ? put("$0 ** $1", a, b) : power(a, b)) : exp(multiply(b, log(a)))),
+  cbrt: (x) => (isNumber(x) ? put("Math.cbrt($0)", x) : power(x, 1 / 3, put("Math.cbrt($0)", x[0]))),
   hypot: (a, b) => root(add(square(a), square(b))),
-  expm1: smooth(Math.expm1, exp),
-  exp2: smooth((x) => 2 ** x, (x) => multiply(Math.LN2, exp(multiply(Math.LN2, x)))),
-  log1p: smooth(Math.log1p, (x) => divide(1, add(1, x))),
-  log2: smooth(Math.log2, (x) => divide(Math.LOG2E, x)),
-  log10: smooth(Math.log10, (x) => divide(Math.LOG10E, x)),
-  arcsin: smooth(Math.asin, (x) => inverseRoot(subtract(1, square(x)))),
-  arccos: smooth(Math.acos, (x) => negative(inverseRoot(subtract(1, square(x))))),
-  arcsinh: smooth(Math.asinh, (x) => inverseRoot(add(1, square(x)))),
-  arccosh: smooth(Math.acosh, (x) => inverseRoot(subtract(square(x), 1))),
-  arctanh: smooth(Math.atanh, (x) => divide(1, subtract(1, square(x)))),
+  expm1: smooth("Math.expm1($0)", exp),
+  exp2: smooth("2 ** $0", (x) => multiply(Math.LN2, exp(multiply(Math.LN2, x)))),
+  log1p: smooth("Math.log1p($0)", (x) => divide(1, add(1, x))),
+  log2: smooth("Math.log2($0)", (x) => divide(Math.LOG2E, x)),
+  log10: smooth("Math.log10($0)", (x) => divide(Math.LOG10E, x)),
+  arcsin: smooth("Math.asin($0)", (x) => inverseRoot(subtract(1, square(x)))),
+  arccos: smooth("Math.acos($0)", (x) => negative(inverseRoot(subtract(1, square(x))))),
+  arcsinh: smooth("Math.asinh($0)", (x) => inverseRoot(add(1, square(x)))),
+  arccosh: smooth("Math.acosh($0)", (x) => inverseRoot(subtract(square(x), 1))),
+  arctanh: smooth("Math.atanh($0)", (x) => divide(1, subtract(1, square(x)))),
   log_expit: logExpit,
   logaddexp: logAddExp,
   absolute: (x) => multiply(sign(x), x),
-  less: decided((a, b) => a < b),
+  less: decided("<"),
   less_equal: notMore,
-  greater: decided((a, b) => a > b),
+  greater: decided(">"),
   greater_equal: notLess,
-  equal: decided((a, b) => a === b),
-  not_equal: decided((a, b) => a !== b),
+  equal: decided("==="),
+  not_equal: decided("!=="),
   where: choose,
   maximum: (a, b) => choose(notLess(a, b), a, b),
   minimum: (a, b) => choose(notMore(a, b), a, b),
-  floor: onNumbers(Math.floor),
-  ceil: onNumbers(Math.ceil),
-  remainder: onNumbers((a, b) => a - Math.floor(a / b) * b),
+  floor: onNumbers("Math.floor($0)"),
+  ceil: onNumbers("Math.ceil($0)"),
+  remainder: onNumbers("$0 - Math.floor($0 / $1) * $1"),
 };
-const MEMORY = ["average", "weight", "previous"]; // what a trace asks of the memory
 
 // --- traces ----------------------------------------------------------------------------------------
 
 // A trace's values are its inputs, its constants and the results of its operations; an operation is a name
-// and the places of its arguments among them.
-
-/** Return a trace with functions instead of names, to be evaluated. */
-export function compiled(trace) {
-  const operations = trace.operations.map(([name, ...places]) => {
-    if (!(name in RULES) && !MEMORY.includes(name)) throw new Error(`the live engine has no operation ${name}`);
-    return [RULES[name] ?? name, ...places];
-  });
-  return { ...trace, operations };
-}
-
-/** Return the outputs of a compiled trace from its inputs, numbers or Series, and a memory if it asks one. */
-export function evaluate(trace, inputs, memory) {
+// and the places of its arguments among them.  The memory answers what is no rule.
+function read(trace, inputs, memory) {
   const values = [...inputs, ...trace.constants];
-  for (const [rule, i, j, k] of trace.operations) {
-    const [a, b, c] = [values[i], values[j], values[k]];
-    values.push(typeof rule === "function" ? rule(a, b, c) : memory[rule](a, b, c));
+  for (const [name, ...places] of trace.operations) {
+    const rule = RULES[name] ?? memory?.[name]?.bind(memory);
+    if (!rule) throw new Error(`the live engine has no operation ${name}`);
+    values.push(rule(...places.map((place) => values[place])));
   }
   return trace.outputs.map((place) => values[place]);
 }
 
+/** Return a function from inputs, numbers or Series with as many coefficients as `lengths` says (0 for a number), to outputs. */
+export function evaluator(trace, lengths = trace.inputs.map(() => 0)) {
+  let count = 0, found;
+  const names = lengths.map((length) => (length ? Array.from({ length }, () => `x${count++}`) : `x${count++}`));
+  const { make } = written(count, 0, () => ({ out: (found = read(trace, names)).flat() }));
+  const evaluate = make(0, []), shapes = found.map((x) => x.length), plain = found.map(isNumber);
+  return (inputs) => {
+    const values = evaluate(inputs.flat(), 0, []);
+    let next = 0;
+    return shapes.map((length, n) => (plain[n] ? values[next++] : values.slice(next, (next += length))));
+  };
+}
+
 /** Return one step of a program on a loss, with its hyper-parameters: the loss's operations replace each gradient. */
-export function optimizer(program, loss, given = {}) {
+export function optimizer(program, loss, given) {
   const first = program.inputs.length, constants = [...program.constants, ...loss.gradient.constants];
   const own = first + program.constants.length, operations = [], known = new Map();
   const put = (name, places) => first + constants.length + operations.push([name, ...places]) - 1;
@@ -191,36 +243,53 @@ export function optimizer(program, loss, given = {}) {
     }
     place.push(known.get(point)[component]);
   }
-  for (const name of Object.keys(given)) if (!(name in program.given)) throw new Error(`the program has no ${name}`);
-  const trace = compiled({ ...program, constants, operations, outputs: program.outputs.map((n) => place[n]) });
-  return { trace, dimension: program.outputs.length, given: Object.values({ ...program.given, ...given }) };
+  const trace = { ...program, constants, operations, outputs: program.outputs.map((n) => place[n]) };
+  return withValues({ trace, dimension: program.outputs.length, functions: new Map() }, given);
 }
 
-const inputsOf = (optimizer, theta, h, time, step) => [...theta, h, time, step, ...optimizer.given];
+/** Return the same optimizer with other hyper-parameters; it keeps the functions that have been written for it. */
+export function withValues(optimizer, given = {}) {
+  const first = optimizer.trace.given;
+  for (const name of Object.keys(given)) if (!(name in first)) throw new Error(`the program has no ${name}`);
+  return { ...optimizer, given: Object.values({ ...first, ...given }) };
+}
+
+// The function of that name for a step size, which is written when it is asked for the first time.
+function functionOf({ functions, given }, name, h, numbers, outputs) {
+  if (!functions.has(name)) functions.set(name, written(numbers, given.length, outputs));
+  const { make, length } = functions.get(name), f = make(h, given);
+  return { f, length };
+}
+const namesOf = (numbers) => Array.from({ length: numbers }, (_, n) => `x${n}`);
+const inputsOf = (optimizer, theta, h, time, step) => [...theta, h, time, step, ...optimizer.given.map((_, n) => `cg${n}`)];
 
 // --- iterates --------------------------------------------------------------------------------------
 
 // A run's memory: one number for each average, for each weight that an average has not gathered yet, and for
 // each previous value, in the order in which the program asks.
 class Running {
-  constructor(old) { this.old = old; this.new = []; }
-  last(start) { return this.old ? this.old[this.new.length] : start; }
+  constructor() { this.new = []; }
+  last(start) { return put(`old ? old[${this.new.length}] : $0`, start, "v"); }
   keep(value, shown = value) { this.new.push(value); return shown; }
-  average(x, decay) { return this.keep(decay * this.last(0) + (1 - decay) * x); }
-  weight(decay) { return this.keep(decay * this.last(1)); }
+  average(x, decay) { return this.keep(plus(times(decay, this.last(0)), times(plus(1, times(-1, decay)), x))); }
+  weight(decay) { return this.keep(times(decay, this.last(1))); }
   previous(x, start) { return this.keep(x, this.last(start)); }
 }
 
 /** Return the path theta_0, theta_1, ... as far as it is finite, and the memory after its last step. */
 export function run(optimizer, theta, h, steps, memory) {
+  const d = optimizer.dimension;
+  const { f: next } = functionOf(optimizer, "run", h, d, () => {
+    const reading = new Running(), names = namesOf(d);
+    const update = read(optimizer.trace, inputsOf(optimizer, names, "ch", "time", "step"), reading);
+    return { out: update.map((u, i) => put("$0 - $1 * $2", names[i], "ch", u)), kept: reading.new };
+  });
   const path = [[...theta]];
   for (let n = 0; n < steps; n++) {
-    const reading = new Running(memory);
-    const update = evaluate(optimizer.trace, inputsOf(optimizer, path[n], h, h * n, n), reading);
-    const next = path[n].map((x, i) => x - h * update[i]);
-    if (!next.every(Number.isFinite)) break;
-    path.push(next);
-    memory = reading.new;
+    const kept = [], point = next(path[n], h * n, [], n, memory, kept);
+    if (!point.every(Number.isFinite)) break;
+    path.push(point);
+    memory = kept;
   }
   return { path, memory };
 }
@@ -234,40 +303,37 @@ for (let n = 1; n <= MOST; n++) BERNOULLI.push(-BERNOULLI.reduce((sum, b, k) => 
 
 // The polynomial P with P(s + 1) - P(s) = q(s) and P(0) = 0, by Faulhaber's formula for sums of powers.
 function antidifference(q) {
-  const result = [...q, 0].fill(0);
+  const products = [...q, 0].map(() => []);
   q.forEach((c, j) => {
-    for (let i = 0; i <= j; i++) result[j + 1 - i] += (c * BINOMIAL[j + 1][i] * BERNOULLI[i]) / (j + 1);
+    for (let i = 0; i <= j; i++) products[j + 1 - i].push([(BINOMIAL[j + 1][i] * BERNOULLI[i]) / (j + 1), c]);
   });
-  return result;
+  return [0, ...products.slice(1).map(total)];
 }
 
 // A mean of the values x(s - a) of the past, from the moments of their ages a: s^j becomes the mean of (s - a)^j.
 function ofThePast(x, moments) {
-  if (isNumber(x)) return x;
-  const result = zeros(x);
-  for (let k = 0; size(k) < x.length; k++)
-    for (let j = 0; j <= k; j++)
-      for (let i = 0; i <= j; i++)
-        result[size(k) + j - i] += x[size(k) + j] * BINOMIAL[j][i] * (-1) ** i * moments[i];
-  return result;
+  if (isNumber(x)) return times(moments[0], x);
+  const rows = Array.from({ length: termsOf(x) }, (_, k) => x.slice(size(k), size(k + 1)));
+  const weight = (j, i) => times(BINOMIAL[j][i] * (-1) ** i, moments[i]);
+  return rows.flatMap((row) => row.map((_, l) => total(row.slice(l).map((c, i) => [weight(l + i, i), c]))));
 }
 const oneStepAgo = (x) => ofThePast(x, Array(MOST).fill(1));
 
 // The steady-state average, with the weights (1 - decay) decay^a.
 function average(x, decay) {
-  if (!(leading(decay) < 1)) return NaN; // it has none
-  if (isNumber(x)) return x;
+  const moments = [put("$0 < 1 ? 1 : NaN", leading(decay))]; // otherwise it has none
+  if (isNumber(x)) return ofThePast(x, moments);
   if (isNumber(decay)) {
-    const moments = [1];
+    const ratio = put("$0 / (1 - $0)", decay);
     for (let r = 1; r < termsOf(x); r++)
-      moments.push((decay / (1 - decay)) * moments.reduce((sum, m, l) => sum + BINOMIAL[r][l] * m, 0));
+      moments.push(times(ratio, total(moments.map((m, l) => [BINOMIAL[r][l], m]))));
     return ofThePast(x, moments);
   }
   // m = decay m(s - 1) + (1 - decay) x with a decay that changes in time, term after term
-  const fixed = decay[0], change = divide(subtract(decay, fixed), 1 - fixed);
-  const source = divide(multiply(x, subtract(1, decay)), 1 - fixed);
+  const steady = decay[0], rest = put("1 - $0", steady), change = divide(subtract(decay, steady), rest);
+  const source = divide(multiply(x, subtract(1, decay)), rest);
   let m = scaled(x, 0);
-  for (const _ of Array(termsOf(x))) m = average(add(source, multiply(change, oneStepAgo(m))), fixed);
+  for (const _ of Array(termsOf(x))) m = average(add(source, multiply(change, oneStepAgo(m))), steady);
   return m;
 }
 
@@ -293,7 +359,7 @@ class Kept extends Along {
   // (1 - decay) / h, as a series in h.
   rate(decay) {
     if (this.exact) return divide(subtract(1, decay), this.h);
-    const kappa = divide(log(decay), -this.h);
+    const kappa = divide(log(decay), times(-1, this.h));
     let [sum, term] = [kappa, kappa];
     for (let k = 1; k < termsOf(this.power); k++)
       sum = add(sum, (term = divide(multiply(multiply(term, this.power), negative(kappa)), k + 1)));
@@ -312,45 +378,55 @@ function curve(start, order, update) {
   for (let k = 1; k <= order; k++) {
     const step = update(rows.map((row) => (k > 1 ? row.slice(0, size(k)) : row[0])), k);
     rows.forEach((row, i) => {
-      const u = isNumber(step[i]) ? row.map((_, n) => (n ? 0 * step[i] : step[i])) : step[i];
+      const u = isNumber(step[i]) ? row.map((_, n) => (n ? times(0, step[i]) : step[i])) : step[i];
       row.push(...antidifference(negative(u.slice(size(k - 1), size(k)))));
     });
   }
   return rows;
 }
 const rates = (rows, order) => Array.from({ length: order }, (_, k) => rows.map((row) => row[size(k + 1) + 1]));
-const sumOfPowers = (terms, h) => terms[0].map((_, i) => terms.reduceRight((sum, term) => sum * h + term[i], 0));
+const sumOfPowers = (terms, h) => terms[0].map((_, i) => terms.reduceRight((sum, term) => plus(times(sum, h), term[i]), 0));
 const linear = (terms, a, h, sh) => (terms > 1 ? [a, h, sh, ...Array(size(terms) - 3).fill(0)] : a);
 
-function steadyCurve(optimizer, theta, order, time, seen) {
-  return curve(theta, order, (point, terms) => {
+function steadyCurve(optimizer, order, seen) {
+  return curve(namesOf(optimizer.dimension), order, (point, terms) => {
     const reading = new Along();
-    const inputs = inputsOf(optimizer, point, linear(terms, 0, 1, 0), linear(terms, time, 0, 1), Infinity);
-    const update = evaluate(optimizer.trace, inputs, reading);
+    const inputs = inputsOf(optimizer, point, linear(terms, 0, 1, 0), linear(terms, "time", 0, 1), Infinity);
+    const update = read(optimizer.trace, inputs, reading);
     seen?.(reading.kept);
     return update;
   });
 }
 
 /** Return the coefficients f_0, f_1, ... of the steady-state modified equation at a point: arrays of numbers. */
-export const terms = (optimizer, theta, order, time = 0) => rates(steadyCurve(optimizer, theta, order, time), order);
+export function terms(optimizer, theta, order, time = 0) {
+  const d = optimizer.dimension, outputs = () => ({ out: rates(steadyCurve(optimizer, order), order).flat() });
+  const found = functionOf(optimizer, `terms ${order}`, 0, d, outputs).f(theta, time, []);
+  return Array.from({ length: order }, (_, k) => found.slice(k * d, k * d + d));
+}
 
-/** Return the right-hand side of a modified equation, as a function of the point (and, if kept, of the memory). */
+/** Return the right-hand side of a modified equation, as a function of the point (and, if kept, of the memory),
+ *  the time, and an array for the result. */
 export function field(optimizer, h, order, memory = "forgotten") {
-  if (memory === "forgotten") return (theta, time = 0) => sumOfPowers(terms(optimizer, theta, order, time), h);
+  const outputs = memory === "forgotten" ? () => ({ out: sumOfPowers(rates(steadyCurve(optimizer, order), order), "ch") })
+    : () => ({ out: keptField(optimizer, order, memory) });
+  const numbers = optimizer.dimension + (memory === "forgotten" ? 0 : keptCalls(optimizer, memory).length);
+  const { f, length } = functionOf(optimizer, `field ${order} ${memory}`, h, numbers, outputs);
+  return (z, time = 0, out = Array(length)) => f(z, time, out);
+}
+
+function keptField(optimizer, order, memory) {
   const d = optimizer.dimension, place = d + 2; // of the number of the step among the inputs
   if (optimizer.trace.operations.some(([, ...places]) => places.includes(place)))
     throw new Error("with the memory kept a program has no number of steps");
+  const z = namesOf(d + keptCalls(optimizer, memory).length);
   const step = (state, reading, time) =>
-    [...evaluate(optimizer.trace, inputsOf(optimizer, state.slice(0, d), h, time, NaN), reading), ...reading.steps];
-  return (z, time = 0) => {
-    const rows = curve(z, order, (state, terms) =>
-      step(state, new Kept(state, d, h, linear(terms, 0, 1, 0), memory, false), linear(terms, time, 0, 1)));
-    const reading = new Kept(z, d, h, 0, memory, true);
-    if (order === 2 && allKept(optimizer, memory)) // the increment of one step is taken exactly
-      return step(z, reading, time).map((u, i) => -u - h * rows[i][size(2) + 2]);
-    return sumOfPowers(rates(rows, order), h);
-  };
+    [...read(optimizer.trace, inputsOf(optimizer, state.slice(0, d), "ch", time, NaN), reading), ...reading.steps];
+  const rows = curve(z, order, (state, terms) =>
+    step(state, new Kept(state, d, "ch", linear(terms, 0, 1, 0), memory, false), linear(terms, "time", 0, 1)));
+  if (order === 2 && allKept(optimizer, memory)) // the increment of one step is taken exactly
+    return step(z, new Kept(z, d, "ch", 0, memory, true), "time").map((u, i) => put("-$0 - $1 * $2", u, "ch", rows[i][size(2) + 2]));
+  return sumOfPowers(rates(rows, order), "ch");
 }
 
 const allKept = ({ trace }, memory) =>
@@ -358,36 +434,47 @@ const allKept = ({ trace }, memory) =>
 
 /** Return what the memory holds just before a step from theta on the slow manifold; a run may start with it. */
 export function slowMemory(optimizer, theta, h, order) {
-  let kept;
-  steadyCurve(optimizer, theta, order, 0, (found) => { kept = found; });
-  const before = (row) => row.reduceRight((sum, c) => c - sum, 0); // a polynomial in s at s = -1
+  const before = (row) => row.reduceRight((sum, c) => plus(c, times(-1, sum)), 0); // a polynomial in s at s = -1
   const at = (x) => Array.from({ length: termsOf(x) }, (_, k) => before(x.slice(size(k), size(k + 1))))
-    .reduceRight((sum, row) => sum * h + row, 0);
-  return kept.map((x) => (isNumber(x) ? x : at(x)));
+    .reduceRight((sum, row) => plus(times(sum, "ch"), row), 0);
+  const { f } = functionOf(optimizer, `memory ${order}`, h, optimizer.dimension, () => {
+    let kept;
+    steadyCurve(optimizer, order, (found) => { kept = found; });
+    return { out: kept.map((x) => (isNumber(x) ? x : at(x))) };
+  });
+  return f(theta, 0, []);
+}
+
+// The questions to the memory whose answers are coordinates of a curve that keeps them.
+function keptCalls({ trace: { operations, constants, inputs } }, choice) {
+  const asked = operations.filter(([name]) => !(name in RULES));
+  const kept = (operation) => operation[0] !== "previous"
+    && (choice === "kept" || choice[constants[operation.at(-1) - inputs.length]] === "kept");
+  return asked.flatMap((operation, n) => (kept(operation) ? [n] : []));
 }
 
 /** Return the state (theta and memory) at which a flow that keeps its memory starts, from those of a run. */
-export function keptState(optimizer, theta, memory, choice = "kept") {
-  const { operations, constants, inputs } = optimizer.trace, asked = operations.filter(([name]) => MEMORY.includes(name));
-  const kept = (operation) => operation[0] !== "previous"
-    && (choice === "kept" || choice[constants[operation.at(-1) - inputs.length]] === "kept");
-  return [...theta, ...memory.filter((_, n) => kept(asked[n]))];
-}
+export const keptState = (optimizer, theta, memory, choice = "kept") =>
+  [...theta, ...keptCalls(optimizer, choice).map((n) => memory[n])];
 
 // --- flows -----------------------------------------------------------------------------------------
 
 /** Return the solution of dz/dt = field(z, t) at the times 0, dt, 2 dt, ... by the classical Runge-Kutta method,
  *  as far as it is finite; each dt is made of `parts` equal steps. */
 export function flow(field, start, dt, count, parts = 1, time = 0) {
-  const path = [[...start]], step = dt / parts;
-  const moved = (z, slope, by) => z.map((x, i) => x + by * slope[i]);
+  const path = [[...start]], step = dt / parts, size = start.length, room = () => Array(size).fill(0);
+  const [moved, ...results] = [room(), room(), room(), room(), room()];
+  const to = (z, slope, by) => {
+    for (let i = 0; i < size; i++) moved[i] = z[i] + by * slope[i];
+    return moved;
+  };
   for (let n = 0; n < count; n++) {
-    let z = path[n];
+    const z = [...path[n]];
     for (let part = 0; part < parts; part++) {
       const t = time + n * dt + part * step;
-      const a = field(z, t), b = field(moved(z, a, step / 2), t + step / 2);
-      const c = field(moved(z, b, step / 2), t + step / 2), e = field(moved(z, c, step), t + step);
-      z = z.map((x, i) => x + (step / 6) * (a[i] + 2 * b[i] + 2 * c[i] + e[i]));
+      const a = field(z, t, results[0]), b = field(to(z, a, step / 2), t + step / 2, results[1]);
+      const c = field(to(z, b, step / 2), t + step / 2, results[2]), e = field(to(z, c, step), t + step, results[3]);
+      for (let i = 0; i < size; i++) z[i] += (step / 6) * (a[i] + 2 * b[i] + 2 * c[i] + e[i]);
     }
     if (!z.every((x) => Math.abs(x) < 1e100)) break;
     path.push(z);

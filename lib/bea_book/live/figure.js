@@ -1,6 +1,6 @@
 // A live phase plane: the reader drags the start and moves the sliders; the iterates and the flows follow.
 // What stays (words, controls, the parts of the picture) is HTML from bea_book.live; here it is set in motion.
-import { compiled, evaluate, field, flow, optimizer, run, slowMemory } from "./engine.js";
+import { evaluator, field, flow, optimizer, run, slowMemory, withValues } from "./engine.js";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, EDGE] = [560, 400, 46, 40, 10]; // the drawing, and what its axes take
 const POINTS = 32; // Runge-Kutta steps of each flow while something moves
@@ -36,9 +36,9 @@ export function show(root) {
 
   // Level lines cell by cell: on each edge of a cell whose ends lie on two sides of the level there is a point.
   function levelLines() {
-    const value = compiled(data.loss.value), [m, n] = [90, 64];
+    const value = evaluator(data.loss.value), [m, n] = [90, 64];
     const at = (i, j) => [x0 + ((x1 - x0) * i) / m, y0 + ((y1 - y0) * j) / n];
-    const grid = Array.from({ length: m + 1 }, (_, i) => Array.from({ length: n + 1 }, (_, j) => evaluate(value, at(i, j))[0]));
+    const grid = Array.from({ length: m + 1 }, (_, i) => Array.from({ length: n + 1 }, (_, j) => value(at(i, j))[0]));
     let text = "";
     for (const level of data.levels)
       for (let i = 0; i < m; i++)
@@ -59,6 +59,7 @@ export function show(root) {
 
   const sliders = [...root.querySelectorAll("[data-slider]")], handle = part("start"), empty = part("empty");
   const opening = { start: data.start, values: data.values, empty: data.empty };
+  const method = optimizer(data.program, data.loss); // its functions are written once
   let state = structuredClone(opening);
 
   // A slider runs from 0 to 1: through a range evenly, or evenly in the logarithm of the value or of 1 - value.
@@ -81,7 +82,7 @@ export function show(root) {
   function frame(points) {
     const began = performance.now(), { h, ...given } = state.values;
     const steps = Math.max(1, Math.min(LONGEST, Math.round(data.time / h)));
-    const program = optimizer(data.program, data.loss, given), most = Math.max(...data.terms);
+    const program = withValues(method, given), most = Math.max(...data.terms);
     const memory = state.empty ? undefined : slowMemory(program, state.start, h, most);
     const found = run(program, state.start, h, steps, memory?.every(Number.isFinite) ? memory : undefined);
     const last = found.path.at(-1), whole = found.path.length > steps;
