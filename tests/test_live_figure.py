@@ -69,11 +69,27 @@ def test_script_is_javascript(shown, tmp_path):
 def test_every_part_is_there(shown):
     """The script asks for no part that the page lacks, and the page has none that the script leaves alone."""
     script = live.phase_plane._asset("live/figure.js")
-    wanted = set(re.findall(r'part\("([\w-]+)"\)', script)) | {
-        f"{name}-{k}" for name in re.findall(r"part\(`(\w+)-\$\{terms\}`\)", script) for k in (1, 2)
+    wanted = set(re.findall(r'part\("([\w-]+)"\)', script)) - {"asking", "guess", "guessed", "miss"} | {
+        f"{name}-{k}" for name in re.findall(r"part\(`(\w+)-\$\{name\}`\)", script) for k in (1, 2)
     }
-    assert set(re.findall(r'data-part="([\w-]+)"', shown.page().partition("<script")[0])) == wanted
+    assert {"flow-1", "distance-2"} < wanted
+    body = shown.page().partition("</style>")[2].partition("<script")[0]
+    assert set(re.findall(r'data-part="([\w-]+)"', body)) == wanted
     assert 'data-part="empty"' not in make(bea.gradient_descent()).page()  # it remembers nothing
+
+
+def test_prediction_and_kept_memory():
+    """Both are absent unless they are asked for; what the script finds is there in every page."""
+    adam = make(bea.adam(0.5, 0.9, 0.1), empty=True, kept=2, first=3, predict="Where does it end?")
+    page = adam.page().partition("</style>")[2].partition("<script")[0]
+    assert "<b>Predict first:</b> Where does it end?" in page and "memory kept" in page
+    script = live.phase_plane._asset("live/figure.js")
+    wanted = set(re.findall(r'part\("([\w-]+)"\)', script)) | {"show", "skip"}
+    wanted |= {f"{name}-{k}" for name in ("flow", "distance") for k in (1, 2, "kept")}
+    assert set(re.findall(r'data-part="([\w-]+)"', page)) == wanted
+    assert adam.data["names"] == {"1": "leading-order flow", "2": "with two terms", "kept": "memory kept"}
+    with pytest.raises(ValueError, match="kept = 5"):
+        make(kept=5)
 
 
 def test_scales():

@@ -22,16 +22,34 @@ FIGURE = live.figure(
     alt="The valley of the bilinear loss with a run of Adam and four flows",
 )
 OPENING = "75 steps from a = 2.2, b = 2.9"
+ADAM = bea.adam(0.9, 0.99, 1e-8, epsilon_inside=False)
+PREDICTING = live.figure(
+    ADAM,
+    bea.bilinear(),
+    (2.8, 3.5),
+    h=0.002,
+    time=1.5,
+    window=((0.9, 3.1), (1.6, 3.8)),
+    sliders={"h": (5e-4, 0.01), "beta": (0.5, 0.95), "rho": (0.5, 0.999)},
+    terms=(1, 2),
+    kept=2,
+    first=20,
+    empty=True,
+    predict="Where does the run end?",
+    look="The dots fall behind the grey line.",
+    ask="From which ρ on do two terms not help?",
+    alt="The valley of the bilinear loss with a run of Adam and three flows",
+)
 
 
 @pytest.fixture
 def opened(tmp_path, serve, offline_context):
     """opened(address after the page) -> (page, log)"""
     head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Live</title><link rel="icon" href="data:,">'
-    (tmp_path / "page.html").write_text(head + FIGURE.page(), "utf-8")
 
-    def opened(after="", **options):
-        context, log = offline_context(viewport={"width": 1100, "height": 900}, **options)
+    def opened(after="", figure=FIGURE, width=1100, **options):
+        (tmp_path / "page.html").write_text(head + figure.page(), "utf-8")
+        context, log = offline_context(viewport={"width": width, "height": 900}, **options)
         page = context.new_page()
         page.goto(f"{serve(tmp_path)}/page.html{after}")
         settled(page)
@@ -85,7 +103,7 @@ def test_dragging(opened, record_property):
     assert distances(page) != before and count(page) != OPENING
     median, late = statistics.median(times), times[int(0.95 * len(times))]
     record_property("row", ("live figure", {"ms per frame": f"{median:.1f}, 95 %: {late:.1f}"}))
-    assert len(times) > 20
+    assert len(times) > 20 and median <= 16 and late <= 33
     assert log.problems() == []
 
 
@@ -128,3 +146,54 @@ def test_a_finger_scrolls_beside_the_handle(opened):
     page.touchscreen.tap(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
     settled(page)
     assert count(page) == OPENING
+
+
+def test_prediction_first(opened):
+    """Until the reader has predicted, by mouse or keys, nothing gives the end away; then his error is a number."""
+    page, log = opened(figure=PREDICTING)
+    hidden = ("table", "[data-part=run]", "[data-part=flow-2]", "[data-part=flow-kept]", "[data-part=end]", ".bea-look")
+    assert not any(page.locator(where).is_visible() for where in hidden)
+    assert page.inner_text("[data-part=status]") == "Prediction: a = 2, b = 2.7"
+    box = page.locator(".bea-figure svg").bounding_box()
+    page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 0.5 * box["height"])
+    page.keyboard.press("Shift+ArrowLeft")
+    settled(page)
+    guess = [float(x) for x in re.findall(r"= ([\d.]+)", page.inner_text("[data-part=status]"))]
+    page.locator("[data-part=show]").focus()
+    page.keyboard.press("Enter")
+    settled(page)
+    last = bea.run(ADAM, bea.bilinear(), (2.8, 3.5), 0.002, 750)[-1]
+    error = float(re.search(r"Your prediction is ([\d.]+) from the end", page.inner_text("[data-part=status]"))[1])
+    assert error == pytest.approx(((last - guess) ** 2).sum() ** 0.5, abs=0.01)
+    assert page.locator("table").is_visible() and not page.locator("[data-part=show]").is_visible()
+    page.click("[data-part=reset]")
+    settled(page)
+    assert not page.locator("table").is_visible()
+    page.click("[data-part=skip]")
+    settled(page)
+    assert page.inner_text("[data-part=guessed]") == "" and not page.locator("[data-part=guess]").is_visible()
+    assert page.inner_text("[data-part=end]") == f"The run ends at a = {last[0]:.3g}, b = {last[1]:.3g}."
+    assert log.problems() == []
+
+
+def test_kept_memory_is_that_of_bea(opened):
+    page, _ = opened(figure=PREDICTING)
+    page.click("[data-part=skip]")
+    settled(page)
+    last = bea.run(ADAM, bea.bilinear(), (2.8, 3.5), 0.002, 750)[-1]
+    kept = bea.modified_equation(ADAM, bea.bilinear(), 2, memory="kept")
+    end = bea.flow(kept, (2.8, 3.5), 0.002, 750, first=20)[-1]
+    assert float(distances(page)[-1].replace("\u2212", "-")) == pytest.approx(
+        ((last - end) ** 2).sum() ** 0.5, rel=0.02
+    )
+
+
+@pytest.mark.parametrize("width", [320, 375])
+def test_on_a_phone_nothing_is_cut_off(opened, width):
+    page, _ = opened(figure=PREDICTING, width=width, has_touch=True)
+    handle = page.locator("[data-part=guess]").bounding_box()
+    page.touchscreen.tap(handle["x"] + handle["width"] / 2 + 8, handle["y"] + handle["height"] / 2)
+    page.click("[data-part=show]")
+    settled(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert all(0 < float(x.replace("\u2212", "-")) for x in distances(page))

@@ -446,16 +446,19 @@ export function slowMemory(optimizer, theta, h, order) {
 }
 
 // The questions to the memory whose answers are coordinates of a curve that keeps them.
-function keptCalls({ trace: { operations, constants, inputs } }, choice) {
-  const asked = operations.filter(([name]) => !(name in RULES));
+const questions = ({ trace }) => trace.operations.filter(([name]) => !(name in RULES));
+function keptCalls(optimizer, choice) {
+  const asked = questions(optimizer), { constants, inputs } = optimizer.trace;
   const kept = (operation) => operation[0] !== "previous"
     && (choice === "kept" || choice[constants[operation.at(-1) - inputs.length]] === "kept");
   return asked.flatMap((operation, n) => (kept(operation) ? [n] : []));
 }
 
-/** Return the state (theta and memory) at which a flow that keeps its memory starts, from those of a run. */
-export const keptState = (optimizer, theta, memory, choice = "kept") =>
-  [...theta, ...keptCalls(optimizer, choice).map((n) => memory[n])];
+/** Return the state (theta and memory) at which a flow that keeps its memory starts, from those of a run; without, empty. */
+export function keptState(optimizer, theta, memory, choice = "kept") {
+  const held = memory ?? questions(optimizer).map(([name]) => (name === "weight" ? 1 : 0));
+  return [...theta, ...keptCalls(optimizer, choice).map((n) => held[n])];
+}
 
 // --- flows -----------------------------------------------------------------------------------------
 

@@ -1,11 +1,12 @@
 // A live phase plane: the reader drags the start and moves the sliders; the iterates and the flows follow.
 // What stays (words, controls, the parts of the picture) is HTML from bea_book.live; here it is set in motion.
-import { evaluator, field, flow, optimizer, run, slowMemory, withValues } from "./engine.js";
+import { evaluator, field, flow, keptState, optimizer, run, slowMemory, withValues } from "./engine.js";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, EDGE] = [560, 400, 46, 40, 10]; // the drawing, and what its axes take
-const POINTS = 32; // Runge-Kutta steps of each flow while something moves
+const POINTS = 48; // Runge-Kutta steps of each flow while something moves
 const FINER = 4; // times as many once the figure rests: those distances are read out
-const LONGEST = 600; // steps of a run
+const LONGEST = 3000; // steps of a run
+const DOTS = 300; // of it that are drawn
 
 const formatted = (x) => String(Number(x.toPrecision(3))).replaceAll("-", "\u2212").replace("+", "");
 
@@ -19,7 +20,9 @@ export function show(root) {
   // far outside all numbers are as good as any other, and SVG takes no very large ones
   const place = ([x, y]) => [across(x), up(y)].map((v) => Math.min(Math.max(v, -9999), 9999).toFixed(1)).join(" ");
   const line = (path) => path.map((point, n) => (n ? "L" : "M") + place(point)).join("");
-  const dots = (path) => path.map((point) => `M${place(point)}h0`).join("");
+  const dots = (path, every) =>
+    path.map((point, n) => (n % every && n < path.length - 1 ? "" : `M${place(point)}h0`)).join("");
+  const inWords = (point) => data.coordinates.map((name, i) => `${name} = ${formatted(point[i])}`).join(", ");
 
   // --- what stays: axes and level lines ------------------------------------------------------------
 
@@ -58,7 +61,9 @@ export function show(root) {
   // --- what moves: the start, the hyper-parameters, the memory at the start --------------------------
 
   const sliders = [...root.querySelectorAll("[data-slider]")], handle = part("start"), empty = part("empty");
-  const opening = { start: data.start, values: data.values, empty: data.empty };
+  const guess = part("guess"), centre = [(x0 + x1) / 2, (y0 + y1) / 2];
+  // a prediction is asked for, then it is shown beside the run; or there is none
+  const opening = { start: data.start, values: data.values, empty: data.empty, guess: centre, phase: guess ? "asking" : "" };
   const method = optimizer(data.program, data.loss); // its functions are written once
   let state = structuredClone(opening);
 
@@ -79,45 +84,73 @@ export function show(root) {
 
   // --- one frame -----------------------------------------------------------------------------------
 
-  function frame(points) {
-    const began = performance.now(), { h, ...given } = state.values;
+  const write = (element, text) => element.textContent === text || (element.textContent = text);
+
+  function frame(finer) {
+    const began = performance.now(), { h, ...given } = state.values, { phase } = state;
     const steps = Math.max(1, Math.min(LONGEST, Math.round(data.time / h)));
     const program = withValues(method, given), most = Math.max(...data.terms);
-    const memory = state.empty ? undefined : slowMemory(program, state.start, h, most);
-    const found = run(program, state.start, h, steps, memory?.every(Number.isFinite) ? memory : undefined);
-    const last = found.path.at(-1), whole = found.path.length > steps;
-    part("run").setAttribute("d", dots(found.path));
+    const slow = state.empty ? undefined : slowMemory(program, state.start, h, most);
+    const memory = slow?.every(Number.isFinite) ? slow : undefined;
+    const found = run(program, state.start, h, steps, memory);
+    const last = found.path.at(-1), whole = found.path.length > steps, every = Math.ceil(steps / DOTS);
+    part("run").setAttribute("d", dots(found.path, every));
+    write(part("dots"), every > 1 ? `iterates, one in ${every}` : "iterates");
     const words = [];
-    for (const terms of data.terms) {
-      const path = flow(field(program, h, terms), state.start, (steps * h) / points, points);
-      const distance = Math.hypot(...path.at(-1).map((x, i) => x - last[i]));
-      const text = !whole ? "\u2013" : path.length > points ? formatted(distance) : "ends before";
-      part(`flow-${terms}`).setAttribute("d", line(path));
-      part(`distance-${terms}`).textContent = text;
-      words.push(`${data.names[terms]}: ${text}`);
+    function showFlow(name, path) {
+      const distance = Math.hypot(...last.map((x, i) => x - path.at(-1)[i]));
+      const text = !whole ? "\u2013" : path.length > POINTS ? formatted(distance) : "ends before";
+      part(`flow-${name}`).setAttribute("d", line(path));
+      write(part(`distance-${name}`), text);
+      words.push(`${data.names[name]}: ${text}`);
+    }
+    for (const terms of data.terms)
+      showFlow(terms, flow(field(program, h, terms), state.start, (steps * h) / POINTS, POINTS, finer));
+    if (data.kept) { // from the state of the run after its first steps
+      const first = Math.min(data.first, steps - 1), begun = run(program, state.start, h, first, memory);
+      const from = keptState(program, begun.path.at(-1), begun.memory), parts = Math.max(finer, Math.ceil(steps / POINTS));
+      showFlow("kept", flow(field(program, h, data.kept, "kept"), from, ((steps - first) * h) / POINTS, POINTS, parts, first * h));
     }
     handle.setAttribute("transform", `translate(${place(state.start)})`);
-    const where = data.coordinates.map((name, i) => `${name} = ${formatted(state.start[i])}`).join(", ");
     handle.setAttribute("aria-valuenow", formatted(state.start[0]));
-    handle.setAttribute("aria-valuetext", where);
+    handle.setAttribute("aria-valuetext", inWords(state.start));
     for (const slider of sliders) {
       const name = slider.dataset.slider, text = formatted(state.values[name]);
       slider.setAttribute("aria-valuetext", text);
-      root.querySelector(`output[data-shown="${name}"]`).textContent = text;
+      write(root.querySelector(`output[data-shown="${name}"]`), text);
     }
-    const count = `${steps} ${steps > 1 ? "steps" : "step"} from ${where}`;
-    part("count").textContent = whole ? count : `${count}: diverges after step ${found.path.length - 1}`;
+    const count = `${steps} ${steps > 1 ? "steps" : "step"} from ${inWords(state.start)}`;
+    write(part("count"), whole ? count : `${count}: diverges after step ${found.path.length - 1}`);
+    write(part("end"), whole ? `The run ends at ${inWords(last)}.` : "");
+    const answer = guess ? predicted(whole && last) : "";
     root.dataset.milliseconds = (performance.now() - began).toFixed(2);
-    return `${part("count").textContent}. Distance at the end: ${words.join("; ")}.`;
+    if (phase === "asking") return answer;
+    return `${answer} ${part("count").textContent}. ${part("end").textContent} Distance at the end: ${words.join("; ")}.`.trim();
+  }
+
+  // The prediction and how far it is from the end of the run.
+  function predicted(end) {
+    const asking = state.phase === "asking", shown = state.phase === "shown";
+    root.toggleAttribute("data-asking", asking);
+    part("asking").hidden = !asking;
+    guess.style.display = state.phase ? "" : "none";
+    guess.setAttribute("tabindex", asking ? 0 : -1);
+    guess.setAttribute("transform", `translate(${place(state.guess)})`);
+    guess.setAttribute("aria-valuenow", formatted(state.guess[0]));
+    guess.setAttribute("aria-valuetext", inWords(state.guess));
+    part("miss").setAttribute("d", shown && end ? line([state.guess, end]) : "");
+    const distance = end && formatted(Math.hypot(end[0] - state.guess[0], end[1] - state.guess[1]));
+    write(part("guessed"), shown && end ? `Your prediction is ${distance} from the end of the run.` : "");
+    return asking ? `Prediction: ${inWords(state.guess)}` : part("guessed").textContent;
   }
 
   // At most one frame for each refresh of the screen; once nothing has moved for a while a finer one, whose
   // results are read out and put into the address.
   let asked = 0, resting = 0;
   function move() {
-    asked ||= requestAnimationFrame(() => { asked = 0; frame(POINTS); });
+    asked ||= requestAnimationFrame(() => { asked = 0; frame(1); });
     clearTimeout(resting);
-    resting = setTimeout(() => { part("status").textContent = frame(FINER * POINTS); remember(); }, 350);
+    resting = setTimeout(() => { part("status").textContent = frame(FINER); remember(); }, 350);
   }
 
   // --- the address -----------------------------------------------------------------------------------
@@ -138,7 +171,7 @@ export function show(root) {
       const { low, high } = data.sliders[name] ?? { low: data.values[name], high: data.values[name] };
       return [name, Math.min(Math.max(numbers[2 + k], low), high)];
     });
-    state = { start: within(numbers), values: Object.fromEntries(values), empty: words.includes("empty") };
+    state = { ...state, start: within(numbers), values: Object.fromEntries(values), empty: words.includes("empty") };
   }
   function settle() {
     for (const slider of sliders) slider.value = partOf(data.sliders[slider.dataset.slider], state.values[slider.dataset.slider]);
@@ -149,38 +182,42 @@ export function show(root) {
   // --- the reader's hand -----------------------------------------------------------------------------
 
   const svg = root.querySelector("svg");
-  let dragging = false;
+  let dragged = ""; // "start" or "guess"
   function drag(event) {
     const box = svg.getBoundingClientRect();
     const [u, v] = [((event.clientX - box.left) / box.width) * WIDTH, ((event.clientY - box.top) / box.height) * HEIGHT];
-    state.start = within([x0 + ((u - LEFT) / (WIDTH - LEFT - EDGE)) * (x1 - x0), y0 + ((HEIGHT - BOTTOM - v) / (HEIGHT - BOTTOM - EDGE)) * (y1 - y0)]);
+    state[dragged] = within([x0 + ((u - LEFT) / (WIDTH - LEFT - EDGE)) * (x1 - x0), y0 + ((HEIGHT - BOTTOM - v) / (HEIGHT - BOTTOM - EDGE)) * (y1 - y0)]);
     move();
   }
   svg.addEventListener("pointerdown", (event) => {
-    // a finger that does not touch the handle scrolls the page
-    if (event.button || (event.pointerType === "touch" && !handle.contains(event.target))) return;
-    dragging = true;
+    const asking = state.phase === "asking", grasped = handle.contains(event.target) ? "start" : asking && guess.contains(event.target) ? "guess" : "";
+    // a finger that does not touch a handle scrolls the page
+    if (event.button || (event.pointerType === "touch" && !grasped)) return;
+    dragged = grasped || (asking ? "guess" : "start");
     svg.setPointerCapture(event.pointerId);
     event.preventDefault();
-    handle.focus({ preventScroll: true });
+    part(dragged).focus({ preventScroll: true });
     drag(event);
   });
-  svg.addEventListener("pointermove", (event) => dragging && drag(event));
-  for (const name of ["pointerup", "pointercancel"]) svg.addEventListener(name, () => { dragging = false; });
-  handle.addEventListener("keydown", (event) => {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-    if (!way) return;
-    event.preventDefault();
-    const far = event.shiftKey ? 0.1 : 0.01;
-    state.start = within([state.start[0] + way[0] * far * (x1 - x0), state.start[1] + way[1] * far * (y1 - y0)]);
-    move();
-  });
+  svg.addEventListener("pointermove", (event) => dragged && drag(event));
+  for (const name of ["pointerup", "pointercancel"]) svg.addEventListener(name, () => { dragged = ""; });
+  for (const name of guess ? ["start", "guess"] : ["start"])
+    part(name).addEventListener("keydown", (event) => {
+      const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+      if (!way) return;
+      event.preventDefault();
+      const far = event.shiftKey ? 0.1 : 0.01;
+      state[name] = within([state[name][0] + way[0] * far * (x1 - x0), state[name][1] + way[1] * far * (y1 - y0)]);
+      move();
+    });
   for (const slider of sliders)
     slider.addEventListener("input", () => {
       state.values[slider.dataset.slider] = valueAt(data.sliders[slider.dataset.slider], Number(slider.value));
       move();
     });
   empty?.addEventListener("change", () => { state.empty = empty.checked; move(); });
+  for (const [name, phase] of guess ? [["show", "shown"], ["skip", ""]] : [])
+    part(name).addEventListener("click", () => { state.phase = phase; handle.focus({ preventScroll: true }); move(); });
   part("reset").addEventListener("click", () => { state = structuredClone(opening); settle(); });
   window.addEventListener("hashchange", () => { recall(); settle(); });
 

@@ -25,9 +25,21 @@ from bea_book.live.traces import engine, loss_data, program_data
 
 __all__ = ["LiveFigure", "figure"]
 
-#: The colour and the dashes of the flow with so many terms.
-FLOWS = {1: ("grey", "none"), 2: ("green", "none"), 3: ("purple", "7 3"), 4: ("blue", "2 3")}
-NAMES = {1: "leading-order flow", 2: "with two terms", 3: "with three terms", 4: "with four terms"}
+#: The colour and the dashes of the flow with so many terms, and of the one that keeps its memory.
+FLOWS: dict[int | str, tuple[str, str]] = {
+    1: ("grey", "none"),
+    2: ("green", "none"),
+    3: ("purple", "7 3"),
+    4: ("blue", "2 3"),
+    "kept": ("blue", "none"),
+}
+NAMES: dict[int | str, str] = {
+    1: "leading-order flow",
+    2: "with two terms",
+    3: "with three terms",
+    4: "with four terms",
+    "kept": "memory kept",
+}
 SIDES = (560, 400)  # of the drawing, as figure.js has it
 
 
@@ -91,10 +103,11 @@ class LiveFigure:
 
     def _drawing(self) -> str:
         """The parts of the picture, which the script fills."""
+        guess, miss = (_GUESS, _MISS) if self.data["predict"] else ("", "")
         flows = "".join(
             f'<path data-part="flow-{k}" fill="none" stroke="var(--bea-{FLOWS[k][0]})" stroke-width="2" '
             f'stroke-dasharray="{FLOWS[k][1]}"/>'
-            for k in self.data["terms"]
+            for k in _flows(self.data)
         )
         width, height = SIDES
         first, second = self.data["coordinates"]
@@ -105,14 +118,15 @@ class LiveFigure:
             f'<clipPath id="ID-box"><rect x="46" y="10" width="{width - 56}" height="{height - 50}"/></clipPath>'
             f'<g clip-path="url(#ID-box)"><path data-part="levels" fill="none" stroke="var(--bea-level)" '
             'stroke-width="0.7"/><path data-part="run" fill="none" stroke="var(--bea-vermilion)" '
-            f'stroke-width="6" stroke-linecap="round"/>{flows}</g>'
+            f'stroke-width="6" stroke-linecap="round"/>{flows}{miss}</g>'
             f'<path d="M46 10V{height - 40}H{width - 10}" fill="none" stroke="currentColor"/><g data-part="axes"></g>'
             f'<text x="{width / 2}" y="{height - 6}" text-anchor="middle">{html.escape(first)}</text>'
-            f'<text x="12" y="{height / 2 - 20}">{html.escape(second)}</text>'
+            f'<text x="2" y="{height / 2 - 20}">{html.escape(second)}</text>'
             '<g data-part="start" tabindex="0" role="slider" aria-label="Start of the run; arrow keys move it" '
             f'aria-valuemin="{low:g}" aria-valuemax="{high:g}" aria-valuenow="{self.data["start"][0]:g}">'
             '<circle r="22" fill="transparent"/>'
-            '<circle r="8" fill="currentColor" stroke="var(--bea-vermilion)" stroke-width="3"/></g></svg>'
+            '<circle r="8" fill="currentColor" stroke="var(--bea-vermilion)" stroke-width="3"/></g>'
+            f"{guess}</svg>"
         )
 
     def _controls(self) -> str:
@@ -127,21 +141,29 @@ class LiveFigure:
             if self.data["remembers"]
             else ""
         )
-        return f'{sliders}{memory}<p class="bea-buttons"><button type="button" data-part="reset">Reset</button></p>'
+        asking = (
+            f'<div data-part="asking"><p><b>Predict first:</b> {html.escape(self.data["predict"])} '
+            "Drag the square there, or move it with the arrow keys.</p>"
+            '<p class="bea-buttons"><button type="button" data-part="show">Show</button> '
+            '<button type="button" data-part="skip">Skip</button></p></div><p data-part="guessed"></p>'
+            if self.data["predict"]
+            else ""
+        )
+        return f'{asking}{sliders}{memory}<p class="bea-buttons"><button type="button" data-part="reset">Reset</button></p>'
 
     def _results(self) -> str:
         swatch = '<svg class="bea-swatch" viewBox="0 0 32 12" aria-hidden="true">'
         dots = 'stroke="var(--bea-vermilion)" stroke-width="6" stroke-linecap="round"'
-        first = f'<tr><td>{swatch}<path d="M4 6h0m12 0h0m12 0h0" {dots}/></svg></td><th scope="row">iterates</th></tr>'
+        first = f'<tr><td>{swatch}<path d="M4 6h0m12 0h0m12 0h0" {dots}/></svg></td><th scope="row" data-part="dots">iterates</th></tr>'
         rows = first + "".join(
             f'<tr><td>{swatch}<path d="M0 6H32" '
             f'stroke="var(--bea-{FLOWS[k][0]})" stroke-width="2.5" stroke-dasharray="{FLOWS[k][1]}"/></svg></td>'
             f'<th scope="row">{NAMES[k]}</th><td data-part="distance-{k}"></td></tr>'
-            for k in self.data["terms"]
+            for k in _flows(self.data)
         )
         return (
             f"<table><caption>Distance of the last iterate from the end of each flow</caption><tbody>{rows}</tbody></table>"
-            '<p data-part="count"></p><p class="bea-unseen" data-part="status" role="status" aria-live="polite"></p>'
+            '<p data-part="count"></p><p data-part="end"></p><p class="bea-unseen" data-part="status" role="status" aria-live="polite"></p>'
         )
 
 
@@ -160,6 +182,9 @@ def figure(
     terms: Sequence[int] = (1, 2, 3),
     empty: bool = False,
     levels: int = 12,
+    kept: int = 0,
+    first: int = 0,
+    predict: str = "",
 ) -> LiveFigure:
     """Return a live phase plane: the iterates of an optimizer beside the flows of its modified equations.
 
@@ -190,6 +215,12 @@ def figure(
         Whether the memory is empty at the start.
     levels : int
         How many level lines of the loss are drawn.
+    kept, first : int
+        The number of terms of a flow that keeps its memory, 0 for none, and the step of the run at which
+        it starts: with bias correction and an empty memory, not at 0.
+    predict : str
+        A question that the reader answers first, by dragging a square to where the run ends; until then
+        only the leading-order flow is shown.
 
     Returns
     -------
@@ -214,8 +245,8 @@ def figure(
     _check_words({"look": look, "ask": ask, "alt": alt})
     if loss.dimension != 2 or len(start) != 2:
         raise ValueError(f"a phase plane needs two coordinates, not {loss.dimension}")
-    if not terms or not set(terms) <= set(FLOWS):
-        raise ValueError(f"terms = {terms!r} must be some of {tuple(FLOWS)}")
+    if not terms or not set(terms) <= {1, 2, 3, 4} or kept not in range(5):
+        raise ValueError(f"terms = {terms!r} must be some of 1 to 4, and kept = {kept!r} one of them or 0")
     program = program_data(optimizer, 2)
     values = {"h": float(h), **program["given"]}
     names = [str(s) for s in loss.symbols] if hasattr(loss, "symbols") else ["theta_1", "theta_2"]
@@ -227,13 +258,16 @@ def figure(
         "window": [[float(x) for x in side] for side in window],
         "time": float(time),
         "terms": [int(k) for k in terms],
-        "names": {str(k): NAMES[k] for k in terms},
+        "kept": int(kept),
+        "first": int(first),
+        "predict": predict,
         "start": [float(x) for x in start],
         "values": values,
         "sliders": {name: _slider(optimizer, name, values, ends) for name, ends in sliders.items()},
         "empty": bool(empty),
         "remembers": any(name in ("average", "previous") for name, *_ in program["operations"]),
     }
+    data["names"] = {str(k): NAMES[k] for k in _flows(data)}
     found = LiveFigure(data, look, ask, alt, b"")
     weight = len(gzip.compress(found.page().encode()))
     if weight > LARGEST:
@@ -241,6 +275,18 @@ def figure(
             f"the figure weighs {weight} bytes compressed, more than {LARGEST}: its loss has too many operations"
         )
     return replace(found, png=_picture(optimizer, loss, data))
+
+
+_MISS = '<path data-part="miss" stroke="currentColor" stroke-dasharray="4 4"/>'
+_GUESS = (
+    '<g data-part="guess" tabindex="0" role="slider" aria-label="Prediction; arrow keys move it" '
+    'aria-valuemin="0" aria-valuemax="0" aria-valuenow="0"><circle r="22" fill="transparent"/>'
+    '<path d="M-8-8H8V8H-8Z" fill="var(--bea-yellow)" fill-opacity="0.7" stroke="currentColor" stroke-width="2"/></g>'
+)
+
+
+def _flows(data: Mapping[str, Any]) -> list[int | str]:
+    return [*data["terms"], *(["kept"] if data["kept"] else [])]
 
 
 def _check_words(words: Mapping[str, str]) -> None:
@@ -289,8 +335,12 @@ def _picture(optimizer: Optimizer, loss: Any, data: Mapping[str, Any]) -> bytes:
         ax = picture.subplots()
         if data["levels"]:
             plot.level_sets(ax, loss.value, *data["window"], levels=data["levels"])
-        for k in data["terms"]:
-            path = _as_far(flow, modified_equation(optimizer, loss, k), start, h, steps, tolerance=1e-7)
+        for k in _flows(data):
+            if k == "kept":
+                kept = modified_equation(optimizer, loss, data["kept"], memory="kept")
+                path = _as_far(flow, kept, start, h, steps, tolerance=1e-7, first=data["first"])
+            else:
+                path = _as_far(flow, modified_equation(optimizer, loss, k), start, h, steps, tolerance=1e-7)
             color, dashes = FLOWS[k]
             style = "-" if dashes == "none" else (0, tuple(map(float, dashes.split())))
             ax.plot(*path.T, color=plot.COLORS[color], ls=style, label=NAMES[k], zorder=5)
