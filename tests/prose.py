@@ -126,7 +126,7 @@ def explorers_of(notebook):
         if not re.search(r"\bexplore\(|\blive\.figure\(", cell.source):
             continue
         for node in ast.walk(ast.parse(cell.source)):
-            if isinstance(node, ast.keyword) and node.arg in ("look", "ask", "alt"):
+            if isinstance(node, ast.keyword) and node.arg in ("look", "ask", "alt", "predict"):
                 yield number, ast.literal_eval(node.value)
 
 

@@ -217,7 +217,11 @@ export function show(root) {
     });
   empty?.addEventListener("change", () => { state.empty = empty.checked; move(); });
   for (const [name, phase] of guess ? [["show", "shown"], ["skip", ""]] : [])
-    part(name).addEventListener("click", () => { state.phase = phase; handle.focus({ preventScroll: true }); move(); });
+    part(name).addEventListener("click", (event) => {
+      state.phase = phase;
+      if (!event.detail) handle.focus({ preventScroll: true }); // by a key: the button is gone now
+      move();
+    });
   part("reset").addEventListener("click", () => { state = structuredClone(opening); settle(); });
   window.addEventListener("hashchange", () => { recall(); settle(); });
 

@@ -149,7 +149,7 @@ class LiveFigure:
             if self.data["predict"]
             else ""
         )
-        return f'{asking}{sliders}{memory}<p class="bea-buttons"><button type="button" data-part="reset">Reset</button></p>'
+        return f"{asking}{sliders}{memory}"
 
     def _results(self) -> str:
         swatch = '<svg class="bea-swatch" viewBox="0 0 32 12" aria-hidden="true">'
@@ -163,7 +163,8 @@ class LiveFigure:
         )
         return (
             f"<table><caption>Distance of the last iterate from the end of each flow</caption><tbody>{rows}</tbody></table>"
-            '<p data-part="count"></p><p data-part="end"></p><p class="bea-unseen" data-part="status" role="status" aria-live="polite"></p>'
+            '<p data-part="count"></p><p data-part="end"></p>'
+            '<p class="bea-buttons"><button type="button" data-part="reset">Reset</button></p><p class="bea-unseen" data-part="status" role="status" aria-live="polite"></p>'
         )
 
 
