@@ -3,8 +3,8 @@
 import { evaluator, field, flow, keptState, optimizer, run, slowMemory, withValues } from "./engine.js";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, EDGE] = [560, 400, 46, 40, 10]; // the drawing, and what its axes take
-const POINTS = 48; // Runge-Kutta steps of each flow while something moves
-const FINER = 4; // times as many once the figure rests: those distances are read out
+const POINTS = 120; // Runge-Kutta steps of each flow while something moves
+const FINER = 2; // times as many once the figure rests: those distances are read out
 const LONGEST = 3000; // steps of a run
 const DOTS = 300; // of it that are drawn
 
