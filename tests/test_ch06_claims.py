@@ -8,6 +8,7 @@ import sympy as sp
 from scipy.integrate import quad, solve_ivp
 
 import bea
+from live_answers import ends
 from rolling import gradient, heavy_ball, slope_of
 
 MODEL = bea.bilinear()
@@ -379,3 +380,15 @@ def test_two_batches_in_turn_leave_the_full_batch_correction(measured):
     assert np.mean(found) == pytest.approx(expected, rel=1e-9)
     assert abs(found[0] - expected) > 0.01
     measured("mean correction / full-batch correction", np.mean(found) / expected, "1")
+
+
+# --- the live figure ---------------------------------------------------------------------------------------------------
+
+
+def test_distance_from_gradient_flow_grows_like_the_constant(measured, says):
+    found = {b: ends("06", bea.heavy_ball(b, damped=True), MODEL, h=1e-3)[1][0] for b in (0.5, 0.8)}
+    says("06", "From 0.019 to 0.055, by the factor 2.9", found[0.5], found[0.8], found[0.8] / found[0.5])
+    says("06", "$K$ grows from 3 to 9, so the leading term says 3", 1.5 / 0.5, 1.8 / 0.2, 3)
+    plain = heavy_ball((2.2, 2.9), 0.8, 2e-4, 400)[-1]
+    np.testing.assert_allclose(ends("06", bea.heavy_ball(0.8, damped=True), MODEL, h=1e-3)[0], plain, rtol=1e-9)
+    measured("distances at beta = 0.5 and 0.8", list(found.values()), "0.019, 0.055", digits=2)
