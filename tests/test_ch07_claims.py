@@ -7,6 +7,7 @@ from mpmath import mp
 from scipy.integrate import solve_ivp
 
 import bea
+from live_answers import ends
 from rolling import gradient, heavy_ball, slope_of
 
 MODEL = bea.bilinear()
@@ -428,3 +429,17 @@ def test_growing_memory_begins_to_oscillate_near_the_predicted_step(measured):
         ratios.append(n / (1.5 / y**0.5))
     assert ratios == pytest.approx([1, 1], abs=0.02)
     measured("step / predicted", ratios, "1 ± 0.02")
+
+
+# --- the live figure ---------------------------------------------------------------------------------------------------
+
+
+def test_more_terms_help_on_the_slow_manifold_only(measured, says):
+    """The live figure: distances from the flows with one, two and three terms, from rest and from the slow manifold."""
+    bowl = bea.quadratic([1, 4])
+    rest, slow = (ends("07", BALL, bowl, h=1e-3, empty=empty)[1] for empty in (True, False))
+    says("07", "From rest 0.016, 0.015 and 0.017", *rest)
+    says("07", "ends near (0.64, 0.07); the", *ends("07", BALL, bowl)[0])
+    says("07", "From the slow manifold 0.028, 0.0046 and 0.0010", *slow)
+    assert min(rest) > 0.9 * rest[0] and slow[0] > 5 * slow[1] > 20 * slow[2]
+    measured("from rest, from the slow manifold", [*rest, *slow], "only the latter fall", digits=2)
