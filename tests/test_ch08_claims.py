@@ -7,6 +7,7 @@ from scipy.integrate import solve_ivp
 
 import bea
 from bea_book import atlas
+from live_answers import ends
 
 EPSILON = 0.3
 SHARP = (0.01, 0.005, 0.0025)
@@ -371,3 +372,22 @@ def test_preconditioner(measured):
     gap = f_1 + P * sp.Matrix([penalty.diff(s) for s in x])
     assert gap.applyfunc(lambda e: sp.expand(e.doit())) == sp.zeros(2, 1)
     measured("exact", 1, "matrix, any loss")
+
+
+# --- the live figure ---------------------------------------------------------------------------------------------------
+
+
+def test_sign_needs_the_smallest_correction(measured, says):
+    """The live figure: distance of the leading-order flow from steepest descent in p-norms, by the dual exponent q."""
+
+    @bea.optimizer
+    def p_norm_descent(theta, gradient, memory, q, beta: bea.Decay):
+        m = memory.average(gradient(theta), beta)
+        return np.sign(m) * abs(m) ** (q - 1) / np.sum(abs(m) ** q) ** (1 - 1 / q)
+
+    found = {q: ends("08", p_norm_descent(q, 0.5), bea.bilinear())[1] for q in (1.05, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)}
+    leading = {q: distances[0] for q, distances in found.items()}
+    assert min(leading, key=leading.get) == 1.05
+    assert all(corrected < 0.05 * first for first, corrected in found.values())
+    says("08", "$q = 1.05$: 0.0003, compared with 0.012 at $q = 4$", 1.05, leading[1.05], leading[4.0], 4)
+    measured("distances at q = 1.05 and 4", [leading[1.05], leading[4.0]], "smallest at 1.05", digits=2)
