@@ -14,6 +14,7 @@ from scipy.linalg import solve_continuous_lyapunov
 
 import bea
 from batches import FOUR, VALLEY, Batches, slope, variance_slope
+from live_answers import ends, loop_of_epochs, mean_of_four, two_batches
 
 C = FOUR.c
 ORDERS, SEQUENCES = list(permutations(range(4))), list(product(range(4), repeat=4))
@@ -362,3 +363,17 @@ def test_orders_commute_for_multiples_of_one_loss_and_not_for_shifted_parabolas(
     loss = x**4 - x**3 + 2 * x
     assert apart(3 * loss, 5 * loss + 1, sp.Rational(1, 3)) == 0
     measured("distance of the two orders / h^2", 2, "2")
+
+
+# --- the live figure ---------------------------------------------------------------------------------------------------
+
+
+def test_distance_along_the_valley_grows_with_the_square_of_the_spread(measured, says):
+    """The live figure, and the same end point by a plain loop over the two batches."""
+    found = {s: ends("05", two_batches(s), mean_of_four()) for s in (0.25, 0.5)}
+    for s, (end, _) in found.items():
+        np.testing.assert_allclose(end, loop_of_epochs(s, (0.4, 1.875), 0.04, 200), rtol=1e-10)
+    says("05", "along the valley to about (0.52, 1.33)", *ends("05", two_batches(1.0), mean_of_four())[0])
+    far = [found[s][1][0] for s in (0.25, 0.5)]
+    says("05", "From 0.048 to 0.18, by the factor 3.7", *far, far[1] / far[0])
+    measured("factor", far[1] / far[0], "below 4", digits=2)
