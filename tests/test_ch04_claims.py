@@ -11,6 +11,7 @@ import pytest
 import sympy as sp
 
 from batches import FOUR, TILTED, VALLEY, Batches, slope, variance_slope
+from live_answers import ends, loop_of_epochs, mean_of_four, two_batches
 
 ORDERS, SEQUENCES = list(permutations(range(4))), list(product(range(4), repeat=4))
 
@@ -214,3 +215,18 @@ def test_one_pair_of_orders_needs_no_partner(measured, says):
     sideways, heights = [end @ across for end in ends], [end @ along for end in ends]
     says("04", "at a height of about 13 towards balance", np.mean(heights))
     says("04", "from about minus 164 to plus 144 across the valley", -min(sideways), max(sideways))
+
+
+# --- the live figure ---------------------------------------------------------------------------------------------------
+
+
+def test_reversed_order_moves_the_end_across_and_not_along(measured, says):
+    """The live figure, and the same end points by a plain loop over the two batches."""
+    found = {s: ends("04", two_batches(s), mean_of_four()) for s in (1.0, -1.0)}
+    for s, (end, _) in found.items():
+        np.testing.assert_allclose(end, loop_of_epochs(s, (0.4, 1.875), 0.02, 100), rtol=1e-10)
+    says("04", "from $(0.396, 1.793)$ to $(0.435, 1.802)$", *found[1.0][0], *found[-1.0][0])
+    says("04", "along the valley to about (0.40, 1.79)", *found[1.0][0])
+    far = [found[s][1][0] for s in (1.0, -1.0)]
+    says("04", "0.082 in one order, 0.081 in the other", *far)
+    measured("distances from the start", far, "equal to 0.001", digits=3)
