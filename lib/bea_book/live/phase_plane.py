@@ -337,7 +337,7 @@ def _picture(optimizer: Optimizer, loss: Any, data: Mapping[str, Any]) -> bytes:
         if data["levels"]:
             plot.level_sets(ax, loss.value, *data["window"], levels=data["levels"])
         for k in _flows(data):
-            if k == "kept":
+            if isinstance(k, str):  # the one that keeps its memory
                 kept = modified_equation(optimizer, loss, data["kept"], memory="kept")
                 path = _as_far(flow, kept, start, h, steps, tolerance=1e-7, first=data["first"])
             else:
