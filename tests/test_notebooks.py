@@ -149,9 +149,10 @@ def problems_of_skeleton(notebook):
 
 def problems_of_explorers(notebook):
     """Every chapter has a figure that moves; each has a picture beside it for print."""
-    outputs = [o.data for _, cell in code_cells(notebook) for o in cell.outputs if MIME in o.get("data", {})]
+    shown = [o.data for _, cell in code_cells(notebook) for o in cell.outputs if "data" in o]
+    outputs = [data for data in shown if MIME in data or 'class="bea-live"' in data.get("text/html", "")]
     if not outputs:
-        return ["has no explorer (bea_book.explore)"]
+        return ["has no explorer (bea_book.explore) and no live figure (bea_book.live)"]
     return ["an explorer has no picture for print"] if any("image/png" not in o for o in outputs) else []
 
 
