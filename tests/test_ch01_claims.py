@@ -6,6 +6,7 @@ import sympy as sp
 from scipy.integrate import quad, solve_ivp
 
 import bea
+from live_answers import ends
 
 DESCENT = bea.gradient_descent()
 VALLEY = bea.bilinear()
@@ -226,7 +227,7 @@ def test_final_imbalance_is_the_integral_over_the_residual(measured):
 
 @pytest.mark.parametrize("h, jumps", [(0.018, False), (0.019, True)])
 def test_first_step_jumps_across_the_floor(h, jumps, measured, says):
-    """The explorer's answer: the smallest of its steps is 0.019, where ab is 0.618 after one step and h lambda 2.21 at the start."""
+    """The live figure's answer: at 0.019 ab is 0.618 after one step and h lambda 2.21 at the start."""
     a, b = bea.run(DESCENT, VALLEY, START, h, 1)[-1]
     z = h * np.linalg.eigvalsh(VALLEY.hessian(np.array(START)))[-1]
     assert (a * b < 0.75) == jumps
@@ -312,3 +313,13 @@ def test_preface_only_equal_decays_keep_the_difference(beta, measured):
         measured("drift of a - b for equal decays", drifts[beta], "within 0.005", digits=1)
     else:
         measured("smallest drift of a - b", min(drifts.values(), key=abs), "beyond 0.005", digits=2)
+
+
+# --- the live figure ---------------------------------------------------------------------------------------------------
+
+
+def test_distance_at_the_end_halves_with_the_step(measured, says):
+    found = {h: ends("01", DESCENT, VALLEY, h=h)[1][0] for h in (0.01, 0.005, 0.0025)}
+    says("01", "From 0.168 to 0.071, by the factor 2.4", found[0.01], found[0.005], found[0.01] / found[0.005])
+    says("01", "the next halving gives 2.1", found[0.005] / found[0.0025])
+    measured("distances", list(found.values()), "in proportion to h in the limit", digits=3)

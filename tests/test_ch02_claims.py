@@ -15,6 +15,7 @@ from mpmath.calculus.quadrature import GaussLegendre
 
 import bea
 from bea_book.equations.ch02 import logarithm_of_step
+from live_answers import ends
 
 euler = bea.gradient_descent()
 h = sp.Symbol("h", positive=True)  # the ledger's
@@ -371,16 +372,17 @@ def test_five_terms_follow_the_solution_that_blows_up(measured):
     measured("Euler / exact", value / 10, "0.72")
 
 
-@pytest.mark.parametrize("size, needed, left, gains", [(0.03, 2, 0.0034, (18, 50)), (0.18, 5, 0.0148, (1.6, 6))])
-def test_terms_needed_in_the_explorer(size, needed, left, gains, measured, says):
+@pytest.mark.parametrize("size, needed, left, gains", [(0.03, 2, 0.0034, (20, 50)), (0.15, 4, 0.0149, (3.6, 7))])
+def test_terms_needed_in_the_live_figure(size, needed, left, gains, measured, says):
     """How many terms come within 0.02 of the last iterate at t = 9, and what each further term gains."""
     steps = round(9 / size)
     end = bea.run(euler, LOTKA_VOLTERRA, (2.5, 1.0), size, steps)[-1]
     apart = [
         np.linalg.norm(bea.flow(bea.modified_equation(euler, LOTKA_VOLTERRA, k), (2.5, 1.0), size, steps)[-1] - end)
-        for k in range(1, 6)
+        for k in range(1, 5)
     ]
-    assert [x < 0.02 for x in apart] == [k >= needed for k in range(1, 6)]
+    np.testing.assert_allclose(apart, ends("02", euler, LOTKA_VOLTERRA, h=size)[1], rtol=1e-5)
+    assert [x < 0.02 for x in apart] == [k >= needed for k in range(1, 5)]
     assert apart[needed - 1] == pytest.approx(left, abs=5e-5)
     ratios = np.divide(apart[:-1], apart[1:])
     assert gains[0] * 0.97 < ratios.min() and ratios.max() < gains[1] * 1.03
@@ -388,4 +390,4 @@ def test_terms_needed_in_the_explorer(size, needed, left, gains, measured, says)
     if needed == 2:
         says("02", "Two terms for $h = 0.03$ (0.0034 apart)", needed, size, apart[1])
     else:
-        says("02", "five for $h = 0.18$ (0.0148 apart)", needed, size, apart[4])
+        says("02", "four for $h = 0.15$ (0.0149 apart)", needed, size, apart[3])

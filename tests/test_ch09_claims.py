@@ -9,6 +9,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 import bea
+from live_answers import ends
 
 VALLEY = bea.bilinear()
 START, FAR = (0.9, 1.5), (2.8, 3.5)
@@ -487,3 +488,13 @@ def test_gradients_fall_about_a_hundredfold_down_the_valley(measured):
     assert ((80 < falls) & (falls < 160)).all()
     assert 2 < 1e-3 * np.argmax(path.prod(axis=1) < 1) < 2.2
     measured("gradients at the start / at the end", falls, "80 to 160")
+
+
+# --- the live figure ---------------------------------------------------------------------------------------------------
+
+
+def test_distance_from_the_leading_order_grows_like_the_lag(measured, says):
+    found = {rho: ends("09", bea.rmsprop(rho, 1e-2), bea.bilinear())[1][0] for rho in (0.5, 0.75)}
+    says("09", "From 0.034 to 0.095, by the factor 2.8", found[0.5], found[0.75], found[0.75] / found[0.5])
+    says("09", "The lag grows from 1 to 3", bea.lag(0.5), bea.lag(0.75))
+    measured("distances", list(found.values()), "0.034, 0.095", digits=2)
