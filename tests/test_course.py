@@ -266,7 +266,14 @@ def test_what_a_kernel_starts_ends_with_it():
     with Kernel(LIMITS) as kernel:
         code = "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)"
         assert kernel.run(code) is None
-    assert not [p for p in psutil.Process().children(recursive=True) if "sleep 987" in " ".join(p.cmdline())]
+
+    def sleeps(process):
+        try:
+            return "sleep 987" in " ".join(process.cmdline())
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):  # it has ended
+            return False
+
+    assert not any(sleeps(process) for process in psutil.process_iter())
 
 
 def test_the_kernel_is_a_notebooks(tmp_path):
