@@ -7,11 +7,13 @@ in ``_build/data``.  The digits come with scikit-learn.  Nothing else here goes 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import subprocess
 import sys
 import tarfile
 import tempfile
+import zipimport
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,7 +84,10 @@ def _mnist(folder: Path) -> Split:
 
 def _mnist1d(folder: Path) -> Split:
     """MNIST-1D, 4,000 + 1,000 series of length 40, made by its package."""
-    sys.path.insert(0, str(_pip("mnist1d==0.0.2.post1", folder)))
+    package = zipimport.zipimporter(str(_pip("mnist1d==0.0.2.post1", folder))).find_spec("mnist1d")
+    assert package is not None and package.loader is not None
+    sys.modules["mnist1d"] = importlib.util.module_from_spec(package)
+    package.loader.exec_module(sys.modules["mnist1d"])
     from mnist1d.data import get_dataset_args, make_dataset  # type: ignore[import-not-found]
 
     made = make_dataset(get_dataset_args())

@@ -22,8 +22,9 @@ def limit_memory(extra: int) -> None:
 
     from IPython.core.getipython import get_ipython
 
-    get_ipython().ask_exit = lambda: None
-    get_ipython().InteractiveTB.set_mode("Minimal")  # nobody reads more, and it takes seconds
+    shell: Any = get_ipython()
+    shell.ask_exit = lambda: None
+    shell.InteractiveTB.set_mode("Minimal")  # nobody reads more, and it takes seconds
     with contextlib.suppress(OSError, ValueError):  # not on every system
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + extra

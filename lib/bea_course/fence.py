@@ -8,6 +8,7 @@ by :attr:`Fence.says`, which every report shows.
 import importlib.util
 import os
 import shutil
+import site
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -74,7 +75,7 @@ def bubblewrap(folder: Path) -> list[str]:
         line += ["--ro-bind", root, root]
     for name in ("ld.so.cache", "fonts", "passwd", "localtime"):
         line += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    for place in map(Path, sys.path):  # an installed copy of the checks, if there is one
+    for place in map(Path, site.getsitepackages()):  # an installed copy of the checks, if there is one
         inside = place / "bea_course"
         if inside.is_dir() and any(place.is_relative_to(root) for root in roots):
             line += ["--tmpfs", str(inside), "--remount-ro", str(inside)]

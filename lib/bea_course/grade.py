@@ -249,7 +249,7 @@ def grade(
     Class
     """
     out = Path(out) if Path(out).suffix == ".csv" else Path(f"{out}.csv")
-    work, around, secret = out.with_suffix(""), around or fence(), secret_of(private or out.parent)
+    work, walls, secret = out.with_suffix(""), around or fence(), secret_of(private or out.parent)
     found = collect(folder, work / "unpacked", roster)
     if not found:
         raise SystemExit(f"there is nothing in {folder}")
@@ -265,13 +265,13 @@ def grade(
         if handed.path is None:
             continue
         old = before.get(handed.student, {}).get("made_of")
-        part, reason = to_mark(old, made_of(source, handed.path, limits, secret, around), questions, force)
+        part, reason = to_mark(old, made_of(source, handed.path, limits, secret, walls), questions, force)
         if reason:
             waiting.append((handed, part))
             why[handed.student] = reason
     with tqdm(total=len(waiting), unit="student", disable=quiet) as bar:
         tasks = [
-            lambda h=h, part=part: mark_into(source, h.path, targets[h.student], limits, secret, around, part)
+            lambda h=h, part=part: mark_into(source, h.path, targets[h.student], limits, secret, walls, part)
             for h, part in waiting
         ]
         failed = {waiting[k][0].student for k in run_all(tasks, jobs, bar)}

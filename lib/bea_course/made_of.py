@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from bea_course.fence import Fence
 from bea_course.kernel import Limits
@@ -70,7 +71,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def made_of(source: str | Path, path: Path | None, limits: Limits, secret: str, around: Fence) -> dict[str, object]:
+def made_of(source: str | Path, path: Path | None, limits: Limits, secret: str, around: Fence) -> dict[str, Any]:
     """All that a result depends on."""
     questions = read_assignment(source).questions
     return {
@@ -84,9 +85,9 @@ def made_of(source: str | Path, path: Path | None, limits: Limits, secret: str, 
     }
 
 
-def stale(old: Mapping[str, object] | None, new: Mapping[str, object]) -> tuple[set[str], str]:
+def stale(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> tuple[set[str], str]:
     """The questions to mark again, and why; all of them if more than their checks has changed."""
-    wanted = dict(new["questions"])  # type: ignore[call-overload]
+    wanted: dict[str, Any] = dict(new["questions"])
     if not old:
         return set(wanted), "marked for the first time"
     changed = [key for key in new if key != "questions" and old.get(key) != new[key]]

@@ -198,7 +198,7 @@ def _distances(hs: tuple[float, ...], k: float, terms: int) -> list[float]:
     f, numbers = _field, _solved(k)
 
     def along(x: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        return f(x + 1j * 1e-20 * direction).imag / 1e-20  # f is a polynomial
+        return np.imag(f(x + 1j * 1e-20 * direction)) / 1e-20  # f is a polynomial
 
     def modified(x: np.ndarray, h: float) -> np.ndarray:
         one = f(x)

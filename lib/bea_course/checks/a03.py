@@ -267,7 +267,7 @@ def _gaps(hs: tuple[float, ...], repeats: int, orders: int | None = None, factor
         def plain(theta: np.ndarray, h: float = h) -> Any:
             gradients = [_gradient(theta, batch) for batch in range(3)]
             # gradients are polynomials: a complex step gives the Hessian times one
-            steps = [_gradient(theta + 1e-20j * g, batch).imag / 1e-20 for batch, g in enumerate(gradients)]
+            steps = [np.imag(_gradient(theta + 1e-20j * g, batch)) / 1e-20 for batch, g in enumerate(gradients)]
             return -sum(gradients) / 3 - factor * h / 2 * sum(steps) / 3
 
         for _ in range(40):
