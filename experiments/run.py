@@ -33,7 +33,7 @@ def measured(study: str, case: str, seed: int, stop: int = 0) -> dict[str, Any]:
     from experiments import measure
 
     asked, begin = STUDIES[study], time.process_time()
-    found = getattr(measure, asked.function)(**asked.common, **asked.cases[case], seed=seed, stop=stop)
+    found = getattr(measure, asked.function)(**{**asked.common, **asked.cases[case]}, seed=seed, stop=stop)
     return {**found, "seconds": time.process_time() - begin}
 
 
