@@ -197,3 +197,12 @@ def test_on_a_phone_nothing_is_cut_off(opened, width):
     settled(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert all(0 < float(x.replace("\u2212", "-")) for x in distances(page))
+
+
+def test_dark_page_leaves_its_ground_alone(offline_context, book):
+    """The theme puts a light ground behind outputs; a figure that is light on dark would be lost on it."""
+    context, _ = offline_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(f"{book}/chapters/06_momentum.html")
+    output = page.locator(".text_html:has(.bea-live)").first
+    assert output.evaluate("e => getComputedStyle(e).backgroundColor") == "rgba(0, 0, 0, 0)"
