@@ -78,7 +78,7 @@ page: $(INSTALLED) $(WEB)  ## build one page again, from committed outputs, in s
 	@EXECUTE=no $(BIN)/jupyter-book build . -W -n --keep-going -q
 	@echo "Open $(CURDIR)/_build/html/$(basename $(PAGE)).html"
 
-test: $(INSTALLED) $(NODE)  ## make the environment, run all tests, doctests and notebooks
+test: $(INSTALLED) $(WEB)  ## make the environment, run all tests, doctests and notebooks
 	@echo "All tests take about ten minutes on two processor cores; 'make quick' takes about one."
 	$(PYTEST) tests lib --doctest-modules -n 2 --dist loadfile --durations=10 -rs
 	$(PYTEST) chapters -p tests.notebook_clock --nbval --nbval-cell-timeout=600 --notebook-limit=$(LIMIT) \

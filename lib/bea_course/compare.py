@@ -49,7 +49,7 @@ def generator(seed: int) -> np.random.Generator:
 
     Examples
     --------
-    >>> generator(1).integers(1000) == np.random.default_rng(1).integers(1000)
+    >>> bool(generator(1).integers(1000) == np.random.default_rng(1).integers(1000))
     True
     """
     return np.random.default_rng([seed, *_SECRET] if _SECRET else seed)

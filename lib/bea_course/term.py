@@ -46,8 +46,8 @@ def percent(result: Mapping[str, Any], drop_worst: bool = True) -> float:
     Examples
     --------
     >>> questions = {"a": {"points": 3, "of": 3}, "b": {"points": 0, "of": 2}, "c": {"points": 1, "of": 2}}
-    >>> percent({"questions": questions}), percent({"questions": questions, "lost": 0.5}, drop_worst=False)
-    (80.0, 28.57142857142857)
+    >>> percent({"questions": questions}), round(percent({"questions": questions, "lost": 0.5}, drop_worst=False), 2)
+    (80.0, 28.57)
     """
     entries = [(entry["points"] or 0, entry["of"]) for entry in result["questions"].values()]
     left = range(len(entries)) if drop_worst and len(entries) > 1 else [None]

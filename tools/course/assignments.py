@@ -20,7 +20,6 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import nbformat
 from nbclient import NotebookClient
-from nbconvert import HTMLExporter
 
 from bea_course import gradescope
 from bea_course.notebook import EMPTY, filled, read_assignment
@@ -142,6 +141,8 @@ def make(source, wheel, secret):
     write(student_copy(nbformat.read(source, 4)), student)
     archive(source, wheel, zip_file, secret)
     (BUILD / "solutions").mkdir(exist_ok=True)
+    from nbconvert import HTMLExporter  # here, because only `make assignments` installs it
+
     page, _ = HTMLExporter().from_notebook_node(solution_sheet(nbformat.read(source, 4)))
     (BUILD / "solutions" / f"{source.stem}.html").write_text(page, encoding="utf-8")
     assignment, stage = read_assignment(source), BUILD / "stage" / source.stem
