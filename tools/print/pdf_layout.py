@@ -14,6 +14,7 @@ from sphinx_proof.nodes import proof_node
 
 SCALE = 75  # per cent; then the letters in figures are a little smaller than those of the text
 LONG = 30  # rows; Sphinx lets longer tables break across pages
+FULL = 3000  # letters; a table with more of them may be higher than a page
 
 
 class Layout(SphinxPostTransform):
@@ -208,11 +209,11 @@ def put_answers_at_the_end(page):
 
 
 def set_widths(table):
-    """Give a long table's columns widths by what is in them; Sphinx would break no line there."""
+    """Let a long table break, and give its columns widths by what is in them; Sphinx would break no line there."""
     rows = [[entry.astext() for entry in row] for row in table.findall(nodes.row)]
-    if len(rows) <= LONG:
+    if len(rows) <= LONG and sum(len(text) for row in rows for text in row) <= FULL:
         return
-    table["classes"].append("colwidths-given")
+    table["classes"] += ["longtable", "colwidths-given"]
     for specification, *column in zip(table.findall(nodes.colspec), *rows, strict=True):
         word = max(len(word) for text in column for word in text.split())
         longest = max(len(text) for text in column)
