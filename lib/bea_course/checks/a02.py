@@ -228,5 +228,5 @@ def best(best: Answer, order: Answer) -> None:
     )
     demand(
         p == 2,
-        "the order is the slope of the error against the *plain* flow: the power of h in the first term that is left.",
+        "the order is the slope of the error against the *leading-order* flow: the power of h in the first term that is left.",
     )

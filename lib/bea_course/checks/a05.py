@@ -170,7 +170,7 @@ def averages(m_hat: Answer, v_hat: Answer, seed: int = 5) -> None:
                 name_the_mistake(
                     lambda number: close(change, number),
                     {
-                        f"`{name}` has the wrong sign: walking downhill you come from where the gradient was g + k·h·S.": -wanted,
+                        f"`{name}` has the wrong sign: the run comes from uphill, where the gradient was g + k·h·S.": -wanted,
                         f"`{name}` has the lag of the other average: β belongs to m, ρ to v.": _coefficient(
                             power, other, point, 1
                         ),
