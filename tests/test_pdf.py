@@ -217,7 +217,7 @@ def test_layout(tmp_path):
 QUIZ = """\
 ## Quiz
 
-Choose an answer and unfold it.
+Choose an answer, then open it.
 
 **1.** Which?
 
@@ -262,7 +262,38 @@ def test_moving_figures_and_quizzes_are_printed_whole(tmp_path):
     assert question < text.index("a) This one.") < text.index(r"\section{Further reading}") < answers
     assert answers < text.index("Right.") < text.index(r"\chapter{Long table}")
     assert "1 a) " in text[answers:] and "1 b) " in text[answers:]
-    assert "unfold" not in text
+    assert "Choose an answer" not in text
+
+
+WIDE = """\
+# Wide table
+
+| | it can | it cannot | $K$ |
+|---|---|---|---|
+| a word or two here | choose among minimizers by the path to them; move an early stop | move it | $2\\left(a-b\\right)$ |
+| anti-regularization | the same | decide how fast a run is: the brackets were negative where it was the fastest | |
+
+| short | table |
+|---|---|
+| a | b |
+"""
+
+
+def test_a_wide_table_has_widths_and_a_short_one_none(tmp_path):
+    config = small_book(tmp_path) | {"myst_enable_extensions": ["dollarmath"]}
+    (tmp_path / "two.md").write_text(WIDE, encoding="utf-8")
+    text = (build(tmp_path, "latex", config) / "book.tex").read_text(encoding="utf-8")
+    wide = text[text.index(r"\begin{bookwide}") : text.index(r"\end{bookwide}")]
+    widths = [int(width) for width, _ in re.findall(r"\\X\{(\d+)\}\{(\d+)\}", wide)]
+    assert len(widths) == 4 and sum(widths) <= 100
+    assert widths[0] > len("regularization") and widths[3] >= 7  # no narrower than a word or a formula
+    assert r"\begin{tabulary}" in text and text.count(r"\begin{bookwide}") == 1
+    assert not re.search(r"sphinxAtStartPar\s*(&|\\\\)", text)  # no cell is an empty paragraph
+
+
+def test_numbers_begin_again_with_each_page(tmp_path):
+    text = (build(tmp_path, "latex", small_book(tmp_path)) / "book.tex").read_text(encoding="utf-8")
+    assert re.findall(r"\\bookpage\{(.*?)\}", text) == ["1", "L"]
 
 
 SHEET = """\

@@ -81,7 +81,7 @@ def settings(epoch):
     config["sphinx"]["local_extensions"] = {k: str(ROOT / path) for k, path in extensions.items()}
     config["sphinx"]["config"] |= {
         "release": tomllib.loads(read("pyproject.toml"))["project"]["version"],
-        "numfig_secnum_depth": 0,  # one numbering through the whole book, as on the pages
+        "numfig_secnum_depth": 0,  # tools/site/numbers.py numbers them by chapter
         "latex_additional_files": ["tools/print/pdf.sty"],
         "latex_domain_indices": False,
         # The library reference makes entries for an index, which is not printed; xindy would be one

@@ -12,9 +12,14 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.texescape import escape
 from sphinx_proof.nodes import proof_node
 
+from tools.site.numbers import prefix_of
+
 SCALE = 75  # per cent; then the letters in figures are a little smaller than those of the text
 LONG = 30  # rows; Sphinx lets longer tables break across pages
 FULL = 3000  # letters; a table with more of them may be higher than a page
+# In letters of the text: the width of a page's table, the gap between two columns, a formula that may be
+# broken nevertheless; and the width of a letter of code.
+ROOM, GAP, FORMULA, CODE = 100, 1.5, 24, 1.15
 
 
 class Layout(SphinxPostTransform):
@@ -24,7 +29,7 @@ class Layout(SphinxPostTransform):
     formats = ("latex",)
 
     def run(self, **kwargs):
-        self.make_preface_and_parts()
+        preface = self.make_preface_and_parts()
         for page in self.document.findall(addnodes.start_of_file):
             # sphinx-proof finds a theorem's page by its title, whose quotes have become curly here.
             title = self.env.titles[page["docname"]].astext()
@@ -47,19 +52,20 @@ class Layout(SphinxPostTransform):
             if "alt" in image:
                 begin = latex(rf"\begin{{bookalt}}{{{escape(image['alt'], 'xelatex')}}}")
                 image.replace_self([begin, image.copy(), latex(r"\end{bookalt}")])
-        for page in self.document.findall(addnodes.start_of_file):
+        for page in [preface, *self.document.findall(addnodes.start_of_file)]:
             put_answers_at_the_end(page)
             source = Path(self.env.doc2path(page["docname"]))
             if source.suffix == ".ipynb":
                 frame_moving_figures(page, moving_figures(nbformat.read(source, 4)))
-        for table in self.document.findall(nodes.table):
+        for table in list(self.document.findall(nodes.table)):
             set_widths(table)
         for page in self.document.findall(addnodes.start_of_file):
             if any("formula-sheet" in table["classes"] for table in page.findall(nodes.table)):
                 page.children = [latex(r"\opensheet"), *page.children, latex(r"\closesheet")]
+            page.insert(0, latex(rf"\bookpage{{{prefix_of(self.env, page['docname'])}}}"))
 
     def make_preface_and_parts(self):
-        """Without this the first page's sections would be chapters, and the parts would be lost."""
+        """Return the preface; without this its sections would be chapters, and the parts would be lost."""
         (book,) = (child for child in self.document.children if isinstance(child, nodes.section))
         first_page = self.env.get_doctree(self.env.config.root_doc)
         names = [toctree["caption"] for toctree in first_page.findall(addnodes.toctree)]
@@ -72,6 +78,7 @@ class Layout(SphinxPostTransform):
         for name, part in zip(names, parts, strict=True):
             book.append(latex(rf"\part{{{escape(name, 'xelatex')}}}"))
             book.append(part)
+        return preface
 
 
 def latex(code):
@@ -191,7 +198,7 @@ def put_answers_at_the_end(page):
             continue
         for child in list(section.children):
             if isinstance(child, nodes.paragraph):
-                if child.astext() == "Choose an answer and unfold it.":
+                if re.fullmatch(r"Choose an answer\b.{,40}\.", child.astext()):
                     child.replace_self(nodes.paragraph("", "The answers are at the end of the chapter."))
                 elif match := re.match(r"(\d+)\.", child.astext()):
                     question = match[1]
@@ -208,18 +215,54 @@ def put_answers_at_the_end(page):
         chapter.append(nodes.section("", title, *answers, ids=[f"{chapter['ids'][0]}-answers"], names=[]))
 
 
+# --- tables --------------------------------------------------------------------------------------
+
+
+def pieces_of(entry):
+    """The letters of each piece of a cell that no line break divides: a word or a formula."""
+    pieces = []
+    for text in entry.findall(nodes.Text):
+        if isinstance(text.parent, nodes.math):
+            letters = re.sub(r"\\(?:[a-zA-Z]+|.)|[{}^_&\s]", lambda match: "x" * match[0].startswith("\\"), text)
+            pieces.append(min(len(letters) + 2 * len(re.findall(r"[=<>+-]", letters)), FORMULA))
+        elif isinstance(text.parent, nodes.literal):
+            pieces += [CODE * len(word) for word in text.split()]
+        else:
+            pieces += map(len, re.findall(r"[^\s-]+-?|-", text))
+    return pieces
+
+
+def shares(needs, lengths):
+    """Widths of columns, in letters: those with which the longest cell has the fewest lines.
+
+    >>> shares([5, 10], [8, 300])
+    [5, 92]
+    >>> shares([60, 50], [60, 300])
+    [60, 50]
+    """
+
+    def widths(lines):
+        return [max(need, length / lines) for need, length in zip(needs, lengths)]
+
+    lines = next((n / 4 for n in range(4, 400) if sum(widths(n / 4)) <= ROOM), 100)
+    return [round(width) for width in widths(lines)]
+
+
 def set_widths(table):
-    """Let a long table break, and give its columns widths by what is in them; Sphinx would break no line there."""
-    rows = [[entry.astext() for entry in row] for row in table.findall(nodes.row)]
-    if len(rows) <= LONG and sum(len(text) for row in rows for text in row) <= FULL:
+    """Give the columns of a table that is wider than the page widths by what is in them; let a long one break."""
+    for paragraph in [p for p in table.findall(nodes.paragraph) if not p.children]:
+        paragraph.parent.remove(paragraph)  # LaTeX would make a line of it
+    rows = [[pieces_of(entry) for entry in row.findall(nodes.entry)] for row in table.findall(nodes.row)]
+    columns = list(zip(*rows, strict=True))
+    needs = [GAP + 1.1 * max(max(cell, default=0) for cell in column) for column in columns]
+    lengths = [GAP + max(sum(cell) + len(cell) for cell in column) for column in columns]
+    long = len(rows) > LONG or len(table.astext()) > FULL
+    if "formula-sheet" in table["classes"] or not long and sum(lengths) <= ROOM:
         return
-    table["classes"] += ["longtable", "colwidths-given"]
-    for specification, *column in zip(table.findall(nodes.colspec), *rows, strict=True):
-        word = max(len(word) for text in column for word in text.split())
-        longest = max(len(text) for text in column)
-        # No column may be narrower than its longest word, in letters of code, which are wide.  The
-        # root, because a column that is twice as wide needs half as many lines.
-        specification["colwidth"] = max(round(1.25 * word), round(4 * longest**0.5))
+    for specification, width in zip(table.findall(nodes.colspec), shares(needs, lengths)):
+        specification["colwidth"] = width
+    table["classes"] += ["colwidths-given", *(["longtable"] if long else [])]
+    table.replace_self([latex(r"\begin{bookwide}"), table.deepcopy(), latex(r"\end{bookwide}")])
 
 
 def setup(app):
