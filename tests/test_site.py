@@ -247,6 +247,24 @@ def test_where_a_kernel_splits_what_is_printed_does_not_show():
     assert any(shown(book_site.coalesce_streams, cuts) != whole for cuts in splits)
 
 
+def test_captions_that_speak_of_black_or_white_keep_their_figures_colours():
+    page = new_document("page.md")
+    for words in ("Black dots, a blue line.", "The blackboard.", "White is zero."):
+        page += nodes.figure("", nodes.image(uri="a.png"), nodes.caption("", words))
+    book_site.keep_colours(None, page, "page")
+    assert [figure["classes"] for figure in page] == [["true-colours"], [], ["true-colours"]]
+
+
+def test_the_sidebar_shows_the_present_part():
+    caption = '<p aria-level="2" class="caption" role="heading"><span class="caption-text">{}</span></p>\n'
+    links = '<ul class="{}nav bd-sidenav">\n<li><a href="{}.html">A chapter</a></li>\n</ul>'
+    text = caption.format("One") + links.format("", "a") + caption.format("Two") + links.format("current ", "b")
+    folded = book_site.fold_parts(text)
+    parts = re.findall(r"<details( open)?><summary>.*?>(\w+)</span></summary><ul .*?</ul></details>", folded, re.DOTALL)
+    assert parts == [("", "One"), (" open", "Two")] and folded.count('role="heading"') == 2
+    assert book_site.fold_parts(folded) == folded
+
+
 def test_missing_katex_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(book_site, "KATEX", tmp_path / "nowhere")
     app = SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=tmp_path)

@@ -10,6 +10,7 @@ _config.yml lists it under `local_extensions`.  It
   puts its style and fonts beside the pages, so that reading the book asks no other server for anything;
 - writes the script and the style of the laboratory;
 - joins what a cell printed before it is shown, wherever the kernel split it;
+- folds the parts of the contents in the sidebar, except the present one;
 - leaves out of the pages what they load twice or never use, and has them ask early for what every
   formula needs.
 """
@@ -70,6 +71,12 @@ REDIRECT = """\
 
 # The theme's style sheet already shows every icon; this script (1.5 MB) would draw them again.
 ICONS = re.compile(r'\s*<script[^>]* src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
+# A part of the contents in the sidebar: its name and its chapters.
+PART = re.compile(
+    r'<p aria-level="2" class="caption" role="heading">(<span class="caption-text">.*?</span>)</p>\s*'
+    r'(<ul class="(current )?nav bd-sidenav">.*?</ul>)',
+    re.DOTALL,
+)
 # A list's children must be list items to ARIA; paragraphs that follow each other need no role.
 ROLES = re.compile(r'(<div class="citation[^>]*?) role="(?:list|doc-biblioentry)"')
 
@@ -153,6 +160,14 @@ def preload_fonts(app, pagename, templatename, context, doctree):
         context["metatags"] += f'<link rel="preload" href="{place}" as="font" type="font/woff2" crossorigin />\n'
 
 
+def keep_colours(app, doctree, pagename):
+    """Mark the figures whose captions speak of black or white, which a dark page would exchange."""
+    for figure in doctree.findall(nodes.figure):
+        captions = " ".join(caption.astext() for caption in figure.findall(nodes.caption))
+        if re.search(r"\b(black|white)\b", captions, re.IGNORECASE):
+            figure["classes"].append("true-colours")
+
+
 def program(name):
     """The path of a program, on this machine or in the environment."""
     path = shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
@@ -180,6 +195,19 @@ def set_formulas(pages):
         raise ExtensionError(f"KaTeX cannot set the formulas:\n{done.stderr}")
 
 
+def fold_parts(text):
+    """A page whose sidebar shows the chapters of the present part only; the others unfold.
+
+    Otherwise who has no mouse presses Tab past every chapter of the book, on every page.
+    """
+
+    def folded(match):
+        name = match[1].replace("<span ", '<span role="heading" aria-level="2" ', 1)
+        return f"<details{' open' if match[3] else ''}><summary>{name}</summary>{match[2]}</details>"
+
+    return PART.sub(folded, text)
+
+
 def finish(app, exception):
     """Formulas, the laboratory, the page at the site's root and robots.txt; the theme's script for icons goes."""
     if exception or app.builder.format != "html":
@@ -200,7 +228,7 @@ def finish(app, exception):
     pages = [*out.glob("*.html"), *out.glob("chapters/**/*.html")]
     for path in pages:
         before = path.read_text(encoding="utf-8")
-        text = ROLES.sub(r"\1", ICONS.sub("", before))
+        text = fold_parts(ROLES.sub(r"\1", ICONS.sub("", before)))
         if text != before:
             path.write_text(text, encoding="utf-8")
     set_formulas(pages)
@@ -233,6 +261,7 @@ def setup(app):
     # Lower numbers come first.  500 is everyone's default; the 404 page's addresses are made at 400.
     app.connect("config-inited", set_addresses, priority=100)
     app.connect("config-inited", choose_execution)
+    app.connect("doctree-resolved", keep_colours)
     app.connect("html-page-context", complete_head, priority=450)
     app.connect("html-page-context", drop_files, priority=900)
     app.connect("html-page-context", preload_fonts, priority=900)
