@@ -1,16 +1,23 @@
 // Shows what a link leads to - an equation, a theorem, a figure, a term, a citation - beside it: on hover, on
 // focus, and at the first tap; a second tap follows the link.  Escape closes, and so does a tap elsewhere.  The
-// pointer may move into the preview (WCAG 1.4.13).  Other pages are asked for once; from a file they cannot be.
+// pointer may move into the preview (WCAG 1.4.13).  Other pages are asked for once; a page that was opened as a file
+// cannot ask for them, and says so, once.
 (() => {
   const SHOWN = ".bd-article a.reference[href*='#']";
   const WHOLE = "div.math, figure, .proof, .exercise, .solution, .admonition, .citation, dt";
+  const NEED = "Previews of other pages are shown when the book comes from a server, as `make serve` starts one.";
   const pages = new Map();
-  let box, owner, timer, touched = false;
+  let box, owner, timer, touched = false, told = false;
 
   async function target(link) {
     const url = new URL(link.href), here = url.pathname === location.pathname;
     const id = decodeURIComponent(url.hash.slice(1));
-    if (!id || url.origin !== location.origin || (!here && location.protocol === "file:")) return null;
+    if (!id || url.origin !== location.origin) return null;
+    if (!here && location.protocol === "file:") {
+      if (told) return null;
+      told = true;
+      return { whole: Object.assign(document.createElement("p"), { textContent: NEED }), base: url };
+    }
     if (!here && !pages.has(url.pathname))
       pages.set(url.pathname, fetch(url.pathname).then((answer) => answer.text())
         .then((text) => new DOMParser().parseFromString(text, "text/html")));
