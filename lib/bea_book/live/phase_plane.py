@@ -349,8 +349,8 @@ def _picture(optimizer: Optimizer, loss: Any, data: Mapping[str, Any]) -> bytes:
         ax.set(xlim=data["window"][0], ylim=data["window"][1])
         ax.set_xlabel(data["coordinates"][0])
         ax.set_ylabel(data["coordinates"][1], rotation=0)
-        text = ",  ".join(f"{SYMBOLS.get(name, name)} = {value:.3g}" for name, value in data["values"].items())
-        ax.set_title(text)
+        shown = [f"{SYMBOLS.get(name, name)} = {value:.3g}" for name, value in data["values"].items()]
+        ax.set_title("\n".join(",  ".join(shown[n : n + 5]) for n in range(0, len(shown), 5)))
         ax.legend()
         buffer = io.BytesIO()
         picture.savefig(buffer, format="png", dpi=150, facecolor="white", metadata={"Software": None})
