@@ -65,16 +65,6 @@ def backward_error(h, terms):
 
 
 @cache
-def penalized(mu):
-    g = sp.Matrix(BILINEAR.gradient_expressions)
-    return bea.Loss(BILINEAR.expression + mu * g.dot(g), BILINEAR.symbols)
-
-
-def implicit_gradient_regularization(h, mu):
-    a, b = bea.run(EULER, penalized(mu), START, h, 2500)[-1]
-    return {"landing": places(a**2 - b**2, 2), "total": h / 4 + mu}
-
-
 def pair_of_orders(h, pair):
     """Each order as a loop over the batches; the flow integrates the field of the definition."""
     place, c = np.array([0.5, 1.5]), np.arange(4)
@@ -236,13 +226,6 @@ def race(beta, rho):
     return {"numerator": C_beta, "denominator": C_rho, "crossing": crossing}
 
 
-def way_down(beta, rho):
-    path = bea.run(bea.adam(beta, rho, 1e-8), BILINEAR, START, 1e-3, 4000)
-    a, b = next(theta for theta in path if abs(1.5 - 2 * theta[0] * theta[1]) < 0.05)
-    difference = 2 * (bea.lag(beta) - bea.lag(rho))
-    return {"difference": difference, "end": a - b, "trace": 4 * (a**2 + b**2)}
-
-
 def race_with_noise(beta, rho, α):
     C_beta, C_rho = (1 + 2 * bea.lag(decay) for decay in (beta, rho))
 
@@ -384,24 +367,10 @@ def memory_kept(h, rho):
     return {"memory": h / (1 - rho), "forgotten": largest(flow), "kept": largest(followed)}
 
 
-def net_factors(beta, rho):
-    def net_factor(optimizer):  # from the engine's two terms on a parabola
-        x = sp.Symbol("x", positive=True)
-        f_0, f_1 = bea.modified_equation(optimizer, bea.Loss(x**2 / 2, (x,)), 2).coefficients([1.0])[:, 0]
-        return -2 * f_1 / f_0**2
-
-    return {
-        "small": net_factor(bea.heavy_ball(beta)),
-        "Adam": net_factor(bea.adam(beta, rho, 0.0)),
-        "RMSProp with momentum": net_factor(bea_book.atlas.rmsprop_momentum(beta, rho, 0.0)),
-    }
-
-
 ORACLES = {
     "index": [preface],
     "01_gradient_descent": [gradient_descent],
     "02_backward_error_analysis": [backward_error],
-    "03_implicit_gradient_regularization": [implicit_gradient_regularization],
     "04_one_epoch": [pair_of_orders],
     "05_many_epochs": [mini_batches],
     "06_momentum": [looking_back],
@@ -409,11 +378,10 @@ ORACLES = {
     "08_geometry": [best_step],
     "09_rmsprop": [rmsprop],
     "10_adam": [adam],
-    "11_regimes": [race, way_down],
+    "11_regimes": [race],
     "12_kept_memory": [memory_kept],
     "13_mini_batch_adam": [race_with_noise],
     "14_experiments": [experiments],
     "15_generalization": [on_the_valleys_floor],
-    "16_atlas": [net_factors],
     "17_beyond": [asymptotic],
 }
