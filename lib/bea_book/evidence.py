@@ -32,7 +32,10 @@ def equations_table() -> Markdown:
     """
     return _table(
         ("equation", "where the values that it is compared with come from", "mutants"),
-        ((f"{{eq}}`{entry.label}`", entry.provenance.rstrip("."), str(len(entry.mutants))) for entry in equations.entries()),
+        (
+            (f"{{eq}}`{entry.label}`", entry.provenance.rstrip("."), str(len(entry.mutants)))
+            for entry in equations.entries()
+        ),
     )
 
 
