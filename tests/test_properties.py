@@ -9,7 +9,7 @@ from math import factorial
 
 import numpy as np
 import sympy as sp
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
@@ -17,8 +17,9 @@ import bea
 import naive
 from bea import Series, antidifference, modified, moments
 from bea.program import Running, resolvent
+from drawn import draws
 
-fixed = settings(derandomize=True, deadline=None, max_examples=15, database=None)
+fixed = draws(15)
 FRACTIONS = st.fractions(min_value=-3, max_value=3, max_denominator=5)
 DECAYS = st.fractions(min_value=0, max_value=Fraction(9, 10), max_denominator=10)
 
@@ -346,7 +347,7 @@ def code(loss):
 
 
 POINTS = st.integers(0, 2**32).map(lambda seed: np.random.default_rng(seed).uniform(0.4, 1.3, 2))
-programs = settings(derandomize=True, deadline=None, max_examples=30, database=None)
+programs = draws(30)
 
 
 def at_a_kink(optimizer, gradient, theta, h=1e-3, near=0.02):

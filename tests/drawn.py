@@ -1,0 +1,19 @@
+"""How many inputs Hypothesis draws for a test: the same ones every time, or, with FUZZ=n, n times as many new ones."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+FUZZ = int(os.environ.get("FUZZ", "0"))
+
+
+def draws(examples):
+    """Settings for `examples` draws, or for FUZZ times as many, which --hypothesis-seed repeats."""
+    return settings(
+        max_examples=examples * max(FUZZ, 1),
+        derandomize=not FUZZ,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much] if FUZZ else [],
+    )
