@@ -2,7 +2,7 @@
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 FUZZ = int(os.environ.get("FUZZ", "0"))
 
@@ -15,5 +15,7 @@ def draws(examples):
         deadline=None,
         database=None,
         print_blob=True,
+        # An example that is found is told as it is: to make it smaller takes longer than to find it.
+        phases=[Phase.explicit, Phase.generate] if FUZZ else tuple(Phase),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much] if FUZZ else [],
     )
