@@ -62,7 +62,7 @@ ALL = {
 }
 
 
-def test_the_question_all_sequences_are_slower_and_less_imbalanced(measured):
+def test_the_question_all_sequences_are_slower_and_move_the_offset_less(measured):
     full = last(
         adam(
             lambda t, n: -2 * (1.5 - 2 * t[0] * t[1]) * t[::-1],
