@@ -412,7 +412,7 @@ def test_first_step_of_pytorch_is_ten_times_its_learning_rate(measured):
     measured("exact", 2, "coordinates, to 1e-4")
 
 
-def test_warm_up_of_about_one_memory_takes_back_the_head_start(measured):
+def test_warm_up_of_about_one_memory_cancels_the_head_start(measured):
     def missing(w):
         return quad(lambda y: (1 - y / w) / math.sqrt(-math.expm1(-y)), 0, w)[0] - 2 * math.log(2)
 
