@@ -149,7 +149,7 @@ def test_gradient_flow_keeps_the_imbalance_and_the_modified_flow_does_not(measur
     assert np.abs(imbalance(flows[0]) - imbalance(flows[0][0])).max() < 1e-9
     assert imbalance(flows[1][-1]) > -4.2 > imbalance(flows[1][0])
     measured(
-        "imbalance at the end of plain and modified flow",
+        "imbalance at the end of leading-order and modified flow",
         [imbalance(flow[-1]) for flow in flows],
         "-4.41, above -4.2",
     )
@@ -294,7 +294,7 @@ def test_diabetes_imbalance_falls_in_every_run_and_the_prediction_stays(measured
     best = np.linalg.lstsq(X, y, rcond=None)[0]
     assert max(np.abs(theta[:, :3] * theta[:, 3:] - best).max() for theta in ends) < 1e-5
     measured(
-        "mean share of the imbalance left for h = 0.05, 0.1, 0.2",
+        "mean fraction of the imbalance left for h = 0.05, 0.1, 0.2",
         [ratio.mean() for ratio in left],
         "falls in all 10 runs",
     )

@@ -211,11 +211,11 @@ def test_coordinates_change_their_regimes_at_different_steps(ten, measured):
 
 
 def test_bracket_is_negative_for_a_third_of_the_run(ten, measured):
-    """The table's share at epsilon = 0.01, over all steps and coordinates."""
+    """The table's percentage at epsilon = 0.01, over all steps and coordinates."""
     _, gradients = ten
     share = np.mean([bracket(g, n) < 0 for n, g in enumerate(gradients)])
     assert share == pytest.approx(0.33, abs=0.005)
-    measured("share of the run with a negative bracket", float(share), "0.33", digits=2)
+    measured("fraction of the run with a negative bracket", float(share), "0.33", digits=2)
 
 
 def test_the_net_effect_is_the_corrections_share_of_the_norms_change(ten, regression, measured):

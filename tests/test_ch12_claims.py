@@ -306,7 +306,7 @@ def test_an_early_start_costs_accuracy(network, training, measured):
     early = [np.sign([gradient(x) for x in points(run)[:11]]) for gradient, run in cases]
     turned = [np.mean((signs[1:] != signs[0]).any(axis=0)) for signs in early]
     measured(
-        "share of gradients that change sign in the first ten steps, network and valley", turned, "some, 0", digits=2
+        "fraction of gradients that change sign in the first ten steps, network and valley", turned, "some, 0", digits=2
     )
     assert turned[0] > 0.05 and turned[1] == 0
     measured("relative distance at step 400, started at 0, 1, 5, 20, 50", found, "falls", digits=1)
@@ -420,7 +420,7 @@ def test_the_denominator_remembers_the_start(network, training, measured):
     share = np.median((weights[:300] @ squares[:300]) / (weights @ squares))
     constant = weights[:300].sum() / weights.sum()
     assert share > 0.9 and constant < 0.03
-    measured("median share of the first 300 of 2900 steps", share, "nine tenths", digits=2)
+    measured("median fraction from the first 300 of 2900 steps", share, "nine tenths", digits=2)
 
 
 # --- the live figure and the exercises -----------------------------------------------------------------------------------------

@@ -344,7 +344,7 @@ def test_shampoo_has_a_potential_and_adafactor_has_none(measured):
 
 
 @pytest.mark.parametrize(("sign", "right"), [(1, True), (-1, False)], ids=["as printed", "first sign flipped"])
-def test_shampoo_s_correction_by_the_nuclear_norm(sign, right, measured):
+def test_shampoos_correction_by_the_nuclear_norm(sign, right, measured):
     """The engine's second term against the printed one, with the derivative of singular vectors by differences."""
     g = gradient(NEAR)
     norm = np.array(LOSS.hessian(NEAR)) @ polar(g)  # the gradient of the nuclear norm

@@ -144,7 +144,7 @@ def test_bounds_of_the_step_hold_on_random_histories_and_none_is_idle(measured):
             largest = np.maximum(largest, ratios)
     assert (largest < 1).all()
     assert (largest > (0.5, 0.1, 0.03)).all()  # within a factor of some tens of what occurs
-    measured("largest share of the three bounds in 200 histories", largest, "below 1", digits=2)
+    measured("largest fraction of the three bounds in 200 histories", largest, "below 1", digits=2)
 
 
 def test_derivatives_of_the_step_are_those_of_the_step(measured):
@@ -168,7 +168,7 @@ def test_past_seen_from_the_present(measured):
         B = np.array([steps[k:n].sum(axis=0) for k in range(n + 1)])
         shares.append(mean(n, size(delta - h * B)) / (2 * c.L * c.U * c.A**2 * h**2))
         assert 0 < shares[-1] <= 1
-    measured("largest share of the bound", max(shares), "below 1", digits=2)
+    measured("largest fraction of the bound", max(shares), "below 1", digits=2)
 
 
 def algorithm_against_map(h, n, correction=1.0):
@@ -388,7 +388,7 @@ def test_bounds_of_any_step_hold_on_random_histories(measured):
             )
             largest = np.maximum(largest, [size(any_slope(x, z, DRAWN)) / bounds[0], size(second) / bounds[1]])
     assert (largest < 1).all() and (largest > (0.05, 0.005)).all()
-    measured("largest share of the two bounds in 200 histories", largest, "below 1", digits=2)
+    measured("largest fraction of the two bounds in 200 histories", largest, "below 1", digits=2)
 
 
 @pytest.mark.parametrize("share, slope", [(1, 2), (0.5, 1)])
