@@ -10,12 +10,14 @@
 #   UPGRADE  yes: `constraints` takes the newest versions instead of keeping those that are pinned
 #   CHAPTER  the chapter that `slides` takes, by its number
 #   LIMIT    seconds of processor time that a notebook may take
+#   MINUTES  how long `fuzz` draws
 VENV     ?= .venv
 PYTHON   ?= python3
 PORT     ?= 8000
 PAGE     ?= chapters/index.ipynb
 CHAPTERS ?= $(wildcard chapters/*.ipynb)
 LIMIT    ?= 60
+MINUTES  ?= 5
 CLAIMS   ?= $(wildcard tests/test_*_claims.py)
 SECTIONS ?=
 STUDIES  ?=
@@ -57,11 +59,13 @@ PYTHONS   := lib tests tools benchmarks assignments experiments
 QUICK     := tests/test_ledger.py tests/test_losses.py tests/test_notebooks.py tests/test_optimizers.py \
                tests/test_series.py tests/test_program.py tests/test_trace.py tests/test_trees.py \
                tests/test_types.py tests/test_docstrings.py tests/test_project.py tests/test_workflows.py
+# What draws its inputs.
+FUZZED    := $(shell grep -l "from drawn import" tests/test_*.py)
 # chapters/ itself is listed so that a removed file counts as a change.
 SOURCES   := chapters $(shell find chapters lib -type f -not -path '*/.*' -not -path '*/__pycache__/*' \
                -not -path '*.egg-info/*' 2>/dev/null) _config.yml _toc.yml assignments/report.md
 
-.PHONY: help book page test quick lint types browser-test lite-test pdf lite slides site publish-check system serve extras peers scale execute \
+.PHONY: help book page test quick fuzz lint types browser-test lite-test pdf lite slides site publish-check system serve extras peers scale execute \
 	claims bench measure experiments experiments-data gpu-check assignments course-bench hooks constraints clean
 
 help:  ## list the commands
@@ -86,6 +90,13 @@ test: $(INSTALLED) $(WEB)  ## make the environment, run all tests, doctests and 
 
 quick: $(INSTALLED) $(NODE)  ## run the tests of the engine and of the notebooks' form (about a minute)
 	$(PYTEST) $(QUICK) -m "not slow" -n 2 --dist loadfile -q
+
+# Each round has draws of its own and prints its seed, so that what is found can be had again.
+fuzz: $(INSTALLED) $(NODE)  ## draw new programs, losses and data for the tests that draw them (MINUTES=... for some; 5)
+	@end=$$(($$(date +%s) + 60 * $(MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
+	  seed=$$(date +%N); echo "FUZZ=2, --hypothesis-seed=$$seed"; \
+	  FUZZ=2 $(PYTEST) $(FUZZED) --hypothesis-seed=$$seed -m "not slow" -n 2 -q || exit 1; \
+	done
 
 lint: $(INSTALLED) $(NODE)  ## check format, style and the notebooks' form (seconds)
 	$(BIN)/ruff format --check $(PYTHONS)

@@ -42,7 +42,7 @@ def test_numerators_of_the_moments_count_permutations_by_descents(measured):
     measured("exact", 5, "moments, by counting 153 permutations")
 
 
-def test_lag_of_a_young_and_of_an_old_average(measured, says):
+def test_lag_of_an_early_and_of_a_late_average(measured, says):
     for n, expected in ((10, 3.97), (12, 4.57), (70, 8.96)):
         weights = 0.9 ** np.arange(n + 1)
         assert (weights @ np.arange(n + 1)) / weights.sum() == pytest.approx(expected, abs=5e-3)
@@ -227,7 +227,7 @@ def penalty(end):
     return -np.log(imbalance(end) / B_0) / (4 * INTEGRAL)
 
 
-def test_two_parts_add_and_each_is_what_the_formula_says(measured, says):
+def test_two_contributions_add_and_each_is_what_the_formula_says(measured, says):
     found = {}
     for s in (4e-4, 2e-4, 1e-4):
         T, until = 9 * s, 2.5

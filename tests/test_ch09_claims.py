@@ -412,7 +412,7 @@ def test_first_step_of_pytorch_is_ten_times_its_learning_rate(measured):
     measured("exact", 2, "coordinates, to 1e-4")
 
 
-def test_warm_up_of_about_one_memory_takes_back_the_head_start(measured):
+def test_warm_up_of_about_one_memory_cancels_the_head_start(measured):
     def missing(w):
         return quad(lambda y: (1 - y / w) / math.sqrt(-math.expm1(-y)), 0, w)[0] - 2 * math.log(2)
 
@@ -424,7 +424,7 @@ def test_warm_up_of_about_one_memory_takes_back_the_head_start(measured):
 # --- the valley --------------------------------------------------------------------------------
 
 
-def imbalance_at_the_end(rho, h):
+def offset_at_the_end(rho, h):
     """Imbalance of a run when ab passes 1, and the law's, summed along the run."""
     path = plain_run(rho, h, round(6.5 / h))
     product = path.prod(axis=1)
@@ -445,10 +445,10 @@ def imbalance_at_the_end(rho, h):
         (0.99, -0.71242, -0.71214),
     ],
 )
-def test_imbalance_law_in_numbers(rho, law, run, measured):
-    found = imbalance_at_the_end(rho, 2.5e-4)
+def test_offset_law_in_numbers(rho, law, run, measured):
+    found = offset_at_the_end(rho, 2.5e-4)
     np.testing.assert_allclose(found, (run, law), atol=6e-6)
-    measured("imbalance, measured and by the law", found, f"{run}, {law}", digits=5)
+    measured("offset, measured and by the law", found, f"{run}, {law}", digits=5)
 
 
 @pytest.mark.parametrize("hC, ratio", [(0.05, 0.98), (0.2, 0.87), (1, 0.29), (4, 0.01)])
@@ -456,18 +456,18 @@ def test_edge_of_validity_depends_on_h_times_C(hC, ratio, measured, says):
     ratios = []
     for h in (2e-3, 1e-3):
         C = hC / h
-        end, law = imbalance_at_the_end((C - 1) / (C + 1), h)
+        end, law = offset_at_the_end((C - 1) / (C + 1), h)
         ratios.append((end + 0.7) / (law + 0.7))
         assert ratios[-1] == pytest.approx(ratio, abs=0.011)
     measured("drift / law for h = 0.002, 0.001", ratios, f"{ratio} ± 0.011", digits=2)
     if hC == 0.2:
-        runs = [imbalance_at_the_end(rho, 5e-4)[0] for rho in (0.9, 0.99, 0.995)]
+        runs = [offset_at_the_end(rho, 5e-4)[0] for rho in (0.9, 0.99, 0.995)]
         said = [-runs[0], 0.9, -runs[1], 0.99, -runs[2], 0.995]
         says("09", "to minus 0.702 for rho 0.9, minus 0.725 for 0.99 and minus 0.754 for 0.995", *said)
 
 
 @pytest.mark.parametrize("point", [(0.9, 1.5), (1.5, 0.9), (0.4, 0.7), (0.7, 0.4)])
-def test_imbalance_grows_on_both_sides_of_the_valley(point, measured):
+def test_offset_grows_on_both_sides_of_the_valley(point, measured):
     f_1 = bea.modified_equation(bea.rmsprop(0.9, 0.0), VALLEY, 2).coefficients(point)[1]
     assert f_1[0] - f_1[1] == pytest.approx(9 * (point[0] - point[1]) / (point[0] * point[1]))
     measured("exact", 1, "point, to round-off")

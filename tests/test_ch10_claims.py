@@ -385,8 +385,8 @@ def test_stationary_from_rest_is_of_order_two_with_bias_correction_but_its_const
 # --- the valley --------------------------------------------------------------------------------------------------------
 
 
-def imbalance_at_half(beta, rho, h):
-    """The imbalance a - b of a run when |r| passes 1/2, and the law's, integrated along the run."""
+def offset_at_half(beta, rho, h):
+    """The offset a - b of a run when |r| passes 1/2, and the law's, integrated along the run."""
     path = bea.run(bea.adam(beta, rho, 1e-8), VALLEY, (2.8, 3.5), h, round(2.6 / h))
     product = path.prod(axis=1)
     end = int(np.argmax(abs(1.5 - 2 * product) < 0.5))
@@ -398,14 +398,14 @@ def imbalance_at_half(beta, rho, h):
     "decays, expected, predicted",
     [((0.9, 0.99), -0.7112, -0.7112), ((0.9, 0.9), -0.7, -0.7), ((0.99, 0.9), -0.6885, -0.6905)],
 )
-def test_imbalance_law(decays, expected, predicted, measured):
-    found = imbalance_at_half(*decays, 2.5e-4)
+def test_offset_law(decays, expected, predicted, measured):
+    found = offset_at_half(*decays, 2.5e-4)
     np.testing.assert_allclose(found, (expected, predicted), atol=6e-5)
-    measured("imbalance, measured and by the law", found, f"{expected}, {predicted}", digits=4)
+    measured("offset, measured and by the law", found, f"{expected}, {predicted}", digits=4)
 
 
-def test_gap_between_run_and_imbalance_law_is_of_second_order(measured):
-    gaps = [np.subtract(*imbalance_at_half(0.99, 0.9, h)) for h in (5e-4, 2.5e-4, 1.25e-4)]
+def test_gap_between_run_and_offset_law_is_of_second_order(measured):
+    gaps = [np.subtract(*offset_at_half(0.99, 0.9, h)) for h in (5e-4, 2.5e-4, 1.25e-4)]
     slopes = np.log2(np.divide(gaps[:-1], gaps[1:]))
     np.testing.assert_allclose(slopes, 2, atol=0.15)
     measured("slopes", slopes, "2 ± 0.15")

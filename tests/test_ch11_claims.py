@@ -38,7 +38,7 @@ def valley_gradient(theta):
     return -2 * (1.5 - 2 * theta[0] * theta[1]) * theta[::-1]
 
 
-def imbalance_at_half(path):
+def offset_at_half(path):
     """a - b where |r| first passes 1/2, that is where ab passes 1, for each setting of (steps + 1, 2, settings)."""
     product, delta = path[:, 0] * path[:, 1], path[:, 0] - path[:, 1]
     k, i = (product < 1).argmax(axis=0), np.arange(product.shape[1])
@@ -212,11 +212,11 @@ def test_coordinates_change_their_regimes_at_different_steps(ten, measured):
 
 
 def test_bracket_is_negative_for_a_third_of_the_run(ten, measured):
-    """The table's share at epsilon = 0.01, over all steps and coordinates."""
+    """The table's percentage at epsilon = 0.01, over all steps and coordinates."""
     _, gradients = ten
     share = np.mean([bracket(g, n) < 0 for n, g in enumerate(gradients)])
     assert share == pytest.approx(0.33, abs=0.005)
-    measured("share of the run with a negative bracket", float(share), "0.33", digits=2)
+    measured("fraction of the run with a negative bracket", float(share), "0.33", digits=2)
 
 
 def test_the_net_effect_is_the_corrections_share_of_the_norms_change(ten, regression, measured):
@@ -303,7 +303,7 @@ def test_the_logarithm_is_0_23_after_halving(measured):
 @pytest.mark.parametrize("beta, rho", [(0.5, 0.8), (0.8, 0.5)])
 def test_the_closed_form_law_has_slope_two_and_its_control_slope_one(beta, rho, measured):
     hs = np.array([2e-3, 1e-3, 5e-4])
-    moved = imbalance_at_half(adam(valley_gradient, start(3), beta, rho, 1e-12, hs, 6000)) + 0.7
+    moved = offset_at_half(adam(valley_gradient, start(3), beta, rho, 1e-12, hs, 6000)) + 0.7
     slopes = []
     for law, slope in ((closed_form(beta, rho, hs), 2), (0 * hs, 1), (closed_form(rho, beta, hs), 1)):
         gaps = np.abs(moved - law)
@@ -331,7 +331,7 @@ def test_the_printed_table(pair, h, run, law, measured, says):
     assert end[0] - end[1] == pytest.approx(run, abs=6e-5)
     assert -0.7 + closed_form(*pair, h) == pytest.approx(law, abs=6e-5)
     measured(
-        "imbalance, run and law",
+        "offset, run and law",
         [end[0] - end[1], -0.7 + closed_form(*pair, h)],
         f"{run}, {law}",
         digits=4,
@@ -353,13 +353,13 @@ def test_a_run_that_swings_through_the_valley_goes_on_drifting(measured, says):
     assert path[-1, 0] - path[-1, 1] == pytest.approx(-0.43, abs=0.01)
     assert (np.diff(np.sign(product - 0.75)) != 0).sum() > 10
     measured(
-        "imbalance at the first passage and at the end",
+        "offset at the first passage and at the end",
         [first[0] - first[1], path[-1, 0] - path[-1, 1]],
         "-0.64, -0.43",
         digits=2,
     )
     sizes = (0.99, 0.9, 1e-3, first[0] - first[1])
-    says("11", "with $\\beta = 0.99$, $\\rho = 0.9$ and $h = 10^{-3}$ the imbalance is $-0.64$", *sizes)
+    says("11", "with $\\beta = 0.99$, $\\rho = 0.9$ and $h = 10^{-3}$ the offset is $-0.64$", *sizes)
     says("11", "and $-0.43$ after 4000 ste", path[-1, 0] - path[-1, 1], 4000)
 
 
@@ -368,7 +368,7 @@ def sweep():
     """(beta, rho, measured drift, law) for 8 by 8 decays at h = 1e-3."""
     decays = 1 - 1 / np.geomspace(2, 500, 8)
     betas, rhos = (x.ravel() for x in np.meshgrid(decays, decays))
-    moved = imbalance_at_half(adam(valley_gradient, start(64), betas, rhos, 1e-8, 1e-3, 4200)) + 0.7
+    moved = offset_at_half(adam(valley_gradient, start(64), betas, rhos, 1e-8, 1e-3, 4200)) + 0.7
     return betas, rhos, moved, np.array([closed_form(b, r, 1e-3) for b, r in zip(betas, rhos)])
 
 
@@ -413,7 +413,7 @@ def test_the_edge_of_validity(sweep, measured):
 
 
 def plain_at_half(epsilon):
-    """The imbalance of the leading-order flow at ab = 1, by SciPy with an event."""
+    """The offset of the leading-order flow at ab = 1, by SciPy with an event."""
 
     def event(t, y):
         return y[0] * y[1] - 1
@@ -433,7 +433,7 @@ def test_both_asymptotes_and_one_change_of_sign(measured):
 
     epsilons, h = np.array([1e-4, 10.0, 18.0, 1.8e3, 1e9]), 5e-4
     path = adam(valley_gradient, start(5), 0.9, 0.99, epsilons, h * np.sqrt(1 + epsilons / G**2), 52000)
-    corrections = (imbalance_at_half(path) - [plain_at_half(e) for e in epsilons]) / h
+    corrections = (offset_at_half(path) - [plain_at_half(e) for e in epsilons]) / h
     assert (np.sign(corrections) == [-1, -1, 1, 1, 1]).all()
     assert corrections[0] == pytest.approx(-47.3, abs=0.1)
     # momentum's law integrated with the residual as the clock: d ln D = h_e C k^2 r^2 dt and dr = -k^2 r (a^2 + b^2) dt

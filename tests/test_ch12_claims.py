@@ -240,7 +240,7 @@ def test_from_the_first_step_to_the_floor(h, steps, measured):
     off = abs((path[-1] - flow[-1]) @ [1, -1])
     assert off < 2.5e-5
     measured("largest distance", apart(flow, path).max(), "below 1e-4", digits=2)
-    measured("imbalance of the minimizer, run and flow", [path[-1] @ [1, -1], flow[-1] @ [1, -1]], "to 2e-5", digits=5)
+    measured("offset of the minimizer, run and flow", [path[-1] @ [1, -1], flow[-1] @ [1, -1]], "to 2e-5", digits=5)
 
 
 # --- a network -----------------------------------------------------------------------------------------------------------
@@ -302,6 +302,13 @@ def test_an_early_start_costs_accuracy(network, training, measured):
         relative(follow(loss.gradient, states, 1e-3, k, 0.5, rtol=1e-7)[0], states, k)[-1] for k in (0, 1, 5, 20, 50)
     ]
     assert all(later < earlier for earlier, later in zip(found, found[1:])) and found[0] > 10 * found[3]
+    cases = ((loss.gradient, training), (slope_of_valley, loop(slope_of_valley, START, 1e-3, 10)))
+    early = [np.sign([gradient(x) for x in points(run)[:11]]) for gradient, run in cases]
+    turned = [np.mean((signs[1:] != signs[0]).any(axis=0)) for signs in early]
+    measured(
+        "fraction of gradients that change sign in the first ten steps, network and valley", turned, "some, 0", digits=2
+    )
+    assert turned[0] > 0.05 and turned[1] == 0
     measured("relative distance at step 400, started at 0, 1, 5, 20, 50", found, "falls", digits=1)
 
 
@@ -413,7 +420,7 @@ def test_the_denominator_remembers_the_start(network, training, measured):
     share = np.median((weights[:300] @ squares[:300]) / (weights @ squares))
     constant = weights[:300].sum() / weights.sum()
     assert share > 0.9 and constant < 0.03
-    measured("median share of the first 300 of 2900 steps", share, "nine tenths", digits=2)
+    measured("median fraction from the first 300 of 2900 steps", share, "nine tenths", digits=2)
 
 
 # --- the live figure and the exercises -----------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ ALL = {
 }
 
 
-def test_the_question_all_sequences_are_slower_and_less_imbalanced(measured):
+def test_the_question_all_sequences_are_slower_and_move_the_offset_less(measured):
     full = last(
         adam(
             lambda t, n: -2 * (1.5 - 2 * t[0] * t[1]) * t[::-1],
@@ -81,7 +81,7 @@ def test_the_question_all_sequences_are_slower_and_less_imbalanced(measured):
         assert 4 < ways[-1] < 7 < ways[0]
         assert abs(moved @ (1, -1)) < abs((full - start) @ (1, -1))
     measured(
-        "steps' worth of way in eight: full batch, replacement, reshuffled",
+        "distance in eight steps, in steps: full batch, replacement, reshuffled",
         ways,
         "two below 7",
         digits=2,
@@ -317,7 +317,7 @@ def test_constant_noise_acts_as_an_epsilon_and_changes_the_sign(rho, ratio, sign
     assert sign * seen > 2 * error
     if ratio:
         assert abs(seen - as_without) > 4 * error
-    measured("effect of order h, seen and told", [float(seen), float(told)], "the same sign", digits=2)
+    measured("effect of order h, measured and predicted", [float(seen), float(told)], "the same sign", digits=2)
 
 
 def test_proportional_noise_leaves_the_bracket_until_the_moved_point_shows(measured):
@@ -340,7 +340,7 @@ def test_proportional_noise_leaves_the_bracket_until_the_moved_point_shows(measu
     seen, error = bowl(0.9, 0.9, True, 8.0, scale / 2, 2 * steps, 600)
     assert abs(seen) > 4 * error and abs(seen - told(0.9, 8.0, 1)) < 4 * error
     measured(
-        "seen and told at noise of 0.5; at 8, with tau",
+        "measured and predicted at noise of 0.5; at 8, with tau",
         figures,
         "alike, two by two",
         digits=2,
@@ -421,7 +421,7 @@ def test_label_noise_reduces_the_drift_and_keeps_its_sign(measured):
         assert law[2] / law[0] < 0.65
         parts += [of_pair[2].mean() / of_pair[0].mean(), law[2] / law[0]]
     measured(
-        "drift with noise of 4 / without, seen and told, both signs",
+        "drift with noise of 4 / without, measured and predicted, both signs",
         parts,
         "alike, below 0.65",
         digits=2,

@@ -323,6 +323,42 @@ A_1, A_2, B_1, B_2 = SYMBOLS = sp.symbols("a_1 a_2 b_1 b_2", real=True)
 LOSS = bea.Loss((sp.Rational(3, 2) - 2 * A_1 * B_1 - A_2 * B_2) ** 2 / 2, SYMBOLS)
 
 
+def jacobian(field, at, step=1e-5):
+    return np.array([(field(at + step * e) - field(at - step * e)) / (2 * step) for e in np.eye(len(at))]).T
+
+
+def test_shampoo_has_a_potential_and_adafactor_has_none(measured):
+    """Their maps without memory at one gradient: the polar factor, and one whose Jacobian is not symmetric."""
+    g = gradient(NEAR)
+    shampoo = whiten(g, gram(g), gram_of_columns(g))
+
+    def adafactor(m):
+        square = m.reshape(2, 2) ** 2
+        return factored(m, square.mean(axis=1), square.mean(axis=0))
+
+    J = [jacobian(field, g) for field in (polar, adafactor)]
+    skew = [np.linalg.norm(j - j.T) / np.linalg.norm(j) for j in J]
+    measured("asymmetry of the Jacobian / its size, Adafactor", skew[1], "not 0")
+    assert np.abs(shampoo - polar(g)).max() < 1e-10 and skew[0] < 1e-8 and skew[1] > 0.1
+
+
+@pytest.mark.parametrize(("sign", "right"), [(1, True), (-1, False)], ids=["as printed", "first sign flipped"])
+def test_shampoos_correction_by_the_nuclear_norm(sign, right, measured):
+    """The engine's second term against the printed one, with the derivative of singular vectors by differences."""
+    g = gradient(NEAR)
+    norm = np.array(LOSS.hessian(NEAR)) @ polar(g)  # the gradient of the nuclear norm
+    push = whiten(norm, gram(g), gram_of_columns(g))
+    by_hand = sign * push - C(0.5) / 2 * jacobian(polar, g) @ norm  # the lag is 1
+    engine = bea.modified_equation(atlas.shampoo(0.5, 0.0, (2, 2)), LOSS, 2).coefficients(NEAR)[1]
+    gap = np.linalg.norm(engine - by_hand) / np.linalg.norm(engine)
+    if right:
+        measured("exact", 4, "coordinates, to 1e-6")
+        assert gap < 1e-6
+    else:
+        measured("difference / size of the term", gap, "not small", digits=2)
+        assert gap > 1
+
+
 @pytest.mark.parametrize("name", LINES)
 def test_slopes_of_the_line_by_hand(name, measured):
     """The line of chapter 6 for this optimizer, by hand: slope 2; without it, with half of it or reversed: 1."""

@@ -21,6 +21,7 @@ import bea
 import naive
 from bea import Series, lag, moments, weights
 from bea.program import Along, Running, resolvent
+from drawn import draws
 
 DECAYS = st.floats(0, 0.99)
 BETA = sp.Symbol("beta")
@@ -39,6 +40,7 @@ def eulerian(r):
 # --- running state = weighted sum -------------------------------------------------------------------------------------------
 
 
+@draws(100)
 @given(DECAYS, st.lists(st.floats(-10, 10), min_size=1, max_size=30))
 def test_the_running_state_is_the_weighted_sum(decay, values):
     memory = Running(0.1)
@@ -54,6 +56,7 @@ def test_the_running_state_is_the_weighted_sum(decay, values):
         assert np.isclose(weights(decay, n + 1).sum(), 1 - decay ** (n + 1))
 
 
+@draws(100)
 @given(st.lists(st.tuples(st.floats(-10, 10), DECAYS), min_size=1, max_size=12))
 def test_decays_that_change_have_weights_of_their_product(given_values):
     """(1 - d_k) d_{k+1} ... d_n x_k, summed by hand, over 1 - d_0 ... d_n if corrected."""
@@ -135,6 +138,7 @@ def test_moments_are_sums(decay):
             assert abs(found - wanted) <= 1e-12 * abs(wanted) * 10 ** (r / 4)
 
 
+@draws(100)
 @given(
     st.fractions(min_value=0, max_value=1, max_denominator=30).filter(lambda x: x < 1),
     st.integers(0, 12),

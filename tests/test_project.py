@@ -179,18 +179,22 @@ def test_named_commands_exist(name):
     assert set(named) <= TARGETS
 
 
+def lost_files(text):
+    """Paths in code marks that lead nowhere."""
+    path = r"`((?:lib|tools|tests|benchmarks|chapters|assignments|binder)/[\w./-]+\.\w+)`"
+    return [name for name in re.findall(path, text) if "NN" not in name and not (ROOT / name).exists()]
+
+
 def test_files_named_in_prose_exist():
-    """Paths in code marks, in the pages for contributors and in the chapters."""
+    """In the pages for contributors and in the chapters."""
     pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "assignments/README.md")]
     pages += [p for p in (ROOT / "chapters").iterdir() if p.suffix in (".md", ".ipynb")]
-    path = r"`((?:lib|tools|tests|benchmarks|chapters|assignments|binder)/[\w./-]+\.\w+)`"
-    lost = [
-        f"{page.name}: {name}"
-        for page in pages
-        for name in re.findall(path, page.read_text(encoding="utf-8"))
-        if "NN" not in name and not (ROOT / name).exists()
-    ]
-    assert lost == []
+    assert [(page.name, name) for page in pages for name in lost_files(page.read_text(encoding="utf-8"))] == []
+
+
+def test_a_lost_file_is_caught():
+    text = "`tests/test_project.py`, `tests/test_chNN_claims.py` and `tests/test_nothing.py`"
+    assert lost_files(text) == ["tests/test_nothing.py"]
 
 
 def test_ci_does_everything_once():

@@ -144,7 +144,7 @@ def test_bounds_of_the_step_hold_on_random_histories_and_none_is_idle(measured):
             largest = np.maximum(largest, ratios)
     assert (largest < 1).all()
     assert (largest > (0.5, 0.1, 0.03)).all()  # within a factor of some tens of what occurs
-    measured("largest share of the three bounds in 200 histories", largest, "below 1", digits=2)
+    measured("largest fraction of the three bounds in 200 histories", largest, "below 1", digits=2)
 
 
 def test_derivatives_of_the_step_are_those_of_the_step(measured):
@@ -168,7 +168,7 @@ def test_past_seen_from_the_present(measured):
         B = np.array([steps[k:n].sum(axis=0) for k in range(n + 1)])
         shares.append(mean(n, size(delta - h * B)) / (2 * c.L * c.U * c.A**2 * h**2))
         assert 0 < shares[-1] <= 1
-    measured("largest share of the bound", max(shares), "below 1", digits=2)
+    measured("largest fraction of the bound", max(shares), "below 1", digits=2)
 
 
 def algorithm_against_map(h, n, correction=1.0):
@@ -388,7 +388,7 @@ def test_bounds_of_any_step_hold_on_random_histories(measured):
             )
             largest = np.maximum(largest, [size(any_slope(x, z, DRAWN)) / bounds[0], size(second) / bounds[1]])
     assert (largest < 1).all() and (largest > (0.05, 0.005)).all()
-    measured("largest share of the two bounds in 200 histories", largest, "below 1", digits=2)
+    measured("largest fraction of the two bounds in 200 histories", largest, "below 1", digits=2)
 
 
 @pytest.mark.parametrize("share, slope", [(1, 2), (0.5, 1)])
@@ -460,3 +460,102 @@ def test_step_is_bounded_whatever_the_gradients(decays, measured):
             largest = max(largest, abs(w @ g) / np.sqrt(u @ g**2))
     assert 0.99 * (1 - beta) * bound < largest <= bound * (1 + 1e-12)
     measured("largest step / bound", largest / bound, "above 0.99 (1 - beta), at most 1")
+
+
+# --- the equation that keeps its memory ----------------------------------------------------------
+
+KAPPA, LAMBDA, OUTSIDE = 3.0, 1.0, 0.1  # the rates of the memories, and epsilon outside the root
+
+
+def kept_step(state, n, h, batch):
+    """Adam's step on the state (theta, m, v), with decays that belong to h."""
+    theta, m, v = state
+    beta, rho, g = np.exp(-KAPPA * h), np.exp(-LAMBDA * h), gradient(batch, state[0])
+    m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g**2
+    corrected = m / (1 - beta ** (n + 1)), v / (1 - rho ** (n + 1))
+    return np.array([theta - h * corrected[0] / (np.sqrt(corrected[1]) + OUTSIDE), m, v])
+
+
+def kept_field(state, t, h, batch, part):
+    """The equation with memory kept: its leading order, and a part of its second term."""
+    theta, m, v = state
+    g = gradient(batch, theta)
+    a, b = 1 - np.exp(-KAPPA * t), 1 - np.exp(-LAMBDA * t)
+    root, m_dot, v_dot = np.sqrt(v / b), KAPPA * (g - m), LAMBDA * (g**2 - v)
+    u = m / a / (root + OUTSIDE)
+    g_dot = hessian(batch, theta) @ -u
+    up = m_dot / a - m * KAPPA * (1 - a) / a**2
+    down = v_dot / b - v * LAMBDA * (1 - b) / b**2
+    u_dot = up / (root + OUTSIDE) - m / a * down / (2 * root * (root + OUTSIDE) ** 2)
+    second = np.array([-u_dot / 2, -KAPPA * g_dot / 2, -LAMBDA * g * g_dot])
+    return np.array([-u, m_dot, v_dot]) + part * h * second
+
+
+def kept_flow(state, t, h, batch, part, shift=0.0):
+    """One Runge-Kutta step of length h; its own error is O(h^5)."""
+
+    def f(x, s):
+        return kept_field(x, s + shift * h, h, batch, part)
+
+    k_1 = f(state, t)
+    k_2 = f(state + h / 2 * k_1, t + h / 2)
+    k_3 = f(state + h / 2 * k_2, t + h / 2)
+    k_4 = f(state + h * k_3, t + h)
+    return state + h / 6 * (k_1 + 2 * k_2 + 2 * k_3 + k_4)
+
+
+def kept_states(h, batches, until=1.5):
+    """The state of Adam before each step."""
+    states = [np.array([START, 0 * START, 0 * START])]
+    for n in range(round(until / h)):
+        states.append(kept_step(states[-1], n, h, batches[n % len(batches)]))
+    return np.array(states)
+
+
+@pytest.mark.parametrize(("part", "order"), [(0, 2), (1, 3), (0.5, 2)], ids=["one term", "two terms", "half of it"])
+def test_kept_equation_makes_the_step(part, order, measured):
+    """One step from the same state, at the same time."""
+    hs = np.array([0.02, 0.01, 0.005])
+    state = np.array([START, [0.3, -0.2], [0.2, 0.1]])
+    gaps = [size(kept_flow(state, 1.0, h, 0, part) - kept_step(state, round(1 / h), h, 0)).max() for h in hs]
+    slope = bea.Study(hs, np.array(gaps)).slope
+    measured("slope of the local error", slope, f"{order} ± 0.1")
+    assert abs(slope - order) < 0.1
+
+
+@pytest.mark.parametrize("batches", [(0,), (0, 1, 2)], ids=["one loss", "mini-batches"])
+@pytest.mark.parametrize(("part", "order"), [(0, 1), (1, 2), (0.5, 1)], ids=["one term", "two terms", "half of it"])
+def test_kept_equation_follows_the_run(batches, part, order, measured):
+    """From t = 0.5 to 1.5, in the point and in its memory."""
+    hs = np.array([0.02, 0.01, 0.005])
+    errors = []
+    for h in hs:
+        states, first = kept_states(h, batches), round(0.5 / h)
+        flow, largest = states[first], 0.0
+        for n in range(first, len(states) - 1):
+            flow = kept_flow(flow, n * h, h, batches[n % len(batches)], part)
+            largest = max(largest, size(flow - states[n + 1]).max())
+        errors.append(largest)
+    slope = bea.Study(hs, np.array(errors)).slope
+    measured("slope", slope, f"{order} ± 0.15")
+    assert abs(slope - order) < 0.15
+
+
+@pytest.mark.parametrize("shift", [0.5, 0, 1], ids=["half a step", "none", "a whole step"])
+def test_leading_kept_equation_follows_if_its_memory_is_read_half_a_step_later(shift, measured):
+    """The point, from t = 0.5 to 1.5; no shift and a whole step are controls."""
+    hs = np.array([0.02, 0.01, 0.005])
+    errors = []
+    for h in hs:
+        states, first = kept_states(h, (0,)), round(0.5 / h)
+        theta, m, v = states[first]
+        g = gradient(0, theta)
+        flow = np.array([theta, m + shift * h * KAPPA * (g - m), v + shift * h * LAMBDA * (g**2 - v)])
+        largest = 0.0
+        for n in range(first, len(states) - 1):
+            flow = kept_flow(flow, n * h, h, 0, 0, shift)
+            largest = max(largest, size(flow[0] - states[n + 1][0]).max())
+        errors.append(largest)
+    slope = bea.Study(hs, np.array(errors)).slope
+    measured("slope", slope, "2 ± 0.15" if shift == 0.5 else "below 1.5")
+    assert abs(slope - 2) < 0.15 if shift == 0.5 else slope < 1.5

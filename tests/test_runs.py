@@ -14,13 +14,14 @@ from itertools import cycle, islice
 import numpy as np
 import pytest
 import sympy as sp
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 import bea
 from bea import runs, straight
 from bea.runs import state_after
 from bea.straight import StraightRun
+from drawn import draws
 
 x, y = sp.symbols("x y", real=True)
 HIMMELBLAU = bea.Loss((x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2, (x, y))
@@ -684,7 +685,7 @@ def random_program(theta, gradient, memory, scale, *, tree):
     return computed(tree, known, memory, scale) + np.tanh(g)
 
 
-@settings(max_examples=60, deadline=None)
+@draws(60)
 @given(values, formulas, formulas)
 def test_random_programs_on_random_losses(tree, first, second):
     """Run, iteration, columns of batches of 3 and 40, and the plain reading agree over 20 steps."""

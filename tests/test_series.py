@@ -13,12 +13,13 @@ from numbers import Rational
 import numpy as np
 import pytest
 import sympy as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
 from bea import Series, antidifference, taylor
 from bea.series import select
+from drawn import draws
 
 H, S = sp.symbols("h s")
 K = 4
@@ -282,7 +283,7 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
-@settings(max_examples=4, deadline=None, derandomize=True, database=None)
+@draws(4)
 @given(st.data())
 def test_functions_expand_as_their_values_do(function, data):
     value = data.draw(st.floats(*FUNCTIONS[function]))
@@ -322,7 +323,7 @@ def test_a_composition_may_know_its_derivative():
 # --- products, shifts, values -------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+@draws(15)
 @given(st.integers(1, 6), st.integers(0, 99))
 def test_a_product_is_the_double_sum(terms, seed):
     a, b = curve(1.0, seed, terms), curve(-0.5, seed + 1, terms)
@@ -339,7 +340,7 @@ def test_large_products_equal_small_ones():
     np.testing.assert_allclose((a * b)[:, 17].coefficients, (a[:, 17] * b[:, 17]).coefficients, rtol=1e-13)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+@draws(15)
 @given(st.integers(1, 6), st.floats(-2, 2), st.floats(-2, 2))
 def test_a_shift_moves_the_scaled_time(terms, s, by):
     t = curve([1.0, 2.0], 5, terms)
@@ -375,7 +376,7 @@ def expression(series):
     return sp.Add(*(c * H**k * S**j for (k, j), c in np.ndenumerate(series.coefficients)))
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, database=None)
+@draws(8)
 @given(st.data())
 def test_ring_laws_hold_exactly(data):
     numbers = st.fractions(-3, 3, max_denominator=4)
@@ -664,7 +665,7 @@ def test_coefficients_are_a_square():
 # --- difference equations, Taylor's formula -------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+@draws(15)
 @given(st.lists(st.fractions(-5, 5, max_denominator=6), min_size=1, max_size=7))
 def test_antidifference_is_the_sum(numbers):
     """P(N) = q(0) + ... + q(N-1) exactly, at more points than the degree."""

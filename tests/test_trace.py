@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import scipy.special
 import sympy as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bea import trace as module
 from bea.series import Series
 from bea.trace import Node, Trace, Untraceable, trace
+from drawn import draws
 
 REALS = np.concatenate([np.linspace(-9, 9, 1501), np.geomspace(1e-9, 500, 400), [0.0]])
 UNIT = np.linspace(-0.999, 0.999, 1501)
@@ -310,7 +311,7 @@ def evaluated(tree, known):
     }[tree[0]]()
 
 
-@settings(max_examples=200, deadline=None)
+@draws(200)
 @given(trees)
 def test_random_formulas_have_the_same_bits_on_floats_and_arrays(tree):
     """And are what plain NumPy computes, up to round-off."""

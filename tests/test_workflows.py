@@ -65,7 +65,7 @@ def test_what_must_run_does():
     for path in WORKFLOWS:
         jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
         scripts[path.stem] = "\n".join(s.get("run", "") for job in jobs for s in job["steps"])
-    assert {"make lint", "make quick", "bash .ci/run"} <= set(scripts["tests"].splitlines())
+    assert {"make lint", "make quick", "make fuzz", "bash .ci/run"} <= set(scripts["tests"].splitlines())
     assert "make site" in scripts["pages"]
     assert {"make site", "make publish-check"} <= set(scripts["pages"].splitlines())
     assert {"make site", "make publish-check"} <= set(scripts["release"].splitlines())

@@ -190,7 +190,7 @@ def first_steps(rng: random.Random) -> Values:
     return found
 
 
-def imbalance(rng: random.Random) -> Values:
+def offset(rng: random.Random) -> Values:
     """a - b on the bilinear model with epsilon = 0, by the engine's piece n."""
     rho, loss = decay(rng), bilinear()
     a, b = ratio(rng, 11, 19, 10), ratio(rng, 21, 29, 10)
@@ -281,7 +281,7 @@ ENTRIES = (
     ),
     Entry(
         "eq-rms-imbalance",
-        imbalance,
+        offset,
         "the engine's piece n on the bilinear model without epsilon",
     ),
 )

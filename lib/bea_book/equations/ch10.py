@@ -102,7 +102,7 @@ def steady_state(rng: random.Random) -> Values:
     return found | motion(f_0, f_1, found)
 
 
-def imbalance(rng: random.Random) -> Values:
+def offset(rng: random.Random) -> Values:
     """a - b on the bilinear model with epsilon = 0, by the engine's piece n = 3."""
     (beta, rho), n, loss = decays(rng), 3, bilinear()
     a, b = ratio(rng, 11, 19, 10), ratio(rng, 21, 29, 10)
@@ -201,7 +201,7 @@ ENTRIES = (
     ),
     Entry(
         "eq-adam-imbalance",
-        imbalance,
+        offset,
         "the engine's piece n on the bilinear model without epsilon",
     ),
 )
