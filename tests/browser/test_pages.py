@@ -91,6 +91,37 @@ def test_search_finds(offline_context, book):
     assert log.problems() == []
 
 
+def test_long_tables_are_folded_and_filtered(offline_context, book):
+    context, log = offline_context()
+    page = context.new_page()
+    page.goto(f"{book}/chapters/how_we_know.html")
+    rows = page.locator("table").first.locator("tbody tr")
+    shown = rows.locator("visible=true")
+    total = rows.count()
+    assert shown.count() == 12 < total
+    page.get_by_label("Find rows").first.fill("Picard")
+    assert 0 < shown.count() < 12 and "Picard" in shown.first.inner_text()
+    page.get_by_role("button", name="Show all").first.click()
+    assert shown.count() == total
+    # Equations are links, and what is folded is printed.
+    assert rows.first.locator("a[href*='#equation-']").count() == 1
+    page.reload()
+    page.emulate_media(media="print")
+    assert shown.count() == total
+    assert log.problems() == []
+
+
+def test_the_sidebar_opens_the_present_part(offline_context, book):
+    context, _ = offline_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(f"{book}/chapters/06_momentum.html")
+    links = page.locator(".bd-links a.reference:visible").all_inner_texts()
+    assert [text.split()[0] for text in links] == ["Backward", "6", "7"]
+    page.keyboard.press("Tab")
+    skip = page.locator("#pst-skip-link a")
+    assert skip.evaluate("link => link === document.activeElement") and skip.bounding_box()["y"] >= 0
+
+
 # --- the rules themselves ----------------------------------------------------------------------
 
 PAGE = """\

@@ -1,6 +1,7 @@
 """What a link leads to, shown beside it: by mouse, by keyboard, by touch."""
 
 import pytest
+from browsing import SITE
 
 PAGE = "chapters/10_adam.html"
 OTHER = ".bd-article a[href='06_momentum.html#thm-mem-correction']"
@@ -55,6 +56,31 @@ def test_first_tap_shows_and_second_follows(offline_context, book):
     assert page.url.endswith(PAGE)
     link.tap()
     page.wait_for_url("**/06_momentum.html#thm-mem-correction")
+
+
+def test_a_term_shows_what_the_glossary_says(offline_context, book):
+    context, log = offline_context(viewport={"width": 1280, "height": 800})
+    page = opened(context, book)
+    page.locator("a.book-term[href$='#term-lag']").first.hover()
+    page.locator(".book-preview").wait_for()
+    assert page.locator(".book-preview dt").inner_text().startswith("lag")
+    assert page.locator(".book-preview dd").inner_text() != ""
+    assert log.problems() == []
+
+
+def test_a_file_says_what_it_cannot_show(browser):
+    """Opened as a file: previews within the page, and one word about those that need a server."""
+    page = browser.new_page()
+    page.goto(f"file://{SITE}/{PAGE}")
+    page.locator(OTHER).first.hover()
+    page.locator(".book-preview").wait_for()
+    assert "make serve" in page.locator(".book-preview").inner_text()
+    page.keyboard.press("Escape")
+    page.locator(HERE).first.hover()
+    page.locator(".book-preview .katex-display").wait_for()
+    page.goto(f"file://{SITE}/search.html?q=imbalance")
+    assert page.locator("#search-results li a").count() > 3
+    page.close()
 
 
 @pytest.mark.parametrize("link", [".bd-article a[href='proof.html']", ".toc-entry a:visible"])
