@@ -1,21 +1,17 @@
-"""Networks: full-batch Adam on scikit-learn's digits (64-32-10), against JAX's scan and PyTorch; the price of the correction."""
+"""Networks: full-batch Adam on scikit-learn's digits (64-32-10), against JAX's scan and PyTorch; modified fields of a network."""
 
-import time
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 
 import numpy as np
 from sklearn.datasets import load_digits
 
 import bea
 import bea_book
-from measure import agree, compared, facts, rounds_of, target
+from measure import LOOP, agree, compared, facts, race, rounds_of, target
 
 H, BETA, RHO, EPSILON = 1e-3, 0.9, 0.99, 1e-6
 SIXTEEN = np.linspace(0.5, 0.95, 16)
 STEPS = 1000
-SHORT = 40  # of them, where one and sixteen configurations are compared
 
 digits = load_digits()
 FEATURES, LABELS = digits.data / 16, digits.target
@@ -100,9 +96,9 @@ def by_torch(steps, beta=BETA):
     return lambda: one(beta) if np.ndim(beta) == 0 else np.stack([one(b1) for b1 in beta], axis=1)
 
 
-def against(title, piece, beta, targets, missing, note=""):
+def against(title, piece, beta, note, rounds):
     """Rivals in turn for ``piece`` steps: where others use a machine, too, its speed changes within seconds."""
-    tasks, agreement = {"bea": partial(ours, piece, beta)}, []
+    tasks, agreement, missing = {"bea": partial(ours, piece, beta)}, [], {}
     path = ours(20, beta)
     for name, make in {"JAX, compiled": by_jax, "PyTorch": by_torch}.items():
         try:
@@ -110,41 +106,11 @@ def against(title, piece, beta, targets, missing, note=""):
             tasks[name] = make(piece, beta)
         except ImportError as problem:
             missing[name] = str(problem)
-    targets = [wanted for wanted in targets if wanted[0] in tasks]
-    seconds = {name: [STEPS / piece * found for found in values] for name, values in rounds_of(tasks, 21).items()}
+    targets = [("JAX, compiled", "at least", 1), ("PyTorch", "at least", 1)]
+    seconds = rounds_of(tasks, 21)
+    seconds |= {name: [STEPS / piece * found for found in seconds[name]] for name in seconds if name != LOOP}
     note = f"{note}  Timed in turn, {piece} steps at a time; the times are for {STEPS}.".strip()
-    return compared(title, "bea", seconds, agreement=", ".join(agreement), targets=targets, note=note)
-
-
-def sixteen(rounds):
-    """Sixteen configurations, in units of one: at once in one process, and by the clock, half of them in each of two processes."""
-
-    def by_the_clock(task):
-        began = time.perf_counter()
-        task()
-        return time.perf_counter() - began
-
-    one, all_at_once = partial(ours, SHORT), partial(ours, SHORT, SIXTEEN)
-    seconds = rounds_of({"one": one, "sixteen": all_at_once}, 3 * rounds)
-    alone = float(np.median([many / single for many, single in zip(seconds["sixteen"], seconds["one"])]))
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-
-        def shared():
-            for _ in pool.map(one, np.split(SIXTEEN, 2)):  # each waits for its path
-                pass
-
-        shared()  # the processes start
-        two = float(np.median([by_the_clock(shared) / by_the_clock(one) for _ in range(3 * rounds)]))
-    rows = [
-        ("bea: sixteen configurations, in units of one", alone, "×"),
-        ("bea: sixteen configurations in two processes, by the clock, in units of one", two, "×"),
-    ]
-    targets = [
-        target("bea: sixteen / one", alone, "at most", 10),
-        target("bea: sixteen in two processes / one, by the clock", two, "at most", 10),
-    ]
-    note = "The arithmetic is sixteenfold; only what is done once for all configurations can be saved, or shared with another core."
-    return facts("Sixteen configurations against one", rows, targets=targets, note=note)
+    return compared(title, "bea", seconds, agreement=", ".join(agreement), targets=targets, note=note, missing=missing)
 
 
 def correction(rounds):
@@ -183,12 +149,53 @@ def correction(rounds):
                  note=f"Agreement: {agreement}." if agreement else "")  # fmt: skip
 
 
-def measure(rounds):
-    missing = {}
-    even = [("JAX, compiled", "at least", 1), ("PyTorch", "at least", 1)]
-    results = [
-        against(f"Digits, 64-32-10, full batch: one configuration, {STEPS} steps", 100, BETA, even, missing),
-        against(f"Digits, 64-32-10, full batch: sixteen configurations at once, {STEPS} steps", 10, SIXTEEN, even, missing,
-                note="PyTorch runs them one after another."),
-    ]  # fmt: skip
-    return [*results, sixteen(rounds), correction(rounds)], missing
+def field_by_jax(order):
+    """Gradient descent's field by hand: nested directional derivatives of the gradient, compiled."""
+    jax, loss = loss_of_jax()
+    downhill = jax.grad(lambda theta: -loss(theta))
+
+    def along(f):  # the derivative of f in the direction of the flow
+        return lambda theta: jax.jvp(f, (theta,), (downhill(theta),))[1]
+
+    def field(theta):
+        f, first = downhill(theta), along(downhill)
+        total = f - H / 2 * first(theta)
+        if (
+            order == 3
+        ):  # f'f'f / 3 + f''(f, f) / 12, of which the second is what the derivative of f'f has more than f'f'f
+            twice = jax.jvp(downhill, (theta,), (first(theta),))[1]
+            total += H**2 * (twice / 3 + (along(first)(theta) - twice) / 12)
+        return total
+
+    compiled, start = jax.jit(field), jax.numpy.array(START)
+    return lambda: compiled(start).block_until_ready()
+
+
+def field(order, rounds):
+    """Gradient descent's modified field of the network: by bea.from_jax, by our own network, by JAX alone."""
+
+    def through_jax():
+        _, loss = loss_of_jax()
+        return partial(
+            bea.modified_equation(bea.gradient_descent(), bea.from_jax(loss, len(START)), order).field(H), START
+        )
+
+    def own():
+        return partial(bea.modified_equation(bea.gradient_descent(), LOSS, order).field(H), START)
+
+    makers = {"bea, from_jax": through_jax, "JAX by hand, compiled": partial(field_by_jax, order)}
+    if order == 2:
+        makers["bea, its own network"] = own
+    return race(f"Gradient descent's field with {order} terms, digits 64-32-10", "bea, from_jax", makers, rounds, agreement="",
+                tolerance=1e-9, targets=[("JAX by hand, compiled", "at least", 1)])  # fmt: skip
+
+
+ONE, MANY = (
+    f"Digits, 64-32-10, full batch: {what}, {STEPS} steps"
+    for what in ("one configuration", "sixteen configurations at once")
+)
+ROWS = {
+    "one": partial(against, ONE, 100, BETA, ""),
+    "sixteen": partial(against, MANY, 10, SIXTEEN, "PyTorch runs them one after another."),
+    "field-2": partial(field, 2), "field-3": partial(field, 3), "product": correction,
+}  # fmt: skip
