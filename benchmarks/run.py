@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -35,11 +36,9 @@ PACKAGES = {
 
 def processor():
     """The processor's model, with nothing that names the machine."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    known = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", known.read_text("utf-8")) if known.exists() else None
+    return found[1] if found else platform.machine()
 
 
 def where(section):
@@ -50,7 +49,7 @@ def where(section):
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             pass
-    return (f"{datetime.date.today().isoformat()}, {processor()}, {os.cpu_count()} cores, {platform.system()}, "
+    return (f"{datetime.date.today().isoformat()}, {processor()}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores, {platform.system()}, "
             f"Python {platform.python_version()}, {', '.join(found)}.")  # fmt: skip
 
 

@@ -1,23 +1,22 @@
 """Runs of Adam with all iterates kept, for one configuration and many, in few coordinates and many, and on data.
 
-The rivals: optax (scan, vmap), JAX with Adam written by hand and configurations on the last axis, Numba by hand, PyTorch.  Everywhere
-epsilon stands outside the root, as it does in all of these packages.
+The rivals: optax (scan, vmap), JAX with Adam written by hand and configurations on the last axis, Numba by hand, PyTorch with Adam by
+hand and in place.  Everywhere epsilon stands outside the root, as it does in all of these packages.
 """
 
-import tracemalloc
 from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import sympy as sp
 
 import bea
-from measure import LOOP, Missing, agree, compared, facts, fixed_loop, fresh, processor_seconds, race, target
+from measure import facts, processes, processor_seconds, race, target
 
 H, BETA, RHO, EPSILON = 1e-3, 0.9, 0.95, 1e-2
 EARLY = 100  # steps over which paths are compared: near a sign change of the gradient Adam amplifies round-off
-WANTED = [
-    (name, "at least", 1) for name in ("optax, compiled", "JAX by hand, compiled", "Numba by hand", "torch.optim")
-]
+WANTED = [(name, "at least", 1) for name in ("optax, compiled", "JAX by hand, compiled", "Numba by hand", "PyTorch by hand")]  # fmt: skip
 FEATURES = np.random.default_rng(1).normal(size=(100, 30)) / 5
 LABELS = np.sign(FEATURES @ np.linspace(-1, 1, 30) + 0.1 * np.random.default_rng(2).normal(size=100))
 
@@ -44,7 +43,7 @@ def transcendental_gradient(x, g):
 
 
 def chain(x, xp):
-    return sum((x[i + 1] - x[i] ** 2) ** 2 + (1 - x[i]) ** 2 / 100 for i in range(len(x) - 1))
+    return ((x[1:] - x[:-1] ** 2) ** 2).sum(0) + ((1 - x[:-1]) ** 2).sum(0) / 100
 
 
 def chain_gradient(x, g):
@@ -55,49 +54,44 @@ def chain_gradient(x, g):
         g[i + 1] += 2 * r
 
 
-def data(x, xp):  # arrays only: our own form is bea.NumericLoss, below
+def data(x, xp):
     return xp.log1p(xp.exp(-xp.asarray(LABELS) * (xp.asarray(FEATURES) @ x))).mean(0)
 
 
 def data_gradient(x, g):
-    g[:] = 0.0
-    for i in range(len(LABELS)):
-        score = 0.0
-        for j in range(len(x)):
-            score += FEATURES[i, j] * x[j]
-        weight = -LABELS[i] / (1 + np.exp(LABELS[i] * score)) / len(LABELS)
-        for j in range(len(x)):
-            g[j] += weight * FEATURES[i, j]
+    g[:] = -FEATURES.T @ (LABELS / (1 + np.exp(LABELS * (FEATURES @ x))) / len(LABELS))
 
 
-GRADIENTS = {
-    polynomial: polynomial_gradient,
-    transcendental: transcendental_gradient,
-    chain: chain_gradient,
-    data: data_gradient,
-}
+GRADIENTS = {polynomial: polynomial_gradient, transcendental: transcendental_gradient, chain: chain_gradient, data: data_gradient}  # fmt: skip
+
+
+def by_numpy(loss, x):
+    """The gradient in a form that is fast without a compiler."""
+    g = np.zeros_like(x)
+    if loss is data:
+        data_gradient(x, g)
+    else:
+        r = x[1:] - x[:-1] ** 2
+        g[:-1] = -4 * r * x[:-1] - (1 - x[:-1]) / 50
+        g[1:] += 2 * r
+    return g
 
 
 @cache
 def our_loss(loss, d):
     """Made once, because compiled code belongs to a loss, and when asked for, so that a cold start counts it."""
-    if loss is data:
-
-        def gradient(x):
-            scores = LABELS * (FEATURES @ x).T
-            return -FEATURES.T @ (LABELS / (1 + np.exp(scores)) / len(LABELS)).T
-
-        return bea.NumericLoss(d, None, gradient)
+    if loss is data or d > 100:
+        return bea.NumericLoss(d, None, partial(by_numpy, loss))
     symbols = sp.symbols(f"x:{d}", real=True)
-    return bea.Loss(loss(symbols, sp), symbols)
+    return bea.Loss(loss(np.array(symbols), sp), symbols)
 
 
 # --- ours and the rivals', as functions that run ---------------------------------------------------
 
 
-def ours(loss, start, steps, beta=BETA, rho=RHO, **options):
-    optimizer = bea.adam(beta, rho, EPSILON, epsilon_inside=False)
-    return partial(bea.run, optimizer, our_loss(loss, len(start)), start, H, steps, **options)
+def ours(loss, start, steps, beta=BETA, rho=RHO):
+    known = our_loss(loss, len(start)) if loss in GRADIENTS else loss
+    return partial(bea.run, bea.adam(beta, rho, EPSILON, epsilon_inside=False), known, start, H, steps)
 
 
 def by_optax(loss, start, steps, beta=BETA, rho=RHO):
@@ -174,22 +168,24 @@ def by_numba(loss, start, steps, beta=BETA, rho=RHO):
     return task
 
 
-def by_torch(loss, start, steps):
-    """torch.optim's fused Adam; it has no axis for configurations."""
+def by_torch(loss, start, steps, beta=BETA, rho=RHO):
     import torch
 
     torch.set_num_threads(1)
+    b, r = torch.as_tensor(beta, dtype=torch.float64), torch.as_tensor(rho, dtype=torch.float64)
 
     def task():
-        theta = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-        method = torch.optim.Adam([theta], lr=H, betas=(BETA, RHO), eps=EPSILON, fused=True)
-        path = torch.empty((steps, len(start)), dtype=torch.float64)
-        for n in range(steps):
-            method.zero_grad()
-            loss(theta, torch).backward()
-            method.step()
-            path[n] = theta.detach()
-        return path.numpy()
+        first = torch.tensor(start, dtype=torch.float64).reshape(-1, *[1] * b.ndim)
+        theta = (first + torch.zeros_like(b)).requires_grad_()
+        m, v, path = torch.zeros_like(theta), torch.zeros_like(theta), np.empty((steps, *theta.shape))
+        for n in range(1, steps + 1):
+            (g,) = torch.autograd.grad(loss(theta, torch).sum(), theta)
+            with torch.no_grad():
+                m.mul_(b).add_(g * (1 - b))
+                v.mul_(r).add_(g * g * (1 - r))
+                theta.sub_(m.div(1 - b**n).div_(v.div(1 - r**n).sqrt_().add_(EPSILON)), alpha=H)
+            path[n - 1] = theta.detach().numpy()
+        return path
 
     return task
 
@@ -203,26 +199,28 @@ def decays(count):
     return (rng.uniform(0, 0.95, count), rng.uniform(0.5, 0.99, count)) if count > 1 else ()
 
 
-def paths(loss, d, count, steps, rounds):
-    start = tuple(np.linspace(0.6, 1.4, d).tolist())
-    given = (loss, start, steps, *decays(count))
-    makers = {
-        "bea": lambda: ours(*given),
-        "optax, compiled": partial(by_optax, *given),
-        "Numba by hand": partial(by_numba, *given),
-    }
-    if count > 1:
-        makers["JAX by hand, compiled"] = lambda: turned(by_jax(*given))
-    else:
-        makers |= {"JAX by hand, compiled": partial(by_jax, *given), "torch.optim": partial(by_torch, *given)}
-    many = f"{count:,} configurations" if count > 1 else "one configuration"
-    return race(f"{loss.__name__.capitalize()} loss, {d} coordinates, {many}, {steps:,} steps", "bea", makers, rounds, agreement="",
-                tolerance=1e-8, targets=WANTED, part=lambda path: path[len(path) - steps :][:EARLY])  # fmt: skip
-
-
 def turned(task):
     """The same with the configurations before the coordinates, as the others give them: a view, and no work."""
     return lambda: np.moveaxis(np.asarray(task()), 1, -1)
+
+
+def paths(title, loss, start, steps, rounds, *, count=1, ours=ours):
+    given = loss, start, steps, *decays(count)
+    makers = {"bea": ours, "optax, compiled": by_optax, "JAX by hand, compiled": by_jax, "PyTorch by hand": by_torch}
+    makers |= {"Numba by hand": by_numba} if loss in GRADIENTS else {}
+    turn = {by_jax, by_torch} if count > 1 else ()
+    tasks = {
+        name: (lambda make=make: turned(make(*given)) if make in turn else make(*given))
+        for name, make in makers.items()
+    }
+    many = f"{count:,} configurations" if count > 1 else "one configuration"
+    return race(f"{title}, {many}, {steps:,} steps", "bea", tasks, rounds, tolerance=1e-8, targets=WANTED,
+                part=lambda path: path[len(path) - steps :][:EARLY])  # fmt: skip
+
+
+def small(loss, d, steps, rounds, count=1):
+    start = tuple(np.linspace(0.6, 1.4, d).tolist())
+    return paths(f"{loss.__name__.capitalize()} loss, {d:,} coordinates", loss, start, steps, rounds, count=count)
 
 
 COLD = """
@@ -245,51 +243,36 @@ print(*found, time.process_time() - began)
 
 
 def cold(count, rounds):
-    """From the loss to the path, in a fresh process, imports not counted; optax also with its compiled code on disk."""
-    from tempfile import TemporaryDirectory
-
-    seconds, steps, names, agreement, missing = {}, 2000, ["bea", "optax", "optax, its cache filled"], "", {}
-    with TemporaryDirectory() as folder:
-        for turn in range(4):
-            for name in names:
-                try:
-                    found, took = fresh(COLD, name, count, steps, folder)
-                except Missing as problem:
-                    missing[name] = str(problem)
-                    continue
-                if name == "bea":
-                    mine = found
-                else:
-                    agreement = agree("optax", mine, found, 1e-6)
-                if turn:  # the first fills the caches, on disk as well
-                    seconds.setdefault(name, []).append(took)
-            seconds.setdefault(LOOP, []).append(processor_seconds(fixed_loop, 10))
     many = f"{count:,} configurations" if count > 1 else "one configuration"
-    return compared(f"From cold: polynomial loss, {many}, {steps:,} steps", "bea", seconds, agreement=agreement, missing=missing,
-                    targets=[(name, "at least", 1) for name in names[1:]],
-                    note="Making the loss, compiling and one run, in a fresh process; imports are not counted.")  # fmt: skip
+    with TemporaryDirectory() as folder:
+        return processes(f"From cold: polynomial loss, {many}, 2,000 steps", COLD, (count, 2000, folder),
+                         {name: 3 for name in ("bea", "optax", "optax, its cache filled")},
+                         [(name, "at least", 1) for name in ("optax", "optax, its cache filled")], tolerance=1e-6, unseen=1,
+                         note="Making the loss, compiling and one run, in a fresh process; imports are not counted.")  # fmt: skip
 
 
-def memory(rounds):
-    """The peak while 1000 configurations run 1000 steps, with what is kept."""
-    rows = []
-    for every in (1, 10, 100, 1000):
-        task = ours(polynomial, (0.6, 1.4), 1000, *decays(1000), every=every)
-        task()
-        tracemalloc.start()
-        kept = task().nbytes
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        rows += [(f"every={every}: kept", kept / 1e6, "MB"), (f"every={every}: peak of the run", peak / 1e6, "MB")]
-    share = peak / (1.2 * kept + 32 * 1000 * 16)
-    targets = [target("peak with every=1000 / (1.2 × what is kept + 32 iterates)", share, "at most", 1)]
-    return facts("Memory of 1000 configurations over 1000 steps", rows, targets=targets,
-                 note="`tests/test_runs.py` holds runs to this bound.")  # fmt: skip
+def square(a):
+    return a * a
+
+
+def sweep(rounds):
+    """What a sweep costs besides the work: 10,000 tasks of no work at all, kept in a folder, and then found there."""
+    from bea_book import sweep
+
+    with TemporaryDirectory() as folder:
+        task = partial(sweep, square, {"a": np.arange(10_000.0)}, folder=folder, progress=False)
+        first, again = (processor_seconds(task) / 10 for _ in range(2))
+        files = sum(path.is_file() for path in Path(folder).rglob("*"))
+    return facts("A sweep of 10,000 tasks that do nothing, with a folder",
+                 [("computed and kept, a task", first, "ms"), ("found again, a task", again, "ms"), ("files", files, "")],
+                 targets=[target("milliseconds a task", first, "at most", 1)])  # fmt: skip
 
 
 COUNTS = {1: 2000, 2: 2000, 16: 2000, 49: 2000, 256: 2000, 10_000: 200}
-ROWS = {f"{loss.__name__}-{count}": partial(paths, loss, 2, count, steps)
+ROWS = {f"{loss.__name__}-{count}": partial(small, loss, 2, steps, count=count)
         for loss in (polynomial, transcendental) for count, steps in COUNTS.items()}  # fmt: skip
-ROWS |= {f"dimension-{d}": partial(paths, chain, d, 1, 2000) for d in (5, 20, 50, 100)}
-ROWS |= {"data": partial(paths, data, 30, 1, 2000), "long": partial(paths, polynomial, 2, 1, 300_000)}
-ROWS |= {"cold-1": partial(cold, 1), "cold-256": partial(cold, 256), "memory": memory}
+ROWS |= {
+    f"dimension-{d}": partial(small, chain, d, 2000 if d < 200 else 2_000_000 // d) for d in (5, 20, 100, 1000, 100_000)
+}
+ROWS |= {"data": partial(small, data, 30, 2000), "long": partial(small, polynomial, 2, 300_000)}
+ROWS |= {"cold-1": partial(cold, 1), "cold-256": partial(cold, 256), "sweep": sweep}

@@ -26,7 +26,7 @@ def problems_of(results):
     measured = {name.split("/")[0] for name in results}
     problems = [f"no section {name}" for name in page.SECTIONS if name not in measured]
     for name, row in results.items():
-        if not re.match(r"\d{4}-\d\d-\d\d, .+, \d+ cores, \w+, Python 3\.\d+\.\d+, \w", row["where"]):
+        if not re.match(r"\d{4}-\d\d-\d\d, .+, \d+ of \d+ cores, \w+, Python 3\.\d+\.\d+, \w", row["where"]):
             problems.append(f"{name} says not where it was measured")
         result = row["result"]
         title = result["title"]
@@ -67,7 +67,7 @@ def a_comparison(results):
         (lambda r: a_comparison(r).update(agreement=""), "one configuration, 2,000 steps: results were not compared"),
         (lambda r: a_comparison(r)["rows"].pop(), "the fixed loop is missing"),
         (lambda r: a_comparison(r)["targets"][0].update(value=0.5, met=True, bound=1), "is judged wrongly"),
-        (lambda r: a_comparison(r).update(targets=[]), "nothing was wanted of torch.optim"),
+        (lambda r: a_comparison(r).update(targets=[]), "nothing was wanted of PyTorch by hand"),
         (lambda r: a_comparison(r)["rows"][1].update(low=1e9), "has impossible numbers"),
     ],
 )
@@ -112,12 +112,12 @@ def test_a_race_compares_times_and_names_who_is_missing(monkeypatch):
         raise ImportError("no such package")
 
     makers = {"ours": lambda: lambda: [1.0, 2.0], "theirs": lambda: lambda: [1.0, 2.0], "nobody's": absent}
-    result = measure.race("race", "ours", makers, 2, agreement="", tolerance=1e-9)
+    result = measure.race("race", "ours", makers, 2, tolerance=1e-9)
     assert result["agreement"] == "theirs exactly" and result["missing"] == {"nobody's": "no such package"}
     assert [row["name"] for row in result["rows"]] == ["ours", "theirs", measure.LOOP]
     makers["theirs"] = lambda: lambda: [1.0, 2.1]
     with pytest.raises(AssertionError, match="theirs: results differ"):
-        measure.race("race", "ours", makers, 2, agreement="", tolerance=1e-9)
+        measure.race("race", "ours", makers, 2, tolerance=1e-9)
 
 
 def test_ratios_are_paired():
