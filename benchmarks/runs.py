@@ -206,7 +206,8 @@ def turned(task):
 
 def paths(title, loss, start, steps, rounds, *, count=1, ours=ours):
     given = loss, start, steps, *decays(count)
-    makers = {"bea": ours, "optax, compiled": by_optax, "JAX by hand, compiled": by_jax, "PyTorch by hand": by_torch}
+    makers = {"bea": ours, "optax, compiled": by_optax, "JAX by hand, compiled": by_jax}
+    makers |= {"PyTorch by hand": by_torch} if steps <= 10_000 else {}  # it would take minutes
     makers |= {"Numba by hand": by_numba} if loss in GRADIENTS else {}
     turn = {by_jax, by_torch} if count > 1 else ()
     tasks = {
