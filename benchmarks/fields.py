@@ -1,41 +1,37 @@
-"""Modified fields and their coefficients: against kauri, BSeries, pybs and naive differentiation, and how the cost grows."""
+"""Modified fields and their coefficients: against kauri, BSeries, pybs, SymPy's terms by lambdify, Numba by hand; and growth."""
 
+import tracemalloc
 from functools import partial
 
 import numpy as np
 import sympy as sp
-from sympy.core.cache import clear_cache
 
 import bea
-import naive
-from measure import Missing, agree, compared, fresh, growth, rounds_of
+from measure import facts, growth, processes, processor_seconds, race, rounds_of, target
 
 START, H = (0.9, 1.5), 0.1  # at this h all eight terms matter
 BETA, RHO, EPSILON = 0.9, 0.95, 1e-2
 
 # Each prints the sum of f_k h^k, of all terms, at one point, and the seconds it took from the loss on.
 FIELD = """
-import time
+import importlib, time
 import numpy as np, sympy as sp, bea
 name, order, h, point = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), (float(sys.argv[4]), float(sys.argv[5]))
 loss = bea.bilinear()
 y, f = list(loss.symbols), [-g for g in loss.gradient_expressions]
-if name == "kauri":
-    import kauri
-elif name == "BSeries":
-    from BSeries import bs
+peer = importlib.import_module("BSeries.bs" if name == "BSeries" else name)
 sp.lambdify((), 0, "numpy")  # the first call imports what NumPy had put off
 began = time.process_time()
 if name == "bea":
     terms = bea.modified_equation(bea.gradient_descent(), loss, order).coefficients(point)
     value = sum(h**k * term for k, term in enumerate(terms))
 elif name == "kauri":
-    series = kauri.BSeries(sp.Matrix(y), sp.Matrix(f), kauri.euler.modified_equation_map(), order)
+    series = peer.BSeries(sp.Matrix(y), sp.Matrix(f), peer.euler.modified_equation_map(), order)
     value = (np.array(series(list(point), h), dtype=float).ravel() - point) / h
 else:
     euler = np.array([[0]], dtype=object), np.array([1], dtype=object)
-    series = bs.modified_equation(np.array(y), np.array(f), *euler, order)
-    value = [float(s.subs({**dict(zip(y, point)), bs.h: h})) for s in series]
+    series = peer.modified_equation(np.array(y), np.array(f), *euler, order)
+    value = [float(s.subs({**dict(zip(y, point)), peer.h: h})) for s in series]
 print(*value, time.process_time() - began)
 """
 
@@ -53,91 +49,137 @@ seconds = time.process_time() - began
 print(*(float(found[tree]) for n in range(1, order + 1) for tree in bea.rooted_trees(n)), seconds)
 """
 
-
-def processes(title, code, arguments, turns, targets, note=""):
-    """A comparison in which every measurement is a fresh process, so that nobody finds a cache filled.
-
-    ``turns``: {name: in how many rounds it takes part}.  Returns the result and, by name, why a rival is missing.
-    """
-    missing, agreement, seconds = {}, [], {}
-    for turn in range(max(turns.values())):
-        for name in turns:
-            if name in missing or turn >= turns[name]:
-                continue
-            try:
-                found, took = fresh(code, name, *arguments)
-            except Missing as problem:
-                missing[name] = str(problem)
-                continue
-            if name == "bea":
-                ours = found
-            else:
-                agreement += [agree(name, ours, found, 1e-9)][: turn == 0]
-            seconds.setdefault(name, []).append(took)
-    targets = [wanted for wanted in targets if wanted[0] in seconds]
-    return compared(title, "bea", seconds, agreement=", ".join(agreement), note=note, targets=targets), missing
+FIFTY = [(name, "at least", 50) for name in ("BSeries", "kauri", "pybs")]
+NOTE = "From the loss to two numbers, each time in a fresh process; imports are not counted.  The rivals compute the series for every point and every h, we at one.  BSeries.jl (Julia), which its authors report to be far faster than the Python packages, was not run."
 
 
-def gradient_descent():
-    field_note = "From the loss to two numbers, each time in a fresh process; imports are not counted."
-    fifty = [(name, "at least", 50) for name in ("BSeries", "kauri", "pybs")]
-    return [
-        processes("Gradient descent's modified field at a point of the bilinear loss, order 8", FIELD, (8, H, *START),
-                  {"bea": 3, "BSeries": 3}, fifty, field_note + "  kauri, slower still, is compared at order 6; pybs gives coefficients only."),
-        processes("Gradient descent's modified field, order 6", FIELD, (6, H, *START), {"bea": 5, "BSeries": 5, "kauri": 5}, fifty),
-        processes("Coefficients of explicit Euler's modified equation, the 200 trees through order 8", TREES, (8,),
-                  {"bea": 3, "BSeries": 3, "pybs": 3}, fifty, "Exact fractions, no loss; each time in a fresh process."),
-        processes("Coefficients of explicit Euler's modified equation, the 85 trees through order 7", TREES, (7,), {"bea": 3, "BSeries": 3, "kauri": 3, "pybs": 3}, fifty),
-    ]  # fmt: skip
+def descent(order, turns, rounds):
+    title = f"Gradient descent's modified field at a point of the bilinear loss, order {order}"
+    return processes(title, FIELD, (order, H, *START), turns, FIFTY, note=NOTE)
 
 
-def adam(rounds):
-    loss, optimizer = bea.bilinear(), bea.adam(BETA, RHO, EPSILON)
-    averages = [(lambda g: g, BETA), (lambda g: g * g, RHO)]
-
-    def differentiate(order):
-        clear_cache()
-        terms = naive.modified_terms(
-            list(loss.gradient_expressions),
-            loss.symbols,
-            averages,
-            lambda m, v: m / sp.sqrt(v + EPSILON),
-            order,
-        )
-        return [[float(c.subs(dict(zip(loss.symbols, START)))) for c in term] for term in terms]
-
-    def ours(order):
-        return bea.modified_equation(optimizer, loss, order).coefficients(START)
-
-    agreement = [agree(f"{order} terms", ours(order), differentiate(order), 1e-10) for order in (2, 3)]
-    agreement += [agree("the first of 12", ours(12)[:3], ours(3), 1e-10)]
-    tasks = {f"bea, {order} terms": partial(ours, order) for order in (3, 2, 6, 8, 12)}
-    tasks |= {f"differentiation, {order} terms": partial(differentiate, order) for order in (2, 3)}
-    yield compared("Adam's modified field at a point of the bilinear loss", "bea, 3 terms", rounds_of(tasks, rounds),
-                   agreement=", ".join(agreement), targets=[("differentiation, 3 terms", "at least", 50)],
-                   note="Differentiation is naive and symbolic, `tests/naive.py`; how its time grows from two terms to three is why four are not tried.")  # fmt: skip
-
-    points = np.random.default_rng(0).uniform(0.5, 1.5, (100_000, 2))
-    four = bea.modified_equation(optimizer, loss, 4)
-    agree("many points", four.coefficients(points[17]), four.coefficients(points[:100])[:, 17], 1e-10)
-
-    def of_dimension(d):
-        separate = bea.NumericLoss(d, lambda t: (t**4 / 4 + t * t / 2).sum(axis=0), lambda t: t * t * t + t)
-        return partial(bea.modified_equation(optimizer, separate, 4).coefficients, np.linspace(0.5, 1.5, d))
-
-    for title, variable, tasks, fit_from in (
-        ("Adam's field at one point, 2 to 12 terms", "terms", {order: partial(ours, order) for order in (2, 3, 4, 5, 6, 8, 10, 12)}, 4),
-        ("Four terms in many dimensions, at one point", "dimensions", {d: of_dimension(d) for d in (2, 10, 100, 1000, 10_000)}, 1000),
-        ("Four terms in two dimensions, at many points", "points",
-         {n: partial(four.coefficients, points[:n]) for n in (1, 10, 100, 1000, 10_000, 100_000)}, 1000),
-    ):  # fmt: skip
-        seconds = {x: float(np.median(values)) for x, values in rounds_of(tasks, rounds).items()}
-        yield growth(title, variable, seconds, fit_from=fit_from)
+def trees(order, turns, rounds):
+    title = f"Coefficients of explicit Euler's modified equation, all trees through order {order}"
+    note = "Exact fractions, no loss; each time in a fresh process."
+    return processes(title, TREES, (order,), turns, FIFTY, note=note)
 
 
-def measure(rounds):
-    results, missing = [], {}
-    for result, left_out in gradient_descent():
-        results.append(result)
-        missing |= left_out
-    return [*results, *adam(rounds)], missing
+# --- Adam's field, warm ----------------------------------------------------------------------------
+
+
+def adam(order):
+    return bea.modified_equation(bea.adam(BETA, RHO, EPSILON), bea.bilinear(), order)
+
+
+def by_lambdify(order, points):
+    equation = adam(order)
+    total = sum((H**k * term for k, term in enumerate(equation.terms)), sp.zeros(2, 1))
+    field = sp.lambdify(equation.loss.symbols, list(total), "math" if points.ndim == 1 else "numpy", cse=True)
+    return lambda: np.stack(field(*points.T), axis=-1)
+
+
+def by_numba(points):
+    """The two terms as they stand in a paper, with gradient and Hessian of the bilinear loss written by hand."""
+    import numba
+
+    a, b = BETA / (1 - BETA), RHO / (1 - RHO)
+
+    @numba.njit
+    def field(points, out):
+        for i in range(len(points)):
+            x, y = points[i]
+            r = 1.5 - 2 * x * y
+            g = -2 * r * y, -2 * r * x
+            hxx, hxy, hyy = 4 * y * y, 8 * x * y - 3, 4 * x * x
+            w = np.sqrt(g[0] ** 2 + EPSILON), np.sqrt(g[1] ** 2 + EPSILON)
+            u = g[0] / w[0], g[1] / w[1]
+            hu = hxx * u[0] + hxy * u[1], hxy * u[0] + hyy * u[1]
+            for j in range(2):
+                # each average lags behind: H u times its mean age; and half of what one step changes
+                change = a / w[j] - b * g[j] ** 2 / w[j] ** 3 + EPSILON / w[j] ** 3 / 2
+                out[i, j] = -u[j] - H * change * hu[j]
+
+    many = np.atleast_2d(points)
+    out = np.empty_like(many)
+
+    def task():
+        field(many, out)
+        return out.reshape(points.shape)
+
+    return task
+
+
+def warm(order, count, rounds):
+    points = np.random.default_rng(0).uniform(0.5, 1.5, (count, 2)) if count > 1 else np.array(START)
+    makers = {"bea": lambda: partial(adam(order).field(H), points), "lambdify": partial(by_lambdify, order, points)}
+    if order == 2:
+        makers["Numba by hand"] = partial(by_numba, points)
+    where = "one point" if count == 1 else f"{count:,} points"
+    return race(f"Adam's field with {order} terms on the bilinear loss, at {where}", "bea", makers, rounds, tolerance=1e-9,
+                targets=[("lambdify", "at least", 1), ("Numba by hand", "at least", 0.2)])  # fmt: skip
+
+
+# --- growth ----------------------------------------------------------------------------------------
+
+
+def of_dimension(d, order):
+    separate = bea.NumericLoss(d, lambda t: (t**4 / 4 + t * t / 2).sum(axis=0), lambda t: t * t * t + t)
+    equation = bea.modified_equation(bea.adam(BETA, RHO, EPSILON), separate, order)
+    return partial(equation.coefficients, np.linspace(0.5, 1.5, d))
+
+
+def grown(title, variable, tasks, fit_from, rounds):
+    seconds = {x: float(np.median(found)) for x, found in rounds_of(tasks(), rounds).items() if not isinstance(x, str)}
+    return growth(title, variable, seconds, fit_from=fit_from)
+
+
+def transient(steps):
+    """The flow of Adam's transient equation, all steps on one loss."""
+    equation = bea.transient_equation(bea.adam(BETA, RHO, EPSILON), bea.bilinear(), 2)
+    return partial(bea.flow, equation, START, 0.01, steps)
+
+
+def memory(rounds):
+    vectors, d = {}, 100_000
+    for order in (2, 3, 4, 6):
+        task = of_dimension(d, order)
+        task()
+        tracemalloc.start()
+        task()
+        vectors[order] = tracemalloc.get_traced_memory()[1] / (8 * d)
+        tracemalloc.stop()
+    return facts(f"The most memory at one time, while Adam's coefficients are computed in {d:,} dimensions",
+                 [(f"{order} terms", found, "vectors") for order, found in vectors.items()],
+                 targets=[target(f"{order} terms: vectors", found, "at most", (order + 1) ** 2 / 2) for order, found in vectors.items()],
+                 note="In vectors of 8-byte floats, with what is returned.")  # fmt: skip
+
+
+def symbolic(rounds):
+    x, (beta, rho, epsilon) = sp.symbols("x:4", real=True), sp.symbols("beta rho epsilon", positive=True)
+    loss = bea.Loss(sum((x[i] * x[i - 1]) ** 2 + x[i] ** 2 for i in range(4)) / 2, x)
+    equations = [bea.modified_equation(o, loss, 4) for o in (bea.heavy_ball(beta), bea.adam(beta, rho, epsilon))]
+    seconds = {
+        equation.optimizer.name: processor_seconds(partial(getattr, equation, "terms")) for equation in equations
+    }
+    return facts("Four symbolic terms in four variables, with symbols for the hyper-parameters",
+                 [(name, found, "s") for name, found in seconds.items()],
+                 targets=[target(f"{name}: seconds", found, "at most", 10) for name, found in seconds.items()])  # fmt: skip
+
+
+POINTS = np.random.default_rng(0).uniform(0.5, 1.5, (100_000, 2))
+ROWS = {
+    "descent-8": partial(descent, 8, {"bea": 2, "BSeries": 2}),
+    "descent-6": partial(descent, 6, {"bea": 3, "BSeries": 3, "kauri": 3}),
+    "trees-8": partial(trees, 8, {"bea": 2, "BSeries": 2, "pybs": 2}),
+    "trees-7": partial(trees, 7, {"bea": 3, "BSeries": 3, "kauri": 2, "pybs": 3}),
+    **{f"adam-{order}-{count}": partial(warm, order, count) for order in (2, 3) for count in (1, 20_000)},
+    "terms": partial(grown, "Adam's coefficients at one point, 2 to 12 terms", "terms",
+                     lambda: {n: partial(adam(n).coefficients, START) for n in (2, 3, 4, 5, 6, 8, 10, 12)}, 4),
+    "dimensions": partial(grown, "Four terms in many dimensions, at one point", "dimensions",
+                          lambda: {d: of_dimension(d, 4) for d in (2, 10, 100, 1000, 10_000, 100_000, 1_000_000)}, 10_000),
+    "points": partial(grown, "Four terms in two dimensions, at many points", "points",
+                      lambda: {n: partial(adam(4).coefficients, POINTS[:n]) for n in (1, 10, 100, 1000, 10_000, 100_000)}, 1000),
+    "transient": partial(grown, "The flow of Adam's transient equation, full batch", "steps",
+                         lambda: {n: transient(n) for n in (25, 50, 100, 200, 400, 800)}, 50),
+    "memory": memory, "symbolic": symbolic,
+}  # fmt: skip

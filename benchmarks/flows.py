@@ -1,49 +1,114 @@
-"""Flows: the reference flow (DOP853 at 1e-12) against explicit Euler with many small steps, as experiments often take it."""
+"""Flows of Adam's modified equation: against SymPy's terms by lambdify and the same solver, diffrax and heyoka.
 
-from functools import partial
+The rivals need the equation's terms as expressions, and take them from the library: they are given what they could not have derived.
+"""
+
+from functools import cache, partial
 
 import numpy as np
+import sympy as sp
 
 import bea
-from measure import agree, compared, rounds_of
+from measure import processes, race
 
-START, H, STEPS = (0.9, 1.5), 1e-2, 100
-EQUATION = bea.modified_equation(bea.adam(0.9, 0.95, 1e-2), bea.bilinear(), order=2)
-
-
-def ours():
-    return bea.flow(EQUATION, START, H, STEPS)
+START, H, STEPS, TOLERANCE = (1.0, 0.7), 1e-2, 100, 1e-12
+TIMES = np.arange(STEPS + 1) * H
 
 
-def euler(per_step, steps=STEPS):
-    """``per_step`` steps of Euler's method for each step of the optimizer."""
-    field, theta, path = EQUATION.field(H), np.array(START), [np.array(START)]
-    for _ in range(steps):
-        for _ in range(per_step):
-            theta = theta + H / per_step * field(theta)
-        path.append(theta)
-    return np.array(path)
+@cache
+def equation(order):
+    x, y = sp.symbols("x y", real=True)
+    loss = bea.Loss(x**2 * y**2 / 2 + sp.exp(x * y / 4) + (x - 1) ** 2 / 2 + y**2, (x, y))
+    return bea.modified_equation(bea.adam(0.8, 0.95, 0.02), loss, order)
 
 
-def measure(rounds):
-    exact = np.exp(-np.outer(np.arange(STEPS + 1) * H, [1.0, 9.0]))
-    quadratic = bea.modified_equation(bea.gradient_descent(), bea.quadratic([1, 9]), order=1)
-    known = agree(
-        "our flow and the exponential, on a quadratic,",
-        exact,
-        bea.flow(quadratic, (1.0, 1.0), H, STEPS),
-        1e-10,
-    )
-    reference = ours()
-    errors = {m: abs(euler(m, STEPS // 20) - reference[: STEPS // 20 + 1]).max() for m in (2, 20, 200)}
-    falls = errors[20] / errors[200]
-    assert 9 < falls < 11, errors  # Euler's method has order 1, and it is our flow that it converges to
-    names = {m: f"Euler, {m} small steps in each" for m in errors}
-    seconds = rounds_of({"bea": ours, names[2]: partial(euler, 2), names[20]: partial(euler, 20)}, rounds)
-    seconds[names[200]] = [20 * s for s in rounds_of({"part": partial(euler, 200, STEPS // 20)}, 2)["part"]]
-    listed = ", ".join(f"{error:.0e} with {m}" for m, error in errors.items())
-    return [compared(f"The flow of Adam's modified equation, two terms, over {STEPS} steps of {H}", "bea", seconds,
-                     agreement=f"{known}; Euler's error falls by {falls:.1f} if its steps are ten times smaller",
-                     targets=[(names[200], "at least", 10)],
-                     note=f"Errors of Euler's method over the first {STEPS // 20} steps, for so many small steps in each: {listed}; "
-                     f"ours has a relative tolerance of 1e-12.  The time for 200 is that of these {STEPS // 20} steps, twentyfold.")], {}  # fmt: skip
+@cache
+def right_hand_side(order):
+    """The symbols, and the entries of the sum of the terms h^k f_k."""
+    total = sum((H**k * term for k, term in enumerate(equation(order).terms)), sp.zeros(2, 1))
+    return equation(order).loss.symbols, list(total)
+
+
+def ours(order, method=None):
+    return partial(bea.flow, equation(order), START, H, STEPS, tolerance=TOLERANCE, method=method)
+
+
+def by_lambdify(order):
+    from scipy.integrate import solve_ivp
+
+    field = sp.lambdify(*right_hand_side(order), "math", cse=True)
+    span, options = (0, TIMES[-1]), {"rtol": TOLERANCE, "atol": TOLERANCE}
+    return lambda: solve_ivp(lambda t, y: field(*y), span, START, "DOP853", t_eval=TIMES, **options).y.T
+
+
+def by_diffrax(order):
+    import diffrax
+    import jax
+
+    field = sp.lambdify(*right_hand_side(order), "jax", cse=True)
+    term = diffrax.ODETerm(lambda t, y, _: jax.numpy.stack(field(*y)))
+    steps = diffrax.PIDController(rtol=TOLERANCE, atol=TOLERANCE)
+
+    @jax.jit
+    def solve(start):
+        saved = diffrax.SaveAt(ts=TIMES)
+        found = diffrax.diffeqsolve(
+            term, diffrax.Dopri8(), 0.0, TIMES[-1], H, start, saveat=saved, stepsize_controller=steps
+        )
+        return found.ys
+
+    start = jax.numpy.array(START)
+    return lambda: solve(start).block_until_ready()
+
+
+def by_heyoka(order):
+    import heyoka
+
+    symbols, entries = right_hand_side(order)
+    system = [(heyoka.from_sympy(x), heyoka.from_sympy(f)) for x, f in zip(symbols, entries)]
+    solver = heyoka.taylor_adaptive(system, list(START), tol=TOLERANCE)
+
+    def solve():
+        solver.time, solver.state[:] = 0.0, START
+        return solver.propagate_grid(TIMES)[5]
+
+    return solve
+
+
+SERIES = "bea, Taylor series"
+MAKERS = {"bea": ours, SERIES: partial(ours, method="taylor"), "lambdify, DOP853": by_lambdify,
+          "diffrax, compiled": by_diffrax, "heyoka, compiled": by_heyoka}  # fmt: skip
+
+COLD = """
+import os, tempfile, time
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()  # where heyoka keeps compiled code
+name, order = sys.argv[1], int(sys.argv[2])
+import flows
+if name.startswith("diffrax"):
+    import diffrax
+elif name != "bea":
+    import heyoka
+began = time.process_time()
+path = flows.MAKERS[name](order)()
+print(*path[-1], time.process_time() - began)
+"""
+TARGETS = [("lambdify, DOP853", "at least", 5), ("heyoka, compiled", "at least", 0.1), ("diffrax, compiled", "at least", 1)]  # fmt: skip
+
+
+def warm(us, order, rounds):
+    rivals = list(MAKERS)[2 : 5 if order < 3 else 4]
+    title = f"The flow of Adam's equation with {order} term{'s' * (order > 1)}, {STEPS} steps of {H}"
+    note = f"All with the tolerance {TOLERANCE:.0e}.  Deriving and compiling are not counted."
+    return race(title + ", by heyoka's Taylor series" * (us == SERIES), us, {name: partial(MAKERS[name], order) for name in (us, *rivals)},
+                rounds, tolerance=1e-8, targets=TARGETS,
+                note=note + "  With three terms heyoka, given SymPy's expressions, compiles for many seconds and is left out." * (order == 3))  # fmt: skip
+
+
+def cold(order, rounds):
+    return processes(f"The flow from cold, with {order} terms", COLD, (order,), {name: 3 for name in MAKERS},
+                     [(name, "at least", 1) for name in MAKERS if not name.startswith("bea")], tolerance=1e-8,
+                     note="From the loss and the optimizer to the path, in a fresh process; imports are not counted.")  # fmt: skip
+
+
+ROWS = {f"warm-{order}": partial(warm, "bea", order) for order in (1, 2, 3)}
+ROWS |= {f"taylor-{order}": partial(warm, SERIES, order) for order in (1, 2, 3)} | {"cold-2": partial(cold, 2)}

@@ -1,8 +1,9 @@
 """How things are timed, and in which form the results are written down.
 
-All times are *processor time* of a process with one thread for linear algebra: on a machine that others use, too, wall time says more
-about them than about us.  Rivals alternate, and what is compared is the ratio within one round, of which the median counts; its
-quartiles say how much noise there was.  Before anything is timed the caller has compared the results (`agree`).
+All times are *processor time* of a process with one thread: on a machine that others use, too, wall time says more about them than
+about us.  Rivals alternate, and what is compared is the ratio within one round, of which the median counts; its quartiles say how much
+noise there was.  A fixed loop of plain Python runs in every round as well: its time says how fast the machine was at that moment.
+Before anything is timed the caller has compared the results (`agree`).
 """
 
 import subprocess
@@ -13,7 +14,17 @@ from statistics import median, quantiles
 import numpy as np
 
 SHORTEST = 0.02  # seconds: what takes less is repeated within a round
-PATIENCE = 12.0  # seconds that one task may take altogether: slow rivals run in fewer rounds, at least once
+WARM = 8.0  # seconds that ours is used before it is timed, since it compiles only what has been used for a while
+PATIENCE = 6.0  # seconds that one task may take altogether: slow rivals run in fewer rounds, at least once
+LOOP = "a fixed loop of plain Python"
+
+
+def fixed_loop():
+    """The loop that is timed beside every row: 20,000 turns of floating-point arithmetic."""
+    x = 0.5
+    for _ in range(20_000):
+        x = 3.7 * x * (1.0 - x)
+    return x
 
 
 def processor_seconds(task, repeats=1):
@@ -26,6 +37,7 @@ def processor_seconds(task, repeats=1):
 
 def rounds_of(tasks, rounds):
     """{name: [seconds of one call, for each round]} over rounds in which every task runs once; what is slow stops early."""
+    tasks = {**tasks, LOOP: fixed_loop}
     repeats = {name: max(1, int(SHORTEST / max(processor_seconds(task), 1e-7))) for name, task in tasks.items()}
     seconds = {name: [] for name in tasks}
     for _ in range(rounds):
@@ -35,7 +47,7 @@ def rounds_of(tasks, rounds):
     return seconds
 
 
-def compared(title, ours, seconds, *, agreement, targets=(), note=""):
+def compared(title, ours, seconds, *, agreement, targets=(), note="", missing=None):
     """The result of one comparison: for each rival the median time, and the paired ratio to ours with its quartiles.
 
     ``targets``: (name, "at least" or "at most", bound), on the ratio name / ours.
@@ -43,22 +55,43 @@ def compared(title, ours, seconds, *, agreement, targets=(), note=""):
     rows = []
     for name, values in seconds.items():
         ratios = [theirs / mine for theirs, mine in zip(values, seconds[ours])]
-        low, _, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else [ratios[0]] * 3
-        rows.append(
-            {
-                "name": name,
-                "seconds": median(values),
-                "ratio": median(ratios),
-                "low": low,
-                "high": high,
-                "rounds": len(values),
-            }
-        )
+        low, middle, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
+        rows.append({"name": name, "seconds": median(values), "ratio": middle, "low": low, "high": high, "rounds": len(values)})  # fmt: skip
     found = {row["name"]: row["ratio"] for row in rows}
+    wanted = [(name, sense, bound) for name, sense, bound in targets if name in found]
     return {
         "kind": "comparison", "title": title, "ours": ours, "agreement": agreement, "note": note, "rows": rows,
-        "targets": [target(f"{name} / {ours}", found[name], sense, bound) for name, sense, bound in targets],
+        "targets": [target(f"{name} / {ours}", found[name], sense, bound) for name, sense, bound in wanted],
+        "missing": missing or {},
     }  # fmt: skip
+
+
+def race(title, ours, makers, rounds, *, tolerance, targets=(), note="", part=lambda found: found):
+    """Build the rivals, compare what they give with what ours gives, then time them.
+
+    ``makers``: {name: function that returns a task}; the first is ours.  What is not installed is named as missing.
+    ``part`` takes from a result what is compared.
+    """
+    tasks, missing, words, first = {}, {}, [], time.process_time()
+    for name, make in makers.items():
+        try:
+            task = make()
+            found = part(np.asarray(task()))
+        except ImportError as problem:
+            missing[name] = str(problem)
+            continue
+        if name == ours:
+            wanted, first = found, time.process_time() - first
+        else:
+            words.append(agree(name, wanted, found, tolerance))
+        began = time.process_time()
+        while name == ours and time.process_time() < began + WARM:
+            task()
+        tasks[name] = task
+    note += f"  Timed after one call, ours after {WARM:.0f} s of calls; the first of them, the making of the problem included, took {first:.2g} s."
+    return compared(
+        title, ours, rounds_of(tasks, rounds), agreement=", ".join(words), targets=targets, note=note, missing=missing
+    )
 
 
 def target(what, value, sense, bound):
@@ -79,13 +112,7 @@ def growth(title, variable, points, *, fit_from, note=""):
 
 def facts(title, rows, *, targets=(), note=""):
     """The result of what is no comparison: rows (what, value, unit)."""
-    return {
-        "kind": "facts",
-        "title": title,
-        "rows": [list(row) for row in rows],
-        "targets": list(targets),
-        "note": note,
-    }
+    return {"kind": "facts", "title": title, "rows": [list(r) for r in rows], "targets": list(targets), "note": note}
 
 
 def agree(what, ours, theirs, tolerance):
@@ -97,7 +124,7 @@ def agree(what, ours, theirs, tolerance):
     return f"{what} to {difference:.0e}" if difference else f"{what} exactly"
 
 
-class Missing(Exception):
+class Missing(ImportError):
     """A rival is not installed."""
 
 
@@ -116,3 +143,30 @@ def fresh(code, *arguments, limit=900):
         raise RuntimeError(done.stderr)
     *results, seconds = map(float, done.stdout.split())
     return np.array(results), seconds
+
+
+def processes(title, code, arguments, turns, targets, *, tolerance=1e-9, note="", unseen=0):
+    """A comparison in which every measurement is a fresh process, so that nobody finds a cache filled in memory.
+
+    ``turns``: {name: in how many rounds it takes part}; ours is "bea".  The first ``unseen`` rounds are not counted.
+    """
+    missing, agreement, seconds = {}, [], {}
+    for turn in range(-unseen, max(turns.values())):
+        for name in turns:
+            if name in missing or turn >= turns[name]:
+                continue
+            try:
+                found, took = fresh(code, name, *arguments)
+            except Missing as problem:
+                missing[name] = str(problem)
+                continue
+            if name == "bea":
+                ours = found
+            else:
+                agreement += [agree(name, ours, found, tolerance)][: turn == 0]
+            if turn >= 0:
+                seconds.setdefault(name, []).append(took)
+        seconds.setdefault(LOOP, []).append(processor_seconds(fixed_loop, 10))
+    seconds[LOOP] = seconds[LOOP][unseen:]
+    said = ", ".join(agreement)
+    return compared(title, "bea", seconds, agreement=said, note=note, targets=targets, missing=missing)

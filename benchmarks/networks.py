@@ -1,194 +1,109 @@
-"""Networks: full-batch Adam on scikit-learn's digits (64-32-10), against JAX's scan and PyTorch; the price of the correction."""
+"""Networks: full-batch Adam on scikit-learn's digits (64-32-10), against JAX's scan and PyTorch; modified fields of a network."""
 
-import time
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from importlib import import_module
+from math import factorial
 
 import numpy as np
 from sklearn.datasets import load_digits
 
 import bea
 import bea_book
-from measure import agree, compared, facts, rounds_of, target
+import runs
+from measure import facts, race, rounds_of, target
 
-H, BETA, RHO, EPSILON = 1e-3, 0.9, 0.99, 1e-6
-SIXTEEN = np.linspace(0.5, 0.95, 16)
-STEPS = 1000
-SHORT = 40  # of them, where one and sixteen configurations are compared
-
-digits = load_digits()
-FEATURES, LABELS = digits.data / 16, digits.target
+H = runs.H
+FEATURES, LABELS = load_digits().data / 16, load_digits().target
+CHOSEN = np.eye(10)[LABELS]
 NETWORK = bea_book.Network((64, 32, 10))
 LOSS = NETWORK.loss(FEATURES, LABELS)
 START = NETWORK.start(np.random.default_rng(0))
 
 
-def ours(steps, beta=BETA):
-    return bea.run(bea.adam(beta, RHO, EPSILON, epsilon_inside=False), LOSS, START, H, steps)[1:]
+def ours(_, start, steps, *decays):
+    return runs.ours(LOSS, start, steps, *decays)
 
 
 def layers(theta):
-    """[(weights, biases)] from one vector, of JAX or PyTorch."""
+    """[(weights, biases)] from the last axis of an array of JAX or PyTorch."""
     place, found = 0, []
     for inputs, outputs in NETWORK.shapes:
-        weights, place = (
-            theta[place : place + inputs * outputs].reshape(inputs, outputs),
-            place + inputs * outputs,
-        )
-        found.append((weights, theta[place : place + outputs]))
-        place += outputs
+        end = place + inputs * outputs
+        weights = theta[..., place:end].reshape(*theta.shape[:-1], inputs, outputs)
+        found.append((weights, theta[..., None, end : end + outputs]))
+        place = end + outputs
     return found
 
 
-def loss_of_jax():
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
-    features, labels = jax.numpy.array(FEATURES), jax.numpy.array(LABELS)
-
-    def loss(theta):
-        (w1, b1), (w2, b2) = layers(theta)
-        scores = jax.numpy.tanh(features @ w1 + b1) @ w2 + b2
-        return -jax.nn.log_softmax(scores)[jax.numpy.arange(len(labels)), labels].mean()
-
-    return jax, loss
-
-
-def by_jax(steps, beta=BETA):
-    import optax
-
-    jax, loss = loss_of_jax()
-    start = jax.numpy.array(START)
-
-    def one(b1):
-        method = optax.adam(H, b1=b1, b2=RHO, eps=EPSILON)
-
-        def step(carry, _):
-            theta, state = carry
-            change, state = method.update(jax.grad(loss)(theta), state, theta)
-            theta = optax.apply_updates(theta, change)
-            return (theta, state), theta
-
-        return jax.lax.scan(step, (start, method.init(start)), None, length=steps)[1]
-
-    compiled, given = (
-        jax.jit(jax.vmap(one, out_axes=1) if np.ndim(beta) else one),
-        jax.numpy.asarray(beta),
-    )
-    return lambda: compiled(given).block_until_ready()
-
-
-def by_torch(steps, beta=BETA):
-    import torch
-
-    torch.set_num_threads(1)
-    features, labels = torch.tensor(FEATURES), torch.tensor(LABELS)
-
-    def one(b1):
-        theta = torch.tensor(START, requires_grad=True)
-        method = torch.optim.Adam([theta], lr=H, betas=(float(b1), RHO), eps=EPSILON)
-        path = torch.empty((steps, len(START)), dtype=torch.float64)
-        for n in range(steps):
-            method.zero_grad()
-            (w1, b1_), (w2, b2_) = layers(theta)
-            torch.nn.functional.cross_entropy(torch.tanh(features @ w1 + b1_) @ w2 + b2_, labels).backward()
-            method.step()
-            path[n] = theta.detach()
-        return path.numpy()
-
-    return lambda: one(beta) if np.ndim(beta) == 0 else np.stack([one(b1) for b1 in beta], axis=1)
-
-
-def against(title, piece, beta, targets, missing, note=""):
-    """Rivals in turn for ``piece`` steps: where others use a machine, too, its speed changes within seconds."""
-    tasks, agreement = {"bea": partial(ours, piece, beta)}, []
-    path = ours(20, beta)
-    for name, make in {"JAX, compiled": by_jax, "PyTorch": by_torch}.items():
-        try:
-            agreement.append(agree(name, path, make(20, beta)(), 1e-8))
-            tasks[name] = make(piece, beta)
-        except ImportError as problem:
-            missing[name] = str(problem)
-    targets = [wanted for wanted in targets if wanted[0] in tasks]
-    seconds = {name: [STEPS / piece * found for found in values] for name, values in rounds_of(tasks, 21).items()}
-    note = f"{note}  Timed in turn, {piece} steps at a time; the times are for {STEPS}.".strip()
-    return compared(title, "bea", seconds, agreement=", ".join(agreement), targets=targets, note=note)
-
-
-def sixteen(rounds):
-    """Sixteen configurations, in units of one: at once in one process, and by the clock, half of them in each of two processes."""
-
-    def by_the_clock(task):
-        began = time.perf_counter()
-        task()
-        return time.perf_counter() - began
-
-    one, all_at_once = partial(ours, SHORT), partial(ours, SHORT, SIXTEEN)
-    seconds = rounds_of({"one": one, "sixteen": all_at_once}, 3 * rounds)
-    alone = float(np.median([many / single for many, single in zip(seconds["sixteen"], seconds["one"])]))
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-
-        def shared():
-            for _ in pool.map(one, np.split(SIXTEEN, 2)):  # each waits for its path
-                pass
-
-        shared()  # the processes start
-        two = float(np.median([by_the_clock(shared) / by_the_clock(one) for _ in range(3 * rounds)]))
-    rows = [
-        ("bea: sixteen configurations, in units of one", alone, "×"),
-        ("bea: sixteen configurations in two processes, by the clock, in units of one", two, "×"),
-    ]
-    targets = [
-        target("bea: sixteen / one", alone, "at most", 10),
-        target("bea: sixteen in two processes / one, by the clock", two, "at most", 10),
-    ]
-    note = "The arithmetic is sixteenfold; only what is done once for all configurations can be saved, or shared with another core."
-    return facts("Sixteen configurations against one", rows, targets=targets, note=note)
+def network(theta, xp):
+    """The loss by JAX or PyTorch; coordinates first."""
+    (w1, b1), (w2, b2) = layers(xp.moveaxis(theta, 0, -1))
+    scores = xp.tanh(xp.asarray(FEATURES) @ w1 + b1) @ w2 + b2
+    return (xp.log(xp.exp(scores).sum(-1)) - (scores * xp.asarray(CHOSEN)).sum(-1)).mean(-1)
 
 
 def correction(rounds):
-    """One Hessian-vector product, which is what the first-order correction of gradient descent needs, against one gradient."""
-    direction = LOSS.gradient(START)
+    """What the first correction costs, in gradients: a Hessian-vector product, and the field with two terms."""
+    direction, equation = LOSS.gradient(START), bea.modified_equation(bea.gradient_descent(), LOSS, 2)
     tasks = {
-        "bea, gradient": partial(LOSS.gradient, START),
-        "bea, Hessian-vector product": partial(LOSS.hessian_vector, START, direction),
+        "one gradient": partial(LOSS.gradient, START),
+        "one Hessian-vector product": partial(LOSS.hessian_vector, START, direction),
+        "gradient descent's field with two terms": partial(equation.field(H), START),
     }
-    rows, targets, agreement = [], [], ""
-    try:
-        jax, loss = loss_of_jax()
-    except ImportError:
-        jax = None
-    if jax:
-        gradient = jax.jit(jax.grad(loss))
-        product = jax.jit(lambda theta, v: jax.jvp(jax.grad(loss), (theta,), (v,))[1])
-        point, v = jax.numpy.array(START), jax.numpy.array(direction)
-        agreement = agree(
-            "JAX's Hessian-vector product",
-            LOSS.hessian_vector(START, direction),
-            product(point, v),
-            1e-9,
-        )
-        tasks |= {"JAX, gradient": lambda: gradient(point).block_until_ready(),
-                  "JAX, Hessian-vector product": lambda: product(point, v).block_until_ready()}  # fmt: skip
-    seconds = rounds_of(tasks, 2 * rounds)
-    multiples = {}
-    for name in ("bea", "JAX")[: 2 if jax else 1]:
-        pairs = zip(seconds[f"{name}, Hessian-vector product"], seconds[f"{name}, gradient"])
-        multiples[name] = float(np.median([product / gradient for product, gradient in pairs]))
-        rows += [(f"{name}: one gradient", 1e3 * float(np.median(seconds[f"{name}, gradient"])), "ms"),
-                 (f"{name}: one Hessian-vector product, in gradients", multiples[name], "×")]  # fmt: skip
-    targets.append(target("bea: Hessian-vector product / gradient", multiples["bea"], "at most", 3))
-    return facts("The first-order correction: one Hessian-vector product", rows, targets=targets,
-                 note=f"Agreement: {agreement}." if agreement else "")  # fmt: skip
+    unit, *others = (np.array(found) for found in list(rounds_of(tasks, 4 * rounds).values())[:3])
+    multiples = {name: float(np.median(found / unit)) for name, found in zip(list(tasks)[1:], others)}
+    rows = [("one gradient", 1e3 * float(np.median(unit)), "ms")]
+    return facts("The first correction, digits 64-32-10", rows + [(name, x, "gradients") for name, x in multiples.items()],
+                 targets=[target(f"{name} / one gradient", x, "at most", 3) for name, x in multiples.items()])  # fmt: skip
 
 
-def measure(rounds):
-    missing = {}
-    even = [("JAX, compiled", "at least", 1), ("PyTorch", "at least", 1)]
-    results = [
-        against(f"Digits, 64-32-10, full batch: one configuration, {STEPS} steps", 100, BETA, even, missing),
-        against(f"Digits, 64-32-10, full batch: sixteen configurations at once, {STEPS} steps", 10, SIXTEEN, even, missing,
-                note="PyTorch runs them one after another."),
-    ]  # fmt: skip
-    return [*results, sixteen(rounds), correction(rounds)], missing
+def field_by_jet(order):
+    """Gradient descent's field: the iterates as Taylor polynomials in h, by jet; then the logarithm of the shift, log(1 + D)."""
+    import jax
+    from jax.experimental.jet import jet
+
+    loss = partial(network, xp=jax.numpy)
+
+    @jax.jit
+    def field(theta):
+        line = [theta] + [0 * theta] * order  # coefficients of h^0, ..., h^order
+        lines = [line]
+        for _ in range(order):
+            given = [factorial(k) * line[k] for k in range(1, order)]
+            first, others = jet(jax.grad(loss), (line[0],), (given,)) if order > 1 else (jax.grad(loss)(line[0]), [])
+            slopes = [first, *(g / factorial(k) for k, g in enumerate(others, 1))]
+            line = [line[0], *(line[k] - slopes[k - 1] for k in range(1, order + 1))]
+            lines.append(line)
+        differences, rates = jax.numpy.array(lines), 0
+        for k in range(1, order + 1):
+            differences = differences[1:] - differences[:-1]
+            rates = rates + (-1) ** (k + 1) / k * differences[0]
+        return sum(H**k * rates[k + 1] for k in range(order))
+
+    start = jax.numpy.array(START)
+    return lambda: field(start).block_until_ready()
+
+
+def field(order, rounds):
+    """Gradient descent's modified field of the network: by bea.from_jax, by our own network, by JAX alone."""
+
+    def numbers(loss):
+        return partial(bea.modified_equation(bea.gradient_descent(), loss, order).field(H), START)
+
+    makers = {
+        "bea, from_jax": lambda: numbers(bea.from_jax(partial(network, xp=import_module("jax.numpy")), len(START))),
+        "JAX's jet, compiled": partial(field_by_jet, order),
+    }
+    if order == 2:  # its gradient gives no more
+        makers["bea, its own network"] = lambda: numbers(LOSS)
+    return race(f"Gradient descent's field with {order} terms, digits 64-32-10", "bea, from_jax", makers, rounds,
+                tolerance=1e-9, targets=[("JAX's jet, compiled", "at least", 1)])  # fmt: skip
+
+
+DIGITS = "Digits, 64-32-10, full batch"
+ROWS = {
+    "one": partial(runs.paths, DIGITS, network, START, 100, ours=ours),
+    "sixteen": partial(runs.paths, DIGITS, network, START, 20, count=16, ours=ours),
+    **{f"field-{order}": partial(field, order) for order in (2, 3, 5)},
+    "correction": correction,
+}

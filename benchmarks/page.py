@@ -7,64 +7,26 @@ import json
 from pathlib import Path
 from statistics import median
 
+from measure import LOOP
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
 PAGE = ROOT / "chapters" / "benchmarks.md"
 
 #: The sections, in the page's order: module, heading, what it asks.
 SECTIONS = {
-    "fields": (
-        "Modified fields",
-        "How long does it take from an optimizer and a loss to the numbers of the modified equation?",
-    ),
+    "fields": ("Modified fields", "How long does it take from an optimizer and a loss to the numbers of the modified equation?"),
     "runs": (
         "Runs",
         "How long do Adam's iterates take, all of them kept?  All in float64, all with epsilon outside the root.  "
-        "Paths are compared over their first 200 steps; where a gradient changes its sign, Adam makes round-off visible.",
+        "Paths are compared over their first 100 steps; where a gradient changes its sign, Adam makes round-off visible.",
     ),
     "networks": ("Networks", "The same for a small network on real images."),
     "flows": ("Flows", "How long does the flow take that iterates are compared with?"),
     "book": ("The book", "How long does it take to build what you read?"),
-}
+}  # fmt: skip
 
-TEXT = """\
----
-myst:
-  html_meta:
-    description: How fast the library is compared with its peers (modified fields, runs, networks and flows), with agreement checked first and losses included.
----
-# Benchmarks
-
-This page is made by `make bench`, which installs the peers into an environment of its own, compares all results, measures, and writes the page.
-No number here is typed.
-It also says where the library loses, and by how much.
-
-**How it is measured.**
-One thread, float64, and every iterate kept unless a table says otherwise.
-Results are compared before anything is timed, or, where each measurement is a separate process, as they arrive; the largest difference is given below each table, relative to the largest value.
-The times are *processor time*, which other users of the machine disturb less than wall time; wall time is given as well for the book, and where two processes share the work.
-The competitors take turns.
-A ratio is taken within one round, their time divided by ours, so that a busy moment affects both: above 1 the library is faster.
-The tables give the median over the rounds and the range of the middle half of the ratios.
-A result that misses its target by a factor of two is called 2× short.
-On a shared machine caches and clock frequency are shared as well, so even processor times vary, and medians of times vary more than ratios.
-Here the middle half of the ratios is typically {noise} wide: a ratio that close to 1 decides nothing.
-
-**Where.**
-
-{where}
-{missing}
-## Targets
-
-{targets}
-
-## How cost grows
-
-Each exponent is the slope of a line through the logarithms of the measured points, from the value in the last column on; below that value fixed costs dominate.
-
-{exponents}
-{sections}
-"""
+TEXT = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
 
 
 def number(value):
@@ -101,13 +63,10 @@ def shown(result):
         rows = [
             [row["name"], duration(row["seconds"]), number(row["ratio"]),
              f"{number(row['low'])} to {number(row['high'])}" if row["rounds"] > 1 and row["name"] != result["ours"] else "", str(row["rounds"])]
-            for row in result["rows"]
+            for row in result["rows"] if row["name"] != LOOP
         ]  # fmt: skip
-        body = table(
-            ["who", "median", f"ratio to {result['ours']}", "middle half", "rounds"],
-            ["---", "---:", "---:", "---:", "---:"],
-            rows,
-        )
+        head = ["who", "median", f"ratio to {result['ours']}", "middle half", "rounds"]
+        body = table(head, ["---", *["---:"] * 4], rows)
         after = f"Agreement: {result['agreement']}.\n" if result["agreement"] else ""
     elif result["kind"] == "growth":
         rows = [[f"{x:,}", duration(seconds)] for x, seconds in result["points"]]
@@ -120,28 +79,36 @@ def shown(result):
 
 
 def page(results):
-    """The page's text, from what was measured."""
-    sections = {name: results[name] for name in SECTIONS if name in results}
+    """The page's text, from what was measured: {section/row: where, code, result}."""
+    found = [row["result"] for row in results.values()]
     targets = [
         [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), outcome(target)]
-        for section in sections.values() for result in section["results"] for target in result.get("targets", [])
+        for result in found for target in result.get("targets", [])
     ]  # fmt: skip
-    grown = [result for section in sections.values() for result in section["results"] if result["kind"] == "growth"]
-    missing = {name: why for section in sections.values() for name, why in section["missing"].items()}
-    spreads = [(row["high"] - row["low"]) / row["ratio"] for section in sections.values() for result in section["results"]
-               if result["kind"] == "comparison" for row in result["rows"] if row["name"] != result["ours"] and row["rounds"] > 1]  # fmt: skip
-    where = {}
-    for name, section in sections.items():
-        where.setdefault(section["where"], []).append(SECTIONS[name][0])
+    lost = [row for row in targets if row[-1] != "met"]
+    head, align = ["what", "ratio", "target", "measured"], ["---", "---", "---:", "---:"]
+    grown = [result for result in found if result["kind"] == "growth"]
+    compared = [result for result in found if result["kind"] == "comparison"]
+    missing = {name: why for result in compared for name, why in result["missing"].items()}
+    others = [row for result in compared for row in result["rows"]
+              if row["name"] not in (result["ours"], LOOP) and row["rounds"] > 1]  # fmt: skip
+    loops = [row["seconds"] for result in compared for row in result["rows"] if row["name"] == LOOP]
+    where, sections = {}, {}
+    for name, row in results.items():
+        section = name.split("/")[0]
+        where.setdefault(row["where"], {})[SECTIONS[section][0]] = None
+        sections.setdefault(section, []).append(row["result"])
     return TEXT.format(
         where="\n".join(f"- {', '.join(names)}: {text}" for text, names in where.items()),
-        noise=f"{median(spreads):.0%}",
+        noise=f"{median((row['high'] - row['low']) / row['ratio'] for row in others):.0%}",
+        loop=duration(min(loops)), busy=duration(max(loops)),
         missing="".join(f"Left out: {name}, which is not installed.\n" for name in missing),
-        targets=table(["what", "ratio", "target", "measured", "result"], ["---", "---", "---:", "---:", "---"], targets),
+        lost=table([*head, "result"], [*align, "---"], lost) if lost else "Nowhere in what is measured here.",
+        met=table(head, align, [row[:-1] for row in targets if row[-1] == "met"]),
         exponents=table(["what", "variable", "exponent", "fitted from"], ["---", "---", "---:", "---:"],
                         [[r["title"], r["variable"], f"{r['exponent']:.2f}", f"{r['fit_from']:,}"] for r in grown]),
-        sections="".join(f"\n## {SECTIONS[name][0]}\n\n{sentences(SECTIONS[name][1])}\n" + "".join(f"\n{shown(result)}" for result in section["results"])
-                         for name, section in sections.items()),
+        sections="".join(f"\n## {SECTIONS[name][0]}\n\n{sentences(SECTIONS[name][1])}\n" + "".join(f"\n{shown(result)}" for result in rows)
+                         for name, rows in sections.items()),
     )  # fmt: skip
 
 

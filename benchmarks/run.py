@@ -1,17 +1,20 @@
 """Measure the library beside its peers, and write what came out: `make bench`.
 
-    PYTHONPATH=tests:benchmarks python benchmarks/run.py [--rounds 3] [section ...]
+    PYTHONPATH=tests:benchmarks python benchmarks/run.py [--rounds 5] [--again] [section or section/row ...]
 
-Sections: fields, runs, networks, flows (all of them if none is named), and book, which takes much longer and must be named.  Each is a
-process of its own.  A section that is not measured keeps what the last run found, and its date, in benchmarks/results.json.
+Sections: fields, runs, networks, flows (all of them if nothing is named), and book, which takes much longer and must be named.  Each
+row is a process of its own, and is written to benchmarks/results.json as soon as it is there.  A row that was measured with the
+present library and benchmarks is not measured again without --again: after an interrupt the same command goes on.
 """
 
 import argparse
 import datetime
+import hashlib
 import importlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -22,68 +25,72 @@ from page import main as write_page
 
 #: What every measurement runs with.
 ONE_THREAD = {
-    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu",
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }  # fmt: skip
 PACKAGES = {
-    "fields": ("numpy", "sympy", "BSeries", "kauri"), "runs": ("numpy", "llvmlite", "jax", "optax", "torch", "autograd"),
-    "networks": ("numpy", "jax", "optax", "torch"), "flows": ("numpy", "scipy"), "book": ("jupyter-book", "sphinx"),
+    "fields": "numpy sympy numba BSeries kauri", "runs": "numpy numba jax optax torch", "networks": "numpy jax optax torch",
+    "flows": "numpy scipy sympy jax diffrax heyoka", "book": "jupyter-book sphinx",
 }  # fmt: skip
 
 
 def processor():
     """The processor's model, with nothing that names the machine."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    return next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )
+    known = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", known.read_text("utf-8")) if known.exists() else None
+    return found[1] if found else platform.machine()
 
 
 def where(section):
+    """What a section was measured on, and with."""
     found = []
-    for package in PACKAGES[section]:
+    for package in PACKAGES[section].split():
         try:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             pass
-    return (f"{datetime.date.today().isoformat()}, {processor()}, {os.cpu_count()} cores, {platform.system()}, "
+    return (f"{datetime.date.today().isoformat()}, {processor()}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores, {platform.system()}, "
             f"Python {platform.python_version()}, {', '.join(found)}.")  # fmt: skip
 
 
-def measured(section, rounds):
-    """The section's results, from this process."""
-    results, missing = importlib.import_module(section).measure(rounds)
-    return {"where": where(section), "missing": missing, "results": results}
+def code():
+    """What tells the present library and benchmarks from others."""
+    files = sorted([*ROOT.glob("lib/bea/*.py"), *ROOT.glob("benchmarks/*.py")])
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
+def written(results):
+    """Write all results, whole or not at all, in the page's order."""
+    names = sorted(results, key=lambda name: list(SECTIONS).index(name.split("/")[0]))
+    part = RESULTS.with_suffix(".part")
+    part.write_text(json.dumps({name: results[name] for name in names}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    part.replace(RESULTS)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", help="what to measure; all but the book if nothing is named")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each rival runs; the median counts")
-    parser.add_argument(
-        "--write",
-        type=Path,
-        help="measure one section in this process and write it there (used by this script itself)",
-    )
+    parser.add_argument("names", nargs="*", help="sections, or rows such as flows/warm; all but the book by default")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each rival runs; the median counts")
+    parser.add_argument("--again", action="store_true", help="measure rows that were measured already, too")
+    parser.add_argument("--print", action="store_true", help="measure one row here and print it (used by this script)")
     arguments = parser.parse_args()
-    if arguments.write:
-        [section] = arguments.sections
-        arguments.write.write_text(json.dumps(measured(section, arguments.rounds), indent=1) + "\n", encoding="utf-8")
+    if arguments.print:
+        section, _, row = arguments.names[0].partition("/")
+        result = importlib.import_module(section).ROWS[row](arguments.rounds)
+        print("\n" + json.dumps({"where": where(section), "code": code(), "result": result}))
         return
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    for section in arguments.sections or [name for name in SECTIONS if name != "book"]:
-        print(f"{section} ...", flush=True)
-        part = ROOT / "_build" / "bench" / f"{section}.json"
-        part.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, __file__, section, "--rounds", str(arguments.rounds), "--write", str(part)],
-                       env={**os.environ, **ONE_THREAD}, check=True)  # fmt: skip
-        results[section] = json.loads(part.read_text(encoding="utf-8"))
-    results = {name: results[name] for name in SECTIONS if name in results}
-    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    sections = arguments.names or [name for name in SECTIONS if name != "book"]
+    rows = [f"{section}/{row}" for section in dict.fromkeys(name.split("/")[0] for name in sections)
+            for row in importlib.import_module(section).ROWS]  # fmt: skip
+    for name in (row for row in rows if any(row == asked or row.startswith(asked + "/") for asked in sections)):
+        if not arguments.again and results.get(name, {}).get("code") == code():
+            continue
+        print(f"{name} ...", flush=True)
+        command = [sys.executable, __file__, name, "--rounds", str(arguments.rounds), "--print"]
+        done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, check=True, capture_output=True, text=True)
+        results[name] = json.loads(done.stdout.splitlines()[-1])
+        written(results)
     write_page()
 
 

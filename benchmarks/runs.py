@@ -1,50 +1,107 @@
-"""Runs of Adam with all iterates kept: against torch.optim, optax (jit, scan, vmap) and HIPS autograd; from a cold start; memory.
+"""Runs of Adam with all iterates kept, for one configuration and many, in few coordinates and many, and on data.
 
-Everywhere epsilon stands outside the root, as it does in all of these packages.
+The rivals: optax (scan, vmap), JAX with Adam written by hand and configurations on the last axis, Numba by hand, PyTorch with Adam by
+hand and in place.  Everywhere epsilon stands outside the root, as it does in all of these packages.
 """
 
-import tracemalloc
 from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import sympy as sp
 
 import bea
-from measure import Missing, agree, compared, facts, fresh, rounds_of, target
+from measure import facts, processes, processor_seconds, race, target
 
-START, BETA, RHO, EPSILON = (0.9, 1.5), 0.9, 0.95, 1e-2
-EARLY = 200  # steps over which paths are compared: near a sign change of the gradient Adam amplifies round-off
+H, BETA, RHO, EPSILON = 1e-3, 0.9, 0.95, 1e-2
+EARLY = 100  # steps over which paths are compared: near a sign change of the gradient Adam amplifies round-off
+WANTED = [(name, "at least", 1) for name in ("optax, compiled", "JAX by hand, compiled", "Numba by hand", "PyTorch by hand")]  # fmt: skip
+FEATURES = np.random.default_rng(1).normal(size=(100, 30)) / 5
+LABELS = np.sign(FEATURES @ np.linspace(-1, 1, 30) + 0.1 * np.random.default_rng(2).normal(size=100))
+
+
+# --- losses: one text for SymPy, JAX and PyTorch, and gradients by hand for Numba ------------------
+
+
+def polynomial(x, xp):
+    return ((x[0] ** 2 + x[1] - 11) ** 2 + (x[0] + x[1] ** 2 - 7) ** 2) / 100
+
+
+def polynomial_gradient(x, g):
+    first, second = x[0] * x[0] + x[1] - 11, x[0] + x[1] * x[1] - 7
+    g[0], g[1] = (4 * first * x[0] + 2 * second) / 100, (2 * first + 4 * second * x[1]) / 100
+
+
+def transcendental(x, xp):
+    return xp.log(1 + xp.exp(x[0] - x[1])) + xp.exp(xp.cos(x[0]) / 2) + xp.tanh(x[1]) ** 2
+
+
+def transcendental_gradient(x, g):
+    logistic, wave, t = 1 / (1 + np.exp(x[1] - x[0])), np.exp(np.cos(x[0]) / 2), np.tanh(x[1])
+    g[0], g[1] = logistic - wave * np.sin(x[0]) / 2, -logistic + 2 * t * (1 - t * t)
+
+
+def chain(x, xp):
+    return ((x[1:] - x[:-1] ** 2) ** 2).sum(0) + ((1 - x[:-1]) ** 2).sum(0) / 100
+
+
+def chain_gradient(x, g):
+    g[:] = 0.0
+    for i in range(len(x) - 1):
+        r = x[i + 1] - x[i] * x[i]
+        g[i] += -4 * r * x[i] - (1 - x[i]) / 50
+        g[i + 1] += 2 * r
+
+
+def data(x, xp):
+    return xp.log1p(xp.exp(-xp.asarray(LABELS) * (xp.asarray(FEATURES) @ x))).mean(0)
+
+
+def data_gradient(x, g):
+    g[:] = -FEATURES.T @ (LABELS / (1 + np.exp(LABELS * (FEATURES @ x))) / len(LABELS))
+
+
+GRADIENTS = {polynomial: polynomial_gradient, transcendental: transcendental_gradient, chain: chain_gradient, data: data_gradient}  # fmt: skip
+
+
+def by_numpy(loss, x):
+    """The gradient in a form that is fast without a compiler."""
+    g = np.zeros_like(x)
+    if loss is data:
+        data_gradient(x, g)
+    else:
+        r = x[1:] - x[:-1] ** 2
+        g[:-1] = -4 * r * x[:-1] - (1 - x[:-1]) / 50
+        g[1:] += 2 * r
+    return g
 
 
 @cache
-def loss():
+def our_loss(loss, d):
     """Made once, because compiled code belongs to a loss, and when asked for, so that a cold start counts it."""
-    return bea.bilinear()
+    if loss is data or d > 100:
+        return bea.NumericLoss(d, None, partial(by_numpy, loss))
+    symbols = sp.symbols(f"x:{d}", real=True)
+    return bea.Loss(loss(np.array(symbols), sp), symbols)
 
 
-def ours(h, steps, beta=BETA, rho=RHO, **options):
-    """A function that runs, like the rivals' with its optimizer made beforehand."""
-    return partial(
-        bea.run,
-        bea.adam(beta, rho, EPSILON, epsilon_inside=False),
-        loss(),
-        START,
-        h,
-        steps,
-        **options,
-    )
+# --- ours and the rivals', as functions that run ---------------------------------------------------
 
 
-def by_optax(h, steps, beta=BETA, rho=RHO):
-    """A function that runs, compiled at its first call."""
+def ours(loss, start, steps, beta=BETA, rho=RHO):
+    known = our_loss(loss, len(start)) if loss in GRADIENTS else loss
+    return partial(bea.run, bea.adam(beta, rho, EPSILON, epsilon_inside=False), known, start, H, steps)
+
+
+def by_optax(loss, start, steps, beta=BETA, rho=RHO):
     import jax
     import optax
 
-    jax.config.update("jax_enable_x64", True)
-    gradient = jax.grad(lambda theta: 0.5 * (1.5 - 2 * theta[0] * theta[1]) ** 2)
+    gradient = jax.grad(lambda theta: loss(theta, jax.numpy))
 
     def one(b1, b2):
-        method = optax.adam(h, b1=b1, b2=b2, eps=EPSILON)
-        start = jax.numpy.array(START)
+        method, theta0 = optax.adam(H, b1=b1, b2=b2, eps=EPSILON), jax.numpy.array(start)
 
         def step(carry, _):
             theta, state = carry
@@ -52,235 +109,171 @@ def by_optax(h, steps, beta=BETA, rho=RHO):
             theta = optax.apply_updates(theta, change)
             return (theta, state), theta
 
-        return jax.lax.scan(step, (start, method.init(start)), None, length=steps)[1]
+        return jax.lax.scan(step, (theta0, method.init(theta0)), None, length=steps)[1]
 
     compiled = jax.jit(jax.vmap(one, out_axes=1) if np.ndim(beta) else one)
     given = jax.numpy.asarray(beta), jax.numpy.asarray(rho)
     return lambda: compiled(*given).block_until_ready()
 
 
-def by_torch_optim(h, steps):
+def by_jax(loss, start, steps, beta=BETA, rho=RHO):
+    import jax
+    from jax import numpy as jnp
+
+    gradient = jax.grad(lambda theta: loss(theta, jnp).sum())
+
+    @jax.jit
+    def run(beta, rho):
+        def step(carry, _):
+            theta, m, v, b1, b2 = carry
+            g = gradient(theta)
+            m, v, b1, b2 = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g * g, b1 * beta, b2 * rho
+            theta = theta - H * (m / (1 - b1)) / (jnp.sqrt(v / (1 - b2)) + EPSILON)
+            return (theta, m, v, b1, b2), theta
+
+        theta = jnp.array(start).reshape(-1, *[1] * beta.ndim) + jnp.zeros_like(beta)
+        one = jnp.ones_like(beta)
+        return jax.lax.scan(step, (theta, 0 * theta, 0 * theta, one, one), None, length=steps)[1]
+
+    given = jnp.asarray(beta), jnp.asarray(rho)
+    return lambda: run(*given).block_until_ready()
+
+
+def by_numba(loss, start, steps, beta=BETA, rho=RHO):
+    import numba
+
+    gradient = numba.njit(GRADIENTS[loss])
+
+    @numba.njit(error_model="numpy")
+    def run(beta, rho, start, path):
+        g = np.empty_like(start)
+        for c in range(len(beta)):
+            x, m, v, b1, b2 = start.copy(), np.zeros_like(start), np.zeros_like(start), 1.0, 1.0
+            for n in range(steps):
+                gradient(x, g)
+                b1, b2 = b1 * beta[c], b2 * rho[c]
+                for i in range(len(x)):
+                    m[i] = beta[c] * m[i] + (1 - beta[c]) * g[i]
+                    v[i] = rho[c] * v[i] + (1 - rho[c]) * g[i] * g[i]
+                    x[i] -= H * (m[i] / (1 - b1)) / (np.sqrt(v[i] / (1 - b2)) + EPSILON)
+                    path[n, i, c] = x[i]
+
+    decays, theta0 = (np.atleast_1d(beta), np.atleast_1d(rho)), np.array(start)
+
+    def task():
+        path = np.empty((steps, len(start), len(decays[0])))
+        run(*decays, theta0, path)
+        return np.moveaxis(path, 1, -1) if np.ndim(beta) else path[..., 0]
+
+    return task
+
+
+def by_torch(loss, start, steps, beta=BETA, rho=RHO):
     import torch
 
     torch.set_num_threads(1)
-    theta = torch.tensor(START, dtype=torch.float64, requires_grad=True)
-    method = torch.optim.Adam([theta], lr=h, betas=(BETA, RHO), eps=EPSILON)
-    path = torch.empty((steps, 2), dtype=torch.float64)
-    for n in range(steps):
-        method.zero_grad()
-        (0.5 * (1.5 - 2 * theta[0] * theta[1]) ** 2).backward()
-        method.step()
-        path[n] = theta.detach()
-    return path.numpy()
+    b, r = torch.as_tensor(beta, dtype=torch.float64), torch.as_tensor(rho, dtype=torch.float64)
+
+    def task():
+        first = torch.tensor(start, dtype=torch.float64).reshape(-1, *[1] * b.ndim)
+        theta = (first + torch.zeros_like(b)).requires_grad_()
+        m, v, path = torch.zeros_like(theta), torch.zeros_like(theta), np.empty((steps, *theta.shape))
+        for n in range(1, steps + 1):
+            (g,) = torch.autograd.grad(loss(theta, torch).sum(), theta)
+            with torch.no_grad():
+                m.mul_(b).add_(g * (1 - b))
+                v.mul_(r).add_(g * g * (1 - r))
+                theta.sub_(m.div(1 - b**n).div_(v.div(1 - r**n).sqrt_().add_(EPSILON)), alpha=H)
+            path[n - 1] = theta.detach().numpy()
+        return path
+
+    return task
 
 
-def by_torch(h, steps, beta, rho):
-    """torch.optim has no axis for configurations: its update written out on tensors, the gradient by hand."""
-    import torch
-
-    torch.set_num_threads(1)
-    with torch.no_grad():
-        beta, rho = torch.tensor(beta), torch.tensor(rho)
-        theta = torch.tensor(START, dtype=torch.float64)[:, None].repeat(1, len(beta))
-        m, v = torch.zeros_like(theta), torch.zeros_like(theta)
-        path = torch.empty((steps, *theta.shape), dtype=torch.float64)
-        b1, b2, one_less_beta, one_less_rho = (
-            torch.ones_like(beta),
-            torch.ones_like(rho),
-            1 - beta,
-            1 - rho,
-        )
-        for n in range(steps):
-            g = -2 * (1.5 - 2 * theta[0] * theta[1]) * theta.flip(0)
-            m.mul_(beta).addcmul_(one_less_beta, g)
-            v.mul_(rho).addcmul_(g * g, one_less_rho)
-            b1 *= beta
-            b2 *= rho
-            theta = torch.addcdiv(theta, m / (1 - b1), (v / (1 - b2)).sqrt_().add_(EPSILON), value=-h)
-            path[n] = theta
-        return np.moveaxis(path.numpy(), 1, -1)
+# --- rows ------------------------------------------------------------------------------------------
 
 
-def by_autograd(h, steps, beta=None, rho=None):
-    """HIPS autograd's own Adam for one configuration; for many its update on arrays."""
-    import autograd.numpy as anp
-    from autograd import elementwise_grad
-    from autograd.misc.optimizers import adam
-
-    gradient = elementwise_grad(lambda theta: 0.5 * (1.5 - 2 * theta[0] * theta[1]) ** 2)
-    if beta is None:
-        path = []
-        last = adam(
-            lambda theta, n: gradient(theta),
-            anp.array(START),
-            lambda theta, n, g: path.append(theta),
-            steps,
-            h,
-            BETA,
-            RHO,
-            EPSILON,
-        )
-        return np.array([*path[1:], last])
-    theta = np.repeat(np.array(START)[:, None], len(beta), axis=1)
-    m, v, path = np.zeros_like(theta), np.zeros_like(theta), np.empty((steps, *theta.shape))
-    for n in range(steps):
-        g = gradient(theta)
-        m = (1 - beta) * g + beta * m
-        v = (1 - rho) * g**2 + rho * v
-        theta = theta - h * (m / (1 - beta ** (n + 1))) / (np.sqrt(v / (1 - rho ** (n + 1))) + EPSILON)
-        path[n] = theta
-    return np.moveaxis(path, 1, -1)
-
-
-def by_sympy():
-    """Where every run of ours begins: the gradient, and code for it."""
-    import sympy as sp
-
-    a, b = sp.symbols("a b")
-    value = (sp.Rational(3, 2) - 2 * a * b) ** 2 / 2
-    return sp.lambdify([a, b], [sp.diff(value, x) for x in (a, b)], modules="math", cse=True)(*START)
-
-
-def grid(count):
-    """``count`` pairs of decays."""
+def decays(count):
+    """``count`` pairs of decays, or the usual one."""
     rng = np.random.default_rng(0)
-    return rng.uniform(0, 0.95, count), rng.uniform(0.5, 0.99, count)
+    return (rng.uniform(0, 0.95, count), rng.uniform(0.5, 0.99, count)) if count > 1 else ()
 
 
-def against(title, makers, mine, rounds, targets, missing, note=""):
-    """Build the rivals, compare their paths with ours, then time them."""
-    tasks, agreement, path = {"bea": mine}, [], mine()[1:]
-    mine()  # what has run before is compiled
-    for name, make in makers.items():
-        try:
-            task = make()
-            theirs = np.asarray(task())
-        except ImportError as problem:
-            missing[name] = str(problem)
-            continue
-        agreement.append(agree(name, path[:EARLY], theirs[:EARLY], 1e-9))
-        tasks[name] = task
-    targets = [wanted for wanted in targets if wanted[0] in tasks]
-    return compared(
-        title,
-        "bea",
-        rounds_of(tasks, rounds),
-        agreement=", ".join(agreement),
-        targets=targets,
-        note=note,
-    )
+def turned(task):
+    """The same with the configurations before the coordinates, as the others give them: a view, and no work."""
+    return lambda: np.moveaxis(np.asarray(task()), 1, -1)
 
 
-def of_configurations(count, steps, rounds, missing):
-    given = (1e-3, steps, *grid(count))
-    return against(f"{count:,} configurations, {steps} steps", {
-        "optax, compiled": partial(by_optax, *given), "torch, by hand": lambda: partial(by_torch, *given),
-        "autograd": lambda: partial(by_autograd, *given)}, ours(*given), rounds,
-        [("optax, compiled", "at least", 1), ("torch, by hand", "at least", 1), ("autograd", "at least", 1)], missing,
-        note="Compiling is not counted.")  # fmt: skip
+def paths(title, loss, start, steps, rounds, *, count=1, ours=ours):
+    given = loss, start, steps, *decays(count)
+    makers = {"bea": ours, "optax, compiled": by_optax, "JAX by hand, compiled": by_jax}
+    makers |= {"PyTorch by hand": by_torch} if steps <= 10_000 else {}  # it would take minutes
+    makers |= {"Numba by hand": by_numba} if loss in GRADIENTS else {}
+    turn = {by_jax, by_torch} if count > 1 else ()
+    tasks = {
+        name: (lambda make=make: turned(make(*given)) if make in turn else make(*given))
+        for name, make in makers.items()
+    }
+    many = f"{count:,} configurations" if count > 1 else "one configuration"
+    return race(f"{title}, {many}, {steps:,} steps", "bea", tasks, rounds, tolerance=1e-8, targets=WANTED,
+                part=lambda path: path[len(path) - steps :][:EARLY])  # fmt: skip
+
+
+def small(loss, d, steps, rounds, count=1):
+    start = tuple(np.linspace(0.6, 1.4, d).tolist())
+    return paths(f"{loss.__name__.capitalize()} loss, {d:,} coordinates", loss, start, steps, rounds, count=count)
 
 
 COLD = """
 import time
 name, count, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 import numpy as np
-if name == "optax":
+if "optax" in name:
     import jax, optax
-elif name == "bea":
+    if "cache" in name:
+        jax.config.update("jax_compilation_cache_dir", sys.argv[4])
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+else:
     import bea
-else:
-    import sympy
-ready = time.process_time()
-import runs  # which imports the library for optax, too: not counted
-started = time.process_time()
-beta, rho = runs.grid(count) if count > 1 else (runs.BETA, runs.RHO)
-if name == "optax":
-    found = np.asarray(runs.by_optax(1e-3, steps, beta, rho)())[-1].ravel()[::100]
-elif name == "bea":
-    found = runs.ours(1e-3, steps, beta, rho)()[-1].ravel()[::100]
-else:
-    found = runs.by_sympy()
-ended = time.process_time()
-print(*found, ended - started, ended - (started - ready))
+import runs
+began = time.process_time()
+given = runs.polynomial, (0.6, 1.4), steps, *runs.decays(count)
+found = np.asarray((runs.by_optax if "optax" in name else runs.ours)(*given)())[-1].ravel()[::100]
+print(*found, time.process_time() - began)
 """
 
 
-def cold(count, steps, missing):
-    """Processor time of a whole process, and of what comes after the imports: compiling and one run.
-
-    Besides, that of the least that a loss given to SymPy costs, which bounds what can be had.
-    """
-    whole, after, agreement = {}, {}, ""
-    least = "SymPy alone: the gradient and its code, no run"
-    for _ in range(3):
-        for name in ("bea", "optax", least):
-            try:
-                (*found, without), took = fresh(COLD, name, count, steps)
-            except Missing as problem:
-                missing[name] = str(problem)
-                return
-            whole.setdefault(name, []).append(took)
-            after.setdefault(name, []).append(without)
-            if name == "bea":
-                ours = found
-            elif name == "optax":
-                agreement = agree("optax", ours, found, 1e-6)
-    of_what = f"{count:,} configurations" if count > 1 else "one trajectory"
-    for seconds, title, note in (
-        (after, f"From a cold start, after the imports: {of_what}, {steps} steps",
-         "Making the loss, compiling and one run, in a fresh process.  llvmlite, where our run takes it, counts with its own import.  No run on a loss of SymPy's can take less than the last row."),
-        (whole, f"From a cold start, all told: {of_what}, {steps} steps",
-         "The whole process: Python's own start and the imports included, which take most of it: NumPy, SciPy and SymPy here, JAX there."),
-    ):  # fmt: skip
-        yield compared(
-            title,
-            "bea",
-            seconds,
-            agreement=agreement,
-            targets=[("optax", "at least", 10)],
-            note=note,
-        )
+def cold(count, rounds):
+    many = f"{count:,} configurations" if count > 1 else "one configuration"
+    with TemporaryDirectory() as folder:
+        return processes(f"From cold: polynomial loss, {many}, 2,000 steps", COLD, (count, 2000, folder),
+                         {name: 3 for name in ("bea", "optax", "optax, its cache filled")},
+                         [(name, "at least", 1) for name in ("optax", "optax, its cache filled")], tolerance=1e-6, unseen=1,
+                         note="Making the loss, compiling and one run, in a fresh process; imports are not counted.")  # fmt: skip
 
 
-def memory():
-    """The peak while 1000 configurations run 1000 steps, with what is kept."""
-    beta, rho = grid(1000)
-    rows, peaks = [], {}
-    for every in (1, 10, 100, 1000):
-        task = ours(1e-3, 1000, beta, rho, every=every)
-        task()
-        tracemalloc.start()
-        kept = task().nbytes
-        peaks[every] = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        rows += [
-            (f"every={every}: kept", kept / 1e6, "MB"),
-            (f"every={every}: peak of the run", peaks[every] / 1e6, "MB"),
-        ]
-        share = peaks[every] / (1.2 * kept + 32 * 1000 * 16)
-    targets = [target("peak with every=1000 / (1.2 × what is kept + 32 iterates)", share, "at most", 1)]
-    return facts(
-        "Memory of 1000 configurations over 1000 steps",
-        rows,
-        targets=targets,
-        note="`tests/test_runs.py` holds runs to this bound.",
-    )
+def square(a):
+    return a * a
 
 
-def measure(rounds):
-    missing, one, long = {}, (1e-4, 2000), (1e-6, 300_000)
-    optax, torch, autograd = ((name, "at least", 1) for name in ("optax, compiled", "torch.optim", "autograd"))
-    results = [
-        against("One trajectory, 2000 steps", {
-            "optax, compiled": partial(by_optax, *one), "torch.optim": lambda: partial(by_torch_optim, *one),
-            "autograd": lambda: partial(by_autograd, *one)}, ours(*one), rounds, [optax, torch, autograd], missing,
-            note="Compiling is not counted.  The first run is plain Python here; those after it, which are timed, are machine code."),
-        against("One trajectory, 300,000 steps", {"optax, compiled": partial(by_optax, *long)}, ours(*long), rounds, [optax], missing,
-                note="Compiling is not counted."),
-        of_configurations(256, 2000, rounds, missing),
-        of_configurations(10_000, 200, rounds, missing),
-        *cold(1, 2000, missing),
-        *cold(256, 2000, missing),
-        memory(),
-    ]  # fmt: skip
-    return results, missing
+def sweep(rounds):
+    """What a sweep costs besides the work: 10,000 tasks of no work at all, kept in a folder, and then found there."""
+    from bea_book import sweep
+
+    with TemporaryDirectory() as folder:
+        task = partial(sweep, square, {"a": np.arange(10_000.0)}, folder=folder, progress=False)
+        first, again = (processor_seconds(task) / 10 for _ in range(2))
+        files = sum(path.is_file() for path in Path(folder).rglob("*"))
+    return facts("A sweep of 10,000 tasks that do nothing, with a folder",
+                 [("computed and kept, a task", first, "ms"), ("found again, a task", again, "ms"), ("files", files, "")],
+                 targets=[target("milliseconds a task", first, "at most", 1)])  # fmt: skip
+
+
+COUNTS = {1: 2000, 2: 2000, 16: 2000, 49: 2000, 256: 2000, 10_000: 200}
+ROWS = {f"{loss.__name__}-{count}": partial(small, loss, 2, steps, count=count)
+        for loss in (polynomial, transcendental) for count, steps in COUNTS.items()}  # fmt: skip
+ROWS |= {
+    f"dimension-{d}": partial(small, chain, d, 2000 if d < 200 else 2_000_000 // d) for d in (5, 20, 100, 1000, 100_000)
+}
+ROWS |= {"data": partial(small, data, 30, 2000), "long": partial(small, polynomial, 2, 300_000)}
+ROWS |= {"cold-1": partial(cold, 1), "cold-256": partial(cold, 256), "sweep": sweep}

@@ -1,5 +1,7 @@
 """Flows are solutions: exact ones, in pieces, stiff ones, and those that end; bad arguments are refused."""
 
+import sys
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -296,6 +298,72 @@ def test_a_method_and_a_tolerance_may_be_chosen():
     assert 0 < abs(loose - tight).max() < 1e-3
     with pytest.raises(ValueError, match="method"):
         bea.flow(STEADY, START, 0.01, 10, method="Euler")
+
+
+# --- Taylor series ------------------------------------------------------------------------------------------------------------------
+
+X, Y = sp.symbols("x y", real=True)
+SMOOTH = bea.Loss(sp.log(1 + sp.exp(X - Y)) + sp.exp(sp.cos(X) / 2) + sp.tanh(Y) ** 2 + sp.atan(X * Y), (X, Y))
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"), [*((name, BILINEAR) for name in OPTIMIZERS), ("heavy_ball", SMOOTH), ("adam", SMOOTH)]
+)
+def test_taylor_series_give_the_same_flow(name, loss):
+    """To 1e-10, at two step sizes, which are a parameter of what is compiled; the terms matter a million times as much."""
+    pytest.importorskip("heyoka", reason="heyoka is not installed")
+    first, equation = (bea.modified_equation(make(name), loss, order) for order in (1, 2))
+    for h in (0.01, 0.02):
+        plain, taylor = (bea.flow(equation, START, h, 10, method=method, per_step=2) for method in (None, "taylor"))
+        np.testing.assert_allclose(taylor, plain, rtol=1e-10)
+        assert abs(plain - bea.flow(first, START, h, 10, per_step=2)).max() > 1e-4
+    assert len(equation.__dict__["taylor"]) == 1
+
+
+def test_taylor_series_follow_batches_schedules_and_what_a_program_reads():
+    pytest.importorskip("heyoka", reason="heyoka is not installed")
+    together = bea.flow(STEADY, [START, (0.4, 0.7)], 0.01, 5, method="taylor")
+    np.testing.assert_allclose(together, bea.flow(STEADY, [START, (0.4, 0.7)], 0.01, 5), rtol=1e-10)
+    rates = [1.0]
+
+    @bea.optimizer
+    def fading(theta, gradient, memory):
+        return rates[0] * gradient(theta) / (1 + memory.time)
+
+    equation = bea.modified_equation(fading(), bea.quadratic([1]), 1)
+    for rates[0] in (1.0, 2.0):
+        path = bea.flow(equation, (1.0,), 0.01, 50, method="taylor")[:, 0]
+        np.testing.assert_allclose(path, (1 + 0.01 * np.arange(51)) ** -rates[0], rtol=1e-10)
+
+
+def test_taylor_series_say_where_a_flow_ends():
+    pytest.importorskip("heyoka", reason="heyoka is not installed")
+    y = sp.Symbol("y")
+    equation = bea.modified_equation(bea.gradient_descent(), bea.VectorField((y**2,), (y,)), 1)
+    with pytest.raises(bea.Divergence, match="step 15 of 30") as caught:
+        bea.flow(equation, (1.0,), 0.07, 30, method="taylor")
+    np.testing.assert_allclose(caught.value.path[:, 0], 1 / (1 - 0.07 * np.arange(15)), rtol=1e-9)
+
+
+def test_taylor_series_are_refused_where_they_do_not_exist(monkeypatch):
+    def asked(equation):
+        return lambda: bea.flow(equation, START, 0.01, 2, method="taylor")
+
+    with pytest.raises(ValueError, match="'taylor' must be one of RK23, .*, or taylor for a ModifiedEquation"):
+        asked(bea.transient_equation(ADAM, BILINEAR))()
+    kept = bea.modified_equation(make("heavy_ball"), BILINEAR, 2, "kept")
+    for equation in (kept, bea.modified_equation(ADAM, bea.logistic_regression(), 2)):
+        with pytest.raises(TypeError, match="takes a ModifiedEquation of a symbolic loss"):
+            asked(equation)()
+    with pytest.raises(ValueError, match="one configuration at a time"):
+        asked(bea.modified_equation(make("adam", beta=[0.1, 0.5]), BILINEAR, 2))()
+    monkeypatch.setitem(sys.modules, "heyoka", None)
+    with pytest.raises(ImportError, match=r"needs heyoka: pip install 'bea-book\[taylor\]'"):
+        asked(bea.modified_equation(ADAM, BILINEAR, 2))()
+    monkeypatch.undo()
+    pytest.importorskip("heyoka", reason="heyoka is not installed")
+    with pytest.raises(ValueError, match="'taylor' knows no sign"):
+        asked(bea.modified_equation(ADAM, bea.Loss(sp.Abs(X) + Y**2, (X, Y)), 2))()
 
 
 def test_a_field_may_read_the_time():

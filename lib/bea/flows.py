@@ -9,13 +9,19 @@ from typing import Any
 import numpy as np
 
 from bea._validate import finite, interval, whole, with_batch
-from bea.modified import KeptEquation, numeric
+from bea.modified import KeptEquation, ModifiedEquation, curve, numeric, rates, sum_powers
+from bea.program import outside
 from bea.runs import Divergence, float_step, state_after
+from bea.trace import KINKED, OPERATORS, trace
 from bea.transient import TransientEquation
 
 __all__ = ["flow"]
 
 METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")  # SciPy's
+#: Operations of a trace that heyoka writes otherwise; it has the others under NumPy's names, but for "arc".
+FORMS = OPERATORS | {"expit": "sigmoid({0})", "power": "{0} ** {1}", "log_expit": "-log1p(exp(-{0}))"}
+FORMS |= {"logaddexp": "{0} + log1p(exp({1} - {0}))"}
+COMPACT = 200  # operations of a field from which on heyoka's code is compact: slower, and compiled in time
 TOLERANCE = 1e-12  # far below any error that the book measures
 PATIENCE = 3000  # evaluations before a problem is taken to be stiff, and 30 for each point
 SMALLEST, LARGEST = 1e-13, 1e100  # steps, compared with the time, and values of a solution that goes on
@@ -35,7 +41,8 @@ def flow(
     r"""Return the solution of a modified equation at the times :math:`t_n = nh`.
 
     SciPy's DOP853 computes it, or RK45 if the equation is defined step by step.  If DOP853 needs very many
-    evaluations the equation is stiff, and LSODA starts again.
+    evaluations the equation is stiff, and LSODA starts again.  Where many flows of one equation are
+    wanted, ``method="taylor"`` is faster by one or two orders of magnitude, once it is compiled.
 
     Parameters
     ----------
@@ -53,7 +60,8 @@ def flow(
         With the memory kept: the flow starts from the run's own state after that many steps from
         `theta0`, and returns the points at the steps first, ..., steps.
     method : str, optional
-        A method of ``scipy.integrate.solve_ivp``.
+        A method of ``scipy.integrate.solve_ivp``, or ``"taylor"``: the compiled Taylor series of the
+        package heyoka, for a ModifiedEquation with a smooth symbolic loss.
     tolerance : float
         Relative and absolute tolerance of the solver.
 
@@ -67,6 +75,8 @@ def flow(
         If the solution ceases to exist before the end.
     TypeError, ValueError
         If an argument is of the wrong kind or out of its range.
+    ImportError
+        If ``method="taylor"`` and heyoka is not installed.
 
     Examples
     --------
@@ -98,6 +108,8 @@ def flow(
     elif isinstance(equation, KeptEquation) and equation.batches is not None:
         pieces = (field(h, n) for n in range(first, steps))
         path = _in_pieces(pieces, start, times, per_step, method, tolerance)
+    elif method == "taylor":
+        path = _by_taylor(equation, start, h, times, tolerance)
     else:
         path = _solve(field(h), start, times, method, tolerance)
     path = path[..., :d]
@@ -157,7 +169,7 @@ def _solve(
     from scipy import integrate  # here, because it takes nearly half of the library's start
 
     if method not in (None, *METHODS):
-        raise ValueError(f"method = {method!r} must be one of {', '.join(METHODS)}")
+        raise ValueError(f"method = {method!r} must be one of {', '.join(METHODS)}, or taylor for a ModifiedEquation")
     takes_time = "time" in inspect.signature(field).parameters
 
     def rhs(t: float, y: np.ndarray) -> np.ndarray:
@@ -190,3 +202,51 @@ def _solve(
             elif len(passed):
                 path.extend(solver.dense_output()(passed).T)
     return np.array(path).reshape(-1, *start.shape)
+
+
+def _by_taylor(equation: Any, start: np.ndarray, h: float, times: np.ndarray, tolerance: float) -> np.ndarray:
+    """Return the solutions at `times` by heyoka, as far as all of them exist."""
+    if not isinstance(equation, ModifiedEquation) or not hasattr(equation.loss, "gradient_expressions"):
+        raise TypeError("method = 'taylor' takes a ModifiedEquation of a symbolic loss; leave the method out here")
+    optimizer = numeric(equation.optimizer)
+    if optimizer.batch_shape:
+        raise ValueError("method = 'taylor' takes one configuration at a time; leave the method out for several")
+    read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+    key = (optimizer, read, tolerance)
+    kept = equation.__dict__.setdefault("taylor", {}) if read is not None else {}  # what may change is read anew
+    if key not in kept:
+        kept[key] = _taylor_solver(equation, optimizer, tolerance)
+    solver, paths = kept[key], []
+    solver.pars[:] = h
+    for point in np.atleast_2d(start):
+        solver.time, solver.state[:] = times[0], point
+        found = solver.propagate_grid(times, max_steps=PATIENCE * len(times))[-1]
+        paths.append(found[np.logical_and.accumulate(np.abs(found).max(axis=1) < LARGEST)])
+    shortest = min(map(len, paths))
+    return np.stack([path[:shortest] for path in paths], axis=1).reshape(shortest, *start.shape)
+
+
+def _taylor_solver(equation: ModifiedEquation, optimizer: Any, tolerance: float) -> Any:
+    """Return heyoka's compiled solver of the traced equation; its parameter is h."""
+    try:
+        import heyoka
+    except ImportError as problem:
+        raise ImportError("method = 'taylor' needs heyoka: pip install 'bea-book[taylor]'") from problem
+    code = trace(
+        lambda theta, time: rates(curve(optimizer, equation.loss, theta, equation.order, time)),
+        {"theta": (equation.loss.dimension,), "time": ()},
+    )
+    used = {name for name, *_ in code.operations}
+    scope: dict[str, Any] = {
+        name: getattr(heyoka, name.replace("arc", "a"), None) for name in used | {"exp", "log1p", "sigmoid"}
+    }
+    if lacking := sorted(name for name in used if name in KINKED or name not in FORMS and scope[name] is None):
+        raise ValueError(f"method = 'taylor' knows no {', '.join(lacking)}; leave the method out here")
+    exec(code.source(FORMS), scope)
+    variables = heyoka.make_vars(*code.inputs[:-1])
+    terms = np.array(scope["straight"](*np.atleast_1d(variables), heyoka.time), dtype=object)
+    total = sum_powers(terms.reshape(equation.order, -1), heyoka.par[0])
+    system = [(x, heyoka.expression(0.0) + f) for x, f in zip(np.atleast_1d(variables), total)]
+    return heyoka.taylor_adaptive(
+        system, [0.0] * len(system), tol=tolerance, compact_mode=len(code.operations) > COMPACT
+    )
