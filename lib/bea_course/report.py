@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bea_course.kernel import readable
 from bea_course.notebook import Assignment
 
 __all__ = ["as_html", "reading_page", "table"]
@@ -79,7 +80,9 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def harmless(cell: Any) -> Any:
     """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t") else cell
+    if not isinstance(cell, str):
+        return cell
+    return ("'" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else "") + readable(cell)
 
 
 READER = """<p>Keys: digits give points (<kbd>.</kbd> adds a half), <kbd>j</kbd>/<kbd>k</kbd> next and previous,
