@@ -33,7 +33,7 @@ g, beta, rho, epsilon = symbols = sp.symbols("g beta rho epsilon", positive=True
 Choice = tuple[float, float, float]  # beta, rho, epsilon
 LONG = 90  # steps after which a memory with decays up to 0.6 is full
 FILL = 40  # steps that a run makes before it is compared with a flow
-PARTS = (40, 80, 160)  # steps of the three runs
+PARTS = (80, 160, 320)  # steps of the three runs
 
 
 def choice(rng: np.random.Generator) -> Choice:
@@ -327,7 +327,7 @@ def distance(updates: Answer, distance: Answer, seed: int = 7) -> None:
     x = float(rng.uniform(0.7, 1))
     choices = [choice(rng) for _ in range(8)]
     nets = [np.abs(measured(updates, np.linspace(0.4, 2, 6), at)[2]).min() for at in choices]
-    for k in np.argsort(nets)[::-1]:  # the first where the distances fall as they should
+    for k in np.argsort(nets)[:-5:-1]:  # the first of four where the distances fall as they should
         at = choices[k]
         rate = abs(float(measured(updates, np.array([x + x**2]), at)[0][0]))
         hs = 0.25 * x / rate / np.array(PARTS)
@@ -340,13 +340,8 @@ def distance(updates: Answer, distance: Answer, seed: int = 7) -> None:
             return np.abs(np.array(ends) - [path[-1] for path in runs])
 
         right = {factor: reference(factor) for factor in (0.0, 1.0)}
-        if all(abs(slope(hs, right[factor]) - 1 - factor) < 0.3 for factor in right):
+        if all(abs(slope(hs, right[factor]) - 1 - factor) < 0.25 for factor in right):
             break
-    else:
-        demand(
-            False,
-            "your program's distances do not fall with slopes 1 and 2: is it smooth, and its net factor not zero?",
-        )
     got = {}
     for factor in right:
         values = [number(distance(float(h), n, factor, x, *at), "what `distance` returns") for h, n in zip(hs, PARTS)]
