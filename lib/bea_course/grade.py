@@ -348,11 +348,11 @@ def finish(done: Class, found: list[Handed], source: Source, out: Path) -> None:
             )
     write(out, "\ufeff" + table(done.results))
     write(work / "read.html", reading_page(read_assignment(source), done.results))
-    rows = [["file", "student", "what became of it"]]
+    rows = [["file", "student", "what became of it", "handed in as"]]
     for handed in found:
         if handed.path:
-            rows.append([str(handed.path), handed.student, "marked"])
-        rows += [[shown, handed.student, why] for shown, why in handed.others.items()]
+            rows.append([str(handed.path), handed.student, "marked", handed.shown])
+        rows += [[shown, handed.student, why, shown] for shown, why in handed.others.items()]
     with (work / "files.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([harmless(cell) for cell in row] for row in rows)
 

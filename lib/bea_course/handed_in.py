@@ -40,12 +40,13 @@ class Person:
 class Handed:
     """What one student handed in: the notebook to mark, if there is one, and every other file.
 
-    ``problem`` says what somebody must look at; ``others`` maps each file that is not marked to why.
+    ``shown`` is where it was, also within a zip; ``problem`` says what somebody must look at; ``others`` maps each file that is not marked to why.
     """
 
     student: str
     id: str = ""
     path: Path | None = None
+    shown: str = ""
     when: datetime | None = None
     late_mark: bool = False
     problem: str = ""
@@ -190,7 +191,8 @@ def collect(folder: str | Path, into: Path, roster: list[Person] | None = None) 
         handed = Handed(student, first.id)
         good = sorted((f for f in files if f.path), key=lambda f: (f.again, f.when))
         if good:
-            handed.path, handed.when, handed.late_mark = good[-1].path, good[-1].when, good[-1].late
+            last = good[-1]
+            handed.path, handed.shown, handed.when, handed.late_mark = last.path, last.shown, last.when, last.late
             handed.others = {f.shown: "an earlier one; the last is marked" for f in good[:-1]}
         else:
             handed.problem = f"handed in, but {'; '.join(dict.fromkeys(f.why for f in files))}"

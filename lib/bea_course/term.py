@@ -201,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     counted = [[number, *row] for number, of in results.items() for row in questions_of(of)]
     write(given.folder / "questions.csv", as_csv([head, *counted]))
     alike = [[n, *pair] for n in results for pair in similar(codes_in(given.folder / n))]
-    write(given.folder / "similar.csv", as_csv([["assignment", "ratio", "student", "student"], *alike]))
+    write(given.folder / "similar.csv", as_csv([["assignment", "ratio", "one student", "another"], *alike]))
     print(f"{len(students)} students, {len(results)} assignments; {len(alike)} pairs of answers are alike.")
     return 0
 
