@@ -243,7 +243,7 @@ class Kernel:
         """The next message on a channel; raises Fault if it is not in Jupyter's form."""
         try:
             message = get(timeout=1)
-            message["msg_type"], message["content"], message["parent_header"].get("msg_id")
+            _ = message["msg_type"], message["content"], message["parent_header"].get("msg_id")
         except Exception:
             raise Fault("sent what is no message of a kernel") from None
         return message

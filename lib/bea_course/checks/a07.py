@@ -158,7 +158,7 @@ def at_points(
     rng, found = generator(seed), []
     for _ in range(3):
         exact = [sp.Rational(round(1000 * x), 1000) for x in (rng.uniform(0.4, 2), *choice(rng))]
-        at = tuple(map(float, exact[1:]))
+        at = float(exact[1]), float(exact[2]), float(exact[3])
         numbers = (float(x[0]) for x in measured(updates, np.array([float(exact[0])]), at))
         found.append((dict(zip(symbols, exact)), at, tuple(numbers)))
     return found
@@ -295,6 +295,7 @@ def terms(updates: Answer, terms: Answer, seed: int = 7) -> None:
 def runs_of(updates: Answer, x: float, hs: np.ndarray, at: Choice) -> list[np.ndarray]:
     """The iterates on E = x²/2 + x³/3 at three step sizes, by successive approximation of whole runs."""
     path = np.full((FILL + max(PARTS) + 1, len(hs)), x)
+    runs: list[np.ndarray] = []
     for _ in range(60):
         before = np.maximum(path, 0.01)  # where the longer steps come after their run has ended
         moves = seen_by(updates, (before + before**2)[:-1], at)
@@ -327,21 +328,26 @@ def distance(updates: Answer, distance: Answer, seed: int = 7) -> None:
     x = float(rng.uniform(0.7, 1))
     choices = [choice(rng) for _ in range(8)]
     nets = [np.abs(measured(updates, np.linspace(0.4, 2, 6), at)[2]).min() for at in choices]
-    for k in np.argsort(nets)[:-5:-1]:  # the first of four where the distances fall as they should
-        at = choices[k]
+    first, *others = (choices[k] for k in np.argsort(nets)[:-5:-1])
+
+    def prepare(at: Choice) -> tuple[np.ndarray, Callable[..., np.ndarray], dict[float, np.ndarray]]:
         rate = abs(float(measured(updates, np.array([x + x**2]), at)[0][0]))
         hs = 0.25 * x / rate / np.array(PARTS)
         runs = runs_of(updates, x, hs, at)
         flow = flow_of(updates, at, min(map(np.min, runs)) * 0.97, x)
 
-        def reference(factor: float, skip: int = FILL, runs=runs, hs=hs, flow=flow) -> np.ndarray:
+        def reference(factor: float, skip: int = FILL) -> np.ndarray:
             times = [(len(path) - 1 - skip) * h for path, h in zip(runs, hs)]
             ends = [flow(path[skip], h, factor, time) for path, h, time in zip(runs, hs, times)]
             return np.abs(np.array(ends) - [path[-1] for path in runs])
 
-        right = {factor: reference(factor) for factor in (0.0, 1.0)}
+        return hs, reference, {factor: reference(factor) for factor in (0.0, 1.0)}
+
+    at, (hs, reference, right) = first, prepare(first)
+    for other in others:  # the first of four where the distances fall as they should
         if all(abs(slope(hs, right[factor]) - 1 - factor) < 0.25 for factor in right):
             break
+        at, (hs, reference, right) = other, prepare(other)
     got = {}
     for factor in right:
         values = [number(distance(float(h), n, factor, x, *at), "what `distance` returns") for h, n in zip(hs, PARTS)]
