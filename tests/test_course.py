@@ -185,6 +185,23 @@ def test_wrong_answers_are_told_why(source, name, answers, kernel_of):
         assert any(said in test.get("message", "") for test in tests), (new, found)
 
 
+OTHERS = [
+    pytest.param(source, answers, id=f"{source.stem}: {title}")
+    for source in SOURCES
+    for title, answers in runpy.run_path(FOLDER / "wrong" / f"{source.stem}.py").get("OTHER", {}).items()
+]
+
+
+@pytest.mark.parametrize("source, answers", OTHERS)
+def test_other_right_answers_get_all_points(source, answers, kernel_of):
+    assignment, kernel = read_assignment(source), kernel_of(source)
+    for cell in (*assignment.setup, *answers.values()):
+        assert kernel.run(cell) is None, cell
+    for name in answers:
+        found, _ = examine(kernel, assignment.question(name), "a secret")
+        assert all(test["passed"] for test in found["tests"].values()) and not found["fault"], found
+
+
 @each_source
 def test_every_question_has_wrong_answers(source):
     wanted = {question.name for question in read_assignment(source).questions if not question.by_hand}
@@ -235,29 +252,132 @@ def test_what_stops_a_cell_or_a_test_costs_no_more():
         assert alive and all(test["passed"] for test in found["tests"].values()), found
 
 
+#: What the weaker fences leave open; each report says in its first line that they do.
+READABLE = {
+    "reads the source of the assignment",
+    "lists the folder above Python",
+    "lists the folder of all kernels",
+    "looks for the checks on the disk",
+    "learns the grader's login",
+}
+OPEN = {"bubblewrap": set(), "user and namespaces": READABLE, "user": READABLE | {"uses the network"}}
+KEEP = "import sys\nfrom bea_course.kernel import Kernel\nkernel = Kernel()\nprint(kernel.folder, flush=True)\nsys.stdin.read()\nkernel.end()"
+
+
 @pytest.mark.skipif(fence().kind == "none", reason="this machine has no fence; the report says so")
-def test_nothing_outside_is_in_reach(tmp_path, kernel_of):
+def test_nothing_outside_is_in_reach(tmp_path):
     kernel = Kernel(LIMITS)
-    outside, marked = tmp_path / "outside.txt", tmp_path / "marked.json"
+    outside, marked, secret = tmp_path / "outside.txt", tmp_path / "marked.json", tmp_path / "secret.txt"
     marked.write_text("{}")
+    secret.write_text("x")
     os.chmod(tmp_path, 0o700)  # as a folder with submissions should be
     listening = socket.create_server(("127.0.0.1", 0))
+    other = subprocess.Popen([sys.executable, "-c", KEEP], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     names = {
         "OUTSIDE": str(outside),
+        "SECRET": str(secret),
+        "OTHER": other.stdout.readline().strip(),
+        "HOME": str(Path.home()),
         "MARKED": str(marked),
         "SOURCE": str(ADAM),
         "GRADER": os.getpid(),
         "PORT": listening.getsockname()[1],
     }
-    open_to_all = {"bubblewrap": set(), "user and namespaces": {"reads the source of the assignment"}}
-    allowed = open_to_all.get(fence().kind, {"reads the source of the assignment", "uses the network"})
+    got = set()
     with kernel, listening:
         for title, code in FAULTS["REACH"]:
             for name, value in names.items():
                 code = code.replace(name, repr(value))
-            problem = kernel.run(code)
-            assert problem or title in allowed, title
+            if kernel.run(code) is None:
+                got.add(title)
+    other.communicate()
+    assert got <= OPEN[fence().kind]
     assert marked.is_file() and not outside.exists()
+
+
+@pytest.mark.parametrize("title, code, said", FAULTS["HARMS"], ids=lambda text: text if "\n" not in text else "")
+def test_what_harms_the_machine_is_stopped(title, code, said):
+    from bea_course.kernel import Fault
+
+    with Kernel(Limits(seconds=60, memory=400_000_000)) as kernel:
+        with pytest.raises(Fault, match=said):
+            kernel.run(code)
+        folder = kernel.folder
+    assert not folder.exists()
+
+
+def test_forged_lines_pass_no_test(kernel_of, tmp_path):
+    kernel, question = kernel_of(ADAM), read_assignment(ADAM).question("half_step")
+    kernel.run(
+        "LINE, _k = '', get_ipython().kernel\n_r = _k.raw_input\n_k.raw_input = lambda line: _r(LINE)\nhalf_step = S"
+    )
+    kernel.limits = Limits(seconds=4)
+    for line in FAULTS["FORGED"]:
+        kernel.run(f"LINE = {line.replace('MARK', str(tmp_path / 'mark'))!r}")
+        found, alive = examine(kernel, question)
+        assert alive and not any(test["passed"] for test in found["tests"].values()), (line[:80], found)
+    assert not (tmp_path / "mark").exists()
+    kernel.limits = LIMITS
+    kernel.run("_k.raw_input = _r\n" + solutions_of(read_assignment(ADAM))["half_step"])
+    found, _ = examine(kernel, question)
+    assert all(test["passed"] for test in found["tests"].values()), found
+
+
+def test_a_notebook_has_a_last_second(tmp_path):
+    assignment = read_assignment(ADAM)
+    path = handed_in(tmp_path / "a.ipynb", assignment, solutions_of(assignment))
+    result = mark(ADAM, path, Limits(whole=0))
+    assert result["points"] == 0 and "all that a notebook may take" in str(result["questions"]["step"])
+
+
+def test_what_a_student_writes_commands_nobody(tmp_path):
+    """Neither a browser, nor a terminal, nor a spreadsheet."""
+    from bea_course.grade import not_marked
+    from bea_course.report import as_html, harmless, reading_page
+
+    evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J"
+    result = not_marked(ADAM, evil)
+    for entry in result["questions"].values():
+        entry |= {"answer": evil, "fault": evil, "errors": [evil], "comment": evil, "points": None}
+        entry["tests"] = [{"message": evil, "hidden": False, "points": 0, "of": 1}]
+    for page in (as_html(result), reading_page(read_assignment(ADAM), {evil: result})):
+        assert page.lower().count("<script") == page.lower().count("</script") <= 2 and "<img" not in page
+    with Kernel(LIMITS) as kernel:
+        said = kernel.run("raise ValueError('\\x1b[2J\\x07')")
+    assert said and said[0].isprintable()
+    assert harmless("=cmd|'/c calc'!A1\x1b") == "'=cmd|'/c calc'!A1\ufffd"
+
+
+def test_a_zip_is_nobody_elses(tmp_path, monkeypatch):
+    """A student's zip cannot speak for others, fill the disk, write elsewhere or stop the class."""
+    from zipfile import ZipFile, ZipInfo
+
+    from bea_course import handed_in as module
+
+    folder, text = tmp_path / "class", "no notebook"
+    folder.mkdir()
+    with ZipFile(folder / "mallory_123_456_work.zip", "w") as archive:
+        for who in ("Ann B_7", "Cid D_8"):
+            archive.writestr(f"{who}_assignsubmission_file_/05.ipynb", text)
+    with ZipFile(folder / "long.zip", "w") as archive:
+        for who in ("A" * 3000 + "_7", "../../../etc/B_8", "=cmd_9"):
+            archive.writestr(f"{who}_assignsubmission_file_/05.ipynb", text)
+    with ZipFile(folder / "bomb.zip", "w", 8) as archive:
+        for k in range(9):
+            archive.writestr(f"{k}.ipynb", str(k) * 10**6)
+    with ZipFile(folder / "read.zip", "w") as archive:
+        link = ZipInfo("a.ipynb")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, str(ADAM))
+    monkeypatch.setattr(module, "ALL", 5 * 10**6)
+    done = grade(ADAM, folder, tmp_path / "05", quiet=True)
+    names = set(done.results)
+    assert "mallory" in names and not {"Ann B", "Cid D"} & names
+    assert max(map(len, names)) < 100 and "cmd" in str(names) and not any("/" in name for name in names)
+    assert len(list((tmp_path / "05" / "unpacked").iterdir())) < 9
+    assert done.results["read"]["points"] == 0 and "no notebook" in done.results["read"]["note"]
+    assert "read_.html" in [path.name for path in (tmp_path / "05").iterdir()]
+    assert not (tmp_path / "etc").exists() and "\n=" not in (tmp_path / "05" / "files.csv").read_text()
 
 
 def test_what_a_kernel_starts_ends_with_it():
@@ -479,12 +599,12 @@ def test_a_term_comes_to_its_total(tmp_path):
         extra = {"name": "Ann B", "id": "7", "email": "", "lost": lost, "points": sum(points)}
         return {"assignment": number, "questions": entries} | extra
 
-    for number, points in (("01", (2, 2, 0)), ("06", (2, 1, 1))):
+    for number, points in (("01", (2, 2, 0)), ("06", (2, 1, 1)), ("07", (1, 0, 0))):
         (tmp_path / number / "shown").mkdir(parents=True)
         (tmp_path / number / "shown" / "ann.json").write_text(json.dumps(result(number, points)))
-    assert term.main([str(tmp_path), "--weights", "01=1,06=3"]) == 0
+    assert term.main([str(tmp_path), "--weights", "01=1,06/07=3"]) == 0
     rows = list(csv.DictReader((tmp_path / "term.csv").open(encoding="utf-8-sig")))
-    assert rows == [{"student": "ann", "01": "100.0", "06": "75.0", "total": "81.2"}]
+    assert rows == [{"student": "ann", "01": "100.0", "06": "75.0", "07": "25.0", "total": "81.2"}]
     questions = list(csv.DictReader((tmp_path / "questions.csv").open(encoding="utf-8-sig")))
     assert questions[2]["what was said most often"] == "1 × not #" and questions[2]["all points"] == "0"
     export = tmp_path / "canvas.csv"

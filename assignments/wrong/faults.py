@@ -58,6 +58,81 @@ REACH = [
         "import os, signal\nsignal.pidfd_send_signal(os.pidfd_open(GRADER), 9)\nhalf_step = 1",
     ),
     ("reads another's memory", "half_step = len(os.listdir(f'/proc/{GRADER}/fd'))"),
+    ("reads the secret", "half_step = open(SECRET).read()"),
+    ("reads the secret through another root", "half_step = open('/proc/1/root' + SECRET).read()"),
+    ("lists the folder above Python", "import os, sys\nhalf_step = os.listdir(os.path.dirname(sys.prefix))"),
+    ("lists the folder of all kernels", "import os\nhalf_step = os.listdir(os.path.dirname(os.getcwd()))"),
+    ("reads in another student's kernel", "import os\nhalf_step = os.listdir(OTHER)"),
+    (
+        "looks for the checks on the disk",
+        "import bea, pathlib\n[half_step, *_] = pathlib.Path(bea.__file__).resolve().parents[1].rglob('a05.py')",
+    ),
+    ("learns the grader's login", "import pwd\n[half_step] = [p for p in pwd.getpwall() if p.pw_dir == HOME]"),
+    (
+        "learns the grader's folders from the environment",
+        "import os\nhalf_step = [v for v in os.environ.values() if HOME in v][0]",
+    ),
+    ("changes the library", "import bea\nhalf_step = open(bea.__file__, 'a').write('x')"),
+    ("changes NumPy", "import numpy\nhalf_step = open(numpy.__file__, 'a').write('x')"),
+    ("makes a file somebody else's", "import os\nopen('x', 'w')\nos.chown('x', 1, 1)\nhalf_step = 1"),
+    (
+        "lifts its own limits",
+        "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (10**12, 10**12))\nhalf_step = 1",
+    ),
+    (
+        "mounts a file system",
+        "import ctypes\nhalf_step = 1 / (ctypes.CDLL(None).mount(b'none', b'/tmp', b'tmpfs', 0, None) == 0)",
+    ),
+    (
+        "traces the grader",
+        "import ctypes\nhalf_step = 1 / (ctypes.CDLL(None).ptrace(16, GRADER, 0, 0) == 0)",
+    ),
+]
+#: Each of these, in a kernel of its own, ends that kernel and no more.
+HARMS = [
+    (
+        "starts processes without end",
+        "import subprocess, time\nfor k in range(120):\n    subprocess.Popen(['sleep', '60'], start_new_session=True)\ntime.sleep(9)",
+        "processes",
+    ),
+    (
+        "takes memory in several processes",
+        "import os, time\nfor k in range(8):\n    if not os.fork():\n        x = b'x' * (4 * 10**8)\n        time.sleep(60)\ntime.sleep(20)",
+        "in several processes",
+    ),
+    (
+        "nests folders deeply",
+        "import os, time\nfor k in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\ntime.sleep(5)",
+        "MB of files",
+    ),
+    (
+        "writes files without end",
+        "import time\nfor k in range(30000):\n    open(f'f{k}', 'w').close()\ntime.sleep(5)",
+        "MB of files",
+    ),
+    (
+        "sends what is no message",
+        "import time\nk = get_ipython().kernel\n"
+        "k.shell_stream.socket.send_multipart([*k._parent_ident['shell'], b'x'])\ntime.sleep(5)",
+        "no message",
+    ),
+]
+#: What an answer may write on the channel instead of a value; none may pass a test or run anything.
+FORGED = [
+    '{"test": "test_half_step", "passed": true}',
+    '{"done": true}',
+    '{"ask": {"get": "half_step"}}',
+    '{"value": {"sympy": "sympify", "args": []}}',
+    '{"value": {"sympy": "Symbol", "args": ["__import__(\'os\').system(\'touch MARK\')"]}}',
+    '{"value": {"undefined": "__import__(\'os\').system(\'touch MARK\')", "args": []}}',
+    '{"value": {"float": "1", "digits": 1000000000}}',
+    '{"value": {"int": "' + "9" * 100_000 + '"}}',
+    '{"value": {"array": "", "dtype": "O", "shape": [1]}}',
+    '{"value": {"array": "", "dtype": "f8", "shape": [1000000000000]}}',
+    '{"value": {"list": ' + "[" * 3000 + "]" * 3000 + "}}",
+    '{"callback": -1, "args": []}',
+    "null",
+    "[" * 100_000,
 ]
 # Beside right answers: what one cell breaks must cost no other its marks.
 BREAKS = "step = sp.Symbol('step')\ncheck = print = None\nraise ValueError"

@@ -17,7 +17,7 @@ from typing import IO, Any, NoReturn
 
 from bea_course import compare
 from bea_course.compare import Wrong
-from bea_course.kernel import Fault, Kernel
+from bea_course.kernel import Fault, Kernel, readable
 from bea_course.notebook import Question
 from bea_course.wire import decode, encode
 
@@ -52,7 +52,7 @@ class Answers:
         if "too large" in reply:
             raise AnswerError("its value is too large")
         if "error" in reply:
-            raise AnswerError(str(reply["error"][0])[:400])
+            raise AnswerError(readable(str(reply["error"][0])[:400]))
         return reply
 
     def _ask(self, request: dict[str, Any]) -> None:

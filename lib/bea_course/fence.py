@@ -18,37 +18,41 @@ from pathlib import Path
 
 __all__ = ["Fence", "fence"]
 
-NOBODY = 65534
+FIRST = 200_000  # of the users that kernels run as, where they run as others
 
 
 @dataclass(frozen=True)
 class Fence:
-    """How kernels are confined: ``kind``, what to say of it, and the user that they run as, if another."""
+    """How kernels are confined: ``kind``, what to say of it, and whether each runs as a user of its own."""
 
     kind: str
     says: str
-    user: int | None = None
+    users: bool = False
 
     @property
     def whole(self) -> bool:
         """Whether files, network and processes are all out of reach."""
         return self.kind == "bubblewrap"
 
+    @property
+    def user(self) -> int | None:
+        """The user of the kernels of this process, which are one after another; None for the grader's own."""
+        return FIRST + os.getpid() if self.users else None
+
     def around(self, command: Sequence[str], folder: Path) -> list[str]:
         """The command that runs ``command`` inside the fence, with ``folder`` to write in."""
         if self.kind == "bubblewrap":
             return [*bubblewrap(folder), *command]
-        other = [
-            "setpriv",
-            f"--reuid={NOBODY}",
-            f"--regid={NOBODY}",
-            "--clear-groups",
-            "--no-new-privs",
-            "--pdeathsig=KILL",
-        ]
-        apart = ["unshare", "--net", "--pid", "--ipc", "--mount", "--fork", "--kill-child", "--mount-proc"]
+        other = [found("setpriv"), f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"]
+        other += ["--no-new-privs", "--pdeathsig=KILL"]
+        apart = [found("unshare"), "--net", "--pid", "--ipc", "--mount", "--fork", "--kill-child", "--mount-proc"]
         before = {"user and namespaces": [*apart, *other], "user": other}
         return [*before.get(self.kind, []), *command]
+
+
+def found(program: str) -> str:
+    """Where a program is; a kernel's own PATH need not have it."""
+    return shutil.which(program) or program
 
 
 def library_folders() -> dict[str, Path]:
@@ -63,7 +67,7 @@ def library_folders() -> dict[str, Path]:
 
 def bubblewrap(folder: Path) -> list[str]:
     """The part of a command line that fences, for a kernel that writes in ``folder`` only."""
-    line = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    line = [found("bwrap"), "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     for top in map(Path, ("/bin", "/sbin", "/lib", "/lib64")):
         if top.is_symlink():
             line += ["--symlink", os.readlink(top), str(top)]
@@ -71,9 +75,12 @@ def bubblewrap(folder: Path) -> list[str]:
             line += ["--ro-bind", str(top), str(top)]
     roots = ["/usr", *dict.fromkeys(str(Path(p).resolve()) for p in (sys.base_prefix, sys.prefix))]
     roots += [p for p in (sys.base_prefix, sys.prefix) if p not in roots]
+    above = {parent for root in (*roots, folder) for parent in Path(root).parents}
+    for parent in sorted(above - {Path("/")}):  # can be passed and not listed
+        line += ["--perms", "0111", "--dir", str(parent)]
     for root in roots:
         line += ["--ro-bind", root, root]
-    for name in ("ld.so.cache", "fonts", "passwd", "localtime"):
+    for name in ("ld.so.cache", "fonts", "localtime"):
         line += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     for place in map(Path, site.getsitepackages()):  # an installed copy of the checks, if there is one
         inside = place / "bea_course"
@@ -89,10 +96,10 @@ FENCES = (
     Fence("bubblewrap", "Fenced by bubblewrap: no network, no files of others, own processes."),
     Fence(
         "user and namespaces",
-        "NOT FENCED WHOLLY (no bubblewrap): another user, no network, own processes; it can read what all may read.",
-        NOBODY,
+        "NOT FENCED WHOLLY (no bubblewrap): another user, no network, own processes; it can read, and write, what all may.",
+        True,
     ),
-    Fence("user", "NOT FENCED WHOLLY (no bubblewrap): another user only; the network is open.", NOBODY),
+    Fence("user", "NOT FENCED WHOLLY (no bubblewrap): another user only; the network is open.", True),
     Fence("none", "NOT FENCED: answers run as you, with your files and network. Install bubblewrap."),
 )
 
@@ -105,7 +112,7 @@ def works(one: Fence) -> bool:
         return True
     if one.kind == "bubblewrap" and not shutil.which("bwrap"):
         return False
-    if one.user is not None and (os.geteuid() != 0 or not shutil.which("setpriv")):
+    if one.users and (os.geteuid() != 0 or not shutil.which("setpriv")):
         return False
     with tempfile.TemporaryDirectory(prefix="bea-") as folder:
         os.chmod(folder, 0o755)

@@ -32,7 +32,7 @@ from bea_course.kernel import Limits, adopt_orphans
 from bea_course.made_of import made_of, stale
 from bea_course.marking import Result, Source, mark, totalled
 from bea_course.notebook import read_assignment
-from bea_course.report import as_html, reading_page, table
+from bea_course.report import as_html, harmless, reading_page, table
 
 __all__ = ["Class", "Late", "grade", "main"]
 
@@ -196,12 +196,14 @@ def log_changes(path: Path, before: dict[str, Result], after: dict[str, Result],
                 a, b = old.get(name, {}).get("points", ""), entry["points"]
                 if a != b:
                     reason = "by hand" if entry.get("by_person") else why.get(student, "")
-                    writer.writerow([now, student, name, "" if a is None else a, "" if b is None else b, reason])
+                    writer.writerow(
+                        [now, harmless(student), name, "" if a is None else a, "" if b is None else b, reason]
+                    )
 
 
 def file_name(student: str) -> str:
-    """A student's name as a file's."""
-    return student.replace("/", "_") or "unnamed"
+    """A student's name as a file's; ``read.html`` is the page for answers in words."""
+    return {"read": "read_"}.get(student.casefold(), student.replace("/", "_"))
 
 
 def grade(
@@ -346,13 +348,13 @@ def finish(done: Class, found: list[Handed], source: Source, out: Path) -> None:
             )
     write(out, "\ufeff" + table(done.results))
     write(work / "read.html", reading_page(read_assignment(source), done.results))
-    rows = [["file", "student", "what became of it"]]
+    rows = [["file", "student", "what became of it", "handed in as"]]
     for handed in found:
         if handed.path:
-            rows.append([str(handed.path), handed.student, "marked"])
-        rows += [[shown, handed.student, why] for shown, why in handed.others.items()]
+            rows.append([str(handed.path), handed.student, "marked", handed.shown])
+        rows += [[shown, handed.student, why, shown] for shown, why in handed.others.items()]
     with (work / "files.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(rows)
+        csv.writer(file).writerows([harmless(cell) for cell in row] for row in rows)
 
 
 # --- the command -------------------------------------------------------------------------------

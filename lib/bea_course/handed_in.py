@@ -22,6 +22,7 @@ MOODLE = re.compile(r"^(?P<who>.+?)_(?P<id>\d+)_assignsubmission_\w+?_?$")
 GRADESCOPE = re.compile(r"^submission_(?P<id>\d+)$")
 AGAIN = re.compile(r"(?:-| \()(\d+)\)?$")
 LARGEST, MOST, DEEPEST = 30_000_000, 2000, 2  # bytes of a notebook, files in a zip, zips within zips
+ALL = 20 * LARGEST  # bytes that a zip may unpack to
 
 
 @dataclass
@@ -39,12 +40,13 @@ class Person:
 class Handed:
     """What one student handed in: the notebook to mark, if there is one, and every other file.
 
-    ``problem`` says what somebody must look at; ``others`` maps each file that is not marked to why.
+    ``shown`` is where it was, also within a zip; ``problem`` says what somebody must look at; ``others`` maps each file that is not marked to why.
     """
 
     student: str
     id: str = ""
     path: Path | None = None
+    shown: str = ""
     when: datetime | None = None
     late_mark: bool = False
     problem: str = ""
@@ -88,9 +90,11 @@ def who_of(place: PurePosixPath) -> tuple[str, str, int, bool]:
     return (AGAIN.sub("", stem) if number else stem), "", number, False
 
 
-def unpacked(data: bytes, shown: str, into: Path, depth: int = 1) -> Iterator[tuple[str, Path | None, datetime, str]]:
-    """(name, path of the notebook or None, time, why not) of every file in a zip."""
-    now = datetime.now()
+def unpacked(
+    data: bytes, shown: str, into: Path, depth: int = 1, left: list[int] | None = None
+) -> Iterator[tuple[str, Path | None, datetime, str]]:
+    """(name, path of the notebook or None, time, why not) of every file in a zip; ``left``: how many bytes may come."""
+    now, left = datetime.now(), [ALL] if left is None else left
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = [info for info in archive.infolist() if not info.is_dir()]
@@ -107,10 +111,14 @@ def unpacked(data: bytes, shown: str, into: Path, depth: int = 1) -> Iterator[tu
                     continue
                 with archive.open(info) as file:  # what it says of its size may be false
                     content = file.read(LARGEST + 1)
+                left[0] -= len(content)
+                if left[0] < 0:
+                    yield name, None, when, f"the zip unpacks to more than {ALL // 10**6} MB"
+                    return
                 if len(content) > LARGEST:
                     yield name, None, when, f"larger than {LARGEST // 10**6} MB"
                 elif suffix == ".zip" and depth < DEEPEST:
-                    for inner, path, then, why in unpacked(content, name, into, depth + 1):
+                    for inner, path, then, why in unpacked(content, name, into, depth + 1, left):
                         yield f"{name}/{inner}", path, then, why
                 elif suffix == ".zip":
                     yield name, None, when, "a zip within a zip within a zip"
@@ -136,10 +144,11 @@ def _files(folder: Path, into: Path) -> Iterator[_File]:
         when = datetime.fromtimestamp(path.stat().st_mtime)
         if path.suffix.lower() == ".zip":
             # one student's zip, or the platform's zip of the whole class
-            inside = list(unpacked(path.read_bytes(), shown, into)) if path.stat().st_size <= 20 * LARGEST else []
+            inside = list(unpacked(path.read_bytes(), shown, into)) if path.stat().st_size <= ALL else []
             if not inside:
                 yield _file(place, shown, None, when, "an empty or too large zip")
-            whole = len(place.parts) == 1 and _of_a_class([name for name, *_ in inside])
+            # what has a student's name on it is that student's, whatever the names inside
+            whole = len(place.parts) == 1 and not packed(shown) and _of_a_class([name for name, *_ in inside])
             for name, found, then, why in inside:
                 yield _file(PurePosixPath(name) if whole else place, f"{shown}/{name}", found, then, why)
         elif path.suffix.lower() != ".ipynb":
@@ -151,13 +160,18 @@ def _files(folder: Path, into: Path) -> Iterator[_File]:
 def _of_a_class(names: Iterable[str]) -> bool:
     """Whether the files in a zip are several students', by how a platform names them."""
     tops = {PurePosixPath(name).parts[0] for name in names if name and not name.startswith(("/", ".."))}
-    return sum(bool(MOODLE.match(top) or CANVAS.match(top) or GRADESCOPE.match(top)) for top in tops) > 1
+    return sum(map(packed, tops)) > 1
+
+
+def packed(name: str) -> bool:
+    """Whether a platform has put a student's name and number on a file or folder."""
+    return bool(MOODLE.match(name) or CANVAS.match(name) or GRADESCOPE.match(name))
 
 
 def _file(place: PurePosixPath | Path, shown: str, path: Path | None, when: datetime, why: str) -> _File:
     safe = PurePosixPath(*(part for part in PurePosixPath(place).parts if part not in ("/", "..")))
     name, number, again, late = who_of(safe)
-    name = re.sub(r"[^\w .,@+-]", "_", name) or "unnamed"
+    name = re.sub(r"[^\w .,@+-]", "_", name)[:80] or "unnamed"
     return _File(plain(name) + number, name, number, shown, path, when, again, late, why)
 
 
@@ -177,7 +191,8 @@ def collect(folder: str | Path, into: Path, roster: list[Person] | None = None) 
         handed = Handed(student, first.id)
         good = sorted((f for f in files if f.path), key=lambda f: (f.again, f.when))
         if good:
-            handed.path, handed.when, handed.late_mark = good[-1].path, good[-1].when, good[-1].late
+            last = good[-1]
+            handed.path, handed.shown, handed.when, handed.late_mark = last.path, last.shown, last.when, last.late
             handed.others = {f.shown: "an earlier one; the last is marked" for f in good[:-1]}
         else:
             handed.problem = f"handed in, but {'; '.join(dict.fromkeys(f.why for f in files))}"

@@ -42,16 +42,19 @@ SERVE = "import bea_course.agent as _a; _a.serve(get_ipython().user_ns, get_ipyt
 @dataclass(frozen=True)
 class Limits:
     """What a notebook may use: seconds of the processor for a cell or for the tests of a question, bytes of
-    memory, bytes of a file, bytes of all files together, and kernels that it may end.
+    memory, bytes of a file, bytes of all files together, processes, kernels that it may end, and seconds
+    by the clock for all of it.
 
-    By the clock it may take ``PATIENCE`` times as many seconds, so that a busy machine costs nobody marks.
+    By the clock a cell may take ``PATIENCE`` times as many seconds, so that a busy machine costs nobody marks.
     """
 
     seconds: float = 20
     memory: int = 1_000_000_000
     file: int = 10_000_000
     disk: int = 100_000_000
+    processes: int = 50
     kernels: int = 6
+    whole: float = 1800
 
 
 PATIENCE = 5
@@ -61,12 +64,21 @@ class Fault(Exception):
     """Ends a cell or a question without marks; the text goes on "it ..."."""
 
 
-def size_of(folder: Path) -> int:
-    """The bytes of all files in a folder."""
-    total = 0
-    for path in folder.rglob("*"):
+def size_of(folder: Path, most: int) -> int:
+    """The bytes of all files in a folder, of which each takes a block, up to ``most`` and a little more.
+
+    What is too deep to be looked at counts as too much.
+    """
+    total, waiting = 0, [str(folder)]
+    while waiting and total <= most:
+        place = waiting.pop()
+        if len(place) > 3000:
+            return most + 1
         with contextlib.suppress(OSError):
-            total += 0 if path.is_symlink() else path.lstat().st_size
+            for entry in os.scandir(place):
+                total += max(4096, entry.stat(follow_symlinks=False).st_size)
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
     return total
 
 
@@ -75,6 +87,11 @@ def adopt_orphans() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
+def readable(text: str) -> str:
+    """Text that comes from an answer, without what would command a terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 class Kernel:
@@ -150,7 +167,7 @@ class Kernel:
     def _environment(self) -> dict[str, str]:
         here = str(self.folder)
         return {
-            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
             "HOME": here,
             "TMPDIR": here,
             "IPYTHONDIR": here + "/ipython",
@@ -176,14 +193,20 @@ class Kernel:
             resource.setrlimit(resource.RLIMIT_NPROC, (200, 200))
 
     def _used(self) -> float:
-        """The seconds of the processor that the kernel and what it started have used."""
-        total = 0.0
+        """The seconds of the processor that the kernel and what it started have used; raises Fault."""
+        total, memory, many = 0.0, 0, 0
         with contextlib.suppress(psutil.Error):
             first = psutil.Process(self.process.pid if self.process else None)
             for process in (first, *first.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
                     times = process.cpu_times()
                     total += times.user + times.system
+                    memory += process.memory_info().rss
+                    many += 1
+        if many > self.limits.processes:
+            raise Fault(f"started more than {self.limits.processes} processes")
+        if memory > 2 * self.limits.memory:
+            raise Fault("took too much memory in several processes")
         return total
 
     # --- talking to it -------------------------------------------------------------------------
@@ -196,7 +219,7 @@ class Kernel:
         if now < self.look_at:
             return
         self.look_at = now + 0.4
-        if size_of(self.folder) > self.limits.disk:
+        if size_of(self.folder, self.limits.disk) > self.limits.disk:
             raise Fault(f"wrote more than {self.limits.disk // 10**6} MB of files")
         if now > self.until[0] or self._used() > self.until[1]:
             raise TimeoutError
@@ -212,9 +235,18 @@ class Kernel:
         while True:
             self._watch()
             if self.client.shell_channel.socket.poll(500):
-                message = self.client.get_shell_msg(timeout=1)
+                message = self._message(self.client.get_shell_msg)
                 if is_it(message):
                     return message
+
+    def _message(self, get: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+        """The next message on a channel; raises Fault if it is not in Jupyter's form."""
+        try:
+            message = get(timeout=1)
+            _ = message["msg_type"], message["content"], message["parent_header"].get("msg_id")
+        except Exception:
+            raise Fault("sent what is no message of a kernel") from None
+        return message
 
     def _stop(self, message_id: str) -> bool:
         """Interrupt what runs; whether the kernel obeyed."""
@@ -244,7 +276,7 @@ class Kernel:
         if content.get("status") == "ok":
             return None
         name, text = str(content.get("ename", "error"))[:80], str(content.get("evalue", ""))
-        return f"{name}: {text.splitlines()[0][:300] if text else ''}", name == "NameError"
+        return readable(f"{name}: {text.splitlines()[0][:300] if text else ''}"), name == "NameError"
 
     def converse(self, descriptor: int, write: Callable[[str], None], take: Callable[[str], bool]) -> None:
         """Let an examiner ask for values: pass on the kernel's lines by ``write``, and its requests.
@@ -269,12 +301,12 @@ class Kernel:
                 raise
             ready = dict(poller.poll(500))
             if stdin in ready:
-                message = self.client.get_stdin_msg(timeout=1)
+                message = self._message(self.client.get_stdin_msg)
                 if message["msg_type"] == "input_request":
                     write(str(message["content"].get("prompt", "")))
                     waiting = True
             if shell in ready:
-                message = self.client.get_shell_msg(timeout=1)
+                message = self._message(self.client.get_shell_msg)
                 if message["parent_header"].get("msg_id") == mine:
                     raise Fault("stopped answering")
             if descriptor in ready:
@@ -301,7 +333,7 @@ class Kernel:
         self.client.control_channel.send(self.client.session.msg("interrupt_request", {}))
         if not self.client.stdin_channel.socket.poll(3000):
             return False
-        self.client.get_stdin_msg(timeout=1)
+        self._message(self.client.get_stdin_msg)
         self._end_serving(message_id)
         return True
 
@@ -321,4 +353,4 @@ class Kernel:
         if hasattr(self, "client"):
             self.client.stop_channels()
             self.context.destroy(linger=0)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        subprocess.run(["rm", "-rf", self.folder], stderr=subprocess.DEVNULL)  # also what is nested deeply

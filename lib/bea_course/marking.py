@@ -30,6 +30,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.kernel: Kernel | None = None
+        self.until = time.monotonic() + self.limits.whole
         self.ran: list[str] = []  # the cells that a new kernel must be given again
         self.ended = 0
         self.found: dict[str, Found] = {}
@@ -66,6 +67,8 @@ class Run:
 
     def _ready(self) -> Kernel:
         """A kernel in which the cells so far have run; a new one if the last has ended."""
+        if time.monotonic() > self.until:
+            raise Fault(f"came after {self.limits.whole:g} seconds, which is all that a notebook may take")
         while self.kernel is None:
             if self.ended >= self.limits.kernels:
                 raise Fault(f"ended Python {self.ended} times")
@@ -87,7 +90,11 @@ class Run:
     def _cell(self, source: str) -> str | None:
         """Run a cell; returns what went wrong."""
         try:
-            problem = self._ready().run(source)
+            kernel = self._ready()
+        except Fault as fault:
+            return f"it {fault}"
+        try:
+            problem = kernel.run(source)
         except Fault as fault:
             self._lose()
             return f"it {fault}"

@@ -1,20 +1,24 @@
 """The page that a student gets, the table of a class, and the page where answers in words are read."""
 
 import csv
+import hashlib
 import html
 import io
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from bea_course.kernel import readable
 from bea_course.notebook import Assignment
 
 __all__ = ["as_html", "reading_page", "table"]
 
-STYLE = """<meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<style>body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}
-pre{white-space:pre-wrap;background:#f4f4f4;padding:.8em}.entry{border-top:1px solid #999;padding:.6em 0}
-.now{outline:3px solid #06c}input{font:inherit}label{margin-right:1em}</style>"""
+STYLE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<style>:root{color-scheme:light dark;--soft:#f2f2f2;--line:#999;--now:#0b5fc0}
+@media (prefers-color-scheme:dark){:root{--soft:#2a2a2a;--line:#777;--now:#7ab8ff}}
+body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--soft);padding:.8em;margin:.5em 0}
+.entry{border-top:1px solid var(--line);padding:.6em}"""
 
 
 def mark_of(entry: Mapping[str, Any]) -> str:
@@ -48,7 +52,9 @@ def as_html(result: Mapping[str, Any]) -> str:
     head = f"{final(result):g} of {result['of']} points"
     if result["to_read"]:
         head += f", and {result['to_read']} that a person still has to give"
-    parts = [f"<title>{say(result['title'])}</title>{STYLE}<h1>{say(result['title'])}</h1><p><strong>{head}</strong>"]
+    parts = [
+        f"{STYLE}</style><title>{say(result['title'])}</title><h1>{say(result['title'])}</h1><p><strong>{head}</strong>"
+    ]
     if result.get("lost"):
         parts.append(f"<p>{result['points']:g} points, less {100 * result['lost']:g} percent for lateness.")
     if result["note"]:
@@ -79,59 +85,76 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def harmless(cell: Any) -> Any:
     """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t") else cell
+    if not isinstance(cell, str):
+        return cell
+    return ("'" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else "") + readable(cell)
 
 
-READER = """<p>Keys: digits give points (<kbd>.</kbd> adds a half), <kbd>j</kbd>/<kbd>k</kbd> next and previous,
-<kbd>c</kbd> comment, <kbd>Esc</kbd> leaves it. Points are kept in this browser; <button id=save>save by_hand.csv</button>
-<span id=left></span></p><div id=list></div>
-<script>
-const key="bea-"+DATA.assignment, kept=JSON.parse(localStorage.getItem(key)||"{}");let at=0,cards=[];
-const list=document.getElementById("list");
-for(const q of DATA.questions){const h=document.createElement("h2");h.textContent=q.title+" ("+q.of+" points)";
- const r=document.createElement("pre");r.textContent=q.text;list.append(h,r);
- for(const e of q.entries){const id=e.student+"|"+q.name;const d=document.createElement("div");d.className="entry";
-  const a=document.createElement("pre");a.textContent=e.answer||"(nothing found: see the notebook)";
-  const s=document.createElement("strong");s.textContent=e.student+" ";
-  const p=document.createElement("input"),c=document.createElement("input");p.size=4;c.size=60;
-  const old=kept[id]||{points:e.points??"",comment:e.comment||""};p.value=old.points;c.value=old.comment;
-  const keep=()=>{kept[id]={student:e.student,question:q.name,points:p.value,comment:c.value};
-   localStorage.setItem(key,JSON.stringify(kept));count()};p.oninput=c.oninput=keep;
-  const lp=document.createElement("label"),lc=document.createElement("label");lp.append("points ",p);lc.append("comment ",c);
-  d.append(s,a,lp,lc);list.append(d);cards.push({d,p,c,keep,of:q.of});
-  if(p.value!==""&&!kept[id])kept[id]={student:e.student,question:q.name,points:p.value,comment:c.value};}}
-function count(){document.getElementById("left").textContent=cards.filter(x=>x.p.value==="").length+" to read"}
-function go(n){if(!cards.length)return;cards[at].d.classList.remove("now");at=Math.max(0,Math.min(cards.length-1,n));
- cards[at].d.classList.add("now");cards[at].d.scrollIntoView({block:"center"})}
-document.onkeydown=e=>{if(e.target.tagName==="INPUT"){if(e.key==="Escape"||e.key==="Enter")e.target.blur();return}
- const x=cards[at];if(!x||e.ctrlKey||e.metaKey)return;
- if(/^[0-9]$/.test(e.key)&&+e.key<=x.of){x.p.value=e.key;x.keep()}
- else if(e.key==="."){x.p.value=Math.min(x.of,Math.floor(+x.p.value||0)+.5);x.keep()}
- else if(e.key==="j")go(at+1);else if(e.key==="k")go(at-1);
- else if(e.key==="c"){x.c.focus();e.preventDefault()}};
-document.getElementById("save").onclick=()=>{const f=t=>'"'+String(t).replaceAll('"','""')+'"';
- const t=["student,question,points,comment",...Object.values(kept).filter(x=>x.points!=="").map(
-  x=>[x.student,x.question,x.points,x.comment].map(f).join(","))].join("\\n")+"\\n";
- const a=document.createElement("a");a.href=URL.createObjectURL(new Blob([t]));a.download="by_hand.csv";a.click()};
-count();cards.length&&go(Math.max(0,cards.findIndex(x=>x.p.value==="")));
+READER = """
+body{max-width:90em;margin-top:0}header{position:sticky;top:0;background:Canvas;border-bottom:1px solid var(--line);padding:.5em 0}
+section{display:grid;grid-template-columns:2fr 3fr;gap:1.5em}aside{position:sticky;top:4em;align-self:start;max-height:85vh;overflow:auto}
+.now{outline:3px solid var(--now)}.done strong::after{content:" ✓"}input,button{font:inherit;color:inherit;background:var(--soft);border:1px solid var(--line)}input[size="60"]{width:60%}pre{font:inherit}
+kbd{border:1px solid var(--line);border-radius:3px;padding:0 .3em}@media (max-width:50em){section{display:block}aside{position:static}}
+</style><title>TITLE</title>
+<header><strong id=left role=status></strong> <button id=save>Save by_hand.csv</button> <kbd>0</kbd>–<kbd>9</kbd> points,
+<kbd>.</kbd> half a point more, <kbd>Backspace</kbd> none, <kbd>j</kbd> <kbd>k</kbd> next and previous, <kbd>n</kbd> next unread,
+<kbd>c</kbd> comment, <kbd>Esc</kbd> leaves it, <kbd>s</kbd> saves</header><h1>TITLE</h1>
+<p>Points are kept in this browser, also if it is closed, until you save them into the folder of this page.</p>
+<script>const DATA=JSON</script><script>
+const place=DATA.place,kept=JSON.parse(localStorage.getItem(place)||"{}"),cards=[];let at=0;
+const make=(name,text,parent,kind)=>{const x=document.createElement(name);x.textContent=text;x.className=kind||"";parent.append(x);return x};
+function count(){const n=cards.filter(x=>!x.points.value).length;
+ for(const x of cards)x.box.classList.toggle("done",!!x.points.value);
+ document.getElementById("left").textContent=n?n+" of "+cards.length+" to read":"All "+cards.length+" are read: save them."}
+function keep(x){kept[x.key]=[x.points.value,x.comment.value];localStorage.setItem(place,JSON.stringify(kept));count()}
+function go(n){if(!cards.length)return;cards[at].box.classList.remove("now");at=Math.max(0,Math.min(cards.length-1,n));
+ cards[at].box.classList.add("now");cards[at].box.scrollIntoView({block:"center"})}
+const unread=()=>cards.findIndex(x=>!x.points.value);
+for(const q of DATA.questions){const part=make("section","",document.body),side=make("aside","",part),list=make("div","",part);
+ make("h2",q.title+" ("+q.of+" points)",side);make("pre",q.text,side);
+ for(const e of q.entries){const box=make("div","",list,"entry");make("strong",e.student,box);
+  make("pre",e.answer||"(nothing found: see the notebook)",box);
+  const field=(name,size)=>{const x=make("input","",make("label",name+" ",box));x.size=size;box.append(" ");return x};
+  const x={box,of:q.of,key:e.key,row:[e.student,q.name],points:field("points",4),comment:field("comment",60)};
+  [x.points.value,x.comment.value]=kept[e.key]||[e.points??"",e.comment||""];
+  x.points.oninput=()=>{const v=+x.points.value.replace(",",".");const bad=!(v>=0&&v<=q.of);x.points.setCustomValidity(bad?"0 to "+q.of:"");
+   x.points.reportValidity();if(!bad)keep(x)};
+  x.comment.oninput=()=>keep(x);cards.push(x);box.onclick=()=>go(cards.indexOf(x))}}
+onkeydown=e=>{const x=cards[at];if(!x||e.ctrlKey||e.metaKey||e.altKey)return;
+ if(e.target.tagName==="INPUT"){if(e.key==="Escape"||e.key==="Enter")e.target.blur();return}
+ const set=v=>{x.points.value=v;keep(x)};
+ if(/^[0-9]$/.test(e.key)&&+e.key<=x.of)set(e.key);else if(e.key===".")set(Math.min(x.of,(+x.points.value||0)+.5));
+ else if(e.key==="Backspace")set("");else if(e.key==="j")go(at+1);else if(e.key==="k")go(at-1);
+ else if(e.key==="n")go(unread()<0?at:unread());else if(e.key==="s")document.getElementById("save").click();
+ else if(e.key==="c")x.comment.focus();else return;e.preventDefault()};
+document.getElementById("save").onclick=()=>{const quoted=t=>'"'+String(t).replaceAll('"','""')+'"';
+ const rows=cards.filter(x=>x.points.value).map(x=>[...x.row,x.points.value,x.comment.value].map(quoted).join(","));
+ const a=document.createElement("a");a.href=URL.createObjectURL(new Blob([["student,question,points,comment",...rows,""].join("\\n")]));
+ a.download="by_hand.csv";a.click()};
+count();go(Math.max(0,unread()));
 </script>"""
 
 
 def reading_page(assignment: Assignment, results: Mapping[str, Mapping[str, Any]]) -> str:
     """The page where a person reads all answers in words, question by question, beside the rubric."""
-    questions = []
+    secrets = {result.get("made_of", {}).get("secret", "") for result in results.values()}
+    place, questions = f"bea {assignment.number} {max(secrets, default='')}", []
     for question in assignment.questions:
         if question.by_hand:
-            entries = [
-                {"student": student, **{k: entry.get(k) for k in ("answer", "points", "comment")}}
-                for student, result in results.items()
-                if (entry := result["questions"][question.name])["points"] is None or entry.get("by_person")
-            ]
-            text = f"{question.text}\n\n{question.solution}".strip()
+            entries = []
+            for student, result in results.items():
+                entry = result["questions"][question.name]
+                if entry["points"] is None or entry.get("by_person"):
+                    # points that the browser has kept are those of this answer
+                    known = [student, question.name, entry.get("answer")]
+                    key = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
+                    kept = {name: entry.get(name) for name in ("answer", "points", "comment")}
+                    entries.append({"student": student, "key": key, **kept})
+            text = f"{question.text.removeprefix('## ')}\n\n*An answer that gets all points.*\n\n{question.solution}"
             questions.append(
                 {"name": question.name, "title": question.title, "of": question.points, "text": text}
                 | {"entries": entries}
             )
-    data = json.dumps({"assignment": assignment.number, "questions": questions}).replace("<", "\\u003c")
-    title = html.escape(assignment.title)
-    return f"<title>Read: {title}</title>{STYLE}<h1>{title}</h1><script>const DATA={data}</script>{READER}\n"
+    data = json.dumps({"place": place, "questions": questions}).replace("<", "\\u003c")
+    page = READER.replace("TITLE", html.escape(assignment.title)).replace("JSON", data, 1)
+    return STYLE + page + "\n"

@@ -1,6 +1,6 @@
 """What a term comes to, from the folders that marking has written:
 
-    python -m bea_course.term grades/ --weights 01=12,02=12,03=12,04=12,05=12,06=40
+    python -m bea_course.term grades/ --weights 01=12,02=12,03=12,04=12,05=12,06/07=40
 
 It writes ``grades/term.csv``, with the total of each student in percent; ``grades/questions.csv``, how
 often each question was right and what was said how often; and ``grades/similar.csv``, pairs whose
@@ -60,9 +60,10 @@ def percent(result: Mapping[str, Any], drop_worst: bool = True) -> float:
 
 
 def total(results: Results, student: str, weights: Mapping[str, float], drop_worst: bool = True) -> float:
-    """A student's total in percent; an assignment that is not there counts 0."""
+    """A student's total in percent; of numbers with a slash between them the better counts, and none counts 0."""
     marks = {number: percent(of[student], drop_worst) for number, of in results.items() if student in of}
-    return sum(weight * marks.get(number, 0) for number, weight in weights.items()) / sum(weights.values())
+    counted = {numbers: max(marks.get(number, 0) for number in numbers.split("/")) for numbers in weights}
+    return sum(weight * counted[numbers] for numbers, weight in weights.items()) / sum(weights.values())
 
 
 def questions_of(results: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
@@ -173,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m bea_course.term", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="the folder with the folders of all assignments")
-    parser.add_argument("--weights", default="", help="such as 01=12,06=40; else all count the same")
+    parser.add_argument("--weights", default="", help="such as 01=12,06/07=40; else all count the same")
     parser.add_argument("--keep-worst", action="store_true", help="leave out no question")
     parser.add_argument("--fill", type=Path, help="a table exported by Canvas or Moodle")
     parser.add_argument("--column", help="how its column begins, such as 'Assignment 5' or 'Grade'")
@@ -200,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     counted = [[number, *row] for number, of in results.items() for row in questions_of(of)]
     write(given.folder / "questions.csv", as_csv([head, *counted]))
     alike = [[n, *pair] for n in results for pair in similar(codes_in(given.folder / n))]
-    write(given.folder / "similar.csv", as_csv([["assignment", "ratio", "student", "student"], *alike]))
+    write(given.folder / "similar.csv", as_csv([["assignment", "ratio", "one student", "another"], *alike]))
     print(f"{len(students)} students, {len(results)} assignments; {len(alike)} pairs of answers are alike.")
     return 0
 

@@ -3,32 +3,38 @@
     python -m tools.course.report
 
 `make course-bench` runs this: the marks of solutions, student copies and wrong answers; what becomes of
-answers that break something; and a class of 200, killed half-way and started again.
+answers that break something; thirty files as a class hands them in, by the command and by the archive for
+Gradescope; and a class of 200, killed half-way and started again.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import random
 import runpy
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from zipfile import ZipFile
+
+import psutil
 
 from bea_course.examiner import examine
 from bea_course.grade import grade, result_in
+from bea_course.handed_in import rows_of
 from bea_course.kernel import Kernel, Limits
 from bea_course.marking import mark
 from bea_course.notebook import filled, read_assignment
+from tools.course.assignments import archive, points
 from tools.site.leaks import SOURCES, leaks_in, secrets_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "assignments"
 WORK = ROOT / "_build" / "course"
-SIZE = 200
 
 
 def solutions_of(assignment):
@@ -122,26 +128,145 @@ def of_faults(source):
         result = mark(source, handed_in("faulty.ipynb", assignment, answers), Limits(seconds=10))
         entry = result["questions"]["half_step"]
         became = entry["fault"] or "; ".join(entry["errors"]) or entry["tests"][0]["message"]
-        lines.append(
-            row(
-                title,
-                became,
-                f"{entry['points']:g} of {entry['of']}",
-                f"{result['points']:g} of {assignment.points - 2 - entry['of']}",
-            )
-        )
+        others = [other for name, other in result["questions"].items() if name != "half_step" and not other["by_hand"]]
+        points, of = (sum(other[key] for other in others) for key in ("points", "of"))
+        lines.append(row(title, became, f"{entry['points']:g} of {entry['of']}", f"{points:g} of {of}"))
     return lines
 
 
 # --- a class -----------------------------------------------------------------------------------
 
 
-def make_class(source, folder):
-    """200 submissions: right, wrong in every question, blank, and some that break something."""
+def cells_changed(text, change):
+    """A notebook's text after ``change`` of its list of cells."""
+    notebook = json.loads(text)
+    return json.dumps(notebook | {"cells": change(notebook["cells"])})
+
+
+def class_of_thirty(source):
+    """{file: (what it is, its content)}: notebooks in every state in which a class hands them in."""
+    assignment = read_assignment(source)
+    right, wrong = solutions_of(assignment), wrong_of(source)
+    blank = (FOLDER / "student" / source.name).read_text(encoding="utf-8")
+    code = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    named = {title: text for title, text, _ in faults()}
+
+    def notebook(**changed):
+        return filled(assignment, right | changed)
+
+    def spoilt(name, k=0):
+        old, new, _ = wrong[name][k]
+        return {name: new if old is None else right[name].replace(old, new)}
+
+    def packed(text, name="05_adam.ipynb"):
+        stream = io.BytesIO()
+        with ZipFile(stream, "w") as archive:
+            archive.writestr(name, text)
+        return stream.getvalue()
+
+    full = notebook()
+    below = cells_changed(notebook(bracket=""), lambda cells: [*cells, code | {"source": right["bracket"]}])
+    one_cell = "\n\n".join([*assignment.setup, *(right[q.name] for q in assignment.questions if not q.by_hand)])
+    older = {"nbformat": 3, "nbformat_minor": 0, "metadata": {}}
+    older["worksheets"] = [
+        {
+            "cells": [
+                c | {"input": "".join(c["source"])} if c["cell_type"] == "code" else c
+                for c in json.loads(full)["cells"]
+            ]
+        }
+    ]
+    without_checks = cells_changed(full, lambda cells: [c for c in cells if not c["source"].startswith("check(")])
+    words_below = cells_changed(
+        notebook(words=""), lambda cells: [*cells, {"cell_type": "markdown", "metadata": {}, "source": "In my words."}]
+    )
+    thief = "import gc\nhalf_step = [o for o in gc.get_objects() if type(o).__name__ == 'Question'][0].solution"
+    other = next(path for path in SOURCES if path.name.startswith("03"))
+    return {
+        "anna.ipynb": ("all right", full),
+        "María José.ipynb": ("all right, a name with accents", full),
+        "UPPER.IPYNB": ("all right, an ending in capitals", full),
+        "bom.ipynb": ("all right, with a byte order mark", "\ufeff" + full),
+        "old.ipynb": ("all right, in format 3", json.dumps(older)),
+        "olga.ipynb": ("an answer below its check", below),
+        "nils.ipynb": (
+            "display and a question mark",
+            notebook(averages=right["averages"] + "\ndisplay(m_hat)\nsp.simplify?"),
+        ),
+        "paul.ipynb": ("%%capture above an answer", notebook(step="%%capture\n" + right["step"])),
+        "quinn.ipynb": (
+            "lines that begin with != and %",
+            notebook(sign="if (3\n    != None):\n    x = (7\n    % 3)\n" + right["sign"]),
+        ),
+        "rosa.ipynb": (
+            "symbols made anew",
+            notebook(potential="g, epsilon, p = sp.symbols('g epsilon p')\n" + right["potential"]),
+        ),
+        "frank.ipynb": ("no check cells", without_checks),
+        "walt.ipynb": ("all in one cell", json.dumps(older | {"nbformat": 4, "cells": [code | {"source": one_cell}]})),
+        "ugo.ipynb": ("words below the last check", words_below),
+        "blank.ipynb": ("the student copy as it was", blank),
+        "bob.ipynb": ("one wrong bracket", notebook(**spoilt("bracket"))),
+        "cleo.ipynb": (
+            "wrong in every question",
+            notebook(**{k: v for name in wrong for k, v in spoilt(name, 1).items()}),
+        ),
+        "loop.ipynb": ("a loop without end", notebook(half_step=named["loops for ever"])),
+        "exit.ipynb": ("ends Python", notebook(half_step=named["ends Python"])),
+        "thief.ipynb": ("looks for the solutions in its memory", notebook(half_step=thief)),
+        "doejohn_LATE_12345_987_05_adam.ipynb": ("as Canvas packs it, late, and again", blank),
+        "doejohn_LATE_12345_988_05_adam-1.ipynb": ("the second of these", full),
+        "Lena M_123_assignsubmission_file_/05_adam.ipynb": ("as Moodle packs it", full),
+        "judy.zip": ("a zip", packed(full)),
+        "judy2/05_adam.zip": ("a zip in a folder", packed(full)),
+        "ivan.py": ("no notebook", "x = 1"),
+        "ivan2/answer.docx": ("no notebook, in a folder", "x"),
+        "empty.ipynb": ("an empty file", ""),
+        "cut.ipynb": ("a notebook cut off", full[: len(full) // 2]),
+        "other.ipynb": ("another assignment", (FOLDER / "student" / other.name).read_text(encoding="utf-8")),
+        "broken.zip": ("a damaged zip", "no zip"),
+    }
+
+
+def of_thirty(source):
+    """A line for each file of the class of thirty: the same by the command and by the archive for Gradescope."""
+    base, files = WORK / "thirty", class_of_thirty(source)
+    for name, (_, content) in files.items():
+        path = base / "class" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    start, used = time.perf_counter(), cpu()
+    done = grade(source, base / "class", base / "05.csv", private=base, quiet=True)
+    seconds, used = time.perf_counter() - start, cpu() - used
+    archive(source, None, base / "05.zip", base / "secret.txt")
+    owner = {
+        name: row["student"]
+        for row in rows_of(base / "05" / "files.csv")
+        for name in files
+        if name in row["handed in as"]
+    }
+    lines, same = [], 0
+    for name, (what, _) in files.items():
+        result = done.results[owner[name]]
+        here = result["points"]
+        there = kept(
+            f"road {Path(name).name}", lambda name=name: points(base / "stage", base / "05.zip", base / "class" / name)
+        )[0]
+        replaced = "-987_" in name or "_987_" in name  # the one that was handed in again
+        same += here == there or replaced
+        lines.append(
+            row(name, what, "replaced" if replaced else f"{here:g}", f"{there:g}", result["to_read"], result["note"])
+        )
+    first = f"{len(files)} files of assignment 5, {len(done.results)} rows; {seconds:.0f} seconds by the clock, {used / len(done.results):.1f} CPU seconds a row."
+    return [first, f"Marks equal by the command and by the archive: {same} of {len(files)}.", lines]
+
+
+def make_class(source, folder, size):
+    """Submissions: right, wrong in every question, blank, and some that break something."""
     assignment = read_assignment(source)
     right, wrong, rng = solutions_of(assignment), wrong_of(source), random.Random(5)
     folder.mkdir(parents=True)
-    for k in range(SIZE):
+    for k in range(size):
         answers = dict(right)
         if k % 10 in (3, 4, 5, 6):
             for name, choices in wrong.items():
@@ -156,63 +281,48 @@ def make_class(source, folder):
 
 def memory_of(pid):
     """The memory in bytes of a process and its descendants; what they share is counted once."""
-    total, waiting = 0, [pid]
-    while waiting:
-        one = waiting.pop()
-        try:
-            rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
-            total += 1024 * int(rollup.partition("\nPss:")[2].split()[0])
-            for task in Path(f"/proc/{one}/task").iterdir():
-                waiting += map(int, (task / "children").read_text().split())
-        except (OSError, IndexError, ValueError):
-            continue
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        for one in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += one.memory_full_info().pss
     return total
 
 
 def run_class(source, folder, out, stop_at=None):
     """Run the grader in a process; kill it when ``stop_at`` results are there.  (seconds, CPU seconds, memory)."""
-    command = [
-        sys.executable,
-        "-m",
-        "bea_course.grade",
-        str(folder),
-        "--out",
-        str(out),
-        "--assignment",
-        str(source),
-        "--jobs",
-        "2",
-    ]
+    command = [sys.executable, "-m", "bea_course.grade", folder, "--out", out, "--assignment", source, "--jobs", "2"]
     start, used, most = time.perf_counter(), cpu(), 0
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
     while process.poll() is None:
         most = max(most, memory_of(process.pid))
         if stop_at and len(list(out.with_suffix("").glob("*.json"))) >= stop_at:
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             process.wait()
         time.sleep(1)
     return time.perf_counter() - start, cpu() - used, most
 
 
-def of_class(source):
+def of_class(source, size):
     folder, out = WORK / "class", WORK / "grades.csv"
-    shutil.rmtree(WORK, ignore_errors=True)
-    make_class(source, folder)
-    first = run_class(source, folder, out, stop_at=SIZE // 2)
+    shutil.rmtree(WORK / "class", ignore_errors=True)
+    shutil.rmtree(WORK / "grades", ignore_errors=True)
+    make_class(source, folder, size)
+    first = run_class(source, folder, out, stop_at=size // 2)
     kept = {path: path.stat().st_mtime_ns for path in out.with_suffix("").glob("*.json")}
     second = run_class(source, folder, out)
     found = {path: result_in(path) for path in out.with_suffix("").glob("*.json")}
     again = sum(path.stat().st_mtime_ns != when for path, when in kept.items())
     wall = first[0] + second[0]
     # The killed run's CPU seconds are not known to its parent: count the second run's.
-    each = second[1] / (SIZE - len(kept))
+    each = second[1] / (size - len(kept))
     right = read_assignment(source).points - 2
     full = sum(result["points"] == right for result in found.values())
     stopped = sum(any(entry.get("fault") for entry in r["questions"].values()) for r in found.values())
     third = grade(source, folder, out, quiet=True)
     return [
-        f"- {SIZE} submissions of assignment 5, two at a time: {wall:.0f} seconds by the clock, {each:.1f} CPU seconds each.",
-        f"- Killed (SIGKILL) when {len(kept)} results were there, and started again: {len(found)} results in the end, {again} of the first made twice, {SIZE - len(third.results)} lost.",
+        f"- {size} submissions of assignment 5, two at a time: {wall:.0f} seconds by the clock, {each:.1f} CPU seconds each.",
+        f"- Killed (SIGKILL) when {len(kept)} results were there, and started again: {len(found)} results in the end, {again} of the first made twice, {size - len(third.results)} lost.",
         f"- {full} have all points, {stopped} have a question that was stopped.",
         f"- Memory of all processes together: at most {max(first[2], second[2]) / 1e6:.0f} MB.",
         f"- A third run had {third.marked} to mark.",
@@ -232,10 +342,13 @@ def kept(name, measure):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", action="store_true", help="measure only what is not in _build/course-report yet")
-    if not parser.parse_args().keep:
+    parser.add_argument("--size", type=int, default=200, help="submissions of the large class (%(default)s)")
+    given = parser.parse_args()
+    if not given.keep:
         shutil.rmtree(ROOT / "_build" / "course-report", ignore_errors=True)
     adam = next(path for path in SOURCES if path.name.startswith("05"))
-    of_200 = kept("class", lambda: of_class(adam))
+    *of_30, files = kept("thirty", lambda: of_thirty(adam))
+    of_200 = kept("class", lambda: of_class(adam, given.size))
     overview, tables = [], []
     for source in SOURCES:
         line, wrong = kept(source.stem, lambda source=source: of_assignment(source))
@@ -261,11 +374,21 @@ def main():
         "|---|---|---|---|---|---|",
         *overview,
         "",
-        "A class of 200:",
+        *of_30,
+        "",
+        "A larger class:",
         "",
         *of_200,
         "",
         "<!-- end -->",
+        "",
+        "## Everything that a class hands in",
+        "",
+        *of_30,
+        "",
+        "| file | what it is | points by the command | by the archive | to read | note |",
+        "|---|---|---|---|---|---|",
+        *files,
         "",
         "## Answers that break something",
         "",

@@ -1,0 +1,314 @@
+"""Common wrong answers to assignment 7, and optimizers other than the solution's; see 05_adam.py for the form."""
+
+LOOP = """
+def by_hand(gradients, beta, rho, epsilon):
+    return updates(gradients, beta, rho, epsilon)
+"""
+
+
+def program(body):
+    """A program with this body, and a loop that agrees with it."""
+    head = (
+        "@bea.optimizer\ndef mine(theta, gradient, memory, beta: bea.Decay, rho: bea.Decay, epsilon: bea.NonNegative):"
+    )
+    return head + "".join(f"\n    {line}" for line in body.split("; ")) + "\n" + LOOP
+
+
+WRONG = {
+    "program": [
+        (None, program("return gradient(theta)"), "has no memory"),
+        (None, program("g = gradient(theta); return g / np.sqrt(g**2 + epsilon)"), "has no memory"),
+        (
+            None,
+            program(
+                "g = gradient(theta); m = memory.average(g, beta); return m / np.sqrt(memory.average(g**2, rho) + epsilon)"
+            ),
+            "this is `bea.adam`",
+        ),
+        (None, program("return 3 * memory.average(gradient(theta), rho)"), "this is `bea.heavy_ball`"),
+        (
+            None,
+            program("m = memory.average(gradient(theta), beta); return m / np.sqrt(np.sum(m**2) + epsilon)"),
+            "depends on the others",
+        ),
+        (
+            None,
+            program("g = gradient(theta); return g / np.sqrt(memory.step * memory.average(g**2, rho) + epsilon)"),
+            "never forgets",
+        ),
+        (None, program("g = gradient(theta); return memory.average(g, beta) - 2 * g"), "it climbs"),
+        (
+            None,
+            program("m = memory.average(gradient(theta), beta); return m / (0 * epsilon + np.abs(m))"),
+            "net factor is zero",
+        ),
+        ("        rows.append((g", "        rows.append(-(g", "the other sign"),
+        ("(g + m_hat) / 2", "(g + m_hat)", "2 times the program's"),
+        (
+            "m_hat, v_hat = m / (1 - beta ** (n + 1)), v / (1 - rho ** (n + 1))",
+            "m_hat, v_hat = m, v",
+            "correct its bias",
+        ),
+        ("        m = beta * m + (1 - beta) * g\n", "        m = beta * m + g\n", "differ from step"),
+        ("return np.array(rows)", "return np.array([0 * rows[0], *rows[:-1]])", "one step late"),
+        ("for n, g in enumerate(gradients):", "for n, g in enumerate(abs(gradients)):", "differ from step"),
+    ],
+    "leading": [
+        ("g / sp", "-g / sp", "the sign"),
+        ("g / sp", "(1 - beta) * g / sp", "a factor 1−β"),
+        ("g / sp", "g / (1 - rho) / sp", "a factor 1−ρ"),
+        ("(g**2 + epsilon)", "(g**2)", "ε is missing"),
+        ("sp.sqrt(g**2 + epsilon)", "(g**2 + epsilon)", "is not that"),
+        ("sp.sqrt(g**2 + epsilon)", "(g + sp.sqrt(epsilon))", "is not that"),
+        ("g / sp.sqrt(g**2 + epsilon)", "np.sign", "must be a formula"),
+    ],
+    "factor": [
+        ("(1 + C(beta)) / 2 - C(rho) * g**2 / (g**2 + epsilon)", "epsilon / (g**2 + epsilon)", "the degree alone"),
+        ("(1 + C(beta)) / 2 - C", "(C(beta) - 1) / 2 + g**2 / (g**2 + epsilon) - C", "the memory contribution alone"),
+        ("K = (1 + C(beta)) / 2 -", "K = -(1 + C(beta)) / 2 +", "the sign"),
+        ("(1 + decay) / (1 - decay)", "1 / (1 - decay)", "the ages count twice"),
+        ("(1 + decay) / (1 - decay)", "(3 - decay) / (1 - decay)", "look at the shares and ages again"),
+        (
+            "(1 + C(beta)) / 2 - C(rho)",
+            "(3 + C(beta) + 2) / 2 - (2 + C(rho))",
+            "the present gradient has age zero",
+        ),
+        ("C(beta)) / 2 - C(rho)", "C(rho)) / 2 - C(beta)", "β and ρ exchanged"),
+        (" * g**2 / (g**2 + epsilon)", "", "the limit of small ε"),
+        ("(1 + C(beta)) / 2", "C(beta)", "look at the shares and ages again"),
+        ("C(rho) * g**2", "C(rho) * g**2 / 2", "look at the shares and ages again"),
+        ("(1 + C(beta)) / 2", "sp.I + C(beta)", "is not real"),
+        ("C(rho) * g**2", "sp.Integral(C(rho), g) * g", "carry it out"),
+    ],
+    "penalized": [
+        ("potential = sp.sqrt(g**2 + epsilon)", "potential = g / sp.sqrt(g**2 + epsilon)", "the step u itself"),
+        ("potential = sp.sqrt(g**2 + epsilon)", "potential = g**2 / 2", "gradient descent's"),
+        ("potential = sp.sqrt(g**2 + epsilon)", "potential = 2 * sp.sqrt(g**2 + epsilon)", "a constant factor"),
+        ("potential = sp.sqrt(g**2 + epsilon)", "potential = g", "is not the step without memory"),
+        (
+            "potential = sp.sqrt(g**2 + epsilon)",
+            "potential = sp.Integral(g / sp.sqrt(g**2 + epsilon), g)",
+            "carry it out",
+        ),
+        ("1 if half_sum", "0 if half_sum", "must return 1"),
+        ("half_sum >", "half_sum - epsilon / (g**2 + epsilon) >", "the memory contribution alone"),
+        ("half_sum > (1 + rho)", "half_sum < (1 + rho)", "the other way round"),
+        ("return 1 if half_sum > (1 + rho) / (1 - rho) * g**2 / (g**2 + epsilon) else -1", "return -1", "everywhere"),
+        (" * g**2 / (g**2 + epsilon)", "", "not the sign of your program's net factor"),
+    ],
+    "terms": [
+        ("[float(term[0])", "[-float(term[0])", "f₀ has the wrong sign"),
+        ("mine(beta, rho, epsilon)", "mine(rho, beta, epsilon)", "not f₁ of your program"),
+        ("loss, order", "bea.Loss(globals()['x']**2 / 2, (globals()['x'],)), order", "the first number is not f₀"),
+        (
+            "    return [float(term[0])",
+            "    C = lambda decay: (1 + decay) / (1 - decay)\n    s = x + x**2\n    D = s**2 + epsilon\n"
+            "    K = (1 + C(beta)) / 2 - C(rho) * s**2 / D\n    return [-s / D**0.5, -K / 2 * s / D]\n    return [float(term[0])",
+            "that is f₁ on x²/2",
+        ),
+        ("order=2)", "order=1)", "must have the shape"),
+        (
+            "    return [float(term[0])",
+            "    f_0, f_1 = equation.coefficients((x,))[:, 0]\n    return [f_0, 2 * f_1]\n    return [float(term[0])",
+            "the whole coefficient of h",
+        ),
+    ],
+    "distance": [
+        ("factor * h * f_1", "h * f_1", "does not reach the correction"),
+        ("factor * h * f_1", "-factor * h * f_1", "with the wrong sign"),
+        ("factor * h * f_1", "factor * h / 2 * f_1", "half of the correction"),
+        ("factor * h * f_1", "2 * factor * h * f_1", "twice the correction"),
+        ("factor * h * f_1", "(1 - factor) * h * f_1", "and the distances are not those"),
+        ('run[:1], "DOP853"', '[x], "DOP853"', "and the distances are not those"),
+        ("[40:, 0]", "[:, 0]", "and the distances are not those"),
+        (
+            None,
+            "def distance(h, steps, factor, x, *at):\n    import types\n    run = bea.run(mine(*at), loss, (x,), h, 40 + steps)\n"
+            "    field = lambda h: lambda y: np.array([1, factor * h]) @ np.array(terms(float(y[0]), *at))[:, None]\n"
+            "    flow = bea.flow(types.SimpleNamespace(field=field), (x,), h, 40 + steps)\n    return abs(flow[-1] - run[-1])[0]",
+            "the flow starts at x",
+        ),
+        (
+            '    end = solve_ivp(field, (0, steps * h), run[:1], "DOP853", rtol=1e-10, atol=1e-12).y[0, -1]',
+            "    end = run[0]\n    for _ in range(steps):\n        end = end + h * field(0, [end])[0]",
+            "solved to ten digits",
+        ),
+        (
+            None,
+            "def distance(h, steps, factor, x, beta, rho, epsilon):\n    return h ** (1 + factor)",
+            "the distances are not those",
+        ),
+        (None, "def distance(h, steps, factor, x, beta, rho, epsilon):\n    return 0.0", "finite and positive"),
+    ],
+}
+
+OTHER = {
+    "optimistic gradient descent with a saturating step": {
+        "program": """
+@bea.optimizer
+def mine(theta, gradient, memory, beta, rho, epsilon):
+    g = gradient(theta)
+    return np.arctan(2 * g - memory.previous(g)) + 0 * beta
+
+
+def by_hand(gradients, beta, rho, epsilon):
+    gradients = np.asarray(gradients)
+    return np.arctan(2 * gradients - np.vstack([0 * gradients[:1], gradients[:-1]]))
+""",
+        "leading": "u = sp.atan(g)",
+        "factor": "q = sp.simplify(g * sp.diff(u, g) / u)\nK = q * (1 + 2 * (2 * 0 - 1 * 1))",
+        "penalized": """
+potential = sp.integrate(sp.atan(g), g)
+direction = lambda g, *rest: np.sign(float(K.subs(sp.Symbol("g", positive=True), g)))
+""",
+        "terms": """
+def terms(x, beta, rho, epsilon):
+    s = x + x**2
+    return np.array([-np.arctan(s), np.arctan(s) / (1 + s**2) * (1 + 2 * x) / 2])
+""",
+        "distance": """
+def distance(h, steps, factor, x, beta, rho, epsilon):
+    # without the engine: a loop, and the classical method of Runge and Kutta
+    before, path = 0.0, [x]
+    for _ in range(40 + steps):
+        s = path[-1] + path[-1] ** 2
+        path.append(path[-1] - h * np.arctan(2 * s - before))
+        before = s
+    y = path[40]
+    field = lambda y: np.dot(terms(y, beta, rho, epsilon), [1, factor * h])
+    for _ in range(steps):
+        a = field(y)
+        b = field(y + h / 2 * a)
+        c = field(y + h / 2 * b)
+        y = y + h / 6 * (a + 2 * b + 2 * c + field(y + h * c))
+    return np.abs(np.array([y - path[-1]]))[0]
+""",
+    },
+    "an average of an average, damped by a power": {
+        "program": """
+@bea.optimizer
+def mine(theta, gradient, memory, beta: bea.Decay, rho: bea.Decay, epsilon: bea.NonNegative):
+    slow = memory.average(memory.average(gradient(theta), beta), rho)
+    return slow / (slow**2 + epsilon) ** 0.25
+
+
+class ByHand:
+    def __call__(self, gradients, beta, rho, epsilon):
+        one = two = 0.0
+        for g in gradients.tolist():
+            one = beta * one + (1 - beta) * np.array(g)
+            two = rho * two + (1 - rho) * one
+            self.rows.append(list(two / (two**2 + epsilon) ** 0.25))
+        rows, self.rows = self.rows, []
+        return rows
+
+    rows = []
+
+
+by_hand = ByHand()
+""",
+        "leading": "u = (g**4 / (g**2 + epsilon)) ** sp.Rational(1, 4)",
+        "factor": """
+lag = lambda decay: decay / (1 - decay)
+K = (1 - g**2 / (2 * (g**2 + epsilon))) * (1 + 2 * lag(beta) + 2 * lag(rho))
+""",
+        "penalized": "potential = 2 * (g**2 + epsilon) ** 0.75 / 3 + 17\ndef direction(g, beta, rho, epsilon): return 1.0",
+        "terms": """
+def terms(x_, beta_, rho_, epsilon_):
+    at = {x: x_, beta: beta_, rho: rho_, epsilon: epsilon_}
+    equation = bea.modified_equation(mine(beta, rho, epsilon), loss, 2)
+    return tuple(sp.N(term[0].subs(at)) for term in equation.terms)
+""",
+        "distance": """
+class With:
+    def __init__(self, factor, *at):
+        self.factor, self.equation = factor, bea.modified_equation(mine(*at), loss, 2)
+
+    def field(self, h):
+        return lambda x: self.equation.coefficients(x)[0] + self.factor * h * self.equation.coefficients(x)[1]
+
+
+def distance(h, steps, factor, x, *at):
+    run = bea.run(mine(*at), loss, [x], h, 40 + steps)
+    return np.linalg.norm(bea.flow(With(factor, *at), run[40], h, steps)[-1] - run[-1])
+""",
+    },
+    "the cube of the gradient, and its mean in the denominator": {
+        "program": """
+@bea.optimizer
+def mine(theta, gradient, memory, beta: bea.Decay, rho: bea.Decay, epsilon: bea.NonNegative):
+    g = gradient(theta)
+    return memory.average(g**3, beta) / (epsilon + memory.average(g**2, rho))
+
+
+def by_hand(gradients, beta, rho, epsilon):
+    from scipy.signal import lfilter
+    filtered = lambda x, d: lfilter([1 - d], [1, -d], x, axis=0)
+    return filtered(gradients**3, beta) / (epsilon + filtered(gradients**2, rho))
+""",
+        "leading": "g, epsilon = sp.symbols('g epsilon')\nu = g**3 / (g**2 + epsilon)",
+        "factor": "K = 3 * (2 / (1 - beta) - 1) - 2 * g**2 * (1 + rho) / (epsilon + g**2) / (1 - rho)",
+        "penalized": """
+potential = g**2 / 2 - epsilon * sp.log(g**2 + epsilon) / 2
+def direction(*at):
+    value = sp.lambdify((g, beta, rho, epsilon), K)(*at)
+    return np.int64(1) if value > 0 else np.int64(-1)
+""",
+        "terms": """
+def terms(x, *at):
+    return bea.modified_equation(mine(*at), loss, 2).coefficients([x])[:, 0]
+""",
+        "distance": """
+from scipy.integrate import solve_ivp
+def distance(h, steps, factor, x, *at):
+    memory, y = Running(h=h), np.array([x])
+    for n in range(40 + steps):
+        if n == 40:
+            start = y
+        y, memory = y - h * mine(*at)(y, lambda z: z + z * z, memory), memory.advance()
+    flow = solve_ivp(lambda t, z: terms(z[0], *at) @ [1, factor * h], (0, h * steps), start, method="LSODA", rtol=1e-11, atol=1e-13)
+    return max(flow.y[0, -1] - y[0], y[0] - flow.y[0, -1])
+""",
+    },
+    "gradient descent beside a smoothed sign of momentum": {
+        "program": """
+@bea.optimizer
+def mine(theta, gradient, memory, beta: bea.Decay, rho: bea.Decay, epsilon: bea.NonNegative):
+    g = gradient(theta)
+    m = memory.average(g, rho, corrected=True)
+    return rho * g + np.tanh(m / epsilon)
+
+
+def by_hand(gradients, beta, rho, epsilon):
+    out = np.empty_like(gradients)
+    for n in range(len(gradients)):
+        weights = (1 - rho) * rho ** np.arange(n, -1, -1)
+        m = weights @ gradients[: n + 1] / weights.sum()
+        out[n] = rho * gradients[n] + np.tanh(m / epsilon)
+    return out
+""",
+        "leading": "u = rho * g + 1 - 2 / (1 + sp.exp(2 * g / epsilon))",
+        "factor": """
+plain, sign = rho * g, sp.tanh(g / epsilon)
+K = (plain + (1 + rho) / (1 - rho) * g * sp.diff(sign, g)) / (plain + sign)
+""",
+        "penalized": "potential = rho * g**2 / 2 + epsilon * sp.log(sp.cosh(g / epsilon))\ndirection = lambda *_: +1",
+        "terms": """
+def terms(x, beta, rho, epsilon):
+    eq = bea.modified_equation(mine(beta, rho, epsilon), bea.black_box(lambda t: t + t**2, 1), 2)
+    low, high = eq.field(1)([x])[0], eq.field(2)([x])[0]
+    return 2 * low - high, high - low
+""",
+        "distance": """
+def distance(h, steps, factor, x, beta, rho, epsilon):
+    from scipy.integrate import odeint
+    its = [float(t) for t in bea.run(mine(beta, rho, epsilon), loss, (x,), h, 40 + steps)[:, 0]]
+    C = (1 + rho) / (1 - rho)
+    def f(y, t):
+        s = y + y * y
+        u, sign = rho * s + np.tanh(s / epsilon), 1 / np.cosh(s / epsilon) ** 2 / epsilon
+        return -u - factor * h * (rho + C * sign) / 2 * u * (1 + 2 * y)
+    return abs(odeint(f, its[40], [0, steps * h], rtol=1e-11, atol=1e-12)[-1, 0] - its[-1])
+""",
+    },
+}

@@ -1,0 +1,380 @@
+r"""Assignment 7: an optimizer of the student's own, :math:`\theta \leftarrow \theta - h\,U`.
+
+Nothing is known of it but the steps that it makes when it sees given gradients.  A constant gradient
+gives the step without memory, one that grows slowly gives the ages, and from these the first correction
+and the distances of runs follow, by another route than the engine's.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.polynomial import Chebyshev
+from scipy.integrate import solve_ivp
+
+import bea
+from bea.program import Running
+from bea_course.compare import (
+    Answer,
+    answered,
+    demand,
+    expression,
+    generator,
+    name_the_mistake,
+    number,
+    real,
+    slope,
+    vector,
+)
+
+g, beta, rho, epsilon = symbols = sp.symbols("g beta rho epsilon", positive=True)
+
+Choice = tuple[float, float, float]  # beta, rho, epsilon
+LONG = 90  # steps after which a memory with decays up to 0.6 is full
+FILL = 40  # steps that a run makes before it is compared with a flow
+PARTS = (80, 160, 320)  # steps of the three runs
+
+
+def choice(rng: np.random.Generator) -> Choice:
+    """Hyper-parameters, drawn."""
+    return float(rng.uniform(0.2, 0.5)), float(rng.uniform(0.2, 0.5)), float(rng.uniform(0.2, 0.8))
+
+
+def seen_by(updates: Answer, gradients: np.ndarray, at: Choice) -> np.ndarray:
+    """The updates U, a row a step, that these gradients cause."""
+    found = updates(gradients, *at)
+    answered(*np.ravel(found)[:1])
+    return vector(found, gradients.shape, "what `updates` returns")
+
+
+def measured(updates: Answer, gradients: np.ndarray, at: Choice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(u, its degree, the net factor) at some gradients, from updates alone."""
+    small, n = 1e-4, np.arange(-LONG, 1)[:, None]
+    histories = [1 + 0 * n, 1 + small + 0 * n, 1 - small + 0 * n, 1 + small * n, 1 - small * n]
+    rows = np.concatenate([history * gradients for history in histories], axis=1)
+    u, up, down, rising, falling = seen_by(updates, rows, at)[-1].reshape(5, -1)
+    degree = (up - down) / (2 * small * u)
+    return u, degree, degree - (rising - falling) / (small * u)
+
+
+def close(a: Any, b: Any, relative: float = 1e-5) -> bool:
+    return np.allclose(a, b, rtol=relative, atol=1e-6)
+
+
+def proportional(a: np.ndarray, b: np.ndarray) -> float | None:
+    """The factor by which a is b everywhere, if there is one."""
+    ratio = np.sum(a * b) / np.sum(b * b) if np.any(b) else 0.0
+    return float(ratio) if ratio and np.allclose(a, ratio * b, rtol=1e-7, atol=1e-9) else None
+
+
+# --- the program -------------------------------------------------------------------------------
+
+
+def updates_of(optimizer: bea.Optimizer, gradients: np.ndarray) -> np.ndarray:
+    """The updates of one of the library's optimizers, which sees these gradients."""
+    memory, found = Running(h=1.0), []
+    for row in gradients:
+        found.append(optimizer(0 * row, lambda theta, row=row: row, memory))
+        memory = memory.advance()
+    return np.array(found)
+
+
+def known(at: Choice) -> list[bea.Optimizer]:
+    """The library's own optimizers, with the decays either way round."""
+    b, r, e = at
+    found = [bea.gradient_descent()]
+    for one, two in ((b, r), (r, b)):
+        found += [bea.heavy_ball(one), bea.nesterov(one), bea.signum(one, e), bea.lion(one, two, e)]
+        for options in ({}, {"bias_correction": False}, {"epsilon_inside": False}):
+            found.append(bea.adam(one, two, e, **options))
+        for options in ({}, {"bias_correction": True}, {"epsilon_inside": False}):
+            found.append(bea.rmsprop(one, e, **options))
+        found += [bea.nadam(one, two, e), bea.nadam(one, two, e, bias_correction=False)]
+    return found
+
+
+def program(updates: Answer, by_hand: Answer, seed: int = 7) -> None:
+    """An optimizer with memory, coordinate by coordinate, that is not the library's; as program and as loop."""
+    answered(updates, by_hand)
+    rng = generator(seed)
+    at = choice(rng)
+    gradients = rng.normal(size=(60, 3))
+    mine = seen_by(updates, gradients, at)
+    demand(
+        close(seen_by(updates, gradients[:, :1], at), mine[:, :1], 1e-9),
+        "what it does to one coordinate depends on the others: take an optimizer that acts coordinate by coordinate.",
+    )
+    constant = rng.uniform(0.5, 2, 3)
+    under_constant = seen_by(updates, np.tile(constant, (LONG + 1, 1)), at)
+    demand(
+        close(under_constant[-1], under_constant[-10], 1e-7),
+        "under a constant gradient its step still changes after 90 steps: such a memory never forgets, and has no first correction.",
+    )
+    demand((under_constant[-1] > 0).all(), "it climbs: U is what is subtracted, and must point along the gradient.")
+    other = np.concatenate([rng.normal(size=(59, 3)), gradients[-1:]])
+    demand(
+        not close(seen_by(updates, other, at)[-1], mine[-1], 1e-9),
+        "it has no memory: its step is the same whatever the gradients before were. Let it average something.",
+    )
+    for optimizer in known(at):
+        demand(
+            proportional(mine, updates_of(optimizer, gradients)) is None,
+            f"this is `bea.{optimizer.name}`, which the library has: change what it does.",
+        )
+    where = rng.uniform(0.5, 2, 6)
+    demand(
+        any(np.abs(measured(updates, where, choice(rng))[2]).max() > 1e-3 for _ in range(2)),
+        "its net factor is zero, so there is nothing to measure: take another one.",
+    )
+    hand = vector(by_hand(gradients.copy(), *at), gradients.shape, "what `by_hand` returns")
+    if close(hand, mine, 1e-8):
+        return
+    demand(not close(hand, -mine, 1e-8), "`by_hand` has the other sign: U is what is subtracted.")
+    ratio = proportional(hand, mine)
+    demand(
+        ratio is None,
+        f"the loop's updates are {ratio or 0:.3g} times the program's: does one of them lack a factor such as 1−β?",
+    )
+    demand(
+        not close(hand[1:], mine[:-1], 1e-8),
+        "the loop is one step late: an average takes in the new gradient before it is used.",
+    )
+    demand(
+        not close(hand[-1], mine[-1], 1e-8),
+        "the loop and the program agree in the end and not at first: does only one of them correct its bias?",
+    )
+    first = int(np.argmax(~np.isclose(hand, mine, rtol=1e-8, atol=1e-9).all(axis=1)))
+    demand(False, f"the loop and the program differ from step {first} on.")
+
+
+# --- by hand -----------------------------------------------------------------------------------
+
+
+def at_points(
+    updates: Answer, seed: int
+) -> list[tuple[dict[sp.Symbol, sp.Rational], Choice, tuple[float, float, float]]]:
+    """Drawn points, as SymPy's numbers and as floats, and what is measured there: u, degree, net factor."""
+    rng, found = generator(seed), []
+    for _ in range(3):
+        exact = [sp.Rational(round(1000 * x), 1000) for x in (rng.uniform(0.4, 2), *choice(rng))]
+        at = float(exact[1]), float(exact[2]), float(exact[3])
+        numbers = (float(x[0]) for x in measured(updates, np.array([float(exact[0])]), at))
+        found.append((dict(zip(symbols, exact)), at, tuple(numbers)))
+    return found
+
+
+def without_epsilon(updates: Answer, point: Mapping[sp.Symbol, Any], at: Choice) -> tuple[float, float]:
+    """u and the net factor for a vanishing epsilon; not a number where there is none."""
+    with np.errstate(all="ignore"):
+        try:
+            u, _, factor = measured(updates, np.array([float(point[g])]), (*at[:2], 1e-9))
+        except AssertionError:
+            return np.nan, np.nan
+    return float(u[0]), float(factor[0])
+
+
+def leading(updates: Answer, u: Answer, seed: int = 7) -> None:
+    """The step without memory."""
+    answered(updates)
+    formula = expression(u, symbols, "u")
+    found = at_points(updates, seed)
+    got = [real(formula, point, "u") for point, *_ in found]
+    wanted = [numbers[0] for *_, numbers in found]
+    if close(got, wanted):
+        return
+    demand(not close(np.negative(got), wanted), "the sign: U is what is subtracted.")
+    for name, place in (("β", 0), ("ρ", 1)):
+        for power in (1, -1):
+            spoilt = [w * (1 - at[place]) ** power for (_, at, _), w in zip(found, wanted)]
+            demand(
+                not close(got, spoilt),
+                f"right but for a factor 1−{name}: the average of a constant gradient is that gradient.",
+            )
+    bare = [without_epsilon(updates, point, at)[0] for point, at, _ in found]
+    demand(not close(got, bare, 1e-3), "ε is missing.")
+    demand(False, "under a constant gradient g your program's step is not that.")
+
+
+def factor(updates: Answer, K: Answer, seed: int = 7) -> None:
+    """The net factor."""
+    answered(updates)
+    formula = expression(K, symbols, "K")
+    found = at_points(updates, seed)
+    got = np.array([real(formula, point, "K") for point, *_ in found])
+    degree, wanted = (np.array([numbers[k] for *_, numbers in found]) for k in (1, 2))
+    if close(got, wanted):
+        return
+    swapped = formula.subs({beta: rho, rho: beta}, simultaneous=True)
+    demand(
+        not close([real(swapped, point, "K") for point, *_ in found], wanted),
+        "right with β and ρ exchanged.",
+    )
+    bare = [without_epsilon(updates, point, at)[1] for point, at, _ in found]
+    demand(not close(got, bare, 1e-3), "that is the limit of small ε: the shares depend on ε/g².")
+    name_the_mistake(
+        lambda values: close(got, values),
+        {
+            "that is the degree alone, from discretization; add twice the ages, weighted by the shares.": degree,
+            "that is the memory contribution alone; add the degree.": wanted - degree,
+            "the sign.": -wanted,
+            "the ages count twice: C = 1 + 2ℓ.": (wanted + degree) / 2,
+            "the present gradient has age zero, so an average has the age β/(1−β) and not 1/(1−β).": wanted
+            + 2 * degree,
+        },
+        "a gradient that grows slowly changes your program's step by something else: look at the shares and ages again.",
+    )
+
+
+def penalized(updates: Answer, potential: Answer, direction: Answer, seed: int = 7) -> None:
+    """What is penalized, and whether."""
+    answered(updates, direction)
+    formula = expression(potential, symbols, "potential")
+    derivative = formula.diff(g)
+    found = at_points(updates, seed)
+    wanted = [numbers[0] for *_, numbers in found]
+    got = np.array([real(derivative, point, "potential") for point, *_ in found])
+    if not close(got, wanted):
+        plain = [real(formula, point, "potential") for point, *_ in found]
+        demand(not close(plain, wanted), "that is the step u itself: the potential is its integral over g.")
+        demand(
+            not close(got, [float(point[g]) for point, *_ in found]),
+            "that is gradient descent's ½g²: the potential integrates your step, not the gradient.",
+        )
+        ratio = got / wanted
+        demand(not close(ratio, ratio[0]), "right up to a constant factor: differentiate it and compare.")
+        demand(False, "its derivative with respect to g is not the step without memory.")
+    rng, says, true, without_degree = generator(seed + 1), [], [], []
+    for _ in range(40):
+        at = (float(rng.uniform(0.1, 0.6)), float(rng.uniform(0.1, 0.6)), float(10 ** rng.uniform(-2, 0.5)))
+        gradient = float(rng.uniform(0.4, 2))
+        _, degree, net = (float(x[0]) for x in measured(updates, np.array([gradient]), at))
+        if abs(net) > 0.02 and len(says) < 10:
+            says.append(number(direction(gradient, *at), "what `direction` returns"))
+            true.append(np.sign(net))
+            without_degree.append(np.sign(net - degree))
+    demand(set(says) <= {1, -1}, "`direction` must return 1 where it penalizes, and −1 where it anti-penalizes.")
+    if says != true:
+        demand(not np.array_equal(np.negative(says), true), "the other way round: a positive net factor penalizes.")
+        demand(says != without_degree, "that is the sign of the memory contribution alone.")
+        demand(len(set(says)) > 1, f"`direction` is {says[0]:g} everywhere, but the net factor changes its sign.")
+        demand(False, "`direction` is not the sign of your program's net factor everywhere.")
+
+
+# --- with the engine, and measured -------------------------------------------------------------
+
+
+def terms(updates: Answer, terms: Answer, seed: int = 7) -> None:
+    """The first two terms of the modified equation on E = x²/2 + x³/3."""
+    answered(updates, terms)
+    rng = generator(seed)
+    for _ in range(2):
+        x, at = float(rng.uniform(0.4, 1)), choice(rng)
+        got = vector(terms(x, *at), (2,), "what `terms` returns")
+        gradient, second = x + x**2, 1 + 2 * x
+        u, degree, net = (float(found[0]) for found in measured(updates, np.array([gradient]), at))
+        first = -net * u**2 / (2 * gradient) * second
+        if not close(got[0], -u):
+            demand(not close(got[0], u), "f₀ has the wrong sign: the flow goes down.")
+            demand(False, "the first number is not f₀: at leading order x moves by −u(g), with g = x + x².")
+        if not close(got[1], first):
+            name_the_mistake(
+                lambda value: close(got[1], value),
+                {
+                    "f₁ has the wrong sign.": -first,
+                    "that is f₁ on x²/2; the loss here is x²/2 + x³/3, and E'' = 1 + 2x.": first / second,
+                    "f₁ is the whole coefficient of h, with the ½ in it.": 2 * first,
+                    "f₁ has the ½ in it once.": first / 2,
+                    "that is the discretization contribution alone.": degree / net * first,
+                    "that is the memory contribution alone.": (1 - degree / net) * first,
+                },
+                "the second number is not f₁ of your program on this loss.",
+            )
+
+
+def runs_of(updates: Answer, x: float, hs: np.ndarray, at: Choice) -> list[np.ndarray]:
+    """The iterates on E = x²/2 + x³/3 at three step sizes, by successive approximation of whole runs."""
+    path = np.full((FILL + max(PARTS) + 1, len(hs)), x)
+    runs: list[np.ndarray] = []
+    for _ in range(60):
+        before = np.maximum(path, 0.01)  # where the longer steps come after their run has ended
+        moves = seen_by(updates, (before + before**2)[:-1], at)
+        path = x - hs * np.concatenate([0 * moves[:1], np.cumsum(moves, axis=0)])
+        runs = [path[: FILL + n + 1, k] for k, n in enumerate(PARTS)]
+        if all(np.abs(run - before[: len(run), k]).max() < 1e-12 for k, run in enumerate(runs)):
+            break
+    return runs
+
+
+def flow_of(updates: Answer, at: Choice, low: float, high: float) -> Callable[[float, float, float, float], float]:
+    """flow(x, h, factor, time): where the equation leads, by what is measured between two points."""
+    middle, half = (low + high) / 2, (high - low) / 2
+    nodes = middle + half * np.cos(np.pi * (np.arange(16) + 0.5) / 16)
+    u, _, net = measured(updates, nodes + nodes**2, at)
+    first = -net * u**2 / (2 * (nodes + nodes**2)) * (1 + 2 * nodes)
+    f_0, f_1 = (Chebyshev.fit(nodes, values, 15, domain=[low, high]) for values in (-u, first))
+
+    def flow(x: float, h: float, factor: float, time: float) -> float:
+        field = lambda _, y: f_0(y) + h * factor * f_1(y)  # noqa: E731
+        return float(solve_ivp(field, (0, time), [x], "DOP853", rtol=1e-12, atol=1e-14).y[0, -1])
+
+    return flow
+
+
+def distance(updates: Answer, distance: Answer, seed: int = 7) -> None:
+    """The distances of runs from the flow with the correction and without: slopes and levels."""
+    answered(updates, distance)
+    rng = generator(seed)
+    x = float(rng.uniform(0.7, 1))
+    choices = [choice(rng) for _ in range(8)]
+    nets = [np.abs(measured(updates, np.linspace(0.4, 2, 6), at)[2]).min() for at in choices]
+    first, *others = (choices[k] for k in np.argsort(nets)[:-5:-1])
+
+    def prepare(at: Choice) -> tuple[np.ndarray, Callable[..., np.ndarray], dict[float, np.ndarray]]:
+        rate = abs(float(measured(updates, np.array([x + x**2]), at)[0][0]))
+        hs = 0.25 * x / rate / np.array(PARTS)
+        runs = runs_of(updates, x, hs, at)
+        flow = flow_of(updates, at, min(map(np.min, runs)) * 0.97, x)
+
+        def reference(factor: float, skip: int = FILL) -> np.ndarray:
+            times = [(len(path) - 1 - skip) * h for path, h in zip(runs, hs)]
+            ends = [flow(path[skip], h, factor, time) for path, h, time in zip(runs, hs, times)]
+            return np.abs(np.array(ends) - [path[-1] for path in runs])
+
+        return hs, reference, {factor: reference(factor) for factor in (0.0, 1.0)}
+
+    at, (hs, reference, right) = first, prepare(first)
+    for other in others:  # the first of four where the distances fall as they should
+        if all(abs(slope(hs, right[factor]) - 1 - factor) < 0.25 for factor in right):
+            break
+        at, (hs, reference, right) = other, prepare(other)
+    got = {}
+    for factor in right:
+        values = [number(distance(float(h), n, factor, x, *at), "what `distance` returns") for h, n in zip(hs, PARTS)]
+        demand(all(value > 0 and np.isfinite(value) for value in values), "a distance here is finite and positive.")
+        got[factor] = np.array(values)
+    demand(
+        not np.allclose(got[1.0], got[0.0], rtol=1e-6, atol=0),
+        "the control has the same distances: `factor` does not reach the correction.",
+    )
+    for factor, name in ((0.0, "the control"), (1.0, "with the correction")):
+        if np.allclose(got[factor], right[factor], rtol=0.03, atol=0):
+            continue
+        mistakes: dict[str, np.ndarray] = {
+            "the flow starts at x; let it start where the run is after 40 steps, when its memory is full.": reference(
+                factor, 0
+            )
+        }
+        if factor:
+            mistakes |= {
+                "the correction is added with the wrong sign.": reference(-1.0),
+                "that is with half of the correction.": reference(0.5),
+                "that is with twice the correction.": reference(2.0),
+                "with and without are exchanged.": right[0.0],
+            }
+        for message, values in mistakes.items():
+            demand(not np.allclose(got[factor], values, rtol=0.03, atol=0), f"{name}: {message}")
+        demand(
+            False,
+            f"{name} the slope is {slope(hs, got[factor]):.2f}, and the distances are not those of your program on this loss. Is the flow solved to ten digits?",
+        )
