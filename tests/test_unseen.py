@@ -5,6 +5,7 @@ import pytest
 import sympy as sp
 
 import bea
+from bea.straight import alike
 
 x, y = sp.symbols("x y", real=True)
 BOWL = bea.Loss(x**2 / 2 + y**2, (x, y))
@@ -238,3 +239,64 @@ def test_smaller_refusals():
 
     with pytest.raises(TypeError, match="can change"):
         with_options({"scale": 2})
+
+
+# --- batches of programs that branch ------------------------------------------------------------------
+
+
+def apart(optimizer, loss, points, h, steps):
+    """How far the runs of a batch are from those of its points alone."""
+    together = bea.run(optimizer, loss, points, h, steps)
+    alone = np.stack([bea.run(optimizer, loss, p, k, steps) for p, k in zip(points, np.broadcast_to(h, 2))], axis=1)
+    return np.abs(together - alone).max()
+
+
+@bea.optimizer
+def normalized_late(theta, gradient, memory):
+    g = gradient(theta)
+    return g if memory.step < 10 else g / np.linalg.norm(g)
+
+
+@bea.optimizer
+def clipped_by_python(theta, gradient, memory):
+    g = gradient(theta)
+    return g * min(1.0, 1 / np.linalg.norm(g))
+
+
+def test_a_program_that_mixes_columns_after_many_steps_is_run_apart():
+    points = [(1.5, 0.3), (0.4, 1.0)]
+    assert apart(normalized_late(), bea.bilinear(), points, 0.02, 14) == 0
+    assert apart(normalized_late(), bea.bilinear(), points, np.array([0.02, 0.01]), 14) == 0
+
+
+@pytest.mark.parametrize("kind", ["expressions", "code"])
+def test_a_start_at_which_nothing_is_mixed_does_not_decide(kind):
+    """Where the gradient is minus the point, a gradient that is the first one plus the point is zero for all."""
+    saddle = bea.VectorField((x, y), (x, y)) if kind == "expressions" else bea.NumericLoss(2, None, lambda t: -t)
+    points = [(0.1, 0.2), (0.2, 0.3)]
+    assert apart(clipped_by_python(), saddle, points, 0.3, 20) == 0
+    weighted = program(lambda g: np.array([1.0, 3.0]) * g)  # along the wrong axis if there are two columns
+    assert apart(weighted, saddle, points, 0.5, 3) == 0
+
+
+def test_points_at_which_nothing_is_clipped_do_not_decide_for_a_field():
+    field = bea.modified_equation(clipped_by_python(), bea.NumericLoss(2, None, lambda t: 2 * t), 1).field(0.1)
+    field(np.array([(0.01, 0.01), (0.02, 0.02)]))
+    points = np.array([(1.0, 2.0), (3.0, 1.0)])
+    np.testing.assert_array_equal(field(points), [field(p) for p in points])
+
+
+def test_which_programs_treat_columns_alike():
+    made = [
+        bea.adam(0.9, 0.99, 1e-8),
+        bea.nesterov(0.9),
+        bea.lion(0.9, 0.99, 0.1),
+        program(lambda g: g / np.sqrt(np.sum(g**2, axis=0))),
+        program(lambda g: np.clip(g, -1, 1) * np.where(g > 0.5, 2, g)),
+        program(lambda g: g / np.sqrt(np.sum(g**2))),
+        program(lambda g: g / g.size),
+        program(lambda g: g * np.arange(1, 3)),
+        program(lambda g: g if g[0] > 0 else 2 * g),
+    ]
+    assert [alike(one, 2) for one in made] == [True] * 5 + [False] * 4
+    assert alike(made[0], 10**6) and not alike(made[5], 10**6)

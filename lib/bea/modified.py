@@ -35,6 +35,7 @@ from bea.losses import batch_losses
 from bea.program import Along, Optimizer, check_decay, check_repeats, outside, tidy
 from bea.program import update as update
 from bea.series import Series, antidifference
+from bea.straight import alike
 from bea.trace import Traced
 
 __all__ = ["KeptEquation", "ModifiedEquation", "modified_equation"]
@@ -498,7 +499,8 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
             ends = evaluate(optimizer, start)[..., [0, -1]]
             single = np.stack([alone(0), alone(-1)], axis=-1)
             agree = np.allclose(ends, single, rtol=1e-9, atol=1e-300, equal_nan=True)
-            known["mixes"] = not (agree and columns_apart(lambda x: evaluate(optimizer, x), start))
+            apart = agree and alike(optimizer, len(start)) and columns_apart(lambda x: evaluate(optimizer, x), start)
+            known["mixes"] = not apart
         except (TypeError, ValueError):
             known["mixes"] = True
     if known["mixes"]:

@@ -16,7 +16,7 @@ import numpy as np
 from bea._validate import batch_sequence, columns_apart, finite, step_size, whole, with_batch
 from bea.losses import batch_losses
 from bea.program import Optimizer, Running, check_in_place, check_repeats
-from bea.straight import Step, StraightRun, traced_step
+from bea.straight import Step, StraightRun, alike, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
 
@@ -432,10 +432,13 @@ def _agrees(traced: Sequence[Step], start: _Start) -> bool:
 
 
 def _mixes(start: _Start) -> bool:
-    """Return whether a program, given a batch, moves its first or last configuration as it would not alone.
+    """Return whether a program, given a batch, may move a configuration as it would not alone.
 
-    Asked over a few steps, with a gradient that has the same bits in a batch and alone.
+    Its text must treat all columns alike.  Whether they have the same bits then is asked over a few steps, with a
+    gradient that has the same bits in a batch and alone.
     """
+    if not alike(start.optimizer, len(start.theta)):
+        return True
 
     def moved(start: _Start, gradient: np.ndarray) -> np.ndarray:
         plain = _Plain(start)

@@ -13,16 +13,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from importlib.util import find_spec
+from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bea.program import Running, outside
+from bea.program import Optimizer, Running, outside
 from bea.series import Series
-from bea.trace import BLOCK, SCOPE, Node, Trace, Untraceable, trace
+from bea.trace import BLOCK, SCOPE, Node, Trace, Untraceable, _Tape, trace
 
-__all__ = ["Step", "StraightRun", "traced_step"]
+__all__ = ["Step", "StraightRun", "alike", "traced_step"]
 
 WIDTH = 64  # configurations that the compiled loop has side by side
 # Seconds, rounded, on a machine of 2024; they decide which way is taken, never what comes out.
@@ -169,6 +170,73 @@ def _trace(
 def _series(value: Any) -> Series:
     array = np.asarray(value, dtype=object)
     return Series(array.reshape(1, 1, *array.shape))
+
+
+# --- columns -------------------------------------------------------------------------------------
+
+FEW = 40  # coordinates from which on a program is read on five
+
+
+def alike(optimizer: Optimizer, d: int) -> bool:
+    """Return whether a program treats the columns of a batch apart and alike, whatever the numbers are.
+
+    It is read on one column and on two.  The numbers are traced, so that no branch depends on them; what
+    becomes of each of the two must be what becomes of the one.
+    """
+    one, d, known = optimizer.configuration(0) if optimizer.batch_shape else optimizer, d if d < FEW else 5, {}
+    try:
+        shapes = [_state_shapes(one, np.ones((d, *batch))) for batch in ((), (2,))]
+        [alone], columns = (_columns(one, d, shapes[0], made, known) for made in shapes)
+        return columns == [alone, alone]
+    except Exception:  # it asks for a value, or for other shapes
+        return False
+
+
+def _state_shapes(optimizer: Optimizer, theta: np.ndarray) -> list[tuple[int, ...]]:
+    memory = Running(1.0)
+    optimizer(theta, np.ones_like, memory)
+    return [theta.shape, *(np.shape(part) for pair in memory.new for part in pair)]
+
+
+def _columns(optimizer: Optimizer, d: int, alone: list, shapes: list, known: dict[Any, int]) -> list[list[Any]]:
+    """Return for each column the update and the new states as numbers of expressions, which `known` collects."""
+    tape, labels, calls = _Tape(0), [], count()
+    batch = shapes[0][1:]
+
+    def inputs(label: Any, shape: tuple[int, ...], single: tuple[int, ...]) -> np.ndarray:
+        array = np.empty(shape, dtype=object)
+        for index in np.ndindex(shape):
+            array[index] = Node(tape, len(labels))
+            labels.append((label, index[: len(single)], index[len(single) :]))
+        return array
+
+    theta, *states = (inputs(k, *both) for k, both in enumerate(zip(shapes, alone)))
+    step = inputs("step", (), ())
+    tape.inputs = len(labels)
+
+    def gradient(point: Any) -> Any:
+        call, values = next(calls), np.broadcast_to(getattr(point, "leading", point), shapes[0])
+        found = np.empty(shapes[0], dtype=object)
+        for i, *column in np.ndindex(shapes[0]):
+            found[(i, *column)] = tape.record(f"gradient {call} {i}", *values[(slice(None), *column)])
+        return _series(found) if isinstance(point, Series) else found
+
+    memory = _Memory(1.0, [(_series(m), p[()]) for m, p in zip(states[::2], states[1::2])], _series(step))
+    update = optimizer(_series(theta), gradient, memory)
+    if tape.full:
+        raise Untraceable("the program makes too many operations")
+    results = [update, *(part for pair in memory.new for part in pair)]
+    arrays = [np.broadcast_to(getattr(x, "leading", x), shape) for x, shape in zip(results, shapes, strict=True)]
+
+    def seen_from(column: tuple[int, ...]) -> list[Any]:
+        names: list[Any] = [("input", label, place, home in ((), column)) for label, place, home in labels]
+        for name, *arguments in tape.operations:
+            parts = [known.setdefault(names[a], len(known)) if isinstance(a, int) else repr(a) for a in arguments]
+            names.append((name, *(sorted(parts, key=str) if name in ("add", "multiply") else parts)))
+        own = (a[(..., *column)] if a.shape != single else a for a, single in zip(arrays, alone))
+        return [names[x.index] if isinstance(x, Node) else float(x) for a in own for x in np.ravel(a)]
+
+    return [seen_from(column) for column in np.ndindex(batch)]
 
 
 # --- running -------------------------------------------------------------------------------------
