@@ -259,5 +259,78 @@ ALL = (
         known="nothing on this network but study follow-conv",
         levels=(0.8, 0.5),
     ),
+    Study(
+        name="law-adam",
+        question="Why did Adam miss the bounds of study law: is it the next power of h, or the small epsilon?",
+        function="law",
+        common={"model": "tanh", "optimizer": "adam", "beta": 0.9, "rho": 0.95, "time": 0.04, "epsilon": 1e-4},
+        cases={f"h = {h:g}": {"h": h} for h in (5e-4, 1.25e-4, 3.125e-5, 7.8125e-6)}
+        | {f"h = {h:g}, epsilon = 0.01": {"h": h, "epsilon": 1e-2} for h in (1.25e-4, 3.125e-5)},
+        seeds=6,
+        why_so_many="six: half a minute each; the pilot's subset is not among them",
+        predictions=(
+            "epsilon = 0.0001: the mean ratio is between 0.97 and 1.03 at the smallest h",
+            "epsilon = 0.0001: with the term the error falls by at least 12 from the last h but one to the last, on average",
+            "epsilon = 0.01, h = 0.000125: the mean ratio is between 0.9 and 1.1, where it is not with epsilon = 0.0001",
+        ),
+        refuted=(
+            "a mean ratio outside: then it is not the next power of h alone",
+            "a smaller factor",
+            "a ratio outside, or both inside",
+        ),
+        known="study law, and a pilot on subset 9: 1.36, 1.19, 1.05, 1.01, and 1.05, 1.01",
+    ),
+    Study(
+        name="falls",
+        question="How far does memory move each norm of the gradient under each optimizer, at 0.7 of the initial loss?",
+        function="law",
+        common={"model": "tanh", "epsilon": 1e-4, "level": 0.7},
+        cases={
+            "gradient descent": {"optimizer": "gradient descent", "beta": 0.9, "h": 2.5e-3, "time": 4.0},
+            "sign descent": {"optimizer": "sign descent", "beta": 0.9, "h": 1.25e-4, "time": 0.15},
+            "muon": {"optimizer": "muon", "beta": 0.9, "h": 5e-4, "time": 0.5},
+            "adam, rho = 0.95": {"optimizer": "adam", "beta": 0.9, "rho": 0.95, "h": 3.125e-5, "time": 0.15},
+            "adam, rho = 0.5": {"optimizer": "adam", "beta": 0.9, "rho": 0.5, "h": 6.25e-5, "time": 0.15},
+        },
+        seeds=6,
+        why_so_many="six: a seed takes half a minute; the pilot's subset is not among them",
+        predictions=(
+            "each optimizer lowers its own norm against its leading flow (gradient descent the two-norm, sign descent the "
+            "one-norm, muon the nuclear norm): 95 per cent intervals below zero, after Holm's correction over all fifteen",
+            "Adam raises the one-norm with rho = 0.95 and lowers it with rho = 0.5, likewise",
+            "for these five the mean ratio of the measured change to that of the corrected flow is between 0.9 and 1.1",
+        ),
+        refuted=(
+            "an interval that holds zero, or lies above it",
+            "an interval that holds zero, or the other sign",
+            "a mean ratio outside",
+        ),
+        known="a pilot on subset 9: sign descent at h = 0.001 and half of the initial loss",
+        levels=(0.7,),
+    ),
+    Study(
+        name="noise",
+        question="Does the gradient noise measured along the leading flow predict the mini-batch effect (chapter 13)?",
+        function="response",
+        common={
+            "model": "tanh",
+            "pairs": [[0.0, 0.99], [0.5, 0.99], [0.9, 0.99], [0.9, 0.98], [0.9, 0.995]],
+            "epsilon": 1e-6,
+            "level": 0.5,
+        },
+        cases={f"batches of {batch}, h = {h:g}": {"batch": batch, "h": h} for batch in (15, 50) for h in (1e-4, 2e-5)},
+        seeds=5,
+        why_so_many="five: a seed takes a minute or two; the pilot's subset is not among them",
+        predictions=(
+            "at h = 0.00002 the mean ratio measured/predicted is between 0.9 and 1.1 for the effect of beta (0 to 0.9 and "
+            "0.5 to 0.9, rho = 0.99), for both sizes of batches",
+            "at h = 0.00002 it is between 0.85 and 1.15 for the effect of rho (0.98 to 0.99, beta = 0.9), for both sizes",
+            "every ratio is closer to one at h = 0.00002 than at h = 0.0001, or within 0.05 of one",
+        ),
+        refuted=("a mean ratio outside",) * 2 + ("a ratio that is not",),
+        known="a pilot on subset 9, batches of 15, h = 0.0001 and 0.00002: single pairs are off by terms without a lag, "
+        "the difference of two pairs is not",
+        levels=(0.5,),
+    ),
 )
 STUDIES = {study.name: study for study in ALL}
