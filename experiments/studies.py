@@ -230,9 +230,9 @@ ALL = (
         "resnet",
         "A residual network on MNIST: how do norms, sharpness and test measures depend on beta and rho",
         {"h = 0.001": {"h": 1e-3}},
-        12,
+        8,
         common={"model": "resnet", "pairs": SOME, "times": [50, 100]},
-        why_so_many="twelve of the 50 disjoint subsets of 100: a seed takes most of a minute",
+        why_so_many="eight of the 50 disjoint subsets of 100: a seed takes a minute",
         predictions=(
             "the one-norm at equal loss falls from beta = 0 to 0.9, established at all three levels",
             "it falls from beta = 0.9 to 0.99, established at all three levels",
