@@ -342,9 +342,6 @@ def passing(
     return found, np.array(at).reshape(len(at), *found.shape[1:])
 
 
-QUANTITIES = ("one-norm", "perturbed one-norm", "two-norm", "sharpness", "test loss", "accuracy", "loss", "preconditioned sharpness")  # fmt: skip
-
-
 def norms(
     levels: tuple[float, ...] = (0.5, 0.2, 0.05), times: tuple[int, ...] = (100, 300), every: int = 5,
     pairs: Any = None, stop: int = 0, **cell: Any,
@@ -376,6 +373,24 @@ def norms(
     return {"value": (["place", "pair", "quantity"], table) if pairs else (["place", "quantity"], table[:, 0])}
 
 
+def three(c: Cell, carry: Any, n: Array) -> Any:
+    """A run, the leading flow and the corrected one, with the loss and three norms of the gradient after each step."""
+
+    def look(theta: Array) -> Array:
+        E, g = jax.value_and_grad(c.full)(theta)
+        sizes = [jnp.linalg.svd(a, compute_uv=False).sum() for a in c.model.unravel(g).values() if a.ndim == 2]
+        return jnp.array([E, jnp.abs(g).sum(), jnp.linalg.norm(g), sum(sizes)])
+
+    def body(carry: Any, n: Array) -> Any:
+        z, lead, both = carry
+        lead = rk4(lambda y, _: c.forgotten(y, n, (), False), lead, 0.0, c.h)
+        both = rk4(lambda y, _: c.forgotten(y, n, (), True), both, 0.0, c.h)
+        z = c.step(z, n, 0)
+        return (z, lead, both), jax.vmap(look)(jnp.stack([z[0], lead, both]))
+
+    return jax.lax.scan(body, carry, n)
+
+
 def law(
     model: str, seed: int, h: float, optimizer: str, beta: float, epsilon: float, time: float, rho: float = 0.999,
     level: float = 0, stop: int = 0,
@@ -387,51 +402,18 @@ def law(
     leading flow and the corrected one first pass that fraction of the initial loss.
     """
     c = Cell(model, seed, h, optimizer, beta, rho, epsilon, True)
-    (z, lead, both), seen = compiled(c, beside if level else alone)(
-        (c.rest(), c.start, c.start), jnp.arange(float(round(time / h)))
-    )
-    moved, told = z[0] - lead, both - lead
-    errors = jnp.linalg.norm(moved), jnp.linalg.norm(z[0] - both)
-    found = {
-        "ratio": float(moved @ told / (told @ told)),
-        "one": float(errors[0] / jnp.linalg.norm(lead - c.start)),
-        "two": float(errors[1] / jnp.linalg.norm(lead - c.start)),
-    }
+    (z, lead, both), seen = compiled(c, three)((c.rest(), c.start, c.start), jnp.arange(float(round(time / h))))
+    moved, told, way = z[0] - lead, both - lead, jnp.linalg.norm(lead - c.start)
+    errors = jnp.linalg.norm(moved) / way, jnp.linalg.norm(z[0] - both) / way
+    found: Result = {"ratio": float(moved @ told / (told @ told)), "one": float(errors[0]), "two": float(errors[1])}
     if level:
-        rows = []
-        for E, *values in np.moveaxis(np.asarray(seen), 0, -1):
-            goal = level * float(c.full(c.start))
-            k = int((E <= goal).argmax())
-            if not k:
-                raise ValueError(f"after the time {time:g} the loss is {E[-1]:.3g}, above {goal:.3g}")
-            part = math.log(E[k - 1] / goal) / math.log(E[k - 1] / E[k])
-            rows.append([(1 - part) * v[k - 1] + part * v[k] for v in values])
+        E, rows = np.asarray(seen[:, :, 0]) / float(c.full(c.start)), []
+        if (E[-1] > level).any():
+            raise ValueError(
+                f"after the time {time:g} the loss is {E[-1].max():.3g} of the initial one, above {level:g}"
+            )
+        for k, path in zip((E <= level).argmax(axis=0), range(3)):
+            part = math.log(E[k - 1, path] / level) / math.log(E[k - 1, path] / E[k, path])
+            rows.append((1 - part) * seen[k - 1, path, 1:] + part * seen[k, path, 1:])
         found["norms"] = ["path", "norm"], np.array(rows)
     return found
-
-
-def alone(c: Cell, carry: Any, n: Array, look: Callable[..., Any] = lambda *_: None) -> Any:
-    """A run, the leading flow and the corrected one, step by step."""
-
-    def body(carry: Any, n: Array) -> Any:
-        z, lead, both = carry
-        lead = rk4(lambda y, _: c.forgotten(y, n, (), False), lead, 0.0, c.h)
-        both = rk4(lambda y, _: c.forgotten(y, n, (), True), both, 0.0, c.h)
-        z = c.step(z, n, 0)
-        return (z, lead, both), look(c, jnp.stack([z[0], lead, both]))
-
-    return jax.lax.scan(body, carry, n)
-
-
-def beside(c: Cell, carry: Any, n: Array) -> Any:
-    """The same, with the loss and the norms after each step."""
-
-    def look(c: Cell, points: Array) -> Array:
-        def one(theta: Array) -> Array:
-            E, g = jax.value_and_grad(c.full)(theta)
-            sizes = [jnp.linalg.svd(a, compute_uv=False).sum() for a in c.model.unravel(g).values() if a.ndim == 2]
-            return jnp.array([E, jnp.abs(g).sum(), jnp.linalg.norm(g), sum(sizes)])
-
-        return jax.vmap(one)(points)
-
-    return alone(c, carry, n, look)

@@ -60,8 +60,10 @@ def run(study: Study, executor: Executor | None, device: str, folder: Path | Non
     """Measure all cells of a study that are missing, and write the file of its results."""
     from experiments.models import MODELS  # only the process that writes asks for it
 
-    declared = git("log", "-1", "--format=%H", "--", "experiments/studies.py")
-    if git("status", "--porcelain", "--", "experiments/studies.py", "experiments/measure.py", "experiments/models.py"):
+    declared = git("log", "-1", "--format=%H", "--", "experiments/studies.toml")
+    if git(
+        "status", "--porcelain", "--", "experiments/studies.toml", "experiments/measure.py", "experiments/models.py"
+    ):
         raise SystemExit("commit the declaration and the code before you run a study")
     grid = {"case": list(study.cases), "seed": list(range(study.seeds))}
     place = folder or ROOT / "_build" / "experiments" / device / study.name
