@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,7 @@ def of_follow(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
     rows = []
     for case, given in study.cases.items():
         ends = [span(np.nan_to_num(error[case][:, -1, k], nan=np.inf)) for k in range(5 - bool(given["batch"]))]
-        name = f"{study.common['model']}, {case}, to step {20 + (given['steps'] - 20) // 8 * 8}"
+        name = f"{study.common['model']}, {given['h']:g}" + f"; {given['batch']}" * bool(given["batch"])
         rows.append([name, span(loss[case][:, -1]), *ends[:4], ends[4] if len(ends) > 4 else "—"])
     return verdicts, "\n".join(table(("", "loss", *FLOWS), rows).splitlines()[2:])
 
@@ -319,12 +320,11 @@ def highlights() -> dict[str, str]:
 
 def page() -> str:
     """The page, as text: the template with tables in the place of names in braces."""
-    done, asked, fill, follow = [], [], {}, []
+    done, asked, fill, follow, waiting = [], [], {}, [], []
     for name, study in STUDIES.items():
         found = results(study)
         if found is None:
-            asked += [[name, p, "not run yet", ""] for p in study.predictions]
-            fill[name] = "This study is declared, and has not been run.\n"
+            waiting.append(name)
             continue
         read = NAMED.get(name) or (of_decays if name.startswith("decays") else READERS[study.function])
         verdicts, fill[name] = read(study, found)
@@ -338,11 +338,15 @@ def page() -> str:
     fill["studies"] = table(("study", "network", "runs", "seeds", "minutes", "declared, measured"), done)
     fill["predictions"] = table(("study", "prediction", "measured", "result"), asked)
     fill["followed"] = table(("network", "1", "2", "3", "4"), follow)
-    fill["follow"] = table(("network, h, last step", "loss", *FLOWS), []) + "\n" + "\n".join(
+    fill["follow"] = table(("network, h; batch", "loss", *FLOWS), []) + "\n" + "\n".join(
         fill[name] for name in STUDIES if name.startswith("follow") and fill[name].startswith("|")
     )  # fmt: skip
     fill |= highlights()
     text = (ROOT / "experiments" / "page.md").read_text(encoding="utf-8")
+    for name in waiting:  # with the paragraph before its table
+        text = re.sub(r"(?:[^\n]+\n)+\n\{" + name + r"\}\n\n", "", text)
+    names = ", ".join(f"`{name}`" for name in waiting)
+    fill["waiting"] = f"Declared, and not run yet: {names}.\n\n" if waiting else ""
     for name, value in fill.items():
         text = text.replace("{" + name + "}", value)
     return text
