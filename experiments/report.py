@@ -100,7 +100,7 @@ class Decays:
         pairs, self.value = study.common["pairs"], arrays(found, "value")
         self.places = [f"E/E₀ = {level:g}" for level in study.levels]
         self.places += [f"n = {n}" for n in study.common.get("times", (100, 300))]
-        self.change: dict[tuple[str, str, str, str], np.ndarray] = {}
+        self.change: dict[Any, np.ndarray] = {}
         for case, v in self.value.items():
             for name, (new, old) in CHANGES.items():
                 a, b = (v[:, :, pairs.index(pair)] for pair in (new, old))
@@ -115,7 +115,7 @@ class Decays:
     def null(self, key: Any) -> bool:
         return null(self.change[key], 0.5 if key[-1] == "accuracy" else 2)
 
-    def cell(self, *key: str) -> str:
+    def cell(self, *key: Any) -> str:
         """Mean and interval: bold if established, in italics if null."""
         mark = "*" if self.null(key) else "**" if key in self.established else ""
         return mark + shown(self.change[key], 2 if key[-1] == "accuracy" else 1) + mark
