@@ -6,9 +6,11 @@ direction that it makes of them.  All equations are written once, for every rule
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -81,6 +83,7 @@ class Cell:
         self, model: str, seed: int, h: float, optimizer: str = "adam", beta: float = 0.9, rho: float = 0.999,
         epsilon: float = 1e-8, inside: bool = False, batch: int = 0,
     ) -> None:  # fmt: skip
+        self.key = model, h, optimizer, beta, rho, epsilon, inside, batch
         self.model, self.h = MODELS[model], h
         self.rule = rule(self.model, optimizer, beta, rho, epsilon, inside)
         self.x, self.y = map(jnp.asarray, self.model.train(seed))
@@ -88,7 +91,17 @@ class Cell:
         self.xs, self.ys = (a.reshape(self.count, -1, *a.shape[1:]) for a in (self.x, self.y))
         self.start = jnp.asarray(self.model.start(seed))
         self.rng = np.random.default_rng([seed, batch])
-        self.full = jax.jit(lambda theta: self.model.loss(theta, self.x, self.y))
+
+    def full(self, theta: Array) -> Array:
+        """The loss of all examples."""
+        return self.model.loss(theta, self.x, self.y)
+
+    def slope(self, theta: Array) -> Array:
+        return jax.grad(self.full)(theta)
+
+    def product(self, theta: Array, v: Array) -> Array:
+        """The Hessian of the loss of all examples, times a vector."""
+        return jax.jvp(self.slope, (theta,), (v,))[1]
 
     def order(self, steps: int) -> Array:
         """The batch of each step: reshuffled in each epoch."""
@@ -98,12 +111,12 @@ class Cell:
     def gradient(self, theta: Array, b: Array) -> Array:
         return jax.grad(self.model.loss)(theta, self.xs[b], self.ys[b])
 
-    def step(self, z: Any, n: Array, b: Array) -> Any:
-        """One step of the optimizer: z holds the point and the averages."""
-        theta, averages = z
+    def step(self, z: Any, n: Array, b: Array, decays: Any = None) -> Any:
+        """One step of the optimizer: z holds the point and the averages; the rule's decay rates, or others."""
+        (theta, averages), decays = z, self.rule.decays if decays is None else decays
         seen = self.rule.parts(self.gradient(theta, b))
-        averages = tuple(d * a + (1 - d) * x for d, a, x in zip(self.rule.decays, averages, seen))
-        hats = tuple(a / (1 - d ** (n + 1)) for d, a in zip(self.rule.decays, averages))
+        averages = tuple(d * a + (1 - d) * x for d, a, x in zip(decays, averages, seen))
+        hats = tuple(a / (1 - d ** (n + 1)) for d, a in zip(decays, averages))
         return theta - self.h * self.rule.direction(hats), averages
 
     def rest(self) -> Any:
@@ -138,6 +151,22 @@ class Cell:
         parts, dots = jax.jvp(seen, (theta,), (-u,))
         pushed = tuple(constant(d, n) * x for d, x in zip(self.rule.decays, dots))
         return -u + self.h / 2 * jax.jvp(self.rule.direction, (parts,), (pushed,))[1]
+
+
+COMPILED: dict[Any, Callable[..., Any]] = {}
+
+
+def compiled(c: Cell, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return function(c, ...), compiled once for all seeds: their data are arguments."""
+    if (c.key, function) not in COMPILED:
+
+        def call(given: Any, *rest: Any) -> Any:
+            other = copy.copy(c)
+            other.x, other.y, other.xs, other.ys = given
+            return function(other, *rest)
+
+        COMPILED[c.key, function] = jax.jit(call)
+    return partial(COMPILED[c.key, function], (c.x, c.y, c.xs, c.ys))
 
 
 def top(product: Callable[[np.ndarray], Array], size: int) -> float:
@@ -180,7 +209,7 @@ def follow(moments: int = 8, first: int = 20, steps: int = 1000, parts: int = 1,
     later = z[0], tuple(d**0.5 * a + (1 - d**0.5) * x for d, a, x in zip(decays, z[1], seen))
     begin, carry = z[0], (z, z, later, z, z[0], z[0], weights)
     chunk = jax.jit(lambda carry, *given: jax.lax.scan(body, carry, given)[0])
-    hessian = jax.jit(lambda y, v: jax.jvp(jax.grad(lambda y: c.model.loss(y, c.x, c.y)), (y,), (v,))[1])
+    hessian, full = compiled(c, Cell.product), compiled(c, Cell.full)
     size = (steps - first) // moments
     errors, losses, edges = np.full((moments, len(FLOWS)), np.nan), np.full(moments, np.nan), np.full(moments, np.nan)
     for k in range(stop or moments):
@@ -190,7 +219,7 @@ def follow(moments: int = 8, first: int = 20, steps: int = 1000, parts: int = 1,
         way = jnp.linalg.norm(theta - begin)
         points = [carry[1][0], carry[2][0], carry[3][0], carry[4], carry[5] if two else np.nan * theta]
         errors[k] = [jnp.linalg.norm(p - theta) / way for p in points]
-        losses[k] = c.full(theta) / c.full(c.start)
+        losses[k] = full(theta) / full(c.start)
         scale = (jnp.sqrt(v / (1 - decays[1] ** part.stop)) + cell.get("epsilon", 1e-8)) ** -0.5
         curvature = top(lambda v, y=theta, s=scale: s * hessian(y, s * v), len(theta))
         edges[k] = curvature * h * (1 - decays[0]) / (2 + 2 * decays[0])
@@ -199,41 +228,50 @@ def follow(moments: int = 8, first: int = 20, steps: int = 1000, parts: int = 1,
 
 def response(
     model: str, seed: int, h: float, pairs: list[list[float]], epsilon: float = 1e-6, level: float = 0.5,
-    dt: float = 2e-3, stop: int = 0,
+    dt: float = 2e-3, batch: int = 0, stop: int = 0,
 ) -> Result:  # fmt: skip
     """How the one-norm at a level answers to (beta, rho), in per cent: by the first correction, and in runs.
 
-    The prediction is an integral along the leading-order flow, with the adjoint for its weight (chapter 14).
+    The prediction is an integral along the leading-order flow, with the adjoint for its weight (chapter 14); with
+    mini-batches the flow and the correction hold the mean square s of the batch gradients (chapter 13).  A third
+    column is then the prediction with constant noise, and all columns are changes from h/2 to h.
     """
-    c = Cell(model, seed, h, epsilon=epsilon, inside=True)
-    gradient = jax.grad(lambda y: c.model.loss(y, c.x, c.y))
-    product = lambda y, v: jax.jvp(gradient, (y,), (v,))[1]  # noqa: E731
-    root = lambda y: jnp.sqrt(gradient(y) ** 2 + epsilon)  # noqa: E731
-    U = lambda y: gradient(y) / root(y)  # noqa: E731
+    c = Cell(model, seed, h, epsilon=epsilon, inside=True, batch=batch)
+    gradient, value = compiled(c, Cell.slope), compiled(c, Cell.full)
+
+    def both(y: Array) -> tuple[Array, Array]:
+        each = jax.vmap(lambda b: c.gradient(y, b))(jnp.arange(c.count)) if batch else gradient(y)[None]
+        return each.mean(axis=0), (each**2).mean(axis=0)
+
+    def U(y: Array) -> Array:
+        g, s = both(y)
+        return g / jnp.sqrt(s + epsilon)
+
     step = jax.jit(lambda y, dt: rk4(lambda y, _: -U(y), y, 0.0, dt))
-    goal = level * float(c.full(c.start))
-    path, values = [c.start], [float(c.full(c.start))]
+    path, values = [c.start], [float(value(c.start))]
+    goal = level * values[0]
     while values[-1] > goal:
         path.append(step(path[-1], dt))
-        values.append(float(c.full(path[-1])))
+        values.append(float(value(path[-1])))
     part = math.log(values[-2] / goal) / math.log(values[-2] / values[-1])
     path[-1] = step(path[-2], part * dt)
     times = dt * np.arange(len(path))
     times[-1] -= (1 - part) * dt
     g, u = gradient(path[-1]), U(path[-1])
-    of_norm = product(path[-1], jnp.sign(g))
+    of_norm = c.product(path[-1], jnp.sign(g))
     a = of_norm - (of_norm @ u) / (g @ u) * g
     norm = float(jnp.abs(g).sum())
 
     @jax.jit
     def kernels(y: Array, a: Array) -> Array:
-        R, push = root(y), -a / root(y) * product(y, U(y))
-        return jnp.array([push.sum(), (push * gradient(y) ** 2 / R**2).sum()])
+        (g, s), (dg, ds) = jax.jvp(both, (y,), (-U(y),))
+        R = jnp.sqrt(s + epsilon)
+        return jnp.array([a @ (dg / R), a @ (g * ds / R**3) / 2, a @ (g * g * dg / R**3)])
 
     @jax.jit
     def back(late: Array, early: Array, a: Array, dt: float) -> Array:
         middle = (early + late) / 2 + dt / 8 * (U(late) - U(early))
-        along = lambda y, a: -product(y, epsilon / root(y) ** 3 * a)  # noqa: E731
+        along = lambda y, a: -jax.vjp(U, y)[1](a)[0]  # noqa: E731
         one = along(late, a)
         two = along(middle, a + dt / 2 * one)
         three = along(middle, a + dt / 2 * two)
@@ -243,75 +281,139 @@ def response(
     for k in range(len(path) - 2, -1, -1):
         a = back(path[k + 1], path[k], a, times[k + 1] - times[k])
         found.append(kernels(path[k], a))
-    n, kernel = np.maximum(times / h - 0.5, 1e-3), np.array(found[::-1])
-    rows = np.full((len(pairs), 2), np.nan)
-    for i, (beta, rho) in enumerate(pairs[: stop or None]):
-        push = constant(beta, n) * kernel[:, 0] - constant(rho, n) * kernel[:, 1]
-        run = Cell(model, seed, h, "adam", beta, rho, epsilon, True)
-        end = passing(run, (level,), max(1, round(1e-3 / h)))[0][0]
-        rows[i] = h / 2 * np.trapezoid(push, times), float(jnp.abs(gradient(end)).sum()) - norm
-    return {"change": (["pair", "which"], 100 * rows / norm)}
+    kernel, pairs = np.array(found[::-1]), pairs[: stop or None]
+
+    def columns(h: float) -> np.ndarray:
+        n = np.maximum(times / h - 0.5, 1e-3)
+        push = [[constant(b, n) * kernel[:, 0] - constant(r, n) * kernel[:, k] for b, r in pairs] for k in (1, 2)]
+        run = Cell(model, seed, h, epsilon=epsilon, inside=True, batch=batch)
+        ends = passing(run, (level,), max(1, round(1e-3 / h)), decays=pairs)[0][0]
+        runs = [float(jnp.abs(gradient(end)).sum()) - norm for end in ends[:, 0]]
+        return np.array([*(h / 2 * np.trapezoid(p, times) for p in push), runs])[[0, 2, 1] if batch else [0, 2]].T
+
+    rows = columns(h) - columns(h / 2) if batch else columns(h)
+    full = np.full((len(pairs), rows.shape[1]), np.nan) if not stop else rows
+    full[: len(rows)] = rows
+    return {"change": (["pair", "which"], 100 * full / norm)}
 
 
-def passing(c: Cell, levels: tuple[float, ...], every: int, times: tuple[int, ...] = (), limit: int = 200_000) -> Any:
-    """The points at which a run first passes fractions of its initial loss, interpolated in log E, and those at times."""
-    chunk = jax.jit(lambda z, n, b: jax.lax.scan(lambda z, g: (c.step(z, *g), None), z, (n, b))[0])
-    z, before, done = c.rest(), float(c.full(c.start)), 0
-    goals, points, at = [before * x for x in levels], [], []
-    while len(points) < len(goals) or len(at) < len(times):
-        if done >= limit:
-            raise ValueError(f"the loss {before:.3g} does not reach {goals[len(points)]:.3g} in {limit} steps")
-        old, order = z[0], c.order(every)
-        z = chunk(z, jnp.arange(float(done), float(done + every)), order)
-        done, E = done + every, float(c.full(z[0]))
-        while len(points) < len(goals) and goals[len(points)] >= E:
-            part = math.log(before / goals[len(points)]) / math.log(before / E)
-            points.append((1 - part) * old + part * z[0])
-        if len(at) < len(times) and done >= times[len(at)]:
-            at.append(z[0])
-        before = E
-    return points, at
+def steps_of_all(c: Cell, z: Any, n: Array, b: Array, decays: Array) -> Any:
+    """Some steps of runs with several decay rates."""
+    move = jax.vmap(c.step, (0, None, None, 0))
+    return jax.lax.scan(lambda z, given: (move(z, *given, decays), None), z, (n, b))[0]
 
 
-QUANTITIES = ("one-norm", "perturbed one-norm", "two-norm", "sharpness", "test loss", "accuracy", "loss")
+def losses_of_all(c: Cell, thetas: Array) -> Array:
+    return jax.vmap(c.full)(thetas)
 
 
-def norms(levels: tuple[float, ...] = (0.5, 0.2, 0.05), times: tuple[int, ...] = (100, 300), every: int = 5, stop: int = 0, **cell: Any) -> Result:  # fmt: skip
-    """The quantities at equal loss (fractions of the initial loss) and at equal time (steps at h = 0.001)."""
-    c = Cell(**cell)
-    gradient = jax.jit(jax.grad(c.full))
-    hessian = jax.jit(lambda y, v: jax.jvp(jax.grad(c.full), (y,), (v,))[1])
+def tests(c: Cell, theta: Array) -> tuple[Array, Array, Array]:
+    """Test loss, accuracy, and the fraction of the initial loss."""
     _, _, x, y = c.model.split
-    scale = 1e-3 / c.h
-    levels, times = (levels[:stop], ()) if stop else (levels, tuple(round(n * scale) for n in times))
-    ends, at = passing(c, levels, max(1, round(every * scale)), times)
-    rows = []
-    for p in (*ends, *at):
-        g = np.asarray(gradient(p))
-        tested = c.model.loss(p, x, y), c.model.accuracy(p, x, y), c.full(p) / c.full(c.start)
-        sharp = top(lambda v, p=p: hessian(p, v), len(g))
-        rows.append([np.abs(g).sum(), np.sqrt(g**2 + 1e-8).sum(), np.linalg.norm(g), sharp, *map(float, tested)])
-    return {"value": (["place", "quantity"], np.array(rows))}
+    return c.model.loss(theta, x, y), c.model.accuracy(theta, x, y), c.full(theta)
 
 
-def law(model: str, seed: int, h: float, optimizer: str, beta: float, epsilon: float, time: float, rho: float = 0.999, stop: int = 0) -> Result:  # fmt: skip
-    """The run at a time, beside the leading flow and the flow with the first correction.
+def passing(
+    c: Cell, levels: tuple[float, ...], every: int, times: tuple[int, ...] = (), decays: Any = None, limit: int = 400_000
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """The states at which runs with several decay rates first pass fractions of the initial loss, and those at times.
 
-    `ratio` is the component of (run - leading flow) along (corrected - leading), over that length: 1 if the law holds.
+    A state is (theta, average of the squares): arrays (levels or times, decay rates, 2, d).  Losses are read at
+    multiples of `every` steps and of the number of batches; a level is interpolated in log E.
     """
-    c = Cell(model, seed, h, optimizer, beta, rho, epsilon, True)
-    n = jnp.arange(float(round(time / h)))
+    decays = jnp.asarray([c.rule.decays] if decays is None else decays)
+    every = c.count * max(1, round(every / c.count))
+    chunk, value = compiled(c, steps_of_all), compiled(c, losses_of_all)
+    z = jax.tree.map(lambda a: jnp.broadcast_to(a, (len(decays), *a.shape)), c.rest())
+    state = jax.jit(lambda z, n: jnp.stack([z[0], z[1][-1] / (1 - decays[:, -1:] ** n)], axis=1))
+    before, done, at = np.asarray(value(z[0])), 0, []
+    goals, found = before[0] * np.array(levels), np.full((len(levels), len(decays), 2, len(c.start)), np.nan)
+    while np.isnan(found).any() or len(at) < len(times):
+        if done >= limit:
+            raise ValueError(f"a loss of {before.max():.3g} does not reach {goals.min(initial=0):.3g} in {limit} steps")
+        old, z = z, chunk(z, jnp.arange(float(done), float(done + every)), c.order(every), decays)
+        done, E = done + every, np.asarray(value(z[0]))
+        for k, i in np.argwhere((E <= goals[:, None]) & np.isnan(found[:, :, 0, 0])):
+            part = math.log(before[i] / goals[k]) / math.log(before[i] / E[i])
+            found[k, i] = (1 - part) * state(old, max(done - every, 1))[i] + part * state(z, done)[i]
+        if len(at) < len(times) and done >= times[len(at)]:
+            at.append(np.asarray(state(z, done)))
+        before = E
+    return found, np.array(at).reshape(len(at), *found.shape[1:])
+
+
+def norms(
+    levels: tuple[float, ...] = (0.5, 0.2, 0.05), times: tuple[int, ...] = (100, 300), every: int = 5,
+    pairs: Any = None, stop: int = 0, **cell: Any,
+) -> Result:  # fmt: skip
+    """The quantities at equal loss (fractions of the initial loss) and at equal time (steps at h = 0.001).
+
+    With `pairs`, of all these decay rates in one cell; without, of the cell's own, and without the last quantity.
+    """
+    c = Cell(**cell)
+    gradient, hessian, tested = (compiled(c, f) for f in (Cell.slope, Cell.product, tests))
+    start = float(c.full(c.start))
+    scale, epsilon = 1e-3 / c.h, cell.get("epsilon", 1e-8)
+    levels, times = (levels[:stop], ()) if stop else (levels, tuple(round(n * scale) for n in times))
+    ends, at = passing(c, tuple(levels), max(1, round(every * scale)), times, pairs)
+
+    def row(p: Array, square: Array) -> list[float]:
+        g, size = np.asarray(gradient(p)), len(p)
+        root = np.sqrt(square + epsilon) if cell.get("inside") else np.sqrt(square) + epsilon
+        found: Any = [
+            np.abs(g).sum(),
+            np.sqrt(g**2 + 1e-8).sum(),
+            np.linalg.norm(g),
+            top(lambda v: hessian(p, v), size),
+        ]
+        found += list(np.array(tested(p)) / (1, 1, start))
+        return found + ([top(lambda v: hessian(p, v / root**0.5) / root**0.5, size)] if pairs else [])
+
+    table = np.array([[row(*state) for state in place] for place in (*ends, *at)])
+    return {"value": (["place", "pair", "quantity"], table) if pairs else (["place", "quantity"], table[:, 0])}
+
+
+def three(c: Cell, carry: Any, n: Array) -> Any:
+    """A run, the leading flow and the corrected one, with the loss and three norms of the gradient after each step."""
+
+    def look(theta: Array) -> Array:
+        E, g = jax.value_and_grad(c.full)(theta)
+        sizes = [jnp.linalg.svd(a, compute_uv=False).sum() for a in c.model.unravel(g).values() if a.ndim == 2]
+        return jnp.array([E, jnp.abs(g).sum(), jnp.linalg.norm(g), sum(sizes)])
 
     def body(carry: Any, n: Array) -> Any:
         z, lead, both = carry
-        lead = rk4(lambda y, _: c.forgotten(y, n, (), False), lead, 0.0, h)
-        return (c.step(z, n, 0), lead, rk4(lambda y, _: c.forgotten(y, n, (), True), both, 0.0, h)), None
+        lead = rk4(lambda y, _: c.forgotten(y, n, (), False), lead, 0.0, c.h)
+        both = rk4(lambda y, _: c.forgotten(y, n, (), True), both, 0.0, c.h)
+        z = c.step(z, n, 0)
+        return (z, lead, both), jax.vmap(look)(jnp.stack([z[0], lead, both]))
 
-    (z, lead, both), _ = jax.jit(lambda carry, n: jax.lax.scan(body, carry, n))((c.rest(), c.start, c.start), n)
-    moved, told = z[0] - lead, both - lead
-    errors = jnp.linalg.norm(moved), jnp.linalg.norm(z[0] - both)
-    return {
-        "ratio": float(moved @ told / (told @ told)),
-        "one": float(errors[0] / jnp.linalg.norm(lead - c.start)),
-        "two": float(errors[1] / jnp.linalg.norm(lead - c.start)),
-    }
+    return jax.lax.scan(body, carry, n)
+
+
+def law(
+    model: str, seed: int, h: float, optimizer: str, beta: float, epsilon: float, time: float, rho: float = 0.999,
+    level: float = 0, stop: int = 0,
+) -> Result:  # fmt: skip
+    """The run at a time, beside the leading flow and the flow with the first correction.
+
+    `ratio` is the component of (run - leading flow) along (corrected - leading), over that length: 1 if the law holds.
+    With a level, `norms` holds the one-norm, the two-norm and the nuclear norm of the gradient where the run, the
+    leading flow and the corrected one first pass that fraction of the initial loss.
+    """
+    c = Cell(model, seed, h, optimizer, beta, rho, epsilon, True)
+    (z, lead, both), seen = compiled(c, three)((c.rest(), c.start, c.start), jnp.arange(float(round(time / h))))
+    moved, told, way = z[0] - lead, both - lead, jnp.linalg.norm(lead - c.start)
+    errors = jnp.linalg.norm(moved) / way, jnp.linalg.norm(z[0] - both) / way
+    found: Result = {"ratio": float(moved @ told / (told @ told)), "one": float(errors[0]), "two": float(errors[1])}
+    if level:
+        E, rows = np.asarray(seen[:, :, 0]) / float(c.full(c.start)), []
+        if (E[-1] > level).any():
+            raise ValueError(
+                f"after the time {time:g} the loss is {E[-1].max():.3g} of the initial one, above {level:g}"
+            )
+        for k, path in zip((E <= level).argmax(axis=0), range(3)):
+            part = math.log(E[k - 1, path] / level) / math.log(E[k - 1, path] / E[k, path])
+            rows.append((1 - part) * seen[k - 1, path, 1:] + part * seen[k, path, 1:])
+        found["norms"] = ["path", "norm"], np.array(rows)
+    return found

@@ -139,10 +139,12 @@ def _with_biases(**sizes: tuple[int, int]) -> dict[str, tuple[int, ...]]:
 
 _RES = _with_biases(stem=(9, 8), a1=(72, 8), a2=(72, 8), b1=(72, 8), b2=(72, 8), out=(128, 10))
 _RES |= {name: (8,) for name in ("a_scale", "a_scale2", "b_scale", "b_scale2")}
+_TANH = _with_biases(**{"in": (64, 32), "out": (32, 10)})
 _TRANS = {"letters": (37, 32), "places": (32, 32), "norm1": (32,), "norm2": (32,), "norm3": (32,)}
 _TRANS |= _with_biases(q=(32, 32), k=(32, 32), v=(32, 32), join=(32, 32), up=(32, 64), down=(64, 32), out=(32, 37))
 MODELS = {
-    "tanh": Model(tanh_network, _with_biases(**{"in": (64, 32), "out": (32, 10)}), "digits", 150),
+    "tanh": Model(tanh_network, _TANH, "digits", 150),
+    "tanh-70": Model(tanh_network, _TANH, "digits", 70),
     "resnet": Model(partial(residual_network, activation=jax.nn.silu), _RES, "mnist", 100),
     "resnet-relu": Model(partial(residual_network, activation=jax.nn.relu), _RES, "mnist", 100),
     "conv": Model(convolution, _with_biases(a=(3, 8), b=(24, 12), c=(36, 16), out=(80, 10)), "mnist1d", 200),

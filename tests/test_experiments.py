@@ -131,6 +131,32 @@ def test_results_answer_the_declaration(path):
     assert json.loads(json.dumps(asdict(study)))  # plain values only
 
 
+def test_decay_rates_together_are_those_alone():
+    """Runs with several decay rates in one cell, with mini-batches, against a cell for each."""
+    needs_jax()
+    from experiments.measure import Cell, passing
+
+    pairs = [[0.0, 0.99], [0.9, 0.999]]
+    together, at = passing(Cell("tanh-70", 20, 4e-3, batch=14), (0.8,), 5, (20,), pairs)
+    for i, (beta, rho) in enumerate(pairs):
+        alone, there = passing(Cell("tanh-70", 20, 4e-3, "adam", beta, rho, batch=14), (0.8,), 5, (20,))
+        assert np.allclose(together[0, i], alone[0, 0], rtol=1e-9, atol=1e-12)
+        assert np.allclose(at[0, i], there[0, 0], rtol=1e-9, atol=1e-12)
+
+
+def test_what_is_established_and_what_is_null():
+    """Holm's correction and the two one-sided tests, on numbers with known answers and on a control for each."""
+    from experiments import report
+
+    noise = np.random.default_rng(0).normal(size=(400, 20))
+    established = report.holm({k: row for k, row in enumerate(noise)} | {"shifted": noise[0] + 5})
+    assert established == {"shifted"}
+    uncorrected = [k for k, row in enumerate(noise) if abs(row.mean()) > report.interval(row)[1]]
+    assert len(uncorrected) > 10  # one in twenty: what the correction removes
+    small = noise[0] - noise[0].mean()
+    assert report.null(small, 1.0) and not report.null(small + 0.9, 1.0) and not report.null(small, 0.2)
+
+
 def commit():
     """A number that changes with each commit; zero outside a repository."""
     found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)

@@ -149,6 +149,8 @@ def write_files(folder):
         nbformat.write(browser_copy(nbformat.read(path, 4)), copy)
     # The appendix "How do we know?" shows what the tests measured.
     shutil.copy(ROOT / "chapters" / "claims.json", folder / "files" / "chapters")
+    # Chapters 14 and 15 draw from the results of the studies.
+    shutil.copytree(ROOT / "experiments" / "results", folder / "files" / "experiments" / "results")
 
 
 def main():
