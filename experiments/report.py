@@ -192,15 +192,21 @@ def of_response(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str
     return verdicts, table(("β, ρ", *(x for case in change for x in (f"{case}: predicted", "ratio"))), rows)
 
 
-def of_noise(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
-    """The effect of one decay rate: differences of two pairs, measured over predicted."""
-    change = arrays(found, "change")
+def effects_of_noise(found: dict[str, Any]) -> dict[tuple[str, str], Any]:
+    """The effect of one decay rate, as differences of two pairs: predicted and measured, for each seed."""
     effects = {"β 0 to 0.9": (2, 0), "β 0.5 to 0.9": (2, 1), "ρ 0.98 to 0.99": (2, 3), "ρ 0.99 to 0.995": (4, 2)}
-    both = {(c, n): (v[:, i] - v[:, j]).T for c, v in change.items() for n, (i, j) in effects.items()}
+    change = arrays(found, "change")
+    return {(c, n): (v[:, i] - v[:, j]).T for c, v in change.items() for n, (i, j) in effects.items()}
+
+
+def of_noise(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
+    """The effect of one decay rate, measured over predicted."""
+    both = effects_of_noise(found)
+    change, effects = (list(dict.fromkeys(names)) for names in zip(*both))
     ratio = {key: x[1] / x[0] for key, x in both.items()}
     mean = {key: float(r.mean()) for key, r in ratio.items()}
     small = [c for c in change if c.endswith("2e-05")]
-    beta = [mean[c, n] for c in small for n in list(effects)[:2]]
+    beta = [mean[c, n] for c in small for n in effects[:2]]
     rho = [mean[c, "ρ 0.98 to 0.99"] for c in small]
     closer = [
         abs(mean[c, n] - 1) < max(0.05, abs(mean[c.replace("2e-05", "0.0001"), n] - 1)) for c in small for n in effects
@@ -248,8 +254,8 @@ def of_falls(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
     cells = {key: f"{shown(x, 2)}; {ratio[key].mean():.2f}" for key, x in run.items()}
     rows = [[c, *(f"**{cells[c, n]}**" if (c, n) in own else cells[c, n] for n in names)] for c in values]
     verdicts: list[Verdict] = [
-        (", ".join(f"{run[key].mean():+.1f} %" for key in own[:3]), all(right[:3])),
-        (", ".join(f"{run[key].mean():+.1f} %" for key in own[3:]), all(right[3:])),
+        (", ".join(f"{run[key].mean():+.2f} %" for key in own[:3]), all(right[:3])),
+        (", ".join(f"{run[key].mean():+.2f} %" for key in own[3:]), all(right[3:])),
         (f"ratios {span(means, signed)}", all(abs(r - 1) <= 0.1 for r in means)),
     ]
     return verdicts, table(("", *names), rows)
@@ -314,6 +320,8 @@ def highlights() -> dict[str, str]:
         means = (abs(d.change["h = 0.001", place, change, "one-norm"].mean()) for place in d.places[:3])
         fill[key] = span(means, lambda x: f"{x:.1f}")
     fill["turned"] = shown(d.change["h = 0.004", "E/E₀ = 0.05", BETA, "one-norm"])
+    noise = effects_of_noise(results(STUDIES["noise"]) or {})
+    fill["noisy"] = span((float((x[1] / x[0]).mean()) for (c, _), x in noise.items() if "50, h = 2e" in c), signed)
     fill["accuracy"] = shown(d.change["h = 0.001", "E/E₀ = 0.2", BETA, "accuracy"])
     return fill
 
