@@ -300,3 +300,24 @@ def test_which_programs_treat_columns_alike():
     ]
     assert [alike(one, 2) for one in made] == [True] * 5 + [False] * 4
     assert alike(made[0], 10**6) and not alike(made[5], 10**6)
+
+
+def test_a_program_that_returns_nothing_is_told_so():
+    made = program(lambda g: None)
+    for ask in (
+        lambda: bea.run(made, BOWL, [1.0, 2.0], 0.1, 3),
+        lambda: bea.modified_equation(made, BOWL, 2).terms,
+        lambda: bea.transient_equation(made, CODED).field(0.1, 2)([1.0, 2.0]),
+    ):
+        with pytest.raises(TypeError, match="made returned nothing; a program ends with: return update"):
+            ask()
+
+
+def test_a_memory_that_is_asked_now_and_then_is_told_what_to_do():
+    @bea.optimizer
+    def sometimes(theta, gradient, memory):
+        g = gradient(theta)
+        return memory.average(g, 0.9) if memory.step != 1 else g
+
+    with pytest.raises(ValueError, match="less often than in the step before; ask it in the same order at every step"):
+        bea.run(sometimes(), BOWL, [1.0, 2.0], 0.1, 3)

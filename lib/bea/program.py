@@ -35,6 +35,7 @@ from bea.series import Series
 __all__ = ["Along", "Decay", "NonNegative", "Optimizer", "Running", "lag", "moments", "optimizer", "update", "weights"]
 
 LIBRARIES = {"bea", "math", "numpy", "scipy"}
+EVERY_STEP = "than in the step before; ask it in the same order at every step, and choose between values by np.where"
 RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 P = ParamSpec("P")  # the hyper-parameters of a program
 
@@ -93,7 +94,7 @@ class Optimizer:
 
     def __call__(self, theta: Any, gradient: Callable[[Any], Any], memory: Any) -> Any:
         """Run the program once: return the update U for a point, a gradient and a memory."""
-        return self.program.__wrapped__(theta, gradient, memory, **self.hyperparameters)  # type: ignore[attr-defined]
+        return _returned(self, self.program.__wrapped__(theta, gradient, memory, **self.hyperparameters))  # type: ignore[attr-defined]
 
     @property
     def name(self) -> str:
@@ -315,7 +316,7 @@ class Running(Memory):
         if self.state is None:
             return start, 1
         if len(self.new) == len(self.state):
-            raise ValueError("the program asked its memory more often than in the step before")
+            raise ValueError(f"the program asked its memory more often {EVERY_STEP}")
         return self.state[len(self.new)]
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
@@ -335,7 +336,7 @@ class Running(Memory):
     def advance(self) -> Running:
         """Return the memory for the next step."""
         if self.state is not None and len(self.new) != len(self.state):
-            raise ValueError("the program asked its memory less often than in the step before")
+            raise ValueError(f"the program asked its memory less often {EVERY_STEP}")
         return type(self)(self.h, self.new, self.step + 1)
 
 
@@ -485,7 +486,7 @@ def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, mem
     values = {n: zero + v if isinstance(v, sp.Expr) else v for n, v in optimizer.hyperparameters.items()}
     getattr(theta, "coefficients", theta).flags.writeable = False
     try:
-        step = optimizer.program.__wrapped__(theta, gradient, memory, **values)  # type: ignore[attr-defined]
+        step = _returned(optimizer, optimizer.program.__wrapped__(theta, gradient, memory, **values))  # type: ignore[attr-defined]
     except ValueError as problem:
         check_in_place(optimizer, problem)
         raise ValueError(f"{optimizer.name} has no expansion at this point: {problem}") from problem
@@ -497,6 +498,13 @@ def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, mem
     if step.shape != like.shape:
         raise ValueError(f"{optimizer.name} returned an update of shape {step.shape} for a point of shape {like.shape}")
     return step
+
+
+def _returned(optimizer: Optimizer, update: Any) -> Any:
+    """Return the update that a program gave; raise TypeError if it gave none."""
+    if update is None:
+        raise TypeError(f"{optimizer.name} returned nothing; a program ends with: return update")
+    return update
 
 
 def check_in_place(optimizer: Optimizer, problem: ValueError) -> None:
