@@ -82,7 +82,7 @@ def test_the_test_error_by_sampling(measured):
 
 @pytest.fixture(scope="module")
 def thirty():
-    """(leading-order flow's end, imbalance of the two configurations at the first |r| < 0.2) of 30 other starts."""
+    """(leading-order flow's end, offset of the two configurations at the first |r| < 0.2) of 30 other starts."""
     rng = np.random.default_rng(100)
     start = np.array([rng.uniform(1.5, 2.5, 30), rng.uniform(2.8, 3.6, 30)])
     ends = []

@@ -108,9 +108,10 @@ def run(
 
     Notes
     -----
-    A program that is not traced computes the configurations of a batch together only if, given the
-    same gradients, it has the same bits for the first and the last of them alone, over three steps; one
-    that mixes columns, such as ``m / np.sum(m**2) ** 0.5``, is run for one configuration after another.
+    A run that is not traced computes the configurations of a batch together only if the program, read on
+    numbers without values, does to each of two columns what it does to one, and has, given the same gradients,
+    the same bits for the first and the last of them alone, over three steps.  A program that mixes columns, such
+    as ``m / np.sum(m**2) ** 0.5``, or that branches, is run for one configuration after another.
 
     Examples
     --------
