@@ -1220,7 +1220,6 @@ def test_a_path_too_large_to_be_kept():
         ),
         (lambda theta, gradient, memory: gradient(theta)[:1], r"has the shape \(1,\)"),
         (lambda theta, gradient, memory: gradient(theta) * 1j, "must be real numbers, not complex"),
-        (lambda theta, gradient, memory: None, r"has the shape \(\)"),
         (lambda theta, gradient, memory: 1.0, r"has the shape \(\)"),
     ],
 )

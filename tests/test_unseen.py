@@ -306,6 +306,9 @@ def test_a_program_that_returns_nothing_is_told_so():
     made = program(lambda g: None)
     for ask in (
         lambda: bea.run(made, BOWL, [1.0, 2.0], 0.1, 3),
+        lambda: bea.run(made, CODED, [1.0, 2.0], 0.1, 3),
+        lambda: bea.run(made, BOWL, [[1.0, 2.0], [3.0, 4.0]], 0.1, 3),
+        lambda: bea.run(made, CODED, [[1.0, 2.0], [3.0, 4.0]], 0.1, 3),
         lambda: bea.modified_equation(made, BOWL, 2).terms,
         lambda: bea.transient_equation(made, CODED).field(0.1, 2)([1.0, 2.0]),
     ):
