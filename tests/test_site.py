@@ -16,7 +16,7 @@ from docutils.utils import new_document
 from sphinx.builders.html._assets import _JavaScript
 from sphinx.errors import ConfigError, ExtensionError
 
-from tools.site import book_site, check_site, logo
+from tools.site import book_site, check_site, lighter, logo
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = "https://someone.github.io/book/"
@@ -332,3 +332,10 @@ def test_npm_lock_names_no_registry():
     text = (ROOT / "tools" / "site" / "web" / "package-lock.json").read_text(encoding="utf-8")
     assert "://" not in text
     assert text.count('"integrity": "sha512-') == len(re.findall(r'"node_modules/', text)) > 0
+
+
+def test_icons_that_a_sheet_writes_by_itself_are_kept():
+    """Named by a page, written as an escape, or written as they are, as the theme does for boxes of theorems."""
+    style = '.fa-bell:before{content:"\\f0f3"}.fa-car:before{content:"\\f1b9"}:root{--box:"\uf0a1"}'
+    kept = lighter.letters_of_icons(style, ['<i class="fa-bell">'], ['a::after{content:"\\f0c1"}'])
+    assert kept == {0xF0F3, 0xF0A1, 0xF0C1}

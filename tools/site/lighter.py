@@ -27,6 +27,7 @@ def letters_of_icons(style, pages, others):
     letters = {code for selectors, code in named if used & set(re.findall(r"fa-[\w-]+", selectors))}
     for text in [NAMED.sub("", style), *others]:
         letters |= set(re.findall(r"\\([ef][0-9a-f]{3})\b", text))
+        letters |= {f"{ord(letter):x}" for letter in re.findall("[\ue000-\uf8ff]", text)}  # written as they are
     return {int(code, 16) for code in letters}
 
 
