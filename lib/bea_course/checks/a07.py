@@ -43,7 +43,12 @@ def choice(rng: np.random.Generator) -> Choice:
 
 def seen_by(updates: Answer, gradients: np.ndarray, at: Choice) -> np.ndarray:
     """The updates U, a row a step, that these gradients cause."""
-    found = updates(gradients, *at)
+    try:
+        found = updates(gradients, *at)
+    except Exception as stopped:
+        unfinished = "returned nothing; a program ends with" in str(stopped)
+        demand(not unfinished, "not answered yet: `mine` returns nothing; a program ends with: return update.")
+        raise
     answered(*np.ravel(found)[:1])
     return vector(found, gradients.shape, "what `updates` returns")
 
