@@ -28,6 +28,7 @@ def build(tmp_path, monkeypatch):
     source = tmp_path / "source"
     source.mkdir()
     settings = {"extensions": ["tools.site.numbers"], "numfig": True, "math_numfig": True, "html_theme": "basic"}
+    settings["source_suffix"] = {".rst": "restructuredtext"}
     (source / "dot.png").write_bytes(base64.b64decode(PNG))
 
     def build(**pages):

@@ -170,6 +170,7 @@ def small_book(folder):
     notebook = new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
     nbformat.write(notebook, folder / "one.ipynb")
     return {
+        "source_suffix": {".rst": "restructuredtext"},  # a default is shared by all that one process builds
         "extensions": ["myst_nb", "sphinx_proof", "tools.print.pdf_layout", "tools.site.pdf_link"],
         "nb_execution_mode": "off",
         "numfig": True,

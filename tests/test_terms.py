@@ -48,6 +48,7 @@ def test_first_use_leads_to_the_glossary(tmp_path):
     }.items():
         (tmp_path / f"{name}.md").write_text(text, encoding="utf-8")
     config = {"extensions": ["myst_parser", "tools.site.terms"], "html_theme": "basic"}
+    config["source_suffix"] = {".md": "markdown"}  # its default is shared by all that one process builds
     config |= {"myst_enable_extensions": ["colon_fence", "dollarmath"]}
     with docutils_namespace():
         app = Sphinx(
