@@ -237,7 +237,7 @@ def of_law(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
             (f"factor {shown(fall)}", bool(fall.mean() >= 12)),
             (f"ratios {near[1]:.2f} and {near[0]:.2f}", bool(abs(near[1] - 1) <= 0.1 < abs(near[0] - 1))),
         ]
-    rows = [[c, shown(ratio[c], 3) if study.seeds > 2 else f"{ratio[c][0]:+.3f}", short(one[c].mean()), short(two[c].mean())] for c in cases]  # fmt: skip
+    rows = [[c, shown(ratio[c], 3) if len(study.numbers) > 2 else f"{ratio[c][0]:+.3f}", short(one[c].mean()), short(two[c].mean())] for c in cases]  # fmt: skip
     return verdicts, table(("case", "ratio", "distance without the term", "distance with it"), rows)
 
 
@@ -337,7 +337,7 @@ def page() -> str:
         read = NAMED.get(name) or (of_decays if name.startswith("decays") else READERS[study.function])
         verdicts, fill[name] = read(study, found)
         runs = len(found["rows"]) * len(study.common.get("pairs", [0]))
-        done.append([name, study.common["model"], str(runs), str(study.seeds), f"{found['processor_seconds'] / 60:.1f}", f"`{found['declared_in'][:7]}`, `{found['commit'][:7]}`"])  # fmt: skip
+        done.append([name, study.common["model"], str(runs), str(len(study.numbers)), f"{found['processor_seconds'] / 60:.1f}", f"`{found['declared_in'][:7]}`, `{found['commit'][:7]}`"])  # fmt: skip
         words = [None if v is None else (v[0], "held" if v[1] else "**failed**") for v in verdicts]
         if name.startswith("follow"):
             follow.append([study.common["model"], *("—" if w is None else f"{w[0]}: {w[1]}" for w in words)])

@@ -53,7 +53,7 @@ def rows(study: Study, found: Any) -> list[dict[str, Any]]:
     """One row for each cell of a sweep."""
     names = list(found.data_vars)
     at = lambda case, seed: {n: numbers(found[n].sel(case=case, seed=seed).values.tolist()) for n in names}  # noqa: E731
-    return [{"case": case, "seed": seed, **at(case, seed)} for case in study.cases for seed in range(study.seeds)]
+    return [{"case": case, "seed": seed, **at(case, seed)} for case in study.cases for seed in study.numbers]
 
 
 def run(study: Study, executor: Executor | None, device: str, folder: Path | None = None) -> Path:
@@ -65,7 +65,7 @@ def run(study: Study, executor: Executor | None, device: str, folder: Path | Non
         "status", "--porcelain", "--", "experiments/studies.toml", "experiments/measure.py", "experiments/models.py"
     ):
         raise SystemExit("commit the declaration and the code before you run a study")
-    grid = {"case": list(study.cases), "seed": list(range(study.seeds))}
+    grid = {"case": list(study.cases), "seed": study.numbers}
     place = folder or ROOT / "_build" / "experiments" / device / study.name
     found = sweep(
         partial(measured, study.name), grid, executor=executor, folder=place, version=study.digest, progress=True
