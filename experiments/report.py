@@ -163,7 +163,7 @@ def of_follow(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
     rows = []
     for case, given in study.cases.items():
         ends = [span(np.nan_to_num(error[case][:, -1, k], nan=np.inf)) for k in range(5 - bool(given["batch"]))]
-        name = f"{study.common['model']}, {given['h']:g}" + f"; {given['batch']}" * bool(given["batch"])
+        name = f"{study.name.removeprefix('follow-')}, {given['h']:g}" + f"; {given['batch']}" * bool(given["batch"])
         rows.append([name, span(loss[case][:, -1]), *ends[:4], ends[4] if len(ends) > 4 else "—"])
     return verdicts, "\n".join(table(("", "loss", *FLOWS), rows).splitlines()[2:])
 
@@ -300,6 +300,9 @@ def of_decays(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
         mean = d.change[one, first, RHO, "one-norm"].mean()
         verdicts = [d.all(-1, BETA, cases[:2], levels[:2])]
         verdicts.append((f"{mean:+.1f} % against {full:+.1f} %", bool(rise[1] and mean < full / 2)))
+    elif study.name == "decays-resnet-more":
+        asked = ((-1, few, levels), (1, "β 0.9 to 0.99", levels[2:]), (1, RHO, levels[1:]))
+        verdicts = [d.all(sign, name, cases, places) for sign, name, places in asked]
     else:
         changes = ((-1, few), (-1, "β 0.9 to 0.99")) if study.name == "decays-resnet" else ((-1, BETA),)
         verdicts = [d.all(sign, name, cases, levels) for sign, name in (*changes, (1, RHO))]
@@ -340,14 +343,14 @@ def page() -> str:
         done.append([name, study.common["model"], str(runs), str(len(study.numbers)), f"{found['processor_seconds'] / 60:.1f}", f"`{found['declared_in'][:7]}`, `{found['commit'][:7]}`"])  # fmt: skip
         words = [None if v is None else (v[0], "held" if v[1] else "**failed**") for v in verdicts]
         if name.startswith("follow"):
-            follow.append([study.common["model"], *("—" if w is None else f"{w[0]}: {w[1]}" for w in words)])
+            follow.append([name, *("—" if w is None else f"{w[0]}: {w[1]}" for w in words)])
         else:
             asked += [[name, p, *w] for p, w in zip(study.predictions, words) if w]
     fill["studies"] = table(("study", "network", "runs", "seeds", "minutes", "declared, measured"), done)
     fill["predictions"] = table(("study", "prediction", "measured", "result"), asked)
-    fill["followed"] = table(("network", "1", "2", "3", "4"), follow)
-    fill["follow"] = table(("network, h; batch", "loss", *FLOWS), []) + "\n" + "\n".join(
-        fill[name] for name in STUDIES if name.startswith("follow") and fill[name].startswith("|")
+    fill["followed"] = table(("study", "1", "2", "3", "4"), follow)
+    fill["follow"] = table(("study, h; batch", "loss", *FLOWS), []) + "\n" + "\n".join(
+        fill[name] for name in STUDIES if name.startswith("follow") and name in fill
     )  # fmt: skip
     fill |= highlights()
     text = (ROOT / "experiments" / "page.md").read_text(encoding="utf-8")
