@@ -111,13 +111,15 @@ class Decays:
                         if quantity != "loss":
                             self.change[case, place, name, quantity] = change
         self.established = holm(self.change)
+        loss = np.concatenate([v[:, : len(study.levels), :, 6] for v in self.value.values()])
+        self.off = 100 * float(np.abs(loss / np.array(study.levels)[:, None] - 1).max())  # of the loss from its level
 
     def null(self, key: Any) -> bool:
         return null(self.change[key], 0.5 if key[-1] == "accuracy" else 2)
 
     def cell(self, *key: Any) -> str:
-        """Mean and interval: bold if established, in italics if null."""
-        mark = "*" if self.null(key) else "**" if key in self.established else ""
+        """Mean and interval: bold if established, in italics if null, or both."""
+        mark = "*" * (self.null(key) + 2 * (key in self.established))
         return mark + shown(self.change[key], 2 if key[-1] == "accuracy" else 1) + mark
 
     def all(self, sign: int, change: str, cases: Iterable[str], places: Iterable[str], quantity: str = "one-norm") -> Verdict:  # fmt: skip
@@ -306,7 +308,7 @@ def of_decays(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
     else:
         changes = ((-1, few), (-1, "β 0.9 to 0.99")) if study.name == "decays-resnet" else ((-1, BETA),)
         verdicts = [d.all(sign, name, cases, levels) for sign, name in (*changes, (1, RHO))]
-    text = d.shown(one)
+    text = f"The loss at a level differs from it by at most {short(d.off)} per cent.\n\n{d.shown(one)}"
     return verdicts, text + "\n\n" + d.by_case(levels) if len(cases) > 1 else text
 
 
