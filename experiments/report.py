@@ -318,13 +318,15 @@ NAMED = {"integrator": of_integrator, "noise": of_noise, "falls": of_falls}
 
 def highlights() -> dict[str, str]:
     """The figures of the page's first section."""
-    smooth = (arrays(results(STUDIES[f"follow-{n}"]) or {}, "error") for n in ("tanh", "conv", "transformer", "resnet"))
-    fill = {"near": short(max(e["h = 0.001"][:, -1, 1].max() for e in smooth))}
+    smooth = [results(STUDIES[f"follow-{n}"]) or {} for n in ("tanh", "conv", "transformer", "resnet")]
+    fill = {"near": short(max(arrays(f, "error")["h = 0.001"][:, -1, 1].max() for f in smooth))}
+    fill["left"] = span([x for f in smooth for x in arrays(f, "loss")["h = 0.001"][:, -1]], lambda x: f"{x:.2f}")
     d = Decays(STUDIES["decays-tanh"], results(STUDIES["decays-tanh"]) or {})
     for key, change in (("rho", RHO), ("beta", BETA)):
         means = (abs(d.change["h = 0.001", place, change, "one-norm"].mean()) for place in d.places[:3])
         fill[key] = span(means, lambda x: f"{x:.1f}")
-    fill["turned"] = shown(d.change["h = 0.004", "E/E₀ = 0.05", BETA, "one-norm"])
+    for key, change in (("turned", BETA), ("kept", "β 0 to 0.9")):
+        fill[key] = shown(d.change["h = 0.004", "E/E₀ = 0.05", change, "one-norm"])
     noise = effects_of_noise(results(STUDIES["noise"]) or {})
     fill["noisy"] = span((float((x[1] / x[0]).mean()) for (c, _), x in noise.items() if "50, h = 2e" in c), signed)
     fill["accuracy"] = shown(d.change["h = 0.001", "E/E₀ = 0.2", BETA, "accuracy"])
