@@ -19,9 +19,9 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from experiments.models import MODELS, Array, Model
+from experiments.studies import FLOWS
 
 Result = dict[str, Any]
-FLOWS = ("one term", "half a step later", "two terms", "forgotten, one term", "forgotten, two terms")
 
 
 @dataclass(frozen=True)
@@ -278,18 +278,10 @@ def response(
         R = jnp.sqrt(s + epsilon)
         return jnp.array([a @ (dg / R), a @ (g * ds / R**3) / 2, a @ (g * g * dg / R**3)])
 
-    @jax.jit
-    def back(late: Array, early: Array, a: Array, dt: float) -> Array:
-        middle = (early + late) / 2 + dt / 8 * (U(late) - U(early))
-        along = lambda y, a: -jax.vjp(U, y)[1](a)[0]  # noqa: E731
-        one = along(late, a)
-        two = along(middle, a + dt / 2 * one)
-        three = along(middle, a + dt / 2 * two)
-        return a + dt / 6 * (one + 2 * two + 2 * three + along(early, a + dt * three))
-
+    back = jax.jit(lambda y, a, dt: jax.vjp(lambda y: step(y, dt), y)[1](a)[0])
     found = [kernels(path[-1], a)]
     for k in range(len(path) - 2, -1, -1):
-        a = back(path[k + 1], path[k], a, times[k + 1] - times[k])
+        a = back(path[k], a, times[k + 1] - times[k])
         found.append(kernels(path[k], a))
     kernel, pairs = np.array(found[::-1]), pairs[: stop or None]
 

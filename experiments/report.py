@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from experiments.studies import STUDIES, Study
+from experiments.studies import FLOWS, STUDIES, Study
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "chapters" / "evidence.md"
-FLOWS = ("one term", "half a step later", "two terms", "forgotten, one term", "forgotten, two terms")
-QUANTITIES = ("one-norm", "perturbed one-norm", "two-norm", "sharpness", "test loss", "accuracy")
-MORE = (*QUANTITIES, "loss", "preconditioned sharpness")  # as the studies of the decays store them
+QUANTITIES = (  # as the studies of the decays store them
+    "one-norm", "perturbed one-norm", "two-norm", "sharpness", "test loss", "accuracy", "loss", "preconditioned sharpness",
+)  # fmt: skip
 CHANGES = {
     "β 0 to 0.9": ([0.9, 0.999], [0.0, 0.999]),
     "β 0 to 0.99": ([0.99, 0.999], [0.0, 0.999]),
@@ -105,7 +105,7 @@ class Decays:
             for name, (new, old) in CHANGES.items():
                 a, b = (v[:, :, pairs.index(pair)] for pair in (new, old))
                 for k, place in enumerate(self.places):
-                    for q, quantity in enumerate(MORE):
+                    for q, quantity in enumerate(QUANTITIES):
                         one, two = a[:, k, q], b[:, k, q]
                         change = one - two if quantity == "accuracy" else 100 * (one / two - 1)
                         if quantity != "loss":
@@ -134,7 +134,7 @@ class Decays:
         """All quantities in one case."""
         parts = []
         for name in (BETA, RHO):
-            rows = [[q, *(self.cell(case, p, name, q) for p in self.places)] for q in MORE if q != "loss"]
+            rows = [[q, *(self.cell(case, p, name, q) for p in self.places)] for q in QUANTITIES if q != "loss"]
             parts.append(table((name, *self.places), rows))
         return "\n\n".join(parts)
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+FLOWS = ("one term", "half a step later", "two terms", "forgotten, one term", "forgotten, two terms")
 DECLARED = Path(__file__).with_name("studies.toml")
 
 
