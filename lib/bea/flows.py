@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -215,12 +216,12 @@ def _by_taylor(equation: Any, start: np.ndarray, h: float, times: np.ndarray, to
     key = (optimizer, read, tolerance)
     kept = equation.__dict__.setdefault("taylor", {}) if read is not None else {}  # what may change is read anew
     if key not in kept:
-        kept[key] = _taylor_solver(equation, optimizer, tolerance)
-    solver, paths = kept[key], []
-    solver.pars[:] = h
+        kept[key] = _taylor_solver(equation, optimizer, tolerance), Lock()
+    (solver, alone), paths = kept[key], []
     for point in np.atleast_2d(start):
-        solver.time, solver.state[:] = times[0], point
-        found = solver.propagate_grid(times, max_steps=PATIENCE * len(times))[-1]
+        with alone:  # a solver holds the time, the point and h of one flow
+            solver.time, solver.state[:], solver.pars[:] = times[0], point, h
+            found = solver.propagate_grid(times, max_steps=PATIENCE * len(times))[-1]
         paths.append(found[np.logical_and.accumulate(np.abs(found).max(axis=1) < LARGEST)])
     shortest = min(map(len, paths))
     return np.stack([path[:shortest] for path in paths], axis=1).reshape(shortest, *start.shape)
