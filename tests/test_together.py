@@ -3,7 +3,9 @@
 import inspect
 import multiprocessing
 import pickle
+import signal
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from threading import Barrier
@@ -126,6 +128,37 @@ def test_another_process(alone):
         [found] = pool.map(partial(answers, loss, equations), STARTS[:1])
     assert_same(found, alone[0])
     assert pickle.loads(pickle.dumps(equations[0])).order == 2
+
+
+def test_a_compiled_taylor_series_can_be_interrupted():
+    """After 0.3 seconds of processor time, in a flow that takes over ten."""
+    pytest.importorskip("heyoka", reason="heyoka is not installed")
+    pendulum = bea.VectorField((y, -sp.sin(x)), (x, y))
+    equation = bea.modified_equation(bea.gradient_descent(), pendulum, 1)
+
+    def followed(start, steps):
+        return bea.flow(equation, start, 0.5, steps, method="taylor")
+
+    # A long flow comes in pieces of a thousand points: each goes on where the one before it ends.
+    short = followed((1.0, 0.0), 2500)
+    np.testing.assert_array_equal(short[:801], followed((1.0, 0.0), 800))
+    np.testing.assert_allclose(short[800:1601], followed(short[800], 800), atol=1e-9)
+    np.testing.assert_allclose(short[1600:], followed(short[1600], 900), atol=1e-9)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGVTALRM, interrupt)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.3)
+    begun = time.process_time()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            followed((1.0, 0.0), 10**7)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    assert time.process_time() - begun < 2
+    np.testing.assert_array_equal(followed((1.0, 0.0), 2500), short)
 
 
 class Interruption:
