@@ -198,6 +198,20 @@ BAD = [
     ({"loss": "x.constructor"}, "loss", 1, 2, "has no “constructor”"),
     ({"loss": "__proto__"}, "loss", 1, 1, "“__proto__” is unknown"),
     ({"loss": ""}, "loss", 1, 1, "a value is missing"),
+    ({"loss": "x<y"}, "loss", 1, 2, "a loss is one number, without “<”"),
+    ({"loss": "x if 1 else y"}, "loss", 1, 3, "a loss is one formula, without “if”"),
+    ({"loss": "(x, y)"}, "loss", 1, 1, "a loss is one number, not a list"),
+    ({"loss": "1e400*x"}, "loss", 1, 1, "1e400 is too large for a number"),
+    ({"loss": "x² + y"}, "loss", 1, 2, "a power is written **"),
+    ({"loss": "(1 − x)**2"}, "loss", 1, 4, "the minus sign of the keyboard is -"),
+    ({"loss": "x·y"}, "loss", 1, 2, "a product is written *"),
+    ({"loss": "(2x + 1)**2"}, "loss", 1, 3, "here is x; a product is written *"),
+    ({"loss": "x(y + 1)"}, "loss", 1, 2, "for a product write *"),
+    ({"loss": "sin x"}, "loss", 1, 5, "write sin(…), with brackets"),
+    ({"loss": "np.sin(x)"}, "loss", 1, 1, "in a loss write sin(x), not np.sin(x)"),
+    ({"loss": "arctan(x)"}, "loss", 1, 1, "write atan(x)"),
+    ({"loss": "a**2 + b**2"}, "loss", 1, 1, "the variables are x and y"),
+    ({"loss": "toString"}, "loss", 1, 1, "“toString” is unknown; there are x, y"),
     ({"loss": "log(x - 3) + y**2"}, "loss", 1, 1, "the logarithm of -2 is taken"),
     ({"loss": "x**2 + 1/(y - 2)"}, "loss", 1, 9, "1 is divided by zero"),
     ({"loss": "sqrt(x - 1) + y**2"}, "loss", 1, 1, "is divided by zero in the gradient"),
@@ -216,6 +230,23 @@ BAD = [
     ({"optimizer": "return theta[2]"}, "optimizer", 1, 13, "there is no entry 2"),
     ({"optimizer": "return memory.mean(theta)"}, "optimizer", 1, 14, "it has h, time, step, average, previous"),
     ({"optimizer": "g = gradient(theta)\nreturn g / np.linalg.norm(g)", "x": "0", "y": "0"}, "optimizer", None, None, ""),
+    ({"optimizer": "x -= theta\nreturn x"}, "optimizer", 1, 3, "write x = x - …"),
+    ({"optimizer": "return h * theta"}, "optimizer", 1, 8, "the step size is memory.h; return the update U"),
+    ({"optimizer": "m = 0.9 * m + theta\nreturn m"}, "optimizer", 1, 11, "what is kept from step to step is memory.average"),
+    ({"optimizer": "return sqrt(theta)"}, "optimizer", 1, 8, "write np.sqrt"),
+    ({"optimizer": "return max(theta, 0)"}, "optimizer", 1, 8, "write np.maximum(a, b)"),
+    ({"optimizer": "return np.array([theta[1], -theta[0]])"}, "optimizer", 1, 8, "takes fixed numbers only; write np.stack([...])"),
+    ({"optimizer": "return [theta[1], -theta[0]]"}, "optimizer", 1, None, "write np.stack([...])"),
+    ({"optimizer": "return [1, 2] * theta"}, "optimizer", 1, 15, "a list is not a value that one can compute with"),
+    ({"optimizer": "return np.stack([theta, theta])"}, "optimizer", 1, 8, "a list of numbers, not of arrays"),
+    ({"optimizer": "return np.stack(theta)"}, "optimizer", 1, 8, "np.stack takes a list"),
+    ({"optimizer": "return np.concatenate([1, 2])"}, "optimizer", 1, 8, "takes a list of arrays"),
+    ({"optimizer": "return gradient(theta[0])"}, "optimizer", 1, 8, "a point with two coordinates"),
+    ({"optimizer": "return theta[]"}, "optimizer", 1, 13, "must be a fixed whole number"),
+    ({"optimizer": "return memory.average(theta)"}, "optimizer", 1, 8, "memory.average takes 2 to 3 values, not 1"),
+    ({"optimizer": "return memory.average(theta, beta=0.5)"}, "optimizer", 1, 30, "has no argument “beta”; it has x, decay, corrected"),
+    ({"optimizer": "return memory.average(theta, 0.5, decay=0.1)"}, "optimizer", 1, 35, "is given “decay” twice"),
+    ({"optimizer": "return lr * theta", "given": "lr=1e400"}, "given", 1, 4, "too large for a number"),
     ({"optimizer": "return 1 / (theta - 1)"}, "optimizer", 1, 10, "1 is divided by zero"),
     ({"optimizer": "def f(theta, gradient, memory, beta):\n    return theta * beta"}, "optimizer", 1, 32, "has no value"),
     ({"h": "0"}, "h", None, None, "larger than 0"),
@@ -257,6 +288,23 @@ def test_divergence_is_told():
     assert not shown["whole"] and "The run diverges: after step" in shown["notes"][0] and done["kind"] == "done"
     assert all(study["slope"] in ("NaN", None) or np.isfinite(float(study["slope"])) for study in studies)
     assert still["notes"] == ["At the start the leading-order flow is at rest."]
+
+
+SAME = [
+    ("g = gradient(theta)\nreturn np.stack([g[1] + theta[0], np.square(g[0])])", "lambda g, t: np.stack([g[1] + t[0], g[0] ** 2])"),
+    ("g = gradient(theta)\nreturn np.array([1, 3/2]) * np.concatenate((g[1:], g[:1]))", "lambda g, t: np.array([1, 1.5]) * g[::-1]"),
+    ("g = gradient(theta)\na, b = g[0], -g[-1]\nreturn g + theta.mean() - np.sum(g) / 9 + a - b ** 2 / 9", "lambda g, t: g + t.mean() - g.sum() / 9 + g[0] - g[1] ** 2 / 9"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text, update", SAME)
+def test_arrays_are_those_of_numpy(text, update):
+    """A run by what the page reads, and by a plain loop in NumPy; the loss is (x^2 + y^2), its gradient 2 theta."""
+    [[shown, *_]] = experiments([{**GOOD, "optimizer": text, "h": "0.01", "time": "0.1"}])
+    point, update = np.array([1.0, 2.0]), eval(update)
+    for _ in range(10):
+        point = point - 0.01 * update(2 * point, point)
+    assert shown["path"][-1] == pytest.approx(point, rel=1e-13)
 
 
 def test_two_forms_of_one_program():

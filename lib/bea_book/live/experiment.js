@@ -1,6 +1,7 @@
 // What the laboratory computes from what is typed: the run, the flows, the errors against h; and the same in Python.
 import { field, flow, keptState, optimizer, run, slowMemory, terms } from "./engine.js";
-import { firstFault, hyperparameters, loss, Problem, program, used } from "./parse.js";
+import { hyperparameters, loss, program, used } from "./parse.js";
+import { firstFault, Problem } from "./tape.js";
 
 export const TERMS = [1, 2, 3, 4];
 const MOST = 1000; // steps of the run; the smallest of the step sizes makes eight times as many
