@@ -219,7 +219,7 @@ def write_laboratory(out):
     from bea_book.live import laboratory  # with the engine, whose import takes longer than a page
 
     texts = (
-        laboratory.script(f"../{REPL}?kernel=python&code=" * len(console), f"{install_line()}\n"),
+        laboratory.script(f"../{REPL}?kernel=python&code=" * len(console), f"{install_line('')}\n"),
         laboratory.style(),
     )
     for path, text in zip(made, texts):
