@@ -26,7 +26,28 @@ const answers = {
     return engine.field(optimizer, r.h, r.order, r.choice)(engine.keptState(optimizer, path.at(-1), memory, r.choice), r.h * r.steps);
   },
   flow: (r) => engine.flow(engine.field(optimizerOf(r), r.h, r.order), r.theta, r.h, r.steps, r.parts, r.time),
-  own: (r) => engine.flow({ line: ([z], t) => [t - z], square: ([z]) => [z * z], pair: ([z, w]) => [z * z, -w] }[r.own], r.theta, r.dt, r.steps, r.parts, r.time),
+  memory: (r) => engine.run(optimizerOf(r), r.theta, r.h, r.steps).memory,
+  state: (r) => engine.keptState(optimizerOf(r), r.theta, r.memory),
+  // the functions that are written for one optimizer, one after another
+  shared: (r) => {
+    const optimizer = optimizerOf(r), state = [...r.theta, ...r.held];
+    return [1, 2, 3, 4].flatMap((order) => [
+      ...engine.terms(optimizer, r.theta, order).at(-1), ...engine.field(optimizer, r.h, order)(r.theta), ...engine.slowMemory(optimizer, r.theta, r.h, order),
+      ...engine.field(optimizer, r.h, order, "kept")(state),
+    ]);
+  },
+  // how often Math.exp is called for a run, and for a field at some points
+  exponentials: (r) => {
+    const optimizer = optimizerOf(r), { exp } = Math;
+    let count = 0;
+    Math.exp = (x) => { count++; return exp(x); };
+    engine.run(optimizer, r.theta, r.h, r.steps);
+    const slope = engine.field(optimizer, r.h, 2, "kept"), before = count;
+    for (const x of r.points) slope([...r.theta, x, x, x]);
+    Math.exp = exp;
+    return [before, count];
+  },
+  own: (r) => engine.flow({ line: ([z], t) => [t - z], square: ([z]) => [z * z], pair: ([z, w]) => [z * z, -w], still: ([z]) => [0 * z], mean: (z) => z.map((x) => z.reduce((a, b) => a + b, 0) / z.length - x) }[r.own], r.theta, r.dt, r.steps, r.parts, r.time),
   rule: (r) => applied(r.rule, r.values).map((x) => (r.leading && Array.isArray(x) ? x[0] : x)),
 };
 

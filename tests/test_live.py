@@ -172,6 +172,7 @@ JUMPS = {
     "floor": lambda a, b: jump("floor", a * 10) + jump("floor", -b),
     "ceil": lambda a, b: jump("ceil", a * 10) + jump("ceil", -b),
     "remainder": lambda a, b: a % b + (-a) % b + 3.0 * (a % -b),
+    "base": lambda a, b: (-2.0) ** jump("floor", a * 10),
 }
 AT = (0.9, 0.35)
 
@@ -376,6 +377,17 @@ def other_cases():
         {**kink, "program": "lion sharp/2", "call": "field", "h": 0.01, "memory": "forgotten"},
         [-1.1 - 0.01 * 0.055, np.nan],
     )
+    yield Case({"call": "rule", "rule": "erf", "values": [0.5]}, "the live engine has no operation erf")
+    # before the first step an average has gathered nothing: its weight is 1; a program without memory keeps nothing
+    yield Case({**base, "call": "state"}, [*point, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0])
+    given = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    yield Case({**base, "call": "state", "memory": given}, [*point, *given])
+    yield Case({**base, "program": "gradient_descent/2", "call": "memory", "steps": 3}, [])
+    held = [0.3, -0.4, 0.1, 0.5, 0.6, 0.2]
+    yield Case({**base, "call": "shared", "held": held}, lambda: shared(OPTIMIZERS["adam"], loss, point, 0.02, held))
+    # the decay exp(-h / time) does not change from step to step: it is computed once for a run, and for a field
+    once = {**base, "program": "of_step_size/2", "call": "exponentials", "steps": 5, "points": [0.1, 0.2, 0.3]}
+    yield Case(once, None, check=lambda counts: counts[0] == 2 and counts[1] == 2)
     # some averages kept and others not
     for name, choice in (("adam", ["kept", "forgotten"]), ("adam", ["forgotten", "kept"]), ("adam", ["kept", "kept"]),
                          ("lion", ["kept"]), ("clipped", ["kept", "forgotten", "kept"])):  # fmt: skip
@@ -418,8 +430,21 @@ def other_cases():
     yield Case({"call": "own", "own": "line", "theta": [1.0], "dt": 1.0, "steps": 1}, [[1.0], [0.75]])
     pair = {"call": "own", "own": "pair", "theta": [1.0, 1.0], "dt": 0.1, "steps": 40, "parts": 4, "time": 0.0}
     yield Case(pair, None, check=lambda path: 10 <= len(path) <= 13 and np.isfinite(np.array(path, float)).all())
+    # every entry goes to its mean, which stays; 1e100 is no number that a flow goes on from
+    mean = {"call": "own", "own": "mean", "theta": [1.0, 2.0, 6.0], "dt": 0.25, "steps": 2, "parts": 64, "time": 0.0}
+    yield Case(mean, 3 + np.exp(-0.25 * np.arange(3))[:, None] * [-2.0, -1.0, 3.0], 1e-11)
+    far = {"call": "own", "own": "still", "theta": [1e100], "dt": 0.25, "steps": 3, "parts": 1, "time": 0.0}
+    yield Case(far, [[1e100]])
+    yield Case({**far, "theta": [9e99]}, [[9e99]] * 4)
     flow = {**base, "h": 0.01, "call": "flow", "steps": 40, "parts": 16}
-    for name, order in (("gradient_descent", 1), ("gradient_descent", 3), ("adamw", 1), ("scheduled", 2)):
+    # without a word about the memory, it is forgotten: only then may a program have a number of steps
+    for name, order in (
+        ("gradient_descent", 1),
+        ("gradient_descent", 3),
+        ("adamw", 1),
+        ("scheduled", 2),
+        ("warmed", 2),
+    ):
         equation = bea.modified_equation(OPTIMIZERS[name], loss, order)
         # sixteen Runge-Kutta steps in each h are not as close as the solver of bea.flow
         yield Case(
@@ -435,6 +460,23 @@ def slow_memory(optimizer, loss, point, h, order):
     return [
         0.0 if name == "weight" else next(entries) for name, *_ in data if name in ("average", "weight", "previous")
     ]
+
+
+def shared(optimizer, loss, point, h, held):
+    """What one optimizer is asked in turn: the last coefficient, the field, the memory, the field with the memory kept."""
+    found = []
+    for order in ORDERS:
+        equation, kept = (
+            bea.modified_equation(optimizer, loss, order),
+            bea.modified_equation(optimizer, loss, order, memory="kept"),
+        )
+        found += [
+            *equation.coefficients(point)[-1],
+            *equation.field(h)(point),
+            *slow_memory(optimizer, loss, point, h, order),
+        ]
+        found += [*kept.field(h)(np.array([*point, *held]))]
+    return found
 
 
 CASES = all_cases()
@@ -474,7 +516,7 @@ def worst(case, answer, wanted):
     found, wanted = np.asarray(answer, dtype=float), np.asarray(wanted, dtype=float)
     if found.shape != wanted.shape or not np.array_equal(np.isnan(found), np.isnan(wanted)):
         return np.inf
-    scale = np.nan_to_num(abs(wanted)).max(axis=case.norm, keepdims=True)
+    scale = np.nan_to_num(abs(wanted)).max(axis=case.norm, keepdims=True, initial=0)
     return np.nan_to_num(abs(found - wanted) / np.where(scale > 0, scale, 1)).max(initial=0)
 
 

@@ -1,7 +1,8 @@
 """The laboratory: a page on which a reader's own loss and optimizer are computed at once.
 
-``parse.js`` reads what is typed, ``experiment.js`` computes with ``engine.js`` in a worker, ``laboratory.js``
-is the page.  The presets are the programs of :mod:`bea.optimizers` and :mod:`bea_book.atlas`, in their own text.
+``reader.js`` reads what is typed, ``tape.js`` records it, ``parse.js`` makes traces of it, ``experiment.js``
+computes with ``engine.js`` in a worker, ``laboratory.js`` is the page.  The presets are the programs of
+:mod:`bea.optimizers` and :mod:`bea_book.atlas`, in their own text.
 """
 
 from __future__ import annotations
@@ -120,7 +121,8 @@ def worker() -> str:
     -------
     str
     """
-    return "".join(map(_module, ("engine.js", "parse.js", "experiment.js"))) + _asset("worker.js")
+    modules = ("engine.js", "tape.js", "reader.js", "parse.js", "experiment.js")
+    return "".join(map(_module, modules)) + _asset("worker.js")
 
 
 def script(console: str = "", first: str = "") -> str:
