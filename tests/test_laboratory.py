@@ -167,6 +167,21 @@ def test_snippet_computes_the_same(name, capsys):
             assert abs(study["slope"] - study["order"]) < 0.5
 
 
+def test_the_opening_tells_the_curves_apart():
+    """On the page's first picture each term brings the flow closer, by amounts that the eye can see for the first two."""
+    opening = laboratory.presets()["opening"]
+    [[shown, *studies, _]] = experiments([{name: str(value) for name, value in opening.items()} | {"empty": False}])
+    start, h, steps = (opening["x"], opening["y"]), opening["h"], round(opening["time"] / opening["h"])
+    adam, loss = laboratory.OPTIMIZERS["Adam"], bea.bilinear()
+    last = bea.run(adam, loss, start, h, steps, memory=bea.modified_equation(adam, loss, 4).memory(start, h))[-1]
+    ends = [bea.flow(bea.modified_equation(adam, loss, terms), start, h, steps)[-1] for terms in (1, 2, 3, 4)]
+    found = [line["distance"] for line in shown["flows"]]
+    assert found == pytest.approx([np.linalg.norm(end - last) for end in ends], rel=1e-3)
+    wide = max(high - low for low, high in shown["window"])
+    assert found[0] > 0.05 * wide and 0.01 * wide < found[1] < found[0] / 4 and found[3] < found[2] < found[1] / 4
+    assert [study["slope"] for study in studies] == pytest.approx([1, 2, 3, 4], abs=0.3)
+
+
 def test_snippet_prints_the_correction_in_symbols(capsys):
     name = "quadratic, Adam"
     f_1 = in_python(presets_computed()[name][0]["snippet"], symbols=True)["f_1"]
