@@ -178,8 +178,8 @@ experiments: $(VENV)/.peers $(VENV)/.scale experiments-data  ## run the studies,
 	nice $(BIN)/python -m experiments $(STUDIES)
 	$(BIN)/python -m experiments.report
 
-gpu-check: $(VENV)/.peers $(VENV)/.scale  ## measure one cell of a study on a GPU and compare it (needs JAX with CUDA)
-	$(BIN)/python -m experiments --device cuda --check law
+gpu-check: $(VENV)/.peers $(VENV)/.scale  ## measure a cell of the largest network on a GPU and compare it (needs JAX with CUDA)
+	timeout 480 $(BIN)/python -m experiments --device cuda --check follow-transformer
 
 assignments: $(VENV)/.course  ## make the student copies, the autograders and the solution sheets
 	$(BIN)/python -m tools.course.assignments

@@ -83,7 +83,7 @@ class Cell:
         self, model: str, seed: int, h: float, optimizer: str = "adam", beta: float = 0.9, rho: float = 0.999,
         epsilon: float = 1e-8, inside: bool = False, batch: int = 0,
     ) -> None:  # fmt: skip
-        self.key = model, h, optimizer, beta, rho, epsilon, inside, batch
+        self.key = model, optimizer, beta, rho, epsilon, inside, batch
         self.model, self.h = MODELS[model], h
         self.rule = rule(self.model, optimizer, beta, rho, epsilon, inside)
         self.x, self.y = map(jnp.asarray, self.model.train(seed))
@@ -118,6 +118,11 @@ class Cell:
         averages = tuple(d * a + (1 - d) * x for d, a, x in zip(decays, averages, seen))
         hats = tuple(a / (1 - d ** (n + 1)) for d, a in zip(decays, averages))
         return theta - self.h * self.rule.direction(hats), averages
+
+    def weigh(self, weights: tuple[Array, ...], b: Array) -> tuple[Array, ...]:
+        """The weight of each batch in the averages, after one more step."""
+        seen = jnp.arange(self.count) == b
+        return tuple(d * w + (1 - d) * seen for d, w in zip(self.rule.decays, weights))
 
     def rest(self) -> Any:
         return self.start, tuple(jnp.zeros_like(a) for a in self.rule.parts(self.start))
@@ -156,17 +161,17 @@ class Cell:
 COMPILED: dict[Any, Callable[..., Any]] = {}
 
 
-def compiled(c: Cell, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return function(c, ...), compiled once for all seeds: their data are arguments."""
-    if (c.key, function) not in COMPILED:
+def compiled(c: Cell, function: Callable[..., Any], *fixed: Any) -> Callable[..., Any]:
+    """Return function(c, *fixed, ...), compiled once for all seeds and step sizes: they are arguments."""
+    if (key := (c.key, function, fixed)) not in COMPILED:
 
         def call(given: Any, *rest: Any) -> Any:
             other = copy.copy(c)
-            other.x, other.y, other.xs, other.ys = given
-            return function(other, *rest)
+            other.x, other.y, other.xs, other.ys, other.h = given
+            return function(other, *fixed, *rest)
 
-        COMPILED[c.key, function] = jax.jit(call)
-    return partial(COMPILED[c.key, function], (c.x, c.y, c.xs, c.ys))
+        COMPILED[key] = jax.jit(call)
+    return partial(COMPILED[key], (c.x, c.y, c.xs, c.ys, c.h))
 
 
 def top(product: Callable[[np.ndarray], Array], size: int) -> float:
@@ -176,53 +181,58 @@ def top(product: Callable[[np.ndarray], Array], size: int) -> float:
     return float(eigsh(operator, k=1, which="LA", tol=1e-2, v0=guess, return_eigenvectors=False)[0])
 
 
+def begun(c: Cell, z: Any, n: Array, b: Array) -> Any:
+    """Some steps of a run, and the weights of the batches in its averages."""
+
+    def body(carry: Any, given: Any) -> Any:
+        return (c.step(carry[0], *given), c.weigh(carry[1], given[1])), None
+
+    return jax.lax.scan(body, (z, tuple(jnp.zeros(c.count) for _ in c.rule.decays)), (n, b))[0]
+
+
+def followed(c: Cell, parts: int, carry: Any, *given: Array) -> Any:
+    """Some steps of a run and of the five equations beside it."""
+
+    def body(carry: Any, given: Any) -> Any:
+        (z, one, half, second, lead, theorem, weights), (n, b, following) = carry, given
+        t, h, weights = n * c.h, c.h, c.weigh(weights, b)
+        one = rk4(lambda z, t: c.kept(z, t, b), one, t, h, parts)
+        half = rk4(lambda z, t: c.kept(z, t, b), half, t + h / 2, h / 2, parts)  # its memory is half a step ahead
+        half = rk4(lambda z, t: c.kept(z, t, following), half, t + h, h / 2, parts)
+        second = rk4(lambda z, t: c.kept_two(z, t, b), second, t, h, parts)
+        lead = rk4(lambda y, _: c.forgotten(y, n, weights, False), lead, t, h, parts)
+        if c.count == 1:
+            theorem = rk4(lambda y, _: c.forgotten(y, n, weights, True), theorem, t, h, parts)
+        return (c.step(z, n, b), one, half, second, lead, theorem, weights), None
+
+    return jax.lax.scan(body, carry, given)[0]
+
+
 def follow(moments: int = 8, first: int = 20, steps: int = 1000, parts: int = 1, stop: int = 0, **cell: Any) -> Result:
     """Follow a run by five equations; the distance over the path's length from `first` on, at each moment.
 
     The equations start at the state of the run after `first` steps.  `stop` ends after so many moments.
     """
     c = Cell(**cell)
-    h, decays, order = c.h, c.rule.decays, c.order(steps + 1)
-    two = c.count == 1
-
-    def weigh(weights: tuple[Array, ...], b: Array) -> tuple[Array, ...]:
-        return tuple(d * w + (1 - d) * (jnp.arange(c.count) == b) for d, w in zip(decays, weights))
-
-    def body(carry: Any, given: Any) -> Any:
-        (z, one, half, second, lead, theorem, weights), (n, b, following) = carry, given
-        t, weights = n * h, weigh(weights, b)
-        one = rk4(lambda z, t: c.kept(z, t, b), one, t, h, parts)
-        half = rk4(lambda z, t: c.kept(z, t, b), half, t + h / 2, h / 2, parts)  # its memory is half a step ahead
-        half = rk4(lambda z, t: c.kept(z, t, following), half, t + h, h / 2, parts)
-        second = rk4(lambda z, t: c.kept_two(z, t, b), second, t, h, parts)
-        lead = rk4(lambda y, _: c.forgotten(y, n, weights, False), lead, t, h, parts)
-        theorem = rk4(lambda y, _: c.forgotten(y, n, weights, True), theorem, t, h, parts) if two else theorem
-        return (c.step(z, n, b), one, half, second, lead, theorem, weights), None
-
-    n = jnp.arange(float(steps))
-    z, weights = c.rest(), tuple(jnp.zeros(c.count) for _ in decays)
-    early = jax.jit(
-        lambda z, w, n, b: jax.lax.scan(lambda s, g: ((c.step(s[0], *g), weigh(s[1], g[1])), 0), (z, w), (n, b))
-    )
-    (z, weights), _ = early(z, weights, n[:first], order[:first])
+    n, order, decays = jnp.arange(float(steps)), c.order(steps + 1), c.rule.decays
+    z, weights = compiled(c, begun)(c.rest(), n[:first], order[:first])
     seen = c.rule.parts(c.gradient(z[0], order[first]))
     later = z[0], tuple(d**0.5 * a + (1 - d**0.5) * x for d, a, x in zip(decays, z[1], seen))
     begin, carry = z[0], (z, z, later, z, z[0], z[0], weights)
-    chunk = jax.jit(lambda carry, *given: jax.lax.scan(body, carry, given)[0])
-    hessian, full = compiled(c, Cell.product), compiled(c, Cell.full)
+    chunk, hessian, full = compiled(c, followed, parts), compiled(c, Cell.product), compiled(c, Cell.full)
     size = (steps - first) // moments
     errors, losses, edges = np.full((moments, len(FLOWS)), np.nan), np.full(moments, np.nan), np.full(moments, np.nan)
     for k in range(stop or moments):
         part = slice(first + k * size, first + (k + 1) * size)
-        carry = chunk(carry, n[part], order[part], order[first + k * size + 1 : first + (k + 1) * size + 1])
+        carry = chunk(carry, n[part], order[part], order[part.start + 1 : part.stop + 1])
         theta, (_, v) = carry[0]
         way = jnp.linalg.norm(theta - begin)
-        points = [carry[1][0], carry[2][0], carry[3][0], carry[4], carry[5] if two else np.nan * theta]
+        points = [carry[1][0], carry[2][0], carry[3][0], carry[4], carry[5] if c.count == 1 else np.nan * theta]
         errors[k] = [jnp.linalg.norm(p - theta) / way for p in points]
         losses[k] = full(theta) / full(c.start)
         scale = (jnp.sqrt(v / (1 - decays[1] ** part.stop)) + cell.get("epsilon", 1e-8)) ** -0.5
         curvature = top(lambda v, y=theta, s=scale: s * hessian(y, s * v), len(theta))
-        edges[k] = curvature * h * (1 - decays[0]) / (2 + 2 * decays[0])
+        edges[k] = curvature * c.h * (1 - decays[0]) / (2 + 2 * decays[0])
     return {"error": (["moment", "flow"], errors), "loss": (["moment"], losses), "edge": (["moment"], edges)}
 
 

@@ -111,13 +111,15 @@ class Decays:
                         if quantity != "loss":
                             self.change[case, place, name, quantity] = change
         self.established = holm(self.change)
+        loss = np.concatenate([v[:, : len(study.levels), :, 6] for v in self.value.values()])
+        self.off = 100 * float(np.abs(loss / np.array(study.levels)[:, None] - 1).max())  # of the loss from its level
 
     def null(self, key: Any) -> bool:
         return null(self.change[key], 0.5 if key[-1] == "accuracy" else 2)
 
     def cell(self, *key: Any) -> str:
-        """Mean and interval: bold if established, in italics if null."""
-        mark = "*" if self.null(key) else "**" if key in self.established else ""
+        """Mean and interval: bold if established, in italics if null, or both."""
+        mark = "*" * (self.null(key) + 2 * (key in self.established))
         return mark + shown(self.change[key], 2 if key[-1] == "accuracy" else 1) + mark
 
     def all(self, sign: int, change: str, cases: Iterable[str], places: Iterable[str], quantity: str = "one-norm") -> Verdict:  # fmt: skip
@@ -163,7 +165,7 @@ def of_follow(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
     rows = []
     for case, given in study.cases.items():
         ends = [span(np.nan_to_num(error[case][:, -1, k], nan=np.inf)) for k in range(5 - bool(given["batch"]))]
-        name = f"{study.common['model']}, {given['h']:g}" + f"; {given['batch']}" * bool(given["batch"])
+        name = f"{study.name.removeprefix('follow-')}, {given['h']:g}" + f"; {given['batch']}" * bool(given["batch"])
         rows.append([name, span(loss[case][:, -1]), *ends[:4], ends[4] if len(ends) > 4 else "—"])
     return verdicts, "\n".join(table(("", "loss", *FLOWS), rows).splitlines()[2:])
 
@@ -237,7 +239,7 @@ def of_law(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
             (f"factor {shown(fall)}", bool(fall.mean() >= 12)),
             (f"ratios {near[1]:.2f} and {near[0]:.2f}", bool(abs(near[1] - 1) <= 0.1 < abs(near[0] - 1))),
         ]
-    rows = [[c, shown(ratio[c], 3) if study.seeds > 2 else f"{ratio[c][0]:+.3f}", short(one[c].mean()), short(two[c].mean())] for c in cases]  # fmt: skip
+    rows = [[c, shown(ratio[c], 3) if len(study.numbers) > 2 else f"{ratio[c][0]:+.3f}", short(one[c].mean()), short(two[c].mean())] for c in cases]  # fmt: skip
     return verdicts, table(("case", "ratio", "distance without the term", "distance with it"), rows)
 
 
@@ -300,10 +302,13 @@ def of_decays(study: Study, found: dict[str, Any]) -> tuple[list[Verdict], str]:
         mean = d.change[one, first, RHO, "one-norm"].mean()
         verdicts = [d.all(-1, BETA, cases[:2], levels[:2])]
         verdicts.append((f"{mean:+.1f} % against {full:+.1f} %", bool(rise[1] and mean < full / 2)))
+    elif study.name == "decays-resnet-more":
+        asked = ((-1, few, levels), (1, "β 0.9 to 0.99", levels[2:]), (1, RHO, levels[1:]))
+        verdicts = [d.all(sign, name, cases, places) for sign, name, places in asked]
     else:
         changes = ((-1, few), (-1, "β 0.9 to 0.99")) if study.name == "decays-resnet" else ((-1, BETA),)
         verdicts = [d.all(sign, name, cases, levels) for sign, name in (*changes, (1, RHO))]
-    text = d.shown(one)
+    text = f"The loss at a level differs from it by at most {short(d.off)} per cent.\n\n{d.shown(one)}"
     return verdicts, text + "\n\n" + d.by_case(levels) if len(cases) > 1 else text
 
 
@@ -313,13 +318,15 @@ NAMED = {"integrator": of_integrator, "noise": of_noise, "falls": of_falls}
 
 def highlights() -> dict[str, str]:
     """The figures of the page's first section."""
-    smooth = (arrays(results(STUDIES[f"follow-{n}"]) or {}, "error") for n in ("tanh", "conv", "transformer", "resnet"))
-    fill = {"near": short(max(e["h = 0.001"][:, -1, 1].max() for e in smooth))}
+    smooth = [results(STUDIES[f"follow-{n}"]) or {} for n in ("tanh", "conv", "transformer", "resnet")]
+    fill = {"near": short(max(arrays(f, "error")["h = 0.001"][:, -1, 1].max() for f in smooth))}
+    fill["left"] = span([x for f in smooth for x in arrays(f, "loss")["h = 0.001"][:, -1]], lambda x: f"{x:.2f}")
     d = Decays(STUDIES["decays-tanh"], results(STUDIES["decays-tanh"]) or {})
     for key, change in (("rho", RHO), ("beta", BETA)):
         means = (abs(d.change["h = 0.001", place, change, "one-norm"].mean()) for place in d.places[:3])
         fill[key] = span(means, lambda x: f"{x:.1f}")
-    fill["turned"] = shown(d.change["h = 0.004", "E/E₀ = 0.05", BETA, "one-norm"])
+    for key, change in (("turned", BETA), ("kept", "β 0 to 0.9")):
+        fill[key] = shown(d.change["h = 0.004", "E/E₀ = 0.05", change, "one-norm"])
     noise = effects_of_noise(results(STUDIES["noise"]) or {})
     fill["noisy"] = span((float((x[1] / x[0]).mean()) for (c, _), x in noise.items() if "50, h = 2e" in c), signed)
     fill["accuracy"] = shown(d.change["h = 0.001", "E/E₀ = 0.2", BETA, "accuracy"])
@@ -337,17 +344,17 @@ def page() -> str:
         read = NAMED.get(name) or (of_decays if name.startswith("decays") else READERS[study.function])
         verdicts, fill[name] = read(study, found)
         runs = len(found["rows"]) * len(study.common.get("pairs", [0]))
-        done.append([name, study.common["model"], str(runs), str(study.seeds), f"{found['processor_seconds'] / 60:.1f}", f"`{found['declared_in'][:7]}`, `{found['commit'][:7]}`"])  # fmt: skip
+        done.append([name, study.common["model"], str(runs), str(len(study.numbers)), f"{found['processor_seconds'] / 60:.1f}", f"`{found['declared_in'][:7]}`, `{found['commit'][:7]}`"])  # fmt: skip
         words = [None if v is None else (v[0], "held" if v[1] else "**failed**") for v in verdicts]
         if name.startswith("follow"):
-            follow.append([study.common["model"], *("—" if w is None else f"{w[0]}: {w[1]}" for w in words)])
+            follow.append([name, *("—" if w is None else f"{w[0]}: {w[1]}" for w in words)])
         else:
             asked += [[name, p, *w] for p, w in zip(study.predictions, words) if w]
     fill["studies"] = table(("study", "network", "runs", "seeds", "minutes", "declared, measured"), done)
     fill["predictions"] = table(("study", "prediction", "measured", "result"), asked)
-    fill["followed"] = table(("network", "1", "2", "3", "4"), follow)
-    fill["follow"] = table(("network, h; batch", "loss", *FLOWS), []) + "\n" + "\n".join(
-        fill[name] for name in STUDIES if name.startswith("follow") and fill[name].startswith("|")
+    fill["followed"] = table(("study", "1", "2", "3", "4"), follow)
+    fill["follow"] = table(("study, h; batch", "loss", *FLOWS), []) + "\n" + "\n".join(
+        fill[name] for name in STUDIES if name.startswith("follow") and name in fill
     )  # fmt: skip
     fill |= highlights()
     text = (ROOT / "experiments" / "page.md").read_text(encoding="utf-8")

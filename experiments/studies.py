@@ -16,7 +16,7 @@ DECLARED = Path(__file__).with_name("studies.toml")
 class Study:
     """A question: a function of `measure`, arguments common to all cells, cases, and seeds.
 
-    Seed k trains on the k-th of disjoint subsets of the data, from its own random initialization.
+    Seeds are numbers, or how many, from zero on.  Seed k trains on the k-th of disjoint subsets of the data, from its own random initialization.
     """
 
     name: str
@@ -24,13 +24,18 @@ class Study:
     function: str
     common: dict[str, Any]
     cases: dict[str, dict[str, Any]]
-    seeds: int
+    seeds: int | list[int]
     why_so_many: str
     predictions: list[str]
     refuted: list[str]
     known: str
     levels: tuple[float, ...] = ()
     wants: tuple[str, ...] = ("numpy", "jax")
+
+    @property
+    def numbers(self) -> list[int]:
+        """The seeds."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
     @property
     def digest(self) -> str:

@@ -8,6 +8,7 @@ import pytest
 from scipy.integrate import quad, solve_ivp
 
 import bea
+from live_answers import ends
 
 LABELS = np.arange(4.0)
 SIGNS = np.array([-1.0, 1.0])
@@ -633,3 +634,59 @@ def test_median_without_memory_and_mean_with_a_long_one(measured):
         rests.append(np.mean(path[1500:]))
         assert rests[-1] == pytest.approx(rest, abs=0.15)
     measured("where it rests: no memory, a long one", rests, "1, 3 ± 0.15", digits=2)
+
+
+# --- the live figure ---------------------------------------------------------------------------------------------------
+
+
+@bea.optimizer
+def with_noise(theta, gradient, memory, beta, rho, sigma):
+    """The program of the live figure."""
+    g = gradient(theta)
+    mean_square = g**2 + (2 * sigma * theta[::-1]) ** 2
+    return memory.average(g, beta) / np.sqrt(memory.average(mean_square, rho))
+
+
+def averaged_over_labels(sigma, h, steps, m, v):
+    """The end of the same run in a loop, with the mean square of the two gradients on c - sigma and c + sigma."""
+    theta = np.array([0.9, 1.5])
+    for _ in range(steps):
+        both = [-2 * (1.5 + sign * sigma - 2 * theta.prod()) * theta[::-1] for sign in SIGNS]
+        m, v = 0.9 * m + 0.1 * np.mean(both, axis=0), 0.95 * v + 0.05 * np.mean(np.square(both), axis=0)
+        theta = theta - h * m / np.sqrt(v)
+    return theta
+
+
+def relative_changes(a, b):
+    """alpha of both coordinates: the noise is 2 sigma b and 2 sigma a, the gradient 2 r b and 2 r a."""
+    of_residual = 2 * (a + b) / abs(1.5 - 2 * a * b)  # both weights fall at the same rate
+    return [1 / y / (1 / y + of_residual) for y in (b, a)]
+
+
+def test_noise_at_which_the_run_passes_the_leading_order_flow(measured, says):
+    """The live figure: distance of the leading-order flow from the run, by the noise; and where the bracket vanishes."""
+    noises = (1e-3, 0.5, 0.9, 1.0, 1.1, 1.15, 1.2, 1.25, 1.3, 1.4, 2.0)
+    found = {sigma: ends("13", with_noise(0.9, 0.95, sigma), bea.bilinear()) for sigma in noises}
+    assert min(noises, key=lambda sigma: found[sigma][1][0]) == 1.2
+    flows = {sigma: bea.modified_equation(with_noise(0.9, 0.95, sigma), bea.bilinear(), 1) for sigma in (0.5, 1.2, 2.0)}
+    gap = {s: found[s][0] - bea.flow(flow, (0.9, 1.5), 1e-3, 200)[-1] for s, flow in flows.items()}
+    assert gap[0.5].sum() > 1e-3 > 1e-5 > abs(gap[1.2].sum()) and gap[2.0].sum() < -5e-4
+    assert all(one @ (1, -1) < -1e-4 for one in gap.values())  # a - b falls for every noise
+    for sigma in (0.5, 1.2, 2.0):
+        slow = bea.modified_equation(with_noise(0.9, 0.95, sigma), bea.bilinear(), 2).memory((0.9, 1.5), 1e-3)
+        assert found[sigma][0] == pytest.approx(averaged_over_labels(sigma, 1e-3, 200, *slow), abs=1e-12)
+    says("13", "At $\\sigma=1.2$, with 0.00028 left, compared with 0.020 without noise; at $\\sigma=2$ the run is ahead, 0.00076 away",
+         1.2, found[1.2][1][0], found[1e-3][1][0], 2, found[2.0][1][0])  # fmt: skip
+    share = np.mean(relative_changes(0.9, 1.5))
+    ratio = np.sqrt((C(0.95) - C(0.9)) / (C(0.9) - share * C(0.95)))
+    says("13", "with $\\alpha_j\\approx0.18$ the bracket vanishes at $1.3\\,\\lvert r\\rvert$, and $\\lvert r\\rvert$ falls from 1.2 to 0.66",
+         share, ratio, 2 * 0.9 * 1.5 - 1.5, 2 * found[1.2][0].prod() - 1.5)  # fmt: skip
+    measured("distances at sigma = 0, 1.2, 2", [found[s][1][0] for s in (1e-3, 1.2, 2.0)], "smallest at 1.2", digits=2)
+
+
+def test_noise_of_the_valley_shrinks_during_the_descent(measured, says):
+    """alpha at both ends of the descent from (2.8, 3.5) to ab = 1, along a - b = -0.7."""
+    low = -0.35 + np.sqrt(0.35**2 + 1)
+    first, last = np.mean(relative_changes(2.8, 3.5)), np.mean(relative_changes(low, low + 0.7))
+    says("13", "$\\alpha_j$ falls from about 0.3 to 0.1", first, last)
+    measured("mean alpha of both weights at the start and at the end", [first, last], "0.3, 0.1", digits=2)

@@ -323,6 +323,35 @@ def test_forged_lines_pass_no_test(kernel_of, tmp_path):
     assert all(test["passed"] for test in found["tests"].values()), found
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs processes that are bound to a core")
+def test_a_busy_machine_costs_nobody_marks():
+    """Waiting for the processor is no time; waiting for nothing is."""
+    import psutil
+
+    assignment = read_assignment(ADAM)
+    with Kernel(LIMITS) as kernel:
+        for cell in (*assignment.setup, solutions_of(assignment)["half_step"]):
+            kernel.run(cell)
+        first = psutil.Process(kernel.process.pid)
+        for process in (first, *first.children(recursive=True)):
+            process.cpu_affinity([0])
+        code = "import psutil\npsutil.Process().cpu_affinity([0])\nwhile True:\n    pass"
+        others = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(5)]
+        try:
+            kernel.limits = Limits(seconds=2)
+            start = time.monotonic()
+            code = "import time\nend = time.process_time() + 1\nwhile time.process_time() < end:\n    pass"
+            assert kernel.run(code) is None
+            assert time.monotonic() - start > 2
+            found, _ = examine(kernel, assignment.question("half_step"))
+            assert not found["fault"] and all(test["passed"] for test in found["tests"].values())
+            assert "did not end within 2 seconds" in str(kernel.run("time.sleep(3000)"))
+        finally:
+            for process in others:
+                process.kill()
+                process.wait()
+
+
 def test_a_notebook_has_a_last_second(tmp_path):
     assignment = read_assignment(ADAM)
     path = handed_in(tmp_path / "a.ipynb", assignment, solutions_of(assignment))

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import subprocess
-from dataclasses import asdict
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +129,7 @@ def test_results_answer_the_declaration(path):
     found = json.loads(path.read_text(encoding="utf-8"))
     study = STUDIES[path.stem]
     assert found["declaration"] == study.digest, "declare a new study instead of changing this one"
-    assert [(r["case"], r["seed"]) for r in found["rows"]] == [(c, s) for c in study.cases for s in range(study.seeds)]
+    assert [(r["case"], r["seed"]) for r in found["rows"]] == [(c, s) for c in study.cases for s in study.numbers]
     assert json.loads(json.dumps(asdict(study)))  # plain values only
 
 
@@ -163,9 +165,10 @@ def commit():
     return int(hashlib.sha256(found.stdout.encode()).hexdigest(), 16)
 
 
-def chosen():
-    """A cell of a study whose data are here, another one for each commit."""
-    cells = []
+@pytest.fixture(scope="module")
+def cells():
+    """The cells of all studies whose data are here."""
+    rows = []
     for path in RESULTS:
         found = json.loads(path.read_text(encoding="utf-8"))
         try:
@@ -174,26 +177,75 @@ def chosen():
         except FileNotFoundError as problem:
             print(f"{path.stem} is not computed again: {problem}")
             continue
-        cells += [(path.stem, row) for row in found["rows"]]
-    return cells[commit() % len(cells)]
+        rows += [(path.stem, row) for row in found["rows"]]
+    return rows
 
 
-def test_a_cell_computed_again():
-    """The first moment, level or pair of one cell, another cell for each commit."""
+def sample(cells, number):
+    """Three of the cells, others for another number."""
+    return [cells[k] for k in np.random.default_rng(number).choice(len(cells), 3, replace=False)]
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_cell_computed_again(cells, k):
+    """The first moment, level or pair of a cell, other cells for each commit; a changed number is noticed."""
     needs_jax()
-    from experiments.run import measured
+    from experiments.run import difference, measured
 
-    study, row = chosen()
+    study, row = sample(cells, commit())[k]
     print(f"computed again: {study}, {row['case']}, seed {row['seed']}")
-    name = {"follow": "error", "response": "change", "law": "ratio", "norms": "value"}[STUDIES[study].function]
-    new = measured(study, row["case"], row["seed"], stop=1)[name]
-    old, new = np.array(row[name], dtype=float), np.array(new[1] if isinstance(new, tuple) else new)
-    if old.ndim:
-        old, new = old[0], new[0]
-    told = np.isfinite(old) & (np.abs(np.nan_to_num(old)) < 1e3)  # what has blown up amplifies every rounding error
-    if STUDIES[study].function == "follow":
-        told[3:] = False  # the equations that forget are sign descent and worse: they amplify it, too
-    assert told.any() and np.allclose(new[told], old[told], rtol=0.01, atol=1e-7)
+    new = measured(study, row["case"], row["seed"], stop=1)
+    assert difference(study, row, new) < 0.01
+    name = next(name for name in ("error", "change", "ratio", "value") if name in row)
+    changed = {**row, name: (1.02 * np.array(row[name], dtype=float)).tolist()}
+    assert difference(study, changed, new) > 0.01
+
+
+def test_another_sample_for_each_commit(cells):
+    """The samples of many numbers differ, and together they hold cells of all studies."""
+    drawn = [tuple(f"{s}, {r['case']}, {r['seed']}" for s, r in sample(cells, number)) for number in range(400)]
+    assert len(set(drawn)) > 390
+    assert {cell.split(",")[0] for three in drawn for cell in three} == {study for study, _ in cells}
+
+
+def test_interrupted_study_goes_on(monkeypatch, tmp_path):
+    """Nothing is lost and nothing is measured twice; the file has a row for every cell."""
+    needs_jax()
+    from experiments import run
+
+    study = replace(STUDIES["law"], cases={f"case {k}": {} for k in range(4)}, seeds=[3, 5])
+    begun = []
+
+    def measured(name, case, seed):
+        begun.append((case, seed))
+        if len(begun) == 4:
+            raise KeyboardInterrupt
+        return {"value": 10.0 * seed + int(case[-1]), "seconds": 1.0}
+
+    monkeypatch.setattr(run, "measured", measured)
+    monkeypatch.setattr(run, "git", lambda *words: "" if words[0] == "status" else "0" * 40)
+    monkeypatch.setattr(run, "RESULTS", tmp_path / "results")
+    with pytest.raises(KeyboardInterrupt):
+        run.run(study, None, "cpu", tmp_path / "cells")
+    assert not (tmp_path / "results").exists()
+    found = json.loads(run.run(study, None, "cpu", tmp_path / "cells").read_text(encoding="utf-8"))
+    again = run.run(study, None, "cpu", tmp_path / "cells").read_text(encoding="utf-8")
+    assert json.loads(again)["rows"] == found["rows"]
+    cells = [(case, seed) for case in study.cases for seed in study.numbers]
+    assert sorted(begun) == sorted([*cells, begun[3]])  # the one that was interrupted is begun again
+    assert [(r["case"], r["seed"], r["value"]) for r in found["rows"]] == [
+        (c, s, 10.0 * s + int(c[-1])) for c, s in cells
+    ]
+    assert found["processor_seconds"] == 8
+
+
+def test_check_without_the_device_says_so():
+    """`make gpu-check` on a machine without a GPU ends with one clear line."""
+    needs_jax()
+    command = [sys.executable, "-m", "experiments", "--device", "cuda", "--check", "law"]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert ended.returncode == 1 and "nothing was checked" in ended.stderr and "Traceback" not in ended.stderr
 
 
 def test_page_shows_the_results():

@@ -793,6 +793,7 @@ def test_logistic_regression_on_ones_own_data(tmp_path):
     for arguments, message in (
         ({"features": features, "labels": labels[:-1]}, "labels of shape"),
         ({"features": features, "labels": 0 * labels}, "two different values"),
+        ({"features": features, "labels": np.arange(40) % 3}, "two different values"),
         ({"features": np.nan * features, "labels": labels}, "finite numbers"),
         ({"features": 0 * features, "labels": labels}, "no feature may be constant"),
     ):

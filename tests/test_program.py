@@ -927,6 +927,18 @@ def test_what_cannot_be_expanded_says_what_to_write(step, words):
         _ = bea.modified_equation(program(), LOSS, 2).terms
 
 
+@pytest.mark.parametrize(
+    ("step", "shape"), [(lambda g: g[:1], r"\(1,\)"), (lambda g: g.sum(), r"\(\)"), (lambda g: 1, r"\(\)")]
+)
+def test_an_update_of_another_shape_has_no_equation(step, shape):
+    @bea.optimizer
+    def program(theta, gradient, memory):
+        return step(gradient(theta))
+
+    with pytest.raises(ValueError, match=rf"program returned an update of shape {shape} for a point of shape \(2,\)"):
+        bea.modified_equation(program(), LOSS, 2).coefficients((0.9, 1.5))
+
+
 def test_two_terms_are_measured_of_a_gradient_that_knows_no_more():
     """np.array makes arrays of numbers, so the gradient does not run on a Series; the third order is refused."""
     loss = bea.NumericLoss(3, None, lambda t: np.array([t[0], 2 * t[1] ** 3, 3 * t[2]]))

@@ -275,6 +275,22 @@ def test_all_ways_have_the_same_bits(loss, monkeypatch):
         np.testing.assert_allclose(path, paths[0], rtol=1e-12, atol=1e-14)
 
 
+def test_compiled_functions_have_the_bits_of_math(monkeypatch):
+    """So a batch has those of its configurations alone, and NumPy's, which may differ, only if that takes too long."""
+    pytest.importorskip("numba", reason="Numba is not installed")
+    points = np.random.default_rng(6).uniform(0.3, 1.4, (70, 2))
+    optimizer, loss = bea.adamw(np.linspace(0.0, 0.9, 70), 0.99, np.geomspace(1e-8, 1, 70), 0.1), LOSSES["functions"]
+    paths = [bea.run(optimizer, loss, points, 0.01, 200)]
+    for way in ("floats", "compiled"):
+        with monkeypatch.context() as patch:
+            force(patch, way)
+            paths.append(bea.run(optimizer, loss, points, 0.01, 200))
+    np.testing.assert_array_equal(paths[0], paths[1])
+    np.testing.assert_array_equal(paths[2], paths[1])
+    monkeypatch.setattr(straight, "AFFORDABLE", 0.0)
+    assert ways_taken(monkeypatch, True, bea.adamw(0.5, 0.99, 0.1, 0.1), loss, points, 0.01, 20) == ["arrays"]
+
+
 def test_zeros_among_hyperparameters():
     """Zero is a constant of a trace, and other values are not: they are run apart."""
     epsilon, beta = np.array([0.0, 0.1, 0.0, 0.2, 0.3]), np.array([0.5, 0.0, 0.0, 0.6, 0.7])

@@ -13,6 +13,7 @@ LOSS = bea.bilinear()
 START = (0.9, 1.5)
 
 ADAMW = bea.adamw(beta=0.5, rho=0.6, epsilon=0.3, weight_decay=0.7)
+OUTSIDE = ADAMW.with_hyperparameters(epsilon_inside=False, bias_correction=False)
 NADAM = bea.nadam(beta=0.5, rho=0.6, epsilon=0.3)
 SIGNUM = bea.signum(beta=0.6, epsilon=0.3)
 LION = bea.lion(beta_1=0.4, beta_2=0.6, epsilon=0.3, weight_decay=0.7)
@@ -40,10 +41,12 @@ def by_the_paper(optimizer, steps, h):
         else:
             m = p["beta"] * m + (1 - p["beta"]) * g
             v = p["rho"] * v + (1 - p["rho"]) * g**2
-            top = m / (1 - p["beta"] ** n)
+            corrected = p.get("bias_correction", True)
+            top, below = (m / (1 - p["beta"] ** n), v / (1 - p["rho"] ** n)) if corrected else (m, v)
             if optimizer.name == "nadam":
                 top = p["beta"] * top + (1 - p["beta"]) * g
-            move = top / np.sqrt(v / (1 - p["rho"] ** n) + p["epsilon"])
+            inside = p.get("epsilon_inside", True)
+            move = top / (np.sqrt(below + p["epsilon"]) if inside else np.sqrt(below) + p["epsilon"])
             if optimizer.name == "adamw":  # as PyTorch has it; the paper's line 12 does not multiply the decay by h
                 move = move + p["weight_decay"] * theta
         theta = theta - h * move
@@ -51,7 +54,7 @@ def by_the_paper(optimizer, steps, h):
     return np.array(path)
 
 
-@pytest.mark.parametrize("optimizer", FOUR, ids=name)
+@pytest.mark.parametrize("optimizer", [*FOUR, OUTSIDE], ids=name)
 def test_run_follows_the_paper(optimizer):
     expected = by_the_paper(optimizer, 40, 0.05)
     assert np.allclose(bea.run(optimizer, LOSS, START, 0.05, 40), expected, rtol=1e-13, atol=1e-13)

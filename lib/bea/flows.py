@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")  # SciPy's
 FORMS = OPERATORS | {"expit": "sigmoid({0})", "power": "{0} ** {1}", "log_expit": "-log1p(exp(-{0}))"}
 FORMS |= {"logaddexp": "{0} + log1p(exp({1} - {0}))"}
 COMPACT = 200  # operations of a field from which on heyoka's code is compact: slower, and compiled in time
+PIECE = 1000  # points of a compiled Taylor series in one call, which Ctrl-C has to wait for
 TOLERANCE = 1e-12  # far below any error that the book measures
 PATIENCE = 3000  # evaluations before a problem is taken to be stiff, and 30 for each point
 SMALLEST, LARGEST = 1e-13, 1e100  # steps, compared with the time, and values of a solution that goes on
@@ -215,12 +217,18 @@ def _by_taylor(equation: Any, start: np.ndarray, h: float, times: np.ndarray, to
     key = (optimizer, read, tolerance)
     kept = equation.__dict__.setdefault("taylor", {}) if read is not None else {}  # what may change is read anew
     if key not in kept:
-        kept[key] = _taylor_solver(equation, optimizer, tolerance)
-    solver, paths = kept[key], []
-    solver.pars[:] = h
+        kept[key] = _taylor_solver(equation, optimizer, tolerance), Lock()
+    (solver, alone), paths = kept[key], []
     for point in np.atleast_2d(start):
-        solver.time, solver.state[:] = times[0], point
-        found = solver.propagate_grid(times, max_steps=PATIENCE * len(times))[-1]
+        rows = [np.atleast_2d(point)]
+        with alone:  # a solver holds the time, the point and h of one flow
+            solver.time, solver.state[:], solver.pars[:] = times[0], point, h
+            for first in range(0, len(times) - 1, PIECE):
+                piece = times[first : first + PIECE + 1]
+                rows.append(solver.propagate_grid(piece, max_steps=PATIENCE * len(piece))[-1][1:])
+                if len(rows[-1]) < len(piece) - 1 or not np.abs(rows[-1][-1]).max() < LARGEST:
+                    break
+        found = np.concatenate(rows)
         paths.append(found[np.logical_and.accumulate(np.abs(found).max(axis=1) < LARGEST)])
     shortest = min(map(len, paths))
     return np.stack([path[:shortest] for path in paths], axis=1).reshape(shortest, *start.shape)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, partial, reduce
+from functools import cached_property, partial
 from itertools import repeat
 from math import factorial, prod
 from numbers import Rational
@@ -121,11 +121,15 @@ class ModifiedEquation(Equation):
             def plain(x: np.ndarray) -> np.ndarray:
                 return rates(curve(optimizer, self.loss, x[:-1], self.order, x[-1]))
 
-            x = np.concatenate([start, np.full((1, *start.shape[1:]), time)])
+            x = np.empty((len(start) + 1, *start.shape[1:]))
+            x[:-1], x[-1] = start, time
             read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
             if optimizer.batch_shape or read is None or not hasattr(self.loss, "gradient_expressions"):
                 return plain(x)
-            return self.__dict__.setdefault("traced", {}).setdefault((optimizer, read), Traced(plain))(x)
+            known, key = self.__dict__.setdefault("traced", {}), (optimizer, read)
+            if key not in known:
+                known[key] = Traced(plain)
+            return known[key](x)
 
         start = with_batch(self.loss.components(theta), optimizer.batch_shape)
         found = by_columns(terms, optimizer, start, self.__dict__)
@@ -550,7 +554,10 @@ def column(entries: Any) -> sp.Matrix:
 def sum_powers(terms: np.ndarray, h: Any) -> np.ndarray:
     """Return terms[0] + h terms[1] + ...; `h` may have one entry per point, terms then being (order, batch, d)."""
     x = np.expand_dims(h, -1) if isinstance(h, np.ndarray) else h
-    return reduce(lambda total, term: total * x + term, terms[::-1])
+    total = terms[-1]
+    for term in terms[-2::-1]:
+        total = total * x + term
+    return total
 
 
 def _is_exact(theta: Any) -> bool:

@@ -29,6 +29,7 @@ WIDTH = 64  # configurations that the compiled loop has side by side
 # Seconds, rounded, on a machine of 2024; they decide which way is taken, never what comes out.
 PER_FLOAT, PER_ARRAY, PER_ENTRY = 4e-8, 7e-7, 1.5e-9
 COMPILING, COMPILING_LINE = 0.5, 0.006
+AFFORDABLE = 1.0  # seconds of a run for which arrays, whose functions may have other last bits, are not taken
 PATIENCE = 2e7  # operations of the compiled loop in one call, which Ctrl-C has to wait for
 MOST = 64  # traces that are kept of one loss
 
@@ -273,17 +274,22 @@ class StraightRun:
         A step is compiled once its runs have taken as long as that takes; but what ran before may
         decide only if it changes no bits.
         """
-        size = max(len(step.code.operations) + len(step.code.outputs) for step in self.steps)
+        codes = [step.code for step in self.steps]
+        size = max(len(code.operations) + len(code.outputs) for code in codes)
         floats = self.columns * (size * PER_FLOAT + 1e-6)
         arrays = size * (-(-self.columns // BLOCK) * PER_ARRAY + self.columns * PER_ENTRY)
+        compiling, single = COMPILING + COMPILING_LINE * size, floats < arrays
         if total is not None and numba_is_there():
-            cost = total * min(floats, arrays)
-            if all(step.code.exact for step in self.steps):
+            exact = all(code.exact for code in codes)
+            if not exact and all(code.compiled_exactly for code in codes):
+                exact = single = single or min(total * floats, compiling) < AFFORDABLE
+            cost = total * (floats if single else arrays)
+            if exact:
                 self.steps[0].spent = cost = self.steps[0].spent + cost
-            if cost > COMPILING + COMPILING_LINE * size:
+            if cost > compiling:
                 self.steps[0].spent = math.inf
                 return self.compiled, WIDTH
-        return (self.floats, 1) if floats < arrays else (self.arrays, BLOCK)
+        return (self.floats, 1) if single else (self.arrays, BLOCK)
 
     def floats(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
         """Step one configuration on Python's floats."""

@@ -61,6 +61,8 @@ MATH |= {name: getattr(math, name) for name in "sin cos tan sinh cosh tanh".spli
 MATH |= {f"arc{name}": getattr(math, f"a{name}") for name in "sin cos tan tan2 sinh cosh tanh".split()}
 MATH |= {"power": math.pow, "gammaln": math.lgamma, "absolute": math.fabs}
 EXACT = {*OPERATORS, *"where maximum minimum sign floor ceil sqrt absolute".split()} - {"remainder"}
+#: Operations that compiled code takes from the library from which ``math`` has them.
+COMPILED = EXACT | {*"exp log log1p expm1 log2 log10 erf erfc sin cos tan sinh cosh tanh arctan arcsin arccos".split()}
 SCOPE = {**MATH, "floor": math.floor, "ceil": math.ceil, "inf": math.inf, "nan": math.nan}
 
 
@@ -338,6 +340,11 @@ class Trace:
     def exact(self) -> bool:
         """Whether all operations are rounded in the same way everywhere."""
         return EXACT.issuperset(name for name, *_ in self.operations)
+
+    @property
+    def compiled_exactly(self) -> bool:
+        """Whether all operations are rounded in the same way by ``math`` and by Numba."""
+        return COMPILED.issuperset(name for name, *_ in self.operations)
 
     def text(self, value: Any) -> str:
         """Return the name of a value, or its number."""

@@ -38,7 +38,7 @@ Values = dict[str, str]
 # A type of its own: viewers that do not know it (GitHub, nbviewer, LaTeX) show the picture instead.
 MIME = "application/vnd.bea.explorer+html"
 LARGEST = 60_000  # bytes, gzipped: what a reader on a telephone should have to load
-SYMBOLS = {"alpha": "α", "beta": "β", "rho": "ρ", "epsilon": "ε", "lam": "λ", "mu": "μ", "theta": "θ"}
+SYMBOLS = {"alpha": "α", "beta": "β", "rho": "ρ", "epsilon": "ε", "sigma": "σ", "lam": "λ", "mu": "μ", "theta": "θ"}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ from bea_course.wire import LARGEST, line_of
 
 __all__ = ["Fault", "Kernel", "Limits"]
 
+BUSY = (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)  # also of what waits for the processor
+
 STUB = '''"""What answers see of the course: nothing."""
 class Wrong(AssertionError):
     pass
@@ -41,11 +43,11 @@ SERVE = "import bea_course.agent as _a; _a.serve(get_ipython().user_ns, get_ipyt
 
 @dataclass(frozen=True)
 class Limits:
-    """What a notebook may use: seconds of the processor for a cell or for the tests of a question, bytes of
-    memory, bytes of a file, bytes of all files together, processes, kernels that it may end, and seconds
-    by the clock for all of it.
+    """What a notebook may use: seconds for a cell or for the tests of a question, bytes of memory, bytes of
+    a file, bytes of all files together, processes, kernels that it may end, and seconds for all of it.
 
-    By the clock a cell may take ``PATIENCE`` times as many seconds, so that a busy machine costs nobody marks.
+    Seconds are those of the processor, and apart from these as many in which nothing runs: a program that
+    waits for the processor loses none, so that a busy machine costs nobody marks.
     """
 
     seconds: float = 20
@@ -55,9 +57,6 @@ class Limits:
     processes: int = 50
     kernels: int = 6
     whole: float = 1800
-
-
-PATIENCE = 5
 
 
 class Fault(Exception):
@@ -101,7 +100,9 @@ class Kernel:
         self.limits, self.fence = limits, around or fence()
         self.folder = Path(tempfile.mkdtemp(prefix="bea-")).resolve()
         self.process: subprocess.Popen[bytes] | None = None
-        self.look_at, self.until = 0.0, (0.0, 0.0)
+        self.examiner: int | None = None  # the process of the tests, while there is one
+        self.looked = self.used = self.earlier = self.tests = self.idle = 0.0
+        self.until = (0.0, 0.0, 0.0)
         self.others = {child.pid for child in psutil.Process().children()}
         try:
             self._furnish()
@@ -192,52 +193,69 @@ class Kernel:
         if self.fence.user is not None:  # counted per user: only where no other process has this one
             resource.setrlimit(resource.RLIMIT_NPROC, (200, 200))
 
-    def _used(self) -> float:
-        """The seconds of the processor that the kernel and what it started have used; raises Fault."""
-        total, memory, many = 0.0, 0, 0
+    # --- what it uses --------------------------------------------------------------------------
+
+    @property
+    def spent(self) -> float:
+        """The seconds so far: of the processor, also for the tests, and of waiting for nothing."""
+        return self.used + self.tests + self.idle
+
+    def _look(self) -> bool:
+        """Read what the kernel, all that it started and its examiner have used; whether one of them runs or could."""
+        used, memory, many, busy = 0.0, 0, 0, False
         with contextlib.suppress(psutil.Error):
             first = psutil.Process(self.process.pid if self.process else None)
             for process in (first, *first.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
-                    times = process.cpu_times()
-                    total += times.user + times.system
+                    used += sum(process.cpu_times()[:4])  # also of its children that have ended
                     memory += process.memory_info().rss
                     many += 1
+                    busy |= process.status() in BUSY
+        self.used = max(self.used, used)
+        with contextlib.suppress(psutil.Error):
+            if self.examiner:
+                self.tests = self.earlier + sum(psutil.Process(self.examiner).cpu_times()[:2])
+                busy |= psutil.Process(self.examiner).status() in BUSY
         if many > self.limits.processes:
             raise Fault(f"started more than {self.limits.processes} processes")
         if memory > 2 * self.limits.memory:
             raise Fault("took too much memory in several processes")
-        return total
+        return busy
 
-    # --- talking to it -------------------------------------------------------------------------
+    def _watch(self, quiet: bool = True) -> None:
+        """Raise Fault if the kernel has ended or has filled its folder, TimeoutError if its time is up.
 
-    def _watch(self) -> None:
-        """Raise Fault if the kernel has ended or has filled its folder, TimeoutError if its time is up."""
+        ``quiet`` says that nothing has come from it for a while.
+        """
         if self.process is None or self.process.poll() is not None:
             raise Fault("ended Python")
-        now = time.monotonic()
-        if now < self.look_at:
+        now, before = time.monotonic(), self.spent
+        if now < self.looked + 0.4:
             return
-        self.look_at = now + 0.4
         if size_of(self.folder, self.limits.disk) > self.limits.disk:
             raise Fault(f"wrote more than {self.limits.disk // 10**6} MB of files")
-        if now > self.until[0] or self._used() > self.until[1]:
+        if not self._look() and quiet:
+            self.idle += max(0.0, min(now - self.looked, 1) - (self.spent - before))
+        self.looked = now
+        if any(a > b for a, b in zip((self.used, self.tests, self.idle), self.until)):
             raise TimeoutError
 
     def _allow(self, seconds: float) -> None:
         """Let what comes now take so many seconds."""
-        self.look_at = 0.0
-        self.until = (time.monotonic() + PATIENCE * seconds, self._used() + seconds)
+        self._look()
+        self.looked = time.monotonic()
+        self.until = (self.used + seconds, self.tests + seconds, self.idle + seconds)
+
+    # --- talking to it -------------------------------------------------------------------------
 
     def _reply(self, is_it: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
         """The next message on the shell channel that is the one; raises Fault, and TimeoutError."""
         self._allow(seconds)
         while True:
-            self._watch()
-            if self.client.shell_channel.socket.poll(500):
-                message = self._message(self.client.get_shell_msg)
-                if is_it(message):
-                    return message
+            came = self.client.shell_channel.socket.poll(200)
+            if came and is_it(message := self._message(self.client.get_shell_msg)):
+                return message
+            self._watch(not came)
 
     def _message(self, get: Callable[..., dict[str, Any]]) -> dict[str, Any]:
         """The next message on a channel; raises Fault if it is not in Jupyter's form."""
@@ -286,20 +304,20 @@ class Kernel:
         """
         mine = self.client.execute(SERVE, silent=True, store_history=False, allow_stdin=True)
         stdin, shell = self.client.stdin_channel.socket, self.client.shell_channel.socket
-        poller, buffer, waiting = zmq.Poller(), b"", False
+        poller, buffer, waiting, ready = zmq.Poller(), b"", False, {}
         for source in (stdin, shell, descriptor):
             poller.register(source, zmq.POLLIN)
         self._allow(self.limits.seconds)
         while True:
             try:
-                self._watch()
+                self._watch(not ready)
             except TimeoutError:
                 if waiting:
                     self._end_serving(mine)  # it is the examiner that takes so long, over a value
                 elif not self._stop_serving(mine):
                     raise Fault(f"did not end within {self.limits.seconds:g} seconds") from None
                 raise
-            ready = dict(poller.poll(500))
+            ready = dict(poller.poll(200))
             if stdin in ready:
                 message = self._message(self.client.get_stdin_msg)
                 if message["msg_type"] == "input_request":
@@ -331,8 +349,12 @@ class Kernel:
     def _stop_serving(self, message_id: str) -> bool:
         """Interrupt a function that runs for too long; whether the kernel can be used again."""
         self.client.control_channel.send(self.client.session.msg("interrupt_request", {}))
-        if not self.client.stdin_channel.socket.poll(3000):
-            return False
+        self._allow(3)
+        while not self.client.stdin_channel.socket.poll(200):
+            try:
+                self._watch()
+            except (TimeoutError, Fault):
+                return False
         self._message(self.client.get_stdin_msg)
         self._end_serving(message_id)
         return True

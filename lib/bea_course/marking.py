@@ -30,7 +30,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.kernel: Kernel | None = None
-        self.until = time.monotonic() + self.limits.whole
+        self.spent = 0.0  # by the kernels that have ended
         self.ran: list[str] = []  # the cells that a new kernel must be given again
         self.ended = 0
         self.found: dict[str, Found] = {}
@@ -67,7 +67,7 @@ class Run:
 
     def _ready(self) -> Kernel:
         """A kernel in which the cells so far have run; a new one if the last has ended."""
-        if time.monotonic() > self.until:
+        if self.spent + (self.kernel.spent if self.kernel else 0) >= self.limits.whole:
             raise Fault(f"came after {self.limits.whole:g} seconds, which is all that a notebook may take")
         while self.kernel is None:
             if self.ended >= self.limits.kernels:
@@ -85,6 +85,7 @@ class Run:
     def _lose(self) -> None:
         if self.kernel:
             self.kernel.end()
+            self.spent += self.kernel.spent
         self.kernel, self.ended = None, self.ended + 1
 
     def _cell(self, source: str) -> str | None:

@@ -97,6 +97,44 @@ def test_link_restores(opened):
     assert "memory.average" in page.input_value("#lab-optimizer") and page.url != address
 
 
+def test_dragging_the_start(opened):
+    page, log = opened({})
+    handle = page.locator("[data-part=start]").bounding_box()
+    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 60, y - 40, steps=5)
+    page.mouse.up()
+    settled(page)
+    typed = [float(page.input_value(f"#lab-{name}")) for name in "xy"]
+    assert typed[0] < 1 < typed[1]
+    assert f"from x = {typed[0]:g}, y = {typed[1]:g} to x = " in page.inner_text("[data-part=count]").replace(
+        "\u2212", "-"
+    )
+    assert log.problems() == []
+
+
+def test_back_brings_what_was_typed(opened):
+    page, _ = opened({"optimizer": "return 2*gradient(theta)"})
+    page.select_option("#lab-optimizers", label="SAM")
+    settled(page)
+    assert page.input_value("#lab-optimizer") != "return 2*gradient(theta)"
+    page.go_back()
+    settled(page)
+    assert page.input_value("#lab-optimizer") == "return 2*gradient(theta)"
+
+
+def test_a_cut_link_is_told(opened):
+    page, _ = opened({})
+    page.goto(page.url.partition("&y=")[0])
+    page.reload()
+    settled(page)
+    assert "The link is not complete: it says nothing of y" in page.inner_text("[data-part=notes]")
+    page.fill("#lab-y", "1")
+    settled(page)
+    assert "not complete" not in page.inner_text("[data-part=notes]")
+
+
 def test_mistakes_are_told_at_their_place(opened):
     page, log = opened({})
     for field, text, words in [

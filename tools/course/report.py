@@ -4,7 +4,7 @@
 
 `make course-bench` runs this: the marks of solutions, student copies and wrong answers; what becomes of
 answers that break something; thirty files as a class hands them in, by the command and by the archive for
-Gradescope; and a class of 200, killed half-way and started again.
+Gradescope; and a class of 200, killed half-way and started again, a sample of it by the archive.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from tools.site.leaks import SOURCES, leaks_in, secrets_of
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "assignments"
 WORK = ROOT / "_build" / "course"
+CLASS = Limits(seconds=10)  # of the large class
 
 
 def solutions_of(assignment):
@@ -239,12 +240,8 @@ def of_thirty(source):
     done = grade(source, base / "class", base / "05.csv", private=base, quiet=True)
     seconds, used = time.perf_counter() - start, cpu() - used
     archive(source, None, base / "05.zip", base / "secret.txt")
-    owner = {
-        name: row["student"]
-        for row in rows_of(base / "05" / "files.csv")
-        for name in files
-        if name in row["handed in as"]
-    }
+    rows = rows_of(base / "05" / "files.csv")
+    owner = {name: row["student"] for row in rows for name in files if name in row["handed in as"]}
     lines, same = [], 0
     for name, (what, _) in files.items():
         result = done.results[owner[name]]
@@ -257,7 +254,7 @@ def of_thirty(source):
         lines.append(
             row(name, what, "replaced" if replaced else f"{here:g}", f"{there:g}", result["to_read"], result["note"])
         )
-    first = f"{len(files)} files of assignment 5, {len(done.results)} rows; {seconds:.0f} seconds by the clock, {used / len(done.results):.1f} CPU seconds a row."
+    first = f"{len(files)} files of assignment 5, {len(owner)} of them with a row in `files.csv`, from {len(done.results)} students, each with a row in the table; {seconds:.0f} seconds by the clock, {used / len(done.results):.1f} CPU seconds a student."
     return [first, f"Marks equal by the command and by the archive: {same} of {len(files)}.", lines]
 
 
@@ -292,6 +289,7 @@ def memory_of(pid):
 def run_class(source, folder, out, stop_at=None):
     """Run the grader in a process; kill it when ``stop_at`` results are there.  (seconds, CPU seconds, memory)."""
     command = [sys.executable, "-m", "bea_course.grade", folder, "--out", out, "--assignment", source, "--jobs", "2"]
+    command += ["--seconds", CLASS.seconds]
     start, used, most = time.perf_counter(), cpu(), 0
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
     while process.poll() is None:
@@ -304,26 +302,30 @@ def run_class(source, folder, out, stop_at=None):
 
 
 def of_class(source, size):
-    folder, out = WORK / "class", WORK / "grades.csv"
-    shutil.rmtree(WORK / "class", ignore_errors=True)
-    shutil.rmtree(WORK / "grades", ignore_errors=True)
+    folder, out, base = WORK / "class", WORK / "grades.csv", WORK / "stage"
+    for place in (folder, out.with_suffix("")):
+        shutil.rmtree(place, ignore_errors=True)
     make_class(source, folder, size)
     first = run_class(source, folder, out, stop_at=size // 2)
     kept = {path: path.stat().st_mtime_ns for path in out.with_suffix("").glob("*.json")}
     second = run_class(source, folder, out)
-    found = {path: result_in(path) for path in out.with_suffix("").glob("*.json")}
+    found = {path.stem: result_in(path) for path in out.with_suffix("").glob("*.json")}
     again = sum(path.stat().st_mtime_ns != when for path, when in kept.items())
-    wall = first[0] + second[0]
     # The killed run's CPU seconds are not known to its parent: count the second run's.
     each = second[1] / (size - len(kept))
-    right = read_assignment(source).points - 2
+    right = sum(question.points for question in read_assignment(source).questions if not question.by_hand)
     full = sum(result["points"] == right for result in found.values())
     stopped = sum(any(entry.get("fault") for entry in r["questions"].values()) for r in found.values())
-    third = grade(source, folder, out, quiet=True)
+    third = grade(source, folder, out, quiet=True, limits=CLASS)
+    archive(source, None, WORK / "class.zip", WORK / "secret.txt")
+    sample = random.Random(7).sample(sorted(found), min(size, 20))
+    there = {name: points(base, WORK / "class.zip", folder / f"{name}.ipynb")[0] for name in sample}
+    same = sum(there[name] == found[name]["points"] for name in sample)
     return [
-        f"- {size} submissions of assignment 5, two at a time: {wall:.0f} seconds by the clock, {each:.1f} CPU seconds each.",
+        f"- {size} submissions of assignment {int(source.name[:2])}, two at a time: {first[0] + second[0]:.0f} seconds by the clock, {each:.1f} CPU seconds each.",
         f"- Killed (SIGKILL) when {len(kept)} results were there, and started again: {len(found)} results in the end, {again} of the first made twice, {size - len(third.results)} lost.",
         f"- {full} have all points, {stopped} have a question that was stopped.",
+        f"- Marks equal by the command and by the archive, in {len(sample)} that were drawn: {same}.",
         f"- Memory of all processes together: at most {max(first[2], second[2]) / 1e6:.0f} MB.",
         f"- A third run had {third.marked} to mark.",
     ]
@@ -348,7 +350,7 @@ def main():
         shutil.rmtree(ROOT / "_build" / "course-report", ignore_errors=True)
     adam = next(path for path in SOURCES if path.name.startswith("05"))
     *of_30, files = kept("thirty", lambda: of_thirty(adam))
-    of_200 = kept("class", lambda: of_class(adam, given.size))
+    of_200 = kept("class", lambda: of_class(SOURCES[0], given.size))
     overview, tables = [], []
     for source in SOURCES:
         line, wrong = kept(source.stem, lambda source=source: of_assignment(source))

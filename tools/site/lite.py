@@ -44,9 +44,9 @@ def pin(package):
     return re.search(rf"^{package}==\S+$", text, re.M)[0]
 
 
-def install_line():
-    """What the browser's Python runs first."""
-    return f"%pip install -q bea-book[book] {pin('sympy')}"
+def install_line(extras="[book]"):
+    """What the browser's Python runs first; without the extras of the chapters there is less to wait for."""
+    return f"%pip install -q bea-book{extras} {pin('sympy')}"
 
 
 def last_change():
@@ -93,7 +93,14 @@ def write_settings(folder):
         ]
     ]
     overrides = {"@jupyterlab/shortcuts-extension:shortcuts": {"shortcuts": shortcuts}}
+    # The console has no notebooks, which this part of jupyterlab-myst asks for.
+    console = {
+        "jupyter-lite-schema-version": 0,
+        "jupyter-config-data": {"disabledExtensions": ["jupyterlab-myst:executor"]},
+    }
+    (folder / "repl").mkdir()
     for name, settings in [
+        ("repl/jupyter-lite.json", console),
         ("overrides.json", overrides),
         ("jupyter-lite.json", {"jupyter-lite-schema-version": 0, "jupyter-config-data": site}),
         ("jupyter_lite_config.json", {"LiteBuildConfig": build}),

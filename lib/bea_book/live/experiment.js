@@ -6,6 +6,8 @@ import { firstFault, Problem } from "./tape.js";
 export const TERMS = [1, 2, 3, 4];
 const MOST = 1000; // steps of the run; the smallest of the step sizes makes eight times as many
 const FINEST = 16384; // Runge-Kutta steps of a flow
+const UNSETTLED = 0.05; // of an error: a flow that is less sure than that gets no number
+const FAR = 1e6; // compared with the start: no error of a flow, but one that explodes
 const FLOOR = 5e-12; // as bea.orders has it: below this, compared with theta, errors are round-off
 const shown = (x) => String(Number(x.toPrecision(3)));
 
@@ -21,9 +23,14 @@ function reading(field, read) {
 }
 const refuse = (field, message) => { throw Object.assign(new Problem(message), { field }); };
 
+// A number, or arithmetic with numbers as in the hyper-parameters.
 function number(typed, field, name) {
-  const text = String(typed).trim().replace("\u2212", "-"), value = Number(text || NaN);
-  return Number.isFinite(value) ? value : refuse(field, `${name} must be a number such as 0.05, not “${text}”`);
+  const text = String(typed).trim().replaceAll("\u2212", "-"), no = (words) => refuse(field, `${name} must be a number such as 0.05${words}`);
+  if (!text) no("; here is none");
+  if (/^-?\d*,\d+$/.test(text)) no(`, with a point: ${text.replace(",", ".")}`);
+  let value = Number(text);
+  if (Number.isNaN(value)) try { ({ value } = hyperparameters(`value=${text}`)); } catch { /* told below */ }
+  return typeof value === "number" && Number.isFinite(value) ? value : no(`, or arithmetic such as 1/20, not “${text}”`);
 }
 
 /** Return what is to be computed, from {loss, optimizer, given, h, time, x, y, empty}, all but the last as text. */
@@ -71,16 +78,17 @@ const at = ([x, y]) => `at x = ${shown(x)}, y = ${shown(y)}`;
 const distance = (a, b) => Math.hypot(...a.map((x, i) => x - b[i]));
 
 // The flow at the times of the steps, by as many Runge-Kutta steps as it needs to be far closer than `error` says:
-// at all of these times, or at the last one only.
+// at all of these times, or at the last one only.  Where no number of them settles it, only its start is returned.
 function closely(slope, start, h, steps, error, { time = 0, last = false } = {}) {
-  let parts = Math.max(1, Math.ceil(48 / steps)), path = flow(slope, start, h, steps, parts, time);
+  let parts = Math.max(1, Math.ceil(48 / steps)), path = flow(slope, start, h, steps, parts, time), settled = true;
   for (; 2 * parts * steps <= FINEST; ) {
     const finer = flow(slope, start, h, steps, (parts *= 2), time), whole = path.length === finer.length;
     const change = !whole ? Infinity : last ? distance(path.at(-1), finer.at(-1)) : Math.max(...path.map((z, n) => distance(z, finer[n])));
     path = finer;
+    settled = !whole || change < Math.max(UNSETTLED * error(path), 1e-9);
     if (change < Math.max(1e-3 * error(path), 1e-13)) break;
   }
-  return path;
+  return settled ? path : path.slice(0, 1);
 }
 
 /** Return the run and the flows, and the distance between their ends. */
@@ -100,11 +108,18 @@ export function picture(set) {
     if (Math.max(...last.map(Math.abs)) < 1e6) explain(set, last, false, `after step ${path.length - 1}, ${at(last)},`);
     notes.push(`The run diverges: after step ${path.length - 1} its numbers are not finite. A smaller h may help.`);
   }
+  const reach = Math.max(...path.map((z) => distance(z, start)));
+  if (whole && reach > 1e4 * Math.max(1, ...start.map(Math.abs))) notes.push(`The run comes as far as ${shown(reach)} from its start: it grows without bound. A smaller h may help.`);
+  if (/\babs *\(/.test(set.text)) notes.push("abs has a kink. Where the run crosses it, more terms do not help, and the Python below may take minutes.");
   if (first.every((x) => x === 0)) notes.push("At the start the leading-order flow is at rest.");
   const flows = TERMS.map((order) => {
     const line = closely(field(set.optimizer, h, order), start, h, steps, (z) => (whole && z.length > steps ? distance(z.at(-1), path[steps]) : 0), { last: true });
     return { order, path: line, distance: whole && line.length > steps ? distance(line[steps], path[steps]) : undefined };
   });
+  const [one, two] = flows.map((line) => line.distance);
+  if (two >= one && one > FLOOR) notes.push(empty && set.remembers
+    ? "Two terms are no closer than one: the run starts from an empty memory, which these flows do not know. Untick the box, or look at the flow that keeps its memory (chapter 12)."
+    : "Two terms are no closer than one: h is too large here for the series, for a decay \u03b2 compared with 1 \u2212 \u03b2, or the program has no expansion where the run is.");
   return { path, whole, flows, kept: keptFlow(set, path, whole), notes, slow: Boolean(slow) };
 }
 
@@ -125,8 +140,10 @@ function keptFlow(set, path, whole) {
 
 /** Return a window around the run and the flows, the loss's values on a grid and the fields' arrows. */
 export function surroundings(set, { path, flows, whole }) {
-  const near = (z) => z.every((x, i) => Math.abs(x - set.start[i]) < 1e4), lines = flows.map((line) => line.path.filter(near));
-  const own = whole ? path.filter(near) : path.slice(0, 2).filter(near), points = [set.start, ...own, ...lines[0], ...(whole ? lines.flat() : [])];
+  const within = (far) => (z) => z.every((x, i) => Math.abs(x - set.start[i]) < far), own = (whole ? path : path.slice(0, 2)).filter(within(1e4));
+  // a flow that goes astray does not take the run out of sight
+  const reach = Math.max(...own.map((z) => distance(z, set.start))) || 1e4, lines = flows.map((line) => line.path.filter(within(whole ? 1.5 * reach : 1e4)));
+  const points = [set.start, ...own, ...lines[0], ...(whole ? lines.flat() : [])];
   const sides = [0, 1].map((i) => {
     const all = points.map((z) => z[i]), [low, high] = [Math.min(...all), Math.max(...all)], middle = (low + high) / 2;
     return { middle, half: 0.6 * (high - low) };
@@ -158,8 +175,10 @@ export function study(set, order) {
     const { path } = run(set.optimizer, start, h, steps * 2 ** k, memory?.every(Number.isFinite) ? memory : undefined);
     const error = (z) => (z.length === path.length ? Math.max(...z.map((x, n) => distance(x, path[n]))) : 0);
     const line = path.length > steps * 2 ** k && (!memory || memory.every(Number.isFinite)) ? closely(field(set.optimizer, h, order), start, h, steps * 2 ** k, error) : [];
-    errors.push(line.length === path.length ? error(line) : NaN);
-    scale = Math.max(scale, ...path.map((z) => Math.max(...z.map(Math.abs))));
+    const found = line.length === path.length ? error(line) : NaN;
+    const there = found < FAR * Math.max(1, ...start.map(Math.abs)); // else the run or the flow explodes
+    errors.push(there ? found : NaN);
+    if (there) scale = Math.max(scale, ...path.map((z) => Math.max(...z.map(Math.abs))));
   }
   const use = hs.map((h, k) => [Math.log(h), Math.log(errors[k])]).filter((_, k) => errors[k] > FLOOR * scale);
   const mean = (i) => use.reduce((sum, point) => sum + point[i], 0) / use.length, [a, b] = [mean(0), mean(1)];
@@ -173,23 +192,26 @@ const python = (x) => (typeof x === "boolean" ? (x ? "True" : "False") : String(
 
 /** Return the Python that computes the same numbers: `run_end`, `distances`, `kept_distance`, `studies`; then f_1 in symbols. */
 export function snippet({ text, source, start, h, steps, empty, remembers }, kept) {
-  const { name, names, values, text: body } = source, own = Object.keys(values), sympy = ["symbols", ...used(text)].join(", ");
+  const { name, names, values } = source, own = Object.keys(values), sympy = ["symbols", ...used(text)].join(", ");
+  const body = source.text.replace(/\bnp\.array\(/g, "np.stack("), expression = text.replace(/#.*$/gm, "").replace(/[;\s]+$/, "").trim();
   const lines = body.split("\n").map((line) => line.trimEnd()).filter((line) => line).map((line) => `    ${line.trimStart()}`);
   const given = (value) => own.map((key) => `${key}=${value(key)}`).join(", ");
   const letters = own.filter((key) => typeof values[key] === "number" && values[key] !== 0 && !Number.isInteger(values[key]));
   return [
     "import bea", "import numpy as np", `from sympy import ${sympy}`, ...(/\bsmooth_sign\b/.test(body) ? ["from bea.optimizers import smooth_sign"] : []), "",
-    `x, y = symbols("x y", real=True)`, `loss = bea.Loss(${text.trim()}, (x, y))`, "", "",
+    `x, y = symbols("x y", real=True)`, `loss = bea.Loss(${expression}, (x, y))`, "", "",
     "@bea.optimizer", `def ${name}(${[...names, ...own].join(", ")}):`, ...lines, "", "",
     `optimizer = ${name}(${given((key) => python(values[key]))})`, `start, h, steps = (${start.join(", ")}), ${h}, ${steps}`,
     `memory = ${empty || !remembers ? "None" : "bea.modified_equation(optimizer, loss, 4).memory(start, h)"}`, "",
     "path = bea.run(optimizer, loss, start, h, steps, memory=memory)", `print("the run ends at", path[-1])`,
-    "distances = []", "for terms in (1, 2, 3, 4):", "    equation = bea.modified_equation(optimizer, loss, terms)",
-    "    distances.append(np.linalg.norm(bea.flow(equation, start, h, steps)[-1] - path[-1]))", `    print("distance with terms =", terms, "is", distances[-1])`,
-    ...(kept?.first ? [`equation = bea.modified_equation(optimizer, loss, 2, memory="kept")`, `kept_distance = np.linalg.norm(bea.flow(equation, start, h, steps, first=${kept.first})[-1] - path[-1])`, `print("with the memory kept:", kept_distance)`] : []),
-    "", "studies = []", "for terms in (1, 2, 3, 4):", "    studies.append(bea.order_study(optimizer, loss, start, h * steps, [h, h / 2, h / 4, h / 8], terms))", "    print(studies[-1])",
+    "", "", "def distance(equation, **options):", `    """From the end of the flow to the last iterate; not a number if the flow ends before."""`, "    try:",
+    "        return np.linalg.norm(bea.flow(equation, start, h, steps, **options)[-1] - path[-1])", "    except bea.Divergence:", "        return np.nan", "", "",
+    "distances = []", "for terms in (1, 2, 3, 4):", "    distances.append(distance(bea.modified_equation(optimizer, loss, terms)))", `    print("distance with terms =", terms, "is", distances[-1])`,
+    ...(kept?.first ? [`kept_distance = distance(bea.modified_equation(optimizer, loss, 2, memory="kept"), first=${kept.first})`, `print("with the memory kept:", kept_distance)`] : []),
+    "", "studies = []", "for terms in (1, 2, 3, 4):", "    try:", "        studies.append(bea.order_study(optimizer, loss, start, h * steps, [h, h / 2, h / 4, h / 8], terms))", "        print(studies[-1])",
+    "    except (bea.Divergence, ValueError) as problem:", `        print("terms =", terms, "have no observed order:", problem)`,
     "", "# the correction f_1 in symbols", ...(letters.length ? [`letters = {name: symbols(name, positive=True) for name in ${JSON.stringify(letters)}}`] : []),
-    `in_symbols = ${name}(${given((key) => (letters.includes(key) ? `letters["${key}"]` : python(values[key])))})`, "bea.modified_equation(in_symbols, loss, 2).terms[1]", "",
+    `in_symbols = ${name}(${given((key) => (letters.includes(key) ? `letters["${key}"]` : python(values[key])))})`, "f_1 = bea.modified_equation(in_symbols, loss, 2).terms[1]", "print(f_1)", "f_1", "",
   ].join("\n");
 }
 

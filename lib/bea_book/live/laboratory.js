@@ -21,7 +21,7 @@ function compute() {
     worker.onmessage = ({ data }) => data.id === count && answered(data);
     worker.onerror = () => stopped("The computation failed. Change the loss or the optimizer.");
   }
-  [busy, studies] = [true, []];
+  [busy, studies, before] = [true, [], typed()];
   root.setAttribute("aria-busy", "true");
   wait();
   worker.postMessage({ id: ++count, spec: typed() });
@@ -61,15 +61,22 @@ function put(values) {
 for (const [kind, select] of Object.entries(chosen)) {
   PRESETS[kind].forEach(({ name }, n) => select.add(new Option(name, n)));
   select.addEventListener("change", () => {
+    // what was typed stays one step back
+    history.replaceState(null, "", addressOf(before));
+    history.pushState(null, "", addressOf(before));
+    incomplete = "";
     const { name, ...values } = PRESETS[kind][select.value] ?? {};
     put(values);
     compute();
   });
 }
 const opening = { ...PRESETS.losses[0], ...PRESETS.optimizers[0], empty: true };
+let before = opening, incomplete = ""; // what the fields held when they were computed last; what a link lacked
 const addressOf = (values) => `#${new URLSearchParams(values)}`;
 function recall() {
   const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1))), known = "loss" in given && "optimizer" in given;
+  const lacking = known ? Object.keys(fields).filter((name) => !(name in given)) : [];
+  incomplete = lacking.length ? `The link is not complete: it says nothing of ${lacking.join(", ")}, which are as on the first visit.` : "";
   put(known ? { ...opening, ...given } : opening);
   chosenAgain();
   compute();
@@ -86,6 +93,7 @@ part("form").addEventListener("submit", (event) => event.preventDefault());
 part("form").addEventListener("input", ({ target }) => {
   if (!target.dataset.field) return;
   chosenAgain();
+  incomplete = "";
   clearTimeout(last);
   last = setTimeout(compute, PAUSE);
 });
@@ -149,18 +157,32 @@ function drawPlane() {
   part("run").setAttribute("d", path.map((point) => `M${place(point)}h0`).join(""));
   for (const { order, path: points, distance } of flows) {
     part(`flow-${order}`).setAttribute("d", line(points));
-    part(`distance-${order}`).textContent = distance === undefined ? (whole ? "ends before" : "\u2013") : formatted(distance);
+    part(`distance-${order}`).textContent = distance === undefined ? (whole ? "ends before, or is too steep to follow" : "\u2013") : formatted(distance);
   }
   part("flow-kept").setAttribute("d", kept.path ? line(kept.path) : "");
   part("distance-kept").textContent = kept.distance === undefined ? kept.why : formatted(kept.distance);
   const [x, y] = path[0];
-  part("count").textContent = `${path.length - 1} ${path.length > 2 ? "steps" : "step"} of size h = ${formatted(h)} from x = ${formatted(x)}, y = ${formatted(y)}${whole ? "" : ` of ${steps}`}.`;
-  part("notes").replaceChildren(...notes.map((note) => Object.assign(document.createElement("p"), { textContent: note })));
+  handle.setAttribute("transform", `translate(${place(path[0])})`);
+  const [endX, endY] = path.at(-1), made = path.length - 1;
+  part("count").textContent = `${made}${whole ? "" : ` of ${steps}`} ${steps === 1 ? "step" : "steps"} of size h = ${formatted(h)} from x = ${formatted(x)}, y = ${formatted(y)}${made ? ` to x = ${formatted(endX)}, y = ${formatted(endY)}` : ""}.`;
+  part("notes").replaceChildren(...[incomplete, ...notes].filter(Boolean).map((note) => Object.assign(document.createElement("p"), { textContent: note })));
   part("snippet").textContent = picture.snippet;
   part("python").hidden = !CONSOLE;
   if (CONSOLE) part("python").href = CONSOLE + encodeURIComponent(FIRST + picture.snippet);
   drawArrows(across, up);
 }
+// The start can be dragged; the fields for it do the same without a mouse.
+const handle = part("start");
+handle.addEventListener("pointerdown", (event) => { if (picture) handle.setPointerCapture(event.pointerId); });
+handle.addEventListener("pointermove", (event) => {
+  if (!handle.hasPointerCapture(event.pointerId)) return;
+  const { x: right, y: down } = new DOMPoint(event.clientX, event.clientY).matrixTransform(part("plane").getScreenCTM().inverse());
+  const { window: [[x0, x1], [y0, y1]] } = picture, [u, v] = [Math.min(Math.max(right, LEFT), WIDTH - EDGE), Math.min(Math.max(down, EDGE), HEIGHT - BOTTOM)];
+  fields.x.value = Number((x0 + ((u - LEFT) / (WIDTH - LEFT - EDGE)) * (x1 - x0)).toPrecision(3));
+  fields.y.value = Number((y0 + ((HEIGHT - BOTTOM - v) / (HEIGHT - BOTTOM - EDGE)) * (y1 - y0)).toPrecision(3));
+  handle.setAttribute("transform", `translate(${tenth(u)} ${tenth(v)})`);
+});
+handle.addEventListener("pointerup", () => { if (String(fields.x.value) !== before.x || String(fields.y.value) !== before.y) compute(); });
 function drawArrows(across, up) {
   const length = 15, text = picture.arrows[root.querySelector("#lab-arrows").value - 1].map(([[x, y], [u, v]]) => {
     const { window: [[x0, x1], [y0, y1]] } = picture, [du, dv] = [u / (x1 - x0) * 498, -v / (y1 - y0) * 350], size = Math.hypot(du, dv);
@@ -198,7 +220,7 @@ function drawErrors() {
   for (const order of [1, 2, 3, 4]) {
     const found = studies.find((study) => study.order === order);
     part(`slope-${order}`).textContent = !found ? "\u2026" : Number.isFinite(found.slope) ? slopeText(found.slope)
-      : found.errors.some(Number.isNaN) ? "the run or the flow ends before" : "round-off only";
+      : found.errors.some(Number.isNaN) ? "the run or the flow ends before, or is too steep to follow" : "round-off only";
   }
   if (!good.length) { part("error-axes").innerHTML = part("error-lines").innerHTML = ""; return; }
   const logs = good.map(([h, error]) => [Math.log10(h), Math.log10(error)]), bounds = [0, 1].map((i) => [Math.min(...logs.map((p) => p[i])), Math.max(...logs.map((p) => p[i]))]);
@@ -227,7 +249,7 @@ async function copy(text, what) {
     getSelection().selectAllChildren(part("snippet"));
   }
 }
-part("copy").addEventListener("click", () => copy(picture?.snippet ?? "", "The Python"));
+part("copy").addEventListener("click", () => copy(picture?.snippet ?? "", part("results").classList.contains("bea-old") ? "The Python of the last experiment that could be computed" : "The Python"));
 part("link").addEventListener("click", () => copy(location.href.split("#")[0] + addressOf(typed()), "The link"));
 
 recall();
