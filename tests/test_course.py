@@ -18,7 +18,7 @@ import pytest
 from bea_course import checks_of
 from bea_course.examiner import examine
 from bea_course.fence import fence
-from bea_course.grade import grade
+from bea_course.grade import by_hand, grade, not_marked
 from bea_course.kernel import Kernel, Limits
 from bea_course.marking import mark
 from bea_course.notebook import EMPTY, cells_of, filled, read_assignment, read_submission
@@ -361,7 +361,6 @@ def test_a_notebook_has_a_last_second(tmp_path):
 
 def test_what_a_student_writes_commands_nobody(tmp_path):
     """Neither a browser, nor a terminal, nor a spreadsheet."""
-    from bea_course.grade import not_marked
     from bea_course.report import as_html, harmless, reading_page
 
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J"
@@ -509,6 +508,12 @@ def class_in(folder, notebook):
     for name in ("a.ipynb", "b.ipynb"):
         (folder / "Lena M_123_assignsubmission_file_" / name).write_text(text)
     (folder / "link.ipynb").symlink_to(ADAM)
+    (folder / "linked").symlink_to(FOLDER)
+    (folder / ".hidden.ipynb").write_text(text)
+    (folder / ".DS_Store").write_text("x")
+    (folder / "Emil F_9_assignsubmission_file_").mkdir()
+    (folder / "Gil H_10_assignsubmission_file_" / ".ipynb_checkpoints").mkdir(parents=True)
+    (folder / "Gil H_10_assignsubmission_file_" / ".ipynb_checkpoints" / "a.ipynb").write_text(text)
     (folder / "empty.ipynb").write_text("")
     (folder / "broken.zip").write_text("no zip")
     with ZipFile(folder / "zoe.zip", "w") as archive:
@@ -529,14 +534,85 @@ def test_every_file_is_accounted_for(tmp_path):
     roster = [Person("Anna Berg", "", "anna@x.org"), Person("Lena M", "123"), Person("Nobody Here")]
     found = {handed.student: handed for handed in collect(folder, unpacked, roster)}
     marked = {name for name, handed in found.items() if handed.path}
-    assert marked == {"anna", "UPPER", "doejohn", "Lena M", "empty", "zoe", "Ann B", "Cid D"}
-    assert set(found) - marked == {"ivan", "judy", "link", "broken", "bomb", "Nobody Here"}
+    assert marked == {"anna", "UPPER", "doejohn", "Lena M", "empty", "zoe", "Ann B", "Cid D", ".hidden"}
+    assert set(found) - marked == {
+        *("ivan", "judy", "link", "linked", "broken", "bomb", "Nobody Here", "Emil F", "Gil H")
+    }
+    shown = {name for handed in found.values() for name in (handed.shown, *handed.others)}
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    assert all(name in str(shown) for name in files - {".DS_Store"})
     assert found["doejohn"].path.name.endswith("-1.ipynb") and found["doejohn"].late_mark
     assert [list(found[who].others) for who in ("ivan", "judy")] == [["ivan.py"], ["judy/answer.docx"]]
     assert len(found["Lena M"].others) == 1 and found["Lena M"].id == "123"
     assert found["anna"].person is roster[0] and "not on the roster" in found["zoe"].problem
     assert found["Nobody Here"].problem == "" and found["Nobody Here"].path is None
     assert not list(tmp_path.rglob("escaped*"))
+
+
+def test_no_two_students_are_taken_for_one(tmp_path):
+    """Numbers in names, other accents, characters that no file may have: all stay apart; resubmissions do not."""
+    from bea_course.handed_in import collect
+
+    folder = tmp_path / "class"
+    folder.mkdir()
+    apart = [
+        "team-1",
+        "team-2",
+        "student_1",
+        "student1",
+        "José",
+        "Jose",
+        "a:b",
+        "a;b",
+        "x" * 90,
+        "x" * 91,
+        "\udcff",
+        "\n",
+    ]
+    for name in (*apart, "lena", "lena-1"):
+        (folder / f"{name}.ipynb").write_text("{}")
+    found = {handed.student: handed for handed in collect(folder, tmp_path / "unpacked")}
+    assert len(found) == len(apart) + 1 and all(student.isprintable() for student in found)
+    assert found["lena"].path.name == "lena-1.ipynb" and list(found["lena"].others) == ["lena.ipynb"]
+    result = {name: not_marked(ADAM, "") for name in ("Jose", "José")}
+    (tmp_path / "by_hand.csv").write_text("student,question,points\nJose,words,1\nJosé,words,2\n", encoding="utf-8")
+    given, problems = by_hand(tmp_path / "by_hand.csv", result)
+    assert [given[name]["words"][0] for name in result] == [1, 2] and not problems
+
+
+def test_what_is_too_long_holds_up_nobody():
+    from bea_course.marking import shortened
+    from bea_course.term import MOST, similar, words_of
+
+    assert len(words_of("x = 1\n" * 10**6)) < MOST
+    assert similar({"anna": "y = 1; " * 10**5, "bob": "y = 1; " * 10**5})[0][0] == 1
+    assert len(shortened("x" * 10**7)) < 60_000 and shortened("x") == "x"
+
+
+def test_a_container_marks_what_the_command_marks(tmp_path):
+    """Of several files the last notebook, also out of a zip; what is left out is named."""
+    from zipfile import ZipFile
+
+    from bea_course import gradescope
+
+    for name in ("source", "submission"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "source" / ADAM.name).write_text(ADAM.read_text(encoding="utf-8"))
+    text = (FOLDER / "student" / ADAM.name).read_text(encoding="utf-8")
+    (tmp_path / "submission" / "draft.txt").write_text("x")
+    (tmp_path / "submission" / "05.ipynb").write_text("no notebook")
+    with ZipFile(tmp_path / "submission" / "work.zip", "w") as archive:
+        archive.writestr("05-1.ipynb", text)
+
+    def said():
+        assert gradescope.main([str(tmp_path)]) == 0
+        return json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))["output"]
+
+    assert "draft.txt: no notebook" in said() and "05.ipynb: an earlier one" in said()
+    (tmp_path / "submission" / "work.zip").unlink()
+    assert "cut off or damaged" in said()
+    (tmp_path / "submission" / "05.ipynb").unlink()
+    assert "handed in, but no notebook" in said()
 
 
 def test_words_are_never_lost(tmp_path):

@@ -35,7 +35,7 @@ def ask(requests):
     node = shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
     assert node, "Node.js is needed, which `make test` installs"
     given = json.dumps({"text": laboratory.worker(), "requests": requests}, allow_nan=False)
-    found = subprocess.run([node, HERE / "laboratory.mjs"], input=given, capture_output=True, text=True, timeout=300)
+    found = subprocess.run([node, HERE / "laboratory.mjs"], input=given, capture_output=True, text=True, timeout=600)
     assert found.returncode == 0, found.stderr
     return json.loads(found.stdout)
 
@@ -168,6 +168,22 @@ def test_snippet_computes_the_same(name, capsys):
         if large.all():
             assert study["slope"] == pytest.approx(of_python.slope, abs=0.02)
             assert abs(study["slope"] - study["order"]) < 0.5
+
+
+def test_the_opening_tells_the_curves_apart():
+    """On the page's first picture each term brings the flow closer, by amounts that the eye can see for the first two."""
+    opening = laboratory.presets()["opening"]
+    [[shown, *studies, _]] = experiments([{name: str(value) for name, value in opening.items()} | {"empty": False}])
+    start, h, steps = (opening["x"], opening["y"]), opening["h"], round(opening["time"] / opening["h"])
+    adam, loss = laboratory.OPTIMIZERS["Adam"], bea.bilinear()
+    last = bea.run(adam, loss, start, h, steps, memory=bea.modified_equation(adam, loss, 4).memory(start, h))[-1]
+    ends = [bea.flow(bea.modified_equation(adam, loss, terms), start, h, steps)[-1] for terms in (1, 2, 3, 4)]
+    found = [line["distance"] for line in shown["flows"]]
+    assert found == pytest.approx([np.linalg.norm(end - last) for end in ends], rel=1e-3)
+    wide = max(high - low for low, high in shown["window"])
+    assert found[0] > 0.05 * wide and found[1] > 0.01 * wide and 5 < found[0] / found[1] < 5.5
+    assert found[3] < found[2] < 0.005 * wide
+    assert [study["slope"] for study in studies] == pytest.approx([1, 2, 3, 4], abs=0.3)
 
 
 def test_snippet_prints_the_correction_in_symbols(capsys):

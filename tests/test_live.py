@@ -506,7 +506,7 @@ def ask(text, wanted):
     node = shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
     assert node, "Node.js is needed, which `make test` installs"
     given = json.dumps({**wanted, "text": text}, allow_nan=False)
-    found = subprocess.run([node, HERE / "live.mjs"], input=given, capture_output=True, text=True, timeout=120)
+    found = subprocess.run([node, HERE / "live.mjs"], input=given, capture_output=True, text=True, timeout=600)
     assert found.returncode == 0, found.stderr
     return dict(zip(CASES, json.loads(found.stdout)))
 

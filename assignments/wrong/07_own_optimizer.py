@@ -42,6 +42,56 @@ WRONG = {
             program("m = memory.average(gradient(theta), beta); return m / (0 * epsilon + np.abs(m))"),
             "net factor is zero",
         ),
+        (None, program("g = gradient(theta); return (g + memory.average(g, beta)) / 2"), "uses `mine`"),
+        (
+            None,
+            program("g = gradient(theta); return (g + memory.average(g, beta)) / 2 + rho * theta"),
+            "depends on θ itself",
+        ),
+        (
+            None,
+            program("m = memory.average(gradient(theta), beta); return m + gradient(theta - 0.1 * m)"),
+            "on gradients elsewhere",
+        ),
+        (None, program("m = memory.average(gradient(theta), beta); return m * (1 + memory.h)"), "`memory.h`"),
+        (None, program("g = gradient(theta); theta -= 0.1 * g; return memory.average(g, beta)"), "in place"),
+        (None, program("return memory.average(gradient(theta) ** 2, beta) * (1 + rho)"), "it climbs"),
+        (
+            None,
+            program("m = memory.average(gradient(theta), beta); return np.clip(m, -epsilon, epsilon) + rho * m"),
+            "has a kink or a jump",
+        ),
+        (
+            None,
+            program(
+                "g = gradient(theta); v = memory.average(g**2, rho); return g / np.sqrt(np.maximum(v, memory.previous(v)) + epsilon)"
+            ),
+            "where the gradient rises",
+        ),
+        (
+            None,
+            program("g = gradient(theta); return memory.average(g, beta) + 5 * memory.average(g, 0.99)"),
+            "more slowly than by β and ρ",
+        ),
+        (
+            None,
+            "def mine(theta, gradient, memory, beta, rho, epsilon):\n    return gradient(theta)\n" + LOOP,
+            "put @bea.optimizer",
+        ),
+        (
+            None,
+            "@bea.optimizer\ndef mine(theta, gradient, memory, beta, rho):\n    return gradient(theta)\n" + LOOP,
+            "in its first line",
+        ),
+        (
+            None,
+            "LAST = {'g': np.zeros(1)}\n"
+            + program("g = gradient(theta); old = LAST['g']; LAST['g'] = g; return g + 0.5 * old"),
+            "keeps nothing of its own",
+        ),
+        ("return np.array(rows)", "return np.array(rows[-1])", "what `by_hand` returns must have"),
+        ("return np.array(rows)", "print(rows[-1])", "`by_hand` returns nothing"),
+        ("m, v, rows = 0, 0, []", "m, v, rows = gradients[0], gradients[0] ** 2, []", "empty memory, zeros"),
         ("        rows.append((g", "        rows.append(-(g", "the other sign"),
         ("(g + m_hat) / 2", "(g + m_hat)", "2 times the program's"),
         (
@@ -56,6 +106,11 @@ WRONG = {
     "leading": [
         ("g / sp", "-g / sp", "the sign"),
         ("g / sp", "(1 - beta) * g / sp", "a factor 1−β"),
+        (
+            "u = g / sp.sqrt(g**2 + epsilon)",
+            "u = (lambda g: g / sp.sqrt(g**2 + epsilon))(1.0)",
+            "overwritten by a number",
+        ),
         ("g / sp", "g / (1 - rho) / sp", "a factor 1−ρ"),
         ("(g**2 + epsilon)", "(g**2)", "ε is missing"),
         ("sp.sqrt(g**2 + epsilon)", "(g**2 + epsilon)", "is not that"),
@@ -68,6 +123,11 @@ WRONG = {
         ("K = (1 + C(beta)) / 2 -", "K = -(1 + C(beta)) / 2 +", "the sign"),
         ("(1 + decay) / (1 - decay)", "1 / (1 - decay)", "the ages count twice"),
         ("(1 + decay) / (1 - decay)", "(3 - decay) / (1 - decay)", "look at the shares and ages again"),
+        (
+            "K = (1 + C(beta)) / 2 - C(rho) * g**2 / (g**2 + epsilon)",
+            "K = (lambda beta, rho: (1 + C(beta)) / 2 - C(rho) * g**2 / (g**2 + epsilon))(0.5, 0.4)",
+            "was that overwritten by a number?",
+        ),
         (
             "(1 + C(beta)) / 2 - C(rho)",
             "(3 + C(beta) + 2) / 2 - (2 + C(rho))",
@@ -95,6 +155,16 @@ WRONG = {
         ("half_sum > (1 + rho)", "half_sum < (1 + rho)", "the other way round"),
         ("return 1 if half_sum > (1 + rho) / (1 - rho) * g**2 / (g**2 + epsilon) else -1", "return -1", "everywhere"),
         (" * g**2 / (g**2 + epsilon)", "", "not the sign of your program's net factor"),
+        (
+            "return 1 if half_sum > (1 + rho) / (1 - rho) * g**2 / (g**2 + epsilon) else -1",
+            "return 1",
+            "is 1 everywhere",
+        ),
+        (
+            "return 1 if half_sum > (1 + rho) / (1 - rho) * g**2 / (g**2 + epsilon) else -1",
+            "return sp.sign(K)",
+            "is a formula in beta, epsilon, g, rho",
+        ),
     ],
     "terms": [
         ("[float(term[0])", "[-float(term[0])", "f₀ has the wrong sign"),
@@ -119,8 +189,18 @@ WRONG = {
         ("factor * h * f_1", "factor * h / 2 * f_1", "half of the correction"),
         ("factor * h * f_1", "2 * factor * h * f_1", "twice the correction"),
         ("factor * h * f_1", "(1 - factor) * h * f_1", "and the distances are not those"),
-        ('run[:1], "DOP853"', '[x], "DOP853"', "and the distances are not those"),
-        ("[40:, 0]", "[:, 0]", "and the distances are not those"),
+        ('run[:1], "DOP853"', '[x], "DOP853"', "the flow starts at x"),
+        ("[40:, 0]", "[:, 0]", "the flow starts at x"),
+        ("[40:, 0]", "[39:, 0]", "one step too early"),
+        ("[40:, 0]", "[41:, 0]", "one step too late"),
+        ("(0, steps * h)", "(0, (steps + 40) * h)", "40 steps too many"),
+        ("return abs(end - run[-1])", "return abs(end - run[-1]) ** 2", "the square of the distance"),
+        ("return abs(end - run[-1])", "return abs(end - run[-1]) / h", "divided by h"),
+        (
+            "mine(beta, rho, epsilon), loss, order",
+            "mine(0.3, rho, epsilon), loss, order",
+            "the distances are not those",
+        ),
         (
             None,
             "def distance(h, steps, factor, x, *at):\n    import types\n    run = bea.run(mine(*at), loss, (x,), h, 40 + steps)\n"

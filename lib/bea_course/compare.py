@@ -112,28 +112,42 @@ def kind(answer: Answer) -> str:
     return getattr(answer, "type_name", type(answer).__name__)
 
 
+def returned(answer: Answer, name: str) -> str:
+    """The name of an answer between backticks, if it has none yet; raises Wrong if nothing was given."""
+    if answer is None and name.startswith("what `"):
+        raise Wrong(f"not answered yet: {name.removeprefix('what ').removesuffix(' returns')} returns nothing.")
+    answered(answer)
+    return name if "`" in name else f"`{name}`"
+
+
 def number(answer: Answer, name: str) -> float:
     """The answer as a float."""
-    answered(answer)
+    name = returned(answer, name)
+    symbols = ", ".join(sorted(map(str, getattr(answer, "free_symbols", ()))))
+    demand(
+        not symbols,
+        f"{name} must be a number, and is a formula in {symbols}. Make a function of numbers from a formula by sp.lambdify, outside of functions whose arguments have the names of its symbols.",
+    )
     if isinstance(answer, sp.Expr) and answer.is_number:
         answer = float(answer)
     if isinstance(answer, np.ndarray) and answer.ndim == 0:
         answer = answer.item()
     good = isinstance(answer, Number) and not isinstance(answer, bool | complex)
-    demand(good, f"`{name}` must be a number; yours is of the type {kind(answer)}.")
-    return float(cast(SupportsFloat, answer))
+    demand(good, f"{name} must be a number; yours is of the type {kind(answer)}.")
+    demand(np.isfinite(found := float(cast(SupportsFloat, answer))), f"{name} is not finite.")
+    return found
 
 
 def vector(answer: Answer, shape: tuple[int, ...], name: str) -> np.ndarray:
     """The answer as an array of floats of this shape."""
-    answered(answer)
-    demand(not np.iscomplexobj(answer) or not np.any(np.imag(answer)), f"`{name}` is not real.")
+    name = returned(answer, name)
+    demand(not np.iscomplexobj(answer) or not np.any(np.imag(answer)), f"{name} is not real.")
     try:
         array = np.asarray(np.real(answer) if np.iscomplexobj(answer) else answer, float)
     except (TypeError, ValueError):
-        raise Wrong(f"`{name}` must hold numbers; yours is of the type {kind(answer)}.") from None
-    demand(array.shape == shape, f"`{name}` must have the shape {shape}; yours has {array.shape}.")
-    demand(np.isfinite(array).all(), f"`{name}` holds a number that is not finite.")
+        raise Wrong(f"{name} must hold numbers; yours is of the type {kind(answer)}.") from None
+    demand(array.shape == shape, f"{name} must have the shape {shape}; yours has {array.shape}.")
+    demand(np.isfinite(array).all(), f"{name} holds a number that is not finite.")
     return array
 
 

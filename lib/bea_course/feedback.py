@@ -33,6 +33,8 @@ def checks_of(assignment: str) -> Callable[..., None]:
             function(*answers)
         except Wrong as wrong:
             print(f"{name}: {wrong}")
+        except KeyboardInterrupt:
+            print(f"{name}: interrupted. Does your code come to an end?")
         except Exception as error:
             print(f"{name}: your code stopped with {type(error).__name__}: {error}")
         else:

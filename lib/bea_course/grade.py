@@ -122,10 +122,11 @@ def by_hand(path: Path, results: dict[str, Result]) -> tuple[dict[str, ByHand], 
     """({student: {question: (points, comment)}}, what is wrong) from a table, if it is there."""
     given: dict[str, ByHand] = {}
     problems = []
-    students = {plain(student): student for student in results}
+    students = {plain(student): student for student in results} | {student: student for student in results}
     for number, row in enumerate(rows_of(path) if path.is_file() else [], 2):
         where = f"{path.name}, line {number}"
-        student, name = students.get(plain(row.get("student", ""))), row.get("question", "")
+        who, name = row.get("student", ""), row.get("question", "")
+        student = students.get(who) or students.get(plain(who))
         text = row.get("points", "").replace(",", ".")
         entry = results[student]["questions"].get(name) if student else None
         if not text:

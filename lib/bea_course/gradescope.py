@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bea_course.grade import not_marked
-from bea_course.handed_in import collect
+from bea_course.handed_in import Handed, collect
 from bea_course.kernel import Limits
 from bea_course.marking import Result, mark
 
@@ -53,12 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     [source] = (base / "source").glob("[0-9]*.ipynb")
     secret = base / "source" / "secret.txt"
     with tempfile.TemporaryDirectory() as unpacked:
-        handed = [one for one in collect(base / "submission", Path(unpacked)) if one.path]
-        if len(handed) == 1:
+        handed = [*collect(base / "submission", Path(unpacked), whose="student"), Handed("student")][0]
+        if handed.path:
             text = secret.read_text(encoding="utf-8").strip() if secret.is_file() else ""
-            result = mark(source, handed[0].path or "", Limits(), text)
+            result = mark(source, handed.path, Limits(), text)
         else:
-            result = not_marked(source, f"{len(handed) or 'no'} notebooks were handed in; hand in one")
+            result = not_marked(source, handed.problem or "nothing handed in")
+        left = "; ".join(f"{name}: {why}" for name, why in handed.others.items())
+        result["note"] = "; ".join(filter(None, [result["note"], left]))
     (base / "results").mkdir(exist_ok=True)
     (base / "results" / "results.json").write_text(json.dumps(as_results(result), indent=1), encoding="utf-8")
     return 0

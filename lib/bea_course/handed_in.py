@@ -21,6 +21,7 @@ CANVAS = re.compile(r"^(?P<who>[^\W_]+)(?P<late>_LATE)?_(?P<id>\d+)_\d+_(?P<file
 MOODLE = re.compile(r"^(?P<who>.+?)_(?P<id>\d+)_assignsubmission_\w+?_?$")
 GRADESCOPE = re.compile(r"^submission_(?P<id>\d+)$")
 AGAIN = re.compile(r"(?:-| \()(\d+)\)?$")
+SYSTEM = "a file of the system"
 LARGEST, MOST, DEEPEST = 30_000_000, 2000, 2  # bytes of a notebook, files in a zip, zips within zips
 ALL = 20 * LARGEST  # bytes that a zip may unpack to
 
@@ -65,6 +66,7 @@ class _File:
     again: int
     late: bool
     why: str = ""
+    whole: str = ""  # the name with what looks like the number of a resubmission
 
 
 def plain(text: str) -> str:
@@ -104,7 +106,8 @@ def unpacked(
             for info in members:
                 name, when = info.filename, datetime(*info.date_time) if info.date_time[0] >= 1980 else now
                 suffix = PurePosixPath(name).suffix.lower()
-                if "__MACOSX" in name or PurePosixPath(name).name.startswith("."):
+                if any(map(of_the_system, PurePosixPath(name).parts)):
+                    yield name, None, when, SYSTEM
                     continue
                 if suffix not in (".ipynb", ".zip"):
                     yield name, None, when, "no notebook"
@@ -135,14 +138,20 @@ def _files(folder: Path, into: Path) -> Iterator[_File]:
     """Every file that was handed in; ``into`` is for what zips hold."""
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder)
-        if any(part.startswith(".") or part == "__MACOSX" for part in place.parts) or path.is_dir():
-            continue
         shown = place.as_posix()
-        if path.is_symlink() or not path.is_file():
+        if of_the_system(place.parts[0]):
+            continue
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
             yield _file(place, shown, None, datetime.now(), "a link, not a file")
             continue
+        if path.is_dir():
+            if len(place.parts) == 1 and not any(path.iterdir()):
+                yield _file(place / "nothing", shown, None, datetime.now(), "an empty folder")
+            continue
         when = datetime.fromtimestamp(path.stat().st_mtime)
-        if path.suffix.lower() == ".zip":
+        if any(map(of_the_system, place.parts)):
+            yield _file(place, shown, None, when, SYSTEM)
+        elif path.suffix.lower() == ".zip":
             # one student's zip, or the platform's zip of the whole class
             inside = list(unpacked(path.read_bytes(), shown, into)) if path.stat().st_size <= ALL else []
             if not inside:
@@ -150,7 +159,8 @@ def _files(folder: Path, into: Path) -> Iterator[_File]:
             # what has a student's name on it is that student's, whatever the names inside
             whole = len(place.parts) == 1 and not packed(shown) and _of_a_class([name for name, *_ in inside])
             for name, found, then, why in inside:
-                yield _file(PurePosixPath(name) if whole else place, f"{shown}/{name}", found, then, why)
+                if not whole or not of_the_system(PurePosixPath(name).parts[0]):
+                    yield _file(PurePosixPath(name) if whole else place, f"{shown}/{name}", found, then, why)
         elif path.suffix.lower() != ".ipynb":
             yield _file(place, shown, None, when, "no notebook")
         else:
@@ -163,6 +173,12 @@ def _of_a_class(names: Iterable[str]) -> bool:
     return sum(map(packed, tops)) > 1
 
 
+def of_the_system(name: str) -> bool:
+    """Whether a file or folder is one that systems and editors leave, and nobody hands in."""
+    left = (".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX", ".ipynb_checkpoints", ".git")
+    return name in left or name.startswith("._")
+
+
 def packed(name: str) -> bool:
     """Whether a platform has put a student's name and number on a file or folder."""
     return bool(MOODLE.match(name) or CANVAS.match(name) or GRADESCOPE.match(name))
@@ -171,23 +187,39 @@ def packed(name: str) -> bool:
 def _file(place: PurePosixPath | Path, shown: str, path: Path | None, when: datetime, why: str) -> _File:
     safe = PurePosixPath(*(part for part in PurePosixPath(place).parts if part not in ("/", "..")))
     name, number, again, late = who_of(safe)
-    name = re.sub(r"[^\w .,@+-]", "_", name)[:80] or "unnamed"
-    return _File(plain(name) + number, name, number, shown, path, when, again, late, why)
+    whole = safe.stem if len(safe.parts) == 1 and not number else name
+    return _File(key_of(name) + number, name, number, shown, path, when, again, late, why, whole)
 
 
-def collect(folder: str | Path, into: Path, roster: list[Person] | None = None) -> list[Handed]:
+def key_of(name: str) -> str:
+    """A name by which files of one student are put together."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def collect(
+    folder: str | Path, into: Path, roster: list[Person] | None = None, whose: str | None = None
+) -> list[Handed]:
     """One entry for each student: of what was handed in, and of the roster, sorted by name.
 
-    Of several notebooks the last is marked: by the number of the resubmission, then by time.
+    Of several notebooks the last is marked: by the number of the resubmission, then by time.  What
+    holds nothing but files of the system is nobody's and is left out, unless it is in somebody's folder or zip.  With ``whose``, everything is that student's.
     """
     groups: dict[str, list[_File]] = {}
-    for file in _files(Path(folder), into):
-        groups.setdefault(file.key, []).append(file)
+    all_files = list(_files(Path(folder), into))
+    firsts = {file.key for file in all_files if not file.again}
+    for file in all_files:
+        if file.again and not file.id and file.key not in firsts:  # team-1 and team-2, say: no resubmissions
+            file.name, file.key, file.again = file.whole, key_of(file.whole), 0
+        groups.setdefault(file.key if whose is None else whose, []).append(file)
+    for group in groups.values():
+        group[0].name = re.sub(r"[^\w .,@+-]", "_", group[0].name)[:80] or "unnamed"
     names = [files[0].name for files in groups.values()]
     found = []
     for files in groups.values():
         first = files[0]
         student = first.name if names.count(first.name) == 1 else f"{first.name} {first.id}".strip()
+        if any(other.student == student for other in found):
+            student = f"{student} {len(found) + 1}"
         handed = Handed(student, first.id)
         good = sorted((f for f in files if f.path), key=lambda f: (f.again, f.when))
         if good:

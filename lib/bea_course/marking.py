@@ -189,12 +189,17 @@ def totalled(result: Result) -> Result:
     return result
 
 
+def shortened(text: str, most: int = 50_000) -> str:
+    """A text that a page can show."""
+    return text if len(text) <= most else f"{text[:most]}\n(and {len(text) - most} characters more: see the notebook)"
+
+
 def _entry(question: Question, run: Run, prose: dict[str, str | None]) -> Result:
     entry: Result = {"title": question.title, "of": question.points, "by_hand": question.by_hand}
     if question.by_hand:
         answer = prose.get(question.name)
         unread = bool(prose) and answer is not None
-        return entry | {"points": None if unread else 0, "answer": answer or "", "unanswered": not unread}
+        return entry | {"points": None if unread else 0, "answer": shortened(answer or ""), "unanswered": not unread}
     found = run.found.get(question.name, {"tests": {}, "fault": None})
     tests = []
     for test in question.tests:

@@ -10,7 +10,6 @@ the table that Canvas or Moodle has exported, for import there.
 
 import argparse
 import csv
-import difflib
 import io
 import json
 import re
@@ -28,6 +27,7 @@ from bea_course.report import final, harmless
 
 __all__ = ["filled_in", "main", "percent", "questions_of", "similar", "total"]
 
+MOST = 50_000  # characters of code that are compared
 Results = dict[str, dict[str, dict[str, Any]]]  # {assignment: {student: result}}
 
 
@@ -84,10 +84,10 @@ def questions_of(results: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
 
 
 def words_of(source: str) -> list[str]:
-    """The tokens of code, with every name that a student chose replaced by one."""
+    """The tokens of code, with every name that a student chose replaced by one; of very long code the first."""
     found = []
     try:
-        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        for token in tokenize.generate_tokens(io.StringIO(source[:MOST]).readline):
             if token.type in (tokenize.NAME, tokenize.OP, tokenize.NUMBER):
                 found.append("x" if token.type == tokenize.NAME and len(token.string) < 4 else token.string)
     except (tokenize.TokenError, IndentationError, SyntaxError):
@@ -95,8 +95,8 @@ def words_of(source: str) -> list[str]:
     return found
 
 
-def similar(codes: Mapping[str, str], least: float = 0.9) -> list[tuple[float, str, str]]:
-    """Pairs of students whose code is alike, with the ratio, the most alike first.
+def similar(codes: Mapping[str, str], least: float = 0.8) -> list[tuple[float, str, str]]:
+    """Pairs of students whose code is alike, with the fraction of pieces of four tokens that both have, the most alike first.
 
     Examples
     --------
@@ -104,12 +104,15 @@ def similar(codes: Mapping[str, str], least: float = 0.9) -> list[tuple[float, s
     >>> similar({"anna": code, "bob": code.replace("k", "j"), "cleo": "y = 1"})
     [(1.0, 'anna', 'bob')]
     """
-    tokens = {student: words_of(code) for student, code in codes.items()}
+    pieces = {}
+    for student, code in codes.items():
+        words = words_of(code)
+        pieces[student] = Counter(zip(*(words[k:] for k in range(4))))
     found = []
-    for a, b in combinations(sorted(tokens), 2):
-        match = difflib.SequenceMatcher(None, tokens[a], tokens[b], autojunk=False)
-        if len(tokens[a]) > 15 and match.quick_ratio() >= least and (ratio := match.ratio()) >= least:
-            found.append((round(ratio, 3), a, b))
+    for a, b in combinations(sorted(pieces), 2):
+        both, common = pieces[a].total() + pieces[b].total(), (pieces[a] & pieces[b]).total()
+        if pieces[a].total() > 12 and 2 * common >= least * both:
+            found.append((round(2 * common / both, 3), a, b))
     return sorted(found, reverse=True)
 
 

@@ -78,7 +78,8 @@ PART = re.compile(
     re.DOTALL,
 )
 # A list's children must be list items to ARIA; paragraphs that follow each other need no role.
-ROLES = re.compile(r'(<div class="citation[^>]*?) role="(?:list|doc-biblioentry)"')
+CITATIONS = re.compile(r'<div[^<>]* class="citation[^>]*>')
+ROLES = re.compile(r' role="(?:list|doc-biblioentry)"')
 
 
 def site_address(repository):
@@ -242,7 +243,7 @@ def finish(app, exception):
     pages = [*out.glob("*.html"), *out.glob("chapters/**/*.html")]
     for path in pages:
         before = path.read_text(encoding="utf-8")
-        text = fold_parts(ROLES.sub(r"\1", ICONS.sub("", before)))
+        text = fold_parts(CITATIONS.sub(lambda div: ROLES.sub("", div[0]), ICONS.sub("", before)))
         if text != before:
             path.write_text(text, encoding="utf-8")
     set_formulas(pages)

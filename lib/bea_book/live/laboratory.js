@@ -70,7 +70,7 @@ for (const [kind, select] of Object.entries(chosen)) {
     compute();
   });
 }
-const opening = { ...PRESETS.losses[0], ...PRESETS.optimizers[0], empty: true };
+const opening = PRESETS.opening;
 let before = opening, incomplete = ""; // what the fields held when they were computed last; what a link lacked
 const addressOf = (values) => `#${new URLSearchParams(values)}`;
 function recall() {

@@ -18,7 +18,7 @@ from typing import Any
 import bea
 from bea_book import atlas
 
-__all__ = ["LOSSES", "NOT_READ", "OPTIMIZERS", "presets", "script", "source", "style", "worker"]
+__all__ = ["LOSSES", "NOT_READ", "OPENING", "OPTIMIZERS", "presets", "script", "source", "style", "worker"]
 
 #: The losses to choose from: a name, the text, a start, a step size and a length of time.
 LOSSES = {
@@ -30,6 +30,10 @@ LOSSES = {
     "neuron with tanh": ("(tanh(x*y) - 1/2)**2 + (x**2 + y**2) / 50", (1.6, 0.4), 0.02, 1.0),
     "waves": ("sin(x)*cos(y) + (x**2 + y**2) / 8", (1.8, 1.2), 0.02, 1.0),
 }
+
+#: What the page begins with, besides the first loss and the first optimizer: Adam down the slope of the bilinear
+#: model, in steps so large that the run, the leading-order flow and the flow with two terms are apart to the eye.
+OPENING = {"x": 2.2, "y": 2.2, "h": 0.04, "time": 0.8, "empty": False}
 
 #: The optimizers to choose from, with hyper-parameters for runs of some dozen steps.
 OPTIMIZERS = {
@@ -92,26 +96,25 @@ def source(optimizer: bea.Optimizer) -> str:
 
 
 def presets() -> dict[str, Any]:
-    """Return the losses and the optimizers to choose from, as text.
+    """Return the losses and the optimizers to choose from, as text, and what the page begins with.
 
     Returns
     -------
     dict
     """
-    return {
-        "losses": [
-            {"name": name, "loss": text, "x": start[0], "y": start[1], "h": h, "time": time}
-            for name, (text, start, h, time) in LOSSES.items()
-        ],
-        "optimizers": [
-            {
-                "name": name,
-                "optimizer": source(optimizer),
-                "given": ", ".join(f"{key}={value!r}" for key, value in optimizer.hyperparameters.items()),
-            }
-            for name, optimizer in OPTIMIZERS.items()
-        ],
-    }
+    losses = [
+        {"name": name, "loss": text, "x": start[0], "y": start[1], "h": h, "time": time}
+        for name, (text, start, h, time) in LOSSES.items()
+    ]
+    optimizers = [
+        {
+            "name": name,
+            "optimizer": source(optimizer),
+            "given": ", ".join(f"{key}={value!r}" for key, value in optimizer.hyperparameters.items()),
+        }
+        for name, optimizer in OPTIMIZERS.items()
+    ]
+    return {"losses": losses, "optimizers": optimizers, "opening": {**losses[0], **optimizers[0], **OPENING}}
 
 
 def worker() -> str:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import sympy as sp
 from numpy.polynomial import Chebyshev
-from scipy.integrate import solve_ivp
 
 import bea
 from bea.program import Running
@@ -32,6 +31,7 @@ g, beta, rho, epsilon = symbols = sp.symbols("g beta rho epsilon", positive=True
 
 Choice = tuple[float, float, float]  # beta, rho, epsilon
 LONG = 90  # steps after which a memory with decays up to 0.6 is full
+LONGER = 400  # the same for decays up to 0.95
 FILL = 40  # steps that a run makes before it is compared with a flow
 PARTS = (80, 160, 320)  # steps of the three runs
 
@@ -41,24 +41,44 @@ def choice(rng: np.random.Generator) -> Choice:
     return float(rng.uniform(0.2, 0.5)), float(rng.uniform(0.2, 0.5)), float(rng.uniform(0.2, 0.8))
 
 
-def seen_by(updates: Answer, gradients: np.ndarray, at: Choice) -> np.ndarray:
-    """The updates U, a row a step, that these gradients cause."""
+def seen_by(updates: Answer, gradients: np.ndarray, at: Choice, *where: Any) -> np.ndarray:
+    """The updates U, a row a step, that these gradients cause; ``where``: the points, and the step size."""
     try:
-        found = updates(gradients, *at)
+        found = updates(gradients, *at, *where)
     except Exception as stopped:
-        unfinished = "returned nothing; a program ends with" in str(stopped)
-        demand(not unfinished, "not answered yet: `mine` returns nothing; a program ends with: return update.")
+        for said, what in STOPPED.items():
+            demand(said not in str(stopped), what)
         raise
     answered(*np.ravel(found)[:1])
     return vector(found, gradients.shape, "what `updates` returns")
 
 
-def measured(updates: Answer, gradients: np.ndarray, at: Choice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(u, its degree, the net factor) at some gradients, from updates alone."""
-    small, n = 1e-4, np.arange(-LONG, 1)[:, None]
+#: What Python says of a program, and what is behind it.
+STOPPED = {
+    "returned nothing; a program ends with": "not answered yet: `mine` returns nothing; a program ends with: return update.",
+    "mine() missing": "`mine` has to be called as mine(beta, rho, epsilon): put @bea.optimizer above it.",
+    "too many positional arguments": "`mine` must have beta, rho and epsilon in its first line, also those that it does not use.",
+    "unexpected keyword argument": "`mine` must have beta, rho and epsilon in its first line, also those that it does not use.",
+    "read-only": "`mine` changes theta or the gradient in place: write a = a - b, not a -= b.",
+    "inhomogeneous": "its steps differ in shape: a program remembers by `memory` only, and keeps nothing of its own between calls.",
+    "could not be broadcast": "its steps differ in shape: a program remembers by `memory` only, and keeps nothing of its own between calls.",
+}
+
+
+def measured(
+    updates: Answer, gradients: np.ndarray, at: Choice, long: int = LONG, smooth: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(u, its degree, the net factor) at some gradients, from updates alone; Wrong if they must be smooth and are not."""
+    small, n = 1e-4, np.arange(-long, 1)[:, None]
     histories = [1 + 0 * n, 1 + small + 0 * n, 1 - small + 0 * n, 1 + small * n, 1 - small * n]
     rows = np.concatenate([history * gradients for history in histories], axis=1)
     u, up, down, rising, falling = seen_by(updates, rows, at)[-1].reshape(5, -1)
+    for more, less in ((up, down), (rising, falling)):
+        bend, move = np.abs(more + less - 2 * u), np.abs(more - u) + np.abs(less - u)
+        demand(
+            not smooth or (bend <= 0.1 * move + 1e-7 * np.abs(u)).all(),
+            "it has a kink: its step changes otherwise where the gradient rises than where it falls, so there is no first correction.",
+        )
     degree = (up - down) / (2 * small * u)
     return u, degree, degree - (rising - falling) / (small * u)
 
@@ -110,13 +130,24 @@ def program(updates: Answer, by_hand: Answer, seed: int = 7) -> None:
         close(seen_by(updates, gradients[:, :1], at), mine[:, :1], 1e-9),
         "what it does to one coordinate depends on the others: take an optimizer that acts coordinate by coordinate.",
     )
-    constant = rng.uniform(0.5, 2, 3)
+    for where, why in (
+        ((rng.normal(size=(60, 3)),), "its step depends on θ itself, or on gradients elsewhere"),
+        ((0 * gradients, 0.3), "its step U depends on `memory.h`"),
+    ):
+        demand(
+            close(seen_by(updates, gradients, at, *where), mine, 1e-9),
+            f"{why}: the loss may be seen by gradient(theta) only.",
+        )
+    constant = rng.uniform(0.5, 2, 3) * [1, -1, 1]
     under_constant = seen_by(updates, np.tile(constant, (LONG + 1, 1)), at)
     demand(
         close(under_constant[-1], under_constant[-10], 1e-7),
-        "under a constant gradient its step still changes after 90 steps: such a memory never forgets, and has no first correction.",
+        "under a constant gradient its step still changes after 90 steps: either its memory never forgets, and it has no first correction, or it forgets more slowly than by β and ρ, which are below one half here.",
     )
-    demand((under_constant[-1] > 0).all(), "it climbs: U is what is subtracted, and must point along the gradient.")
+    demand(
+        (under_constant[-1] * constant > 0).all(),
+        "it climbs: U is what is subtracted, and must have the sign of the gradient.",
+    )
     other = np.concatenate([rng.normal(size=(59, 3)), gradients[-1:]])
     demand(
         not close(seen_by(updates, other, at)[-1], mine[-1], 1e-9),
@@ -127,11 +158,26 @@ def program(updates: Answer, by_hand: Answer, seed: int = 7) -> None:
             proportional(mine, updates_of(optimizer, gradients)) is None,
             f"this is `bea.{optimizer.name}`, which the library has: change what it does.",
         )
-    where = rng.uniform(0.5, 2, 6)
+    some = rng.uniform(0.5, 2, 6)
     demand(
-        any(np.abs(measured(updates, where, choice(rng))[2]).max() > 1e-3 for _ in range(2)),
+        any(np.abs(measured(updates, some, choice(rng), smooth=True)[2]).max() > 1e-3 for _ in range(2)),
         "its net factor is zero, so there is nothing to measure: take another one.",
     )
+    nodes = 1.15 - 0.85 * np.cos(np.pi * np.arange(0.5, 40) / 40)
+    between = rng.uniform(0.35, 1.95, 20)
+    u = seen_by(updates, np.tile(np.concatenate([nodes, between]), (LONG + 1, 1)), at)[-1]
+    fit = Chebyshev.fit(nodes, u[:40], 39, domain=[0.3, 2])
+    demand(
+        np.abs(fit(between) - u[40:]).max() < 1e-4 * np.abs(u).max(),
+        "its step u(g) under a constant gradient g has a kink or a jump: take smooth functions.",
+    )
+    try:
+        by_hand(gradients[:2].copy(), -0.1, *at[1:])
+    except Exception as stopped:
+        demand(
+            "beta" not in str(stopped) or "-0.1" not in str(stopped),
+            "`by_hand` uses `mine`; write the loop without `bea`.",
+        )
     hand = vector(by_hand(gradients.copy(), *at), gradients.shape, "what `by_hand` returns")
     if close(hand, mine, 1e-8):
         return
@@ -147,7 +193,7 @@ def program(updates: Answer, by_hand: Answer, seed: int = 7) -> None:
     )
     demand(
         not close(hand[-1], mine[-1], 1e-8),
-        "the loop and the program agree in the end and not at first: does only one of them correct its bias?",
+        "the loop and the program agree in the end and not at first: does only one of them correct its bias, or start with something else than an empty memory, zeros?",
     )
     first = int(np.argmax(~np.isclose(hand, mine, rtol=1e-8, atol=1e-9).all(axis=1)))
     demand(False, f"the loop and the program differ from step {first} on.")
@@ -198,7 +244,17 @@ def leading(updates: Answer, u: Answer, seed: int = 7) -> None:
             )
     bare = [without_epsilon(updates, point, at)[0] for point, at, _ in found]
     demand(not close(got, bare, 1e-3), "ε is missing.")
-    demand(False, "under a constant gradient g your program's step is not that.")
+    demand(False, "under a constant gradient g your program's step is not that." + overwritten(formula))
+
+
+def overwritten(formula: sp.Expr) -> str:
+    """What to add for a formula in which a name seems to have become a number."""
+    gone = [str(symbol) for symbol in symbols if not formula.has(symbol)]
+    return (
+        f" It does not contain {', '.join(gone)}: was that overwritten by a number?"
+        if gone and formula.has(sp.Float)
+        else ""
+    )
 
 
 def factor(updates: Answer, K: Answer, seed: int = 7) -> None:
@@ -227,8 +283,13 @@ def factor(updates: Answer, K: Answer, seed: int = 7) -> None:
             "the present gradient has age zero, so an average has the age β/(1−β) and not 1/(1−β).": wanted
             + 2 * degree,
         },
-        "a gradient that grows slowly changes your program's step by something else: look at the shares and ages again.",
+        f"{measured_at(found[0][0])} the measured net factor of your program is {wanted[0]:.4g}, and your K is {got[0]:.4g}: look at the shares and ages again.{overwritten(formula)}",
     )
+
+
+def measured_at(point: Mapping[sp.Symbol, Any]) -> str:
+    """Where something was measured."""
+    return "at " + ", ".join(f"{symbol} = {float(value):.3g}" for symbol, value in point.items())
 
 
 def penalized(updates: Answer, potential: Answer, direction: Answer, seed: int = 7) -> None:
@@ -250,14 +311,17 @@ def penalized(updates: Answer, potential: Answer, direction: Answer, seed: int =
         demand(not close(ratio, ratio[0]), "right up to a constant factor: differentiate it and compare.")
         demand(False, "its derivative with respect to g is not the step without memory.")
     rng, says, true, without_degree = generator(seed + 1), [], [], []
-    for _ in range(40):
-        at = (float(rng.uniform(0.1, 0.6)), float(rng.uniform(0.1, 0.6)), float(10 ** rng.uniform(-2, 0.5)))
-        gradient = float(rng.uniform(0.4, 2))
-        _, degree, net = (float(x[0]) for x in measured(updates, np.array([gradient]), at))
-        if abs(net) > 0.02 and len(says) < 10:
-            says.append(number(direction(gradient, *at), "what `direction` returns"))
-            true.append(np.sign(net))
-            without_degree.append(np.sign(net - degree))
+    slow, quick = (0.7, 0.95), (0.05, 0.5)
+    for kind in (quick, quick), (quick, slow), (slow, quick), (slow, slow):
+        for _ in range(2):
+            at = (float(rng.uniform(*kind[0])), float(rng.uniform(*kind[1])), float(10 ** rng.uniform(-2, 0.5)))
+            gradients = rng.uniform(0.3, 2, 8)
+            _, degrees, nets = measured(updates, gradients, at, LONGER)
+            clear = np.flatnonzero(np.abs(nets) > 0.05)
+            for k in sorted({*clear[nets[clear] > 0][:2], *clear[nets[clear] < 0][:2]}):
+                says.append(number(direction(float(gradients[k]), *at), "what `direction` returns"))
+                true.append(np.sign(nets[k]))
+                without_degree.append(np.sign(nets[k] - degrees[k]))
     demand(set(says) <= {1, -1}, "`direction` must return 1 where it penalizes, and −1 where it anti-penalizes.")
     if says != true:
         demand(not np.array_equal(np.negative(says), true), "the other way round: a positive net factor penalizes.")
@@ -299,29 +363,34 @@ def terms(updates: Answer, terms: Answer, seed: int = 7) -> None:
 
 def runs_of(updates: Answer, x: float, hs: np.ndarray, at: Choice) -> list[np.ndarray]:
     """The iterates on E = x²/2 + x³/3 at three step sizes, by successive approximation of whole runs."""
-    path = np.full((FILL + max(PARTS) + 1, len(hs)), x)
+    parts = PARTS[: len(hs)]
+    path = np.full((FILL + max(parts) + 1, len(hs)), x)
     runs: list[np.ndarray] = []
     for _ in range(60):
         before = np.maximum(path, 0.01)  # where the longer steps come after their run has ended
         moves = seen_by(updates, (before + before**2)[:-1], at)
         path = x - hs * np.concatenate([0 * moves[:1], np.cumsum(moves, axis=0)])
-        runs = [path[: FILL + n + 1, k] for k, n in enumerate(PARTS)]
+        runs = [path[: FILL + n + 1, k] for k, n in enumerate(parts)]
         if all(np.abs(run - before[: len(run), k]).max() < 1e-12 for k, run in enumerate(runs)):
             break
     return runs
 
 
-def flow_of(updates: Answer, at: Choice, low: float, high: float) -> Callable[[float, float, float, float], float]:
-    """flow(x, h, factor, time): where the equation leads, by what is measured between two points."""
-    middle, half = (low + high) / 2, (high - low) / 2
-    nodes = middle + half * np.cos(np.pi * (np.arange(16) + 0.5) / 16)
+def flow_of(updates: Answer, at: Choice, low: float, high: float) -> Callable[..., np.ndarray]:
+    """flow(x, h, factor, time): where the equation leads from each x, by what is measured between two points."""
+    nodes = (low + high) / 2 + (high - low) / 2 * np.cos(np.pi * (np.arange(16) + 0.5) / 16)
     u, _, net = measured(updates, nodes + nodes**2, at)
     first = -net * u**2 / (2 * (nodes + nodes**2)) * (1 + 2 * nodes)
     f_0, f_1 = (Chebyshev.fit(nodes, values, 15, domain=[low, high]) for values in (-u, first))
 
-    def flow(x: float, h: float, factor: float, time: float) -> float:
-        field = lambda _, y: f_0(y) + h * factor * f_1(y)  # noqa: E731
-        return float(solve_ivp(field, (0, time), [x], "DOP853", rtol=1e-12, atol=1e-14).y[0, -1])
+    def flow(x: np.ndarray, h: np.ndarray, factor: float, time: np.ndarray) -> np.ndarray:
+        field, step = (lambda y: f_0(y) + h * factor * f_1(y)), time / 100
+        for _ in range(100):  # Runge and Kutta
+            a = field(x)
+            b = field(x + step / 2 * a)
+            c = field(x + step / 2 * b)
+            x = x + step / 6 * (a + 2 * b + 2 * c + field(x + step * c))
+        return x
 
     return flow
 
@@ -335,51 +404,68 @@ def distance(updates: Answer, distance: Answer, seed: int = 7) -> None:
     nets = [np.abs(measured(updates, np.linspace(0.4, 2, 6), at)[2]).min() for at in choices]
     first, *others = (choices[k] for k in np.argsort(nets)[:-5:-1])
 
-    def prepare(at: Choice) -> tuple[np.ndarray, Callable[..., np.ndarray], dict[float, np.ndarray]]:
+    def prepare(
+        at: Choice, parts: tuple[int, ...] = PARTS
+    ) -> tuple[np.ndarray, Callable[..., np.ndarray], dict[int, np.ndarray]]:
         rate = abs(float(measured(updates, np.array([x + x**2]), at)[0][0]))
-        hs = 0.25 * x / rate / np.array(PARTS)
+        hs = 0.25 * x / rate / np.array(parts)
         runs = runs_of(updates, x, hs, at)
         flow = flow_of(updates, at, min(map(np.min, runs)) * 0.97, x)
 
-        def reference(factor: float, skip: int = FILL) -> np.ndarray:
-            times = [(len(path) - 1 - skip) * h for path, h in zip(runs, hs)]
-            ends = [flow(path[skip], h, factor, time) for path, h, time in zip(runs, hs, times)]
-            return np.abs(np.array(ends) - [path[-1] for path in runs])
+        def reference(factor: float, start: int = FILL, more: int = 0) -> np.ndarray:
+            begin, end = (np.array([path[k] for path in runs]) for k in (start, -1))
+            return np.abs(flow(begin, hs, factor, hs * (np.array(parts) + more)) - end)
 
-        return hs, reference, {factor: reference(factor) for factor in (0.0, 1.0)}
+        return hs, reference, {factor: reference(factor) for factor in (0, 1)}
+
+    def given(hs: np.ndarray, factor: int, at: Choice) -> np.ndarray:
+        values = [number(distance(float(h), n, factor, x, *at), "what `distance` returns") for h, n in zip(hs, PARTS)]
+        demand(all(value > 0 and np.isfinite(value) for value in values), "a distance here is finite and positive.")
+        return np.array(values)
 
     at, (hs, reference, right) = first, prepare(first)
     for other in others:  # the first of four where the distances fall as they should
         if all(abs(slope(hs, right[factor]) - 1 - factor) < 0.25 for factor in right):
             break
         at, (hs, reference, right) = other, prepare(other)
-    got = {}
-    for factor in right:
-        values = [number(distance(float(h), n, factor, x, *at), "what `distance` returns") for h, n in zip(hs, PARTS)]
-        demand(all(value > 0 and np.isfinite(value) for value in values), "a distance here is finite and positive.")
-        got[factor] = np.array(values)
+    got = {factor: given(hs, factor, at) for factor in right}
     demand(
-        not np.allclose(got[1.0], got[0.0], rtol=1e-6, atol=0),
+        not np.allclose(got[1], got[0], rtol=1e-6, atol=0),
         "the control has the same distances: `factor` does not reach the correction.",
     )
-    for factor, name in ((0.0, "the control"), (1.0, "with the correction")):
+    for factor, name in ((0, "the control"), (1, "with the correction")):
         if np.allclose(got[factor], right[factor], rtol=0.03, atol=0):
             continue
+        start = "the flow starts at x; let it start where the run is after 40 steps, when its memory is full."
         mistakes: dict[str, np.ndarray] = {
-            "the flow starts at x; let it start where the run is after 40 steps, when its memory is full.": reference(
-                factor, 0
-            )
+            start: reference(factor, 0, FILL),
+            start + " ": reference(factor, 0),
+            "the flow is followed for 40 steps too many: it starts after them.": reference(factor, FILL, FILL),
+            "the flow starts one step too early: the first point of a run is x, before any step.": reference(
+                factor, FILL - 1
+            ),
+            "the flow starts one step too late: the first point of a run is x, before any step.": reference(
+                factor, FILL + 1
+            ),
+            "that is the square of the distance.": right[factor] ** 2,
+            "that is the distance divided by h.": right[factor] / hs,
         }
         if factor:
             mistakes |= {
                 "the correction is added with the wrong sign.": reference(-1.0),
                 "that is with half of the correction.": reference(0.5),
                 "that is with twice the correction.": reference(2.0),
-                "with and without are exchanged.": right[0.0],
+                "with and without are exchanged.": right[0],
             }
         for message, values in mistakes.items():
-            demand(not np.allclose(got[factor], values, rtol=0.03, atol=0), f"{name}: {message}")
+            demand(not np.allclose(got[factor], values, rtol=0.03, atol=0), f"{name}: {message.strip()}")
         demand(
             False,
-            f"{name} the slope is {slope(hs, got[factor]):.2f}, and the distances are not those of your program on this loss. Is the flow solved to ten digits?",
+            f"{name}: the slope is {slope(hs, got[factor]):.2f}, and the distances are not those of your program on this loss, between a run of 40 + steps and a flow that starts after 40 and takes the time steps·h. Is the flow solved to ten digits?",
+        )
+    for other in others[:1]:  # with other hyper-parameters, at one step size
+        few, _, there = prepare(other, PARTS[:1])
+        demand(
+            np.allclose(given(few, 1, other), there[1], rtol=0.03, atol=0),
+            "right at one choice of β, ρ and ε and not at another: does each of them reach the run and the flow?",
         )
