@@ -356,7 +356,9 @@ def test_other_networks_are_followed_if_they_are_smooth(measured):
     assert (full[:, 2] < 0.2 * full[:, 0]).all() and (batches[:, 2] > 0.9 * batches[:, 0]).all()
     assert kinks[:, :3].min() > 0.05
     assert min(ends[:, 3].min() for ends in (full, batches, kinks)) > 0.1
-    measured("largest distance with the memory half a step later: smooth, kinks", [full[:, 1].max(), kinks[:, 1].max()])
+    ends = [full[:, 1].max(), kinks[:, 1].max()]
+    wanted = "below 1e-3, above 0.05"
+    measured("largest distance with the memory half a step later: smooth, kinks", ends, wanted, digits=2)
 
 
 # --- the bias --------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """What chapter 13 claims about noise in Adam, each claim against a witness that is not the code it speaks of."""
 
+import json
 from collections import deque
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -690,3 +692,19 @@ def test_noise_of_the_valley_shrinks_during_the_descent(measured, says):
     first, last = np.mean(relative_changes(2.8, 3.5)), np.mean(relative_changes(low, low + 0.7))
     says("13", "$\\alpha_j$ falls from about 0.3 to 0.1", first, last)
     measured("mean alpha of both weights at the start and at the end", [first, last], "0.3, 0.1", digits=2)
+
+
+# --- a network ---------------------------------------------------------------------------------------------------------------
+
+
+def test_noise_on_a_network_has_the_predicted_size_in_large_batches(measured):
+    path = Path(__file__).resolve().parent.parent / "experiments" / "results" / "noise.json"
+    ratios = {}
+    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+        for k, other in enumerate((0, 1, 3, 4)):
+            (told, seen, _), (before, was, _) = row["change"][2], row["change"][other]
+            ratios.setdefault((row["case"], k), []).append((seen - was) / (told - before))
+    means = [np.mean(ratios["batches of 50, h = 2e-05", k]) for k in range(4)]
+    larger = [np.mean(ratios["batches of 50, h = 0.0001", k]) for k in range(4)]
+    assert all(0.85 < mean < 1.05 for mean in means) and all(abs(m - 1) < abs(n - 1) for m, n in zip(means, larger))
+    measured("measured over predicted effect, batches of 50, h = 2e-5", means, "near one", digits=2)
