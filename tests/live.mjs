@@ -47,6 +47,15 @@ const answers = {
     Math.exp = exp;
     return [before, count];
   },
+  // how many functions are written for a field of an optimizer whose hyper-parameters move
+  writings: (r) => {
+    const optimizer = optimizerOf(r), { Function: plain } = globalThis;
+    let count = 0;
+    globalThis.Function = function (...parts) { count++; return plain(...parts); };
+    for (const beta of r.betas) engine.field(engine.withValues(optimizer, { beta }), r.h, 2)(r.theta);
+    globalThis.Function = plain;
+    return [count];
+  },
   own: (r) => engine.flow({ line: ([z], t) => [t - z], square: ([z]) => [z * z], pair: ([z, w]) => [z * z, -w], still: ([z]) => [0 * z], mean: (z) => z.map((x) => z.reduce((a, b) => a + b, 0) / z.length - x) }[r.own], r.theta, r.dt, r.steps, r.parts, r.time),
   rule: (r) => applied(r.rule, r.values).map((x) => (r.leading && Array.isArray(x) ? x[0] : x)),
 };

@@ -388,6 +388,8 @@ def other_cases():
     # the decay exp(-h / time) does not change from step to step: it is computed once for a run, and for a field
     once = {**base, "program": "of_step_size/2", "call": "exponentials", "steps": 5, "points": [0.1, 0.2, 0.3]}
     yield Case(once, None, check=lambda counts: counts[0] == 2 and counts[1] == 2)
+    # while a slider moves, the function of a field is written once
+    yield Case({**base, "call": "writings", "betas": [0.1, 0.2, 0.3]}, [1.0])
     # some averages kept and others not
     for name, choice in (("adam", ["kept", "forgotten"]), ("adam", ["forgotten", "kept"]), ("adam", ["kept", "kept"]),
                          ("lion", ["kept"]), ("clipped", ["kept", "forgotten", "kept"])):  # fmt: skip
