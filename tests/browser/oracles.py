@@ -34,18 +34,6 @@ def preface(beta, rho):
     return {"a": a, "b": b, "difference": a - b, "curvature across the valley": curvature}
 
 
-def gradient_descent(h):
-    path = bea.run(EULER, BILINEAR, START, h, round(0.6 / h))
-    flow = bea.flow(bea.modified_equation(EULER, BILINEAR, order=1), START, 0.6 / 100, 100)
-    a, b = path[-1]
-    return {
-        "end": a**2 - b**2,
-        "curvature": h * np.linalg.eigvalsh(BILINEAR.hessian(START)).max(),
-        "ab after the first step (0.75 on the floor)": path[1][0] * path[1][1],
-        "gap at the end, divided by h": np.hypot(*(path[-1] - flow[-1])) / h,
-    }
-
-
 @cache
 def lotka_volterra():
     q, p = sp.symbols("q p")
@@ -53,17 +41,6 @@ def lotka_volterra():
 
 
 @cache
-def euler_on_lotka_volterra(terms):
-    return bea.modified_equation(EULER, lotka_volterra(), terms)
-
-
-def backward_error(h, terms):
-    steps = round(9 / h)
-    run = bea.run(EULER, lotka_volterra(), (2.5, 1.0), h, steps)
-    flow = bea.flow(euler_on_lotka_volterra(int(terms)), (2.5, 1.0), h, steps)
-    return {"apart": np.hypot(*(flow[-1] - run[-1]))}
-
-
 @cache
 def pair_of_orders(h, pair):
     """Each order as a loop over the batches; the flow integrates the field of the definition."""
@@ -322,55 +299,8 @@ def on_the_valleys_floor(beta, rho, teacher):
     return {"end": end, "adam": error(end), "plain": error(-0.7)}
 
 
-def memory_kept(h, rho):
-    """Distances up to t = 1.5: by the printed equations, in SciPy's hands, from Adam as a loop."""
-    beta, steps = 0.9, round(1.5 / h)
-    kappa, lam = -np.log([beta, rho]) / h
-
-    def slopes(theta):
-        a, b = theta
-        return -2 * (1.5 - 2 * a * b) * np.array([b, a])
-
-    path, m, v = [np.array(START)], np.zeros(2), np.zeros(2)
-    for n in range(steps):
-        g = slopes(path[-1])
-        m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g**2
-        path.append(path[-1] - h * m / (1 - beta ** (n + 1)) / np.sqrt(v / (1 - rho ** (n + 1))))
-
-    def kept(t, z):
-        theta, m, v = z.reshape(3, 2)
-        g, s = slopes(theta), t + h / 2
-        move = -m / (1 - np.exp(-kappa * s)) / np.sqrt(v / (1 - np.exp(-lam * s)))
-        return np.concatenate([move, kappa * (g - m), lam * (g**2 - v)])
-
-    g = slopes(np.array(START))
-    start = np.concatenate([START, (1 - np.exp(-kappa * h / 2)) * g, (1 - np.exp(-lam * h / 2)) * g**2])
-    times = h * np.arange(steps + 1)
-    options = {"rtol": 1e-11, "atol": 1e-13, "method": "DOP853"}
-    followed = solve_ivp(kept, (0, times[-1]), start, t_eval=times, **options).y[:2].T
-
-    flow = [np.array(START)]
-    for n in range(steps):
-        C_beta, C_rho = ((1 + x) / (1 - x) - 2 * (n + 1) * x ** (n + 1) / (1 - x ** (n + 1)) for x in (beta, rho))
-
-        def forgotten(t, theta, bracket=C_beta - C_rho):
-            a, b = theta
-            g, r = slopes(theta), 1.5 - 2 * a * b
-            hessian = np.array([[4 * b * b, 4 * a * b - 2 * r], [4 * a * b - 2 * r, 4 * a * a]])
-            return -np.sign(g) - h / 2 * bracket * (hessian @ np.sign(g)) / abs(g)
-
-        flow.append(solve_ivp(forgotten, (0, h), flow[-1], rtol=1e-8, atol=1e-10).y[:, -1])
-
-    def largest(found):
-        return np.linalg.norm(np.array(found) - path, axis=1).max()
-
-    return {"memory": h / (1 - rho), "forgotten": largest(flow), "kept": largest(followed)}
-
-
 ORACLES = {
     "index": [preface],
-    "01_gradient_descent": [gradient_descent],
-    "02_backward_error_analysis": [backward_error],
     "04_one_epoch": [pair_of_orders],
     "05_many_epochs": [mini_batches],
     "06_momentum": [looking_back],
@@ -379,7 +309,6 @@ ORACLES = {
     "09_rmsprop": [rmsprop],
     "10_adam": [adam],
     "11_regimes": [race],
-    "12_kept_memory": [memory_kept],
     "13_mini_batch_adam": [race_with_noise],
     "14_experiments": [experiments],
     "15_generalization": [on_the_valleys_floor],
