@@ -383,6 +383,7 @@ def other_cases():
     given = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     yield Case({**base, "call": "state", "memory": given}, [*point, *given])
     yield Case({**base, "program": "gradient_descent/2", "call": "memory", "steps": 3}, [])
+    yield Case({**base, "program": "gradient_descent/2", "call": "slowMemory", "order": 2}, [])
     held = [0.3, -0.4, 0.1, 0.5, 0.6, 0.2]
     yield Case({**base, "call": "shared", "held": held}, lambda: shared(OPTIMIZERS["adam"], loss, point, 0.02, held))
     # the decay exp(-h / time) does not change from step to step: it is computed once for a run, and for a field
