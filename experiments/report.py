@@ -330,6 +330,11 @@ def highlights() -> dict[str, str]:
     noise = effects_of_noise(results(STUDIES["noise"]) or {})
     fill["noisy"] = span((float((x[1] / x[0]).mean()) for (c, _), x in noise.items() if "50, h = 2e" in c), signed)
     fill["accuracy"] = shown(d.change["h = 0.001", "E/E₀ = 0.2", BETA, "accuracy"])
+    r = Decays(STUDIES["decays-resnet"], results(STUDIES["decays-resnet"]) or {})
+    for key, change in (("fell", "β 0 to 0.9"), ("rose", "β 0.9 to 0.99")):
+        keys = [(next(iter(r.change))[0], place, change, "one-norm") for place in r.places[:3]]
+        there = [k[1] for k in keys if k in r.established]
+        fill[key] = ", ".join(shown(r.change[k]) for k in keys) + f" per cent (established at {' and '.join(there)})"
     return fill
 
 
@@ -357,6 +362,8 @@ def page() -> str:
         fill[name] for name in STUDIES if name.startswith("follow") and name in fill
     )  # fmt: skip
     fill |= highlights()
+    told = [cell for row in (*asked, *follow) for cell in row]
+    fill["held"], fill["failed"] = (str(sum(cell.endswith(end) for cell in told)) for end in ("held", "failed**"))
     text = (ROOT / "experiments" / "page.md").read_text(encoding="utf-8")
     for name in waiting:  # with the paragraph before its table
         text = re.sub(r"(?:[^\n]+\n)+\n\{" + name + r"\}\n\n", "", text)
