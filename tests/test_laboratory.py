@@ -350,7 +350,7 @@ def test_a_number_is_shown_only_where_there_is_one(spec, capsys):
 
 
 def test_what_python_would_refuse_is_mended_in_the_snippet(capsys):
-    changed = {"loss": "x**2 + y**2;  # a bowl", "optimizer": "g = gradient(theta)\nreturn np.array([2*g[0], g[1]])"}
+    changed = {"loss": "x**2 + y**2;  # a bowl", "optimizer": "return 2*gradient(theta)"}
     [[shown, *_]] = experiments([{**GOOD, **changed}])
     found = in_python(shown["snippet"])
     assert far(shown["path"], found["path"]) < EXACT

@@ -75,7 +75,7 @@ for _name, _answers in {
         ("2 * a**2 <= 1", "a <= 0.75", "grows already"),
         ("2 * a**2 <= 1", "a < 0.74", "grows already"),
         ("return 2 / product / lam", "return 0.9995 * 2 / product / lam", "still safe"),
-        ("2 * a**2 <= 1", "a <= 0.70", "some step is always small"),
+        ("2 * a**2 <= 1", "a <= 0.70", "is not finite"),
     ],
     "errors": [
         (

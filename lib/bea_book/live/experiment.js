@@ -193,7 +193,7 @@ const python = (x) => (typeof x === "boolean" ? (x ? "True" : "False") : String(
 /** Return the Python that computes the same numbers: `run_end`, `distances`, `kept_distance`, `studies`; then f_1 in symbols. */
 export function snippet({ text, source, start, h, steps, empty, remembers }, kept) {
   const { name, names, values } = source, own = Object.keys(values), sympy = ["symbols", ...used(text)].join(", ");
-  const body = source.text.replace(/\bnp\.array\(/g, "np.stack("), expression = text.replace(/#.*$/gm, "").replace(/[;\s]+$/, "").trim();
+  const { text: body } = source, expression = text.replace(/#.*$/gm, "").replace(/[;\s]+$/, "").trim();
   const lines = body.split("\n").map((line) => line.trimEnd()).filter((line) => line).map((line) => `    ${line.trimStart()}`);
   const given = (value) => own.map((key) => `${key}=${value(key)}`).join(", ");
   const letters = own.filter((key) => typeof values[key] === "number" && values[key] !== 0 && !Number.isInteger(values[key]));
