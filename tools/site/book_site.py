@@ -31,11 +31,11 @@ from sphinx.errors import ConfigError, ExtensionError
 from sphinx.ext import mathjax
 from sphinx.util import logging
 
+from bea_book.live import laboratory
 from tools.site.lite import install_line
 
 logger = logging.getLogger(__name__)
 
-LIBRARY = Path(__file__).parents[2] / "lib"
 REPL = "lite/repl/index.html"
 FORMULAS = Path(__file__).with_name("formulas.mjs")
 # KaTeX's style and fonts, and the script that copies a formula as TeX.
@@ -209,31 +209,17 @@ def fold_parts(text):
     return PART.sub(folded, text)
 
 
-def write_laboratory(out):
-    """Write the laboratory's script and style, unless they are younger than all that they are made from."""
-    made = [out / "_static" / "laboratory.js", out / "_static" / "laboratory.css"]
-    # What the reader typed runs in JupyterLite's console, if `make lite` has put that beside the pages.
-    console = [out / REPL] if (out / REPL).is_file() else []
-    newest = max(path.stat().st_mtime for path in [*LIBRARY.rglob("*.*"), *console])
-    if all(path.is_file() and path.stat().st_mtime > newest for path in made):
-        return
-    from bea_book.live import laboratory  # with the engine, whose import takes longer than a page
-
-    texts = (
-        laboratory.script(f"../{REPL}?kernel=python&code=" * len(console), f"{install_line('')}\n"),
-        laboratory.style(),
-    )
-    for path, text in zip(made, texts):
-        path.write_text(text, encoding="utf-8")
-
-
 def finish(app, exception):
     """Formulas, the laboratory, the page at the site's root and robots.txt; the theme's script for icons goes."""
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
     add_katex(out / "_static")
-    write_laboratory(out)
+    # What the reader typed runs in JupyterLite's console, if `make lite` has put that beside the pages.
+    console = f"../{REPL}?kernel=python&code=" if (out / REPL).is_file() else ""
+    script = laboratory.script(console, f"{install_line('')}\n")
+    for name, text in {"laboratory.js": script, "laboratory.css": laboratory.style()}.items():
+        (out / "_static" / name).write_text(text, encoding="utf-8")
     names = {"site": app.config.html_baseurl, "root": app.config.root_doc}
     page = REDIRECT.format(title=html.escape(app.config.html_title), **names)
     (out / "index.html").write_text(page, encoding="utf-8")
