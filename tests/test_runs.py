@@ -3,7 +3,6 @@
 import dataclasses
 import gc
 import pickle
-import signal
 import sys
 import time
 import tracemalloc
@@ -22,6 +21,7 @@ from bea import runs, straight
 from bea.runs import state_after
 from bea.straight import StraightRun
 from drawn import draws
+from interrupted import interrupted
 
 x, y = sp.symbols("x y", real=True)
 HIMMELBLAU = bea.Loss((x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2, (x, y))
@@ -942,18 +942,9 @@ def test_a_compiled_run_can_be_interrupted(monkeypatch):
     force(monkeypatch, "compiled")
     bea.run(bea.adam(0.6, 0.8, 0.05), HIMMELBLAU, START, 1e-3, 10)  # compiles it
 
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGVTALRM, interrupt)
-    signal.setitimer(signal.ITIMER_VIRTUAL, 0.3, 0.3)  # again, if a callback of another library swallows the first
     begun = time.process_time()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            bea.run(bea.adam(0.6, 0.8, 0.05), HIMMELBLAU, START, 1e-3, 10**10, every=10**10)
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+    with interrupted(0.3):
+        bea.run(bea.adam(0.6, 0.8, 0.05), HIMMELBLAU, START, 1e-3, 10**10, every=10**10)
     assert time.process_time() - begun < 1.3
 
 

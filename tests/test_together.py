@@ -3,7 +3,6 @@
 import inspect
 import multiprocessing
 import pickle
-import signal
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -15,6 +14,7 @@ import pytest
 import sympy as sp
 
 import bea
+from interrupted import interrupted
 
 x, y = sp.symbols("x y", real=True)
 ADAM = bea.adam(0.6, 0.8, 0.05)
@@ -145,18 +145,9 @@ def test_a_compiled_taylor_series_can_be_interrupted():
     np.testing.assert_allclose(short[800:1601], followed(short[800], 800), atol=1e-9)
     np.testing.assert_allclose(short[1600:], followed(short[1600], 900), atol=1e-9)
 
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGVTALRM, interrupt)
-    signal.setitimer(signal.ITIMER_VIRTUAL, 0.3, 0.3)  # again, if a callback of another library swallows the first
     begun = time.process_time()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            followed((1.0, 0.0), 10**7)
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+    with interrupted(0.3):
+        followed((1.0, 0.0), 10**7)
     assert time.process_time() - begun < 2
     np.testing.assert_array_equal(followed((1.0, 0.0), 2500), short)
 
