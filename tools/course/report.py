@@ -83,9 +83,7 @@ def of_assignment(source):
     """(the row of the overview, the lines of its table of wrong answers)."""
     assignment = read_assignment(source)
     right = solutions_of(assignment)
-    start = cpu()
     solution = mark(source, handed_in("right.ipynb", assignment, right))
-    seconds = cpu() - start
     blank = mark(source, FOLDER / "student" / source.name)
     lines, told, total = [], 0, 0
     kernel = Kernel()
@@ -121,7 +119,7 @@ def of_assignment(source):
         f"{blank['points']:g}",
         f"{told} of {total}",
         f"{same} of {many}",
-        f"{seconds:.1f}",
+        f"{solution['processor']:.1f}",
         f"{len(secrets_of(source))}, {len(leaks)}",
     )
     return overview, lines
@@ -262,9 +260,10 @@ def of_thirty(source):
         path = base / "class" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    start, used = time.perf_counter(), cpu()
+    start = time.perf_counter()
     done = grade(source, base / "class", base / "05.csv", JOBS, private=base, quiet=True)
-    seconds, used = time.perf_counter() - start, cpu() - used
+    seconds = time.perf_counter() - start
+    used = [result["processor"] for result in done.results.values() if "processor" in result]
     archive(source, None, base / "05.zip", base / "secret.txt")
     rows = rows_of(base / "05" / "files.csv")
     owner = {name: row["student"] for row in rows for name in files if name in row["handed in as"]}
@@ -277,7 +276,7 @@ def of_thirty(source):
         replaced += earlier
         here = "replaced" if earlier else f"{result['points']:g}"
         lines.append(row(name, what, here, f"{sum(scores(there)):g}", result["to_read"], result["note"]))
-    first = f"{len(files)} files of assignment 5, {len(owner)} of them with a row in `files.csv`, from {len(done.results)} students, each with a row in the table; {seconds:.0f} seconds by the clock, {used / len(done.results):.1f} CPU seconds a student."
+    first = f"{len(files)} files of assignment 5, {len(owner)} of them with a row in `files.csv`, from {len(done.results)} students, each with a row in the table; {seconds:.0f} seconds by the clock, {sum(used) / len(used):.1f} CPU seconds a notebook."
     second = f"Marks equal by the command and by the archive, test by test: {same} of the {len(files) - replaced} that count."
     return [first, second, lines]
 
@@ -310,10 +309,10 @@ def memory_of(pid):
 
 
 def by_command(source, folder, out, stop_at=None):
-    """Mark a folder by the command; kill it when ``stop_at`` results are there.  [seconds, CPU seconds, memory]."""
+    """Mark a folder by the command; kill it when ``stop_at`` results are there.  (seconds, memory)."""
     command = [sys.executable, "-m", "bea_course.grade", folder, "--out", out, "--assignment", source, "--jobs", JOBS]
     command += ["--private", WORK, "--seconds", CLASS.seconds]
-    start, used, most = time.perf_counter(), cpu(), 0
+    start, most = time.perf_counter(), 0
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
         most = max(most, memory_of(process.pid))
@@ -321,7 +320,7 @@ def by_command(source, folder, out, stop_at=None):
             process.kill()
             process.wait()
         time.sleep(1)
-    return [time.perf_counter() - start, cpu() - used, most]
+    return time.perf_counter() - start, most
 
 
 def in_container(zip_file, notebook, base):
@@ -392,12 +391,11 @@ def of_class(source, size):
     full = sum(result["points"] == right for result in found.values())
     stopped = sum(any(entry.get("fault") for entry in r["questions"].values()) for r in found.values())
     third = grade(source, folder, out, JOBS, quiet=True, limits=CLASS, private=WORK)
-    # The killed run's CPU seconds are not known to its parent: count the second run's.
-    first = [killed[0] + resumed[0], resumed[1] / (size - len(kept))]
+    first = [killed[0] + resumed[0], sum(result["processor"] for result in found.values()) / size]
     return [
         f"- {size} submissions of assignment {int(source.name[:2])}, {JOBS} at a time: {full} have all points, {stopped} have a question that was stopped.",
         f"- The command was killed (SIGKILL) when {len(kept)} results were there, and started again: {len(found)} results in the end, {again} of the first made twice, {size - len(third.results)} lost.  A third run had {third.marked} to mark.",
-        f"- Memory of all processes together: at most {max(killed[2], resumed[2]) / 1e6:.0f} MB.",
+        f"- Memory of all processes together: at most {max(killed[1], resumed[1]) / 1e6:.0f} MB.",
         "",
         *of_roads(source, folder, out, first, size),
     ]
