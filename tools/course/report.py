@@ -349,35 +349,29 @@ def scores(tests):
     return [test["score"] for test in tests]
 
 
-def of_roads(source, folder, out, first, size):
-    """The table of all roads that a class went; ``first`` is what the first of them took."""
+def of_roads(source, folder, out, sample):
+    """The table of what went by the command, which has marked all, and by the archive, ``sample`` that are drawn."""
     found = {path.stem: scores(as_results(result_in(path))["tests"]) for path in out.with_suffix("").glob("*.json")}
-    lines = [
-        row(
-            "road",
-            "what confines the answers",
-            "seconds by the clock",
-            "CPU seconds each",
-            "the same points in each test",
-        ),
-        row(*["---"] * 5),
+    archive(source, None, WORK / "class.zip", WORK / "secret.txt")
+
+    def there(name):
+        start, used = time.perf_counter(), cpu()
+        results = in_container(WORK / "class.zip", folder / f"{name}.ipynb", WORK / "stage")
+        spent = time.perf_counter() - start, cpu() - used
+        return [*spent, scores(results["tests"]), results["output"].splitlines()[0]]
+
+    names = sorted(found)
+    random.Random(7).shuffle(names)
+    by_archive = [kept(f"{folder.name} {name}", lambda name=name: there(name)) for name in names[:sample]]
+    seconds, used, points, says = zip(*by_archive)
+    same = sum(found[name] == marks for name, marks in zip(names, points))
+    return [
+        f"- By the archive's own script, in a container without network and with a container's rights, {sample} of them: {same} with the same points in each test; {sum(seconds):.0f} seconds by the clock, {sum(used) / sample:.1f} CPU seconds each.",
+        f"- What confined the answers: by the command, “{fence().says}”; in the container, “{says[0]}”",
     ]
 
-    def line(road, says, seconds, used, there):
-        same = sum(there.get(name) == marks for name, marks in found.items())
-        lines.append(row(road, says, f"{seconds:.0f}", f"{used:.1f}", f"{same} of {size}"))
 
-    line("the command", fence().says, *first, found)
-    archive(source, None, WORK / "class.zip", WORK / "secret.txt")
-    start, used, there, says = time.perf_counter(), cpu(), {}, ""
-    for name in found:
-        results = in_container(WORK / "class.zip", folder / f"{name}.ipynb", WORK / "stage")
-        there[name], says = scores(results["tests"]), results["output"].splitlines()[0]
-    line("the archive, in a container", says, time.perf_counter() - start, (cpu() - used) / size, there)
-    return lines
-
-
-def of_class(source, size):
+def of_class(source, size, sample):
     folder, out = WORK / "class", WORK / "grades.csv"
     for place in (folder, out.with_suffix("")):
         shutil.rmtree(place, ignore_errors=True)
@@ -391,13 +385,12 @@ def of_class(source, size):
     full = sum(result["points"] == right for result in found.values())
     stopped = sum(any(entry.get("fault") for entry in r["questions"].values()) for r in found.values())
     third = grade(source, folder, out, JOBS, quiet=True, limits=CLASS, private=WORK)
-    first = [killed[0] + resumed[0], sum(result["processor"] for result in found.values()) / size]
+    used = sum(result["processor"] for result in found.values()) / size
     return [
-        f"- {size} submissions of assignment {int(source.name[:2])}, {JOBS} at a time: {full} have all points, {stopped} have a question that was stopped.",
+        f"- {size} submissions of assignment {int(source.name[:2])}, {JOBS} at a time: {killed[0] + resumed[0]:.0f} seconds by the clock, {used:.1f} CPU seconds each; {full} have all points, {stopped} have a question that was stopped.",
         f"- The command was killed (SIGKILL) when {len(kept)} results were there, and started again: {len(found)} results in the end, {again} of the first made twice, {size - len(third.results)} lost.  A third run had {third.marked} to mark.",
         f"- Memory of all processes together: at most {max(killed[1], resumed[1]) / 1e6:.0f} MB.",
-        "",
-        *of_roads(source, folder, out, first, size),
+        *of_roads(source, folder, out, sample),
     ]
 
 
@@ -415,6 +408,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", action="store_true", help="measure only what is not in _build/course-report yet")
     parser.add_argument("--size", type=int, default=200, help="submissions of the large class (%(default)s)")
+    parser.add_argument("--sample", type=int, help="how many of it also go by the archive (all)")
     parser.add_argument("--jobs", type=int, default=JOBS, help="submissions at a time (%(default)s)")
     given = parser.parse_args()
     globals()["JOBS"] = given.jobs
@@ -422,7 +416,7 @@ def main():
         shutil.rmtree(ROOT / "_build" / "course-report", ignore_errors=True)
     adam = next(path for path in SOURCES if path.name.startswith("05"))
     *of_30, files = kept("thirty", lambda: of_thirty(adam))
-    of_200 = kept("class", lambda: of_class(SOURCES[0], given.size))
+    of_200 = kept("class", lambda: of_class(SOURCES[0], given.size, given.sample or given.size))
     overview, tables = [], []
     for source in SOURCES:
         line, wrong = kept(source.stem, lambda source=source: of_assignment(source))
