@@ -371,8 +371,7 @@ def of_roads(source, folder, out, sample):
     ]
 
 
-def of_class(source, size, sample):
-    folder, out = WORK / "class", WORK / "grades.csv"
+def of_class(source, folder, out, size):
     for place in (folder, out.with_suffix("")):
         shutil.rmtree(place, ignore_errors=True)
     make_class(source, folder, size)
@@ -390,7 +389,6 @@ def of_class(source, size, sample):
         f"- {size} submissions of assignment {int(source.name[:2])}, {JOBS} at a time: {killed[0] + resumed[0]:.0f} seconds by the clock, {used:.1f} CPU seconds each; {full} have all points, {stopped} have a question that was stopped.",
         f"- The command was killed (SIGKILL) when {len(kept)} results were there, and started again: {len(found)} results in the end, {again} of the first made twice, {size - len(third.results)} lost.  A third run had {third.marked} to mark.",
         f"- Memory of all processes together: at most {max(killed[1], resumed[1]) / 1e6:.0f} MB.",
-        *of_roads(source, folder, out, sample),
     ]
 
 
@@ -416,7 +414,9 @@ def main():
         shutil.rmtree(ROOT / "_build" / "course-report", ignore_errors=True)
     adam = next(path for path in SOURCES if path.name.startswith("05"))
     *of_30, files = kept("thirty", lambda: of_thirty(adam))
-    of_200 = kept("class", lambda: of_class(SOURCES[0], given.size, given.sample or given.size))
+    folder, out = WORK / "class", WORK / "grades.csv"
+    of_200 = kept("class", lambda: of_class(SOURCES[0], folder, out, given.size))
+    of_200 += of_roads(SOURCES[0], folder, out, given.sample or given.size)
     overview, tables = [], []
     for source in SOURCES:
         line, wrong = kept(source.stem, lambda source=source: of_assignment(source))
