@@ -61,3 +61,64 @@ for _name, _answers in {
     ],
 }.items():
     WRONG[_name] += _answers
+
+# Invented against the checks: arguments that are not used, other sizes, half of a correction, text, nothing at all.
+for _name, _answers in {
+    "rate": [
+        (
+            None,
+            "rate = [lam, h * lam**2 * (sp.Rational(1, 2) - c), h**2 * lam**3 * (sp.Rational(1, 3) - c)]",
+            "]` contains h; use only c, lambda",
+        ),
+        (None, "rate = [str(lam), '', '']", "be a formula in SymPy's symbols; yours is of the type str"),
+        (None, "rate = [1, (sp.Rational(1, 2) - c), (sp.Rational(1, 3) - c)]", "]` does not depend on lambda"),
+        (
+            None,
+            "rate = [lam**3 * (sp.Rational(1, 3) - c), lam**2 * (sp.Rational(1, 2) - c), lam]",
+            "is not that of −ln(factor)/h",
+        ),
+        (None, "rate = [...,...,...]", "not answered yet"),
+    ],
+    "terms": [
+        ("a = c - sp.Rational(1, 2)", "a = h*(c - sp.Rational(1, 2))", "`a` contains h; use only c"),
+        ("a = c - sp.Rational(1, 2)", "a = -0.3", "`a`: flow and step differ in h²"),
+        (
+            "a = c - sp.Rational(1, 2)",
+            "a = sp.I*c + c - sp.Rational(1, 2)",
+            "`a` is not real where all its symbols are",
+        ),
+        ("a = c - sp.Rational(1, 2)", "a = 'c - 1/2'", "be a formula in SymPy's symbols; yours is of the type str"),
+        ("d = c**2 / 2 - c / 2 + sp.Rational(1, 12)", "d = ...", "not answered yet"),
+    ],
+    "penalty": [
+        (None, "penalty = sp.Rational(1,4)", "`penalty` does not depend on c"),
+        (None, "penalty = h*(1 - 2 * c) / 4", "`penalty` contains h; use only c"),
+    ],
+    "best": [
+        ("best = sp.Rational(1, 2)", "best = '1/2'", "`best` must be a number; yours is of the type str"),
+        ("best = sp.Rational(1, 2)", "best = c", "of functions whose arguments have the names of its symbols"),
+        ("best = sp.Rational(1, 2)", "best = [1/2]", "`best` must be a number; yours is of the type list"),
+        ("order = 2", "order = '2'", "`order` must be a number; yours is of the type str"),
+        ("order = 2", "order = None", "not answered yet"),
+    ],
+    "errors": [
+        (
+            "np.linalg.norm(run - flow)",
+            "np.abs(run - flow).max()",
+            "the distance is the root of the sum of the squares",
+        ),
+        (
+            "np.linalg.norm(run - flow)",
+            "np.linalg.norm(run - flow) / np.linalg.norm(flow)",
+            "right up to a constant factor: the distance itself is asked for",
+        ),
+        ("np.linalg.norm(run - flow)", "np.linalg.norm(run - flow)**2", "that is the square of the distance"),
+        ("np.linalg.norm(run - flow)", "abs(run - flow)[0]", "that is one coordinate of the difference"),
+        ("    found = []", "    c = 0.25\n    found = []", "`errors` gives the same whatever `c` is"),
+        ("for h in hs:", "for h in (0.04, 0.02, 0.01):", "`errors` gives the same whatever `hs` is"),
+        ("return np.array(found)", "print(found)", "not answered yet: `errors` returns nothing"),
+        ("if terms > 1:", "if True:", "term the slope must be"),
+        ("np.array(found)", "np.array(found) * 1j", "what `errors` returns is not real"),
+    ],
+}.items():
+    WRONG[_name] += _answers
