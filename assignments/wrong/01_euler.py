@@ -203,3 +203,46 @@ for _name, _answers in {
     ],
 }.items():
     WRONG[_name] += _answers
+
+# Right answers in other styles.
+OTHER = {
+    "arrays changed in place, lists, SymPy's own ways": {
+        "pair": """
+def pair(f, x, h, a):
+    for size in (1 + a, 1 - a):
+        x += size * h * f(x)
+    return list(x)
+""",
+        "factor": """
+y = sp.symbols('h') * sp.symbols('lambda')
+factor = sp.expand(1 - 2 * y + (1 - sp.symbols('a')**2) * y**2)
+""",
+        "local": "k = sp.limit((sp.exp(2 * h) - (1 + (1 + a) * h) * (1 + (1 - a) * h)) / h**2, h, 0)",
+        "error": "error = sp.Rational(-1, 2) * T * lam**2 * h * (1 + a**2) / sp.exp(T * lam) + sp.O(h**2)",
+        "limit": """
+def limit(a, lam):
+    from scipy.optimize import brentq
+    product = sp.Rational(1) - sp.Float(a)**2
+    first = 2 / product
+    roots = [y for y in np.roots([float(product), -2, 2]) if abs(y.imag) < 1e-12] if 2 * a * a > 1 else []
+    return min([first, *[sp.Float(y.real) for y in roots]]) / lam
+""",
+        "errors": """
+class Errors:
+    def __call__(self, sizes, part, combine=False):
+        from scipy.integrate import odeint
+        flow = odeint(lambda x, t: pendulum(x), [1, 0], [0, 2], rtol=1e-12, atol=1e-12)[-1]
+
+        def run(h):
+            state = np.array([1.0, 0.0])
+            for n in range(int(round(2 / h))):
+                state += (1 + part if n % 2 == 0 else 1 - part) * h * pendulum(state)
+            return state
+
+        return tuple(np.hypot(*((2 * run(h / 2) - run(h)) * combine + run(h) * (not combine) - flow)) for h in sizes)
+
+
+errors = Errors()
+""",
+    },
+}

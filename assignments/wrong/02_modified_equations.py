@@ -122,3 +122,46 @@ for _name, _answers in {
     ],
 }.items():
     WRONG[_name] += _answers
+
+# Right answers in other styles.
+OTHER = {
+    "series, integrals carried out, tuples": {
+        "factor": """
+X = sp.Symbol('X')
+factor = sp.diff(X - lam * h * (X - c * h * lam * X), X)
+""",
+        "rate": """
+_mu = sp.series(-sp.log(1 - h * lam + c * h**2 * lam**2) / h, h, 0, 3).removeO()
+rate = tuple(sp.expand(_mu).coeff(h, n) for n in range(3))
+""",
+        "terms": """
+a = -0.5 + c
+b = sp.integrate(1, (sp.Symbol('t'), c, sp.Rational(1, 3)))
+d = sp.factor(6 * c**2 - 6 * c + 1) / 12
+""",
+        "penalty": "penalty = -a / 2",
+        "best": """
+from fractions import Fraction
+best, order = Fraction(1, 2), np.float64(2.0)
+""",
+        "errors": """
+def errors(hs, terms, c):
+    from scipy.integrate import solve_ivp
+    coefficients = np.array([1, c - 0.5, 1 / 3 - c, (6 * c * c - 6 * c + 1) / 12]) * (np.array([1, 2, 3, 3]) <= terms)
+
+    def one(h):
+        def field(t, x):
+            k = f(x)
+            return np.array([1, h, h * h, h * h]) * coefficients @ [k, df(x, k), df(x, df(x, k)), ddf(x, k, k)]
+
+        x = np.array([1.5, 1.0])
+        for n in range(round(1 / h)):
+            ahead = x + c * h * f(x)
+            x += h * f(ahead)
+        y = solve_ivp(field, [0, 1], [1.5, 1.0], method="DOP853", rtol=1e-12, atol=1e-13).y[:, -1]
+        return ((x - y) ** 2).sum() ** 0.5
+
+    return list(map(one, hs))
+""",
+    },
+}

@@ -203,3 +203,45 @@ for _name, _answers in {
     ],
 }.items():
     WRONG[_name] += _answers
+
+# Right answers in other styles.
+OTHER = {
+    "sums over pairs, means over permutations, in place": {
+        "epoch": """
+def epoch(theta, gradients, order, h, r):
+    while order:
+        batch = order.pop(0)
+        for k in range(r):
+            theta -= h * gradients[batch](theta)
+    return theta.tolist()
+""",
+        "second": """
+n = sp.Symbol('n')
+second = sp.summation(n, (n, 0, r - 1)) * (g_A * H_A + g_B * H_B) + r * r * g_A * H_B
+""",
+        "correction": "correction = sp.simplify((second - (2 * r)**2 / 2 * (H_A + H_B) / 2 * (g_A + g_B) / 2) / (2 * r))",
+        "shuffled": "k = 0.25",
+        "drawn": """
+r = sp.symbols('r')
+u, v = r, -(r - 1)
+""",
+        "gap": """
+def gap(hs, r, factor):
+    import itertools
+    from scipy.integrate import solve_ivp
+    out = []
+    for h in hs:
+        ends = np.zeros(2)
+        for order in itertools.permutations([0, 1, 2]):
+            theta = np.array([1.1, 0.7])
+            for s in np.repeat(order, r):
+                theta -= h * gradient(theta, s)
+            ends += theta / 6
+        def rhs(t, y):
+            return -sum(gradient(y, b) + factor * h / 2 * hessian(y, b) @ gradient(y, b) for b in (0, 1, 2)) / 3
+        y = solve_ivp(rhs, (0, 3 * r * h), (1.1, 0.7), rtol=1e-12, atol=1e-14).y[:, -1]
+        out.append(np.sqrt(np.dot(ends - y, ends - y)))
+    return out
+""",
+    },
+}

@@ -159,3 +159,53 @@ for _name, _answers in {
     ],
 }.items():
     WRONG[_name] += _answers
+
+# Right answers in other styles.
+OTHER = {
+    "dictionaries, recursions, and matrices": {
+        "step": """
+def step(theta, gradient, m, h, alpha, beta):
+    m *= beta
+    m += (1 - beta) * gradient
+    theta -= h * (gradient + alpha * (m - gradient))
+    return np.array([theta, m])
+""",
+        "weights": """
+def weights(count, alpha, beta):
+    w = []
+    for age in range(count):
+        w.append((1 - alpha) * (age == 0) + alpha * (1 - beta) * beta**age)
+    return tuple(w)
+""",
+        "lag": """
+n = sp.Symbol('n', integer=True)
+x = sp.Symbol('x')
+lag = (x * sp.diff(alpha * (1 - x) / (1 - x) * 1 / (1 - x), x) * (1 - x)).subs(x, beta).simplify()
+""",
+        "penalty": "penalty = 1.0 + 2.0 * lag",
+        "matrix": """
+def matrix(y, alpha, beta):
+    new = np.matrix([[1 - beta, beta]])
+    first = np.matrix([[1, 0]]) - y * ((1 - alpha) * np.matrix([[1, 0]]) + alpha * new)
+    return np.vstack([first, new])
+""",
+        "experiment": """
+def errors(hs, factor):
+    from scipy.integrate import solve_ivp
+    K = float(penalty.subs({alpha: 0.7, beta: 0.6})) if hasattr(penalty, "subs") else 1 + 2.1
+    def largest(h):
+        steps = int(round(0.2 / h))
+        def rhs(t, x):
+            return -gradient(x) - factor * h / 2 * K * hessian(x) @ gradient(x)
+        flow = solve_ivp(rhs, (0, steps * h), [0.9, 1.5], rtol=1e-11, atol=1e-13, t_eval=h * np.arange(steps + 1), max_step=h * 20).y.T
+        x = np.array([0.9, 1.5])
+        memory = gradient(x) + h / 0.4 * hessian(x) @ gradient(x)
+        far = 0
+        for n in range(steps):
+            x, memory = step(x.copy(), gradient(x), memory.copy(), h, 0.7, 0.6)
+            far = max(far, np.linalg.norm(x - flow[n + 1]))
+        return far
+    return [largest(h) for h in hs]
+""",
+    },
+}

@@ -243,3 +243,57 @@ for _name, _answers in {
     ],
 }.items():
     WRONG[_name] += _answers
+
+# Right answers in other styles.
+OTHER = {
+    "expanded, by SymPy, by root finding": {
+        "step": """
+def step(theta, g, m, v, n, h, b, r, e, p):
+    m[:] = b * m + (1 - b) * g
+    v[:] = r * v + (1 - r) * g * g
+    return [theta - h * (m / (1 - b ** (n + 1))) * np.exp(-p * np.log(v / (1 - r ** (n + 1)) + e)), m, v]
+""",
+        "averages": """
+m_hat = sp.expand((g * 1 + h * S * lag_beta))
+v_hat = sp.series((g + h * lag_rho * S)**2, h, 0, 2)
+""",
+        "lagging": "lagging = sp.Derivative((g + h * lag_beta * S) / (g**2 + 2 * h * lag_rho * g * S + epsilon)**p, h).doit().subs(h, 0)",
+        "half_step": "half_step = S / 2 * ((g**2 + epsilon) * (g**2 + epsilon)**(-p - 1) - 2 * p * g**2 * (g**2 + epsilon)**(-1 - p))",
+        "bracket": "bracket = (C_beta * (g**2 + epsilon) - 2 * p * C_rho * g**2) / (epsilon + g**2)",
+        "potential": "potential = sp.exp((1 - p) * sp.log(g**2 + epsilon)) / 2 / (1 - p) + 7",
+        "sign": """
+from fractions import Fraction
+def sign_change(beta, rho, p, n=None):
+    import bea
+    from scipy.optimize import brentq
+    cb, cr = 1 + 2 * bea.lag(beta, n), 1 + 2 * bea.lag(rho, n)
+    value = lambda q: cb - 2 * p * cr / (1 + q)
+    return np.array(0) if value(0) >= 0 else np.array(brentq(value, 0, 1e6, xtol=1e-14, rtol=1e-14))
+""",
+        "experiment": """
+def errors(hs, factor):
+    import bea
+    b, r, e, p = 0.8, 0.6, 0.1, 0.3
+    out = []
+    for h in hs:
+        x = y = np.array([0.9, 1.5])
+        m, v, far = np.zeros(2), np.zeros(2), []
+        for n in range(int(round(0.2 / h))):
+            x, m, v = step(x, gradient(x), m, v, n, h, b, r, e, p)
+            cb, cr = 1 + 2 * bea.lag(b, n), 1 + 2 * bea.lag(r, n)
+            def field(z):
+                g = gradient(z)
+                D = g * g + e
+                return -g / D**p - factor * h / 2 * (cb - 2 * p * cr * g * g / D) * (hessian(z) @ (g / D**p)) / D**p
+            for _ in range(4):
+                k = h / 4
+                a = field(y)
+                c = field(y + k / 2 * a)
+                d = field(y + k / 2 * c)
+                y = y + k / 6 * (a + 2 * c + 2 * d + field(y + k * d))
+            far.append(np.hypot(*(x - y)))
+        out.append(max(far))
+    return tuple(out)
+""",
+    },
+}

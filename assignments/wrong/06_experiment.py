@@ -120,3 +120,42 @@ for _name, _answers in {
     ],
 }.items():
     WRONG[_name] += _answers
+
+# Right answers in other styles.
+OTHER = {
+    "gradient descent on a quartic, intervals by SciPy": {
+        "measure": """
+slopes = np.array([2.0, 1.0])
+hs = 0.02 * 0.5 ** np.arange(4)
+def measure(hs, factor):
+    out = []
+    for h in np.asarray(hs):
+        x = 1.0
+        for _ in range(int(round(1 / h))):
+            x -= h * x**3
+        y, dt = 1.0, 1 / 400
+        f = lambda z: -(z**3) - factor * h / 2 * 3 * z**2 * z**3
+        for _ in range(400):
+            a = f(y)
+            b = f(y + dt / 2 * a)
+            c = f(y + dt / 2 * b)
+            y += dt / 6 * (a + 2 * b + 2 * c + f(y + dt * c))
+        out.append(abs(x - y))
+    return out
+""",
+        "interval": """
+def interval(values):
+    from scipy import stats
+    values -= 0.0
+    values.sort()
+    return list(stats.t.interval(0.95, len(values) - 1, loc=values.mean(), scale=stats.sem(values)))
+""",
+        "seeds": """
+from fractions import Fraction
+smallest = Fraction(1, 20)
+effect = lambda seed: np.mean(np.random.default_rng(int(seed)).normal(0.4, 0.1, 50))
+def control(seed):
+    return np.float32(np.mean(np.random.default_rng(int(seed)).normal(0, 0.1, 50)))
+""",
+    },
+}
