@@ -378,10 +378,13 @@ def highlights() -> dict[str, str]:
     blocks = [name for name in STUDIES if name.startswith("decays-resnet") and results(name)["rows"]]
     pooled = Decays(*blocks)
     late = "E/E₀ = 0.05"
+    large = {"tanh": "tanh", "resnet": "resnet-h", "conv": "conv-more", "transformer": "transformer-h"}
+    far = {n: arrays(f"follow-{study}", "error")["h = 0.016"][:, -1, 1] for n, study in large.items()}
     return {
         "near": short(max(row["error"][-1][1] for row in usual)),
         "left": span((row["loss"][-1] for row in usual), "{:.2f}".format),
-        "far": short(arrays("follow-conv-more", "error")["h = 0.016"][:, -1, 1].max()),
+        **{f"edge-{n}": span(arrays(f"follow-{study}", "edge")["h = 0.016"][:, 0]) for n, study in large.items()},
+        **{f"far-{n}": short(x.max()) if n in ("tanh", "resnet") else span(x) for n, x in far.items()},
         "rho": span((d.change[d.one, p, RHO, "one-norm"].mean() for p in d.levels), "{:.1f}".format),
         "beta": span((-d.change[d.one, p, BETA, "one-norm"].mean() for p in d.levels), "{:.1f}".format),
         "turned": shown(d.change["h = 0.004", late, BETA, "one-norm"]),
