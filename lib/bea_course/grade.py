@@ -287,6 +287,8 @@ def grade(
         with_hand(done.results[student], points)
     finish(done, found, source, out)
     log_changes(work / "log.csv", shown, done.results, why)
+    for path in set((work / "shown").glob("*.json")) - {work / "shown" / f"{file_name(s)}.json" for s in done.results}:
+        path.unlink()  # of somebody who is no longer in the folder or on the roster
     for student, result in done.results.items():
         write(work / "shown" / f"{file_name(student)}.json", json.dumps(result))
     return done
