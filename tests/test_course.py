@@ -107,6 +107,19 @@ def test_student_copy_is_of_this_source(source):
 
 
 @each_source
+def test_student_copy_is_everybodys_notebook(source):
+    """Valid, with ids, and nothing of one program in it that another may refuse."""
+    import nbformat
+
+    copy = nbformat.read(FOLDER / "student" / source.name, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(copy)
+    assert (copy.nbformat, copy.nbformat_minor) == (4, 5) and set(copy.metadata) == {"kernelspec"}
+    assert copy.metadata.kernelspec.name == "python3" and len({cell.id for cell in copy.cells}) == len(copy.cells)
+    assert {key for cell in copy.cells for key in cell.metadata} <= {"deletable", "editable"}
+    assert not any(cell.get("outputs") for cell in copy.cells)
+
+
+@each_source
 def test_student_copy_holds_no_solution(source):
     assert secrets_of(source)
     assert leaks_in([FOLDER / "student" / path.name for path in SOURCES], [source]) == []

@@ -326,7 +326,7 @@ def _dressed(result: Result, handed: Handed, late: Late) -> Result:
         said = "marked as late by the platform"
     notes = [result["note"], handed.problem if handed.problem != result["note"] else "", said]
     if handed.path and handed.others:
-        notes.append(f"{len(handed.others)} other file{'s' * (len(handed.others) > 1)}, see files.csv")
+        notes.append(f"{len(handed.others)} other file{'s' * (len(handed.others) > 1)} not marked")
     return result | {
         "note": "; ".join(filter(None, notes)),
         "lost": lost,
