@@ -110,21 +110,23 @@ class LiveFigure:
         width, height = SIDES
         first, second = self.data["coordinates"]
         low, high = self.data["window"][0]
+        size = f'viewBox="0 0 {width} {height}" style="max-width:{1.4 * width:.0f}px"'
         return (
-            f'<svg viewBox="0 0 {width} {height}" role="group" aria-label="{html.escape(self.alt)}" '
-            f'style="max-width:{1.4 * width:.0f}px">'
+            f'<svg {size} role="group" aria-label="{html.escape(self.alt)}">'
             f'<clipPath id="ID-box"><rect x="46" y="10" width="{width - 56}" height="{height - 50}"/></clipPath>'
-            f'<g clip-path="url(#ID-box)"><path data-part="levels" fill="none" stroke="var(--bea-level)" '
-            'stroke-width="0.7"/><path data-part="run" fill="none" stroke="var(--bea-vermilion)" '
+            '<g clip-path="url(#ID-box)"><path data-part="run" fill="none" stroke="var(--bea-vermilion)" '
             f'stroke-width="6" stroke-linecap="round"/>{flows}{miss}</g>'
-            f'<path d="M46 10V{height - 40}H{width - 10}" fill="none" stroke="currentColor"/><g data-part="axes"></g>'
-            f'<text x="{width / 2}" y="{height - 6}" text-anchor="middle">{html.escape(first)}</text>'
-            f'<text x="2" y="{height / 2 - 20}">{html.escape(second)}</text>'
             '<g data-part="start" tabindex="0" role="slider" aria-label="Start of the run; arrow keys move it" '
             f'aria-valuemin="{low:g}" aria-valuemax="{high:g}" aria-valuenow="{self.data["start"][0]:g}">'
             '<circle r="22" fill="transparent"/>'
             '<circle r="8" fill="currentColor" stroke="var(--bea-vermilion)" stroke-width="3"/></g>'
             f"{guess}</svg>"
+            # what stays has a layer of its own, which is painted once
+            f'<svg {size} class="bea-still" aria-hidden="true"><path data-part="levels" fill="none" '
+            'stroke="var(--bea-level)" stroke-width="0.7"/>'
+            f'<path d="M46 10V{height - 40}H{width - 10}" fill="none" stroke="currentColor"/><g data-part="axes"></g>'
+            f'<text x="{width / 2}" y="{height - 6}" text-anchor="middle">{html.escape(first)}</text>'
+            f'<text x="2" y="{height / 2 - 20}">{html.escape(second)}</text></svg>'
         )
 
     def _controls(self) -> str:
