@@ -85,9 +85,8 @@ page: $(INSTALLED) $(WEB)  ## build one page again, from committed outputs, in s
 
 test: $(INSTALLED) $(WEB)  ## make the environment, run all tests, doctests and notebooks
 	@echo "All tests take about ten minutes on two processor cores; 'make quick' takes about one."
-	$(PYTEST) tests lib --doctest-modules -n 2 --dist loadfile --durations=10 -rs
-	$(PYTEST) chapters -p tests.notebook_clock --nbval --nbval-cell-timeout=600 --notebook-limit=$(LIMIT) \
-	  -n 2 --dist loadfile
+	$(PYTEST) tests lib chapters --doctest-modules --nbval --nbval-cell-timeout=600 --notebook-limit=$(LIMIT) \
+	  -n 2 --dist loadfile --no-loadscope-reorder --durations=10 -rs
 
 quick: $(INSTALLED) $(NODE)  ## run the tests of the engine and of the notebooks' form (about a minute)
 	$(PYTEST) $(QUICK) -m "not slow" -n 2 --dist loadfile -q
