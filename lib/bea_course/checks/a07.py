@@ -52,7 +52,7 @@ def seen_by(updates: Answer, gradients: np.ndarray, at: Choice, *where: Any) -> 
             demand(said not in str(stopped), what)
         raise
     answered(*np.ravel(found)[:1])
-    return vector(found, gradients.shape, "what `updates` returns")
+    return vector(found, gradients.shape, "updates", returned=True)
 
 
 #: What Python says of a program, and what is behind it.
@@ -180,7 +180,7 @@ def program(updates: Answer, by_hand: Answer, seed: int = 7) -> None:
             "beta" not in str(stopped) or "-0.1" not in str(stopped),
             "`by_hand` uses `mine`; write the loop without `bea`.",
         )
-    hand = vector(by_hand(gradients.copy(), *at), gradients.shape, "what `by_hand` returns")
+    hand = vector(by_hand(gradients.copy(), *at), gradients.shape, "by_hand", returned=True)
     if close(hand, mine, 1e-8):
         return
     demand(not close(hand, -mine, 1e-8), "`by_hand` has the other sign: U is what is subtracted.")
@@ -321,7 +321,7 @@ def penalized(updates: Answer, potential: Answer, direction: Answer, seed: int =
             _, degrees, nets = measured(updates, gradients, at, LONGER)
             clear = np.flatnonzero(np.abs(nets) > 0.05)
             for k in sorted({*clear[nets[clear] > 0][:2], *clear[nets[clear] < 0][:2]}):
-                says.append(number(direction(float(gradients[k]), *at), "what `direction` returns"))
+                says.append(number(direction(float(gradients[k]), *at), "direction", returned=True))
                 true.append(np.sign(nets[k]))
                 without_degree.append(np.sign(nets[k] - degrees[k]))
     demand(set(says) <= {1, -1}, "`direction` must return 1 where it penalizes, and −1 where it anti-penalizes.")
@@ -341,7 +341,7 @@ def terms(updates: Answer, terms: Answer, seed: int = 7) -> None:
     rng = generator(seed)
     for _ in range(2):
         x, at = float(rng.uniform(0.4, 1)), choice(rng)
-        got = vector(terms(x, *at), (2,), "what `terms` returns")
+        got = vector(terms(x, *at), (2,), "terms", returned=True)
         gradient, second = x + x**2, 1 + 2 * x
         u, degree, net = (float(found[0]) for found in measured(updates, np.array([gradient]), at))
         first = -net * u**2 / (2 * gradient) * second
@@ -421,7 +421,7 @@ def distance(updates: Answer, distance: Answer, seed: int = 7) -> None:
         return hs, reference, {factor: reference(factor) for factor in (0, 1)}
 
     def given(hs: np.ndarray, factor: int, at: Choice) -> np.ndarray:
-        values = [number(distance(float(h), n, factor, x, *at), "what `distance` returns") for h, n in zip(hs, PARTS)]
+        values = [number(distance(float(h), n, factor, x, *at), "distance", returned=True) for h, n in zip(hs, PARTS)]
         demand(all(value > 0 and np.isfinite(value) for value in values), "a distance here is finite and positive.")
         return np.array(values)
 
