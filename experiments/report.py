@@ -113,15 +113,15 @@ class Decays:
         both = [self.all(s, c, places=["E/E₀ = 0.2"], quantity="accuracy") for s, c in ((sign, BETA), (-sign, RHO))]
         return "; ".join(text.split(";")[0] for text, _ in both), all(right for _, right in both)
 
-    def levels_of(self, change: str) -> str:
-        """The one-norm at the levels, and where its change is established."""
-        keys = [(self.one, place, change, "one-norm") for place in self.levels]
-        there = [place for _, place, *_ in (key for key in keys if key in self.established)]
-        found = f"established at {' and '.join(there)}" if there else "none established"
+    def levels_of(self, change: str, quantity: str = "one-norm") -> str:
+        """The changes of a quantity at the levels, and where they are established."""
+        keys = [(self.one, place, change, quantity) for place in self.levels]
+        there = [key[1][7:] for key in keys if key in self.established]
+        found = "all established" if len(there) == len(keys) else f"established at {' and '.join(there) or 'none'}"
         return ", ".join(shown(self.change[key]) for key in keys) + f" per cent ({found})"
 
     def shown(self, name: str) -> str:
-        """Numbered tables: all quantities in one case, and the one-norm in all cases if there are several."""
+        """Numbered tables: all quantities in one case, and the one-norm in all cases."""
         label = f"Study {name}" if name in STUDIES else "The studies of the residual network, pooled"
         off = f"The loss at a level differs from it by at most {short(self.off)} per cent."
         parts = []
@@ -129,12 +129,10 @@ class Decays:
             rows = [[q, *(self.cell(self.one, p, change, q) for p in self.places)] for q in compare.QUANTITIES if q != "loss"]  # fmt: skip
             caption = f"{label}, {self.one}: changes of {change[0]} from {change[2:]}. {off}"
             parts.append(numbered(f"{name}-{letter}", caption, table(("", *self.places), rows)))
-        if len(self.value) > 1:
-            both = list(product((BETA, RHO), self.levels))
-            rows = [[c, *(self.cell(c, place, change, "one-norm") for change, place in both)] for c in self.value]
-            head = ("", *(f"{change}, {place.split()[-1]}" for change, place in both))
-            caption = f"{label}: the one-norm in all cases, at fractions of the initial loss."
-            parts.append(numbered(f"{name}-cases", caption, table(head, rows)))
+        both = product(self.value, compare.CHANGES)
+        rows = [[case, change, *(self.cell(case, p, change, "one-norm") for p in self.levels)] for case, change in both]
+        caption = f"{label}: the one-norm in each case, for each change that is tested."
+        parts.append(numbered(f"{name}-cases", caption, table(("", "", *self.levels), rows)))
         return "\n\n".join(parts)
 
 
@@ -373,7 +371,7 @@ def highlights() -> dict[str, str]:
     more = "response-more" if results("response-more")["rows"] else "response"
     ratio = {case: (c[:, :, 1] / c[:, :, 0]).mean(axis=0) for case, c in arrays(more, "change").items()}
     blocks = [name for name in STUDIES if name.startswith("decays-resnet") and results(name)["rows"]]
-    pooled = Decays(*blocks)
+    pooled, conv = Decays(*blocks), Decays("decays-conv")
     late = "E/E₀ = 0.05"
     large = {"tanh": "tanh", "resnet": "resnet-h", "conv": "conv-more", "transformer": "transformer-h"}
     far = {n: arrays(f"follow-{study}", "error")["h = 0.016"][:, -1, 1] for n, study in large.items()}
@@ -394,6 +392,9 @@ def highlights() -> dict[str, str]:
         "fell": pooled.levels_of(FEW),
         "rose": pooled.levels_of(LATE),
         "rises": pooled.levels_of(RHO),
+        "conv-rho": conv.levels_of(RHO),
+        "conv-beta": conv.levels_of(FEW),
+        "conv-loss": conv.levels_of(BETA, "test loss"),
         "pooled": pooled.shown("pooled"),
     }  # fmt: skip
 
