@@ -415,6 +415,7 @@ def page() -> str:
             follow.append([name, *("—" if w is None else f"{w[0]}: {w[1]}" for w in words)])
         else:
             asked += [[name, p, *w] for p, w in zip(study.predictions, words) if w]
+    fill["total"] = f"{sum(float(row[4]) for row in done):.0f}"
     fill["studies"] = table(("study", "network", "runs", "seeds", "minutes", "declared, measured"), done)
     fill["predictions"] = table(("study", "prediction", "measured", "result"), asked)
     fill["followed"] = table(("study", "1", "2", "3", "4"), follow)
