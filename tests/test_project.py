@@ -1,7 +1,9 @@
 """What must agree between the files of the project."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -15,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import bea
+from longest_first import LONGEST
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -174,7 +177,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.M))
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", ".ci/run", ".github/workflows/pages.yml"])
 def test_named_commands_exist(name):
-    named = re.findall(r"(?:^\s*(?:- run: )?|`)make ([a-z-]+)", read(name), re.M)
+    named = re.findall(r"(?:^\s*(?:- run: |step |beside \w+ )?|`)make ([a-z-]+)", read(name), re.M)
     assert named
     assert set(named) <= TARGETS
 
@@ -203,11 +206,43 @@ def test_ci_does_everything_once():
     assert len(commands) == len(set(commands))
 
 
+STEPS = [re.match(r"(?:[a-z_]+ )*(make \w+|git \w+)", line.strip()) for line in read(".ci/run").splitlines()]
+STEPS = sorted({found[1] for found in STEPS if found})
+
+
+@pytest.mark.parametrize("failing", [*STEPS, "nothing"])
+def test_ci_fails_if_one_of_its_commands_does(failing, tmp_path):
+    """Those that run beside others, too; and what a failing one printed is in the log."""
+    assert {"make types", "make test", "make book", "git diff"} <= set(STEPS)
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
+    for name in ("make", "git"):
+        text = f'#!/bin/sh\necho "said by {name} $1"\ntest "{name} $1" != "{failing}"\n'
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    command = ["bash", tmp_path / ".ci" / "run"]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if failing == "nothing":
+        assert done.returncode == 0 and "everything took" in done.stdout, done.stdout
+        assert [step for step in STEPS if f"=== {step}" not in done.stdout] == ["make system"]
+    else:
+        assert done.returncode != 0 and "everything took" not in done.stdout, done.stdout
+        assert f"said by {failing}" in done.stdout
+
+
 def test_quick_tests_are_there():
     """`make quick` names its files."""
     names = re.search(r"^QUICK\s*:= ((?:.*\\\n)*.*)$", read("Makefile"), re.M)[1]
     files = re.findall(r"tests/\w+\.py", names)
     assert files and [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_longest_files_are_there():
+    """And every chapter is among them."""
+    chapters = {path.stem for path in (ROOT / "chapters").glob("[0-9]*.ipynb")}
+    assert chapters <= set(LONGEST) <= chapters | {path.stem for path in (ROOT / "tests").glob("test_*.py")}
+    assert len(LONGEST) == len(set(LONGEST))
 
 
 def python_blocks(name):

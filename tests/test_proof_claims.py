@@ -24,11 +24,12 @@ DRAWN = np.random.default_rng(5).integers(0, 3, 2000).tolist()
 
 
 def gradient(batch, x):
-    return sum(a * np.cos(np.dot(q, x) + p) * np.array(q) for a, q, p in WAVES[batch])
+    """At a point (2,), or at points (..., 2)."""
+    return sum(a * np.cos(np.dot(x, q) + p)[..., None] * np.array(q) for a, q, p in WAVES[batch])
 
 
 def hessian(batch, x):
-    return sum(-a * np.sin(np.dot(q, x) + p) * np.outer(q, q) for a, q, p in WAVES[batch])
+    return sum(-a * np.sin(np.dot(x, q) + p)[..., None, None] * np.outer(q, q) for a, q, p in WAVES[batch])
 
 
 def weights(decay, n):
@@ -299,11 +300,11 @@ def some_weights(n):
 
 def averaged(g):
     """What is averaged: both entries of the gradient, and its square."""
-    return np.array([g[0], g[1], g @ g])
+    return np.stack([g[..., 0], g[..., 1], (g * g).sum(axis=-1)], axis=-1)
 
 
 def averaged_slope(g, dg):
-    return np.array([dg[0], dg[1], 2 * g @ dg])
+    return np.stack([dg[..., 0], dg[..., 1], 2 * (g * dg).sum(axis=-1)], axis=-1)
 
 
 def some_step(A):
@@ -318,14 +319,19 @@ def some_step_slope(A, dA):
     return np.array(by_hand) @ dA
 
 
+def seen(function, points, batches):
+    """The gradient or the Hessian of each step's own batch at the step's own point."""
+    return np.array([function(i, np.array(points)) for i in range(3)])[batches[: len(points)], np.arange(len(points))]
+
+
 def means_of(points, batches):
-    seen = np.array([averaged(gradient(i, x)) for i, x in zip(batches, points)])
-    return np.einsum("ik,ki->i", some_weights(len(seen) - 1), seen)
+    return np.einsum("ik,ki->i", some_weights(len(points) - 1), averaged(seen(gradient, points, batches)))
 
 
 def means_slope(points, z, batches):
-    seen = [averaged_slope(gradient(i, x), hessian(i, x) @ d) for i, x, d in zip(batches, points, z)]
-    return np.einsum("ik,ki->i", some_weights(len(seen) - 1), np.array(seen))
+    dg = np.einsum("kij,kj->ki", seen(hessian, points, batches), z)
+    slopes = averaged_slope(seen(gradient, points, batches), dg)
+    return np.einsum("ik,ki->i", some_weights(len(points) - 1), slopes)
 
 
 def any_slope(points, z, batches):
@@ -333,14 +339,19 @@ def any_slope(points, z, batches):
     return some_step_slope(means_of(points, batches), means_slope(points, z, batches))
 
 
+# Those of the steps 0, ..., 239, each filled up with zeros; (averages, steps, steps).
+ALL_WEIGHTS = np.array([np.pad(some_weights(n), ((0, 0), (0, 239 - n))) for n in range(240)]).swapaxes(0, 1)
+
+
 def any_field(n, h, batches, share=1.0):
     """F_n, with a share of its correction."""
 
     def field(t, x):
-        g = np.array([averaged(gradient(i, x)) for i in batches[: n + 1]])
-        steps = np.array([some_step(np.einsum("ik,ki->i", some_weights(l), g[: l + 1])) for l in range(n + 1)])
-        b = [steps[k:n].sum(axis=0) + steps[n] / 2 for k in range(n + 1)]
-        return -steps[n] - share * h * any_slope([x] * (n + 1), b, batches)
+        points = [x] * (n + 1)
+        g = averaged(seen(gradient, points, batches))
+        steps = some_step((ALL_WEIGHTS[:, : n + 1, : n + 1] @ g.T[..., None])[..., 0]).T
+        b = np.cumsum([steps[n] / 2, *steps[:n][::-1]], axis=0)[::-1]
+        return -steps[n] - share * h * any_slope(points, b, batches)
 
     return field
 

@@ -35,6 +35,7 @@ LOSSES = {
     ),
     "cases": bea.Loss(abs(x - y) + sp.Piecewise((x**2, x > 1), (2 * x - 1, True)) + sp.Max(x, y) ** 2, (x, y)),
 }
+LOGISTIC = bea.Loss(sp.log(1 + sp.exp(-x - 2 * y)) + sp.log(1 + sp.exp(x - y)) + (x**2 + y**2) / 9, (x, y))
 START = (0.9, 1.5)
 WAYS = ["floats", "arrays", "compiled"]
 
@@ -256,7 +257,9 @@ def test_a_configuration_has_the_same_bits_in_every_batch(name):
         np.testing.assert_array_equal(walked[:, 1], alone[1][:20])
 
 
-@pytest.mark.parametrize("loss", ["himmelblau", "functions"])
+@pytest.mark.parametrize(
+    "loss", [HIMMELBLAU, LOGISTIC, LOSSES["functions"]], ids=["himmelblau", "logistic", "functions"]
+)
 def test_all_ways_have_the_same_bits(loss, monkeypatch):
     """With functions beyond square roots, NumPy's and those of math differ in the last bits only."""
     points = np.random.default_rng(5).uniform(0.3, 1.4, (70, 2))
@@ -264,13 +267,13 @@ def test_all_ways_have_the_same_bits(loss, monkeypatch):
     paths = []
     for way in WAYS[: 3 if straight.numba_is_there() else 2]:
         force(monkeypatch, way)
-        paths.append(bea.run(optimizer, LOSSES[loss], points, 0.01, 120, every=3))
+        paths.append(bea.run(optimizer, loss, points, 0.01, 120, every=3))
         for k in (0, 69):
             one = optimizer.configuration(k)
-            alone = bea.run(one, LOSSES[loss], points[k], 0.01, 120, every=3)
+            alone = bea.run(one, loss, points[k], 0.01, 120, every=3)
             np.testing.assert_array_equal(alone, paths[-1][:, k])
     for path in paths[1:]:
-        if loss == "himmelblau":
+        if loss is not LOSSES["functions"]:
             np.testing.assert_array_equal(path, paths[0])
         np.testing.assert_allclose(path, paths[0], rtol=1e-12, atol=1e-14)
 

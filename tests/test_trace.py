@@ -3,6 +3,7 @@
 import math
 import pickle
 from fractions import Fraction
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -35,7 +36,8 @@ DOMAINS = {
 WIDE = {"erfc": 8, "gammaln": 16}
 TWO = ["power", "hypot", "arctan2", "maximum", "minimum", "logaddexp", "remainder"]
 ONE = sorted({*module.MATH, *module.ON_FLOATS} - {*TWO, *module.OPERATORS, "where"})
-EXACT = ["sqrt", "absolute", "sign", "floor", "ceil", "maximum", "minimum"]
+LOGISTIC = ["expit", "log_expit", "logaddexp"]
+EXACT = ["sqrt", "absolute", "sign", "floor", "ceil", "maximum", "minimum", *LOGISTIC]
 
 
 def in_numpy(name):
@@ -79,6 +81,40 @@ def test_functions_of_two_numbers(name):
     assert apart == 0 if name in EXACT else apart <= 2
     constant = trace(lambda x: getattr(Node, name)(2.5, x), {"x": ()})  # a number first
     np.testing.assert_array_equal(constant.on_arrays(x)[0], in_numpy(name)(2.5, x))
+
+
+def logistic_arguments(rng):
+    """300,000 numbers: ordinary ones, bits drawn at random, and where a formula may change."""
+    ordinary = [rng.standard_normal(100_000) * 10 ** rng.uniform(-4, 3, 100_000), rng.uniform(-800, 800, 100_000)]
+    ends = np.array([0.0, 5e-324, 1e-310, 2.2e-308, 1e-17, 18.4, 36.7, 37.5, 709.782712893384, 745.2, 1e308, np.inf])
+    edges = np.concatenate([ends, np.nextafter(ends, 0), np.nextafter(ends, np.inf), [np.nan]])
+    any_bits = rng.integers(0, 2**64, 100_000 - 2 * edges.size, dtype=np.uint64).view(float)
+    return rng.permutation(np.concatenate([*ordinary, any_bits, edges, -edges]))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+@pytest.mark.parametrize("name", LOGISTIC)
+def test_logistic_functions_have_the_bits_of_numpy_and_scipy(name):
+    """On floats, on arrays and compiled."""
+    rng = np.random.default_rng(3)
+    columns = [logistic_arguments(rng) for _ in range(1 + (name in TWO))]
+    if name in TWO:  # many equal ones, and close ones
+        close = columns[0][50_000:150_000]
+        columns[1][:50_000], columns[1][50_000:150_000] = columns[0][:50_000], close + rng.uniform(-40, 40, close.size)
+    wanted = in_numpy(name)(*columns)
+    code = (lambda x, y: getattr(x, name)(y)) if name in TWO else (lambda x: getattr(x, name)())
+    found = trace(code, dict.fromkeys("xy"[: len(columns)], ()))
+    results = [np.array(on_floats(found, *columns)), found.on_arrays(*columns)[0]]
+    if find_spec("numba"):
+        import numba
+
+        compiled = numba.njit(error_model="numpy")(found.on_floats)
+        results.append(np.array([compiled(*point)[0] for point in zip(*columns)]))
+    assert np.isfinite(wanted).sum() > 200_000
+    for result in results:
+        np.testing.assert_array_equal(np.isnan(result), np.isnan(wanted))
+        same = result.view(np.uint64) == wanted.view(np.uint64)
+        assert (same | np.isnan(wanted)).all(), np.transpose(columns)[~same][:5]
 
 
 def test_what_is_not_a_number_stays_so():

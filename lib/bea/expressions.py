@@ -40,7 +40,15 @@ class logaddexp(sp.Function):
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """Return the derivative by one argument."""
-        return sp.exp(self.args[argindex - 1] - self)
+        return expit(self.args[argindex - 1] - self.args[2 - argindex])
+
+
+class expit(sp.Function):
+    """The logistic function 1 / (1 + exp(-a))."""
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """Return the derivative."""
+        return self * expit(-self.args[0])
 
 
 def computable(expression: sp.Expr) -> sp.Expr:
@@ -173,7 +181,7 @@ _UFUNCS: dict[Any, np.ufunc] = {
     **{getattr(sp, name): getattr(np, name) for name in "exp log sin cos tan sinh cosh tanh sign".split()},
     **{getattr(sp, f"a{name}"): getattr(np, f"arc{name}") for name in "sin cos tan tan2 sinh cosh tanh".split()},
     **{sp.Abs: np.absolute, sp.Max: np.maximum, sp.Min: np.minimum, logaddexp: np.logaddexp},
-    **{sp.erf: special.erf, sp.erfc: special.erfc},
+    **{sp.erf: special.erf, sp.erfc: special.erfc, expit: special.expit},
 }
 _CALLED = (*_UFUNCS.values(), floor, np.sqrt, np.power, np.where)
 _NAMESPACE = {"nan": np.nan, **{function.__name__: _dispatching(function) for function in _CALLED}}

@@ -247,7 +247,7 @@ class StraightRun:
     """A run by traced steps, one for each loss; ``total`` of them, or an unknown number.
 
     The same configuration has the same bits alone and in every batch, as long as the loss and the
-    program need only sums, products, quotients, square roots and comparisons.
+    program need only sums, products, quotients, square roots, logistic functions and comparisons.
     """
 
     def __init__(self, start: Any, steps: Sequence[Step], total: int | None) -> None:

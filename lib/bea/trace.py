@@ -3,9 +3,9 @@ r"""Straight-line code from Python code: one evaluation on numbers that record i
 A :class:`Node` is a number without a value.  Code that runs on it, alone, in arrays of dtype
 ``object`` or in the coefficients of a :class:`~bea.series.Series`, records each of its operations
 once.  The record, a :class:`Trace`, is data.  It is printed as a function of floats and as one of
-NumPy arrays; both make the same operations in the same order, so that sums, products, quotients and
-square roots have the same bits in both.  Other functions are those of ``math`` and those of NumPy or
-SciPy, which may differ from each other in the last bits.
+NumPy arrays; both make the same operations in the same order, so that sums, products, quotients,
+square roots and logistic functions have the same bits in both.  Other functions are those of ``math``
+and those of NumPy or SciPy, which may differ from each other in the last bits.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ ON_FLOATS = OPERATORS | {
     "sign": "1.0 if {0} > 0 else -1.0 if {0} < 0 else 0.0 * {0}",
     "floor": "float(floor({0})) if absolute({0}) < 1e300 else {0}",
     "ceil": "float(ceil({0})) if absolute({0}) < 1e300 else {0}",
-    "expit": "1.0 / (1.0 + exp(-{0})) if {0} >= 0 else exp({0}) / (1.0 + exp({0}))",
-    "log_expit": "({0} if {0} < 0 else 0.0) - log1p(exp(-absolute({0})))",
+    "expit": "0.0 if {0} < -709.782712893384 else 1.0 / (1.0 + exp(-{0}))",  # where exp overflows
+    "log_expit": "{0} - log1p(exp({0})) if {0} < 0 else -log1p(exp(-{0}))",
     "logaddexp": "{0} + log(2.0) if {0} == {1} else ({0} if {0} > {1} else {1}) + log1p(exp(-absolute({0} - {1})))",
 }
 #: All else is printed as a function of its own name: that of NumPy or SciPy, and on floats this one.
@@ -60,7 +60,9 @@ MATH = {name: getattr(math, name) for name in "sqrt exp log log1p expm1 log2 log
 MATH |= {name: getattr(math, name) for name in "sin cos tan sinh cosh tanh".split()}
 MATH |= {f"arc{name}": getattr(math, f"a{name}") for name in "sin cos tan tan2 sinh cosh tanh".split()}
 MATH |= {"power": math.pow, "gammaln": math.lgamma, "absolute": math.fabs}
-EXACT = {*OPERATORS, *"where maximum minimum sign floor ceil sqrt absolute".split()} - {"remainder"}
+#: Operations that have the same bits everywhere; NumPy and SciPy, too, compute the last three by the C library.
+EXACT = {*OPERATORS, *"where maximum minimum sign floor ceil sqrt absolute expit log_expit logaddexp".split()}
+EXACT -= {"remainder"}
 #: Operations that compiled code takes from the library from which ``math`` has them.
 COMPILED = EXACT | {*"exp log log1p expm1 log2 log10 erf erfc sin cos tan sinh cosh tanh arctan arcsin arccos".split()}
 SCOPE = {**MATH, "floor": math.floor, "ceil": math.ceil, "inf": math.inf, "nan": math.nan}
