@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import bea
-from bea_book import Network
+from bea_book import Network, compare
 from experiments import data
 from experiments.studies import STUDIES
 
@@ -150,15 +151,13 @@ def test_decay_rates_together_are_those_alone():
 
 def test_what_is_established_and_what_is_null():
     """Holm's correction and the two one-sided tests, on numbers with known answers and on a control for each."""
-    from experiments import report
-
     noise = np.random.default_rng(0).normal(size=(400, 20))
-    established = report.holm({k: row for k, row in enumerate(noise)} | {"shifted": noise[0] + 5})
+    established = compare.established({k: row for k, row in enumerate(noise)} | {"shifted": noise[0] + 5})
     assert established == {"shifted"}
-    uncorrected = [k for k, row in enumerate(noise) if abs(row.mean()) > report.interval(row)[1]]
+    uncorrected = [k for k, row in enumerate(noise) if abs(row.mean()) > compare.interval(row)[1]]
     assert len(uncorrected) > 10  # one in twenty: what the correction removes
     small = noise[0] - noise[0].mean()
-    assert report.null(small, 1.0) and not report.null(small + 0.9, 1.0) and not report.null(small, 0.2)
+    assert compare.null(small, 1.0) and not compare.null(small + 0.9, 1.0) and not compare.null(small, 0.2)
 
 
 def commit():
@@ -255,3 +254,16 @@ def test_page_shows_the_results():
     from experiments import report
 
     assert report.PAGE.read_text(encoding="utf-8") == report.page()
+
+
+def test_figures_show_the_results(tmp_path):
+    """The figures of the page are what is drawn of the committed files, to the last digits of their coordinates."""
+    from experiments import figures
+
+    figures.draw(tmp_path)
+    parts = [re.compile(r"-?\d+\.\d+").split, re.compile(r"-?\d+\.\d+").findall]
+    for new in sorted(tmp_path.iterdir()):
+        (one, two), (old, now) = (
+            [part(path.read_text(encoding="utf-8")) for path in (figures.FOLDER / new.name, new)] for part in parts
+        )
+        assert one == two and np.allclose(np.array(old, float), np.array(now, float), atol=1e-3), new.name

@@ -153,7 +153,7 @@ def problems_of_explorers(notebook):
     outputs = [data for data in shown if MIME in data or 'class="bea-live"' in data.get("text/html", "")]
     if not outputs:
         return ["has no explorer (bea_book.explore) and no live figure (bea_book.live)"]
-    return ["an explorer has no picture for print"] if any("image/png" not in o for o in outputs) else []
+    return ["an explorer has no picture for print"] if any("image/svg+xml" not in o for o in outputs) else []
 
 
 QUESTION = re.compile(r"^\*\*\d\.\*\*", re.M)
@@ -339,7 +339,7 @@ QUIZ_CELL = "## Quiz\n\n" + "\n\n".join(
 
 def good_notebook():
     figure = new_code_cell("draw()", execution_count=2)
-    data = {"image/png": "AAAA", MIME: "<div></div>", "text/plain": "<Figure 1>"}
+    data = {"image/svg+xml": "<svg/>", MIME: "<div></div>", "text/plain": "<Figure 1>"}
     figure.outputs = [new_output("display_data", data)]
     figure.metadata["mystnb"] = {
         "image": {"alt": ALT},
@@ -480,7 +480,7 @@ def drop_explorer(nb):
 
 
 def drop_picture(nb):
-    del nb.cells[2].outputs[0].data["image/png"]
+    del nb.cells[2].outputs[0].data["image/svg+xml"]
 
 
 def drop_quiz(nb):

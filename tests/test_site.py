@@ -11,15 +11,19 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
 import yaml
 from docutils import nodes
 from docutils.utils import new_document
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 from sphinx.builders.html._assets import _JavaScript
 from sphinx.errors import ConfigError, ExtensionError
 
+from bea_book import plot, svg
 from bea_book.live import laboratory
 from tools.site import book_site, check_site, lighter, logo
 
@@ -421,3 +425,25 @@ def test_icons_that_a_sheet_writes_by_itself_are_kept():
     style = '.fa-bell:before{content:"\\f0f3"}.fa-car:before{content:"\\f1b9"}:root{--box:"\uf0a1"}'
     kept = lighter.letters_of_icons(style, ['<i class="fa-bell">'], ['a::after{content:"\\f0c1"}'])
     assert kept == {0xF0F3, 0xF0A1, 0xF0C1}
+
+
+def test_axes_side_by_side_stand_one_below_another_on_a_telephone(tmp_path):
+    """Panels that share an axis get its labels; one column needs no copy, and the page's ground shows through."""
+    with rc_context(plot.STYLE):
+        figure = Figure((9, 3), layout="constrained")
+        figure.subplots(1, 2, sharey=True)[0].set_ylabel("loss")
+    text = svg.whole(figure)
+    assert text == svg.whole(figure) and svg.GROUND in text
+    images = tmp_path / "_images"
+    images.mkdir()
+    (images / "wide.svg").write_text(text, encoding="utf-8")
+    (images / "one.svg").write_text(svg.whole(Figure((4, 3))), encoding="utf-8")
+    page = '<img alt="A" src="_images/wide.svg" /><img alt="B" src="_images/one.svg" />'
+    page = lighter.give_room(page, tmp_path)
+    assert page.count("<picture>") == 1 and page.count('loading="lazy"') == 2 and 'width="990" height="330"' in page
+    assert svg.GROUND not in (images / "wide.svg").read_text(encoding="utf-8")
+    narrow = ElementTree.parse(images / "wide-narrow.svg").getroot()
+    first, labels, second = (part.attrib for part in narrow.findall("{*}svg"))
+    assert labels["y"] == second["y"] == "216" and float(labels["width"]) < 60
+    assert narrow.attrib["viewBox"].split()[3] == "432" and float(narrow.attrib["width"]) < 400
+    assert lighter.give_room(page, tmp_path) == page

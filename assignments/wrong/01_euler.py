@@ -26,7 +26,7 @@ WRONG = {
         (None, "factor = 1 - 2 * h * lam", "that is a sum"),
         ("(1 - (", "(1 + (", "the signs"),
         (" * (1 - (1 - a) * h * lam)", "", "one of the two steps"),
-        (None, "factor = sp.exp(-2 * h * lam)", "not what a pair does"),
+        (None, "factor = sp.exp(-2 * h * lam)", "does not depend on a"),
     ],
     "local": [
         ("1 + a**2", "1 - a**2", "the pair itself"),
@@ -69,7 +69,7 @@ for _name, _answers in {
     "error": [("error = -", "error = sp.I * h - ", "not real")],
     "local": [
         ("k = 1 + a**2", "k = 1 + a**2 + sp.I * a", "not real"),
-        ("k = 1 + a**2", "k = sp.Rational(10, 9)", "another multiple"),
+        ("k = 1 + a**2", "k = sp.Rational(10, 9)", "does not depend on a"),
     ],
     "limit": [
         ("2 * a**2 <= 1", "a <= 0.75", "grows already"),
@@ -88,7 +88,161 @@ for _name, _answers in {
             "    if combine:\n        return 0.3 * hs**2\n    return np.array([",
             "not the errors of 2",
         ),
-        ("    return np.array([", "    a = 0.4\n    return np.array([", "not the errors of this method"),
+        ("    return np.array([", "    a = 0.4\n    return np.array([", "the same whatever `a` is"),
     ],
 }.items():
     WRONG[_name] += _answers
+
+# Invented against the checks: arguments that are not used, other sizes, half of a correction, text, nothing at all.
+for _name, _answers in {
+    "pair": [
+        ("return x + (1 - a) * h * f(x)", "print(x + (1 - a) * h * f(x))", "not answered yet: `pair` returns nothing"),
+        (
+            None,
+            "def pair(f, x, h, a):\n    return str(x + (1 + a) * h * f(x))",
+            "what `pair` returns must hold numbers; yours is of the type str",
+        ),
+        (
+            None,
+            "def pair(f, x, h, a):\n    return [str(y) for y in x + (1 + a) * h * f(x)]",
+            "`pair` returns must hold numbers; yours is of the type list",
+        ),
+        ("(1 - a) * h * f(x)", "(1 - a) * h * f(x) + 1j", "what `pair` returns is not real"),
+        ("    x = x", "    h = 0.1\n    x = x", "`pair` gives the same whatever `h` is"),
+        ("    x = x", "    a = 0.5\n    x = x", "`pair` gives the same whatever `a` is"),
+        (
+            "return x + (1 - a) * h * f(x)",
+            "return (x + (1 - a) * h * f(x))[0]",
+            "what `pair` returns must have the shape (",
+        ),
+    ],
+    "factor": [
+        (
+            None,
+            "factor = '(1 - (1+a)*h*lam)*(1-(1-a)*h*lam)'",
+            "be a formula in SymPy's symbols; yours is of the type str",
+        ),
+        (
+            None,
+            "def factor(a, h, lam):\n    return (1 - (1 + a) * h * lam) * (1 - (1 - a) * h * lam)",
+            "a formula in SymPy's symbols; yours is of the type function",
+        ),
+        (
+            None,
+            "factor = sp.Abs((1 - (1 + a) * h * lam) * (1 - (1 - a) * h * lam))",
+            "its size, without the sign: a factor may be negative",
+        ),
+        (None, "factor = sp.Eq(a, h)", "a formula in SymPy's symbols; yours is of the type Equality"),
+    ],
+    "local": [
+        (None, "k = 1 + a", "on f(x) = x flow and pair differ by another multiple of h²"),
+        (None, "k = (1 + a**2) / 2", "`k` is right up to a constant factor"),
+        (None, "k = None", "not answered yet"),
+        (None, "k = sp.Integral(2*a, (a, 0, a)) + 1", "an integral, a derivative or a limit in it: carry it out"),
+    ],
+    "error": [
+        (
+            None,
+            "error = (1 - (1-a**2) * h * lam)**(T/2/h) - sp.exp(-lam*T)",
+            "term only: `error` must be h times something without h",
+        ),
+        (
+            None,
+            "error = -(1 + a**2) / 4 * h * lam**2 * T * sp.exp(-lam * T)",
+            "`error` is right up to a constant factor",
+        ),
+    ],
+    "limit": [
+        (None, "def limit(a, lam):\n    print(2 / (1 - a**2) / lam)", "not answered yet: `limit` returns nothing"),
+        (None, "def limit(a, lam):\n    return 2 / (1 - a**2) / 2", "`limit` gives the same whatever `lam` is"),
+        (
+            None,
+            "def limit(a, lam):\n    return str(2 / (1 - a**2) / lam)",
+            "what `limit` returns must be a number; yours is of the type str",
+        ),
+        ("product = 1 - a**2", "a = 0.5\n    product = 1 - a**2", "`limit` gives the same whatever `a` is"),
+        (
+            None,
+            "def limit(a, lam):\n    return (2 / (1 - a**2) / lam, 0)",
+            "returns must be a number; yours is of the type tuple",
+        ),
+        (
+            None,
+            "def limit(a, lam):\n    return sp.Symbol('h')",
+            "of functions whose arguments have the names of its symbols",
+        ),
+    ],
+    "errors": [
+        (
+            "np.linalg.norm((2 * run(h / 2) - run(h) if combine else run(h)) - flow)",
+            "np.abs((2 * run(h / 2) - run(h) if combine else run(h)) - flow).max()",
+            "the distance is the root of the sum of the squares",
+        ),
+        (
+            "np.linalg.norm((2 * run(h / 2) - run(h) if combine else run(h)) - flow)",
+            "np.linalg.norm((2 * run(h / 2) - run(h) if combine else run(h)) - flow)**2",
+            "that is the square of the distance",
+        ),
+        (
+            "np.linalg.norm((2 * run(h / 2) - run(h) if combine else run(h)) - flow)",
+            "abs(((2 * run(h / 2) - run(h) if combine else run(h)) - flow)[0])",
+            "that is one coordinate of the difference",
+        ),
+        (
+            "np.linalg.norm((2 * run(h / 2) - run(h) if combine else run(h)) - flow)",
+            "np.linalg.norm((2 * run(h / 2) - run(h) if combine else run(h)) - flow)/np.linalg.norm(flow)",
+            "right up to a constant factor: the distance itself is asked for",
+        ),
+        ("for h in hs]", "for h in (0.02, 0.01, 0.005)]", "`errors` gives the same whatever `hs` is"),
+        ("return np.array([", "print([", "not answered yet: `errors` returns nothing"),
+        (
+            "    return np.array([",
+            "    return np.array([str(1.0)] + [",
+            "returns must hold numbers; yours is of the type ndarray",
+        ),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# Right answers in other styles.
+OTHER = {
+    "arrays changed in place, lists, SymPy's own ways": {
+        "pair": """
+def pair(f, x, h, a):
+    for size in (1 + a, 1 - a):
+        x += size * h * f(x)
+    return list(x)
+""",
+        "factor": """
+y = sp.symbols('h') * sp.symbols('lambda')
+factor = sp.expand(1 - 2 * y + (1 - sp.symbols('a')**2) * y**2)
+""",
+        "local": "k = sp.limit((sp.exp(2 * h) - (1 + (1 + a) * h) * (1 + (1 - a) * h)) / h**2, h, 0)",
+        "error": "error = sp.Rational(-1, 2) * T * lam**2 * h * (1 + a**2) / sp.exp(T * lam) + sp.O(h**2)",
+        "limit": """
+def limit(a, lam):
+    from scipy.optimize import brentq
+    product = sp.Rational(1) - sp.Float(a)**2
+    first = 2 / product
+    roots = [y for y in np.roots([float(product), -2, 2]) if abs(y.imag) < 1e-12] if 2 * a * a > 1 else []
+    return min([first, *[sp.Float(y.real) for y in roots]]) / lam
+""",
+        "errors": """
+class Errors:
+    def __call__(self, sizes, part, combine=False):
+        from scipy.integrate import odeint
+        flow = odeint(lambda x, t: pendulum(x), [1, 0], [0, 2], rtol=1e-12, atol=1e-12)[-1]
+
+        def run(h):
+            state = np.array([1.0, 0.0])
+            for n in range(int(round(2 / h))):
+                state += (1 + part if n % 2 == 0 else 1 - part) * h * pendulum(state)
+            return state
+
+        return tuple(np.hypot(*((2 * run(h / 2) - run(h)) * combine + run(h) * (not combine) - flow)) for h in sizes)
+
+
+errors = Errors()
+""",
+    },
+}

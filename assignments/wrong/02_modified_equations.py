@@ -61,3 +61,107 @@ for _name, _answers in {
     ],
 }.items():
     WRONG[_name] += _answers
+
+# Invented against the checks: arguments that are not used, other sizes, half of a correction, text, nothing at all.
+for _name, _answers in {
+    "rate": [
+        (
+            None,
+            "rate = [lam, h * lam**2 * (sp.Rational(1, 2) - c), h**2 * lam**3 * (sp.Rational(1, 3) - c)]",
+            "]` contains h; use only c, lambda",
+        ),
+        (None, "rate = [str(lam), '', '']", "be a formula in SymPy's symbols; yours is of the type str"),
+        (None, "rate = [1, (sp.Rational(1, 2) - c), (sp.Rational(1, 3) - c)]", "]` does not depend on lambda"),
+        (
+            None,
+            "rate = [lam**3 * (sp.Rational(1, 3) - c), lam**2 * (sp.Rational(1, 2) - c), lam]",
+            "is not that of −ln(factor)/h",
+        ),
+        (None, "rate = [...,...,...]", "not answered yet"),
+    ],
+    "terms": [
+        ("a = c - sp.Rational(1, 2)", "a = h*(c - sp.Rational(1, 2))", "`a` contains h; use only c"),
+        ("a = c - sp.Rational(1, 2)", "a = -0.3", "`a`: flow and step differ in h²"),
+        (
+            "a = c - sp.Rational(1, 2)",
+            "a = sp.I*c + c - sp.Rational(1, 2)",
+            "`a` is not real where all its symbols are",
+        ),
+        ("a = c - sp.Rational(1, 2)", "a = 'c - 1/2'", "be a formula in SymPy's symbols; yours is of the type str"),
+        ("d = c**2 / 2 - c / 2 + sp.Rational(1, 12)", "d = ...", "not answered yet"),
+    ],
+    "penalty": [
+        (None, "penalty = sp.Rational(1,4)", "`penalty` does not depend on c"),
+        (None, "penalty = h*(1 - 2 * c) / 4", "`penalty` contains h; use only c"),
+    ],
+    "best": [
+        ("best = sp.Rational(1, 2)", "best = '1/2'", "`best` must be a number; yours is of the type str"),
+        ("best = sp.Rational(1, 2)", "best = c", "of functions whose arguments have the names of its symbols"),
+        ("best = sp.Rational(1, 2)", "best = [1/2]", "`best` must be a number; yours is of the type list"),
+        ("order = 2", "order = '2'", "`order` must be a number; yours is of the type str"),
+        ("order = 2", "order = None", "not answered yet"),
+    ],
+    "errors": [
+        (
+            "np.linalg.norm(run - flow)",
+            "np.abs(run - flow).max()",
+            "the distance is the root of the sum of the squares",
+        ),
+        (
+            "np.linalg.norm(run - flow)",
+            "np.linalg.norm(run - flow) / np.linalg.norm(flow)",
+            "right up to a constant factor: the distance itself is asked for",
+        ),
+        ("np.linalg.norm(run - flow)", "np.linalg.norm(run - flow)**2", "that is the square of the distance"),
+        ("np.linalg.norm(run - flow)", "abs(run - flow)[0]", "that is one coordinate of the difference"),
+        ("    found = []", "    c = 0.25\n    found = []", "`errors` gives the same whatever `c` is"),
+        ("for h in hs:", "for h in (0.04, 0.02, 0.01):", "`errors` gives the same whatever `hs` is"),
+        ("return np.array(found)", "print(found)", "not answered yet: `errors` returns nothing"),
+        ("if terms > 1:", "if True:", "term the slope must be"),
+        ("np.array(found)", "np.array(found) * 1j", "what `errors` returns is not real"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# Right answers in other styles.
+OTHER = {
+    "series, integrals carried out, tuples": {
+        "factor": """
+X = sp.Symbol('X')
+factor = sp.diff(X - lam * h * (X - c * h * lam * X), X)
+""",
+        "rate": """
+_mu = sp.series(-sp.log(1 - h * lam + c * h**2 * lam**2) / h, h, 0, 3).removeO()
+rate = tuple(sp.expand(_mu).coeff(h, n) for n in range(3))
+""",
+        "terms": """
+a = -0.5 + c
+b = sp.integrate(1, (sp.Symbol('t'), c, sp.Rational(1, 3)))
+d = sp.factor(6 * c**2 - 6 * c + 1) / 12
+""",
+        "penalty": "penalty = -a / 2",
+        "best": """
+from fractions import Fraction
+best, order = Fraction(1, 2), np.float64(2.0)
+""",
+        "errors": """
+def errors(hs, terms, c):
+    from scipy.integrate import solve_ivp
+    coefficients = np.array([1, c - 0.5, 1 / 3 - c, (6 * c * c - 6 * c + 1) / 12]) * (np.array([1, 2, 3, 3]) <= terms)
+
+    def one(h):
+        def field(t, x):
+            k = f(x)
+            return np.array([1, h, h * h, h * h]) * coefficients @ [k, df(x, k), df(x, df(x, k)), ddf(x, k, k)]
+
+        x = np.array([1.5, 1.0])
+        for n in range(round(1 / h)):
+            ahead = x + c * h * f(x)
+            x += h * f(ahead)
+        y = solve_ivp(field, [0, 1], [1.5, 1.0], method="DOP853", rtol=1e-12, atol=1e-13).y[:, -1]
+        return ((x - y) ** 2).sum() ** 0.5
+
+    return list(map(one, hs))
+""",
+    },
+}

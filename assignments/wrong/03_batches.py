@@ -57,7 +57,7 @@ WRONG = {
         ("sp.Rational(1, 4)", "sp.Rational(1, 2)", "half of the derivative"),
         ("sp.Rational(1, 4)", "r / 4", "r times as long"),
         ("sp.Rational(1, 4)", "1 / r / 4", "take part"),
-        ("sp.Rational(1, 4)", "1", "another penalty"),
+        ("sp.Rational(1, 4)", "1", "up to a constant factor"),
     ],
     "drawn": [
         ("v = 1 - r", "v = r - 1", "the sign of v"),
@@ -85,8 +85,8 @@ WRONG = {
 # Found by trying to get past the checks.
 for _name, _answers in {
     "epoch": [
-        ("range(r)", "range(3)", "not where the epoch ends"),
-        ("range(r)", "range(len(order) - 1)", "not where the epoch ends"),
+        ("range(r)", "range(3)", "the same whatever `r` is"),
+        ("range(r)", "range(len(order) - 1)", "the same whatever `r` is"),
         ("in order:", "in reversed(order):", "not where the epoch ends"),
     ],
     "second": [
@@ -116,3 +116,132 @@ for _name, _answers in {
     ],
 }.items():
     WRONG[_name] += _answers
+
+# Invented against the checks: arguments that are not used, other sizes, half of a correction, text, nothing at all.
+for _name, _answers in {
+    "epoch": [
+        (
+            "theta = theta - h * gradients[batch](theta)\n    return theta",
+            "theta = theta - h * gradients[batch](theta)\n    print(theta)",
+            "not answered yet: `epoch` returns nothing",
+        ),
+        ("h * gradients", "0.1 * gradients", "`epoch` gives the same whatever `h` is"),
+        (
+            "return theta",
+            "return theta.tolist().__str__()",
+            "`epoch` returns must hold numbers; yours is of the type str",
+        ),
+    ],
+    "second": [
+        (
+            None,
+            "second = r * (r + 1) / 2 * (H_A * g_A + H_B * g_B) + r**2 * H_B * g_A",
+            "pairs of an earlier and a later one: not r(r+",
+        ),
+        (
+            None,
+            "second = r * (r - 1) / 2 * (H_A * g_A + H_B * g_B) + r * H_B * g_A",
+            "each of B's r steps sees each of A's: r² pairs, not r",
+        ),
+        (
+            None,
+            "second = r * (r - 1) / 2 * (H_A * g_A + H_B * g_B) + r**2 * (H_B * g_A + H_A*g_B)/2",
+            "that is the mean over both orders; this is one of them",
+        ),
+        (None, "second = sp.Sum(0*r, (r, 1, 3))", "`second` does not depend on g_A, g_B, H_A, H_B"),
+    ],
+    "correction": [
+        (
+            None,
+            "correction = -(H_A * g_A + H_B * g_B) / 4 + r * (H_B * g_A - H_A * g_B) / 2",
+            "that depends on the order is twice as large as it should be",
+        ),
+        (
+            None,
+            "correction = -(H_A * g_A + H_B * g_B) / 2 + r * (H_B * g_A - H_A * g_B) / 4",
+            "not depend on the order is twice as large as it should be",
+        ),
+        (
+            None,
+            "correction = -(H_A + H_B)*(g_A + g_B) / 8",
+            "−½ E''E': the field of gradient descent with the whole loss",
+        ),
+    ],
+    "shuffled": [
+        (None, "k = sp.Rational(1, 8)", "half in E, and its square enters with one half as well"),
+        (None, "k = '1/4'", "be a formula in SymPy's symbols; yours is of the type str"),
+        (None, "k = [sp.Rational(1,4)]", "be a formula in SymPy's symbols; yours is of the type list"),
+    ],
+    "drawn": [("u = r", "u = str(r)", "be a formula in SymPy's symbols; yours is of the type str")],
+    "gap": [
+        (
+            "np.linalg.norm(np.mean(ends, axis=0) - flow)",
+            "np.abs(np.mean(ends, axis=0) - flow).max()",
+            "the distance is the root of the sum of the squares",
+        ),
+        (
+            "np.linalg.norm(np.mean(ends, axis=0) - flow)",
+            "np.mean([np.linalg.norm(e - flow) for e in ends])",
+            "these are not the gaps of these batches from this start",
+        ),
+        (
+            "np.linalg.norm(np.mean(ends, axis=0) - flow)",
+            "np.linalg.norm(np.mean(ends, axis=0) - flow)**2",
+            "that is the square of the distance",
+        ),
+        (
+            "np.linalg.norm(np.mean(ends, axis=0) - flow)",
+            "np.sum(np.mean(ends, axis=0) - flow)",
+            "a gap is a distance, and positive",
+        ),
+        ("    found = []", "    r = 2\n    found = []", "`gap` gives the same whatever `r` is"),
+        ("for h in hs", "for h in (8e-3, 4e-3, 2e-3)", "`gap` gives the same whatever `hs` is"),
+        ("factor * h / 2", "factor * h / 4", "that is with half the penalty"),
+        ("factor * h / 2 *", "factor * h *", "that is with twice the penalty"),
+        ("return np.array(found)", "print(found)", "not answered yet: `gap` returns nothing"),
+        ("    found = []", "    factor = 1\n    found = []", "the control has the penalty: `factor` does not reach it"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# Right answers in other styles.
+OTHER = {
+    "sums over pairs, means over permutations, in place": {
+        "epoch": """
+def epoch(theta, gradients, order, h, r):
+    while order:
+        batch = order.pop(0)
+        for k in range(r):
+            theta -= h * gradients[batch](theta)
+    return theta.tolist()
+""",
+        "second": """
+n = sp.Symbol('n')
+second = sp.summation(n, (n, 0, r - 1)) * (g_A * H_A + g_B * H_B) + r * r * g_A * H_B
+""",
+        "correction": "correction = sp.simplify((second - (2 * r)**2 / 2 * (H_A + H_B) / 2 * (g_A + g_B) / 2) / (2 * r))",
+        "shuffled": "k = 0.25",
+        "drawn": """
+r = sp.symbols('r')
+u, v = r, -(r - 1)
+""",
+        "gap": """
+def gap(hs, r, factor):
+    import itertools
+    from scipy.integrate import solve_ivp
+    out = []
+    for h in hs:
+        ends = np.zeros(2)
+        for order in itertools.permutations([0, 1, 2]):
+            theta = np.array([1.1, 0.7])
+            for s in np.repeat(order, r):
+                theta -= h * gradient(theta, s)
+            ends += theta / 6
+        def rhs(t, y):
+            return -sum(gradient(y, b) + factor * h / 2 * hessian(y, b) @ gradient(y, b) for b in (0, 1, 2)) / 3
+        y = solve_ivp(rhs, (0, 3 * r * h), (1.1, 0.7), rtol=1e-12, atol=1e-14).y[:, -1]
+        out.append(np.sqrt(np.dot(ends - y, ends - y)))
+    return out
+""",
+    },
+}

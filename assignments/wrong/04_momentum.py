@@ -74,3 +74,138 @@ for _name, _answers in {
     ],
 }.items():
     WRONG[_name] += _answers
+
+# Invented against the checks: arguments that are not used, other sizes, half of a correction, text, nothing at all.
+for _name, _answers in {
+    "step": [
+        (
+            "return theta - h * ((1 - alpha) * gradient + alpha * m), m",
+            "print(theta)",
+            "not answered yet: `step` returns nothing",
+        ),
+        (
+            "return theta - h * ((1 - alpha) * gradient + alpha * m), m",
+            "return m, theta - h * ((1 - alpha) * gradient + alpha * m)",
+            "theta is not what the formula gives",
+        ),
+        ("+ alpha * m), m", "+ alpha * m), gradient", "theta is right, but return m as the next step needs it"),
+        (
+            "return theta - h * ((1 - alpha) * gradient + alpha * m), m",
+            "return theta - ((1 - alpha) * gradient + alpha * m), m",
+            "the step size h is missing",
+        ),
+        ("    m = beta", "    beta = 0.9\n    m = beta", "`step` gives the same whatever `beta` is"),
+        (
+            "return theta - h * ((1 - alpha) * gradient + alpha * m), m",
+            "return np.array([theta - h * ((1 - alpha) * gradient + alpha * m), m]) + 1j",
+            "what `step` returns is not real",
+        ),
+        ("(1 - alpha) * gradient", "gradient", "the newest gradient enters with"),
+    ],
+    "weights": [
+        ("return found", "print(found)", "not answered yet: `weights` returns nothing"),
+        ("return found", "return -found", "a weight here is positive: the step is −h times the sum"),
+        ("    found = alpha", "    alpha = 0.7\n    found = alpha", "`weights` gives the same whatever `alpha` is"),
+        ("    found = alpha", "    count = 2\n    found = alpha", "what `weights` returns must have the shape ("),
+        ("return found", "return found.cumsum()", "these are sums of weights"),
+    ],
+    "lag": [
+        (None, "lag = alpha * beta / (1 - beta)**2", "the age of an average is β/("),
+        (None, "lag = 9", "`lag` does not depend on alpha, beta"),
+    ],
+    "penalty": [
+        (None, "penalty = -(1 + 2 * alpha * beta / (1 - beta))", "`penalty` has the wrong sign"),
+        (None, "penalty = 2*(1 + 2 * alpha * beta / (1 - beta))", "`penalty` is right up to a constant factor"),
+        (None, "penalty = 1 + 2 * (1-alpha) * beta / (1 - beta)", "−α have changed places: α belongs to the memory"),
+        (None, "penalty = 19", "`penalty` does not depend on alpha, beta"),
+    ],
+    "matrix": [
+        ("return np.array(", "print(", "not answered yet: `matrix` returns nothing"),
+        ("    return", "    y = 0.1\n    return", "`matrix` gives the same whatever `y` is"),
+        (
+            "return np.array([[1 - y * (1 - alpha * beta), -y * alpha * beta], [1 - beta, beta]])",
+            "return np.array([[beta, 1 - beta], [-y * alpha * beta, 1 - y * (1 - alpha * beta)]])",
+            "θ comes first, and then m, in rows and in columns",
+        ),
+        (
+            "return np.array([[1 - y * (1 - alpha * beta), -y * alpha * beta], [1 - beta, beta]])",
+            "return np.array([1 - y * (1 - alpha * beta), -y * alpha * beta, 1 - beta, beta])",
+            "what `matrix` returns must have the shape (",
+        ),
+        ("-y * alpha * beta", "y * alpha * beta", "a sign: a step goes against the gradient"),
+    ],
+    "experiment": [
+        (
+            "np.linalg.norm(theta - flow)",
+            "np.abs(theta - flow).max()",
+            "the distance is the root of the sum of the squares",
+        ),
+        (
+            "max(largest, np.linalg.norm(theta - flow))",
+            "np.linalg.norm(theta - flow)",
+            "at the end; the largest over all steps is asked for",
+        ),
+        ("np.linalg.norm(theta - flow)", "np.linalg.norm(theta - flow)**2", "that is the square of the distance"),
+        (
+            "m = g + h / (1 - beta) * hessian(theta) @ g",
+            "m = g",
+            "start; a run that came from uphill remembers larger ones",
+        ),
+        ("for h in hs", "for h in (2e-3, 1e-3, 5e-4)", "`errors` gives the same whatever `hs` is"),
+        ("factor * h / 2 * K", "factor * h / 4 * K", "that is with half the penalty"),
+        ("factor * h / 2 * K", "factor * h * K", "that is with twice the penalty"),
+        ("    def field", "    factor = 1\n    def field", "the control without penalty (factor"),
+        ("return np.array(found)", "print(np.array(found))", "not answered yet: `errors` returns nothing"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# Right answers in other styles.
+OTHER = {
+    "dictionaries, recursions, and matrices": {
+        "step": """
+def step(theta, gradient, m, h, alpha, beta):
+    m *= beta
+    m += (1 - beta) * gradient
+    theta -= h * (gradient + alpha * (m - gradient))
+    return np.array([theta, m])
+""",
+        "weights": """
+def weights(count, alpha, beta):
+    w = []
+    for age in range(count):
+        w.append((1 - alpha) * (age == 0) + alpha * (1 - beta) * beta**age)
+    return tuple(w)
+""",
+        "lag": """
+n = sp.Symbol('n', integer=True)
+x = sp.Symbol('x')
+lag = (x * sp.diff(alpha * (1 - x) / (1 - x) * 1 / (1 - x), x) * (1 - x)).subs(x, beta).simplify()
+""",
+        "penalty": "penalty = 1.0 + 2.0 * lag",
+        "matrix": """
+def matrix(y, alpha, beta):
+    new = np.matrix([[1 - beta, beta]])
+    first = np.matrix([[1, 0]]) - y * ((1 - alpha) * np.matrix([[1, 0]]) + alpha * new)
+    return np.vstack([first, new])
+""",
+        "experiment": """
+def errors(hs, factor):
+    from scipy.integrate import solve_ivp
+    K = float(penalty.subs({alpha: 0.7, beta: 0.6})) if hasattr(penalty, "subs") else 1 + 2.1
+    def largest(h):
+        steps = int(round(0.2 / h))
+        def rhs(t, x):
+            return -gradient(x) - factor * h / 2 * K * hessian(x) @ gradient(x)
+        flow = solve_ivp(rhs, (0, steps * h), [0.9, 1.5], rtol=1e-11, atol=1e-13, t_eval=h * np.arange(steps + 1), max_step=h * 20).y.T
+        x = np.array([0.9, 1.5])
+        memory = gradient(x) + h / 0.4 * hessian(x) @ gradient(x)
+        far = 0
+        for n in range(steps):
+            x, memory = step(x.copy(), gradient(x), memory.copy(), h, 0.7, 0.6)
+            far = max(far, np.linalg.norm(x - flow[n + 1]))
+        return far
+    return [largest(h) for h in hs]
+""",
+    },
+}

@@ -41,7 +41,7 @@ WRONG = {
             "the exponent is p",
         ),
         ("2 * p", "p", "it holds squares"),
-        ("S / D**p", "g / D**p", "not the coefficient of h"),
+        ("S / D**p", "g / D**p", "does not depend on S"),
         (None, "lagging = h * S", "contains h; use only"),
         (None, "lagging = 'S/D'", "must be a formula"),
     ],
@@ -53,7 +53,7 @@ WRONG = {
             "(g**2 + epsilon) ** -p",
             "differentiate it also",
         ),
-        ("S / 2", "g / 2", "not ½ f_0' f_0"),
+        ("S / 2", "g / 2", "does not depend on S"),
     ],
     "bracket": [
         ("2 * p * C_rho", "C_rho", "that is Adam's bracket"),
@@ -105,7 +105,7 @@ WRONG = {
             "those of full averages",
         ),
         ("-U - factor", "-U + factor", "doubles the error"),
-        ("-U - factor * h / 2", "-U - factor * h", "must be 2"),
+        ("-U - factor * h / 2", "-U - factor * h", "twice the correction"),
         ("-U - factor * h / 2 * bracket", "-U - h / 2 * bracket", "must fail with slope 1"),
         ("np.array(found)", "np.array(found[:1])", "must have the shape"),
         (
@@ -150,3 +150,150 @@ for _name, _answers in {
     ],
 }.items():
     WRONG[_name] += _answers
+
+# Invented against the checks: arguments that are not used, other sizes, half of a correction, text, nothing at all.
+for _name, _answers in {
+    "step": [
+        (
+            None,
+            "def step(theta, gradient, m, v, n, h, beta, rho, epsilon, p):\n    print(theta)",
+            "not answered yet: `step` returns nothing",
+        ),
+        ("theta - h", "theta + h", "uphill: a step goes against the gradient"),
+        ("(1 - rho) * gradient**2", "(1 - beta) * gradient**2", "v has its own decay"),
+        ("** p", "**(2*p)", "the exponent is p, of v and not of its root"),
+        ("(v_hat + epsilon) ** p", "v_hat ** p", "ε is missing"),
+        ("(1 - rho) * gradient**2", "(1 - rho) * gradient**2 * 1j", "what `step` returns is not real"),
+    ],
+    "averages": [
+        (
+            "m_hat = g + h * lag_beta * S",
+            "m_hat = lambda g: g",
+            "a formula in SymPy's symbols; yours is of the type function",
+        )
+    ],
+    "lagging": [
+        (
+            None,
+            "lagging = -S / (g**2+epsilon)**p * (lag_beta - 2 * p * lag_rho * g**2 / (g**2+epsilon))",
+            "`lagging` has the wrong sign",
+        ),
+        (
+            None,
+            "lagging = S / (g**2+epsilon)**p * (lag_rho - 2 * p * lag_beta * g**2 / (g**2+epsilon))",
+            "the two lags are exchanged: β belongs to m, ρ to v",
+        ),
+        (None, "lagging = S / (g**2+epsilon)**p * lag_beta", "the denominator changes as well: v̂ is in it"),
+    ],
+    "half_step": [
+        (None, "half_step = S / 2 * sp.diff(g / sp.sqrt(g**2 + epsilon), g)", "the exponent is p, not Adam's one half"),
+        (
+            None,
+            "half_step = sp.diff(g / (g**2 + epsilon) ** p, g) / 2",
+            "by g; along the flow the gradient changes at the rate −S",
+        ),
+        (None, "half_step = -S / 2 * p * g / (g**2 + epsilon) ** (p+1)", "this is not ½ f_"),
+    ],
+    "bracket": [
+        (
+            None,
+            "bracket = (C_beta - 2 * p * C_rho * g**2 / (g**2 + epsilon))/2",
+            "the one half stands before the bracket, not in it",
+        ),
+        (
+            None,
+            "bracket = C_beta - p * C_rho * g**2 / (g**2 + epsilon)",
+            "v changes twice as fast as that: it holds squares",
+        ),
+        (None, "bracket = 'C_beta'", "be a formula in SymPy's symbols; yours is of the type str"),
+    ],
+    "potential": [(None, "potential = sp.integrate", "a formula in SymPy's symbols; yours is of the type function")],
+    "sign": [
+        (
+            "return max(0.0, 2 * p * constant(rho) / constant(beta) - 1)",
+            "print(max(0.0, 2 * p * constant(rho) / constant(beta) - 1))",
+            "not answered yet: `sign_change` returns nothing",
+        ),
+        ("def sign_change(beta, rho", "def sign_change(rho, beta", "β and ρ are exchanged"),
+        (
+            "max(0.0, 2 * p * constant(rho) / constant(beta) - 1)",
+            "float('nan')",
+            "what `sign_change` returns is not finite",
+        ),
+        (
+            "    def constant(decay):",
+            "    rho = 0.99\n    def constant(decay):",
+            "`sign_change` gives the same whatever `beta` is",
+        ),
+    ],
+    "experiment": [
+        (
+            "np.linalg.norm(theta - flow)",
+            "np.abs(theta - flow).max()",
+            "the distance is the root of the sum of the squares",
+        ),
+        ("np.linalg.norm(theta - flow)", "np.linalg.norm(theta - flow)**2", "that is the square of the distance"),
+        ("factor * h / 2 * bracket", "factor * h / 4 * bracket", "that is with half the correction"),
+        ("return np.array(found)", "print(found)", "not answered yet: `errors` returns nothing"),
+        (
+            "beta, rho, epsilon, p = 0.8, 0.6, 0.1, 0.3",
+            "beta, rho, epsilon, p = 0.6, 0.8, 0.1, 0.3",
+            "with the bracket (factor",
+        ),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# Right answers in other styles.
+OTHER = {
+    "expanded, by SymPy, by root finding": {
+        "step": """
+def step(theta, g, m, v, n, h, b, r, e, p):
+    m[:] = b * m + (1 - b) * g
+    v[:] = r * v + (1 - r) * g * g
+    return [theta - h * (m / (1 - b ** (n + 1))) * np.exp(-p * np.log(v / (1 - r ** (n + 1)) + e)), m, v]
+""",
+        "averages": """
+m_hat = sp.expand((g * 1 + h * S * lag_beta))
+v_hat = sp.series((g + h * lag_rho * S)**2, h, 0, 2)
+""",
+        "lagging": "lagging = sp.Derivative((g + h * lag_beta * S) / (g**2 + 2 * h * lag_rho * g * S + epsilon)**p, h).doit().subs(h, 0)",
+        "half_step": "half_step = S / 2 * ((g**2 + epsilon) * (g**2 + epsilon)**(-p - 1) - 2 * p * g**2 * (g**2 + epsilon)**(-1 - p))",
+        "bracket": "bracket = (C_beta * (g**2 + epsilon) - 2 * p * C_rho * g**2) / (epsilon + g**2)",
+        "potential": "potential = sp.exp((1 - p) * sp.log(g**2 + epsilon)) / 2 / (1 - p) + 7",
+        "sign": """
+from fractions import Fraction
+def sign_change(beta, rho, p, n=None):
+    import bea
+    from scipy.optimize import brentq
+    cb, cr = 1 + 2 * bea.lag(beta, n), 1 + 2 * bea.lag(rho, n)
+    value = lambda q: cb - 2 * p * cr / (1 + q)
+    return np.array(0) if value(0) >= 0 else np.array(brentq(value, 0, 1e6, xtol=1e-14, rtol=1e-14))
+""",
+        "experiment": """
+def errors(hs, factor):
+    import bea
+    b, r, e, p = 0.8, 0.6, 0.1, 0.3
+    out = []
+    for h in hs:
+        x = y = np.array([0.9, 1.5])
+        m, v, far = np.zeros(2), np.zeros(2), []
+        for n in range(int(round(0.2 / h))):
+            x, m, v = step(x, gradient(x), m, v, n, h, b, r, e, p)
+            cb, cr = 1 + 2 * bea.lag(b, n), 1 + 2 * bea.lag(r, n)
+            def field(z):
+                g = gradient(z)
+                D = g * g + e
+                return -g / D**p - factor * h / 2 * (cb - 2 * p * cr * g * g / D) * (hessian(z) @ (g / D**p)) / D**p
+            for _ in range(4):
+                k = h / 4
+                a = field(y)
+                c = field(y + k / 2 * a)
+                d = field(y + k / 2 * c)
+                y = y + k / 6 * (a + 2 * c + 2 * d + field(y + k * d))
+            far.append(np.hypot(*(x - y)))
+        out.append(max(far))
+    return tuple(out)
+""",
+    },
+}

@@ -51,3 +51,111 @@ WRONG = {
         ),
     ],
 }
+
+# Invented against the checks: arguments that are not used, other sizes, half of a correction, text, nothing at all.
+for _name, _answers in {
+    "measure": [
+        (
+            None,
+            "hs = [8e-3, 4e-3, 2e-3, 1e-3]\nslopes = (2, 1)\ndef measure(hs, factor):\n    print(hs)",
+            "not answered yet: `measure` returns nothing",
+        ),
+        (
+            None,
+            "hs = [8e-3, 4e-3, 2e-3, 1e-3]\nslopes = (2, 1)\ndef measure(hs, factor):\n    e = {1: [1e-3, 2.51e-4, 6.2e-5, 1.6e-5], 0: [1e-2, 5.1e-3, 2.5e-3, 1.2e-3]}\n    return np.array(e[int(factor)])",
+            "what `measure` returns must have the shape (",
+        ),
+        (
+            None,
+            "hs = [8e-3, 4e-3, 2e-3, 1e-3]\nslopes = (2, 1)\ndef measure(hs, factor):\n    return np.array([complex(1, 1)]*4)",
+            "what `measure` returns is not real",
+        ),
+        ("slopes = (2, 1)", "slopes = 2", "`slopes` must have the shape ("),
+        ("slopes = (2, 1)", "slopes = ('2', '1')", "`slopes` must hold numbers; yours is of the type tuple"),
+        ("slopes = (2, 1)", "slopes = {2, 1}", "`slopes` must hold numbers; yours is of the type set"),
+        ("hs = [8e-3, 4e-3, 2e-3, 1e-3]", "hs = '8e-3'", "`hs` must hold numbers; yours is of the type str"),
+    ],
+    "interval": [
+        (
+            "return np.mean(values) - half, np.mean(values) + half",
+            "print(half)",
+            "not answered yet: `interval` returns nothing",
+        ),
+        (
+            "return np.mean(values) - half, np.mean(values) + half",
+            "return half",
+            "what `interval` returns must have the shape (",
+        ),
+        ("return np.mean(values) - half, np.mean(values) + half", "return -half, half", "the interval has to move by"),
+        ("t.ppf(0.975, n - 1)", "t.ppf(0.975, n)", "Student's t here has n −"),
+    ],
+    "seeds": [
+        (
+            None,
+            "smallest = 0.1\ndef effect(seed): print(seed)\ndef control(seed): return 0.0",
+            "not answered yet: `effect` returns nothing",
+        ),
+        (
+            None,
+            "smallest = 0.1\ndef effect(seed): return 'yes'\ndef control(seed): return 0.0",
+            "`effect` returns must be a number; yours is of the type str",
+        ),
+        (
+            None,
+            "smallest = 0.1\ndef effect(seed): return float('nan')\ndef control(seed): return 0.0",
+            "what `effect` returns is not finite",
+        ),
+        (
+            None,
+            "smallest = 0.1\ndef effect(seed): return [np.random.default_rng(seed).normal(1, 0.01)]\ndef control(seed): return 0.0",
+            "returns must be a number; yours is of the type list",
+        ),
+        ("smallest = 0.005", "smallest = float('inf')", "`smallest` is not finite"),
+        ("smallest = 0.005", "smallest = '0.005'", "`smallest` must be a number; yours is of the type str"),
+        (
+            None,
+            "smallest = 0.1\ndef effect(seed): return 1j*np.random.default_rng(seed).normal(1, 0.01)\ndef control(seed): return 0.0",
+            "returns must be a number; yours is of the type complex",
+        ),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# Right answers in other styles.
+OTHER = {
+    "gradient descent on a quartic, intervals by SciPy": {
+        "measure": """
+slopes = np.array([2.0, 1.0])
+hs = 0.02 * 0.5 ** np.arange(4)
+def measure(hs, factor):
+    out = []
+    for h in np.asarray(hs):
+        x = 1.0
+        for _ in range(int(round(1 / h))):
+            x -= h * x**3
+        y, dt = 1.0, 1 / 400
+        f = lambda z: -(z**3) - factor * h / 2 * 3 * z**2 * z**3
+        for _ in range(400):
+            a = f(y)
+            b = f(y + dt / 2 * a)
+            c = f(y + dt / 2 * b)
+            y += dt / 6 * (a + 2 * b + 2 * c + f(y + dt * c))
+        out.append(abs(x - y))
+    return out
+""",
+        "interval": """
+def interval(values):
+    from scipy import stats
+    values -= 0.0
+    values.sort()
+    return list(stats.t.interval(0.95, len(values) - 1, loc=values.mean(), scale=stats.sem(values)))
+""",
+        "seeds": """
+from fractions import Fraction
+smallest = Fraction(1, 20)
+effect = lambda seed: np.mean(np.random.default_rng(int(seed)).normal(0.4, 0.1, 50))
+def control(seed):
+    return np.float32(np.mean(np.random.default_rng(int(seed)).normal(0, 0.1, 50)))
+""",
+    },
+}

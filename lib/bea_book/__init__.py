@@ -2,8 +2,8 @@
 
 Modules: ``explore`` and ``svg`` (figures that a reader moves), ``live`` (figures that the browser
 computes), ``plot`` (one style for figures), ``networks`` (small neural networks on real data),
-``sweep`` (one function at every point of a grid), ``ledger`` and ``equations`` (every labelled
-equation of the book, checked).
+``sweep`` (one function at every point of a grid), ``compare`` (what is established over seeds, and
+what is null), ``ledger`` and ``equations`` (every labelled equation of the book, checked).
 """
 
 from typing import TYPE_CHECKING, Any

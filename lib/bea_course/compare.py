@@ -17,16 +17,21 @@ __all__ = [
     "Point",
     "Wrong",
     "answered",
+    "called",
     "demand",
     "draw_from",
     "expression",
     "generator",
+    "lengths",
+    "matched",
     "name_the_mistake",
+    "name_the_size",
     "number",
     "points",
     "real",
-    "same",
     "slope",
+    "step_sizes",
+    "uses_all",
     "value",
     "vector",
 ]
@@ -112,17 +117,16 @@ def kind(answer: Answer) -> str:
     return getattr(answer, "type_name", type(answer).__name__)
 
 
-def returned(answer: Answer, name: str) -> str:
-    """The name of an answer between backticks, if it has none yet; raises Wrong if nothing was given."""
-    if answer is None and name.startswith("what `"):
-        raise Wrong(f"not answered yet: {name.removeprefix('what ').removesuffix(' returns')} returns nothing.")
+def called(answer: Answer, name: str, returned: bool = True) -> str:
+    """What to call an answer, which a function of this name may have returned; raises Wrong if nothing was given."""
+    demand(answer is not None or not returned, f"not answered yet: `{name}` returns nothing.")
     answered(answer)
-    return name if "`" in name else f"`{name}`"
+    return f"what `{name}` returns" if returned else f"`{name}`"
 
 
-def number(answer: Answer, name: str) -> float:
-    """The answer as a float."""
-    name = returned(answer, name)
+def number(answer: Answer, name: str, returned: bool = False) -> float:
+    """The answer as a float; ``returned`` if it is what a function of this name gives."""
+    name = called(answer, name, returned)
     symbols = ", ".join(sorted(map(str, getattr(answer, "free_symbols", ()))))
     demand(
         not symbols,
@@ -138,12 +142,13 @@ def number(answer: Answer, name: str) -> float:
     return found
 
 
-def vector(answer: Answer, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """The answer as an array of floats of this shape."""
-    name = returned(answer, name)
+def vector(answer: Answer, shape: tuple[int, ...], name: str, returned: bool = False) -> np.ndarray:
+    """The answer as an array of floats of this shape; ``returned`` if it is what a function of this name gives."""
+    name = called(answer, name, returned)
     demand(not np.iscomplexobj(answer) or not np.any(np.imag(answer)), f"{name} is not real.")
     try:
-        array = np.asarray(np.real(answer) if np.iscomplexobj(answer) else answer, float)
+        array = np.asarray(np.real(answer) if np.iscomplexobj(answer) else answer)
+        array = array.astype(float, casting="unsafe" if array.dtype.kind not in "SU" else "no")
     except (TypeError, ValueError):
         raise Wrong(f"{name} must hold numbers; yours is of the type {kind(answer)}.") from None
     demand(array.shape == shape, f"{name} must have the shape {shape}; yours has {array.shape}.")
@@ -168,7 +173,7 @@ def value(formula: sp.Expr, point: Point) -> complex:
     return complex(sp.N(formula.subs(point), 30))
 
 
-def real(formula: sp.Expr, point: Point, name: str = "your formula") -> float:
+def real(formula: sp.Expr, point: Point, name: str) -> float:
     """The real number that a formula is at a point; raises Wrong if it is none."""
     try:
         number = value(formula, point)
@@ -179,33 +184,160 @@ def real(formula: sp.Expr, point: Point, name: str = "your formula") -> float:
     return number.real
 
 
-def same(left: sp.Expr, right: sp.Expr, symbols: Iterable[sp.Symbol], seed: int = 0) -> bool:
-    """Whether two formulas are identical: whether they agree at random points to 1e-10.
+def matched(
+    formula: sp.Expr,
+    name: str,
+    symbols: Iterable[sp.Symbol],
+    at: Sequence[Point],
+    wanted: Callable[..., Any],
+    mistakes: Mapping[str, Callable[..., Any]],
+    otherwise: str,
+    cases: Sequence[Sequence[Any]] | None = None,
+    relative: float = 1e-8,
+) -> None:
+    """Raise :class:`Wrong` if a formula is not what is wanted, with a message that names what it is instead.
 
-    Two different formulas of the kinds met here agree at five random points with no noticeable
+    Two different formulas of the kinds met here agree at a few random points with no noticeable
     probability, and equal ones always do, however they are written.
+
+    Parameters
+    ----------
+    formula : sympy.Expr
+        The answer.
+    name : str
+        What it is called.
+    symbols : iterable of sympy.Symbol
+        What it must contain.
+    at : sequence of Point
+        Where it is compared.
+    wanted : callable
+        The right value: a function of a point, or of what ``cases`` has for it.
+    mistakes : mapping of str to callable
+        The wrong values that are known, by the messages on them.
+    otherwise : str
+        The message if it is none of these; ``{at}``, ``{got}`` and ``{wanted}`` in it are where it is most wrong.
+    cases : sequence, optional
+        The arguments of the functions at each point.
+    relative : float
+        The accuracy.
 
     Examples
     --------
     >>> g = sp.Symbol("g")
-    >>> same((g + 1)**2, g**2 + 2*g + 1, (g,)), same(g, g**2, (g,))
-    (True, False)
+    >>> at = points((g,), seed=1)
+    >>> matched((g + 1)**2, "square", (g,), at, lambda point: (1 + point[g])**2, {}, "another formula.")
+    >>> matched(2 * g, "square", (g,), at, lambda point: point[g]**2, {}, "another formula.")
+    Traceback (most recent call last):
+    ...
+    bea_course.compare.Wrong: another formula.
     """
-    for point in points(symbols, seed):
-        a, b = value(sp.sympify(left), point), value(sp.sympify(right), point)
-        if not abs(a - b) <= 1e-10 * max(1, abs(a), abs(b)):
-            return False
-    return True
+    got = np.array([real(formula, point, name) for point in at])
+
+    def values(reference: Callable[..., Any]) -> np.ndarray:
+        return np.array([float(reference(*case)) for case in cases or [(point,) for point in at]])
+
+    def close(other: Any, to: Any = got) -> bool:
+        return np.allclose(to, other, rtol=relative, atol=1e-14)
+
+    right = values(wanted)
+    if close(right):
+        return
+    for message, reference in mistakes.items():
+        demand(not close(values(reference)), message.strip())
+    missing = [str(symbol) for symbol in symbols if not formula.has(symbol)]
+    demand(not missing, f"`{name}` does not depend on {', '.join(missing)}.")
+    demand(not close(-right), f"`{name}` has the wrong sign.")
+    with np.errstate(all="ignore"):
+        demand(not close(got[0] / right[0], got / right), f"`{name}` is right up to a constant factor.")
+    demand(not close(got[0] - right[0], got - right), f"`{name}` is right up to a constant that is added.")
+    worst = int(np.argmax(abs(got - right)))
+    where = ", ".join(f"{symbol} = {float(x):.3f}" for symbol, x in at[worst].items())
+    raise Wrong(otherwise.format(at=where, got=f"{got[worst]:.5g}", wanted=f"{right[worst]:.5g}"))
 
 
-def name_the_mistake(is_it: Callable[[Any], Any], mistakes: Mapping[str, Any], otherwise: str) -> NoReturn:
+def uses_all(function: Callable[..., Any], name: str, but: Sequence[str] = (), **arguments: Any) -> None:
+    """Raise :class:`Wrong` if a function, which is wrong, gives the same whatever an argument is, ``but`` some."""
+
+    def moved(x: Any) -> Any:
+        if isinstance(x, bool | list):
+            return not x if isinstance(x, bool) else x[::-1]
+        return x + 1 if isinstance(x, int) else 0.9 * x
+
+    def said(changed: dict[str, Any]) -> str:
+        return repr(
+            function(*({key: np.copy(x) if isinstance(x, np.ndarray) else x for key, x in changed.items()}).values())
+        )
+
+    before = said(arguments)
+    for argument, x in arguments.items():
+        if argument not in but:
+            same = said(arguments | {argument: moved(x)}) == before
+            demand(not same, f"`{name}` gives the same whatever `{argument}` is: is it used, or overwritten?")
+
+
+#: Other sizes of differences, a row each, than their lengths.
+SIZES: dict[str, Callable[[np.ndarray], Any]] = {
+    "that is the larger coordinate of the difference; the distance is the root of the sum of the squares.": lambda d: (
+        abs(d).max(axis=-1)
+    ),
+    "that is the sum of the coordinates' sizes; the distance is the root of the sum of the squares.": lambda d: abs(
+        d
+    ).sum(axis=-1),
+    "that is the square of the distance.": lambda d: (d**2).sum(axis=-1),
+    "that is the root of the mean of the squares; the distance is the root of their sum.": lambda d: np.sqrt(
+        (d**2).mean(axis=-1)
+    ),
+    "that is one coordinate of the difference.": lambda d: abs(d[..., 0]),
+    "that is the other coordinate of the difference.": lambda d: abs(d[..., 1]),
+}
+
+
+def lengths(differences: Sequence[np.ndarray]) -> np.ndarray:
+    """The length of each difference; of several rows the largest."""
+    return np.array([np.linalg.norm(d, axis=-1).max() for d in differences])
+
+
+def name_the_size(got: np.ndarray, differences: Sequence[np.ndarray], relative: float = 1e-3) -> None:
+    """Raise :class:`Wrong` if these are other sizes of the differences than their lengths."""
+    for message, size in SIZES.items():
+        demand(not np.allclose(got, [size(d).max() for d in differences], rtol=relative, atol=0), message)
+    ratio = got / lengths(differences)
+    demand(
+        not np.allclose(ratio, ratio[0], rtol=1e-6), "right up to a constant factor: the distance itself is asked for."
+    )
+    ends = [np.linalg.norm(np.atleast_2d(d)[-1]) for d in differences]
+    demand(
+        not np.allclose(got, ends, rtol=relative, atol=0),
+        "that is the distance at the end; the largest over all steps is asked for.",
+    )
+
+
+def step_sizes(hs: Sequence[float], time: float, seed: int) -> tuple[float, ...]:
+    """Step sizes close to these that divide the time, drawn: the first, and as many times smaller as there.
+
+    Examples
+    --------
+    >>> step_sizes((0.02, 0.01), 1.0, seed=1)
+    (0.0196078431372549, 0.00980392156862745)
+    """
+    given = round(time / hs[0])
+    steps = int(generator(seed).integers(round(0.88 * given), round(1.12 * given) + 1))
+    steps += steps == given
+    return tuple(time / (steps * round(hs[0] / h)) for h in hs)
+
+
+def name_the_mistake(
+    is_it: Callable[[Any], Any], mistakes: Mapping[str, Any], otherwise: str, unless: Callable[[], None] = lambda: None
+) -> NoReturn:
     """Raise :class:`Wrong` with the first message whose formula the answer is; else ``otherwise``.
 
-    ``is_it`` tells whether the answer is the given formula; ``mistakes`` maps messages to formulas.
+    ``is_it`` tells whether the answer is the given formula; ``mistakes`` maps messages to formulas;
+    ``unless`` may find another reason before ``otherwise`` is said.
     """
     for message, formula in mistakes.items():
         if is_it(formula):
             raise Wrong(message)
+    unless()
     raise Wrong(otherwise)
 
 

@@ -166,7 +166,7 @@ def examine(kernel: Kernel, question: Question, secret: str = "") -> tuple[Found
         return "done" not in message
 
     alive = True
-    kernel.examiner = pid
+    kernel.examiner = pid, (before := kernel.spent.tests)
     try:
         kernel.converse(from_child[0], write, take)
     except Fault as fault:
@@ -177,6 +177,7 @@ def examine(kernel: Kernel, question: Question, secret: str = "") -> tuple[Found
         os.close(to_child[1])
         os.close(from_child[0])
         os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        kernel.examiner, kernel.earlier = None, kernel.tests
+        used = os.wait4(pid, 0)[2]
+        kernel.spent = kernel.spent._replace(tests=before + used.ru_utime + used.ru_stime)
+        kernel.examiner = None
     return found, alive

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import zmq
@@ -28,7 +28,7 @@ from jupyter_client.connect import write_connection_file
 from bea_course.fence import Fence, fence, library_folders
 from bea_course.wire import LARGEST, line_of
 
-__all__ = ["Fault", "Kernel", "Limits"]
+__all__ = ["Fault", "Kernel", "Limits", "Spent"]
 
 BUSY = (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)  # also of what waits for the processor
 
@@ -57,6 +57,18 @@ class Limits:
     processes: int = 50
     kernels: int = 6
     whole: float = 1800
+
+
+class Spent(NamedTuple):
+    """Seconds: of the processor for a kernel and for its tests, and of waiting for nothing."""
+
+    kernel: float = 0.0
+    tests: float = 0.0
+    idle: float = 0.0
+
+    def plus(self, other: "Spent") -> "Spent":
+        """Each of the three, added."""
+        return Spent(*(a + b for a, b in zip(self, other)))
 
 
 class Fault(Exception):
@@ -100,9 +112,8 @@ class Kernel:
         self.limits, self.fence = limits, around or fence()
         self.folder = Path(tempfile.mkdtemp(prefix="bea-")).resolve()
         self.process: subprocess.Popen[bytes] | None = None
-        self.examiner: int | None = None  # the process of the tests, while there is one
-        self.looked = self.used = self.earlier = self.tests = self.idle = 0.0
-        self.until = (0.0, 0.0, 0.0)
+        self.examiner: tuple[int, float] | None = None  # the process of the tests, and what was spent before it
+        self.spent, self.until, self.looked = Spent(), Spent(), 0.0
         self.others = {child.pid for child in psutil.Process().children()}
         try:
             self._furnish()
@@ -195,11 +206,6 @@ class Kernel:
 
     # --- what it uses --------------------------------------------------------------------------
 
-    @property
-    def spent(self) -> float:
-        """The seconds so far: of the processor, also for the tests, and of waiting for nothing."""
-        return self.used + self.tests + self.idle
-
     def _look(self) -> bool:
         """Read what the kernel, all that it started and its examiner have used; whether one of them runs or could."""
         used, memory, many, busy = 0.0, 0, 0, False
@@ -211,11 +217,13 @@ class Kernel:
                     memory += process.memory_info().rss
                     many += 1
                     busy |= process.status() in BUSY
-        self.used = max(self.used, used)
+        tests = self.spent.tests
         with contextlib.suppress(psutil.Error):
             if self.examiner:
-                self.tests = self.earlier + sum(psutil.Process(self.examiner).cpu_times()[:2])
-                busy |= psutil.Process(self.examiner).status() in BUSY
+                examiner = psutil.Process(self.examiner[0])
+                tests = self.examiner[1] + sum(examiner.cpu_times()[:2])
+                busy |= examiner.status() in BUSY
+        self.spent = Spent(max(self.spent.kernel, used), tests, self.spent.idle)
         if many > self.limits.processes:
             raise Fault(f"started more than {self.limits.processes} processes")
         if memory > 2 * self.limits.memory:
@@ -229,22 +237,23 @@ class Kernel:
         """
         if self.process is None or self.process.poll() is not None:
             raise Fault("ended Python")
-        now, before = time.monotonic(), self.spent
+        now, before = time.monotonic(), sum(self.spent)
         if now < self.looked + 0.4:
             return
         if size_of(self.folder, self.limits.disk) > self.limits.disk:
             raise Fault(f"wrote more than {self.limits.disk // 10**6} MB of files")
         if not self._look() and quiet:
-            self.idle += max(0.0, min(now - self.looked, 1) - (self.spent - before))
+            idle = max(0.0, min(now - self.looked, 1) - (sum(self.spent) - before))
+            self.spent = self.spent.plus(Spent(idle=idle))
         self.looked = now
-        if any(a > b for a, b in zip((self.used, self.tests, self.idle), self.until)):
+        if any(a > b for a, b in zip(self.spent, self.until)):
             raise TimeoutError
 
     def _allow(self, seconds: float) -> None:
         """Let what comes now take so many seconds."""
         self._look()
         self.looked = time.monotonic()
-        self.until = (self.used + seconds, self.tests + seconds, self.idle + seconds)
+        self.until = self.spent.plus(Spent(seconds, seconds, seconds))
 
     # --- talking to it -------------------------------------------------------------------------
 
@@ -362,6 +371,8 @@ class Kernel:
     def end(self) -> None:
         """End the kernel, all that it started, and its folder."""
         if self.process is not None:
+            with contextlib.suppress(Fault):
+                self._look()
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.kill()

@@ -9,7 +9,7 @@ from typing import Any
 
 from bea_course.examiner import Found, examine
 from bea_course.fence import Fence, fence
-from bea_course.kernel import Fault, Kernel, Limits
+from bea_course.kernel import Fault, Kernel, Limits, Spent
 from bea_course.notebook import CHECK, Assignment, Question, Unreadable, read_assignment, read_submission
 
 __all__ = ["Result", "Source", "mark"]
@@ -30,7 +30,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.kernel: Kernel | None = None
-        self.spent = 0.0  # by the kernels that have ended
+        self.spent = Spent()  # by the kernels that have ended
         self.ran: list[str] = []  # the cells that a new kernel must be given again
         self.ended = 0
         self.found: dict[str, Found] = {}
@@ -58,8 +58,7 @@ class Run:
                 if name not in self.found or name in later:
                     self._test(name)
         finally:
-            if self.kernel:
-                self.kernel.end()
+            self._lose()
 
     def _names(self) -> list[str]:
         tested = [q.name for q in self.assignment.questions if not q.by_hand]
@@ -67,7 +66,7 @@ class Run:
 
     def _ready(self) -> Kernel:
         """A kernel in which the cells so far have run; a new one if the last has ended."""
-        if self.spent + (self.kernel.spent if self.kernel else 0) >= self.limits.whole:
+        if sum(self.spent) + sum(self.kernel.spent if self.kernel else ()) >= self.limits.whole:
             raise Fault(f"came after {self.limits.whole:g} seconds, which is all that a notebook may take")
         while self.kernel is None:
             if self.ended >= self.limits.kernels:
@@ -85,7 +84,7 @@ class Run:
     def _lose(self) -> None:
         if self.kernel:
             self.kernel.end()
-            self.spent += self.kernel.spent
+            self.spent = self.spent.plus(self.kernel.spent)
         self.kernel, self.ended = None, self.ended + 1
 
     def _cell(self, source: str) -> str | None:
@@ -154,10 +153,10 @@ def mark(
     Returns
     -------
     dict
-        Ready for JSON: "points", "of", "to_read", "seconds", "note", "fence", "questions", and for
-        each of those its points and what its tests said.
+        Ready for JSON: "points", "of", "to_read", "seconds" by the clock, "processor", "note", "fence",
+        "questions", and for each of those its points and what its tests said.
     """
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     assignment, around = read_assignment(source), around or fence()
     result: Result = {"assignment": assignment.number, "title": assignment.title, "note": "", "fence": around.says}
     with contextlib.suppress(ImportError):  # here once, not in each process of tests
@@ -177,6 +176,7 @@ def mark(
         if only is None or question.name in only or question.by_hand
     }
     result["seconds"] = round(time.perf_counter() - start, 3)
+    result["processor"] = round(time.process_time() - used + run.spent.kernel + run.spent.tests, 3)
     return totalled(result)
 
 

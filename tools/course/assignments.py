@@ -1,8 +1,8 @@
 """Make from the sources in assignments/ what students and graders get.
 
-    python -m tools.course.assignments [--secret FILE]
+    python -m tools.course.assignments [--secret FILE] [05 ...]
 
-`make assignments` runs this.  Of each source it makes the student copy, in assignments/student, the
+`make assignments` runs this for all of them; with numbers it makes those alone.  Of each source it makes the student copy, in assignments/student, the
 archive that Gradescope takes, in _build/assignments/autograder, and the solution sheet, run and as a
 page to print, in _build/assignments/solutions.
 
@@ -161,12 +161,16 @@ def make(source, wheel, secret):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--secret", type=Path, help="the file with your secret, to go into the archives")
-    secret = parser.parse_args().secret
+    parser.add_argument("number", nargs="*", help="the assignments to make, such as 05; all of them if left out")
+    given = parser.parse_args()
+    sources = [source for source in SOURCES if not given.number or source.name[:2] in given.number]
+    if not sources:
+        raise SystemExit(f"there is none of {', '.join(given.number)}; there are {', '.join(p.stem for p in SOURCES)}")
     BUILD.mkdir(parents=True, exist_ok=True)
     wheel = library_wheel(BUILD / "wheel")
     problems = []
-    for source in SOURCES:
-        found = make(source, wheel, secret)
+    for source in sources:
+        found = make(source, wheel, given.secret)
         print(f"{source.relative_to(ROOT)}: {len(found)} problems", flush=True)
         problems += found
     if problems:

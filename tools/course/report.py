@@ -24,18 +24,21 @@ from zipfile import ZipFile
 import psutil
 
 from bea_course.examiner import examine
+from bea_course.fence import fence
 from bea_course.grade import grade, result_in
+from bea_course.gradescope import as_results
 from bea_course.handed_in import rows_of
 from bea_course.kernel import Kernel, Limits
 from bea_course.marking import mark
 from bea_course.notebook import filled, read_assignment
-from tools.course.assignments import archive, points
+from tools.course.assignments import archive
 from tools.site.leaks import SOURCES, leaks_in, secrets_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "assignments"
 WORK = ROOT / "_build" / "course"
-CLASS = Limits(seconds=10)  # of the large class
+CLASS = Limits(seconds=10.0)  # of the large class
+JOBS = 2
 
 
 def solutions_of(assignment):
@@ -49,6 +52,12 @@ def wrong_of(source):
 def faults():
     found = runpy.run_path(FOLDER / "wrong" / "faults.py")
     return found["ENDS"] + found["FAULTS"] + found["VALUES"]
+
+
+def changed(right, name, choice):
+    """A wrong answer: a text of its own, or the right one with something replaced."""
+    old, new, _ = choice
+    return new if old is None else right[name].replace(old, new)
 
 
 def handed_in(name, assignment, answers):
@@ -74,9 +83,7 @@ def of_assignment(source):
     """(the row of the overview, the lines of its table of wrong answers)."""
     assignment = read_assignment(source)
     right = solutions_of(assignment)
-    start = cpu()
     solution = mark(source, handed_in("right.ipynb", assignment, right))
-    seconds = cpu() - start
     blank = mark(source, FOLDER / "student" / source.name)
     lines, told, total = [], 0, 0
     kernel = Kernel()
@@ -87,14 +94,13 @@ def of_assignment(source):
         names = [q.name for q in assignment.questions if not q.by_hand]
         for other in names[: names.index(name)]:
             kernel.run(right[other])
-        for old, new, said in answers:
-            answer = new if old is None else right[name].replace(old, new)
-            kernel.run(answer)
+        for choice in answers:
+            kernel.run(changed(right, name, choice))
             found, _ = examine(kernel, question)
             tests = {test.name: test for test in question.tests}
             points = sum(tests[k].points for k, test in found["tests"].items() if test["passed"])
             messages = [test["message"] for test in found["tests"].values() if test.get("message")]
-            right_reason = any(said in message for message in messages)
+            right_reason = any(choice[2] in message for message in messages)
             told, total = told + right_reason, total + 1
             lines.append(
                 row(
@@ -105,16 +111,35 @@ def of_assignment(source):
                 )
             )
     kernel.end()
+    many, same = by_every_road(source, assignment, right)
     leaks = leaks_in([FOLDER / "student" / path.name for path in SOURCES], [source])
     overview = row(
         assignment.title,
         f"{solution['points']:g} + {solution['to_read']} by hand, of {assignment.points}",
         f"{blank['points']:g}",
         f"{told} of {total}",
-        f"{seconds:.1f}",
+        f"{same} of {many}",
+        f"{solution['processor']:.1f}",
         f"{len(secrets_of(source))}, {len(leaks)}",
     )
     return overview, lines
+
+
+def by_every_road(source, assignment, right):
+    """(notebooks with a wrong answer to every question, in how many of them each test gets the same by every road)."""
+    base, wrong = WORK / "wrong" / source.stem, wrong_of(source)
+    shutil.rmtree(base, ignore_errors=True)
+    many = max(map(len, wrong.values()))
+    for k in range(many):
+        answers = {name: changed(right, name, choices[k]) for name, choices in wrong.items() if k < len(choices)}
+        handed_in(f"wrong/{source.stem}/class/{k:02d}.ipynb", assignment, right | answers)
+    done = grade(source, base / "class", base / "marks.csv", JOBS, private=WORK, quiet=True)
+    archive(source, None, base / "archive.zip", WORK / "secret.txt")
+    same = 0
+    for name, result in done.results.items():
+        there = in_container(base / "archive.zip", base / "class" / f"{name}.ipynb", base / "stage")
+        same += scores(there["tests"]) == scores(as_results(result)["tests"])
+    return many, same
 
 
 # --- faults ------------------------------------------------------------------------------------
@@ -156,8 +181,7 @@ def class_of_thirty(source):
         return filled(assignment, right | changed)
 
     def spoilt(name, k=0):
-        old, new, _ = wrong[name][k]
-        return {name: new if old is None else right[name].replace(old, new)}
+        return {name: changed(right, name, wrong[name][k])}
 
     def packed(text, name="05_adam.ipynb"):
         stream = io.BytesIO()
@@ -236,26 +260,25 @@ def of_thirty(source):
         path = base / "class" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    start, used = time.perf_counter(), cpu()
-    done = grade(source, base / "class", base / "05.csv", private=base, quiet=True)
-    seconds, used = time.perf_counter() - start, cpu() - used
+    start = time.perf_counter()
+    done = grade(source, base / "class", base / "05.csv", JOBS, private=base, quiet=True)
+    seconds = time.perf_counter() - start
+    used = [result["processor"] for result in done.results.values() if "processor" in result]
     archive(source, None, base / "05.zip", base / "secret.txt")
     rows = rows_of(base / "05" / "files.csv")
     owner = {name: row["student"] for row in rows for name in files if name in row["handed in as"]}
-    lines, same = [], 0
+    lines, same, replaced = [], 0, 0
     for name, (what, _) in files.items():
         result = done.results[owner[name]]
-        here = result["points"]
-        there = kept(
-            f"road {Path(name).name}", lambda name=name: points(base / "stage", base / "05.zip", base / "class" / name)
-        )[0]
-        replaced = "-987_" in name or "_987_" in name  # the one that was handed in again
-        same += here == there or replaced
-        lines.append(
-            row(name, what, "replaced" if replaced else f"{here:g}", f"{there:g}", result["to_read"], result["note"])
-        )
-    first = f"{len(files)} files of assignment 5, {len(owner)} of them with a row in `files.csv`, from {len(done.results)} students, each with a row in the table; {seconds:.0f} seconds by the clock, {used / len(done.results):.1f} CPU seconds a student."
-    return [first, f"Marks equal by the command and by the archive: {same} of {len(files)}.", lines]
+        there = in_container(base / "05.zip", base / "class" / name, base / "stage")["tests"]
+        earlier = "_987_" in name  # the one that was handed in again
+        same += scores(there) == scores(as_results(result)["tests"])
+        replaced += earlier
+        here = "replaced" if earlier else f"{result['points']:g}"
+        lines.append(row(name, what, here, f"{sum(scores(there)):g}", result["to_read"], result["note"]))
+    first = f"{len(files)} files of assignment 5, {len(owner)} of them with a row in `files.csv`, from {len(done.results)} students, each with a row in the table; {seconds:.0f} seconds by the clock, {sum(used) / len(used):.1f} CPU seconds a notebook."
+    second = f"Marks equal by the command and by the archive, test by test: {same} of the {len(files) - replaced} that count."
+    return [first, second, lines]
 
 
 def make_class(source, folder, size):
@@ -267,8 +290,7 @@ def make_class(source, folder, size):
         answers = dict(right)
         if k % 10 in (3, 4, 5, 6):
             for name, choices in wrong.items():
-                old, new, _ = rng.choice(choices)
-                answers[name] = new if old is None else right[name].replace(old, new)
+                answers[name] = changed(right, name, rng.choice(choices))
         if k % 10 == 7:
             answers = {}
         if k % 10 == 8:
@@ -286,48 +308,87 @@ def memory_of(pid):
     return total
 
 
-def run_class(source, folder, out, stop_at=None):
-    """Run the grader in a process; kill it when ``stop_at`` results are there.  (seconds, CPU seconds, memory)."""
-    command = [sys.executable, "-m", "bea_course.grade", folder, "--out", out, "--assignment", source, "--jobs", "2"]
-    command += ["--seconds", CLASS.seconds]
-    start, used, most = time.perf_counter(), cpu(), 0
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
+def by_command(source, folder, out, stop_at=None):
+    """Mark a folder by the command; kill it when ``stop_at`` results are there.  (seconds, memory)."""
+    command = [sys.executable, "-m", "bea_course.grade", folder, "--out", out, "--assignment", source, "--jobs", JOBS]
+    command += ["--private", WORK, "--seconds", CLASS.seconds]
+    start, most = time.perf_counter(), 0
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
         most = max(most, memory_of(process.pid))
         if stop_at and len(list(out.with_suffix("").glob("*.json"))) >= stop_at:
             process.kill()
             process.wait()
         time.sleep(1)
-    return time.perf_counter() - start, cpu() - used, most
+    return time.perf_counter() - start, most
 
 
-def of_class(source, size):
-    folder, out, base = WORK / "class", WORK / "grades.csv", WORK / "stage"
+def in_container(zip_file, notebook, base):
+    """What the archive's own script writes for one file, run at /autograder with the rights that a container has."""
+    shutil.rmtree(base, ignore_errors=True)
+    (base / "submission").mkdir(parents=True)
+    shutil.copy(notebook, base / "submission")
+    with ZipFile(zip_file) as made:
+        made.extractall(base / "source")
+    (base / "results").mkdir()
+    command = [shutil.which("bwrap"), "--unshare-net", "--cap-drop", "ALL"]
+    for name in ("setuid", "setgid", "chown", "fowner", "dac_override", "kill"):
+        command += ["--cap-add", f"CAP_{name.upper()}"]
+    for top in sorted(Path("/").iterdir()):
+        link = top.is_symlink()
+        command += ["--symlink", os.readlink(top), top] if link else ["--dev-bind", top, top]
+    command += ["--bind", base, "/autograder", "bash", "/autograder/source/run_autograder"]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT / "lib")}
+    subprocess.run(list(map(str, command)), env=environment, check=True)
+    return json.loads((base / "results" / "results.json").read_text(encoding="utf-8"))
+
+
+def scores(tests):
+    """The points of all tests, in Gradescope's form."""
+    return [test["score"] for test in tests]
+
+
+def of_roads(source, folder, out, sample):
+    """The table of what went by the command, which has marked all, and by the archive, ``sample`` that are drawn."""
+    found = {path.stem: scores(as_results(result_in(path))["tests"]) for path in out.with_suffix("").glob("*.json")}
+    archive(source, None, WORK / "class.zip", WORK / "secret.txt")
+
+    def there(name):
+        start, used = time.perf_counter(), cpu()
+        results = in_container(WORK / "class.zip", folder / f"{name}.ipynb", WORK / "stage")
+        spent = time.perf_counter() - start, cpu() - used
+        return [*spent, scores(results["tests"]), results["output"].splitlines()[0]]
+
+    names = sorted(found)
+    random.Random(7).shuffle(names)
+    by_archive = [kept(f"{folder.name} {name}", lambda name=name: there(name)) for name in names[:sample]]
+    seconds, used, points, says = zip(*by_archive)
+    same = sum(found[name] == marks for name, marks in zip(names, points))
+    return [
+        f"- By the archive's own script, in a container without network and with a container's rights, {sample} of them: {same} with the same points in each test; {sum(seconds):.0f} seconds by the clock, {sum(used) / sample:.1f} CPU seconds each.",
+        f"- What confined the answers: by the command, “{fence().says}”; in the container, “{says[0]}”",
+    ]
+
+
+def of_class(source, folder, out, size):
     for place in (folder, out.with_suffix("")):
         shutil.rmtree(place, ignore_errors=True)
     make_class(source, folder, size)
-    first = run_class(source, folder, out, stop_at=size // 2)
+    killed = by_command(source, folder, out, stop_at=size // 2)
     kept = {path: path.stat().st_mtime_ns for path in out.with_suffix("").glob("*.json")}
-    second = run_class(source, folder, out)
+    resumed = by_command(source, folder, out)
     found = {path.stem: result_in(path) for path in out.with_suffix("").glob("*.json")}
     again = sum(path.stat().st_mtime_ns != when for path, when in kept.items())
-    # The killed run's CPU seconds are not known to its parent: count the second run's.
-    each = second[1] / (size - len(kept))
     right = sum(question.points for question in read_assignment(source).questions if not question.by_hand)
     full = sum(result["points"] == right for result in found.values())
     stopped = sum(any(entry.get("fault") for entry in r["questions"].values()) for r in found.values())
-    third = grade(source, folder, out, quiet=True, limits=CLASS)
-    archive(source, None, WORK / "class.zip", WORK / "secret.txt")
-    sample = random.Random(7).sample(sorted(found), min(size, 20))
-    there = {name: points(base, WORK / "class.zip", folder / f"{name}.ipynb")[0] for name in sample}
-    same = sum(there[name] == found[name]["points"] for name in sample)
+    third = grade(source, folder, out, JOBS, quiet=True, limits=CLASS, private=WORK)
+    used = sum(result["processor"] for result in found.values()) / size
     return [
-        f"- {size} submissions of assignment {int(source.name[:2])}, two at a time: {first[0] + second[0]:.0f} seconds by the clock, {each:.1f} CPU seconds each.",
-        f"- Killed (SIGKILL) when {len(kept)} results were there, and started again: {len(found)} results in the end, {again} of the first made twice, {size - len(third.results)} lost.",
-        f"- {full} have all points, {stopped} have a question that was stopped.",
-        f"- Marks equal by the command and by the archive, in {len(sample)} that were drawn: {same}.",
-        f"- Memory of all processes together: at most {max(first[2], second[2]) / 1e6:.0f} MB.",
-        f"- A third run had {third.marked} to mark.",
+        f"- {size} submissions of assignment {int(source.name[:2])}, {JOBS} at a time: {killed[0] + resumed[0]:.0f} seconds by the clock, {used:.1f} CPU seconds each; {full} have all points, {stopped} have a question that was stopped.",
+        f"- The command was killed (SIGKILL) when {len(kept)} results were there, and started again: {len(found)} results in the end, {again} of the first made twice, {size - len(third.results)} lost.  A third run had {third.marked} to mark.",
+        f"- Memory of all processes together: at most {max(killed[1], resumed[1]) / 1e6:.0f} MB.",
     ]
 
 
@@ -345,12 +406,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", action="store_true", help="measure only what is not in _build/course-report yet")
     parser.add_argument("--size", type=int, default=200, help="submissions of the large class (%(default)s)")
+    parser.add_argument("--sample", type=int, help="how many of it also go by the archive (all)")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="submissions at a time (%(default)s)")
     given = parser.parse_args()
+    globals()["JOBS"] = given.jobs
     if not given.keep:
         shutil.rmtree(ROOT / "_build" / "course-report", ignore_errors=True)
     adam = next(path for path in SOURCES if path.name.startswith("05"))
     *of_30, files = kept("thirty", lambda: of_thirty(adam))
-    of_200 = kept("class", lambda: of_class(SOURCES[0], given.size))
+    folder, out = WORK / "class", WORK / "grades.csv"
+    of_200 = kept("class", lambda: of_class(SOURCES[0], folder, out, given.size))
+    of_200 += of_roads(SOURCES[0], folder, out, given.sample or given.size)
     overview, tables = [], []
     for source in SOURCES:
         line, wrong = kept(source.stem, lambda source=source: of_assignment(source))
@@ -372,8 +438,8 @@ def main():
         "",
         "<!-- figures -->",
         "",
-        "| assignment | solution | student copy | wrong answers told the expected reason | seconds to mark one | secret lines, and found in student copies |",
-        "|---|---|---|---|---|---|",
+        "| assignment | solution | student copy | wrong answers told the expected reason | notebooks of wrong answers, the same by every road | seconds to mark one | secret lines, and found in student copies |",
+        "|---|---|---|---|---|---|---|",
         *overview,
         "",
         *of_30,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import nbformat
@@ -9,9 +10,11 @@ from bs4 import BeautifulSoup, NavigableString
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.transforms.post_transforms.images import ImageConverter
 from sphinx.util.texescape import escape
 from sphinx_proof.nodes import proof_node
 
+from bea_book.svg import DOTS
 from tools.site.numbers import prefix_of
 
 SCALE = 75  # per cent; then the letters in figures are a little smaller than those of the text
@@ -20,6 +23,20 @@ FULL = 3000  # letters; a table with more of them may be higher than a page
 # In letters of the text: the width of a page's table, the gap between two columns, a formula that may be
 # broken nevertheless; and the width of a letter of code.
 ROOM, GAP, FORMULA, CODE = 100, 1.5, 24, 1.15
+
+
+class Vectors(ImageConverter):
+    """Make PDF of figures in SVG, in the inches that Matplotlib gave them."""
+
+    conversion_rules = [("image/svg+xml", "application/pdf")]
+
+    def is_available(self):
+        return True
+
+    def convert(self, source, target):
+        dots = [f"--dpi-{side}={72 * DOTS:g}" for side in "xy"]
+        subprocess.run(["rsvg-convert", "--format=pdf", *dots, f"--output={target}", source], check=True)
+        return True
 
 
 class Layout(SphinxPostTransform):
@@ -267,4 +284,5 @@ def set_widths(table):
 
 def setup(app):
     app.add_post_transform(Layout)
+    app.add_post_transform(Vectors)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -16,11 +16,15 @@ from bea_course.compare import (
     demand,
     expression,
     generator,
+    lengths,
+    matched,
     name_the_mistake,
+    name_the_size,
     number,
     points,
-    real,
     slope,
+    step_sizes,
+    uses_all,
     vector,
 )
 
@@ -48,7 +52,7 @@ def pair(pair: Answer, seed: int = 1) -> None:
         return np.sin(matrix @ x)
 
     size, part = rng.uniform(0.05, 0.3), rng.uniform(0.2, 0.9)
-    got = vector(pair(f, x.copy(), size, part), (3,), "what `pair` returns")
+    got = vector(pair(f, x.copy(), size, part), (3,), "pair", returned=True)
     long, short = (1 + part) * size, (1 - part) * size
     if not np.allclose(got, two(f, x, long, short)):
         name_the_mistake(
@@ -62,6 +66,7 @@ def pair(pair: Answer, seed: int = 1) -> None:
                 "the steps go against f: a step adds h·f.": two(f, x, -long, -short),
             },
             "this is not where two steps of Euler's method lead.",
+            lambda: uses_all(pair, "pair", ["f"], f=f, x=x, h=size, a=part),
         )
 
 
@@ -74,29 +79,12 @@ def factor(factor: Answer, seed: int = 1) -> None:
         "the signs: x decays, so each step takes something away.": lambda f, x, p, q: two(f, x, -p, -q),
         "this is one of the two steps.": lambda f, x, p, q: x + p * f(x),
         "this is the other one of the two steps.": lambda f, x, p, q: x + q * f(x),
+        "its size, without the sign: a factor may be negative.": lambda f, x, p, q: abs(two(f, x, p, q)),
     }
     at = points((a, h, lam), seed)
-    got = [real(answer, point) for point in at]
-
-    def by(step: Callable[..., Any]) -> list[float]:
-        return [
-            float(
-                step(
-                    lambda x, r=point[lam]: -r * x,
-                    sp.Integer(1),
-                    (1 + point[a]) * point[h],
-                    (1 - point[a]) * point[h],
-                )
-            )
-            for point in at
-        ]
-
-    if not np.allclose(got, by(two), rtol=1e-9):
-        name_the_mistake(
-            lambda step: np.allclose(got, by(step), rtol=1e-9),
-            others,
-            "this is not what a pair does to x.",
-        )
+    steps = [((1 + point[a]) * point[h], (1 - point[a]) * point[h]) for point in at]
+    cases = [(lambda x, r=point[lam]: -r * x, sp.Integer(1), *both) for point, both in zip(at, steps)]
+    matched(answer, "factor", (a, h, lam), at, two, others, "this is not what a pair does to x.", cases)
 
 
 # --- errors, small h ---------------------------------------------------------------------------
@@ -113,34 +101,22 @@ def _second_order(part: Any, sees: bool = True) -> tuple[sp.Expr, sp.Expr]:
 def local(k: Answer) -> None:
     """The coefficient of the local error."""
     answer = expression(k, (a,), "k")
-    at = [sp.Rational(int(n), 101) for n in generator(1).integers(1, 101, 4)]
-    got = [real(answer, {a: part}, "k") for part in at]
-
-    def all_are(formula: Callable[[sp.Expr], sp.Expr]) -> bool:
-        return np.allclose(got, [float(formula(part)) for part in at], rtol=1e-9)
-
-    if not all_are(lambda part: _second_order(part)[0] - _second_order(part)[1]):
-        name_the_mistake(
-            all_are,
-            {
-                "that is the coefficient of the pair itself; take it from the flow's.": lambda part: _second_order(
-                    part
-                )[1],
-                "that is the flow's own; a pair has a term of order h², too, since its second step sees f elsewhere.": lambda part: (
-                    _second_order(part)[0]
-                ),
-                "the sign: it is the flow minus the pair.": lambda part: (
-                    _second_order(part)[1] - _second_order(part)[0]
-                ),
-                "that is the error of two equal steps; do the long and the short one make up for each other?": lambda part: (
-                    _second_order(0)[0] - _second_order(0)[1]
-                ),
-                "after the time 2h the flow has the term (2h)²/2 f'f: you took the time h.": lambda part: (
-                    _second_order(part)[0] / 4 - _second_order(part)[1]
-                ),
-            },
-            "on f(x) = x flow and pair differ by another multiple of h².",
-        )
+    at = [{a: sp.Rational(int(n), 101)} for n in generator(1).integers(1, 101, 4)]
+    cases = [_second_order(point[a]) for point in at]
+    flow, equal = _second_order(0)
+    mistakes: dict[str, Callable[[Any, Any], Any]] = {
+        "that is the coefficient of the pair itself; take it from the flow's.": lambda flow, pair: pair,
+        "that is the flow's own; a pair has a term of order h², too, since its second step sees f elsewhere.": lambda flow, pair: (
+            flow
+        ),
+        "the sign: it is the flow minus the pair.": lambda flow, pair: pair - flow,
+        "that is the error of two equal steps; do the long and the short one make up for each other?": lambda *_: (
+            flow - equal
+        ),
+        "after the time 2h the flow has the term (2h)²/2 f'f: you took the time h.": lambda flow, pair: flow / 4 - pair,
+    }
+    otherwise = "on f(x) = x flow and pair differ by another multiple of h²."
+    matched(answer, "k", (a,), at, lambda flow, pair: flow - pair, mistakes, otherwise, cases)
 
 
 @cache
@@ -165,27 +141,34 @@ def error(error: Answer, seed: int = 1) -> None:
     )
     at = points((a, lam, T), seed, 4)
     # not too small, or rounding spoils the reference
-    numbers = [(float(point[a]) / 2, *(0.3 + 0.6 * float(point[s]) for s in (lam, T))) for point in at]
-    got = np.array([real(answer, {a: x, h: 1, lam: y, T: z}) for x, y, z in numbers])
-    wanted = np.array([_first_term(*x) for x in numbers])
-    rates, times = np.array(numbers).T[1:]
-    k = int(np.argmax(abs(got - wanted)))
-    if not np.allclose(got, wanted, rtol=1e-5):
-        name_the_mistake(
-            lambda other: np.allclose(got, other, rtol=1e-5),
-            {
-                "the sign: it is the run minus the flow. Which of them is lower?": -wanted,
-                "there are T/(2h) pairs, not T/h.": 2 * wanted,
-                "an error made early decays like everything else on this mode: the exponential is missing.": wanted
-                * np.exp(rates * times),
-                "errors add up: the number of pairs grows with T.": wanted / times,
-                "that is the error of equal steps; `a` is missing.": [_first_term(0.0, y, z) for _, y, z in numbers],
-            },
-            f"at a = {numbers[k][0]:.3f}, λ = {numbers[k][1]:.3f}, T = {numbers[k][2]:.3f} a run of 2000 pairs tends to the error {wanted[k]:.5f} h, and you say {got[k]:.5f} h.",
-        )
+    cases = [(float(point[a]) / 2, *(0.3 + 0.6 * float(point[s]) for s in (lam, T))) for point in at]
+    matched(
+        answer.subs(h, 1),
+        "error",
+        (a, lam, T),
+        [dict(zip((a, lam, T), case)) for case in cases],
+        _first_term,
+        {
+            "the sign: it is the run minus the flow. Which of them is lower?": lambda *at: -_first_term(*at),
+            "there are T/(2h) pairs, not T/h.": lambda *at: 2 * _first_term(*at),
+            "an error made early decays like everything else on this mode: the exponential is missing.": lambda part, rate, time: (
+                _first_term(part, rate, time) * np.exp(rate * time)
+            ),
+            "errors add up: the number of pairs grows with T.": lambda *at: _first_term(*at) / at[2],
+            "that is the error of equal steps; `a` is missing.": lambda _, *at: _first_term(0.0, *at),
+        },
+        "at {at} a run of 2000 pairs tends to the error {wanted} h, and you say {got} h.",
+        cases,
+        1e-5,
+    )
 
 
 # --- how large ---------------------------------------------------------------------------------
+
+
+def size(h: float, part: float, rate: float) -> float:
+    """By how much a pair of steps changes the size of x on a mode."""
+    return abs(two(lambda x: -rate * x, 1.0, (1 + part) * h, (1 - part) * h))
 
 
 def limit(
@@ -204,11 +187,8 @@ def limit(
     )
     cases = [*cases, *((float(part), float(rng.uniform(0.4, 3))) for part in drawn)]
 
-    def size(h: float, part: float, rate: float) -> float:
-        return abs(two(lambda x: -rate * x, 1.0, (1 + part) * h, (1 - part) * h))
-
     for part, rate in cases:
-        got = number(limit(part, rate), "what `limit` returns")
+        got = number(limit(part, rate), "limit", returned=True)
         where = f"for a = {part:.4g}, λ = {rate:.4g}"
         demand(got > 0, f"{where} your limit is {got:.4g}; some step is always small enough.")
         grows = [h for h in np.linspace(0, got, 400)[1:-1] if size(h, part, rate) > 1 + 1e-9]
@@ -222,14 +202,14 @@ def limit(
             not (rate != 1 and size(got / rate * 1.001, part, rate) > 1 > size(got / rate * 0.999, part, rate)),
             f"{where} you give h·λ, not h.",
         )
+        longer = size(got * (1 + 1e-5), part, rate) > 1
+        if grows or not longer:
+            uses_all(limit, "limit", a=0.3, lam=rate)
         demand(
             not grows,
             f"{where} x grows already at h = {min(grows, default=0):.4g}: the factor meets −1 before it meets 1.",
         )
-        demand(
-            size(got * (1 + 1e-5), part, rate) > 1,
-            f"{where} a step longer than your {got:.4g} is still safe.",
-        )
+        demand(longer, f"{where} a step longer than your {got:.4g} is still safe.")
 
 
 # --- experiment --------------------------------------------------------------------------------
@@ -240,8 +220,8 @@ def _pendulum(x: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _distances(part: float, hs: tuple[float, ...], both: bool = False) -> list[float]:
-    """The distances of runs, or of two combined, from a fine integration by Runge and Kutta."""
+def _differences(part: float, hs: tuple[float, ...], both: bool = False) -> list[np.ndarray]:
+    """The differences of runs, or of two combined, from a fine integration by Runge and Kutta."""
     flow = np.array([1.0, 0.0])
     for _ in range(400):
         k1 = _pendulum(flow)
@@ -255,22 +235,24 @@ def _distances(part: float, hs: tuple[float, ...], both: bool = False) -> list[f
             x = two(_pendulum, x, (1 + part) * step, (1 - part) * step)
         return x
 
-    return [float(np.linalg.norm((2 * end(h / 2) - end(h) if both else end(h)) - flow)) for h in hs]
+    return [(2 * end(h / 2) - end(h) if both else end(h)) - flow for h in hs]
 
 
 def errors(errors: Answer, a: float = 0.4, hs: tuple[float, ...] = (0.02, 0.01, 0.005), seed: int = 1) -> None:
     """The errors of runs, and of two combined: by their slopes, and against reference runs."""
     answered(errors)
-    a = float(a * generator(seed).uniform(0.85, 1.1))
+    a, hs = float(a * generator(seed).uniform(0.85, 1.1)), step_sizes(hs, 1, seed)
     plain, combined = (
-        vector(errors(np.array(hs), a, both), (len(hs),), "what `errors` returns") for both in (False, True)
+        vector(errors(np.array(hs), a, both), (len(hs),), "errors", returned=True) for both in (False, True)
     )
     demand((plain > 0).all() and (combined > 0).all(), "an error here is a distance, and positive.")
-    if not np.allclose(plain, _distances(a, hs), rtol=1e-3):
+    if not np.allclose(plain, lengths(_differences(a, hs)), rtol=1e-3):
+        name_the_size(plain, _differences(a, hs))
         demand(
-            not np.allclose(plain, _distances(0.0, hs), rtol=1e-2),
+            not np.allclose(plain, lengths(_differences(0.0, hs)), rtol=1e-3),
             "without `combine` these are the errors of equal steps; `a` is missing.",
         )
+        uses_all(errors, "errors", ["combine"], hs=np.array(hs), a=a, combine=False)
         demand(
             0.9 < slope(hs, plain) < 1.1,
             f"without `combine` the slope must be 1; yours is {slope(hs, plain):.2f}. Is the time 2?",
@@ -288,6 +270,6 @@ def errors(errors: Answer, a: float = 0.4, hs: tuple[float, ...] = (0.02, 0.01, 
         )
         demand(False, f"with `combine` the slope must be 2; yours is {found:.2f}.")
     demand(
-        np.allclose(combined, _distances(a, hs, True), rtol=1e-2),
+        np.allclose(combined, lengths(_differences(a, hs, True)), rtol=1e-2),
         "with `combine` the slope is right, but these are not the errors of 2·x(h/2) − x(h).",
     )

@@ -3,7 +3,7 @@ r"""Assignment 2: the equation behind :math:`x \leftarrow x + h\,f(x + c\,h\,f(x
 The references are Taylor series of the step itself; no coefficient of the answers is written here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -13,16 +13,20 @@ import sympy as sp
 
 from bea_course.compare import (
     Answer,
+    Point,
     answered,
     demand,
     expression,
     generator,
-    name_the_mistake,
+    lengths,
+    matched,
+    name_the_size,
     number,
     points,
     real,
-    same,
     slope,
+    step_sizes,
+    uses_all,
     vector,
 )
 
@@ -33,19 +37,18 @@ POINT = sp.Rational(3, 7)
 def factor(factor: Answer) -> None:
     """The factor of one step on f(x) = -lambda x."""
     answer = expression(factor, (c, h, lam), "factor")
-    f = lambda x: -lam * x  # noqa: E731
-    step = 1 + h * f(1 + c * h * f(1))
-    name_unless = {
-        "that is Euler's; the gradient is taken at the point c·h further on.": step.subs(c, 0),
-        "the sign of the last term: two minus signs meet in it.": 2 * step.subs(c, 0) - step,
-        "this is the flow's own factor; the method only comes near to it.": sp.exp(-h * lam),
+    at = points((c, h, lam), 2)
+    cases = [(point[h] * point[lam], point[c]) for point in at]
+
+    def step(y: Any, k: Any) -> Any:
+        return 1 - y * (1 - k * y)
+
+    mistakes: dict[str, Callable[[Any, Any], Any]] = {
+        "that is Euler's; the gradient is taken at the point c·h further on.": lambda y, k: step(y, 0),
+        "the sign of the last term: two minus signs meet in it.": lambda y, k: step(y, -k),
+        "this is the flow's own factor; the method only comes near to it.": lambda y, k: sp.exp(-y),
     }
-    if not same(answer, step, (c, h, lam)):
-        name_the_mistake(
-            lambda formula: same(answer, formula, (c, h, lam)),
-            name_unless,
-            "this is not what one step does to x.",
-        )
+    matched(answer, "factor", (c, h, lam), at, step, mistakes, "this is not what one step does to x.", cases)
 
 
 def _rates(at: Mapping[sp.Symbol, Any]) -> list[float]:
@@ -63,23 +66,14 @@ def rate(rate: Answer, seed: int = 2) -> None:
         "`rate` must be a list of three formulas.",
     )
     answers = [expression(answer, (c, lam), f"rate[{k}]") for k, answer in enumerate(rate)]
-    for at in points((c, lam), seed):
-        wanted = _rates(at)
-        got = [real(answer, at) for answer in answers]
-        if not np.allclose(got, wanted, rtol=1e-8):
-            demand(
-                not np.allclose(got, np.negative(wanted), rtol=1e-8),
-                "the signs: the rate is positive where x decays.",
-            )
-            demand(
-                not np.allclose(got, _rates(at | {c: 0}), rtol=1e-8),
-                "those are Euler's; c is missing.",
-            )
-            for k in range(3):
-                demand(
-                    np.isclose(got[k], wanted[k], rtol=1e-8),
-                    f"the coefficient of h^{k} is not that of −ln(factor)/h.",
-                )
+    for k, answer in enumerate(answers):
+        mistakes: dict[str, Callable[[Point], float]] = {
+            "the signs: the rate is positive where x decays.": lambda at, k=k: -_rates(at)[k],
+            "those are Euler's; c is missing.": lambda at, k=k: _rates(at | {c: 0})[k],
+        }
+        otherwise = f"the coefficient of h^{k} is not that of −ln(factor)/h."
+        needs = (c, lam)[k == 0 :]
+        matched(answer, f"rate[{k}]", needs, points((c, lam), seed), lambda at, k=k: _rates(at)[k], mistakes, otherwise)
 
 
 def _residual(
@@ -110,7 +104,7 @@ def terms(a: Answer, b: Answer, d: Answer, seed: int = 2) -> None:
     rng = generator(seed)
     for _ in range(2):
         k = sp.Rational(int(rng.integers(1, 50)), 51)
-        at = [sp.Float(real(answer, {c: k}), 30) for answer in (a, b, d)]
+        at = [sp.Float(real(answer, {c: k}, name), 30) for answer, name in ((a, "a"), (b, "b"), (d, "d"))]
         linear, bent = y, 1 + y + y**2
         second, third = _residual(linear, POINT, k, *at)
         if not vanishes(second):
@@ -135,29 +129,30 @@ def penalty(penalty: Answer) -> None:
     """The coefficient of h |grad E|^2."""
     answer = expression(penalty, (c,), "penalty")
     # On E = lambda x^2/2 the rate is lambda(1 + 2 k h lambda + ...) with the coefficient k.
-    at = [sp.Rational(int(n), 101) for n in generator(2).integers(1, 101, 4)]
-    wanted = np.array([_rates({lam: 1.0, c: k})[1] / 2 for k in at])
-    got = np.array([real(answer, {c: k}) for k in at])
-    if not np.allclose(got, wanted):
-        demand(
-            not np.allclose(got, -wanted),
-            "the sign: at c = 0 this must be gradient descent's penalty.",
-        )
-        demand(
-            not np.allclose(got, 2 * wanted),
-            "a factor of 2: H∇E is *half* of the gradient of ‖∇E‖².",
-        )
-        demand(False, "with this penalty the rate on one mode is not the method's.")
+    at = [{c: sp.Rational(int(n), 101)} for n in generator(2).integers(1, 101, 4)]
+
+    def wanted(at: Point) -> float:
+        return _rates(at | {lam: 1.0})[1] / 2
+
+    mistakes: dict[str, Callable[[Point], float]] = {
+        "the sign: at c = 0 this must be gradient descent's penalty.": lambda at: -wanted(at),
+        "a factor of 2: H∇E is *half* of the gradient of ‖∇E‖².": lambda at: 2 * wanted(at),
+    }
+    otherwise = "with this penalty the rate on one mode is not the method's."
+    matched(answer, "penalty", (c,), at, wanted, mistakes, otherwise)
 
 
 def errors(errors: Answer, k: float = 0.25, hs: tuple[float, ...] = (0.04, 0.02, 0.01), seed: int = 2) -> None:
     """The errors with one, two and three terms: by their slopes, and against reference runs."""
     answered(errors)
-    k = float(k * generator(seed).uniform(0.9, 1.1))
+    k, hs = float(k * generator(seed).uniform(0.9, 1.1)), step_sizes(hs, 1, seed)
     found = {}
     for terms in (1, 2, 3):
-        sizes = vector(errors(np.array(hs), terms, k), (len(hs),), "what `errors` returns")
+        sizes = vector(errors(np.array(hs), terms, k), (len(hs),), "errors", returned=True)
         demand((sizes > 0).all(), "an error here is a distance, and positive.")
+        if not np.allclose(sizes, lengths(_differences(hs, k, terms)), rtol=0.02):
+            name_the_size(sizes, _differences(hs, k, terms))
+            uses_all(errors, "errors", ["terms"], hs=np.array(hs), terms=terms, c=k)
         found[terms] = sizes
     slopes = {terms: slope(hs, sizes) for terms, sizes in found.items()}
     for terms, measured in slopes.items():
@@ -167,7 +162,7 @@ def errors(errors: Answer, k: float = 0.25, hs: tuple[float, ...] = (0.04, 0.02,
         )
     for terms in (1, 2, 3):
         demand(
-            np.allclose(found[terms], _distances(hs, k, terms), rtol=0.02),
+            np.allclose(found[terms], lengths(_differences(hs, k, terms)), rtol=0.02),
             f"the slopes are right, but the errors with {terms} term{'s' * (terms > 1)} are not those of this method, start and time.",
         )
 
@@ -191,8 +186,8 @@ def _field(x: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _distances(hs: tuple[float, ...], k: float, terms: int) -> list[float]:
-    """The distances at t = 1 of the runs from the flow with so many terms, by a fine integration."""
+def _differences(hs: tuple[float, ...], k: float, terms: int) -> list[np.ndarray]:
+    """The differences at t = 1 of the runs from the flow with so many terms, by a fine integration."""
     from scipy.integrate import solve_ivp
 
     f, numbers = _field, _solved(k)
@@ -214,7 +209,7 @@ def _distances(hs: tuple[float, ...], k: float, terms: int) -> list[float]:
         steps = round(1 / h)
         for _ in range(steps):
             x = x + h * f(x + k * h * f(x))
-        found.append(float(np.linalg.norm(x - flow)))
+        found.append(x - flow)
     return found
 
 

@@ -19,9 +19,13 @@ from bea_course.compare import (
     demand,
     expression,
     generator,
+    lengths,
+    matched,
     name_the_mistake,
+    name_the_size,
     real,
     slope,
+    uses_all,
     vector,
 )
 
@@ -48,7 +52,7 @@ def _one_epoch(epoch: Answer, rng: np.random.Generator, repeats: int, count: int
     order, h = [int(b) for b in rng.permutation(count)], rng.uniform(0.1, 0.3)
     if order == sorted(order):
         order.reverse()
-    got = vector(epoch(theta.copy(), gradients, order, h, repeats), (2,), "what `epoch` returns")
+    got = vector(epoch(theta.copy(), [*gradients], [*order], h, repeats), (2,), "epoch", returned=True)
 
     def run(order: Iterable[int], h: float = h) -> np.ndarray:
         x = theta
@@ -71,7 +75,10 @@ def _one_epoch(epoch: Answer, rng: np.random.Generator, repeats: int, count: int
             "uphill: a step goes against the gradient.": run(np.repeat(order, repeats), -h),
             "a step is h times the batch's own gradient, not a part of it.": run(np.repeat(order, repeats), h / count),
         }
-        name_the_mistake(lambda other: np.allclose(got, other), others, "this is not where the epoch ends.")
+        unless = lambda: uses_all(  # noqa: E731
+            epoch, "epoch", ["gradients"], theta=theta, gradients=gradients, order=order, h=h, r=repeats
+        )
+        name_the_mistake(lambda other: np.allclose(got, other), others, "this is not where the epoch ends.", unless)
 
 
 # --- two batches -------------------------------------------------------------------------------
@@ -101,16 +108,18 @@ def at(gradients: Exact, curvatures: Exact, repeats: int) -> dict[sp.Symbol, sp.
     return dict(zip((g_A, g_B, H_A, H_B, r), (*numbers, repeats)))
 
 
-def compared(answer: sp.Expr, wanted: Formula, mistakes: Mapping[str, Formula], otherwise: str, seed: int) -> None:
+def compared(
+    answer: sp.Expr,
+    name: str,
+    wanted: Formula,
+    mistakes: Mapping[str, Formula],
+    otherwise: str,
+    seed: int,
+    needs: tuple[sp.Symbol, ...] = (g_A, g_B, H_A, H_B, r),
+) -> None:
     """Compare a formula with exact runs; ``wanted`` and the mistakes take (g, H, r)."""
     cases = list(instances(seed))
-    got = [real(answer, at(*case)) for case in cases]
-
-    def is_it(reference: Formula) -> bool:
-        return np.allclose(got, [float(reference(*case)) for case in cases], rtol=1e-9)
-
-    if not is_it(wanted):
-        name_the_mistake(is_it, mistakes, otherwise)
+    matched(answer, name, needs, [at(*case) for case in cases], wanted, mistakes, otherwise, cases)
 
 
 def two(gradients: Exact, curvatures: Exact, repeats: int, sequence: Sequence[int] = (0, 1)) -> Fraction:
@@ -139,8 +148,20 @@ def second(second: Answer, seed: int = 3) -> None:
         "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one.": lambda g, H, n: (
             two(g, H, n) + own(g, H, n)
         ),
+        "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one: not r²/2.": lambda g, H, n: (
+            two(g, H, n) + Fraction(n, 2) * (g[0] * H[0] + g[1] * H[1])
+        ),
+        "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one: not r(r+1)/2.": lambda g, H, n: (
+            two(g, H, n) + n * (g[0] * H[0] + g[1] * H[1])
+        ),
+        "each of B's r steps sees each of A's: r² pairs, not r.": lambda g, H, n: (
+            own(g, H, n) + (two(g, H, n) - own(g, H, n)) / n
+        ),
+        "that is the mean over both orders; this is one of them.": lambda g, H, n: (
+            (two(g, H, n) + two(g, H, n, (1, 0))) / 2
+        ),
     }
-    compared(answer, two, mistakes, "an exact run has another coefficient of h².", seed)
+    compared(answer, "second", two, mistakes, "an exact run has another coefficient of h².", seed)
 
 
 def field(gradients: Exact, curvatures: Exact, repeats: int, sequence: Sequence[int] = (0, 1)) -> Fraction:
@@ -163,12 +184,20 @@ def correction(correction: Answer, seed: int = 3) -> None:
         ),
         "that is B first and A second.": lambda g, H, n: field(g, H, n, (1, 0)),
         "this is r = 1: `r` is missing.": lambda g, H, n: field(g, H, 1),
+        "that is −½ E''E': the field of gradient descent with the whole loss.": lambda g, H, n: -sum(H) * sum(g) / 8,
+        "the part that depends on the order is twice as large as it should be.": lambda g, H, n: (
+            field(g, H, n) + (field(g, H, n) - field(g, H, n, (1, 0))) / 2
+        ),
+        "the part that does not depend on the order is twice as large as it should be.": lambda g, H, n: (
+            field(g, H, n) + (field(g, H, n) + field(g, H, n, (1, 0))) / 2
+        ),
         "E is the mean of the two losses, not their sum.": lambda g, H, n: (
             (two(g, H, n) - Fraction((2 * n) ** 2, 2) * sum(H) * sum(g)) / (2 * n)
         ),
     }
     compared(
         answer,
+        "correction",
         field,
         mistakes,
         "with this correction the flow does not end where an exact run does.",
@@ -201,7 +230,7 @@ def shuffled(k: Answer) -> None:
             wanted(g, H, n) / n
         ),
     }
-    compared(answer, wanted, mistakes, "the mean over both orders has another penalty.", 3)
+    compared(answer, "k", wanted, mistakes, "the mean over both orders has another penalty.", 3, ())
 
 
 @cache
@@ -223,7 +252,7 @@ def drawn(u: Answer, v: Answer, seed: int = 3) -> None:
     for m in (2, 3):
         for g, H, n in instances(seed + m, 3, m):
             wanted, full, own = map(float, _drawn(tuple(g), tuple(H), n))
-            x, y = (real(answer, {r: n}) for answer in answers)
+            x, y = (real(answer, {r: n}, name) for answer, name in zip(answers, "uv"))
             got = x * full + y * own
             if not np.isclose(got, wanted):
                 name_the_mistake(
@@ -252,8 +281,8 @@ def _gradient(theta: np.ndarray, batch: int) -> np.ndarray:
 
 
 @cache
-def _gaps(hs: tuple[float, ...], repeats: int, orders: int | None = None, factor: float = 0.0) -> list[float]:
-    """The gaps, with the penalty of the question times a factor."""
+def _gaps(hs: tuple[float, ...], repeats: int, orders: int | None = None, factor: float = 0.0) -> list[np.ndarray]:
+    """The gaps, as vectors, with the penalty of the question times a factor."""
     gaps = []
     for h in hs:
         ends = []
@@ -275,26 +304,28 @@ def _gaps(hs: tuple[float, ...], repeats: int, orders: int | None = None, factor
             k2 = plain(flow + dt / 2 * k1)
             k3 = plain(flow + dt / 2 * k2)
             flow = flow + dt / 6 * (k1 + 2 * k2 + 2 * k3 + plain(flow + dt * k3))
-        gaps.append(np.linalg.norm(sum(ends) / len(ends) - flow))
+        gaps.append(sum(ends) / len(ends) - flow)
     return gaps
 
 
 def gap(gap: Answer, r: int = 2, hs: tuple[float, ...] = (8e-3, 4e-3, 2e-3), seed: int = 3) -> None:
     """The gaps with the penalty and without: by their slopes, and against reference runs."""
     answered(gap)
-    scale = generator(seed).uniform(0.85, 1.1)
+    rng, most = generator(seed), r
+    r = int(rng.integers(2, most + 2))
+    scale = rng.uniform(0.85, 1.1) * most / r  # epochs of the same time
     hs = tuple(float(h * scale) for h in hs)
-    on, off = (vector(gap(np.array(hs), r, factor), (len(hs),), "what `gap` returns") for factor in (1.0, 0.0))
+    on, off = (vector(gap(np.array(hs), r, factor), (len(hs),), "gap", returned=True) for factor in (1.0, 0.0))
     demand((on > 0).all() and (off > 0).all(), "a gap is a distance, and positive.")
-    if not np.allclose(off, _gaps(hs, r), rtol=0.01, atol=0):
-        demand(
-            not np.allclose(off, _gaps(hs, 1), rtol=0.01, atol=0),
-            "without penalty these are the gaps of r = 1.",
-        )
-        demand(
-            not np.allclose(off, _gaps(hs, r, 1), rtol=0.01, atol=0),
-            "that is one order; take the mean over all six.",
-        )
+    if not np.allclose(off, lengths(_gaps(hs, r)), rtol=0.01, atol=0):
+        name_the_size(off, _gaps(hs, r))
+        for message, other in {
+            "without penalty these are the gaps of r = 1.": _gaps(hs, 1),
+            "that is one order; take the mean over all six.": _gaps(hs, r, 1),
+            "the control has the penalty: `factor` does not reach it.": _gaps(hs, r, None, 1.0),
+        }.items():
+            demand(not np.allclose(off, lengths(other), rtol=0.01, atol=0), message)
+        uses_all(gap, "gap", ["factor"], hs=np.array(hs), r=r, factor=0.0)
         control = slope(hs, off)
         demand(
             control > 1.5,
@@ -303,12 +334,17 @@ def gap(gap: Answer, r: int = 2, hs: tuple[float, ...] = (8e-3, 4e-3, 2e-3), see
         demand(False, "without penalty these are not the gaps of these batches from this start.")
     found = slope(hs, on)
     if not 2.8 < found < 3.2:
+        for part, name in ((0.5, "half"), (2.0, "twice")):
+            wrong = lengths(_gaps(hs, r, None, part))
+            demand(
+                not np.allclose(on, wrong, rtol=0.01, atol=0), f"slope {found:.2f}: that is with {name} the penalty."
+            )
         demand(
             not np.allclose(on, 2 * off, rtol=0.2, atol=0),
             f"slope {found:.2f}: the penalty has the wrong sign, and doubles the gap.",
         )
         demand(False, f"with the penalty (factor 1) the slope must be 3; yours is {found:.2f}.")
     demand(
-        np.allclose(on, _gaps(hs, r, None, 1.0), rtol=0.02, atol=0),
+        np.allclose(on, lengths(_gaps(hs, r, None, 1.0)), rtol=0.02, atol=0),
         "with the penalty (factor 1) the slope is right, but these are not the gaps with that penalty.",
     )

@@ -4,7 +4,9 @@ r"""Assignment 4: momentum that mixes in the newest gradient,
 The references are the library's averages and engine, and runs.
 """
 
+from collections.abc import Callable, Sequence
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,18 @@ from bea_course.compare import (
     Answer,
     Point,
     answered,
+    called,
     demand,
     expression,
     generator,
+    lengths,
+    matched,
     name_the_mistake,
+    name_the_size,
     points,
-    real,
     slope,
+    step_sizes,
+    uses_all,
     vector,
 )
 
@@ -58,12 +65,12 @@ def step(step: Answer, seed: int = 4) -> None:
         theta, gradient, m = rng.normal(size=(3, 3))
         h, a, b = rng.uniform(0.01, 0.1), *rng.uniform(0.2, 0.9, size=2)
         returned = step(theta.copy(), gradient.copy(), m.copy(), h, a, b)
-        answered(returned)
+        called(returned, "step")
         demand(
-            isinstance(returned, tuple | list) and len(returned) == 2,
+            isinstance(returned, tuple | list | np.ndarray) and len(returned) == 2,
             "`step` must return theta and m, in this order.",
         )
-        new, memory = (vector(x, (3,), "what `step` returns") for x in returned)
+        new, memory = (vector(x, (3,), "step", returned=True) for x in returned)
 
         def is_it(
             flaw: str,
@@ -79,8 +86,9 @@ def step(step: Answer, seed: int = 4) -> None:
             if flaw == "late":
                 newest = m
             weight = {"turned": 1 - a, "all": 1}.get(flaw, a)
-            sign = 1 if flaw == "uphill" else -1
-            return np.allclose(new, theta + sign * h * ((1 - weight) * gradient + weight * newest))
+            size = {"uphill": -h, "long": 1}.get(flaw, h)
+            direct = 1 if flaw == "both" else 1 - weight
+            return np.allclose(new, theta - size * (direct * gradient + weight * newest))
 
         if not is_it(""):
             name_the_mistake(
@@ -91,8 +99,11 @@ def step(step: Answer, seed: int = 4) -> None:
                     "α and 1−α have changed places: α belongs to the memory.": "turned",
                     "that is the damped heavy ball; the newest gradient also enters directly, beside m.": "all",
                     "uphill: a step goes against the gradient.": "uphill",
+                    "the step size h is missing.": "long",
+                    "the newest gradient enters with 1−α, not wholly.": "both",
                 },
                 "theta is not what the formula gives.",
+                lambda: uses_all(step, "step", theta=theta, gradient=gradient, m=m, h=h, alpha=a, beta=b),
             )
         demand(
             np.allclose(memory, average(b, m, gradient)),
@@ -109,7 +120,7 @@ def weights(weights: Answer, seed: int = 4) -> None:
     rng = generator(seed)
     for count in (1, 2, int(rng.integers(5, 12))):
         a, b = rng.uniform(0.2, 0.9, size=2)
-        got = vector(weights(count, a, b), (count,), "what `weights` returns")
+        got = vector(weights(count, a, b), (count,), "weights", returned=True)
         # a run on prescribed gradients, one of them 1
         wanted = []
         for age in range(count):
@@ -131,7 +142,17 @@ def weights(weights: Answer, seed: int = 4) -> None:
                 not np.allclose(got, wanted - (1 - a) * (np.arange(count) == 0)),
                 "the newest gradient also enters directly, beside m, with 1−α.",
             )
-            demand(False, f"these are not the weights of the last {count} gradients.")
+            demand(not np.allclose(got, -wanted), "a weight here is positive: the step is −h times the sum.")
+            demand(not np.allclose(got, np.cumsum(wanted)), "these are sums of weights.")
+            uses_all(weights, "weights", ["count"], count=count, alpha=a, beta=b)
+            if count > 1:
+                demand(not np.allclose(got, wanted / wanted.sum()), "from empty memory they do not add up to one.")
+                demand(False, f"these are not the weights of the last {count} gradients.")
+
+
+def numbers(at: Sequence[Point]) -> list[tuple[float, float]]:
+    """Points as pairs of numbers."""
+    return [(float(point[alpha]), float(point[beta])) for point in at]
 
 
 def _mean_age(a: float, b: float) -> float:
@@ -145,22 +166,14 @@ def lag(lag: Answer) -> None:
     """The mean age of what a step sees."""
     answer = expression(lag, (alpha, beta), "lag")
     at = [half(point) for point in points((alpha, beta), 4, 4)]
-    numbers = [(float(x[alpha]), float(x[beta])) for x in at]
-    got = np.array([real(answer, x) for x in at])
-    others = {
-        "that is the memory's own lag; only the part α of a step is memory.": [_mean_age(1, b) for _, b in numbers],
-        "the newest gradient has age zero: count from 0, not from 1.": [_mean_age(a, b) + a for a, b in numbers],
-        "the present gradient's share 1−α has age zero, and only the rest is memory.": [
-            _mean_age(1 - a, b) for a, b in numbers
-        ],
+    mistakes: dict[str, Callable[[float, float], float]] = {
+        "that is the memory's own lag; only the part α of a step is memory.": lambda _, b: _mean_age(1, b),
+        "the newest gradient has age zero: count from 0, not from 1.": lambda a, b: _mean_age(a, b) + a,
+        "the present gradient's share 1−α has age zero, and only the rest is memory.": lambda a, b: _mean_age(1 - a, b),
+        "the age of an average is β/(1−β), with one factor 1−β below.": lambda a, b: _mean_age(a, b) / (1 - b),
     }
-    wanted = [_mean_age(*pair) for pair in numbers]
-    if not np.allclose(got, wanted):
-        name_the_mistake(
-            lambda other: np.allclose(got, other),
-            others,
-            "this is not the mean age under the weights of a step.",
-        )
+    otherwise = "this is not the mean age under the weights of a step."
+    matched(answer, "lag", (alpha, beta), at, _mean_age, mistakes, otherwise, numbers(at))
 
 
 # --- penalty -----------------------------------------------------------------------------------
@@ -177,19 +190,20 @@ def penalty(penalty: Answer) -> None:
     """K in E + (h/4) K |grad E|^2."""
     answer = expression(penalty, (alpha, beta), "penalty")
     at = [half(point) for point in points((alpha, beta), 5, 4)]
-    numbers = [(float(x[alpha]), float(x[beta])) for x in at]
-    got = np.array([real(answer, x) for x in at])
-    wanted = np.array([_constant(*pair) for pair in numbers])
-    others = {
-        "only the memory contribution is in it; a step by itself is worth half a step more.": wanted - 1,
-        "this is the damped heavy ball's; only the part α of a step is memory.": [
-            _constant(1.0, b) for _, b in numbers
-        ],
-        "a lag counts twice: K = 1 + 2 lag, since the penalty of one half step is h/4.": (wanted + 1) / 2,
-        "the sign of the memory contribution: it looks back uphill, to larger gradients.": 2 - wanted,
+    mistakes: dict[str, Callable[[float, float], float]] = {
+        "only the memory contribution is in it; a step by itself is worth half a step more.": lambda *ab: (
+            _constant(*ab) - 1
+        ),
+        "this is the damped heavy ball's; only the part α of a step is memory.": lambda _, b: _constant(1.0, b),
+        "α and 1−α have changed places: α belongs to the memory.": lambda a, b: _constant(1 - a, b),
+        "a lag counts twice: K = 1 + 2 lag, since the penalty of one half step is h/4.": lambda *ab: (
+            (_constant(*ab) + 1) / 2
+        ),
+        "the sign of the memory contribution: it looks back uphill, to larger gradients.": lambda *ab: (
+            2 - _constant(*ab)
+        ),
     }
-    if not np.allclose(got, wanted):
-        name_the_mistake(lambda other: np.allclose(got, other), others, "the engine finds another K.")
+    matched(answer, "penalty", (alpha, beta), at, _constant, mistakes, "the engine finds another K.", numbers(at))
 
 
 # --- oscillation -------------------------------------------------------------------------------
@@ -201,7 +215,7 @@ def matrix(matrix: Answer, seed: int = 4) -> None:
     rng = generator(seed)
     for _ in range(4):
         y, (a, b) = rng.uniform(0.05, 2), rng.uniform(0.2, 0.9, size=2)
-        got = vector(matrix(y, a, b), (2, 2), "what `matrix` returns")
+        got = vector(matrix(y, a, b), (2, 2), "matrix", returned=True)
 
         def column(theta: Any, m: Any, y: float = y, a: float = a, b: float = b, late: bool = False) -> list[float]:
             new = average(b, m, theta)
@@ -215,6 +229,9 @@ def matrix(matrix: Answer, seed: int = 4) -> None:
             )
             late = np.array([column(1.0, 0.0, late=True), column(0.0, 1.0, late=True)]).T
             demand(not np.allclose(got, late), "m takes in the newest gradient before theta moves.")
+            demand(not np.allclose(got, wanted[::-1, ::-1]), "θ comes first, and then m, in rows and in columns.")
+            uses_all(matrix, "matrix", y=y, alpha=a, beta=b)
+            demand(not np.allclose(abs(got), abs(wanted)), "a sign: a step goes against the gradient.")
             demand(np.allclose(got[1], wanted[1]), "the second row: the new m, in units of λ.")
             demand(False, "the first row: the new theta.")
 
@@ -226,52 +243,62 @@ START, HORIZON, HS = np.array([0.9, 1.5]), 0.2, (2e-3, 1e-3, 5e-4)
 
 
 @cache
-def _without(hs: tuple[float, ...], rest: bool) -> np.ndarray:
-    method, loss = mixed(*SETTING), bea.bilinear()
-    equation = bea.modified_equation(method, loss, 1)
-    return bea.order_study(
-        method,
-        loss,
-        START,
-        HORIZON,
-        hs,
-        1,
-        equation=equation,
-        start="rest" if rest else "slow manifold",
-    ).errors
+def _differences(hs: tuple[float, ...], factor: float, memory: str = "full") -> list[np.ndarray]:
+    """At each step the run minus the flow with so much of the correction; the memory is full, the gradient or empty."""
+    method, loss, found = mixed(*SETTING), bea.bilinear(), []
+    equation, longer = (bea.modified_equation(method, loss, order) for order in (2, 4))
+    for h in hs:
+
+        def field(h: float) -> Callable[[np.ndarray], np.ndarray]:
+            return lambda x: np.array([1, factor * h]) @ equation.coefficients(x)
+
+        flow = bea.flow(SimpleNamespace(field=field), START, h, steps := round(HORIZON / h))
+        kept = None if memory == "empty" else longer.memory(START, h if memory == "full" else 1e-12)
+        found.append(bea.run(method, loss, START, h, steps, memory=kept) - flow)
+    return found
 
 
-@cache
-def _with(hs: tuple[float, ...]) -> np.ndarray:
-    return bea.order_study(mixed(*SETTING), bea.bilinear(), START, HORIZON, hs, 2).errors
-
-
-def experiment(errors: Answer, hs: tuple[float, ...] = HS) -> None:
+def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 4) -> None:
     """The errors with the penalty and without."""
     answered(errors)
-    on = vector(errors(np.array(hs), 1.0), (len(hs),), "what `errors` returns")
-    off = vector(errors(np.array(hs), 0.0), (len(hs),), "what `errors` returns")
+    hs = step_sizes(hs, HORIZON, seed)
+    on = vector(errors(np.array(hs), 1.0), (len(hs),), "errors", returned=True)
+    off = vector(errors(np.array(hs), 0.0), (len(hs),), "errors", returned=True)
     demand((on > 0).all() and (off > 0).all(), "an error here is a distance, and positive.")
     control, found = slope(hs, off), slope(hs, on)
-    demand(
-        not np.allclose(off, _without(hs, True), rtol=0.02),
-        "the memory is empty at the start, and its layer spoils both slopes. Fill it as if the run had come from uphill.",
-    )
+    if not np.allclose(off, lengths(_differences(hs, 0.0)), rtol=0.05):
+        name_the_size(off, _differences(hs, 0.0), 0.02)
+        demand(
+            not np.allclose(off, lengths(_differences(hs, 0.0, "empty")), rtol=0.02),
+            "the memory is empty at the start, and its layer spoils both slopes. Fill it as if the run had come from uphill.",
+        )
+        demand(
+            not np.allclose(off, lengths(_differences(hs, 1.0)), rtol=0.02),
+            "the control has the penalty: `factor` does not reach it.",
+        )
+        uses_all(errors, "errors", ["factor"], hs=np.array(hs), factor=0.0)
     demand(
         0.85 < control < 1.15,
         f"the control without penalty (factor 0) must fail with slope 1; yours has {control:.2f}.",
     )
     if not 1.85 < found < 2.2:
         demand(
+            not np.allclose(on, lengths(_differences(hs, 1.0, "plain")), rtol=0.02),
+            f"slope {found:.2f}: the memory is the gradient at the start; a run that came from uphill remembers larger ones.",
+        )
+        for part, name in ((0.5, "half"), (2.0, "twice")):
+            wrong = lengths(_differences(hs, part))
+            demand(not np.allclose(on, wrong, rtol=0.05), f"slope {found:.2f}: that is with {name} the penalty.")
+        demand(
             not np.allclose(on, 2 * off, rtol=0.3),
             f"slope {found:.2f}: the wrong sign doubles the error.",
         )
         demand(False, f"with the penalty (factor 1) the slope must be 2; yours is {found:.2f}.")
     demand(
-        np.allclose(off, _without(hs, False), rtol=0.05),
+        np.allclose(off, lengths(_differences(hs, 0.0)), rtol=0.05),
         "the slopes are right, but the errors without penalty are not those of this method from this start.",
     )
     demand(
-        np.isclose(on[-1], _with(hs)[-1], rtol=0.06),
+        np.isclose(on[-1], lengths(_differences(hs, 1.0))[-1], rtol=0.06),
         "with the penalty (factor 1) the slope is right, but these are not the errors with that penalty.",
     )

@@ -4,7 +4,7 @@ The references are the library's averages, its engine and complex steps; no form
 written here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -18,14 +18,19 @@ from bea_course.compare import (
     Answer,
     Point,
     answered,
+    called,
     demand,
     expression,
     generator,
+    lengths,
+    matched,
     name_the_mistake,
+    name_the_size,
     number,
     points,
-    real,
     slope,
+    step_sizes,
+    uses_all,
     vector,
 )
 
@@ -66,15 +71,22 @@ def _step(
     outside: bool = False,
     root: bool = False,
     power: int = 2,
+    sign: int = 1,
+    double: bool = False,
+    bare: bool = False,
+    one: bool = False,
 ) -> np.ndarray:
     """The new theta by the library's averages, with flaws on demand."""
     theta, gradient, m, v, n, h, beta, rho, epsilon, p = given
     m = beta * m + gradient if undamped else average(beta, m, gradient)
-    v = average(rho, v, gradient**power)
+    v = rho * v + (1 - beta) * gradient**2 if one else average(rho, v, gradient**power)
     if corrected:
         m, v = m / (1 - beta ** (n + 1 - late)), v / (1 - rho ** (n + 1 - late))
-    q = 0.5 if root else p
+    q, h, epsilon = 0.5 if root else 2 * p if double else p, sign * h, 0 if bare else epsilon
     return theta - h * (m / (v**q + epsilon) if outside else m / (v + epsilon) ** q)
+
+
+NAMES = ("theta", "gradient", "m", "v", "n", "h", "beta", "rho", "epsilon", "p")
 
 
 def _instance(rng: np.random.Generator, n: int) -> tuple[Any, ...]:
@@ -104,12 +116,12 @@ def step(step: Answer, seed: int = 5) -> None:
     for n in (3, int(rng.integers(5, 20)), 0):
         given = _instance(rng, n)
         returned = step(*(np.copy(x) if isinstance(x, np.ndarray) else x for x in given))
-        answered(returned)
+        called(returned, "step")
         demand(
-            isinstance(returned, tuple | list) and len(returned) == 3,
+            isinstance(returned, tuple | list | np.ndarray) and np.shape(returned) == (3, 3),
             "`step` must return theta, m and v, in this order.",
         )
-        theta, m, v = (vector(x, (3,), "what `step` returns") for x in returned)
+        theta, m, v = (vector(x, (3,), "step", returned=True) for x in returned)
         if not close(theta, _step(given)):
             name_the_mistake(
                 lambda flaw: close(theta, _step(given, **flaw)),
@@ -126,8 +138,13 @@ def step(step: Answer, seed: int = 5) -> None:
                     "ε is outside the power; add it to v before.": {"outside": True},
                     "that is Adam's square root; the exponent here is p.": {"root": True},
                     "v averages the squared gradient, not the gradient.": {"power": 1},
+                    "uphill: a step goes against the gradient.": {"sign": -1},
+                    "the exponent is p, of v and not of its root.": {"double": True},
+                    "ε is missing.": {"bare": True},
+                    "v has its own decay: 1 − ρ, not 1 − β.": {"one": True},
                 },
                 f"theta after step n = {n} is not what the two averages give.",
+                lambda: uses_all(step, "step", ["n"], **dict(zip(NAMES, given))),
             )
         _, gradient, old_m, old_v, _, _, beta, rho, *_ = given
         demand(
@@ -155,31 +172,42 @@ def averages(m_hat: Answer, v_hat: Answer, seed: int = 5) -> None:
     rng = generator(seed)
     for name, answer, power, lag in (("m_hat", m_hat, 1, lag_beta), ("v_hat", v_hat, 2, lag_rho)):
         answer = expression(answer, symbols, name)
+        cases: list[tuple[float, float, Point]] = []  # the average's decay, the other one's, the point
+        at = []
         for point in points((g, S), seed, 3):
             decay = {lag_beta: rng.uniform(0.5, 0.85), lag_rho: rng.uniform(0.88, 0.97)}
-            lags = {symbol: bea.lag(decay[symbol]) for symbol in decay}
-            at = point | lags
-            start, change = (real(sp.diff(answer, h, k).subs(h, 0), at, name) for k in (0, 1))
-            demand(
-                close(start, _coefficient(power, decay[lag], point, 0)),
-                f"`{name}` at h = 0 must be what an average of equal {'gradients' if power == 1 else 'squared gradients'} is.",
-            )
-            wanted = _coefficient(power, decay[lag], point, 1)
-            if not close(change, wanted):
-                other = decay[lag_rho if lag is lag_beta else lag_beta]
-                name_the_mistake(
-                    lambda number: close(change, number),
-                    {
-                        f"`{name}` has the wrong sign: the run comes from uphill, where the gradient was g + k·h·S.": -wanted,
-                        f"`{name}` has the lag of the other average: β belongs to m, ρ to v.": _coefficient(
-                            power, other, point, 1
-                        ),
-                        f"`{name}` changes as the gradient does; but it holds squares, and d(g²) is not g·dg.": wanted
-                        / 2,
-                        f"`{name}` changes as the gradient does; but it holds squares.": wanted / (2 * float(point[g])),
-                    },
-                    f"the coefficient of h in `{name}` is not what the weights of the average give.",
-                )
+            at.append(point | {symbol: bea.lag(decay[symbol]) for symbol in decay})
+            cases.append((decay[lag], decay[lag_rho if lag is lag_beta else lag_beta], point))
+
+        def change(decay: float, _: float, point: Point, power: int = power) -> float:
+            return _coefficient(power, decay, point, 1)
+
+        equal = f"`{name}` at h = 0 must be what an average of equal {'gradients' if power == 1 else 'squared gradients'} is."
+        start = lambda decay, _, point, power=power: _coefficient(power, decay, point, 0)  # noqa: E731
+        matched(answer.subs(h, 0), name, (), at, start, {equal: lambda *_: np.nan}, equal, cases)
+        matched(
+            sp.diff(answer, h).subs(h, 0),
+            f"the coefficient of h in {name}",
+            (),
+            at,
+            change,
+            {
+                f"`{name}` has the wrong sign: the run comes from uphill, where the gradient was g + k·h·S.": lambda *case: (
+                    -change(*case)
+                ),
+                f"`{name}` has the lag of the other average: β belongs to m, ρ to v.": lambda decay, other, point: (
+                    change(other, decay, point)
+                ),
+                f"`{name}` changes as the gradient does; but it holds squares, and d(g²) is not g·dg.": lambda *case: (
+                    change(*case) / 2
+                ),
+                f"`{name}` changes as the gradient does; but it holds squares.": lambda *case: (
+                    change(*case) / (2 * float(case[2][g]))
+                ),
+            },
+            f"the coefficient of h in `{name}` is not what the weights of the average give.",
+            cases,
+        )
         demand(
             sp.simplify(sp.diff(answer, h, 2)) == 0,
             f"`{name}` to first order only: it must be linear in h.",
@@ -202,48 +230,50 @@ def lagging(lagging: Answer, seed: int = 5) -> None:
     """The coefficient of h in the quotient."""
     symbols = (g, S, lag_beta, lag_rho, epsilon, p)
     answer = expression(lagging, symbols, "lagging")
-    for point in points(symbols, seed):
-        got = real(answer, point)
-        if not close(got, _quotient(point)):
-            name_the_mistake(
-                lambda flaw: close(got, _quotient(point, **flaw)),
-                {
-                    "the two lags act in the same direction here, but one of the averages is in the denominator.": {
-                        "sign": -1
-                    },
-                    "the exponent is p, not Adam's one half.": {"power": 0.5},
-                    "v changes twice as fast as that: it holds squares.": {"sizes": 1},
-                },
-                "this is not the coefficient of h in m_hat/(v_hat + ε)^p.",
-            )
+    mistakes: dict[str, Callable[[Point], float]] = {
+        "the two lags act in the same direction here, but one of the averages is in the denominator.": lambda at: (
+            _quotient(at, sign=-1)
+        ),
+        "the exponent is p, not Adam's one half.": lambda at: _quotient(at, power=0.5),
+        "v changes twice as fast as that: it holds squares.": lambda at: _quotient(at, sizes=1),
+        "the two lags are exchanged: β belongs to m, ρ to v.": lambda at: _quotient(
+            at | {lag_beta: at[lag_rho], lag_rho: at[lag_beta]}
+        ),
+        "the denominator changes as well: v̂ is in it.": lambda at: _quotient(at | {lag_rho: 0}),
+        "ε is in the denominator wherever v̂ is.": lambda at: (
+            _quotient(at | {lag_rho: 0})
+            + (_quotient(at) - _quotient(at | {lag_rho: 0})) * float(1 + at[epsilon] / at[g] ** 2)
+        ),
+    }
+    otherwise = "this is not the coefficient of h in m_hat/(v_hat + ε)^p."
+    matched(answer, "lagging", symbols, points(symbols, seed), _quotient, mistakes, otherwise)
 
 
-def _bend(point: Point) -> float:
+def _bend(point: Point, power: float | None = None) -> float:
     """½ f_0' f_0 for f_0 = −U: half of U's derivative by the gradient, times S."""
     x = {str(symbol): float(number) for symbol, number in point.items()}
     gradient = x["g"] + 1j * TINY
-    return 0.5 * x["S"] * (gradient * (gradient**2 + x["epsilon"]) ** -x["p"]).imag / TINY
+    return 0.5 * x["S"] * (gradient * (gradient**2 + x["epsilon"]) ** -(power or x["p"])).imag / TINY
 
 
 def half_step(half_step: Answer, seed: int = 5) -> None:
     """Half of the bending of the flow within a step."""
     symbols = (g, S, epsilon, p)
     answer = expression(half_step, symbols, "half_step")
-    for point in points(symbols, seed):
-        got, wanted = real(answer, point), _bend(point)
-        if not close(got, wanted):
-            denominator = float(point[g] ** 2 + point[epsilon]) ** -float(point[p])
-            name_the_mistake(
-                lambda number: close(got, number),
-                {
-                    "that is the whole bending; a flow that bends evenly is off by half of it.": 2 * wanted,
-                    "the sign: f_0 = −U twice, so the two minus signs cancel.": -wanted,
-                    "the denominator changes along the path as well: differentiate it also.": float(point[S])
-                    * denominator
-                    / 2,
-                },
-                "this is not ½ f_0' f_0 with f_0 = −U.",
-            )
+    mistakes: dict[str, Callable[[Point], float]] = {
+        "that is the whole bending; a flow that bends evenly is off by half of it.": lambda at: 2 * _bend(at),
+        "the sign: f_0 = −U twice, so the two minus signs cancel.": lambda at: -_bend(at),
+        "the denominator changes along the path as well: differentiate it also.": lambda at: (
+            float(at[S]) * float(at[g] ** 2 + at[epsilon]) ** -float(at[p]) / 2
+        ),
+        "the exponent is p, not Adam's one half.": lambda at: _bend(at, 0.5),
+        "that is half of U's derivative by g; along the flow the gradient changes at the rate −S.": lambda at: (
+            _bend(at) / float(at[S])
+        ),
+    }
+    matched(
+        answer, "half_step", symbols, points(symbols, seed), _bend, mistakes, "this is not ½ f_0' f_0 with f_0 = −U."
+    )
 
 
 @cache
@@ -267,39 +297,39 @@ def bracket(bracket: Answer, seed: int = 5) -> None:
     symbols = (g, epsilon, p, C_beta, C_rho)
     answer = expression(bracket, symbols, "bracket")
     rng = generator(seed)
+    cases, at = [], []
     for _ in range(5):
-        beta, rho = rng.uniform(0.2, 0.95, size=2)
-        gradient, stability = rng.uniform(0.3, 2, size=2)
-        power = rng.uniform(0.1, 0.4)
-        at = {
-            g: gradient,
-            epsilon: stability,
-            p: power,
-            C_beta: constant(beta),
-            C_rho: constant(rho),
-        }
-        got = real(answer, at)
-        wanted = _engine_bracket(gradient, beta, rho, stability, power)
-        if not close(got, wanted):
-            denominator = wanted - constant(beta)
-            name_the_mistake(
-                lambda number: close(got, number),
-                {
-                    "that is Adam's bracket; with another exponent the denominator's lag has another factor.": _engine_bracket(
-                        gradient, beta, rho, stability, 0.5
-                    ),
-                    "both lags have the same sign here; the denominator's acts against the numerator's.": constant(beta)
-                    - denominator,
-                    "the sign is reversed: f_1 contains minus one half of the bracket.": -wanted,
-                    "only memory is in it, 2·lag in place of C: the half step is missing.": wanted
-                    - _engine_bracket(gradient, 0.0, 0.0, stability, power),
-                    "this holds only where ε is negligible: keep g² + ε apart from g².": _engine_bracket(
-                        gradient, beta, rho, 0.0, power
-                    ),
-                    "the two constants are exchanged.": _engine_bracket(gradient, rho, beta, stability, power),
-                },
-                f"at g = {gradient:.3f}, ε = {stability:.3f}, p = {power:.3f}, β = {beta:.3f}, ρ = {rho:.3f} the engine finds {wanted:.4f}, and your bracket is {got:.4f}.",
-            )
+        beta, rho = (float(x) for x in rng.uniform(0.2, 0.95, size=2))
+        gradient, stability = (float(x) for x in rng.uniform(0.3, 2, size=2))
+        cases.append((gradient, beta, rho, stability, float(rng.uniform(0.1, 0.4))))
+        numbers = (gradient, stability, cases[-1][-1], constant(beta), constant(rho))
+        at.append(dict(zip(symbols, numbers)))
+
+    def half(*case: float) -> float:
+        return _engine_bracket(case[0], 0.0, 0.0, *case[3:])
+
+    mistakes: dict[str, Callable[..., float]] = {
+        "that is Adam's bracket; with another exponent the denominator's lag has another factor.": lambda *case: (
+            _engine_bracket(*case[:4], 0.5)
+        ),
+        "both lags have the same sign here; the denominator's acts against the numerator's.": lambda *case: (
+            2 * constant(case[1]) - _engine_bracket(*case)
+        ),
+        "the sign is reversed: f_1 contains minus one half of the bracket.": lambda *case: -_engine_bracket(*case),
+        "the one half stands before the bracket, not in it.": lambda *case: _engine_bracket(*case) / 2,
+        "only memory is in it, 2·lag in place of C: the half step is missing.": lambda *case: (
+            _engine_bracket(*case) - half(*case)
+        ),
+        "this holds only where ε is negligible: keep g² + ε apart from g².": lambda g, beta, rho, _, p: _engine_bracket(
+            g, beta, rho, 0.0, p
+        ),
+        "the two constants are exchanged.": lambda g, beta, rho, *rest: _engine_bracket(g, rho, beta, *rest),
+        "v changes twice as fast as that: it holds squares.": lambda *case: (
+            (_engine_bracket(*case) + constant(case[1])) / 2
+        ),
+    }
+    otherwise = "at {at} the engine finds {wanted}, and your bracket is {got}."
+    matched(answer, "bracket", symbols, at, _engine_bracket, mistakes, otherwise, cases)
 
 
 # --- potential ---------------------------------------------------------------------------------
@@ -310,30 +340,31 @@ def potential(potential: Answer, seed: int = 5) -> None:
     symbols = (g, epsilon, p)
     answer = expression(potential, symbols, "potential")
     derivative = sp.diff(answer, g)
-    ratios = []
-    for point in points(symbols, seed):
-        point = point | {p: point[p] / 3}
-        x = {str(symbol): float(number) for symbol, number in point.items()}
-        got, wanted = real(derivative, point), x["g"] / (x["g"] ** 2 + x["epsilon"]) ** x["p"]
-        adam = x["g"] / (x["g"] ** 2 + x["epsilon"]) ** 0.5
-        ratios.append((got / wanted, got / adam, x["p"]))
-    ratios = np.array(ratios)
-    if not close(ratios[:, 0], 1):
-        demand(
-            not close(ratios[:, 1], 1),
-            "that is Adam's perturbed norm; its derivative has the exponent one half.",
-        )
-        demand(
-            not close(ratios[:, 0], -1),
-            "the sign: the step is minus h times the derivative, not plus.",
-        )
-        demand(
-            not close(ratios[:, 0], 2 * (1 - ratios[:, 2]))
-            and not close(ratios[:, 0], 1 - ratios[:, 2])
-            and not close(ratios[:, 0], 2),
-            "right up to a constant factor: differentiate it and compare.",
-        )
-        demand(False, "its derivative with respect to g is not g/(g² + ε)^p.")
+    at = [point | {p: point[p] / 3} for point in points(symbols, seed)]
+    cases = [tuple(float(point[symbol]) for symbol in symbols) for point in at]
+
+    def step(g: float, epsilon: float, p: float) -> float:
+        return g / (g**2 + epsilon) ** p
+
+    factor = "right up to a constant factor: differentiate it and compare."
+    matched(
+        derivative,
+        "potential",
+        symbols,
+        at,
+        step,
+        {
+            "that is Adam's perturbed norm; its derivative has the exponent one half.": lambda *x: step(
+                x[0], x[1], 0.5
+            ),
+            "the sign: the step is minus h times the derivative, not plus.": lambda *x: -step(*x),
+            factor: lambda *x: 2 * (1 - x[2]) * step(*x),
+            factor + " ": lambda *x: (1 - x[2]) * step(*x),
+            factor + "  ": lambda *x: 2 * step(*x),
+        },
+        "its derivative with respect to g is not g/(g² + ε)^p.",
+        cases,
+    )
 
 
 # --- sign --------------------------------------------------------------------------------------
@@ -367,7 +398,7 @@ def sign(sign_change: Answer, cases: Iterable[Case] = CASES, seed: int = 5) -> N
     answered(sign_change)
     cases = [*cases, *_drawn(seed)]
     for beta, rho, p, n in cases:
-        r = number(sign_change(beta, rho, p, n), "what `sign_change` returns")
+        r = number(sign_change(beta, rho, p, n), "sign_change", returned=True)
         where = f"for β = {beta:.4g}, ρ = {rho:.4g}, p = {p:.4g}" + (f" after step {n}" if n is not None else "")
         positive = _bracket_at(0.0, beta, rho, p, n) >= 0
         demand(
@@ -375,7 +406,7 @@ def sign(sign_change: Answer, cases: Iterable[Case] = CASES, seed: int = 5) -> N
             "a ratio ε/g² cannot be negative: where the formula gives that, the bracket is positive for every ε, and the answer is 0.",
         )
         if n is not None and r:
-            full = number(sign_change(beta, rho, p), "what `sign_change` returns")
+            full = number(sign_change(beta, rho, p), "sign_change", returned=True)
             demand(not close(r, full), f"{where} the averages are not yet full: use the lags of step n.")
         if positive:
             demand(
@@ -395,6 +426,10 @@ def sign(sign_change: Answer, cases: Iterable[Case] = CASES, seed: int = 5) -> N
                 not close(r, constant(rho, n) / constant(beta, n) - 1),
                 f"{where} that is where Adam's bracket changes its sign; the exponent p moves the place.",
             )
+            if r:
+                uses_all(sign_change, "sign_change", ["n"], beta=beta, rho=rho, p=p, n=n)
+            turned = number(sign_change(rho, beta, p, n), "sign_change", returned=True)
+            demand(not changes(turned), "β and ρ are exchanged.")
             now = _bracket_at(r, beta, rho, p, n) if r < np.inf else np.nan
             demand(
                 False,
@@ -409,30 +444,12 @@ START, HORIZON = np.array([0.9, 1.5]), 0.2
 HS = (4e-3, 2e-3, 1e-3)
 
 
-@cache
-def _without(hs: tuple[float, ...]) -> np.ndarray:
-    """The control's errors: the library's run, and its leading field by one step of Runge and Kutta a step."""
-    method, loss, errors = family(*SETTING), bea.bilinear(), []
-    field = bea.modified_equation(method, loss, 1).field(1.0)  # one term: the same for every h
-    for h in hs:
-        steps = round(HORIZON / h)
-        path = [START]
-        for _ in range(steps):
-            x = path[-1]
-            k1 = field(x)
-            k2 = field(x + h / 2 * k1)
-            k3 = field(x + h / 2 * k2)
-            path.append(x + h / 6 * (k1 + 2 * k2 + 2 * k3 + field(x + h * k3)))
-        errors.append(np.linalg.norm(path - bea.run(method, loss, START, h, steps), axis=1).max())
-    return np.array(errors)
-
-
 def _gradient(x: Any) -> Any:
     """The gradient of the loss of this question, also at complex points."""
     return -2 * (1.5 - 2 * x[0] * x[1]) * x[::-1]
 
 
-def _field(x: np.ndarray, h: float, n: int) -> np.ndarray:
+def _field(x: np.ndarray, h: float, n: int, factor: float) -> np.ndarray:
     """The equation of step n, from its averages and its half step, by complex steps."""
     beta, rho, epsilon, p = SETTING
     t = 1j * TINY
@@ -445,24 +462,24 @@ def _field(x: np.ndarray, h: float, n: int) -> np.ndarray:
     S = _gradient(x + t * step).imag / TINY
     seen = quotient(g + t * bea.lag(beta, n) * S, g**2 + t * 2 * bea.lag(rho, n) * g * S).imag / TINY
     bend = quotient(g + t * S, (g + t * S) ** 2).imag / TINY / 2
-    return -step - h * (seen + bend)
+    return -step - factor * h * (seen + bend)
 
 
 @cache
-def _with(hs: tuple[float, ...]) -> np.ndarray:
-    """The errors of the equation of each step, for a run from rest."""
-    method, loss, errors = family(*SETTING), bea.bilinear(), []
+def _differences(hs: tuple[float, ...], factor: float) -> list[np.ndarray]:
+    """At each step of a run from rest, the flow of each step's equation with so much of the correction, minus the run."""
+    method, loss, found = family(*SETTING), bea.bilinear(), []
     for h in hs:
         steps = round(HORIZON / h)
         path = [START]
         for n in range(steps):
             x = path[-1]
-            k1 = _field(x, h, n)
-            k2 = _field(x + h / 2 * k1, h, n)
-            k3 = _field(x + h / 2 * k2, h, n)
-            path.append(x + h / 6 * (k1 + 2 * k2 + 2 * k3 + _field(x + h * k3, h, n)))
-        errors.append(np.linalg.norm(path - bea.run(method, loss, START, h, steps), axis=1).max())
-    return np.array(errors)
+            k1 = _field(x, h, n, factor)
+            k2 = _field(x + h / 2 * k1, h, n, factor)
+            k3 = _field(x + h / 2 * k2, h, n, factor)
+            path.append(x + h / 6 * (k1 + 2 * k2 + 2 * k3 + _field(x + h * k3, h, n, factor)))
+        found.append(path - bea.run(method, loss, START, h, steps))
+    return found
 
 
 @cache
@@ -471,16 +488,24 @@ def _steady_errors(hs: tuple[float, ...]) -> np.ndarray:
     return bea.order_study(family(*SETTING), bea.bilinear(), START, HORIZON, hs, 2, start="rest").errors
 
 
-def experiment(errors: Answer, hs: tuple[float, ...] = HS) -> None:
+def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 5) -> None:
     """The errors with the bracket and without: by their slopes, and against the library's."""
     answered(errors)
-    with_bracket = vector(errors(np.array(hs), 1.0), (len(hs),), "what `errors` returns")
-    without = vector(errors(np.array(hs), 0.0), (len(hs),), "what `errors` returns")
+    hs = step_sizes(hs, HORIZON, seed)
+    with_bracket = vector(errors(np.array(hs), 1.0), (len(hs),), "errors", returned=True)
+    without = vector(errors(np.array(hs), 0.0), (len(hs),), "errors", returned=True)
     demand(
         (with_bracket > 0).all() and (without > 0).all(),
         "an error here is a distance, and positive.",
     )
     control = slope(hs, without)
+    if not close(without, lengths(_differences(hs, 0.0)), 0.05):
+        name_the_size(without, _differences(hs, 0.0))
+        demand(
+            not close(without, lengths(_differences(hs, 1.0)), 0.01),
+            f"the control without bracket (factor 0) must fail with slope 1; yours has {control:.2f}: it has the bracket.",
+        )
+        uses_all(errors, "errors", ["factor"], hs=np.array(hs), factor=0.0)
     demand(
         0.9 < control < 1.1,
         f"the control without bracket (factor 0) must fail with slope 1; yours has {control:.2f}.",
@@ -495,12 +520,15 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS) -> None:
             not close(with_bracket, 2 * without, 0.2),
             f"slope {found:.2f}: the correction is added with the wrong sign, and doubles the error.",
         )
+        for part, name in ((0.5, "half"), (2.0, "twice")):
+            wrong = lengths(_differences(hs, part))
+            demand(not close(with_bracket, wrong, 0.01), f"slope {found:.2f}: that is with {name} the correction.")
         demand(False, f"with the bracket (factor 1) the slope must be 2; yours is {found:.2f}.")
     demand(
-        close(without, _without(hs), 0.05),
+        close(without, lengths(_differences(hs, 0.0)), 0.05),
         "the slopes are right, but the errors without bracket are not those of this method from this start.",
     )
     demand(
-        close(with_bracket, _with(hs), 0.03),
+        close(with_bracket, lengths(_differences(hs, 1.0)), 0.03),
         "with the bracket (factor 1) the slope is right, but these are not the errors with the bracket of each coordinate.",
     )

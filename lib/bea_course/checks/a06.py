@@ -29,12 +29,17 @@ def measure(measure: Answer, hs: Answer, slopes: Answer, part: float = 1.0) -> N
     )
     found = []
     for factor, name in ((1.0, "with the correction"), (0.0, "of the control")):
-        errors = vector(measure(part * hs, factor), hs.shape, "what `measure` returns")
+        errors = vector(measure(part * hs, factor), hs.shape, "measure", returned=True)
         demand((errors > 0).all(), "an error here is a distance, and positive.")
         local = np.diff(np.log(errors)) / np.diff(np.log(hs))
         demand(np.ptp(local) > 1e-10, f"the errors {name} are an exact power of h: is that measured?")
         found.append((errors, slope(hs, errors), name))
     (with_it, _, _), (without, _, _) = found
+    few = vector(measure((1.5 - part) * hs[:2], 1.0), (2,), "measure", returned=True)
+    demand(
+        not np.allclose(few, with_it[:2], rtol=1e-3, atol=0),
+        "at half of the step sizes the errors are the same: `measure` has to use the `hs` that it is given.",
+    )
     demand(
         not np.allclose(with_it, without, rtol=1e-6, atol=0),
         "the control has the same errors: `factor` does not reach the correction.",
@@ -53,11 +58,17 @@ def interval(interval: Answer, seed: int = 6) -> None:
     """The probability that the interval covers the mean, from its ends in units of the standard error."""
     answered(interval)
     rng = generator(seed)
+    shifted = rng.normal(size=5)
+    low, high = (np.sum(vector(interval(shifted + by), (2,), "interval", returned=True)) / 2 for by in (0, 10))
+    demand(
+        abs(high - low - 10) < 5,
+        "if all values grow by 10, the interval has to move by 10: it lies about their mean.",
+    )
     for n in (4, 9):
         ends = []
         for _ in range(6):
             values = rng.normal(rng.uniform(-5, 5), rng.uniform(0.5, 2), n)
-            low, high = vector(interval(values), (2,), "what `interval` returns")
+            low, high = vector(interval(values.copy()), (2,), "interval", returned=True)
             demand(low < high, "return the lower end first.")
             error = values.std(ddof=1) / np.sqrt(n)
             ends.append((np.array([low, high]) - values.mean()) / error)
@@ -73,6 +84,7 @@ def interval(interval: Answer, seed: int = 6) -> None:
                 "the spread must be estimated with n − 1, not n (`ddof=1`).": right * np.sqrt(1 - 1 / n),
                 "that leaves out 5 percent on each side; 95 percent leave out 2.5.": student.ppf(0.95, n - 1),
                 "one standard error is no interval of 95 percent.": 1.0,
+                "Student's t here has n − 1 degrees of freedom, not n − 2.": student.ppf(0.975, max(n - 2, 1)),
                 "Student's t here has n − 1 degrees of freedom.": student.ppf(0.975, n),
             }
             for message, width in named.items():
@@ -98,10 +110,10 @@ def seeds(effect: Answer, control: Answer, smallest: Answer, first: int = 0) -> 
     demand(size > 0, "`smallest` must be positive: the size below which an effect would not matter.")
     verdicts = {}
     for name, function in (("effect", effect), ("control", control)):
-        values = np.array([number(function(first + k), f"what `{name}` returns") for k in range(8)])
+        values = np.array([number(function(first + k), name, returned=True) for k in range(8)])
         demand(np.isfinite(values).all(), f"`{name}` is not finite for every seed.")
         demand(
-            number(function(first), f"what `{name}` returns") == values[0],
+            number(function(first), name, returned=True) == values[0],
             f"`{name}` must give the same number for the same seed: make a generator from the seed, and use no other.",
         )
         demand(
