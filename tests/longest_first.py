@@ -5,9 +5,10 @@ pytest-xdist gives a process that is free the next file; so no processor core wa
 
 # The longest first; the others follow in the order of their names.
 LONGEST = """
-    test_course 10_adam 14_experiments 12_kept_memory 17_beyond 11_regimes 15_generalization 16_atlas
-    13_mini_batch_adam 09_rmsprop 02_backward_error_analysis 03_implicit_gradient_regularization 04_one_epoch
-    06_momentum 08_geometry 05_many_epochs 01_gradient_descent test_notebooks test_ch13_claims 07_momentum_flow
+    test_course 10_adam 14_experiments test_experiments 12_kept_memory test_sweep 17_beyond test_ledger 11_regimes
+    15_generalization test_ch12_claims 16_atlas 13_mini_batch_adam test_ch14_claims 09_rmsprop test_notebooks
+    02_backward_error_analysis 03_implicit_gradient_regularization 04_one_epoch 06_momentum 08_geometry 05_many_epochs
+    01_gradient_descent test_ch17_claims test_modified test_live test_ch13_claims 07_momentum_flow
 """.split()
 
 

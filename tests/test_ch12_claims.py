@@ -294,7 +294,7 @@ def test_two_terms_on_the_network(network, training, measured):
     found = relative(flow, training, 20)[-1]
     assert found < 1e-4
     with pytest.raises(bea.Divergence, match="step 2 of 30"):
-        bea.flow(equation, start, 1e-3, 30, first=1, tolerance=1e-7)
+        bea.flow(equation, start, 1e-3, 30, first=1, tolerance=1e-5)  # each digit more takes seconds more
     measured("relative distance after 300 steps", found, "below 1e-4", digits=1)
 
 
