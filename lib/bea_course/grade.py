@@ -4,8 +4,9 @@
 
 ``submissions/`` holds what was handed in: notebooks, folders, zip files, as the platform packs them.
 Beside the table comes a folder, here ``grades/05/``, with a page and the full result for each student,
-``files.csv`` with a row for every file, ``log.csv`` with every change of a mark, and ``read.html``,
-where answers in words are read and marked.
+``files.csv`` with a row for every file, ``log.csv`` with every change of a mark, ``read.html``, where
+answers in words are read and marked, and ``feedback.zip``, the pages under the names that the platform
+takes back.
 
 Stopped half-way, in whatever manner, the same command goes on where it was.  A result is made again
 if the submission, the limits, the secret or the versions have changed, or in part if a check has.
@@ -23,11 +24,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from tqdm import tqdm
 
 from bea_course.fence import FENCES, Fence, fence
-from bea_course.handed_in import Handed, Person, collect, plain, read_roster, rows_of
+from bea_course.handed_in import Handed, Person, collect, feedback_name, plain, read_roster, rows_of
 from bea_course.kernel import Limits, adopt_orphans
 from bea_course.made_of import made_of, stale
 from bea_course.marking import Result, Source, mark, totalled
@@ -349,6 +351,9 @@ def finish(done: Class, found: list[Handed], source: Source, out: Path) -> None:
             )
     write(out, "\ufeff" + table(done.results))
     write(work / "read.html", reading_page(read_assignment(source), done.results))
+    with ZipFile(work / "feedback.zip", "w", ZIP_DEFLATED) as pages:
+        for handed in found:
+            pages.write(work / f"{file_name(handed.student)}.html", feedback_name(handed))
     rows = [["file", "student", "what became of it", "handed in as"]]
     for handed in found:
         if handed.path:
