@@ -93,7 +93,7 @@ test: $(INSTALLED) $(WEB)  ## make the environment, run all tests, doctests and 
 	  -n 2 --dist loadfile --no-loadscope-reorder --durations=10 -rs
 
 quick: $(INSTALLED) $(NODE)  ## run the tests of the engine and of the notebooks' form (about a minute)
-	$(PYTEST) $(QUICK) -m "not slow" -n 2 --dist loadfile -q
+	$(PYTEST) $(QUICK) -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder -q
 
 # Each round has draws of its own and prints its seed, so that what is found can be had again.
 fuzz: $(INSTALLED) $(NODE)  ## draw new programs, losses and data for the tests that draw them (MINUTES=... for some; 5)
