@@ -44,7 +44,7 @@ VALUES = [
         "",
     ),
     ("is large", "half_step = 'x' * 3 * 10**7", "too large"),
-    ("lies about what it is", "class E(sp.Symbol):\n    pass\nhalf_step = E('g')", "not ½"),
+    ("lies about what it is", "class E(sp.Symbol):\n    pass\nhalf_step = E('g')", "does not depend on S"),
 ]
 #: With no more than these, none of what is tried here may succeed: {title: code that sets `half_step`}.
 REACH = [
