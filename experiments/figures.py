@@ -16,7 +16,7 @@ import numpy as np
 
 from bea_book.compare import interval
 from bea_book.plot import COLORS, STYLE
-from experiments.report import PAGE, Decays, arrays, effects_of_noise, results
+from experiments.report import PAGE, Decays, arrays, effects_of_noise
 from experiments.studies import FLOWS, STUDIES
 
 FOLDER = PAGE.with_suffix("")
@@ -36,9 +36,8 @@ def drawn(name: str, height: float, folder: Path, rows: int, columns: int = 1, *
 
 def ratios(folder: Path) -> None:
     """Measured over predicted, with intervals over seeds."""
-    study = "response-more" if results("response-more")["rows"] else "response"
-    top: dict[str, dict[str, Any]] = {f"{b:g}, {r:g}": {} for b, r in STUDIES[study].common["pairs"]}
-    for case, change in arrays(study, "change").items():
+    top: dict[str, dict[str, Any]] = {f"{b:g}, {r:g}": {} for b, r in STUDIES["response-more"].common["pairs"]}
+    for case, change in arrays("response-more", "change").items():
         for k, seen in enumerate(top.values()):
             seen[case] = change[:, k, 1] / change[:, k, 0]
     noise = [(c.split()[2], effect, x) for (c, effect), x in effects_of_noise().items() if c.endswith("2e-05")]
@@ -82,11 +81,7 @@ def growth(folder: Path) -> None:
 
 def sweeps(folder: Path) -> None:
     """After the paper: the one-norm and the test accuracy over beta and over rho, for each network."""
-    resnet = ["decays-resnet", "decays-resnet-more"]
-    if results("decays-resnet-sweep")["rows"]:
-        resnet = ["decays-resnet-sweep"]
-    asked = [["decays-tanh"], resnet, ["decays-conv"], ["decays-transformer"]]
-    asked = [names for names in asked if results(names[0])["rows"]]
+    asked = [["decays-tanh"], ["decays-resnet", "decays-resnet-more"], ["decays-conv"]]
     for column, (letter, ticks) in enumerate((("β", (0, 0.8, 0.95, 0.99)), ("ρ", (0.9, 0.98, 0.995, 0.999)))):
         file = ("over-beta", "over-rho")[column]
         with drawn(file, 2.2 * len(asked) + 0.4, folder, len(asked), 2, sharex=True) as axes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
@@ -80,12 +79,10 @@ class Decays:
 
     def __init__(self, *names: str) -> None:  # several studies that differ in their seeds alone: pooled
         study = STUDIES[names[0]]
-        pairs = study.common["pairs"]
-        parts = [(arrays(n, "value"), [STUDIES[n].common["pairs"].index(p) for p in pairs]) for n in names]
-        self.value = {case: np.concatenate([v[case][:, :, at] for v, at in parts]) for case in study.cases}
+        self.value = {case: np.concatenate([arrays(n, "value")[case] for n in names]) for case in study.cases}
         self.levels = [f"E/E₀ = {level:g}" for level in study.levels]
         self.places = self.levels + [f"n = {n}" for n in study.times]
-        found = compare.changes(self.value, pairs)
+        found = compare.changes(self.value, study.common["pairs"])
         self.change = {(case, self.places[k], *rest): values for (case, k, *rest), values in found.items()}
         self.established = compare.established(self.change)
         self.one = "h = 0.001" if "h = 0.001" in self.value else list(self.value)[1]
@@ -295,9 +292,8 @@ def of_decays(study: Study) -> tuple[list[Verdict], str]:
         verdicts.append((f"{mean:+.1f} % against {full:+.1f} %", bool(rises and mean < full / 2)))
     elif study.name == "decays-resnet":
         verdicts = [d.all(-1, FEW), d.all(-1, LATE), d.all(1, RHO)]
-    elif study.name.startswith("decays-resnet"):  # other subsets
+    elif study.name == "decays-resnet-more":
         verdicts = [d.all(-1, FEW), d.all(1, LATE, places=levels[2:]), d.all(1, RHO, places=levels[1:])]
-        verdicts += [d.accuracy(1)] * (len(study.predictions) - 3)
     else:
         verdicts = [d.all(-1, FEW), d.all(-1, BETA), d.all(1, RHO), d.accuracy(1)]
     return verdicts, d.shown(study.name)
@@ -368,10 +364,8 @@ def highlights() -> dict[str, str]:
     smooth = [s.name for s in STUDIES.values() if s.name.startswith("follow") and s.name != "follow-resnet-relu" and "h = 0.001" in s.cases]  # fmt: skip
     usual = [row for name in smooth for row in results(name)["rows"] if row["case"] == "h = 0.001"]
     d, noise = Decays("decays-tanh"), effects_of_noise()
-    more = "response-more" if results("response-more")["rows"] else "response"
-    ratio = {case: (c[:, :, 1] / c[:, :, 0]).mean(axis=0) for case, c in arrays(more, "change").items()}
-    blocks = [name for name in STUDIES if name.startswith("decays-resnet") and results(name)["rows"]]
-    pooled, conv = Decays(*blocks), Decays("decays-conv")
+    ratio = {case: (c[:, :, 1] / c[:, :, 0]).mean(axis=0) for case, c in arrays("response-more", "change").items()}
+    pooled, conv = Decays("decays-resnet", "decays-resnet-more"), Decays("decays-conv")
     late = "E/E₀ = 0.05"
     large = {"tanh": "tanh", "resnet": "resnet-h", "conv": "conv-more", "transformer": "transformer-h"}
     far = {n: arrays(f"follow-{study}", "error")["h = 0.016"][:, -1, 1] for n, study in large.items()}
@@ -428,9 +422,6 @@ def page() -> str:
     fill |= {"coverage": coverage(), **highlights()}
     fill["waiting"] = f"Declared, and not run yet: {', '.join(f'`{name}`' for name in waiting)}.\n\n" if waiting else ""
     text = (ROOT / "experiments" / "page.md").read_text(encoding="utf-8")
-    for name in waiting:  # without the table and what is said of it
-        text = re.sub(rf"<!-- {name} -->.*?<!-- end -->\n\n", "", text, flags=re.DOTALL)
-    text = re.sub(r"<!-- .*? -->\n", "", text)
     for name, value in fill.items():
         text = text.replace("{" + name + "}", value)
     return text

@@ -107,6 +107,19 @@ def test_student_copy_is_of_this_source(source):
 
 
 @each_source
+def test_student_copy_is_everybodys_notebook(source):
+    """Valid, with ids, and nothing of one program in it that another may refuse."""
+    import nbformat
+
+    copy = nbformat.read(FOLDER / "student" / source.name, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(copy)
+    assert (copy.nbformat, copy.nbformat_minor) == (4, 5) and set(copy.metadata) == {"kernelspec"}
+    assert copy.metadata.kernelspec.name == "python3" and len({cell.id for cell in copy.cells}) == len(copy.cells)
+    assert {key for cell in copy.cells for key in cell.metadata} <= {"deletable", "editable"}
+    assert not any(cell.get("outputs") for cell in copy.cells)
+
+
+@each_source
 def test_student_copy_holds_no_solution(source):
     assert secrets_of(source)
     assert leaks_in([FOLDER / "student" / path.name for path in SOURCES], [source]) == []
@@ -491,6 +504,9 @@ def test_class_survives_a_kill(tmp_path):
     assert "no notebook" in rows[-1]["note"]
     assert "Good." in (done / "student0.html").read_text(encoding="utf-8")
     assert sorted(problem[:8] for problem in marked.problems) == ["by_hand.", "student4"]
+    (folder / "student4.ipynb").unlink()
+    again = grade(ADAM, folder, out, jobs=2, quiet=True)
+    assert again.marked == 0 and "student4" not in str(list((done / "shown").iterdir()))
 
 
 def class_in(folder, notebook):
@@ -785,9 +801,15 @@ def test_a_term_comes_to_its_total(tmp_path):
     questions = list(csv.DictReader((tmp_path / "questions.csv").open(encoding="utf-8-sig")))
     assert questions[2]["what was said most often"] == "1 × not #" and questions[2]["all points"] == "0"
     export = tmp_path / "canvas.csv"
-    export.write_text('Student,ID,SIS Login ID,Assignment 1 (99)\nPoints Possible,,,6\n"B, Ann",7,ab,\n')
+    export.write_text('Student,ID,SIS Login ID,Assignment 1 (99)\n    Points Possible,,,6\n"B, Ann",7,ab,\n')
     filled_in = term.filled_in(export, "assignment 1", {"ann": result("01", (2, 2, 0), 0.5)})
-    assert filled_in.splitlines()[-1].endswith(",7,ab,2") or filled_in.splitlines()[-1].endswith("2")
+    assert filled_in.splitlines()[1:] == ["    Points Possible,,,6", '"B, Ann",7,ab,2']
+    export.write_text("Identifier,Full name,Grade\nParticipant 7,Ann B,\nParticipant 8,Cid D,\n")
+    moodle = term.filled_in(export, "Grade", {"ann": result("01", (2, 2, 0))}).splitlines()
+    assert moodle[1:] == ["Participant 7,Ann B,4", "Participant 8,Cid D,"]
+    export.write_text("First Name,Last Name,SID,Total Score\nAnn,B,7,\nCid,D,8,\n")
+    gradescope = term.filled_in(export, "Total", {"ann": result("01", (2, 2, 0))}).splitlines()
+    assert gradescope[1:] == ["Ann,B,7,4", "Cid,D,8,"]
 
 
 # --- leaks -------------------------------------------------------------------------------------

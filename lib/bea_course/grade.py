@@ -287,6 +287,8 @@ def grade(
         with_hand(done.results[student], points)
     finish(done, found, source, out)
     log_changes(work / "log.csv", shown, done.results, why)
+    for path in set((work / "shown").glob("*.json")) - {work / "shown" / f"{file_name(s)}.json" for s in done.results}:
+        path.unlink()  # of somebody who is no longer in the folder or on the roster
     for student, result in done.results.items():
         write(work / "shown" / f"{file_name(student)}.json", json.dumps(result))
     return done
@@ -324,7 +326,7 @@ def _dressed(result: Result, handed: Handed, late: Late) -> Result:
         said = "marked as late by the platform"
     notes = [result["note"], handed.problem if handed.problem != result["note"] else "", said]
     if handed.path and handed.others:
-        notes.append(f"{len(handed.others)} other file{'s' * (len(handed.others) > 1)}, see files.csv")
+        notes.append(f"{len(handed.others)} other file{'s' * (len(handed.others) > 1)} not marked")
     return result | {
         "note": "; ".join(filter(None, notes)),
         "lost": lost,

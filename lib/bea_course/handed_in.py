@@ -327,13 +327,17 @@ def _with_roster(found: list[Handed], roster: list[Person]) -> list[Handed]:
     return [*found, *absent]
 
 
-def rows_of(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a CSV file as Excel or a platform writes it: with commas, semicolons or tabs, BOM or none."""
+def rows_of(path: str | Path, bare: bool = True) -> list[dict[str, str]]:
+    """The rows of a CSV file as Excel or a platform writes it: with commas, semicolons or tabs, BOM or none.
+
+    ``bare`` takes away the white space around cells.
+    """
     text = Path(path).read_bytes().decode("utf-8-sig", "replace")
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
     rows = csv.DictReader(io.StringIO(text), delimiter=delimiter)
-    return [{(key or "").strip(): (value or "").strip() for key, value in row.items() if key} for row in rows]
+    clean = str.strip if bare else str
+    return [{clean(key): clean(value or "") for key, value in row.items() if key} for row in rows]
 
 
 COLUMNS = {
