@@ -107,6 +107,19 @@ def test_student_copy_is_of_this_source(source):
 
 
 @each_source
+def test_student_copy_is_everybodys_notebook(source):
+    """Valid, with ids, and nothing of one program in it that another may refuse."""
+    import nbformat
+
+    copy = nbformat.read(FOLDER / "student" / source.name, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(copy)
+    assert (copy.nbformat, copy.nbformat_minor) == (4, 5) and set(copy.metadata) == {"kernelspec"}
+    assert copy.metadata.kernelspec.name == "python3" and len({cell.id for cell in copy.cells}) == len(copy.cells)
+    assert {key for cell in copy.cells for key in cell.metadata} <= {"deletable", "editable"}
+    assert not any(cell.get("outputs") for cell in copy.cells)
+
+
+@each_source
 def test_student_copy_holds_no_solution(source):
     assert secrets_of(source)
     assert leaks_in([FOLDER / "student" / path.name for path in SOURCES], [source]) == []
@@ -491,6 +504,9 @@ def test_class_survives_a_kill(tmp_path):
     assert "no notebook" in rows[-1]["note"]
     assert "Good." in (done / "student0.html").read_text(encoding="utf-8")
     assert sorted(problem[:8] for problem in marked.problems) == ["by_hand.", "student4"]
+    (folder / "student4.ipynb").unlink()
+    again = grade(ADAM, folder, out, jobs=2, quiet=True)
+    assert again.marked == 0 and "student4" not in str(list((done / "shown").iterdir()))
 
 
 def class_in(folder, notebook):
@@ -549,6 +565,75 @@ def test_every_file_is_accounted_for(tmp_path):
     assert found["anna"].person is roster[0] and "not on the roster" in found["zoe"].problem
     assert found["Nobody Here"].problem == "" and found["Nobody Here"].path is None
     assert not list(tmp_path.rglob("escaped*"))
+
+
+def zipped(files):
+    """A zip of these files, as bytes."""
+    import io
+    from zipfile import ZipFile
+
+    stream = io.BytesIO()
+    with ZipFile(stream, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def packages():
+    """What Canvas, Moodle and Gradescope give of one class: {platform: {file: content}}."""
+    one, two = "first", "second"
+    names = ("María José Núñez", "Jürgen Öztürk-Weiß", "Anna Lee", "Anna Lee", "李 小龙", "Pat O'Brien")
+    moodle = {f"{who}_{k}_assignsubmission_file_/05 adam.ipynb": two for k, who in enumerate(names, 70)}
+    moodle["Anna Lee_72_assignsubmission_file_/05 adam (1).ipynb"] = "third"
+    moodle["Pat O'Brien_75_assignsubmission_onlinetext_/onlinetext.html"] = "<p>see the file"
+    moodle["Zoë Q_76_assignsubmission_file_/work.zip"] = zipped({"my work/05.ipynb": two, "__MACOSX/._05.ipynb": one})
+    canvas = {"nunezmaria_LATE_70_902_05_adam-1.ipynb": two, "nunezmaria_70_901_05_adam.ipynb": one}
+    canvas |= {"kimsoo_71_812_05_adam.ipynb": two, "kimsoo_71_811_05_adam.ipynb": one, "kimsoo_72_813_05.ipynb": two}
+    people = "".join(
+        f"submission_{k}:\n  :submitters:\n  - :name: {who}\n    :sid: '{sid}'\n    :email: a@b.org\n  :created_at: 2026-11-28 17:00:00.5 Z\n"
+        for k, who, sid in ((801, names[0], 70), (802, '"李 小龙"', 74))
+    )
+    gradescope = {"export/submission_metadata.yml": people}
+    gradescope |= {"export/submission_801/05_adam.ipynb": two, "export/submission_802/work/05_adam.ipynb": two}
+    return {"moodle": moodle, "canvas": canvas, "gradescope": gradescope}
+
+
+WHO = {
+    "moodle": {
+        **{"María José Núñez": "70", "Jürgen Öztürk-Weiß": "71", "Anna Lee 72": "72", "Anna Lee 73": "73"},
+        **{"李 小龙": "74", "Pat O'Brien": "75", "Zoë Q": "76"},
+    },
+    "canvas": {"nunezmaria": "70", "kimsoo 71": "71", "kimsoo 72": "72"},
+    "gradescope": {"María José Núñez": "70", "李 小龙": "74"},
+}
+
+
+@pytest.mark.parametrize("platform", WHO)
+@pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "folder"])
+def test_what_a_platform_packs_is_everybodys_own(platform, as_zip, tmp_path):
+    """Accents, spaces, two of one name, resubmissions, late ones, zips in zips: in, and back with the pages."""
+    from bea_course.handed_in import collect, feedback_name
+
+    files, folder = packages()[platform], tmp_path / "class"
+    folder.mkdir()
+    if as_zip:
+        (folder / "all of them.zip").write_bytes(zipped(files))
+    else:
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = collect(folder, tmp_path / "unpacked")
+    assert {handed.student: handed.id for handed in found} == WHO[platform]
+    assert all(handed.path and not handed.problem for handed in found)
+    marked = {handed.student: handed.path.read_text() for handed in found}
+    assert marked.pop("Anna Lee 72", "third") == "third" and set(marked.values()) == {"second"}
+    back = {handed.student: feedback_name(handed) for handed in found}
+    if platform == "moodle":
+        assert back["Zoë Q"] == "Zoë Q_76_assignsubmission_file_/feedback.html"
+    if platform == "canvas":
+        assert back["kimsoo 71"] == "kimsoo_71_812_05_adam.html" and found[-1].late_mark
+    if platform == "gradescope":
+        assert {handed.when.astimezone().utctimetuple()[:5] for handed in found} == {(2026, 11, 28, 17, 0)}
 
 
 def test_no_two_students_are_taken_for_one(tmp_path):
@@ -716,9 +801,15 @@ def test_a_term_comes_to_its_total(tmp_path):
     questions = list(csv.DictReader((tmp_path / "questions.csv").open(encoding="utf-8-sig")))
     assert questions[2]["what was said most often"] == "1 × not #" and questions[2]["all points"] == "0"
     export = tmp_path / "canvas.csv"
-    export.write_text('Student,ID,SIS Login ID,Assignment 1 (99)\nPoints Possible,,,6\n"B, Ann",7,ab,\n')
+    export.write_text('Student,ID,SIS Login ID,Assignment 1 (99)\n    Points Possible,,,6\n"B, Ann",7,ab,\n')
     filled_in = term.filled_in(export, "assignment 1", {"ann": result("01", (2, 2, 0), 0.5)})
-    assert filled_in.splitlines()[-1].endswith(",7,ab,2") or filled_in.splitlines()[-1].endswith("2")
+    assert filled_in.splitlines()[1:] == ["    Points Possible,,,6", '"B, Ann",7,ab,2']
+    export.write_text("Identifier,Full name,Grade\nParticipant 7,Ann B,\nParticipant 8,Cid D,\n")
+    moodle = term.filled_in(export, "Grade", {"ann": result("01", (2, 2, 0))}).splitlines()
+    assert moodle[1:] == ["Participant 7,Ann B,4", "Participant 8,Cid D,"]
+    export.write_text("First Name,Last Name,SID,Total Score\nAnn,B,7,\nCid,D,8,\n")
+    gradescope = term.filled_in(export, "Total", {"ann": result("01", (2, 2, 0))}).splitlines()
+    assert gradescope[1:] == ["Ann,B,7,4", "Cid,D,8,"]
 
 
 # --- leaks -------------------------------------------------------------------------------------

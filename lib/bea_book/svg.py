@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["clips", "elements", "still", "whole"]
 
 DOTS = 110 / 72  # of a page for a point of the figure
+DENSE = 4000  # coordinates of a mesh that becomes an image
 #: What a page takes out of a figure that is drawn for any ground.
 GROUND = '<rect width="100%" height="100%" fill="#fff"/>'
 
@@ -215,7 +216,7 @@ def still(figure: Figure) -> str:
 
 
 def whole(figure: Figure, **options: Any) -> str:
-    """Return the figure as an SVG file: letters are outlines, the ground is white.
+    """Return the figure as an SVG file: letters are outlines, the ground is white, dense meshes are pixels.
 
     If axes stand side by side, ``data-panels`` says how to cut them apart, for a screen on which they must stand
     one below another: for each column "at,from,to", what is between two x and where it is to be.
@@ -237,7 +238,10 @@ def whole(figure: Figure, **options: Any) -> str:
     '<svg viewBox="0 0 72 72" width="110" height="110" xmlns="http://ww'
     """
     from matplotlib import rc_context
+    from matplotlib.collections import QuadMesh
 
+    for mesh in figure.findobj(QuadMesh):
+        mesh.set_rasterized(np.size(mesh.get_coordinates()) > DENSE)
     with rc_context({"svg.fonttype": "path", "svg.hashsalt": "bea"}):
         text = _drawn(figure, **options)
     panels = "" if options else _panels(figure)

@@ -4,8 +4,9 @@
 
 ``submissions/`` holds what was handed in: notebooks, folders, zip files, as the platform packs them.
 Beside the table comes a folder, here ``grades/05/``, with a page and the full result for each student,
-``files.csv`` with a row for every file, ``log.csv`` with every change of a mark, and ``read.html``,
-where answers in words are read and marked.
+``files.csv`` with a row for every file, ``log.csv`` with every change of a mark, ``read.html``, where
+answers in words are read and marked, and ``feedback.zip``, the pages under the names that the platform
+takes back.
 
 Stopped half-way, in whatever manner, the same command goes on where it was.  A result is made again
 if the submission, the limits, the secret or the versions have changed, or in part if a check has.
@@ -23,11 +24,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from tqdm import tqdm
 
 from bea_course.fence import FENCES, Fence, fence
-from bea_course.handed_in import Handed, Person, collect, plain, read_roster, rows_of
+from bea_course.handed_in import Handed, Person, collect, feedback_name, plain, read_roster, rows_of
 from bea_course.kernel import Limits, adopt_orphans
 from bea_course.made_of import made_of, stale
 from bea_course.marking import Result, Source, mark, totalled
@@ -285,6 +287,8 @@ def grade(
         with_hand(done.results[student], points)
     finish(done, found, source, out)
     log_changes(work / "log.csv", shown, done.results, why)
+    for path in set((work / "shown").glob("*.json")) - {work / "shown" / f"{file_name(s)}.json" for s in done.results}:
+        path.unlink()  # of somebody who is no longer in the folder or on the roster
     for student, result in done.results.items():
         write(work / "shown" / f"{file_name(student)}.json", json.dumps(result))
     return done
@@ -322,7 +326,7 @@ def _dressed(result: Result, handed: Handed, late: Late) -> Result:
         said = "marked as late by the platform"
     notes = [result["note"], handed.problem if handed.problem != result["note"] else "", said]
     if handed.path and handed.others:
-        notes.append(f"{len(handed.others)} other file{'s' * (len(handed.others) > 1)}, see files.csv")
+        notes.append(f"{len(handed.others)} other file{'s' * (len(handed.others) > 1)} not marked")
     return result | {
         "note": "; ".join(filter(None, notes)),
         "lost": lost,
@@ -349,6 +353,9 @@ def finish(done: Class, found: list[Handed], source: Source, out: Path) -> None:
             )
     write(out, "\ufeff" + table(done.results))
     write(work / "read.html", reading_page(read_assignment(source), done.results))
+    with ZipFile(work / "feedback.zip", "w", ZIP_DEFLATED) as pages:
+        for handed in found:
+            pages.write(work / f"{file_name(handed.student)}.html", feedback_name(handed))
     rows = [["file", "student", "what became of it", "handed in as"]]
     for handed in found:
         if handed.path:

@@ -1,7 +1,8 @@
 """What a class handed in: every file, whose it is, and which one is marked.
 
-Read are plain notebooks, folders and zip files, as Canvas, Moodle and Gradescope pack them.  A zip file
-is unpacked safely: only notebooks are taken out, under names made here, up to a size.
+Read are plain notebooks, folders and zip files, as Canvas, Moodle and Gradescope pack them; who handed in
+to Gradescope is in its ``submission_metadata.yml``.  A zip file is unpacked safely: only notebooks are
+taken out, under names made here, up to a size.
 """
 
 import csv
@@ -17,9 +18,10 @@ from pathlib import Path, PurePosixPath
 
 __all__ = ["Handed", "Person", "collect", "read_roster", "rows_of"]
 
-CANVAS = re.compile(r"^(?P<who>[^\W_]+)(?P<late>_LATE)?_(?P<id>\d+)_\d+_(?P<file>.+)$", re.I)
+CANVAS = re.compile(r"^(?P<who>[^\W_]+)(?P<late>_LATE)?_(?P<id>\d+)_(?P<sent>\d+)_(?P<file>.+)$", re.I)
 MOODLE = re.compile(r"^(?P<who>.+?)_(?P<id>\d+)_assignsubmission_\w+?_?$")
 GRADESCOPE = re.compile(r"^submission_(?P<id>\d+)$")
+PEOPLE = "submission_metadata.yml"  # whose these are, by Gradescope
 AGAIN = re.compile(r"(?:-| \()(\d+)\)?$")
 SYSTEM = "a file of the system"
 LARGEST, MOST, DEEPEST = 30_000_000, 2000, 2  # bytes of a notebook, files in a zip, zips within zips
@@ -65,6 +67,7 @@ class _File:
     when: datetime
     again: int
     late: bool
+    sent: int = 0  # the platform's own number: a later file has a larger one
     why: str = ""
     whole: str = ""  # the name with what looks like the number of a resubmission
 
@@ -75,21 +78,43 @@ def plain(text: str) -> str:
     return re.sub(r"[\W_]", "", "".join(c for c in base if not unicodedata.combining(c))).casefold()
 
 
-def who_of(place: PurePosixPath) -> tuple[str, str, int, bool]:
-    """(name, id, number of the resubmission, marked as late) by where a file is."""
+def who_of(place: PurePosixPath) -> tuple[str, str, int, bool, int]:
+    """(name, id, number of the resubmission, marked as late, the platform's number) by where a file is."""
     top, stem = place.parts[0], PurePosixPath(place.name).stem
     again = AGAIN.search(stem)
     number = int(again[1]) if again and int(again[1]) < 100 else 0
     if len(place.parts) > 1:
         match = MOODLE.match(top) or GRADESCOPE.match(top)
         name = (match.groupdict().get("who") or top) if match else top
-        return name, (match["id"] if match else ""), number, False
+        return name, (match["id"] if match else ""), number, False, 0
     if match := CANVAS.match(place.name):
-        return match["who"], match["id"], number, bool(match["late"])
+        return match["who"], match["id"], number, bool(match["late"]), int(match["sent"])
     if match := MOODLE.match(stem.rsplit("_assignsubmission_", 1)[0] + "_assignsubmission_file_"):
         if "_assignsubmission_" in stem:
-            return match["who"], match["id"], number, False
-    return (AGAIN.sub("", stem) if number else stem), "", number, False
+            return match["who"], match["id"], number, False, 0
+    return (AGAIN.sub("", stem) if number else stem), "", number, False, 0
+
+
+def people_of(text: str) -> dict[str, tuple[str, str, datetime | None]]:
+    """{folder: (name, id, time)} by Gradescope's list of whose the submissions are.
+
+    Examples
+    --------
+    >>> people_of("submission_7:\\n  :submitters:\\n  - :name: Ann B\\n    :sid: '12'\\n")
+    {'submission_7': ('Ann B', '12', None)}
+    """
+    found = {}
+    for block in re.split(r"(?m)^(?=submission_)", text):
+        names, numbers, mails, times = (
+            re.findall(rf"""(?m)^[\s-]*:{key}: *["']?(.*?)["']?\s*$""", block)
+            for key in ("name", "sid", "email", "created_at")
+        )
+        when = None
+        if times and (match := re.match(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", times[0])):  # the time of Greenwich
+            when = datetime.fromisoformat(match[0] + "+00:00").astimezone().replace(tzinfo=None)
+        if names:
+            found[block.partition(":")[0]] = (" and ".join(names), [*filter(None, numbers + mails), ""][0], when)
+    return found
 
 
 def unpacked(
@@ -136,6 +161,10 @@ def unpacked(
 
 def _files(folder: Path, into: Path) -> Iterator[_File]:
     """Every file that was handed in; ``into`` is for what zips hold."""
+    tops = [path for path in folder.iterdir() if not of_the_system(path.name)]
+    if len(tops) == 1 and tops[0].is_dir() and not tops[0].is_symlink():
+        if not packed(tops[0].name) and _of_a_class([path.name for path in tops[0].iterdir()]):
+            folder = tops[0]  # the platform's folder of the whole class
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder)
         shown = place.as_posix()
@@ -157,10 +186,14 @@ def _files(folder: Path, into: Path) -> Iterator[_File]:
             if not inside:
                 yield _file(place, shown, None, when, "an empty or too large zip")
             # what has a student's name on it is that student's, whatever the names inside
-            whole = len(place.parts) == 1 and not packed(shown) and _of_a_class([name for name, *_ in inside])
-            for name, found, then, why in inside:
-                if not whole or not of_the_system(PurePosixPath(name).parts[0]):
-                    yield _file(PurePosixPath(name) if whole else place, f"{shown}/{name}", found, then, why)
+            names = [PurePosixPath(name) for name, *_ in inside]
+            tops = {name.parts[0] for name in names if not of_the_system(name.parts[0])}
+            within = len(tops) == 1 and all(len(name.parts) > 1 for name in names) and not packed(min(tops))
+            names = [PurePosixPath(*name.parts[within:]) for name in names]
+            whole = len(place.parts) == 1 and not packed(shown) and _of_a_class(map(str, names))
+            for name, (original, found, then, why) in zip(names, inside):
+                if not whole or not of_the_system(name.parts[0]):
+                    yield _file(name if whole else place, f"{shown}/{original}", found, then, why)
         elif path.suffix.lower() != ".ipynb":
             yield _file(place, shown, None, when, "no notebook")
         else:
@@ -179,6 +212,16 @@ def of_the_system(name: str) -> bool:
     return name in left or name.startswith("._")
 
 
+def feedback_name(handed: "Handed") -> str:
+    """What a page for a student has to be called, so that the platform that packed the files takes it back."""
+    for part in PurePosixPath(handed.shown or next(iter(handed.others), "")).parts:
+        if MOODLE.match(part):
+            return f"{part}/feedback.html"
+        if CANVAS.match(part):
+            return f"{PurePosixPath(part).stem}.html"
+    return f"{handed.student}.html"
+
+
 def packed(name: str) -> bool:
     """Whether a platform has put a student's name and number on a file or folder."""
     return bool(MOODLE.match(name) or CANVAS.match(name) or GRADESCOPE.match(name))
@@ -186,14 +229,34 @@ def packed(name: str) -> bool:
 
 def _file(place: PurePosixPath | Path, shown: str, path: Path | None, when: datetime, why: str) -> _File:
     safe = PurePosixPath(*(part for part in PurePosixPath(place).parts if part not in ("/", "..")))
-    name, number, again, late = who_of(safe)
+    name, number, again, late, sent = who_of(safe)
     whole = safe.stem if len(safe.parts) == 1 and not number else name
-    return _File(key_of(name) + number, name, number, shown, path, when, again, late, why, whole)
+    return _File(key_of(name) + number, name, number, shown, path, when, again, late, sent, why, whole)
 
 
 def key_of(name: str) -> str:
     """A name by which files of one student are put together."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def _people_in(folder: Path) -> dict[str, tuple[str, str, datetime | None]]:
+    """Whose the submissions of Gradescope are, by its list in the folder, or in a zip there."""
+    found: dict[str, tuple[str, str, datetime | None]] = {}
+    for path in (*folder.glob(PEOPLE), *folder.glob(f"*/{PEOPLE}")):
+        if not path.is_symlink() and not packed(path.parent.name):
+            found |= people_of(path.read_text(encoding="utf-8", errors="replace"))
+    for path in folder.glob("*.zip"):
+        if packed(path.name):
+            continue  # a student's
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for info in archive.infolist():
+                    place = PurePosixPath(info.filename)
+                    if place.name == PEOPLE and len(place.parts) < 3 and info.file_size < LARGEST:
+                        found |= people_of(archive.read(info).decode("utf-8", "replace"))
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
+            continue  # what is wrong with it is said where its files are listed
+    return found
 
 
 def collect(
@@ -206,13 +269,20 @@ def collect(
     """
     groups: dict[str, list[_File]] = {}
     all_files = list(_files(Path(folder), into))
+    people = _people_in(Path(folder))
+    for file in all_files:
+        if file.name in people:
+            file.name, file.id, when = people[file.name]
+            file.when = when or file.when
+    if people:
+        all_files = [file for file in all_files if PurePosixPath(file.shown).name != PEOPLE]
     firsts = {file.key for file in all_files if not file.again}
     for file in all_files:
         if file.again and not file.id and file.key not in firsts:  # team-1 and team-2, say: no resubmissions
             file.name, file.key, file.again = file.whole, key_of(file.whole), 0
         groups.setdefault(file.key if whose is None else whose, []).append(file)
     for group in groups.values():
-        group[0].name = re.sub(r"[^\w .,@+-]", "_", group[0].name)[:80] or "unnamed"
+        group[0].name = re.sub(r"[^\w .,@+'’-]", "_", group[0].name)[:80] or "unnamed"
     names = [files[0].name for files in groups.values()]
     found = []
     for files in groups.values():
@@ -221,7 +291,7 @@ def collect(
         if any(other.student == student for other in found):
             student = f"{student} {len(found) + 1}"
         handed = Handed(student, first.id)
-        good = sorted((f for f in files if f.path), key=lambda f: (f.again, f.when))
+        good = sorted((f for f in files if f.path), key=lambda f: (f.again, f.sent, f.when))
         if good:
             last = good[-1]
             handed.path, handed.shown, handed.when, handed.late_mark = last.path, last.shown, last.when, last.late
@@ -257,13 +327,17 @@ def _with_roster(found: list[Handed], roster: list[Person]) -> list[Handed]:
     return [*found, *absent]
 
 
-def rows_of(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a CSV file as Excel or a platform writes it: with commas, semicolons or tabs, BOM or none."""
+def rows_of(path: str | Path, bare: bool = True) -> list[dict[str, str]]:
+    """The rows of a CSV file as Excel or a platform writes it: with commas, semicolons or tabs, BOM or none.
+
+    ``bare`` takes away the white space around cells.
+    """
     text = Path(path).read_bytes().decode("utf-8-sig", "replace")
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
     rows = csv.DictReader(io.StringIO(text), delimiter=delimiter)
-    return [{(key or "").strip(): (value or "").strip() for key, value in row.items() if key} for row in rows]
+    clean = str.strip if bare else str
+    return [{clean(key): clean(value or "") for key, value in row.items() if key} for row in rows]
 
 
 COLUMNS = {

@@ -124,7 +124,7 @@ def filled_in(export: Path, column: str, results: Mapping[str, Mapping[str, Any]
     SystemExit
         If there is no such column.
     """
-    rows = rows_of(export)
+    rows = rows_of(export, bare=False)
     header = list(rows[0]) if rows else []
     names = [name for name in header if name.casefold().startswith(column.casefold())]
     if len(names) != 1:
@@ -138,7 +138,7 @@ def filled_in(export: Path, column: str, results: Mapping[str, Mapping[str, Any]
     writer = csv.DictWriter(text, header, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        lower = {key.casefold(): value for key, value in row.items()}
+        lower = {key.strip().casefold(): value for key, value in row.items()}
         keys = [lower.get(key, "") for key in ("id", "sid", "identifier", "email address", "sis login id", "email")]
         keys += [lower.get(key, "") for key in ("student", "full name", "name")]
         found = [marks[k] for key in keys if (k := plain(key.removeprefix("Participant "))) in marks]
@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write(given.folder / "questions.csv", as_csv([head, *counted]))
     alike = [[n, *pair] for n in results for pair in similar(codes_in(given.folder / n))]
     write(given.folder / "similar.csv", as_csv([["assignment", "ratio", "one student", "another"], *alike]))
-    print(f"{len(students)} students, {len(results)} assignments; {len(alike)} pairs of answers are alike.")
+    print(f"Students: {len(students)}; assignments: {len(results)}; pairs of answers that are alike: {len(alike)}.")
     return 0
 
 

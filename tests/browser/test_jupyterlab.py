@@ -1,4 +1,4 @@
-"""A chapter in JupyterLab with a kernel on this machine, as on Binder; an explorer moves there."""
+"""In JupyterLab with a kernel on this machine, as on Binder: an explorer moves, an assignment checks itself."""
 
 import os
 import shutil
@@ -13,6 +13,8 @@ import live
 import pytest
 from browsing import ROOT
 
+from bea_course.notebook import read_assignment
+
 pytestmark = pytest.mark.timeout(600)
 
 CHAPTER = "index"
@@ -26,9 +28,10 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def jupyterlab(tmp_path_factory):
-    """The address of a JupyterLab with a copy of the chapters."""
+    """The address of a JupyterLab with a copy of the chapters and of the student copies."""
     folder = tmp_path_factory.mktemp("jupyterlab")
     shutil.copytree(ROOT / "chapters", folder / "chapters")
+    shutil.copytree(ROOT / "assignments" / "student", folder / "student")
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     # Nothing of the reader's own settings, and nothing that is left behind in them.
@@ -72,4 +75,12 @@ def test_chapter_runs_and_its_explorer_moves(jupyterlab, offline_context):
     first, moved, again = live.move_explorer(page, live.explorers(cells)[0])
     assert moved != first
     assert again == first
+    assert log.outside == []
+
+
+def test_a_student_copy_checks_itself(jupyterlab, offline_context):
+    context, log = offline_context(viewport={"width": 1400, "height": 1000})
+    page, source = context.new_page(), ROOT / "assignments" / "03_batches.ipynb"
+    live.open_notebook(page, f"{jupyterlab}/lab/tree/student/{source.name}?reset")
+    live.check_an_assignment(page, read_assignment(source), 300)
     assert log.outside == []

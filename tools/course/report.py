@@ -111,22 +111,22 @@ def of_assignment(source):
                 )
             )
     kernel.end()
-    many, same = by_every_road(source, assignment, right)
     leaks = leaks_in([FOLDER / "student" / path.name for path in SOURCES], [source])
     overview = row(
         assignment.title,
         f"{solution['points']:g} + {solution['to_read']} by hand, of {assignment.points}",
         f"{blank['points']:g}",
         f"{told} of {total}",
-        f"{same} of {many}",
         f"{solution['processor']:.1f}",
         f"{len(secrets_of(source))}, {len(leaks)}",
     )
     return overview, lines
 
 
-def by_every_road(source, assignment, right):
-    """(notebooks with a wrong answer to every question, in how many of them each test gets the same by every road)."""
+def by_every_road(source):
+    """A line on notebooks with a wrong answer to every question: whether each test gets the same by every road."""
+    assignment = read_assignment(source)
+    right = solutions_of(assignment)
     base, wrong = WORK / "wrong" / source.stem, wrong_of(source)
     shutil.rmtree(base, ignore_errors=True)
     many = max(map(len, wrong.values()))
@@ -139,7 +139,7 @@ def by_every_road(source, assignment, right):
     for name, result in done.results.items():
         there = in_container(base / "archive.zip", base / "class" / f"{name}.ipynb", base / "stage")
         same += scores(there["tests"]) == scores(as_results(result)["tests"])
-    return many, same
+    return f"- {assignment.title}: {many} notebooks, {same} of them with the same points in each test."
 
 
 # --- faults ------------------------------------------------------------------------------------
@@ -393,54 +393,56 @@ def of_class(source, folder, out, size):
 
 
 def kept(name, measure):
-    """What ``measure`` returns, or what it has returned before, if that is in _build/course-report."""
+    """What ``measure`` returns, or what it has returned before, if that is in _build/course-report; without it, None."""
     path = ROOT / "_build" / "course-report" / f"{name}.json"
-    if not path.is_file():
+    if measure and not path.is_file():
         print(f"{name} ...", flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(measure()), encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keep", action="store_true", help="measure only what is not in _build/course-report yet")
-    parser.add_argument("--size", type=int, default=200, help="submissions of the large class (%(default)s)")
-    parser.add_argument("--sample", type=int, help="how many of it also go by the archive (all)")
-    parser.add_argument("--jobs", type=int, default=JOBS, help="submissions at a time (%(default)s)")
-    given = parser.parse_args()
-    globals()["JOBS"] = given.jobs
-    if not given.keep:
-        shutil.rmtree(ROOT / "_build" / "course-report", ignore_errors=True)
+PARTS = ("assignments", "roads", "thirty", "class", "faults")
+MISSING = "Not measured with the present examiner yet."
+
+
+def page(measure, size, sample):
+    """The lines of the page; ``measure`` holds the parts that are measured where they are not kept."""
     adam = next(path for path in SOURCES if path.name.startswith("05"))
-    *of_30, files = kept("thirty", lambda: of_thirty(adam))
     folder, out = WORK / "class", WORK / "grades.csv"
-    of_200 = kept("class", lambda: of_class(SOURCES[0], folder, out, given.size))
-    of_200 += of_roads(SOURCES[0], folder, out, given.sample or given.size)
-    overview, tables = [], []
-    for source in SOURCES:
-        line, wrong = kept(source.stem, lambda source=source: of_assignment(source))
-        overview.append(line)
-        tables += [
-            "",
-            f"### {read_assignment(source).title}",
-            "",
-            "| question | points | what the checks say | the expected reason |",
-            "|---|---|---|---|",
-            *wrong,
-        ]
-    broken = kept("faults", lambda: of_faults(adam))
-    text = [
+
+    def part(section, name, of):
+        return kept(name, of if section in measure else None)
+
+    *of_30, files = part("thirty", "thirty", lambda: of_thirty(adam)) or [MISSING, []]
+    of_200 = part("class", "class", lambda: of_class(SOURCES[0], folder, out, size))
+    of_200 = of_200 + (of_roads(SOURCES[0], folder, out, sample) if sample else []) if of_200 else [MISSING]
+    by_source = {path: part("assignments", path.stem, lambda path=path: of_assignment(path)) for path in SOURCES}
+    roads = [part("roads", f"roads {path.stem}", lambda path=path: by_every_road(path)) for path in SOURCES]
+    broken = part("faults", "faults", lambda: of_faults(adam))
+    tables = []
+    for source, found in by_source.items():
+        head = [row("question", "points", "what the checks say", "the expected reason"), row(*["---"] * 4)]
+        tables += ["", f"### {read_assignment(source).title}", "", *([*head, *found[1]] if found else [MISSING])]
+    return [
         "# The assignments, measured",
         "",
         "Written by `make course-bench`; do not edit it.",
-        "Seconds are CPU seconds on the machine that ran it.",
         "",
         "<!-- figures -->",
         "",
-        "| assignment | solution | student copy | wrong answers told the expected reason | notebooks of wrong answers, the same by every road | seconds to mark one | secret lines, and found in student copies |",
-        "|---|---|---|---|---|---|---|",
-        *overview,
+        row("assignment", "solution", "student copy", "wrong answers told the expected reason", "seconds to mark one")[
+            :-1
+        ]
+        + "| secret lines, and found in student copies |",
+        row(*["---"] * 6),
+        *(found[0] for found in by_source.values() if found),
+        "",
+        "Wrong answers by every road, a wrong one to each question of a notebook:",
+        "",
+        *([line for line in roads if line] or [MISSING]),
+        "",
+        "Files in every state in which notebooks are handed in:",
         "",
         *of_30,
         "",
@@ -452,24 +454,39 @@ def main():
         "",
         "## Everything that a class hands in",
         "",
-        *of_30,
-        "",
-        "| file | what it is | points by the command | by the archive | to read | note |",
-        "|---|---|---|---|---|---|",
+        row("file", "what it is", "points by the command", "by the archive", "to read", "note"),
+        row(*["---"] * 6),
         *files,
         "",
         "## Answers that break something",
         "",
         "Each is an answer to the question *The half step* of assignment 5; all other answers are right.",
         "",
-        "| the answer | what became of it | its question | the other questions |",
-        "|---|---|---|---|",
-        *broken,
+        *(
+            [row("the answer", "what became of it", "its question", "the other questions"), row(*["---"] * 4)]
+            if broken
+            else [MISSING]
+        ),
+        *(broken or []),
         "",
         "## Wrong answers",
         *tables,
     ]
-    (FOLDER / "report.md").write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", action="store_true", help="measure only what is not in _build/course-report yet")
+    parser.add_argument("--measure", nargs="*", choices=PARTS, default=PARTS, help="these parts alone (all)")
+    parser.add_argument("--size", type=int, default=200, help="submissions of the large class (%(default)s)")
+    parser.add_argument("--sample", type=int, help="how many of it also go by the archive (all)")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="submissions at a time (%(default)s)")
+    given = parser.parse_args()
+    globals()["JOBS"] = given.jobs
+    if not given.keep:
+        shutil.rmtree(ROOT / "_build" / "course-report", ignore_errors=True)
+    sample = given.size if given.sample is None else given.sample
+    (FOLDER / "report.md").write_text("\n".join(page(given.measure, given.size, sample)) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ REDIRECT = """\
 """
 
 # The theme's style sheet already shows every icon; this script (1.5 MB) would draw them again.
-ICONS = re.compile(r'\s*<script[^>]* src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
+ICONS = re.compile(r'<script[^>]* src="[^"]*scripts/fontawesome\.js[^"]*"></script>\s*')
 # A part of the contents in the sidebar: its name and its chapters.
 PART = re.compile(
     r'<p aria-level="2" class="caption" role="heading">(<span class="caption-text">.*?</span>)</p>\s*'

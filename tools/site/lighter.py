@@ -29,7 +29,8 @@ def letters_of_icons(style, pages, others):
 
     `style` is the sheet that names all icons; `others` are the other sheets.
     """
-    used = {name for text in pages for name in re.findall(r"\bfa-[\w-]+", text)}
+    # A pattern that begins with letters is found many times as fast; the word begins with them, too.
+    used = {name for text in pages for name in re.findall(r"fa-(?<=\bfa-)[\w-]+", text)}
     named = NAMED.findall(style)
     letters = {code for selectors, code in named if used & set(re.findall(r"fa-[\w-]+", selectors))}
     for text in [NAMED.sub("", style), *others]:
