@@ -349,8 +349,7 @@ def ends_of(network):
 
 
 def test_other_networks_are_followed_if_they_are_smooth(measured):
-    """The bound of a thousandth is that of the half-step reading; with further seeds of the transformer one term
-    and two terms missed those that had been declared for them."""
+    """Only the half-step reading keeps the bound of a thousandth on all seeds."""
     smooth = [end for network in ("tanh", "conv", "transformer", "resnet") for end in ends_of(network)]
     full, batches = (np.array([end[1:] for end in smooth if end[0] == kind]) for kind in (False, True))
     kinks = np.array([end[1:] for end in ends_of("resnet-relu")])
