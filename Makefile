@@ -39,6 +39,8 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export IPYTHONDIR := $(abspath $(VENV))/ipython
 # Hashes of strings seed the order of sets, and with it what SymPy prints on rare occasions.
 export PYTHONHASHSEED := 0
+# Byte-code is kept, whatever the user has said: without it each command is seconds slower.
+export PYTHONDONTWRITEBYTECODE :=
 
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -51,7 +53,9 @@ SITE      := _build/html/index.html
 PDF       := _build/pdf/book.pdf
 LITE      := _build/html/lite/.built
 # On a terminal pip shows its own progress; in a log one line a step is enough.
-PIP       := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI),--quiet --progress-bar off)
+PIP       := $(BIN)/python -m pip --disable-pip-version-check install --no-compile $(if $(CI),--quiet --progress-bar off)
+# pip would compile on one core, and other packages' tests as well.  A file that cannot be compiled is no fault of ours.
+COMPILE   := $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
 PYTEST    := $(BIN)/python -m pytest
 comma     := ,
 EXTRAS    ?= peers,scale,browser,lite,course
@@ -89,7 +93,7 @@ test: $(INSTALLED) $(WEB)  ## make the environment, run all tests, doctests and 
 	  -n 2 --dist loadfile --no-loadscope-reorder --durations=10 -rs
 
 quick: $(INSTALLED) $(NODE)  ## run the tests of the engine and of the notebooks' form (about a minute)
-	$(PYTEST) $(QUICK) -m "not slow" -n 2 --dist loadfile -q
+	$(PYTEST) $(QUICK) -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder -q
 
 # Each round has draws of its own and prints its seed, so that what is found can be had again.
 fuzz: $(INSTALLED) $(NODE)  ## draw new programs, losses and data for the tests that draw them (MINUTES=... for some; 5)
@@ -148,6 +152,7 @@ peers: $(VENV)/.peers  ## install the independent implementations that the tests
 extras: $(INSTALLED)  ## install what any command needs, in one go (EXTRAS=... for some)
 	@echo "Installing the extras $(EXTRAS) ..."
 	@$(PIP) -c constraints.txt -e '.[$(EXTRAS)]'
+	@$(COMPILE)
 	@$(BIN)/python -m pip check
 	@touch $(foreach extra,$(subst $(comma), ,$(EXTRAS)),$(VENV)/.$(extra))
 
@@ -210,6 +215,7 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@echo "Making the environment in $(VENV) (a minute or two, about 1 GB) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) -r requirements.txt
+	@$(COMPILE)
 	@$(BIN)/python -m pip check
 	@# ipykernel warns at every start that it talks over loopback; errors are still shown.
 	@mkdir -p $(IPYTHONDIR)/profile_default
@@ -220,6 +226,7 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 $(VENV)/.%: $(INSTALLED)
 	@echo "Installing the extra '$*' ..."
 	@$(PIP) -c constraints.txt -e '.[$*]'
+	@$(COMPILE)
 	@$(BIN)/python -m pip check
 	@touch $@
 

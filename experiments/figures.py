@@ -16,20 +16,19 @@ import numpy as np
 
 from bea_book.compare import interval
 from bea_book.plot import COLORS, STYLE
-from experiments.report import PAGE, Decays, arrays, effects_of_noise, results
-from experiments.studies import STUDIES
+from experiments.report import PAGE, Decays, arrays, effects_of_noise
+from experiments.studies import FLOWS, STUDIES
 
 FOLDER = PAGE.with_suffix("")
-BLUE, RED, GREY, GREEN = (COLORS[c] for c in ("blue", "vermilion", "grey", "green"))
+BLUE, RED, GREY, GREEN, PURPLE = (COLORS[c] for c in ("blue", "vermilion", "grey", "green", "purple"))
+BARS: Any = {"fmt": "o", "ms": 3.5, "capsize": 2, "lw": 1.2}
 
 
 @contextmanager
-def drawn(name: str, height: float, folder: Path, rows: int, columns: int = 1, **options: Any) -> Iterator[Any]:
+def drawn(name: str, height: float, folder: Path, rows: int, columns: int = 1, **more: Any) -> Iterator[Any]:
     """A figure narrow enough for a phone, with the same bytes whenever it is drawn."""
     with plt.rc_context({**STYLE, "svg.hashsalt": name}):
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(5.2, height), layout="constrained", squeeze=False, **options
-        )
+        figure, axes = plt.subplots(rows, columns, figsize=(5.2, height), layout="constrained", squeeze=False, **more)
         yield axes
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
         plt.close(figure)
@@ -37,38 +36,21 @@ def drawn(name: str, height: float, folder: Path, rows: int, columns: int = 1, *
 
 def ratios(folder: Path) -> None:
     """Measured over predicted, with intervals over seeds."""
-    study = "response-more" if results("response-more")["rows"] else "response"
-    top: dict[str, dict[str, Any]] = {f"{b:g}, {r:g}": {} for b, r in STUDIES[study].common["pairs"]}
-    for case, change in arrays(study, "change").items():
+    top: dict[str, dict[str, Any]] = {f"{b:g}, {r:g}": {} for b, r in STUDIES["response-more"].common["pairs"]}
+    for case, change in arrays("response-more", "change").items():
         for k, seen in enumerate(top.values()):
             seen[case] = change[:, k, 1] / change[:, k, 0]
-    noise = {
-        (case.split(",")[0], effect): x for (case, effect), x in effects_of_noise().items() if case.endswith("2e-05")
-    }
-    middle = {f"{effect}, {batch.split()[-1]}": {"": x[1] / x[0]} for (batch, effect), x in noise.items()}
-    last = {c.removeprefix("h = ").replace("epsilon", "ε"): {"": x} for c, x in arrays("law-adam", "ratio").items()}
-    groups = {
-        "response to (β, ρ)": top,
-        "effect of a decay rate, batches of 15 or 50": middle,
-        "displacement of Adam, h": last,
-    }
-    with drawn("ratios", 10.6, folder, 3, height_ratios=[len(g) + 2 for g in groups.values()]) as axes:
-        for ax, (title, group) in zip(axes[:, 0], groups.items()):
+    noise = [(c.split()[2], effect, x) for (c, effect), x in effects_of_noise().items() if c.endswith("2e-05")]
+    middle = {f"{effect}, {batch[:-1]}": {"": x[1] / x[0]} for batch, effect, x in noise}
+    last = {c[4:].replace("epsilon", "ε"): {"": x} for c, x in arrays("law-adam", "ratio").items()}
+    titles = ("response to (β, ρ)", "effect of a decay rate, batches of 15 or 50", "displacement of Adam, h")
+    with drawn("ratios", 10.6, folder, 3, height_ratios=[10, 10, 8]) as axes:
+        for ax, title, group in zip(axes[:, 0], titles, (top, middle, last)):
             for k, seen in enumerate(group.values()):
                 for j, (case, values) in enumerate(seen.items()):
                     mean, half = interval(values)
                     place, label = (0.22 * (1 - j) if len(seen) > 1 else 0) - k, case if k == 0 else None
-                    ax.errorbar(
-                        mean,
-                        place,
-                        xerr=half,
-                        fmt="o",
-                        ms=4,
-                        capsize=2,
-                        lw=1.2,
-                        color=(RED, BLUE, GREEN)[j],
-                        label=label,
-                    )
+                    ax.errorbar(mean, place, xerr=half, color=(RED, BLUE, GREEN)[j], label=label, **BARS)
             ax.axvline(1, color=GREY, lw=0.8)
             ax.axvspan(0.9, 1.1, color=GREY, alpha=0.2, lw=0)
             ax.set(title=title, xlim=(-0.5, 2))
@@ -80,31 +62,26 @@ def ratios(folder: Path) -> None:
 def growth(folder: Path) -> None:
     """The distances at the ends of the followed runs against h."""
     with drawn("growth", 6.4, folder, 2, sharex=True) as axes:
-        for network, color in zip(("tanh", "conv", "resnet", "transformer"), (BLUE, RED, GREEN, COLORS["purple"])):
+        for network, color in zip(("tanh", "conv", "resnet", "transformer"), (BLUE, RED, GREEN, PURPLE)):
             ends: dict[float, list[Any]] = {}
             for study in STUDIES.values():
-                if study.function == "follow" and study.common["model"] == network and "parts" not in study.common:
-                    for case, error in arrays(study.name, "error").items():
-                        if not study.cases[case]["batch"]:
-                            ends.setdefault(study.cases[case]["h"], []).extend(error[:, -1])
-            for ax, flow in zip(axes[:, 0], (0, 1)):
-                for h, found in sorted(ends.items()):
+                if study.name.startswith("follow") and study.common["model"] == network:
+                    for given, error in zip(study.full, arrays(study.name, "error").values()):
+                        if not given["batch"]:
+                            ends.setdefault(given["h"], []).extend(error[:, -1])
+            for flow, ax in enumerate(axes[:, 0]):  # one term, half a step later
+                for h, found in ends.items():
                     ax.plot([h] * len(found), [e[flow] for e in found], "o", ms=3, color=color)
                 mean = [np.exp(np.mean([np.log(e[flow]) for e in ends[h]])) for h in sorted(ends)]
                 ax.plot(sorted(ends), mean, color=color, lw=1.2, label=network)
-        for ax, title in zip(axes[:, 0], ("one term", "half a step later")):
-            ax.set(xscale="log", yscale="log", ylabel="relative distance", title=title)
+                ax.set(xscale="log", yscale="log", ylabel="relative distance", title=FLOWS[flow])
         axes[0, 0].legend()
         axes[1, 0].set(xlabel="step size h")
 
 
 def sweeps(folder: Path) -> None:
     """After the paper: the one-norm and the test accuracy over beta and over rho, for each network."""
-    resnet = (
-        ["decays-resnet-sweep"] if results("decays-resnet-sweep")["rows"] else ["decays-resnet", "decays-resnet-more"]
-    )
-    asked = [["decays-tanh"], resnet, ["decays-conv"], ["decays-transformer"]]
-    asked = [names for names in asked if results(names[0])["rows"]]
+    asked = [["decays-tanh"], ["decays-resnet", "decays-resnet-more"], ["decays-conv"]]
     for column, (letter, ticks) in enumerate((("β", (0, 0.8, 0.95, 0.99)), ("ρ", (0.9, 0.98, 0.995, 0.999)))):
         file = ("over-beta", "over-rho")[column]
         with drawn(file, 2.2 * len(asked) + 0.4, folder, len(asked), 2, sharex=True) as axes:
@@ -116,9 +93,10 @@ def sweeps(folder: Path) -> None:
                 for ax, change in zip(pair, ((100 * (new / usual - 1))[..., 0], (new - usual)[..., 5])):
                     for k, color in enumerate((GREY, BLUE, RED)):
                         x = [1.06 ** (k - 1) / (1 - p[column]) for p in chosen]
-                        label = f"E/E₀ = {study.levels[k]:g}"
-                        style = dict(fmt="o-", ms=3, lw=1.2, capsize=2, color=color, label=label)
-                        ax.errorbar(x, *interval(change[:, k]), **style)
+                        ax.plot(x, change[:, k].mean(axis=0), color=color, lw=1.2)
+                        ax.errorbar(
+                            x, *interval(change[:, k]), color=color, label=f"E/E₀ = {study.levels[k]:g}", **BARS
+                        )
                     ax.axhline(0, color="black", lw=0.8)
                     ax.set(xscale="log")
                     ax.set_xticks([1 / (1 - v) for v in ticks], [f"{v:g}" for v in ticks])

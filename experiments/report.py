@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
@@ -80,12 +79,10 @@ class Decays:
 
     def __init__(self, *names: str) -> None:  # several studies that differ in their seeds alone: pooled
         study = STUDIES[names[0]]
-        pairs = study.common["pairs"]
-        parts = [(arrays(n, "value"), [STUDIES[n].common["pairs"].index(p) for p in pairs]) for n in names]
-        self.value = {case: np.concatenate([v[case][:, :, at] for v, at in parts]) for case in study.cases}
+        self.value = {case: np.concatenate([arrays(n, "value")[case] for n in names]) for case in study.cases}
         self.levels = [f"E/E₀ = {level:g}" for level in study.levels]
-        self.places = self.levels + [f"n = {n}" for n in study.common.get("times", (100, 300))]
-        found = compare.changes(self.value, pairs)
+        self.places = self.levels + [f"n = {n}" for n in study.times]
+        found = compare.changes(self.value, study.common["pairs"])
         self.change = {(case, self.places[k], *rest): values for (case, k, *rest), values in found.items()}
         self.established = compare.established(self.change)
         self.one = "h = 0.001" if "h = 0.001" in self.value else list(self.value)[1]
@@ -113,27 +110,26 @@ class Decays:
         both = [self.all(s, c, places=["E/E₀ = 0.2"], quantity="accuracy") for s, c in ((sign, BETA), (-sign, RHO))]
         return "; ".join(text.split(";")[0] for text, _ in both), all(right for _, right in both)
 
-    def levels_of(self, change: str) -> str:
-        """The one-norm at the levels, and where its change is established."""
-        keys = [(self.one, place, change, "one-norm") for place in self.levels]
-        there = [place for _, place, *_ in (key for key in keys if key in self.established)]
-        found = f"established at {' and '.join(there)}" if there else "none established"
+    def levels_of(self, change: str, quantity: str = "one-norm") -> str:
+        """The changes of a quantity at the levels, and where they are established."""
+        keys = [(self.one, place, change, quantity) for place in self.levels]
+        there = [key[1][7:] for key in keys if key in self.established]
+        found = "all established" if len(there) == len(keys) else f"established at {' and '.join(there) or 'none'}"
         return ", ".join(shown(self.change[key]) for key in keys) + f" per cent ({found})"
 
     def shown(self, name: str) -> str:
-        """Numbered tables: all quantities in one case, and the one-norm in all cases if there are several."""
+        """Numbered tables: all quantities in one case, and the one-norm in all cases."""
+        label = f"Study {name}" if name in STUDIES else "The studies of the residual network, pooled"
         off = f"The loss at a level differs from it by at most {short(self.off)} per cent."
         parts = []
         for letter, change in (("beta", BETA), ("rho", RHO)):
             rows = [[q, *(self.cell(self.one, p, change, q) for p in self.places)] for q in compare.QUANTITIES if q != "loss"]  # fmt: skip
-            caption = f"Study `{name}`, {self.one}: changes of {change[0]} from {change[2:]}. {off}"
+            caption = f"{label}, {self.one}: changes of {change[0]} from {change[2:]}. {off}"
             parts.append(numbered(f"{name}-{letter}", caption, table(("", *self.places), rows)))
-        if len(self.value) > 1:
-            both = list(product((BETA, RHO), self.levels))
-            rows = [[c, *(self.cell(c, place, change, "one-norm") for change, place in both)] for c in self.value]
-            head = ("", *(f"{change}, {place.split()[-1]}" for change, place in both))
-            caption = f"Study `{name}`: the one-norm in all cases, at fractions of the initial loss."
-            parts.append(numbered(f"{name}-cases", caption, table(head, rows)))
+        both = product(self.value, compare.CHANGES)
+        rows = [[case, change, *(self.cell(case, p, change, "one-norm") for p in self.levels)] for case, change in both]
+        caption = f"{label}: the one-norm in each case, for each change that is tested."
+        parts.append(numbered(f"{name}-cases", caption, table(("", "", *self.levels), rows)))
         return "\n\n".join(parts)
 
 
@@ -224,17 +220,18 @@ def of_law(study: Study) -> tuple[list[Verdict], str]:
     ratio, one, two = (arrays(study.name, n) for n in ("ratio", "one", "two"))
     cases = list(study.cases)
     mean = {c: float(r.mean()) for c, r in ratio.items()}
+    ratios, falls = [mean[c] for c in cases[1::2]], [two[b][0] / two[c][0] for b, c in zip(cases[::2], cases[1::2])]
+    verdicts: list[Verdict] = [
+        (f"ratios {span(ratios, signed)}", near(ratios)),
+        (f"factors {span(falls)}", min(falls) >= 8),
+    ]
     if study.name == "law-adam":
-        fall, (new, old) = two[cases[2]] / two[cases[3]], (mean[cases[4]], mean[cases[1]])
-        verdicts: list[Verdict] = [
-            (f"ratio {shown(ratio[cases[3]], 3)}", near([mean[cases[3]]], 0.03)),
+        fall, (new, old), last = two[cases[2]] / two[cases[3]], (mean[cases[4]], mean[cases[1]]), ratio[cases[3]]
+        verdicts = [
+            (f"ratio {shown(last, 3)}", near([last.mean()], 0.03)),
             (f"factor {shown(fall)}", bool(fall.mean() >= 12)),
-            (f"ratios {new:.2f} and {old:.2f}", near([new]) and not near([old])),
         ]
-    else:
-        ratios = [mean[c] for c in cases[1::2]]
-        falls = [two[b][0] / two[c][0] for b, c in zip(cases[::2], cases[1::2])]
-        verdicts = [(f"ratios {span(ratios, signed)}", near(ratios)), (f"factors {span(falls)}", min(falls) >= 8)]
+        verdicts.append((f"ratios {new:.2f} and {old:.2f}", near([new]) and not near([old])))
     form = (lambda r: shown(r, 3)) if len(study.numbers) > 2 else (lambda r: f"{r[0]:+.3f}")
     rows = [[c, form(ratio[c]), short(one[c].mean()), short(two[c].mean())] for c in cases]
     return verdicts, table(("case", "ratio", "distance without the term", "distance with it"), rows)
@@ -295,9 +292,8 @@ def of_decays(study: Study) -> tuple[list[Verdict], str]:
         verdicts.append((f"{mean:+.1f} % against {full:+.1f} %", bool(rises and mean < full / 2)))
     elif study.name == "decays-resnet":
         verdicts = [d.all(-1, FEW), d.all(-1, LATE), d.all(1, RHO)]
-    elif study.name.startswith("decays-resnet"):  # other subsets
+    elif study.name == "decays-resnet-more":
         verdicts = [d.all(-1, FEW), d.all(1, LATE, places=levels[2:]), d.all(1, RHO, places=levels[1:])]
-        verdicts += [d.accuracy(1)] * (len(study.predictions) - 3)
     else:
         verdicts = [d.all(-1, FEW), d.all(-1, BETA), d.all(1, RHO), d.accuracy(1)]
     return verdicts, d.shown(study.name)
@@ -309,21 +305,16 @@ NAMED = {"integrator": of_integrator, "noise": of_noise, "falls": of_falls}
 
 def configuration(study: Study) -> list[str]:
     """The hyper-parameters of all cases of a study."""
-    usual = {"optimizer": "adam", "batch": 0, "inside": study.function in ("law", "response"), "rho": 0.999}
-    cases = [usual | study.common | case for case in study.cases.values()]
+    cases = study.full
 
     def each(name: str, form: Callable[[Any], str] = "{:g}".format) -> str:
         return ", ".join(dict.fromkeys(form(case[name]) for case in cases if name in case))
 
     pairs = study.common.get("pairs") or [[c["beta"], c["rho"] if c["optimizer"] == "adam" else None] for c in cases]
     decays = [", ".join(f"{v:g}" for v in sorted({p[k] for p in pairs} - {None})) for k in (0, 1)]
-    times = study.common.get("times", (100, 300)) if study.function == "norms" else ()
-    read = [f"E/E₀ = {x:g}" for x in study.levels] + [f"n = {n}" for n in times]
+    read = [f"E/E₀ = {x:g}" for x in study.levels] + [f"n = {n}" for n in study.times]
     read += [f"{letter} = {each(name)}" for letter, name in (("n", "steps"), ("t", "time")) if each(name) and not read]
-    where, batch = (
-        each("inside", lambda x: "inside" if x else "outside"),
-        each("batch", lambda b: str(b) if b else "full"),
-    )
+    where, batch = each("inside", {True: "inside", False: "outside"}.get), each("batch", lambda b: str(b or "full"))
     return [
         study.name,
         each("optimizer", str),
@@ -342,7 +333,7 @@ def coverage() -> str:
         return ", ".join(f"{x:g}" for x in sorted(set(values) - {None})) or "—"
 
     def cases(studies: list[Study], name: str) -> list[Any]:
-        return [case.get(name, study.common.get(name)) for study in studies for case in study.cases.values()]
+        return [case[name] or None for study in studies for case in study.full]
 
     columns = []
     for models in NETWORKS.values():
@@ -354,16 +345,16 @@ def coverage() -> str:
             "norms: values of β": joined(p[0] for p in pairs if p[1] == 0.999),
             "values of ρ": joined(p[1] for p in pairs if p[0] == 0.9),
             "seeds, full batch": str(len({n for s in full for n in s.numbers}) or "—"),
-            "size of mini-batches": joined(filter(None, cases(norms, "batch"))),
+            "size of mini-batches": joined(cases(norms, "batch")),
             "step sizes h": joined(cases(norms, "h")),
             "ε inside the root, too": "yes" if any(cases(norms, "inside")) else "—",
             "levels of the loss": joined(x for s in norms for x in s.levels),
-            "steps": joined(x for s in norms for x in s.common.get("times", (100, 300))),
+            "steps": joined(n for s in norms for n in s.times),
             "predicted sizes: pairs (β, ρ)": str(len({tuple(p) for s in response for p in s.common["pairs"]}) or "—"),
-            "size of mini-batches ": joined(filter(None, cases(response, "batch"))),
+            "size of mini-batches ": joined(cases(response, "batch")),
             "followed: step sizes h": joined(cases(follow, "h")),
             "seeds": str(len({n for s in follow for n in s.numbers}) or "—"),
-            "size of mini-batches  ": joined(filter(None, cases(follow, "batch"))),
+            "size of mini-batches  ": joined(cases(follow, "batch")),
         })  # fmt: skip
     return table(("", *NETWORKS), ([name.strip(), *(column[name] for column in columns)] for name in columns[0]))
 
@@ -373,10 +364,8 @@ def highlights() -> dict[str, str]:
     smooth = [s.name for s in STUDIES.values() if s.name.startswith("follow") and s.name != "follow-resnet-relu" and "h = 0.001" in s.cases]  # fmt: skip
     usual = [row for name in smooth for row in results(name)["rows"] if row["case"] == "h = 0.001"]
     d, noise = Decays("decays-tanh"), effects_of_noise()
-    more = "response-more" if results("response-more")["rows"] else "response"
-    ratio = {case: (c[:, :, 1] / c[:, :, 0]).mean(axis=0) for case, c in arrays(more, "change").items()}
-    blocks = [name for name in STUDIES if name.startswith("decays-resnet") and results(name)["rows"]]
-    pooled = Decays(*blocks)
+    ratio = {case: (c[:, :, 1] / c[:, :, 0]).mean(axis=0) for case, c in arrays("response-more", "change").items()}
+    pooled, conv = Decays("decays-resnet", "decays-resnet-more"), Decays("decays-conv")
     late = "E/E₀ = 0.05"
     large = {"tanh": "tanh", "resnet": "resnet-h", "conv": "conv-more", "transformer": "transformer-h"}
     far = {n: arrays(f"follow-{study}", "error")["h = 0.016"][:, -1, 1] for n, study in large.items()}
@@ -397,6 +386,9 @@ def highlights() -> dict[str, str]:
         "fell": pooled.levels_of(FEW),
         "rose": pooled.levels_of(LATE),
         "rises": pooled.levels_of(RHO),
+        "conv-rho": conv.levels_of(RHO),
+        "conv-beta": conv.levels_of(FEW),
+        "conv-loss": conv.levels_of(BETA, "test loss"),
         "pooled": pooled.shown("pooled"),
     }  # fmt: skip
 
@@ -417,6 +409,7 @@ def page() -> str:
             follow.append([name, *("—" if w is None else f"{w[0]}: {w[1]}" for w in words)])
         else:
             asked += [[name, p, *w] for p, w in zip(study.predictions, words) if w]
+    fill["total"] = f"{sum(float(row[4]) for row in done):.0f}"
     fill["studies"] = table(("study", "network", "runs", "seeds", "minutes", "declared, measured"), done)
     fill["predictions"] = table(("study", "prediction", "measured", "result"), asked)
     fill["followed"] = table(("study", "1", "2", "3", "4"), follow)
@@ -429,9 +422,6 @@ def page() -> str:
     fill |= {"coverage": coverage(), **highlights()}
     fill["waiting"] = f"Declared, and not run yet: {', '.join(f'`{name}`' for name in waiting)}.\n\n" if waiting else ""
     text = (ROOT / "experiments" / "page.md").read_text(encoding="utf-8")
-    for name in waiting:  # without the table and what is said of it
-        text = re.sub(rf"<!-- {name} -->.*?<!-- end -->\n\n", "", text, flags=re.DOTALL)
-    text = re.sub(r"<!-- .*? -->\n", "", text)
     for name, value in fill.items():
         text = text.replace("{" + name + "}", value)
     return text

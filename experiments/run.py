@@ -61,15 +61,12 @@ def run(study: Study, executor: Executor | None, device: str, folder: Path | Non
     from experiments.models import MODELS  # only the process that writes asks for it
 
     declared = git("log", "-1", "--format=%H", "--", "experiments/studies.toml")
-    if git(
-        "status", "--porcelain", "--", "experiments/studies.toml", "experiments/measure.py", "experiments/models.py"
-    ):
+    if git("status", "--porcelain", "--", *(f"experiments/{n}" for n in ("studies.toml", "measure.py", "models.py"))):
         raise SystemExit("commit the declaration and the code before you run a study")
     grid = {"case": list(study.cases), "seed": study.numbers}
     place = folder or ROOT / "_build" / "experiments" / device / study.name
-    found = sweep(
-        partial(measured, study.name), grid, executor=executor, folder=place, version=study.digest, progress=True
-    )
+    cell = partial(measured, study.name)
+    found = sweep(cell, grid, executor=executor, folder=place, version=study.digest, progress=True)
     source = MODELS[study.common["model"]].source
     content = {
         "study": study.name,
@@ -77,7 +74,7 @@ def run(study: Study, executor: Executor | None, device: str, folder: Path | Non
         "declared_in": declared,
         "commit": git("rev-parse", "HEAD"),
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "versions": {name: version(name) for name in ("numpy", "scipy", "jax", "jaxlib")}
+        "versions": {n: version(n) for n in ("numpy", "scipy", "jax", "jaxlib")}
         | {"python": platform.python_version()},
         "machine": f"{platform.machine()}, {device}",
         "data": {source: data.fingerprint(source)},
@@ -120,18 +117,14 @@ def check(name: str) -> None:
     try:
         device = jax.devices()[0]
     except (RuntimeError, AssertionError):  # the latter if JAX is installed without CUDA
-        raise SystemExit(
-            "nothing was checked: JAX finds no GPU here; it needs one, and 'pip install jax[cuda12]'"
-        ) from None
+        hint = "it needs one, and 'pip install jax[cuda12]'"
+        raise SystemExit(f"nothing was checked: JAX finds no GPU here; {hint}") from None
     row = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"][0]
     begin = time.perf_counter()
-    off = difference(name, row, measured(name, row["case"], row["seed"]))
-    print(
-        f"{name}, {row['case']}, seed {row['seed']}, on {device.device_kind}: {time.perf_counter() - begin:.0f} seconds"
-    )
-    print(
-        f"In the committed file: {row['seconds']:.0f} seconds of processor time.  Largest relative difference: {off:.1e}"
-    )
+    off, took = difference(name, row, measured(name, row["case"], row["seed"])), time.perf_counter() - begin
+    print(f"{name}, {row['case']}, seed {row['seed']}, on {device.device_kind}: {took:.0f} seconds")
+    print(f"In the committed file: {row['seconds']:.0f} seconds of processor time.")
+    print(f"Largest relative difference: {off:.1e}")
     if off > 0.01:
         raise SystemExit("more than a hundredth: this device does not give the committed result")
 

@@ -39,6 +39,17 @@ class Study:
         return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
     @property
+    def times(self) -> tuple[int, ...]:
+        """The steps, at h = 0.001, at which norms are compared at equal time."""
+        return tuple(self.common.get("times", (100, 300))) if self.function == "norms" else ()
+
+    @property
+    def full(self) -> list[dict[str, Any]]:
+        """All arguments of each case."""
+        usual = {"optimizer": "adam", "batch": 0, "inside": self.function in ("law", "response"), "rho": 0.999}
+        return [usual | self.common | case for case in self.cases.values()]
+
+    @property
     def digest(self) -> str:
         """Sixteen hexadecimal digits of the declaration; results carry them."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]

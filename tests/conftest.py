@@ -10,7 +10,7 @@ import pytest
 # Not through the environment: the notebooks' kernels would inherit it and draw nothing inline.
 matplotlib.use("agg")
 
-pytest_plugins = ["pytester", "notebook_clock", "claims", "prose"]
+pytest_plugins = ["pytester", "notebook_clock", "claims", "prose", "longest_first"]
 
 # They need Chromium and a built book.
 BROWSER = Path(__file__).parent / "browser"

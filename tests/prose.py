@@ -20,7 +20,7 @@ import matplotlib.image
 import nbformat
 import numpy as np
 import pytest
-from matplotlib.colors import rgb_to_hsv
+from matplotlib.colors import rgb_to_hsv, to_rgb
 
 from reading import code_cells, markdown_cells, prose_of
 
@@ -347,15 +347,19 @@ HUES = {
     "red": (5, 30),
     "yellow": (50, 60),
 }
-FEWEST = 20  # pixels of a colour that a reader can see
+FEWEST = 20  # pixels of a colour that a reader can see, and as many for anything drawn in it
 
 
 def hues_of(cell):
     """How many coloured pixels the cell's picture has at each degree of hue; None if it has no picture."""
     for output in cell.outputs:
-        if picture := output.get("data", {}).get("image/png"):
-            pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(picture)))[..., :3]
-            hue, saturation, _ = np.moveaxis(rgb_to_hsv(pixels), -1, 0)
+        if picture := output.get("data", {}).get("image/svg+xml"):
+            drawn = re.findall(r"(?:stroke|fill): (#[0-9a-f]{6})", picture)
+            colors = [np.tile(to_rgb(color), (FEWEST, 1)) for color in drawn]
+            for layer in re.findall(r'base64,([^"]*)"', picture):  # what is too dense to be drawn in lines
+                pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(layer)))
+                colors.append(pixels[pixels[..., -1] > 0.5][:, :3])
+            hue, saturation, _ = rgb_to_hsv(np.concatenate(colors)).T
             return np.bincount((360 * hue[saturation > 0.25]).astype(int), minlength=361)
     return None
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import bea
 import bea_book
@@ -411,7 +411,7 @@ def problems_of_guide(page, chapters):
 
 
 def recipe_of(page):
-    [code] = re.findall(r"^```python\n(from base64.*?)^```$", page, re.M | re.S)
+    [code] = re.findall(r"^```python\n(from pathlib.*?)^```$", page, re.M | re.S)
     return code
 
 
@@ -537,17 +537,14 @@ def test_a_section_that_is_not_there_is_caught(pages):
 
 
 def test_figures_for_slides(tmp_path, monkeypatch):
-    """The recipe of the guide, on a chapter of one figure, 5.2 inches wide: 572 dots as it is."""
-    cell = new_code_cell("from bea_book import plot\nwith plot.figure() as ax:\n    ax.plot([0, 1])")
+    """The recipe of the guide, on a chapter of one figure."""
+    cell = new_code_cell(outputs=[new_output("display_data", {"image/svg+xml": "<svg/>", "text/plain": "<Figure>"})])
     cell.metadata["mystnb"] = {"figure": {"name": "fig-line"}}
     (tmp_path / "chapters").mkdir()
     nbformat.write(new_notebook(cells=[cell]), tmp_path / "chapters" / "line.ipynb")
     monkeypatch.chdir(tmp_path)
     exec(compile(altered(recipe_of(read("instructor")), "10_adam", "line"), "recipe", "exec"), {})
-    picture = (tmp_path / "slides" / "fig-line.png").read_bytes()
-    assert picture[1:4] == b"PNG"
-    width = int.from_bytes(picture[16:20], "big")
-    assert width == pytest.approx(5.2 * 300, rel=0.1)
+    assert (tmp_path / "slides" / "fig-line.svg").read_text(encoding="utf-8") == "<svg/>"
 
 
 # --- course ------------------------------------------------------------------------------------

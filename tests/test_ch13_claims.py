@@ -525,15 +525,21 @@ def on_frozen_labels(beta, rho, m, runs=400, seed=4):
     for n in range(length):
         M[n] = (beta * M[n - 1] if n else 0) + (1 - beta) * xi[n]
         y[n + 1] = y[n] - M[n]
+
+    def weights(decay, n):
+        """From the oldest to the newest, without those that together are below 1e-17 of all."""
+        last = min(n, int(np.log(1e-17) / np.log(decay)) if decay else 0)
+        return (1 - decay) * float(decay) ** np.arange(last, -1, -1)
+
     tau_star, of_field, of_run, count = 0.0, 0.0, 0.0, m or 20
     for n in range(length - count, length):
-        ages = np.arange(n, -1, -1)
-        w, u = (1 - beta) * float(beta) ** ages, (1 - rho) * float(rho) ** ages
-        since = y[: n + 1] - y[n]
-        own, shared = (w[:, None] * xi[: n + 1] * since).sum(axis=0), M[n] * (u @ since)
+        w, u = weights(beta, n), weights(rho, n)
+        recent, y_recent = slice(n + 1 - len(w), n + 1), y[n + 1 - len(u) : n + 1]
+        own = np.einsum("k,kr,kr->r", w, xi[recent], y[recent] - y[n])
+        shared = M[n] * (u @ (y_recent - y[n]))
         tau_star += (own - shared).mean() / count
         of_field += (M[n] ** 2 / 2 + shared).mean() / count
-        of_run += (M[n] * (u @ y[: n + 1])).mean() / count
+        of_run += (M[n] * (u @ y_recent)).mean() / count
     return tau_star, of_field, of_run
 
 

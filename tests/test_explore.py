@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import ipywidgets
 import numpy as np
@@ -153,11 +154,11 @@ def test_bundle_has_the_three_kinds(explorer):
     assert set(bundle) == {
         "application/vnd.jupyter.widget-view+json",
         MIME,
-        "image/png",
+        "image/svg+xml",
         "text/plain",
     }
     assert bundle[MIME] == explorer.page()
-    assert explorer.png.startswith(b"\x89PNG")
+    assert bundle["image/svg+xml"] == explorer.still and ElementTree.fromstring(explorer.still).tag.endswith("svg")
 
 
 def widgets_of(panel, kind):

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import bea
+from longest_first import LONGEST
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -235,6 +236,13 @@ def test_quick_tests_are_there():
     names = re.search(r"^QUICK\s*:= ((?:.*\\\n)*.*)$", read("Makefile"), re.M)[1]
     files = re.findall(r"tests/\w+\.py", names)
     assert files and [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_longest_files_are_there():
+    """And every chapter is among them."""
+    chapters = {path.stem for path in (ROOT / "chapters").glob("[0-9]*.ipynb")}
+    assert chapters <= set(LONGEST) <= chapters | {path.stem for path in (ROOT / "tests").glob("test_*.py")}
+    assert len(LONGEST) == len(set(LONGEST))
 
 
 def python_blocks(name):

@@ -4,18 +4,27 @@
 """
 
 import doctest
+import importlib.metadata
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
 import yaml
 from docutils import nodes
 from docutils.utils import new_document
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 from sphinx.builders.html._assets import _JavaScript
 from sphinx.errors import ConfigError, ExtensionError
 
+from bea_book import plot, svg
+from bea_book.live import laboratory
 from tools.site import book_site, check_site, lighter, logo
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -272,6 +281,83 @@ def test_missing_katex_is_an_error(tmp_path, monkeypatch):
         book_site.finish(app, None)
 
 
+@pytest.fixture
+def laboratory_files(tmp_path, monkeypatch):
+    """A small library and a function that writes the laboratory's files for it and says whether it had to."""
+    for name in ("bea/__init__.py", "bea/series.py", "bea_book/__init__.py", "bea_book/live/engine.js"):
+        (tmp_path / "lib" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "lib" / name).write_text(f"# {name}\n", encoding="utf-8")
+    origin = {
+        name: SimpleNamespace(origin=str(tmp_path / "lib" / name / "__init__.py")) for name in ("bea", "bea_book")
+    }
+    monkeypatch.setattr(book_site.importlib.util, "find_spec", origin.get)
+    asked = []
+
+    def script(console, first):
+        asked.append((console, first))
+        return f"{len(asked)} {console} {first}"
+
+    monkeypatch.setattr(laboratory, "script", script)
+    (tmp_path / "_static").mkdir()
+
+    def written(console="", first="%pip install"):
+        before = len(asked)
+        book_site.write_laboratory(tmp_path / "_static", (console, first), tmp_path / "doctrees" / "laboratory.sha256")
+        assert (tmp_path / "_static" / "laboratory.js").read_text() == f"{len(asked)} {console} {first}"
+        assert (tmp_path / "_static" / "laboratory.css").read_text() == laboratory.style()
+        return len(asked) > before
+
+    return written
+
+
+CHANGES = {
+    "a changed file": lambda folder: (folder / "lib/bea_book/live/engine.js").write_text("# other text"),
+    "a new file": lambda folder: (folder / "lib/bea/orders.py").write_text(""),
+    "a new name": lambda folder: (folder / "lib/bea/series.py").rename(folder / "lib/bea/lines.py"),
+    "a lost file": lambda folder: (folder / "lib/bea/series.py").unlink(),
+    "text in the next file": lambda folder: [
+        (folder / "lib/bea/__init__.py").write_text(""),
+        (folder / "lib/bea/series.py").write_text("# bea/__init__.py\n# bea/series.py\n"),
+    ],
+    "a changed script": lambda folder: (folder / "_static/laboratory.js").write_text("1"),
+    "a changed style": lambda folder: (folder / "_static/laboratory.css").write_text("a {}"),
+    "a lost script": lambda folder: (folder / "_static/laboratory.js").unlink(),
+    "a lost style": lambda folder: (folder / "_static/laboratory.css").unlink(),
+    "a lost checksum": lambda folder: (folder / "doctrees/laboratory.sha256").unlink(),
+    "a changed checksum": lambda folder: (folder / "doctrees/laboratory.sha256").write_text("0"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_laboratory_is_written_after_every_change(change, laboratory_files, tmp_path):
+    assert laboratory_files() and not laboratory_files()
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "lib").rglob("*") if path.is_file()}
+    CHANGES[change](tmp_path)
+    for path, time in times.items():  # a date tells nothing
+        if path.exists():
+            os.utime(path, ns=(time, time))
+    assert laboratory_files() and not laboratory_files()
+
+
+def test_the_laboratory_is_written_for_other_versions_and_with_the_console(laboratory_files, monkeypatch):
+    assert laboratory_files() and not laboratory_files()
+    assert laboratory_files(console="../lite/repl/index.html") and not laboratory_files("../lite/repl/index.html")
+    assert laboratory_files(first="%pip install sympy") and laboratory_files()
+    monkeypatch.setattr(book_site.sys, "version", "3.99")
+    assert laboratory_files() and not laboratory_files()
+    for name in book_site.ENGINES:
+        version = importlib.metadata.version
+        monkeypatch.setattr(importlib.metadata, "version", lambda n, name=name, v=version: "9.9" if n == name else v(n))
+        assert laboratory_files() and not laboratory_files()
+
+
+def test_pages_are_built_without_the_engine():
+    """Unless the laboratory's files are written; it takes longer to import than a page to build."""
+    code = "import sys, tools.site.book_site; print([m for m in ('sympy', 'scipy', 'bea') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_scripts_come_once_and_thebe_never():
     scripts = [
         _JavaScript("book.js"),
@@ -339,3 +425,25 @@ def test_icons_that_a_sheet_writes_by_itself_are_kept():
     style = '.fa-bell:before{content:"\\f0f3"}.fa-car:before{content:"\\f1b9"}:root{--box:"\uf0a1"}'
     kept = lighter.letters_of_icons(style, ['<i class="fa-bell">'], ['a::after{content:"\\f0c1"}'])
     assert kept == {0xF0F3, 0xF0A1, 0xF0C1}
+
+
+def test_axes_side_by_side_stand_one_below_another_on_a_telephone(tmp_path):
+    """Panels that share an axis get its labels; one column needs no copy, and the page's ground shows through."""
+    with rc_context(plot.STYLE):
+        figure = Figure((9, 3), layout="constrained")
+        figure.subplots(1, 2, sharey=True)[0].set_ylabel("loss")
+    text = svg.whole(figure)
+    assert text == svg.whole(figure) and svg.GROUND in text
+    images = tmp_path / "_images"
+    images.mkdir()
+    (images / "wide.svg").write_text(text, encoding="utf-8")
+    (images / "one.svg").write_text(svg.whole(Figure((4, 3))), encoding="utf-8")
+    page = '<img alt="A" src="_images/wide.svg" /><img alt="B" src="_images/one.svg" />'
+    page = lighter.give_room(page, tmp_path)
+    assert page.count("<picture>") == 1 and page.count('loading="lazy"') == 2 and 'width="990" height="330"' in page
+    assert svg.GROUND not in (images / "wide.svg").read_text(encoding="utf-8")
+    narrow = ElementTree.parse(images / "wide-narrow.svg").getroot()
+    first, labels, second = (part.attrib for part in narrow.findall("{*}svg"))
+    assert labels["y"] == second["y"] == "216" and float(labels["width"]) < 60
+    assert narrow.attrib["viewBox"].split()[3] == "432" and float(narrow.attrib["width"]) < 400
+    assert lighter.give_room(page, tmp_path) == page

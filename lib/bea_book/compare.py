@@ -17,8 +17,10 @@ from scipy import stats
 
 __all__ = ["BOUND", "CHANGES", "POINTS", "QUANTITIES", "changes", "established", "interval", "null", "results", "shown"]
 
-#: Smaller changes are too small to matter: per cent, and points of accuracy.
-BOUND, POINTS = 2.0, 0.5
+#: Smaller changes, in per cent, are too small to matter.
+BOUND = 2.0
+#: The same for the accuracy, in points.
+POINTS = 0.5
 #: What the studies of the decay rates measure, in their order.
 QUANTITIES = (
     "one-norm", "perturbed one-norm", "two-norm", "sharpness", "test loss", "accuracy", "loss", "preconditioned sharpness",
@@ -143,7 +145,7 @@ def results(tested: Mapping[Key, ArrayLike], bound: float = BOUND) -> dict[Key, 
     there, found = established(tested), {}
     for key, values in tested.items():
         small = null(values, POINTS if isinstance(key, tuple) and key[-1] == "accuracy" else bound)
-        word = "rises" if np.mean(values) > 0 else "falls"
+        word = "rises" if interval(values)[0] > 0 else "falls"
         found[key] = "null" if small else word if key in there else "open"
     return found
 

@@ -4,16 +4,14 @@ An explorer draws its figure once for every combination of its sliders' values, 
 stays (axes, level sets) becomes one SVG picture; of what moves only the changing path data, words and
 numbers are kept.  In a notebook with a kernel the explorer is an ipywidgets panel; in the built book
 it is HTML that needs neither kernel nor network; in print, and in viewers that know neither, it is
-one frame as a PNG picture.
+one frame as a picture.
 """
 
 from __future__ import annotations
 
-import base64
 import gzip
 import hashlib
 import html
-import io
 import itertools
 import json
 import re
@@ -62,8 +60,8 @@ class Explorer:
         The SVG, with a gap ``{k}`` for every moving part.
     parts : tuple of tuple of str
         For each combination, the texts that fill the gaps.
-    png : bytes
-        The picture of the first frame, for print.
+    still : str
+        The first frame as an SVG file, for print.
 
     Examples
     --------
@@ -84,7 +82,7 @@ class Explorer:
     formula: str = field(repr=False)
     picture: str = field(repr=False)
     parts: tuple[tuple[str, ...], ...] = field(repr=False)
-    png: bytes = field(repr=False)
+    still: str = field(repr=False)
 
     def at(self, **setting: Number) -> Values:
         """Return the numbers shown at a combination of slider values, as the reader sees them.
@@ -191,7 +189,7 @@ class Explorer:
         return {
             **self.panel()._repr_mimebundle_(),
             MIME: self.page(),
-            "image/png": base64.b64encode(self.png).decode(),
+            "image/svg+xml": self.still,
             "text/plain": "Explorer of " + ", ".join(_symbol(name) for name in self.sliders),
         }
 
@@ -337,7 +335,7 @@ def explore(
         formula=_mathml(formula, {*options, *frames[0].values}),
         picture=picture.replace("<svg", opening, 1),
         parts=tuple(frame.parts for frame in frames),
-        png=next(frame.png for frame in frames if frame.png is not None),
+        still=next(frame.still for frame in frames if frame.still is not None),
     )
     weight = len(gzip.compress(explorer.page().encode()))
     if weight > LARGEST:
@@ -351,7 +349,7 @@ def explore(
 class InPage:
     """Show explorers in the pages of the book; MyST-NB finds this by its entry point."""
 
-    mime_priority_overrides = [("html", MIME, 1)]
+    mime_priority_overrides = [("html", MIME, 1), ("latex", "image/svg+xml", 1)]
 
     @staticmethod
     def handle_mime(renderer: Any, data: Any, inline: bool) -> list[Any] | None:
@@ -405,7 +403,7 @@ class _Frame:
     elements: tuple[str, ...]
     parts: tuple[str, ...]
     values: dict[str, str]
-    png: bytes | None
+    still: str | None
 
 
 def _frames(
@@ -471,11 +469,11 @@ def _frame(
             f"draw draws other things at {setting} than at the first setting; draw always the same "
             "ones, in the same style and order, empty where there is nothing to show"
         )
-    png = _png(figure, setting) if with_picture else None
+    still = _still(figure, setting) if with_picture else None
     for artist in itertools.chain(*drawn):
         artist.remove()
     shown = {name: _formatted(value) for name, value in values.items()}
-    return _Frame(tuple(elements), tuple(parts), shown, png)
+    return _Frame(tuple(elements), tuple(parts), shown, still)
 
 
 def _moving_parts(figure: Figure, drawn: Sequence[Sequence[Any]]) -> tuple[list[str], list[str]]:
@@ -493,21 +491,13 @@ def _moving_parts(figure: Figure, drawn: Sequence[Sequence[Any]]) -> tuple[list[
     return elements, parts
 
 
-def _png(figure: Figure, setting: Mapping[str, Number]) -> bytes:
+def _still(figure: Figure, setting: Mapping[str, Number]) -> str:
     """The picture for print, with the slider values that it shows."""
     text = ",  ".join(f"{_symbol(name)} = {_formatted(value)}" for name, value in setting.items())
     note = figure.text(0.99, 1.01, text, ha="right", va="bottom")
-    buffer = io.BytesIO()
-    figure.savefig(
-        buffer,
-        format="png",
-        dpi=150,
-        bbox_inches="tight",
-        facecolor="white",
-        metadata={"Software": None},
-    )
+    found = svg.whole(figure, bbox_inches="tight")
     note.remove()
-    return buffer.getvalue()
+    return found
 
 
 # --- words and numbers ---------------------------------------------------------------------------

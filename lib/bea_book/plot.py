@@ -15,6 +15,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike
 
 from bea import Study
+from bea_book import svg
 
 __all__ = [
     "COLORS",
@@ -73,7 +74,7 @@ def figure(
 ) -> Iterator[Any]:
     """Make a figure in the book's style: ``with figure(2) as (left, right): ...``.
 
-    The figure is shown when the block ends.
+    The figure is shown when the block ends, in a notebook as SVG.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def figure(
     ...     title = right.set_title("Errors")
     """
     with plt.rc_context(STYLE):
-        _, axes = plt.subplots(
+        shown, axes = plt.subplots(
             rows,
             columns,
             figsize=(width or 4.4 * columns + 0.8 * (columns == 1), height),
@@ -104,7 +105,13 @@ def figure(
             **options,
         )
         yield axes
-        plt.show()
+        if not plt.get_backend().endswith("inline"):
+            plt.show()
+            return
+        from IPython.display import display
+
+        display({"image/svg+xml": svg.whole(shown), "text/plain": repr(shown)}, raw=True)
+        plt.close(shown)
 
 
 def iterates(

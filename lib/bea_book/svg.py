@@ -1,4 +1,5 @@
-"""A Matplotlib figure as SVG for a page: static parts as one text, moving parts as templates with gaps.
+"""A Matplotlib figure as SVG: a file of its own, or, for a page, static parts as one text and moving parts as
+templates with gaps.
 
 A gap ``{%0}`` (``{%1}``, ...) is for a text that differs from frame to frame: the data of a path, the
 place of a word, the word.  Path data are whole tenths of a unit (a 720th of an inch), so that they are
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-__all__ = ["clips", "elements", "still"]
+__all__ = ["clips", "elements", "still", "whole"]
+
+DOTS = 110 / 72  # of a page for a point of the figure
+DENSE = 4000  # coordinates of a mesh that becomes an image
+#: What a page takes out of a figure that is drawn for any ground.
+GROUND = '<rect width="100%" height="100%" fill="#fff"/>'
 
 #: An SVG element with gaps, and the texts for the gaps.
 Element = tuple[str, list[str]]
@@ -196,16 +202,10 @@ def still(figure: Figure) -> str:
     >>> still(Figure((1, 1), dpi=72))[:25]
     '<svg viewBox="0 0 72 72">'
     """
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.S)
-    text = re.sub(r' (width|height)="[\d.]+pt"| version="1.1"| xmlns(:xlink)?="[^"]*"', "", text)
-    used = "|".join(re.findall(r"#(\w+)", re.sub(r"#[0-9a-f]{6}\b", "", text))) or "-"
-    text = re.sub(rf' id="(?!({used})")[^"]*"', "", text)
-    # fonts and joins come from the page; browsers know plain `href`
-    text = re.sub(r"font-family: [^;\"]*;?|stroke-linejoin: [a-z]+;?|xlink:(?=href)", "", text)
+    text = re.sub(r"<style.*?</style>", "", _drawn(figure), flags=re.S)
+    text = re.sub(r' (width|height)="[\d.]+pt"| xmlns="[^"]*"', "", text)
+    # fonts and joins come from the page
+    text = re.sub(r"font-family: [^;\"]*;?|stroke-linejoin: [a-z]+;?", "", text)
     text = re.sub(r" transform=\"rotate\(-0 [^)]*\)\"", "", text)
     # numbers within tags only: those between them are the labels of the axes
     number = r"(?<!opacity: )-?\d+\.\d+"
@@ -213,6 +213,89 @@ def still(figure: Figure) -> str:
     text = re.sub(r"#[0-9a-f]{6}\b", lambda color: _color(color[0]), text)
     text = re.sub(r"(?<=[>;\"]) *\n *|\n *(?=[<\"L])", "", text)
     return re.sub(r"<g>\s*</g>|<defs>\s*</defs>", "", text).strip()
+
+
+def whole(figure: Figure, **options: Any) -> str:
+    """Return the figure as an SVG file: letters are outlines, the ground is white, dense meshes are pixels.
+
+    If axes stand side by side, ``data-panels`` says how to cut them apart, for a screen on which they must stand
+    one below another: for each column "at,from,to", what is between two x and where it is to be.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    **options
+        For ``Figure.savefig``.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> whole(Figure((1, 1)))[:66]
+    '<svg viewBox="0 0 72 72" width="110" height="110" xmlns="http://ww'
+    """
+    from matplotlib import rc_context
+    from matplotlib.collections import QuadMesh
+
+    for mesh in figure.findobj(QuadMesh):
+        mesh.set_rasterized(np.size(mesh.get_coordinates()) > DENSE)
+    with rc_context({"svg.fonttype": "path", "svg.hashsalt": "bea"}):
+        text = _drawn(figure, **options)
+    panels = "" if options else _panels(figure)
+    width, height = (float(side) for side in re.findall(r"[\d.]+(?=pt)", text[: text.index(">")]))
+    head = (
+        f'<svg viewBox="0 0 {_round(width)} {_round(height)}" width="{width * DOTS:.0f}" '
+        f'height="{height * DOTS:.0f}"{panels} xmlns="http://www.w3.org/2000/svg">{GROUND}'
+    )
+    text = re.sub(r"<svg[^>]*>", head, text, count=1)
+    # the places of what is drawn, to a hundredth of a point; letters have units of their own
+    places = r'(?:(?<= d=)"[^"]*"|(?<= [xy]=)"[^"]*"|translate\([^)]*\))'
+    number = r"-?\d+\.\d+"
+    text = re.sub(
+        places, lambda found: re.sub(number, lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), found[0]), text
+    )
+    text = re.sub(r"\s*\n\s*", " ", text.replace("base64,\n", "base64,"))
+    return text.replace("> <", "><").strip()
+
+
+def _drawn(figure: Figure, **options: Any) -> str:
+    """Matplotlib's SVG without what says nothing: its metadata, comments, and identifiers that nothing uses."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True, **options)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S)
+    text = re.sub(r' version="1.1"| xmlns:xlink="[^"]*"|xlink:(?=href)', "", text)  # browsers know plain `href`
+    used = "|".join(re.findall(r"#([\w-]+)", re.sub(r"#[0-9a-f]{6}\b", "", text))) or "-"
+    return re.sub(rf' id="(?!({used})")[^"]*"', "", text)
+
+
+def _panels(figure: Figure) -> str:
+    """The attribute with the columns of axes as pieces "at,from,to": what is between two x, and where it is to be;
+    columns that have no labels of their y axis get those of the first as a second piece."""
+    scale = 72 / figure.dpi
+    columns: dict[int, list[Any]] = {}
+    for ax in figure.axes:
+        place = ax.get_subplotspec()
+        # a colour bar has no place in the grid; it stands beside the last of the columns
+        columns.setdefault(place.colspan.start if place else max(columns), []).append(ax)
+    if len(columns) < 2:
+        return ""
+    boxes = [[ax.get_tightbbox() for ax in columns[k]] for k in sorted(columns)]
+    ends = [(scale * min(b.x0 for b in column), scale * max(b.x1 for b in column)) for column in boxes]
+    spines = [scale * columns[k][0].bbox.x0 for k in sorted(columns)]
+    cuts = [0, *((a[1] + b[0]) / 2 for a, b in zip(ends, ends[1:])), scale * figure.bbox.width]
+    panels = []
+    for n, k in enumerate(sorted(columns)):
+        if columns[k][0].yaxis.get_tick_params().get("labelleft", True):
+            pieces = [(0, cuts[n], cuts[n + 1])]
+        else:
+            pieces = [(0, 0, spines[0]), (spines[0] - spines[n] + ends[n][0], ends[n][0], cuts[n + 1])]
+        panels.append(";".join(",".join(_round(x) for x in piece) for piece in pieces))
+    return f' data-panels="{" ".join(panels)}"'
 
 
 def clips(figure: Figure, name: str) -> str:

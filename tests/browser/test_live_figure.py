@@ -91,7 +91,7 @@ def test_dragging(opened, record_property):
         "() => { const root = document.querySelector('.bea-live'); window.times = [];"
         "new MutationObserver(() => times.push(+root.dataset.milliseconds)).observe(root, {attributes: true}); }"
     )
-    before, box = distances(page), page.locator(".bea-figure svg").bounding_box()
+    before, box = distances(page), page.locator(".bea-figure svg[role=group]").bounding_box()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
     page.mouse.down()
     for k in range(100):
@@ -105,6 +105,51 @@ def test_dragging(opened, record_property):
     record_property("row", ("live figure", {"ms per frame": f"{median:.1f}, 95 %: {late:.1f}"}))
     assert len(times) > 20 and median <= 16 and late <= 33
     assert log.problems() == []
+
+
+# Moves the start round a circle, once for each frame, for so many frames; {waits from frame to frame, in ms}.
+CIRCLE = """async (count) => {
+    const root = document.querySelector('.bea-live'), svg = root.querySelector('svg[role=group]'), waits = []
+    const box = svg.getBoundingClientRect(), handle = root.querySelector('[data-part=start]')
+    svg.setPointerCapture = () => {}
+    const tell = (type, target, turn) => target.dispatchEvent(new PointerEvent(type, {bubbles: true, pointerId: 1,
+        clientX: box.x + box.width * (0.5 + 0.2 * Math.cos(turn)), clientY: box.y + box.height * (0.5 + 0.2 * Math.sin(turn))}))
+    tell('pointerdown', handle, 0)
+    let last = await new Promise(requestAnimationFrame)
+    for (let k = 0; k < count; k++) {
+        tell('pointermove', svg, k / 8)
+        const now = await new Promise(requestAnimationFrame)
+        waits.push(now - last)
+        last = now
+    }
+    tell('pointerup', svg, 0)
+    return waits
+}"""
+
+
+@pytest.mark.parametrize("slower, most", [(1, 16), (4, 33)])
+@pytest.mark.parametrize("figure", [FIGURE, PREDICTING], ids=["flows", "kept memory"])
+def test_frames(figure, slower, most, opened, record_property):
+    """What the page's own thread does for a frame - script, style, layout, painting - takes no more than a frame,
+    of 60 a second, or of 30 with the processor slowed four times; other work of the machine does not count."""
+    page, log = opened(figure=figure)
+    if figure is PREDICTING:
+        page.click("[data-part=skip]")
+        settled(page)
+    tools = page.context.new_cdp_session(page)
+    tools.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def work():
+        return {m["name"]: m["value"] for m in tools.send("Performance.getMetrics")["metrics"]}["TaskDuration"]
+
+    tools.send("Emulation.setCPUThrottlingRate", {"rate": slower})
+    before = work()
+    waits = sorted(page.evaluate(CIRCLE, 120))
+    each = 1000 * (work() - before) / len(waits)
+    tools.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+    row = f"{each:.1f} of {statistics.median(waits):.1f}, 95 %: {waits[int(0.95 * len(waits))]:.1f}"
+    record_property("row", (f"live figure, {slower} times slower", {"ms per frame": row}))
+    assert each <= most and log.problems() == []
 
 
 def test_keys_address_and_reset(opened):
@@ -142,7 +187,7 @@ def test_sliders_and_memory(opened):
 
 def test_a_finger_scrolls_beside_the_handle(opened):
     page, _ = opened(has_touch=True)
-    box = page.locator(".bea-figure svg").bounding_box()
+    box = page.locator(".bea-figure svg[role=group]").bounding_box()
     page.touchscreen.tap(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
     settled(page)
     assert count(page) == OPENING
@@ -154,7 +199,7 @@ def test_prediction_first(opened):
     hidden = ("table", "[data-part=run]", "[data-part=flow-2]", "[data-part=flow-kept]", "[data-part=end]", ".bea-look")
     assert not any(page.locator(where).is_visible() for where in hidden)
     assert page.inner_text("[data-part=status]") == "Prediction: a = 2, b = 2.7"
-    box = page.locator(".bea-figure svg").bounding_box()
+    box = page.locator(".bea-figure svg[role=group]").bounding_box()
     page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 0.5 * box["height"])
     page.keyboard.press("Shift+ArrowLeft")
     settled(page)

@@ -2,7 +2,8 @@
 
 import re
 
-from browsing import SITE
+import pytest
+from browsing import ROOT, SITE
 
 from tools.site import slides
 from tools.site.check_site import Page, is_outside
@@ -46,3 +47,26 @@ def test_deck(offline_context, book):
         show.evaluate("Reveal.next()")
     assert explorers >= 2
     assert log.problems() == []
+
+
+CHAPTERS = sorted(path.stem for path in (ROOT / "chapters").glob("[0-9][0-9]_*.ipynb"))
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_every_slide_holds_what_is_on_it(name, offline_context, book):
+    slides.make(name, SITE)
+    context, log = offline_context(viewport={"width": 1280, "height": 800})
+    show = context.new_page()
+    show.goto(f"{book}/slides/{name}.html")
+    problems = []
+    for number in range(show.evaluate("Reveal.getTotalSlides()")):
+        show.evaluate("number => Reveal.slide(number)", number)
+        show.evaluate(
+            "Promise.all([...Reveal.getCurrentSlide().querySelectorAll('img')]"
+            ".map(image => { image.loading = 'eager'; return image.decode() }))"
+        )
+        high, wide = show.evaluate(
+            "(s => [s.scrollHeight - s.clientHeight, s.scrollWidth - s.clientWidth])(Reveal.getCurrentSlide())"
+        )
+        problems += [f"slide {number}: {high} too high, {wide} too wide"] * (max(high, wide) > 1)
+    assert problems + log.problems() == []

@@ -1,7 +1,9 @@
 """Sphinx extension of `make pdf`: puts the pages in the order and the shape of a printed book."""
 
 import json
+import math
 import re
+import subprocess
 from pathlib import Path
 
 import nbformat
@@ -9,17 +11,32 @@ from bs4 import BeautifulSoup, NavigableString
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.transforms.post_transforms.images import ImageConverter
 from sphinx.util.texescape import escape
 from sphinx_proof.nodes import proof_node
 
+from bea_book.svg import DOTS
 from tools.site.numbers import prefix_of
 
 SCALE = 75  # per cent; then the letters in figures are a little smaller than those of the text
-LONG = 30  # rows; Sphinx lets longer tables break across pages
-FULL = 3000  # letters; a table with more of them may be higher than a page
+LONG = 30  # lines of cells; a table with more breaks across pages
 # In letters of the text: the width of a page's table, the gap between two columns, a formula that may be
 # broken nevertheless; and the width of a letter of code.
 ROOM, GAP, FORMULA, CODE = 100, 1.5, 24, 1.15
+
+
+class Vectors(ImageConverter):
+    """Make PDF of figures in SVG, in the inches that Matplotlib gave them."""
+
+    conversion_rules = [("image/svg+xml", "application/pdf")]
+
+    def is_available(self):
+        return True
+
+    def convert(self, source, target):
+        dots = [f"--dpi-{side}={72 * DOTS:g}" for side in "xy"]
+        subprocess.run(["rsvg-convert", "--format=pdf", *dots, f"--output={target}", source], check=True)
+        return True
 
 
 class Layout(SphinxPostTransform):
@@ -256,10 +273,13 @@ def set_widths(table):
     columns = list(zip(*rows, strict=True))
     needs = [GAP + 1.1 * max(max(cell, default=0) for cell in column) for column in columns]
     lengths = [GAP + max(sum(cell) + len(cell) for cell in column) for column in columns]
-    long = len(rows) > LONG or len(table.astext()) > FULL
+    widths = shares(needs, lengths)
+    long = LONG < sum(
+        max(math.ceil((sum(cell) + len(cell)) / width) for cell, width in zip(row, widths)) for row in rows
+    )
     if "formula-sheet" in table["classes"] or not long and sum(lengths) <= ROOM:
         return
-    for specification, width in zip(table.findall(nodes.colspec), shares(needs, lengths)):
+    for specification, width in zip(table.findall(nodes.colspec), widths):
         specification["colwidth"] = width
     table["classes"] += ["colwidths-given", *(["longtable"] if long else [])]
     table.replace_self([latex(r"\begin{bookwide}"), table.deepcopy(), latex(r"\end{bookwide}")])
@@ -267,4 +287,5 @@ def set_widths(table):
 
 def setup(app):
     app.add_post_transform(Layout)
+    app.add_post_transform(Vectors)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -19,6 +19,7 @@ PACKAGES = {
     "fonts-freefont-otf": "FreeSerif.otf",
     "fonts-dejavu-core": "DejaVuSansMono.ttf",
     "fonts-texgyre-math": "texgyretermes-math.otf",
+    "librsvg2-bin": "rsvg-convert",  # makes PDF of the figures, which are SVG
     "poppler-utils": "pdftotext",  # reads the PDF for the check that no solution leaks
 }
 # the browser test takes the browser that CHROMIUM names, if there is one

@@ -15,7 +15,10 @@ _config.yml lists it under `local_extensions`.  It
   formula needs.
 """
 
+import hashlib
 import html
+import importlib.metadata
+import importlib.util
 import os
 import re
 import shutil
@@ -31,12 +34,13 @@ from sphinx.errors import ConfigError, ExtensionError
 from sphinx.ext import mathjax
 from sphinx.util import logging
 
-from bea_book.live import laboratory
 from tools.site.lite import install_line
 
 logger = logging.getLogger(__name__)
 
 REPL = "lite/repl/index.html"
+# What the library computes with; the numbers of the laboratory's presets are printed with them.
+ENGINES = ("numpy", "scipy", "sympy")
 FORMULAS = Path(__file__).with_name("formulas.mjs")
 # KaTeX's style and fonts, and the script that copies a formula as TeX.
 KATEX = Path(__file__).parent / "web" / "node_modules" / "katex" / "dist"
@@ -70,7 +74,7 @@ REDIRECT = """\
 """
 
 # The theme's style sheet already shows every icon; this script (1.5 MB) would draw them again.
-ICONS = re.compile(r'\s*<script[^>]* src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
+ICONS = re.compile(r'<script[^>]* src="[^"]*scripts/fontawesome\.js[^"]*"></script>\s*')
 # A part of the contents in the sidebar: its name and its chapters.
 PART = re.compile(
     r'<p aria-level="2" class="caption" role="heading">(<span class="caption-text">.*?</span>)</p>\s*'
@@ -209,6 +213,38 @@ def fold_parts(text):
     return PART.sub(folded, text)
 
 
+def checksum(*parts):
+    """One for a sequence of bytes and texts."""
+    found = hashlib.sha256()
+    for part in parts:
+        part = part.encode() if isinstance(part, str) else part
+        found.update(b"%d\n" % len(part) + part)
+    return found.hexdigest()
+
+
+def write_laboratory(static, given, known):
+    """Write the laboratory's script, which is `given` two texts, and its style.
+
+    They are made by the library, whose import takes longer than a page.  The file `known` says what they were made
+    from and what came out; if both are still so, they are left as they are.
+    """
+    made = [static / "laboratory.js", static / "laboratory.css"]
+    sources = [*given, sys.version, *(f"{name} {importlib.metadata.version(name)}" for name in ENGINES)]
+    for package in ("bea", "bea_book"):
+        folder = Path(importlib.util.find_spec(package).origin).parent
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+            sources += [f"{package}/{path.relative_to(folder).as_posix()}", path.read_bytes()]
+    if known.is_file() and all(path.is_file() for path in made):
+        if known.read_text(encoding="utf-8") == checksum(*sources, *(path.read_bytes() for path in made)):
+            return
+    from bea_book.live import laboratory
+
+    for path, text in zip(made, (laboratory.script(*given), laboratory.style())):
+        path.write_text(text, encoding="utf-8")
+    known.parent.mkdir(parents=True, exist_ok=True)
+    known.write_text(checksum(*sources, *(path.read_bytes() for path in made)), encoding="utf-8")
+
+
 def finish(app, exception):
     """Formulas, the laboratory, the page at the site's root and robots.txt; the theme's script for icons goes."""
     if exception or app.builder.format != "html":
@@ -217,9 +253,7 @@ def finish(app, exception):
     add_katex(out / "_static")
     # What the reader typed runs in JupyterLite's console, if `make lite` has put that beside the pages.
     console = f"../{REPL}?kernel=python&code=" if (out / REPL).is_file() else ""
-    script = laboratory.script(console, f"{install_line('')}\n")
-    for name, text in {"laboratory.js": script, "laboratory.css": laboratory.style()}.items():
-        (out / "_static" / name).write_text(text, encoding="utf-8")
+    write_laboratory(out / "_static", (console, f"{install_line('')}\n"), Path(app.doctreedir) / "laboratory.sha256")
     names = {"site": app.config.html_baseurl, "root": app.config.root_doc}
     page = REDIRECT.format(title=html.escape(app.config.html_title), **names)
     (out / "index.html").write_text(page, encoding="utf-8")

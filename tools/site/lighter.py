@@ -2,6 +2,8 @@
 
 - The theme brings 1,900 icons (270 kB); their fonts keep those that the pages and the theme's scripts show.
 - Pictures are loaded when the reader comes near them, and have their room before.
+- Figures have the page's own ground; those whose axes stand side by side have a copy for narrow screens, on which
+  these stand one below another.
 """
 
 import io
@@ -11,10 +13,15 @@ from pathlib import Path
 import imagesize
 from fontTools import subset
 
+from bea_book.svg import GROUND
+
 ICONS = Path("_static") / "styles" / "pydata-sphinx-theme.css"
 FONTS = Path("_static") / "vendor" / "fontawesome" / "webfonts"
 NAMED = re.compile(r"((?:\.fa-[\w-]+:{1,2}before,?)+)\{content:\"\\([0-9a-f]{4})\"\}")
-IMAGE = re.compile(r'<img(?![^>]* loading=)([^>]*?) src="([^"]*_images/[^"]+\.png)"')
+IMAGE = re.compile(r'<img(?![^>]* loading=)([^>]*?) src="([^"]*_images/[^"]+\.(?:png|svg))"[^>]*>')
+PANELS = re.compile(r'<svg viewBox="0 0 \S+ (\S+)" [^>]* data-panels="([^"]*)"[^>]*>')
+ROW = 330  # points; letters of 11 points are still read on a telephone when so many fill its width
+NARROW = 576  # pixels; chapters/assets/book.css has the same width
 
 
 def letters_of_icons(style, pages, others):
@@ -22,7 +29,8 @@ def letters_of_icons(style, pages, others):
 
     `style` is the sheet that names all icons; `others` are the other sheets.
     """
-    used = {name for text in pages for name in re.findall(r"\bfa-[\w-]+", text)}
+    # A pattern that begins with letters is found many times as fast; the word begins with them, too.
+    used = {name for text in pages for name in re.findall(r"fa-(?<=\bfa-)[\w-]+", text)}
     named = NAMED.findall(style)
     letters = {code for selectors, code in named if used & set(re.findall(r"fa-[\w-]+", selectors))}
     for text in [NAMED.sub("", style), *others]:
@@ -59,12 +67,49 @@ def trim_icons(out, pages):
     sheet.write_text(style, encoding="utf-8")
 
 
+def stacked(figure):
+    """The text of an SVG figure with its columns of axes in rows that a telephone can show; None if it has one column."""
+    if not (head := PANELS.match(figure)):
+        return None
+    height, content = float(head[1]), figure[head.end() :].removesuffix("</svg>")
+    pieces, x, y, most = [], 0, 0, 0
+    for panel in head[2].split():
+        parts = [tuple(map(float, piece.split(","))) for piece in panel.split(";")]
+        width = max(at + end - begin for at, begin, end in parts)
+        if x and x + width > ROW:
+            x, y = 0, y + height
+        pieces += [
+            f'<svg x="{x + at:g}" y="{y:g}" width="{end - begin:g}" height="{height:g}" '
+            f'viewBox="{begin:g} 0 {end - begin:g} {height:g}"><use href="#all"/></svg>'
+            for at, begin, end in parts
+        ]
+        x += width
+        most = max(most, x)
+    size = f'viewBox="0 0 {most:g} {y + height:g}" width="{most:.0f}" height="{y + height:.0f}"'
+    whole = f'<defs><g id="all">{content}</g></defs>{"".join(pieces)}'
+    return f'<svg {size} xmlns="http://www.w3.org/2000/svg">{whole}</svg>'
+
+
 def give_room(text, folder):
-    """A page's text with the sizes of its pictures, which lie relative to `folder`."""
+    """A page's text with the sizes of its pictures, which lie relative to `folder`, and copies for narrow screens."""
 
     def sized(match):
-        width, height = imagesize.get(folder / match[2])
-        return f'<img loading="lazy" width="{width}" height="{height}"{match[1]} src="{match[2]}"'
+        path = folder / match[2]
+        image = f'<img loading="lazy"{room(path)}{match[1]} src="{match[2]}" />'
+        if path.suffix != ".svg":
+            return image
+        figure = path.read_text(encoding="utf-8").replace(GROUND, "")
+        path.write_text(figure, encoding="utf-8")
+        if not (copy := stacked(figure)):
+            return image
+        narrow = path.with_name(f"{path.stem}-narrow.svg")
+        narrow.write_text(copy, encoding="utf-8")
+        source = match[2].replace(path.name, narrow.name)
+        return f'<picture><source media="(max-width: {NARROW}px)" srcset="{source}"{room(narrow)} />{image}</picture>'
+
+    def room(path):
+        width, height = imagesize.get(path)
+        return f' width="{width:.0f}" height="{height:.0f}"'
 
     return IMAGE.sub(sized, text)
 

@@ -18,8 +18,6 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell
 
-from bea_book.ledger import printed
-
 ROOT = Path(__file__).resolve().parents[2]
 INPUT = ROOT / "_build" / "lite"
 OUTPUT = ROOT / "_build" / "html" / "lite"
@@ -115,7 +113,9 @@ def library_wheel(folder):
     shutil.copytree(ROOT / "lib", source / "lib", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    # The ledger reads equations from the book's pages, which a wheel does not have.
+    # The ledger reads equations from the book's pages, which a wheel does not have.  Its import takes longer than a page.
+    from bea_book.ledger import printed
+
     extract = source / "lib" / "bea_book" / "ledger" / "printed.json"
     extract.write_text(json.dumps(printed(), indent=1), encoding="utf-8")
     command = [*PIP, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", folder, source]

@@ -18,7 +18,7 @@ from sphinx_proof.nodes import proof_node
 
 MINISEARCH = Path(__file__).parent / "web" / "node_modules" / "minisearch" / "dist" / "umd" / "index.js"
 # Sphinx's own, which the theme loads on every page.
-SPHINX_SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>')
+SPHINX_SEARCH = re.compile(r'<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>\s*')
 
 LETTERS = dict(
     pair.split("=")

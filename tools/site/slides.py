@@ -48,8 +48,10 @@ DECK = """\
   .reveal .katex-display {{ margin: 0.8em 0; }}
   .reveal :is(.proof, .admonition) {{ font-size: 0.85em; max-width: 100%; }}
   .reveal figure {{ margin: 0; font-size: 0.75em; }}
-  .reveal figure img {{ max-height: 520px; max-width: 100%; width: auto; margin: 0 auto; display: block; }}
+  .reveal figure img {{ max-height: 500px; max-width: 100%; width: auto; margin: 0 auto; display: block; }}
   .reveal .bea-explorer {{ font-size: 1.1em; }}
+  .reveal .bea-figure > svg {{ max-width: 540px !important; margin: 0 auto; }}
+  .reveal .bea-figure > .bea-still {{ right: 0; }}
   .reveal :is(p, ol, ul, li) {{ line-height: 1.4; }}
   .reveal details {{ margin: 0.4em 0; }}
 </style>
@@ -59,7 +61,21 @@ DECK = """\
 {slides}
 </div></div>
 <script src="../_static/reveal/reveal.js"></script>
-<script>Reveal.initialize({{ width: 1280, height: 800, center: false, hash: true, slideNumber: true, transition: "none" }});</script>
+<script>
+Reveal.initialize({{ width: 1280, height: 800, center: false, hash: true, slideNumber: true, transition: "none" }});
+// What is higher than its slide is made smaller.
+function fit() {{
+  const slide = Reveal.getCurrentSlide();
+  if (!slide) return;
+  slide.style.zoom = slide.style.maxHeight = "";
+  for (let zoom = 0.95; zoom > 0.6 && slide.scrollHeight > slide.clientHeight + 1; zoom -= 0.05) {{
+    slide.style.zoom = zoom;
+    slide.style.maxHeight = `${{780 / zoom}}px`;
+  }}
+}}
+for (const event of ["ready", "slidechanged"]) Reveal.on(event, fit);
+addEventListener("load", fit, true); // of the images, too
+</script>
 </body>
 </html>
 """
@@ -69,6 +85,8 @@ def clean(part):
     """The part without links to itself, buttons of the page and code."""
     for extra in part.select(".headerlink, .cell_input, .toggle-button"):
         extra.decompose()
+    for inner in part.select("section"):
+        inner.name = "div"  # or reveal.js would take it for a slide
     for link in part.select("a[href]"):
         if not re.match(r"[a-z]+:|\.\./", link["href"]):
             link["href"] = "../chapters/" + link["href"]

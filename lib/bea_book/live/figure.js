@@ -5,6 +5,7 @@ import { evaluator, field, flow, keptState, optimizer, run, slowMemory, withValu
 const [WIDTH, HEIGHT, LEFT, BOTTOM, EDGE] = [560, 400, 46, 40, 10]; // the drawing, and what its axes take
 const POINTS = 120; // Runge-Kutta steps of each flow while something moves
 const FINER = 2; // times as many once the figure rests: those distances are read out
+const SLOW = 5; // milliseconds of a frame after which the next one has half as many
 const LONGEST = 3000; // steps of a run
 const DOTS = 300; // of it that are drawn
 
@@ -12,7 +13,8 @@ const formatted = (x) => String(Number(x.toPrecision(3))).replaceAll("-", "\u221
 
 export function show(root) {
   const data = JSON.parse(root.querySelector("script[type='application/json']").textContent);
-  const part = (name) => root.querySelector(`[data-part="${name}"]`);
+  const parts = Object.fromEntries([...root.querySelectorAll("[data-part]")].map((element) => [element.dataset.part, element]));
+  const part = (name) => parts[name] ?? null;
   const [[x0, x1], [y0, y1]] = data.window;
   const across = (x) => LEFT + ((x - x0) / (x1 - x0)) * (WIDTH - LEFT - EDGE);
   const up = (y) => HEIGHT - BOTTOM - ((y - y0) / (y1 - y0)) * (HEIGHT - BOTTOM - EDGE);
@@ -84,10 +86,20 @@ export function show(root) {
 
   // --- one frame -----------------------------------------------------------------------------------
 
-  const write = (element, text) => element.textContent === text || (element.textContent = text);
+  // Numbers change ten times a second while something moves: no one reads faster, and each change takes the
+  // browser longer than a curve.  What is exchanged is the text within an element that has nothing else.
+  const LATELY = 100; // milliseconds
+  let told = -Infinity, telling = true;
+  function write(element, text) {
+    const node = element.firstChild ?? element.appendChild(document.createTextNode(""));
+    if (telling && node.data !== text) node.data = text;
+  }
 
   function frame(finer) {
     const began = performance.now(), { h, ...given } = state.values, { phase } = state;
+    telling = finer > 1 || began - told > LATELY;
+    if (telling) told = began;
+    const points = finer === 1 && root.dataset.milliseconds > SLOW ? POINTS / 2 : POINTS;
     const steps = Math.max(1, Math.min(LONGEST, Math.round(data.time / h)));
     const program = withValues(method, given), most = Math.max(...data.terms);
     const slow = state.empty ? undefined : slowMemory(program, state.start, h, most);
@@ -99,17 +111,17 @@ export function show(root) {
     const words = [];
     function showFlow(name, path) {
       const distance = Math.hypot(...last.map((x, i) => x - path.at(-1)[i]));
-      const text = !whole ? "\u2013" : path.length > POINTS ? formatted(distance) : "ends before";
+      const text = !whole ? "\u2013" : path.length > points ? formatted(distance) : "ends before";
       part(`flow-${name}`).setAttribute("d", line(path));
       write(part(`distance-${name}`), text);
       words.push(`${data.names[name]}: ${text}`);
     }
     for (const terms of data.terms)
-      showFlow(terms, flow(field(program, h, terms), state.start, (steps * h) / POINTS, POINTS, finer));
+      showFlow(terms, flow(field(program, h, terms), state.start, (steps * h) / points, points, finer));
     if (data.kept) { // from the state of the run after its first steps
       const first = Math.min(data.first, steps - 1), begun = run(program, state.start, h, first, memory);
-      const from = keptState(program, begun.path.at(-1), begun.memory), parts = Math.max(finer, Math.ceil(steps / POINTS));
-      showFlow("kept", flow(field(program, h, data.kept, "kept"), from, ((steps - first) * h) / POINTS, POINTS, parts, first * h));
+      const from = keptState(program, begun.path.at(-1), begun.memory), parts = Math.max(finer, Math.ceil(steps / points));
+      showFlow("kept", flow(field(program, h, data.kept, "kept"), from, ((steps - first) * h) / points, points, parts, first * h));
     }
     handle.setAttribute("transform", `translate(${place(state.start)})`);
     handle.setAttribute("aria-valuenow", formatted(state.start[0]));

@@ -65,10 +65,17 @@ for (const [kind, select] of Object.entries(chosen)) {
     history.replaceState(null, "", addressOf(before));
     history.pushState(null, "", addressOf(before));
     incomplete = "";
-    const { name, ...values } = PRESETS[kind][select.value] ?? {};
-    put(values);
+    put(experimentOf(kind));
     compute();
   });
+}
+// What the fields hold for what is chosen; a loss and an optimizer of the book have a start and a step size together.
+function experimentOf(kind) {
+  const loss = PRESETS.losses[chosen.losses.value], optimizer = PRESETS.optimizers[chosen.optimizers.value];
+  const { name, pace, ...values } = { ...(kind === "optimizers" ? optimizer : loss) };
+  if (!loss || !optimizer) return values;
+  const digits = (x) => Number(x.toPrecision(6));
+  return { ...values, x: loss.x, y: loss.y, h: digits(loss.h * optimizer.pace), time: digits(loss.time * optimizer.pace) };
 }
 const opening = PRESETS.opening;
 let before = opening, incomplete = ""; // what the fields held when they were computed last; what a link lacked

@@ -18,24 +18,38 @@ from typing import Any
 import bea
 from bea_book import atlas
 
-__all__ = ["LOSSES", "NOT_READ", "OPENING", "OPTIMIZERS", "presets", "script", "source", "style", "worker"]
+__all__ = [
+    "FIRST",
+    "LOSSES",
+    "NOT_READ",
+    "OPENING",
+    "OPTIMIZERS",
+    "PACE",
+    "presets",
+    "script",
+    "source",
+    "style",
+    "worker",
+]
 
-#: The losses to choose from: a name, the text, a start, a step size and a length of time.
+#: The losses to choose from: a name, the text, a start, and a step size for most of the optimizers.
 LOSSES = {
-    "bilinear model": ("(3/2 - 2*x*y)**2 / 2", (1.2, 1.3), 0.004, 0.12),
-    "quadratic": ("(x**2 + 9*y**2) / 2", (1.5, 1.0), 0.01, 0.4),
-    "Rosenbrock's valley": ("(1 - x)**2 + 100*(y - x**2)**2", (-0.6, 0.6), 0.0005, 0.02),
-    "double well": ("(x**2 - 1)**2 / 4 + y**2 / 2", (0.3, 1.2), 0.02, 1.0),
-    "two labels, logistic": ("log(1 + exp(-x - 2*y)) + log(1 + exp(x - y)) + x**2 / 10", (1.5, -1.0), 0.02, 1.0),
-    "neuron with tanh": ("(tanh(x*y) - 1/2)**2 + (x**2 + y**2) / 50", (1.6, 0.4), 0.02, 1.0),
-    "waves": ("sin(x)*cos(y) + (x**2 + y**2) / 8", (1.8, 1.2), 0.02, 1.0),
+    "bilinear model": ("(3/2 - 2*x*y)**2 / 2", (1.2, 1.3), 0.004),
+    "quadratic": ("(x**2 + 9*y**2) / 2", (1.5, 0.4), 0.01),
+    "Rosenbrock's valley": ("((1 - x)**2 + 100*(y - x**2)**2) / 100", (-0.6, 0.6), 0.005),
+    "double well": ("(x**2 - 1)**2 / 4 + y**2 / 2", (0.3, 1.2), 0.02),
+    "two labels, logistic": ("log(1 + exp(-x - 2*y)) + log(1 + exp(x - y)) + x**2 / 10", (1.5, -1.0), 0.02),
+    "neuron with tanh": ("(tanh(x*y) - 1/2)**2 + (x**2 + y**2) / 50", (0.8, -0.6), 0.01),
+    "waves": ("sin(x)*cos(y) + (x**2 + y**2) / 8", (1.8, 0.6), 0.02),
 }
+STEPS = 24  # of a run with a loss and an optimizer to choose from
 
-#: What the page begins with, besides the first loss and the first optimizer: Adam down the slope of the bilinear
-#: model, in steps so large that the run, the leading-order flow and the flow with two terms are apart to the eye.
-OPENING = {"x": 2.2, "y": 2.2, "h": 0.04, "time": 0.8, "empty": False}
+#: What the page begins with: Adam on this loss, from a start and in steps such that the run, the leading-order flow
+#: and the flow with two terms lie side by side.
+FIRST = "neuron with tanh"
+OPENING = {"x": 0, "y": 0.4, "h": 0.06, "time": 0.72, "empty": False}
 
-#: The optimizers to choose from, with hyper-parameters for runs of some dozen steps.
+#: The optimizers to choose from.
 OPTIMIZERS = {
     "Adam": bea.adam(0.5, 0.6, 0.1),
     "gradient descent": bea.gradient_descent(),
@@ -61,6 +75,19 @@ OPTIMIZERS = {
     "normalized momentum": atlas.normalized_momentum(0.5),
     "descent in the 4-norm": atlas.p_norm_descent(0.5, 4.0),
     "Adam with epsilon hat": atlas.tensorflow_adam(0.5, 0.6, 0.3),
+}
+
+#: How many times as long a step they make as the others, so that the series converges and its errors are no round-off:
+#: longer steps for smaller updates, shorter ones for large updates and long memories.
+PACE = {
+    "heavy ball": 1 / 2,
+    "Signum, smooth": 2,
+    "LARS": 1 / 2,
+    "RMSProp with momentum": 1 / 4,
+    "AdEMAMix": 1 / 2,
+    "Adam with warm-up and cosine": 2,
+    "two groups of parameters": 1 / 4,
+    "clipped momentum": 1 / 2,
 }
 
 #: Programs of the atlas that the page does not read, and why.
@@ -98,23 +125,27 @@ def source(optimizer: bea.Optimizer) -> str:
 def presets() -> dict[str, Any]:
     """Return the losses and the optimizers to choose from, as text, and what the page begins with.
 
+    The step size of a loss times the pace of an optimizer is the step size for both.
+
     Returns
     -------
     dict
     """
     losses = [
-        {"name": name, "loss": text, "x": start[0], "y": start[1], "h": h, "time": time}
-        for name, (text, start, h, time) in LOSSES.items()
+        {"name": name, "loss": text, "x": start[0], "y": start[1], "h": h, "time": STEPS * h}
+        for name, (text, start, h) in LOSSES.items()
     ]
     optimizers = [
         {
             "name": name,
             "optimizer": source(optimizer),
+            "pace": PACE.get(name, 1),
             "given": ", ".join(f"{key}={value!r}" for key, value in optimizer.hyperparameters.items()),
         }
         for name, optimizer in OPTIMIZERS.items()
     ]
-    return {"losses": losses, "optimizers": optimizers, "opening": {**losses[0], **optimizers[0], **OPENING}}
+    first = losses[list(LOSSES).index(FIRST)]
+    return {"losses": losses, "optimizers": optimizers, "opening": {**first, **optimizers[0], **OPENING}}
 
 
 def worker() -> str:

@@ -5,11 +5,9 @@ The figure is computed in the reader's browser.  In print, and where no script r
 
 from __future__ import annotations
 
-import base64
 import gzip
 import hashlib
 import html
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -53,8 +51,8 @@ class LiveFigure:
         What the script needs: the traces, the start, the sliders.
     look, ask, alt : str
         What to look for, a question that moving the figure answers, and the picture in words.
-    png : bytes
-        The picture at the start, for print.
+    still : str
+        The picture at the start as an SVG file, for print.
 
     Examples
     --------
@@ -69,7 +67,7 @@ class LiveFigure:
     look: str
     ask: str
     alt: str
-    png: bytes = field(repr=False)
+    still: str = field(repr=False)
 
     def page(self) -> str:
         """Return the figure as HTML with its own style and script: no kernel, no network.
@@ -97,7 +95,7 @@ class LiveFigure:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {
             "text/html": self.page(),
-            "image/png": base64.b64encode(self.png).decode(),
+            "image/svg+xml": self.still,
             "text/plain": f"Live figure: {self.alt}",
         }
 
@@ -112,21 +110,23 @@ class LiveFigure:
         width, height = SIDES
         first, second = self.data["coordinates"]
         low, high = self.data["window"][0]
+        size = f'viewBox="0 0 {width} {height}" style="max-width:{1.4 * width:.0f}px"'
         return (
-            f'<svg viewBox="0 0 {width} {height}" role="group" aria-label="{html.escape(self.alt)}" '
-            f'style="max-width:{1.4 * width:.0f}px">'
+            f'<svg {size} role="group" aria-label="{html.escape(self.alt)}">'
             f'<clipPath id="ID-box"><rect x="46" y="10" width="{width - 56}" height="{height - 50}"/></clipPath>'
-            f'<g clip-path="url(#ID-box)"><path data-part="levels" fill="none" stroke="var(--bea-level)" '
-            'stroke-width="0.7"/><path data-part="run" fill="none" stroke="var(--bea-vermilion)" '
+            '<g clip-path="url(#ID-box)"><path data-part="run" fill="none" stroke="var(--bea-vermilion)" '
             f'stroke-width="6" stroke-linecap="round"/>{flows}{miss}</g>'
-            f'<path d="M46 10V{height - 40}H{width - 10}" fill="none" stroke="currentColor"/><g data-part="axes"></g>'
-            f'<text x="{width / 2}" y="{height - 6}" text-anchor="middle">{html.escape(first)}</text>'
-            f'<text x="2" y="{height / 2 - 20}">{html.escape(second)}</text>'
             '<g data-part="start" tabindex="0" role="slider" aria-label="Start of the run; arrow keys move it" '
             f'aria-valuemin="{low:g}" aria-valuemax="{high:g}" aria-valuenow="{self.data["start"][0]:g}">'
             '<circle r="22" fill="transparent"/>'
             '<circle r="8" fill="currentColor" stroke="var(--bea-vermilion)" stroke-width="3"/></g>'
             f"{guess}</svg>"
+            # what stays has a layer of its own, which is painted once
+            f'<svg {size} class="bea-still" aria-hidden="true"><path data-part="levels" fill="none" '
+            'stroke="var(--bea-level)" stroke-width="0.7"/>'
+            f'<path d="M46 10V{height - 40}H{width - 10}" fill="none" stroke="currentColor"/><g data-part="axes"></g>'
+            f'<text x="{width / 2}" y="{height - 6}" text-anchor="middle">{html.escape(first)}</text>'
+            f'<text x="2" y="{height / 2 - 20}">{html.escape(second)}</text></svg>'
         )
 
     def _controls(self) -> str:
@@ -269,13 +269,13 @@ def figure(
         "remembers": any(name in ("average", "previous") for name, *_ in program["operations"]),
     }
     data["names"] = {str(k): NAMES[k] for k in _flows(data)}
-    found = LiveFigure(data, look, ask, alt, b"")
+    found = LiveFigure(data, look, ask, alt, "")
     weight = len(gzip.compress(found.page().encode()))
     if weight > LARGEST:
         raise ValueError(
             f"the figure weighs {weight} bytes compressed, more than {LARGEST}: its loss has too many operations"
         )
-    return replace(found, png=_picture(optimizer, loss, data))
+    return replace(found, still=_picture(optimizer, loss, data))
 
 
 _MISS = '<path data-part="miss" stroke="currentColor" stroke-dasharray="4 4"/>'
@@ -318,13 +318,13 @@ def _levels(loss: Any, window: Any, count: int) -> list[float]:
     return sorted({float(f"{level:.3g}") for level in found})
 
 
-def _picture(optimizer: Optimizer, loss: Any, data: Mapping[str, Any]) -> bytes:
+def _picture(optimizer: Optimizer, loss: Any, data: Mapping[str, Any]) -> str:
     """The figure at its start, for print."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from bea_book import plot
+    from bea_book import plot, svg
 
     start, h = np.array(data["start"]), data["values"]["h"]
     steps = max(1, round(data["time"] / h))
@@ -352,9 +352,7 @@ def _picture(optimizer: Optimizer, loss: Any, data: Mapping[str, Any]) -> bytes:
         shown = [f"{SYMBOLS.get(name, name)} = {value:.3g}" for name, value in data["values"].items()]
         ax.set_title("\n".join(",  ".join(shown[n : n + 5]) for n in range(0, len(shown), 5)))
         ax.legend()
-        buffer = io.BytesIO()
-        picture.savefig(buffer, format="png", dpi=150, facecolor="white", metadata={"Software": None})
-    return buffer.getvalue()
+        return svg.whole(picture)
 
 
 def _as_far(compute: Any, *arguments: Any, **options: Any) -> np.ndarray:
