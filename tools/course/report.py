@@ -419,6 +419,7 @@ def page(measure, size, sample):
     of_200 = of_200 + (of_roads(SOURCES[0], folder, out, sample) if sample else []) if of_200 else [MISSING]
     by_source = {path: part("assignments", path.stem, lambda path=path: of_assignment(path)) for path in SOURCES}
     roads = [part("roads", f"roads {path.stem}", lambda path=path: by_every_road(path)) for path in SOURCES]
+    left = [path for path, found in by_source.items() if not found]
     broken = part("faults", "faults", lambda: of_faults(adam))
     tables = []
     for source, found in by_source.items():
@@ -438,6 +439,11 @@ def page(measure, size, sample):
         row(*["---"] * 6),
         *(found[0] for found in by_source.values() if found),
         "",
+        *(
+            [f"Assignments {', '.join(str(int(p.stem[:2])) for p in left)}: {MISSING[0].lower()}{MISSING[1:]}", ""]
+            if left
+            else []
+        ),
         "Wrong answers by every road, a wrong one to each question of a notebook:",
         "",
         *([line for line in roads if line] or [MISSING]),
