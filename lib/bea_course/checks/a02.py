@@ -31,7 +31,7 @@ from bea_course.compare import (
 )
 
 c, h, lam = sp.symbols("c h lambda", positive=True)
-POINT = sp.Rational(3, 7)
+POINT = sp.QQ(3, 7)
 
 
 def factor(factor: Answer) -> None:
@@ -76,51 +76,59 @@ def rate(rate: Answer, seed: int = 2) -> None:
         matched(answer, f"rate[{k}]", needs, points((c, lam), seed), lambda at, k=k: _rates(at)[k], mistakes, otherwise)
 
 
-def _residual(
-    f: sp.Expr, x: sp.Expr, k: sp.Expr, a: sp.Expr | int, b: sp.Expr | int, d: sp.Expr | int
-) -> list[sp.Expr]:
-    """The coefficients of h^2 and h^3 in flow minus step, at the point ``x`` for c = ``k``."""
-    y = sp.Symbol("y")
-    f_1, f_2 = f.diff(y), f.diff(y, 2)
-    F = f + h * a * f_1 * f + h**2 * (b * f_1 * f_1 * f + d * f_2 * f * f)
-    D = [y, F]
+RING, Y, H = sp.ring("y h", sp.QQ)
+Field = Callable[[Any], Any]
+
+
+def _residual(f: Field, k: Any, *answers: Any) -> list[Any]:
+    """The coefficients of h^2 and h^3 in flow minus step, at the point for c = ``k`` and a, b, d; f is a polynomial."""
+    a, b, d, c = (sp.QQ.from_sympy(sp.Rational(x)) for x in (*answers, k))
+    value = f(Y)
+    f_1, f_2 = value.diff(Y), value.diff(Y).diff(Y)
+    F = value + H * f_1 * value * a + H**2 * (f_1 * f_1 * value * b + f_2 * value * value * d)
+    D = [Y, F]
     for _ in range(2):
-        D.append(D[-1].diff(y) * F)
-    flow = sum(h**j / sp.factorial(j) * term for j, term in enumerate(D))
-    step = y + h * f.subs(y, y + k * h * f)
-    difference = sp.expand(flow - step)  # polynomials, since f is one
-    return [difference.coeff(h, order).subs(y, x) for order in (2, 3)]
+        D.append(D[-1].diff(Y) * F)
+    flow = sum(H**j * term * sp.QQ(1, int(sp.factorial(j))) for j, term in enumerate(D))
+    terms = (flow - Y - H * f(Y + H * value * c)).terms()
+    return [sum((x * POINT ** m[0] for m, x in terms if m[1] == order), sp.QQ(0)) for order in (2, 3)]
 
 
-def vanishes(residual: sp.Expr) -> bool:
+def linear(y: Any) -> Any:
+    return y
+
+
+def bent(y: Any) -> Any:
+    return 1 + y + y**2
+
+
+def vanishes(residual: Any) -> bool:
     """Whether a residual is zero, but for rounding."""
-    return abs(complex(residual)) < 1e-10
+    return abs(float(residual)) < 1e-10
 
 
 def terms(a: Answer, b: Answer, d: Answer, seed: int = 2) -> None:
     """The three coefficients of the modified equation."""
     a, b, d = (expression(answer, (c,), name) for answer, name in ((a, "a"), (b, "b"), (d, "d")))
-    y = sp.Symbol("y")
     rng = generator(seed)
     for _ in range(2):
         k = sp.Rational(int(rng.integers(1, 50)), 51)
         at = [sp.Float(real(answer, {c: k}, name), 30) for answer, name in ((a, "a"), (b, "b"), (d, "d"))]
-        linear, bent = y, 1 + y + y**2
-        second, third = _residual(linear, POINT, k, *at)
+        second, third = _residual(linear, k, *at)
         if not vanishes(second):
             mistakes = {
                 "`a`: the flow's own bending is missing: it has made half of f'f already.": a - sp.Rational(1, 2),
                 "`a` has the wrong sign: memory of the step, minus what the flow does.": -a,
             }
             for message, other in mistakes.items():
-                demand(not vanishes(_residual(linear, POINT, k, other.subs(c, k), 0, 0)[0]), message)
+                demand(not vanishes(_residual(linear, k, other.subs(c, k), 0, 0)[0]), message)
             demand(False, "`a`: flow and step differ in h².")
         demand(
             vanishes(third),
             "`b`: on f(x) = x flow and step differ in h³. Note that F'F also has parts of order h.",
         )
         demand(
-            vanishes(_residual(bent, POINT, k, *at)[1]),
+            vanishes(_residual(bent, k, *at)[1]),
             "`d`: where f is bent, flow and step differ in h³.",
         )
 
@@ -169,14 +177,13 @@ def errors(errors: Answer, k: float = 0.25, hs: tuple[float, ...] = (0.04, 0.02,
 
 def _solved(k: float) -> list[float]:
     """The three coefficients as numbers, from the identities that they must satisfy, which are linear in them."""
-    y = sp.Symbol("y")
-    rational, found = sp.nsimplify(k, rational=True), [sp.Integer(0)] * 3
-    for which, (f, order) in enumerate(((y, 0), (y, 1), (1 + y + y**2, 1))):
+    found: list[Any] = [0, 0, 0]
+    for which, (f, order) in enumerate(((linear, 0), (linear, 1), (bent, 1))):
         at = []
         for trial in (0, 1):
-            found[which] = sp.Integer(trial)
-            at.append(_residual(f, POINT, rational, *found)[order])
-        found[which] = at[0] / (at[0] - at[1])
+            found[which] = trial
+            at.append(_residual(f, k, *found)[order])
+        found[which] = sp.QQ.to_sympy(at[0] / (at[0] - at[1]))
     return [float(x) for x in found]
 
 
