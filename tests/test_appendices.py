@@ -380,7 +380,7 @@ def test_a_missing_docstring_is_caught(monkeypatch):
         "bea.orders.Study",
         "bea.orders.order_study",
     ]
-    assert undocumented({"bea_book.plot": ["COLORS", "STYLE"]}) == ["bea_book.plot.STYLE"]
+    assert undocumented({"bea_book.svg": ["COLORS", "DOTS"]}) == ["bea_book.svg.DOTS"]
 
 
 # --- instructor's guide ------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 
 from bea import Study
 from bea_book import svg
+from bea_book.svg import COLORS
 
 __all__ = [
-    "COLORS",
     "error_lines",
     "figure",
     "iterates",
@@ -28,20 +28,6 @@ __all__ = [
     "plain_flow",
     "slope_triangle",
 ]
-
-#: The palette of Okabe and Ito (2008), by name, which readers with any of the common colour vision
-#: deficiencies can tell apart, in print too.
-COLORS = {
-    "black": "#000000",
-    "orange": "#E69F00",
-    "sky": "#56B4E9",
-    "green": "#009E73",
-    "yellow": "#F0E442",
-    "blue": "#0072B2",
-    "vermilion": "#D55E00",
-    "purple": "#CC79A7",
-    "grey": "#7A7A7A",
-}
 
 STYLE: Any = {
     "figure.dpi": 110,

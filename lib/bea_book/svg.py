@@ -19,7 +19,21 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-__all__ = ["clips", "elements", "still", "whole"]
+__all__ = ["COLORS", "clips", "elements", "still", "whole"]
+
+#: The palette of Okabe and Ito (2008), by name, which readers with any of the common colour vision
+#: deficiencies can tell apart, in print too.
+COLORS = {
+    "black": "#000000",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "green": "#009E73",
+    "yellow": "#F0E442",
+    "blue": "#0072B2",
+    "vermilion": "#D55E00",
+    "purple": "#CC79A7",
+    "grey": "#7A7A7A",
+}
 
 DOTS = 110 / 72  # of a page for a point of the figure
 DENSE = 4000  # coordinates of a mesh that becomes an image
@@ -332,8 +346,6 @@ def clips(figure: Figure, name: str) -> str:
 def _color(color: Any) -> str:
     """A colour as the page writes it: the book's own by name, so that dark pages can lighten them."""
     from matplotlib.colors import to_hex, to_rgba
-
-    from bea_book.plot import COLORS
 
     if to_rgba(color)[3] == 0:
         return "none"

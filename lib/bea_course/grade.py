@@ -6,7 +6,7 @@
 Beside the table comes a folder, here ``grades/05/``, with a page and the full result for each student,
 ``files.csv`` with a row for every file, ``log.csv`` with every change of a mark, ``read.html``, where
 answers in words are read and marked, and ``feedback.zip``, the pages under the names that the platform
-takes back.
+expects.
 
 Stopped half-way, in whatever manner, the same command goes on where it was.  A result is made again
 if the submission, the limits, the secret or the versions have changed, or in part if a check has.

@@ -44,9 +44,9 @@ LOSSES = {
 }
 STEPS = 24  # of a run with a loss and an optimizer to choose from
 
-#: What the page begins with: Adam on this loss, from a start and in steps such that the run, the leading-order flow
-#: and the flow with two terms lie side by side.
+#: The loss that the page begins with.
 FIRST = "neuron with tanh"
+#: Adam's start and steps on it, such that the run, the leading-order flow and the flow with two terms lie side by side.
 OPENING = {"x": 0, "y": 0.4, "h": 0.06, "time": 0.72, "empty": False}
 
 #: The optimizers to choose from.
