@@ -114,7 +114,8 @@ def expression(answer: Answer, symbols: Iterable[sp.Symbol], name: str) -> sp.Ex
 
 def kind(answer: Answer) -> str:
     """The name of an answer's type, also of one that did not come through from another process."""
-    return getattr(answer, "type_name", type(answer).__name__)
+    # A set comes through as one that cannot be changed.
+    return getattr(answer, "type_name", type(answer).__name__).removeprefix("frozen")
 
 
 def called(answer: Answer, name: str, returned: bool = True) -> str:
