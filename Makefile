@@ -88,7 +88,7 @@ page: $(INSTALLED) $(WEB)  ## build one page again, from committed outputs, in s
 	@echo "Open $(CURDIR)/_build/html/$(basename $(PAGE)).html"
 
 test: $(INSTALLED) $(WEB)  ## make the environment, run all tests, doctests and notebooks
-	@echo "All tests take about ten minutes on two processor cores; 'make quick' takes about one."
+	@echo "All tests and notebooks take about fifteen minutes on two processor cores; 'make quick' takes about one."
 	$(PYTEST) tests lib chapters --doctest-modules --nbval --nbval-cell-timeout=600 --notebook-limit=$(LIMIT) \
 	  -n 2 --dist loadfile --no-loadscope-reorder --durations=10 -rs
 
@@ -189,7 +189,7 @@ assignments: $(VENV)/.course  ## make the student copies, the autograders and th
 	$(BIN)/python -m tools.course.assignments
 	@echo "Student copies: assignments/student; autograders and solution sheets: _build/assignments"
 
-course-bench: $(INSTALLED)  ## mark every wrong answer and a class of 200, write assignments/report.md (ten minutes)
+course-bench: $(INSTALLED)  ## mark every wrong answer and a class of 200, write assignments/report.md (most of an hour)
 	$(BIN)/python -m tools.course.report
 
 hooks: $(INSTALLED)  ## let git check format and style before every commit
