@@ -406,6 +406,12 @@ PARTS = ("assignments", "roads", "thirty", "class", "faults")
 MISSING = "Not measured with the present examiner yet."
 
 
+def lacking(found):
+    """Lines that say which of {source: what was found} are not measured; none if all are."""
+    left = ", ".join(str(int(source.stem[:2])) for source, there in found.items() if not there)
+    return [f"Assignments {left}: {MISSING[0].lower()}{MISSING[1:]}", ""] if left else []
+
+
 def page(measure, size, sample):
     """The lines of the page; ``measure`` holds the parts that are measured where they are not kept."""
     adam = next(path for path in SOURCES if path.name.startswith("05"))
@@ -418,8 +424,7 @@ def page(measure, size, sample):
     of_200 = part("class", "class", lambda: of_class(SOURCES[0], folder, out, size))
     of_200 = of_200 + (of_roads(SOURCES[0], folder, out, sample) if sample else []) if of_200 else [MISSING]
     by_source = {path: part("assignments", path.stem, lambda path=path: of_assignment(path)) for path in SOURCES}
-    roads = [part("roads", f"roads {path.stem}", lambda path=path: by_every_road(path)) for path in SOURCES]
-    left = [path for path, found in by_source.items() if not found]
+    roads = {path: part("roads", f"roads {path.stem}", lambda path=path: by_every_road(path)) for path in SOURCES}
     broken = part("faults", "faults", lambda: of_faults(adam))
     tables = []
     for source, found in by_source.items():
@@ -439,15 +444,12 @@ def page(measure, size, sample):
         row(*["---"] * 6),
         *(found[0] for found in by_source.values() if found),
         "",
-        *(
-            [f"Assignments {', '.join(str(int(p.stem[:2])) for p in left)}: {MISSING[0].lower()}{MISSING[1:]}", ""]
-            if left
-            else []
-        ),
+        *lacking(by_source),
         "Wrong answers by every road, a wrong one to each question of a notebook:",
         "",
-        *([line for line in roads if line] or [MISSING]),
+        *(line for line in roads.values() if line),
         "",
+        *lacking(roads),
         "Files in every state in which notebooks are handed in:",
         "",
         *of_30,
