@@ -40,7 +40,7 @@ WRONG = {
     "seeds": [
         ("default_rng(seed)", "default_rng()", "the same number for the same seed"),
         ("default_rng(seed)", "default_rng(1)", "the same for every seed"),
-        ("(seed, 1 / 2)", "(seed, 0)", "the control shows the effect, too"),
+        ("(seed, 1 / 2)", "(seed, 0)", "the control also shows the effect"),
         ("(seed, 0)", "(seed, 1 / 2)", "neither is seen"),
         ("smallest = 0.005", "smallest = 0.5", "neither is seen"),
         ("smallest = 0.005", "smallest = 0", "must be positive"),

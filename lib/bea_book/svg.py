@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["COLORS", "clips", "elements", "still", "whole"]
 
 #: The palette of Okabe and Ito (2008), by name, which readers with any of the common colour vision
-#: deficiencies can tell apart, in print too.
+#: deficiencies can tell apart, also in print.
 COLORS = {
     "black": "#000000",
     "orange": "#E69F00",

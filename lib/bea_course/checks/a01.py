@@ -106,7 +106,7 @@ def local(k: Answer) -> None:
     flow, equal = _second_order(0)
     mistakes: dict[str, Callable[[Any, Any], Any]] = {
         "that is the coefficient of the pair itself; take it from the flow's.": lambda flow, pair: pair,
-        "that is the flow's own; a pair has a term of order h², too, since its second step sees f elsewhere.": lambda flow, pair: (
+        "that is the flow's own; a pair also has a term of order h², since its second step sees f elsewhere.": lambda flow, pair: (
             flow
         ),
         "the sign: it is the flow minus the pair.": lambda flow, pair: pair - flow,

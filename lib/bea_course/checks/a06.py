@@ -133,5 +133,5 @@ def seeds(effect: Answer, control: Answer, smallest: Answer, first: int = 0) -> 
     )
     demand(
         not all(verdicts.values()),
-        "the control shows the effect, too: what you switched off is not its cause, or the switch does not reach it.",
+        "the control also shows the effect: what you switched off is not its cause, or the switch does not reach it.",
     )
