@@ -98,11 +98,12 @@ def problems_of_stability(look):
 
 def problems_of_width(look):
     """The page does not scroll sideways, nothing hangs out of its column, no text is cut off, and what
-    scrolls can be reached by keyboard."""
+    scrolls can be reached by keyboard and shows its beginning first."""
     page, window = look.overflow["page"], look.overflow["window"]
     problems = [f"the page is {page} wide in a window of {window}"] if page > window else []
     problems += [f"too wide: {place}" for place in look.overflow["wide"]]
     problems += [f"cut off: {place}" for place in look.overflow["clipped"]]
+    problems += [f"shows its end first: {place}" for place in look.overflow["backwards"]]
     return problems + [f"out of the keyboard's reach: {p}" for p in look.overflow["unreached"]]
 
 

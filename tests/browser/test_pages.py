@@ -195,6 +195,11 @@ BAD = {
         pages.problems_of_width,
         f"<div style='overflow-x: auto' tabindex='-1'><pre>{'long ' * 300}</pre></div>",
     ),
+    "end first": (
+        pages.problems_of_width,
+        "<div style='display: flex; flex-direction: row-reverse; overflow-x: auto' tabindex='0'>"
+        f"<span style='flex: none'>{'long ' * 300}</span></div>",
+    ),
     "cut off below": (
         pages.problems_of_width,
         "<p style='height: .7em; overflow: hidden'>Words without their feet</p>",
