@@ -28,6 +28,7 @@ __all__ = [
     "name_the_size",
     "number",
     "points",
+    "reaches_the_time",
     "real",
     "slope",
     "step_sizes",
@@ -325,6 +326,17 @@ def step_sizes(hs: Sequence[float], time: float, seed: int) -> tuple[float, ...]
     steps = int(generator(seed).integers(round(0.88 * given), round(1.12 * given) + 1))
     steps += steps == given
     return tuple(time / (steps * round(hs[0] / h)) for h in hs)
+
+
+def reaches_the_time(errors: Answer, time: float, hs: Sequence[float], differences: Callable[..., Any]) -> None:
+    """Raise :class:`Wrong` if the errors of a control are right, but not those at another, shorter time."""
+    steps = max(1, round(time / hs[-1]))
+    short = (time / steps,)
+    got = vector(errors(np.array(short), 0.0, time), (1,), "errors", returned=True)
+    demand(
+        np.allclose(got, lengths(differences(short, 0.0, time)), rtol=0.05),
+        f"right for the first time, and not for the time {time:.3g}: does `time` reach the run?",
+    )
 
 
 def name_the_mistake(

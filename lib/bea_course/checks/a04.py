@@ -6,7 +6,6 @@ The references are the library's averages and engine, and runs.
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from bea_course.compare import (
     name_the_mistake,
     name_the_size,
     points,
+    reaches_the_time,
     slope,
     step_sizes,
     uses_all,
@@ -239,66 +239,83 @@ def matrix(matrix: Answer, seed: int = 4) -> None:
 # --- experiment --------------------------------------------------------------------------------
 
 SETTING = (0.7, 0.6)  # alpha, beta
-START, HORIZON, HS = np.array([0.9, 1.5]), 0.2, (2e-3, 1e-3, 5e-4)
+START, TIME, HS = np.array([0.9, 1.5]), 0.2, (2e-3, 1e-3, 5e-4)
+
+
+def _gradient(x: Any) -> Any:
+    """The gradient of the loss of this question, also at complex points."""
+    return -2 * (1.5 - 2 * x[0] * x[1]) * x[::-1]
 
 
 @cache
-def _differences(hs: tuple[float, ...], factor: float, memory: str = "full") -> list[np.ndarray]:
+def _differences(hs: tuple[float, ...], factor: float, time: float, memory: str = "full") -> list[np.ndarray]:
     """At each step the run minus the flow with so much of the correction; the memory is full, the gradient or empty."""
-    method, loss, found = mixed(*SETTING), bea.bilinear(), []
-    equation, longer = (bea.modified_equation(method, loss, order) for order in (2, 4))
+    (a, b), found, uphill = SETTING, [], _gradient(START)
     for h in hs:
+        x = y = START
+        ages = np.arange(1, 100) if memory == "full" else np.zeros(99)
+        m = (memory != "empty") * sum((1 - b) * b**k * _gradient(x + age * h * uphill) for k, age in enumerate(ages))
 
-        def field(h: float) -> Callable[[np.ndarray], np.ndarray]:
-            return lambda x: np.array([1, factor * h]) @ equation.coefficients(x)
+        def field(x: np.ndarray, h: float = h) -> np.ndarray:
+            g = _gradient(x)
+            return -g - factor * h / 2 * _constant(a, b) * _gradient(x + 1e-20j * g).imag / 1e-20
 
-        flow = bea.flow(SimpleNamespace(field=field), START, h, steps := round(HORIZON / h))
-        kept = None if memory == "empty" else longer.memory(START, h if memory == "full" else 1e-12)
-        found.append(bea.run(method, loss, START, h, steps, memory=kept) - flow)
+        path = [x - y]
+        for _ in range(round(time / h)):
+            g = _gradient(x)
+            m = average(b, m, g)
+            x = x - h * ((1 - a) * g + a * m)
+            k1 = field(y)
+            k2 = field(y + h / 2 * k1)
+            k3 = field(y + h / 2 * k2)
+            y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + field(y + h * k3))
+            path.append(x - y)
+        found.append(np.array(path))
     return found
 
 
 def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 4) -> None:
     """The errors with the penalty and without."""
     answered(errors)
-    hs = step_sizes(hs, HORIZON, seed)
-    on = vector(errors(np.array(hs), 1.0), (len(hs),), "errors", returned=True)
-    off = vector(errors(np.array(hs), 0.0), (len(hs),), "errors", returned=True)
+    time = float(TIME * generator(seed).uniform(0.9, 1.1))
+    hs = step_sizes(hs, time, seed)
+    on, off = (vector(errors(np.array(hs), x, time), (len(hs),), "errors", returned=True) for x in (1.0, 0.0))
     demand((on > 0).all() and (off > 0).all(), "an error here is a distance, and positive.")
     control, found = slope(hs, off), slope(hs, on)
-    if not np.allclose(off, lengths(_differences(hs, 0.0)), rtol=0.05):
-        name_the_size(off, _differences(hs, 0.0), 0.02)
-        demand(
-            not np.allclose(off, lengths(_differences(hs, 0.0, "empty")), rtol=0.02),
-            "the memory is empty at the start, and its layer spoils both slopes. Fill it as if the run had come from uphill.",
-        )
-        demand(
-            not np.allclose(off, lengths(_differences(hs, 1.0)), rtol=0.02),
-            "the control has the penalty: `factor` does not reach it.",
-        )
-        uses_all(errors, "errors", ["factor"], hs=np.array(hs), factor=0.0)
+    if not np.allclose(off, lengths(_differences(hs, 0.0, time)), rtol=0.05):
+        name_the_size(off, _differences(hs, 0.0, time), 0.02)
+        for message, other in {
+            "the memory is empty at the start, and its layer spoils both slopes. Fill it as if the run had come from uphill.": _differences(
+                hs, 0.0, time, "empty"
+            ),
+            "the control has the penalty: `factor` does not reach it.": _differences(hs, 1.0, time),
+        }.items():
+            demand(not np.allclose(off, lengths(other), rtol=0.02), message)
+        uses_all(errors, "errors", ["factor", "time"], hs=np.array(hs), factor=0.0, time=time)
     demand(
         0.85 < control < 1.15,
         f"the control without penalty (factor 0) must fail with slope 1; yours has {control:.2f}.",
     )
     if not 1.85 < found < 2.2:
-        demand(
-            not np.allclose(on, lengths(_differences(hs, 1.0, "plain")), rtol=0.02),
-            f"slope {found:.2f}: the memory is the gradient at the start; a run that came from uphill remembers larger ones.",
-        )
-        for part, name in ((0.5, "half"), (2.0, "twice")):
-            wrong = lengths(_differences(hs, part))
-            demand(not np.allclose(on, wrong, rtol=0.05), f"slope {found:.2f}: that is with {name} the penalty.")
+        for message, other in {
+            "the memory is the gradient at the start; a run that came from uphill remembers larger ones.": _differences(
+                hs, 1.0, time, "gradient"
+            ),
+            "that is with half the penalty.": _differences(hs, 0.5, time),
+            "that is with twice the penalty.": _differences(hs, 2.0, time),
+        }.items():
+            demand(not np.allclose(on, lengths(other), rtol=0.05), f"slope {found:.2f}: {message}")
         demand(
             not np.allclose(on, 2 * off, rtol=0.3),
             f"slope {found:.2f}: the wrong sign doubles the error.",
         )
         demand(False, f"with the penalty (factor 1) the slope must be 2; yours is {found:.2f}.")
     demand(
-        np.allclose(off, lengths(_differences(hs, 0.0)), rtol=0.05),
+        np.allclose(off, lengths(_differences(hs, 0.0, time)), rtol=0.05),
         "the slopes are right, but the errors without penalty are not those of this method from this start.",
     )
     demand(
-        np.isclose(on[-1], lengths(_differences(hs, 1.0))[-1], rtol=0.06),
+        np.isclose(on[-1], lengths(_differences(hs, 1.0, time))[-1], rtol=0.06),
         "with the penalty (factor 1) the slope is right, but these are not the errors with that penalty.",
     )
+    reaches_the_time(errors, time / 5, hs, _differences)

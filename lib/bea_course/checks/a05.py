@@ -28,6 +28,7 @@ from bea_course.compare import (
     name_the_size,
     number,
     points,
+    reaches_the_time,
     slope,
     step_sizes,
     uses_all,
@@ -440,7 +441,7 @@ def sign(sign_change: Answer, cases: Iterable[Case] = CASES, seed: int = 5) -> N
 # --- experiment --------------------------------------------------------------------------------
 
 SETTING = (0.8, 0.6, 0.1, 0.3)  # beta, rho, epsilon, p
-START, HORIZON = np.array([0.9, 1.5]), 0.2
+START, TIME = np.array([0.9, 1.5]), 0.4
 HS = (4e-3, 2e-3, 1e-3)
 
 
@@ -449,9 +450,9 @@ def _gradient(x: Any) -> Any:
     return -2 * (1.5 - 2 * x[0] * x[1]) * x[::-1]
 
 
-def _field(x: np.ndarray, h: float, n: int, factor: float) -> np.ndarray:
-    """The equation of step n, from its averages and its half step, by complex steps."""
-    beta, rho, epsilon, p = SETTING
+def _field(x: np.ndarray, lags: tuple[float, float], size: float) -> np.ndarray:
+    """The equation at these lags, with a correction of this size, from averages and half step, by complex steps."""
+    *_, epsilon, p = SETTING
     t = 1j * TINY
 
     def quotient(m: Any, v: Any) -> Any:
@@ -460,52 +461,54 @@ def _field(x: np.ndarray, h: float, n: int, factor: float) -> np.ndarray:
     g = _gradient(x)
     step = quotient(g, g**2)
     S = _gradient(x + t * step).imag / TINY
-    seen = quotient(g + t * bea.lag(beta, n) * S, g**2 + t * 2 * bea.lag(rho, n) * g * S).imag / TINY
+    seen = quotient(g + t * lags[0] * S, g**2 + t * 2 * lags[1] * g * S).imag / TINY
     bend = quotient(g + t * S, (g + t * S) ** 2).imag / TINY / 2
-    return -step - factor * h * (seen + bend)
+    return -step - size * (seen + bend)
 
 
 @cache
-def _differences(hs: tuple[float, ...], factor: float) -> list[np.ndarray]:
+def _differences(hs: tuple[float, ...], factor: float, time: float) -> list[np.ndarray]:
     """At each step of a run from rest, the flow of each step's equation with so much of the correction, minus the run."""
     method, loss, found = family(*SETTING), bea.bilinear(), []
     for h in hs:
-        steps = round(HORIZON / h)
+        steps = round(time / h)
         path = [START]
         for n in range(steps):
-            x = path[-1]
-            k1 = _field(x, h, n, factor)
-            k2 = _field(x + h / 2 * k1, h, n, factor)
-            k3 = _field(x + h / 2 * k2, h, n, factor)
-            path.append(x + h / 6 * (k1 + 2 * k2 + 2 * k3 + _field(x + h * k3, h, n, factor)))
+            x, at = path[-1], ((bea.lag(SETTING[0], n), bea.lag(SETTING[1], n)), factor * h)
+            k1 = _field(x, *at)
+            k2 = _field(x + h / 2 * k1, *at)
+            k3 = _field(x + h / 2 * k2, *at)
+            path.append(x + h / 6 * (k1 + 2 * k2 + 2 * k3 + _field(x + h * k3, *at)))
         found.append(path - bea.run(method, loss, START, h, steps))
     return found
 
 
 @cache
-def _steady_errors(hs: tuple[float, ...]) -> np.ndarray:
+def _steady_errors(hs: tuple[float, ...], time: float) -> np.ndarray:
     """The errors of the steady-state equation for a run from rest."""
-    return bea.order_study(family(*SETTING), bea.bilinear(), START, HORIZON, hs, 2, start="rest").errors
+    return bea.order_study(family(*SETTING), bea.bilinear(), START, time, hs, 2, start="rest").errors
 
 
 def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 5) -> None:
     """The errors with the bracket and without: by their slopes, and against the library's."""
     answered(errors)
-    hs = step_sizes(hs, HORIZON, seed)
-    with_bracket = vector(errors(np.array(hs), 1.0), (len(hs),), "errors", returned=True)
-    without = vector(errors(np.array(hs), 0.0), (len(hs),), "errors", returned=True)
+    time = float(TIME * generator(seed).uniform(0.9, 1.1))
+    hs = step_sizes(hs, time, seed)
+    with_bracket, without = (
+        vector(errors(np.array(hs), factor, time), (len(hs),), "errors", returned=True) for factor in (1.0, 0.0)
+    )
     demand(
         (with_bracket > 0).all() and (without > 0).all(),
         "an error here is a distance, and positive.",
     )
     control = slope(hs, without)
-    if not close(without, lengths(_differences(hs, 0.0)), 0.05):
-        name_the_size(without, _differences(hs, 0.0))
+    if not close(without, lengths(_differences(hs, 0.0, time)), 0.05):
+        name_the_size(without, _differences(hs, 0.0, time))
         demand(
-            not close(without, lengths(_differences(hs, 1.0)), 0.01),
+            not close(without, lengths(_differences(hs, 1.0, time)), 0.01),
             f"the control without bracket (factor 0) must fail with slope 1; yours has {control:.2f}: it has the bracket.",
         )
-        uses_all(errors, "errors", ["factor"], hs=np.array(hs), factor=0.0)
+        uses_all(errors, "errors", ["factor", "time"], hs=np.array(hs), factor=0.0, time=time)
     demand(
         0.9 < control < 1.1,
         f"the control without bracket (factor 0) must fail with slope 1; yours has {control:.2f}.",
@@ -513,7 +516,7 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 5) -> Non
     found = slope(hs, with_bracket)
     if not 1.9 < found < 2.1:
         demand(
-            not close(with_bracket, _steady_errors(hs), 0.05),
+            not close(with_bracket, _steady_errors(hs, time), 0.05),
             f"slope {found:.2f}: your C are those of full averages; a run from empty memory needs the C of step n.",
         )
         demand(
@@ -521,14 +524,15 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 5) -> Non
             f"slope {found:.2f}: the correction is added with the wrong sign, and doubles the error.",
         )
         for part, name in ((0.5, "half"), (2.0, "twice")):
-            wrong = lengths(_differences(hs, part))
+            wrong = lengths(_differences(hs, part, time))
             demand(not close(with_bracket, wrong, 0.01), f"slope {found:.2f}: that is with {name} the correction.")
         demand(False, f"with the bracket (factor 1) the slope must be 2; yours is {found:.2f}.")
     demand(
-        close(without, lengths(_differences(hs, 0.0)), 0.05),
+        close(without, lengths(_differences(hs, 0.0, time)), 0.05),
         "the slopes are right, but the errors without bracket are not those of this method from this start.",
     )
     demand(
-        close(with_bracket, lengths(_differences(hs, 1.0)), 0.03),
+        close(with_bracket, lengths(_differences(hs, 1.0, time)), 0.03),
         "with the bracket (factor 1) the slope is right, but these are not the errors with the bracket of each coordinate.",
     )
+    reaches_the_time(errors, time / 4, hs, _differences)
