@@ -138,6 +138,8 @@ def number(answer: Answer, name: str, returned: bool = False) -> float:
         answer = float(answer)
     if isinstance(answer, np.ndarray) and answer.ndim == 0:
         answer = answer.item()
+    if isinstance(answer, complex) and answer.imag == 0:
+        answer = answer.real
     good = isinstance(answer, Number) and not isinstance(answer, bool | complex)
     demand(good, f"{name} must be a number; yours is of the type {kind(answer)}.")
     demand(np.isfinite(found := float(cast(SupportsFloat, answer))), f"{name} is not finite.")

@@ -191,7 +191,7 @@ def limit(
         got = number(limit(part, rate), "limit", returned=True)
         where = f"for a = {part:.4g}, λ = {rate:.4g}"
         demand(got > 0, f"{where} your limit is {got:.4g}; some step is always small enough.")
-        grows = [h for h in np.linspace(0, got, 400)[1:-1] if size(h, part, rate) > 1 + 1e-9]
+        grows = [h for h in (*np.linspace(0, got, 400)[1:-1], got * (1 - 1e-5)) if size(h, part, rate) > 1 + 1e-9]
         if part and np.isclose(got, limit_of_each := 2 / (1 + part) / rate):
             demand(
                 size(1.001 * limit_of_each, part, rate) > 1,

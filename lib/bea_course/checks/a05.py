@@ -390,7 +390,7 @@ def _drawn(seed: int) -> list[Case]:
     """Cases with full and with young averages, at which the bracket changes its sign."""
     rng, found = generator(seed), []
     for n in (None, int(rng.integers(1, 9)), int(rng.integers(10, 60)), 0):
-        found.append((float(rng.uniform(0.6, 0.9)), float(rng.uniform(0.985, 0.998)), float(rng.uniform(0.3, 0.48)), n))
+        found.append((float(rng.uniform(0.6, 0.9)), float(rng.uniform(0.985, 0.998)), float(rng.uniform(0.3, 0.8)), n))
     return found
 
 
