@@ -4,7 +4,6 @@ r"""Assignment 4: momentum that mixes in the newest gradient,
 The references are the library's averages and engine, and runs.
 """
 
-from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,12 +12,13 @@ import sympy as sp
 
 import bea
 from bea import Decay
-from bea.program import Running
 from bea_course.compare import (
     Answer,
     Point,
     answered,
+    average,
     called,
+    columns,
     demand,
     expression,
     generator,
@@ -28,6 +28,7 @@ from bea_course.compare import (
     name_the_size,
     points,
     reaches_the_time,
+    runge_kutta,
     slope,
     step_sizes,
     uses_all,
@@ -42,11 +43,6 @@ def mixed(theta: Any, gradient: Any, memory: Any, mix: Any, decay: Decay) -> Any
     """The optimizer of this assignment."""
     g = gradient(theta)
     return (1 - mix) * g + mix * memory.average(g, decay)
-
-
-def average(decay: Any, old: Any, value: Any) -> Any:
-    """The library's average after one step from the old one."""
-    return Running(h=0.0, state=[(old, 1.0)]).average(value, decay)
 
 
 def half(point: Point) -> Point:
@@ -150,30 +146,27 @@ def weights(weights: Answer, seed: int = 4) -> None:
                 demand(False, f"these are not the weights of the last {count} gradients.")
 
 
-def numbers(at: Sequence[Point]) -> list[tuple[float, float]]:
-    """Points as pairs of numbers."""
-    return [(float(point[alpha]), float(point[beta])) for point in at]
-
-
-def _mean_age(a: float, b: float) -> float:
+def _mean_age(a: Any, b: Any) -> Any:
     ages = np.arange(3000)
-    share = (1 - b) * b**ages * a
+    share = (1 - b) * b ** ages[:, None] * a
     share[0] += 1 - a
-    return float(share @ ages)
+    return ages @ share
 
 
 def lag(lag: Answer) -> None:
     """The mean age of what a step sees."""
     answer = expression(lag, (alpha, beta), "lag")
     at = [half(point) for point in points((alpha, beta), 4, 4)]
-    mistakes: dict[str, Callable[[float, float], float]] = {
-        "that is the memory's own lag; only the part α of a step is memory.": lambda _, b: _mean_age(1, b),
-        "the newest gradient has age zero: count from 0, not from 1.": lambda a, b: _mean_age(a, b) + a,
-        "the present gradient's share 1−α has age zero, and only the rest is memory.": lambda a, b: _mean_age(1 - a, b),
-        "the age of an average is β/(1−β), with one factor 1−β below.": lambda a, b: _mean_age(a, b) / (1 - b),
+    a, b = columns(at, (alpha, beta))
+    right = _mean_age(a, b)
+    mistakes = {
+        "that is the memory's own lag; only the part α of a step is memory.": _mean_age(1, b),
+        "the newest gradient has age zero: count from 0, not from 1.": right + a,
+        "the present gradient's share 1−α has age zero, and only the rest is memory.": _mean_age(1 - a, b),
+        "the age of an average is β/(1−β), with one factor 1−β below.": right / (1 - b),
     }
     otherwise = "this is not the mean age under the weights of a step."
-    matched(answer, "lag", (alpha, beta), at, _mean_age, mistakes, otherwise, numbers(at))
+    matched(answer, "lag", (alpha, beta), at, right, mistakes, otherwise)
 
 
 # --- penalty -----------------------------------------------------------------------------------
@@ -190,20 +183,16 @@ def penalty(penalty: Answer) -> None:
     """K in E + (h/4) K |grad E|^2."""
     answer = expression(penalty, (alpha, beta), "penalty")
     at = [half(point) for point in points((alpha, beta), 5, 4)]
-    mistakes: dict[str, Callable[[float, float], float]] = {
-        "only the memory contribution is in it; a step by itself is worth half a step more.": lambda *ab: (
-            _constant(*ab) - 1
-        ),
-        "this is the damped heavy ball's; only the part α of a step is memory.": lambda _, b: _constant(1.0, b),
-        "α and 1−α have changed places: α belongs to the memory.": lambda a, b: _constant(1 - a, b),
-        "a lag counts twice: K = 1 + 2 lag, since the penalty of one half step is h/4.": lambda *ab: (
-            (_constant(*ab) + 1) / 2
-        ),
-        "the sign of the memory contribution: it looks back uphill, to larger gradients.": lambda *ab: (
-            2 - _constant(*ab)
-        ),
+    (a, b), constant = columns(at, (alpha, beta)), np.vectorize(_constant)
+    right = constant(a, b)
+    mistakes = {
+        "only the memory contribution is in it; a step by itself is worth half a step more.": right - 1,
+        "this is the damped heavy ball's; only the part α of a step is memory.": constant(1.0, b),
+        "α and 1−α have changed places: α belongs to the memory.": constant(1 - a, b),
+        "a lag counts twice: K = 1 + 2 lag, since the penalty of one half step is h/4.": (right + 1) / 2,
+        "the sign of the memory contribution: it looks back uphill, to larger gradients.": 2 - right,
     }
-    matched(answer, "penalty", (alpha, beta), at, _constant, mistakes, "the engine finds another K.", numbers(at))
+    matched(answer, "penalty", (alpha, beta), at, right, mistakes, "the engine finds another K.")
 
 
 # --- oscillation -------------------------------------------------------------------------------
@@ -265,10 +254,7 @@ def _differences(hs: tuple[float, ...], factor: float, time: float, memory: str 
             g = _gradient(x)
             m = average(b, m, g)
             x = x - h * ((1 - a) * g + a * m)
-            k1 = field(y)
-            k2 = field(y + h / 2 * k1)
-            k3 = field(y + h / 2 * k2)
-            y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + field(y + h * k3))
+            y = runge_kutta(field, y, h)
             path.append(x - y)
         found.append(np.array(path))
     return found
