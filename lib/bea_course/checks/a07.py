@@ -25,6 +25,7 @@ from bea_course.compare import (
     name_the_mistake,
     number,
     real,
+    runge_kutta,
     slope,
     vector,
 )
@@ -388,14 +389,8 @@ def flow_of(updates: Answer, at: Choice, low: float, high: float) -> Callable[..
     f_0, f_1 = (chebfit(at_nodes, values, 15)[:, None] for values in (-u, first))
 
     def flow(x: np.ndarray, h: np.ndarray, factor: float, time: np.ndarray) -> np.ndarray:
-        series, step = f_0 + h * factor * f_1, time / 50
-        field = lambda y: chebval((y - middle) / half, series, tensor=False)  # noqa: E731
-        for _ in range(50):  # Runge and Kutta
-            a = field(x)
-            b = field(x + step / 2 * a)
-            c = field(x + step / 2 * b)
-            x = x + step / 6 * (a + 2 * b + 2 * c + field(x + step * c))
-        return x
+        series = f_0 + h * factor * f_1
+        return runge_kutta(lambda y: chebval((y - middle) / half, series, tensor=False), x, time / 50, 50)
 
     return flow
 
