@@ -38,6 +38,7 @@ __all__ = [
     "runge_kutta",
     "slope",
     "step_sizes",
+    "type_of",
     "uses_all",
     "value",
     "vector",
@@ -123,6 +124,11 @@ def kind(answer: Answer) -> str:
     """The name of an answer's type, also of one that did not come through from another process."""
     # A set comes through as one that cannot be changed.
     return getattr(answer, "type_name", type(answer).__name__).removeprefix("frozen")
+
+
+def type_of(error: Exception) -> str:
+    """The name of an exception's type, also of one that was raised in another process."""
+    return getattr(error, "type_name", type(error).__name__)
 
 
 def called(answer: Answer, name: str, returned: bool = True) -> str:
