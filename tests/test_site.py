@@ -22,6 +22,7 @@ import yaml
 from docutils import nodes
 from docutils.utils import new_document
 from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from PIL import Image
 from sphinx.builders.html._assets import _JavaScript
@@ -459,7 +460,9 @@ def test_axes_side_by_side_stand_one_below_another_on_a_telephone(tmp_path):
         figure = Figure((9, 3), layout="constrained")
         figure.subplots(1, 2, sharey=True)[0].set_ylabel("loss")
     text = svg.whole(figure)
-    assert text == svg.whole(figure) and svg.GROUND in text
+    assert text == svg.whole(figure) and svg.GROUND in text and ',648"' in text
+    FigureCanvasSVG(figure)  # which has dots of its own size
+    assert ',648"' in svg.whole(figure)
     images = tmp_path / "_images"
     images.mkdir()
     (images / "wide.svg").write_text(text, encoding="utf-8")

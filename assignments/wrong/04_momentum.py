@@ -64,12 +64,12 @@ for _name, _answers in {
         (
             "return np.array(found)",
             "return np.array(found) if factor == 0 else errors(hs, 0, time) * hs",
-            "not the errors with that penalty",
+            "not those with that penalty",
         ),
         (
             "return np.array(found)",
             "return np.array(found) if factor == 0 else 50 * np.asarray(hs) ** 2",
-            "not the errors with that penalty",
+            "not those with that penalty",
         ),
     ],
 }.items():
@@ -152,11 +152,11 @@ for _name, _answers in {
             "start; a run that came from uphill remembers larger ones",
         ),
         ("for h in hs", "for h in (2e-3, 1e-3, 5e-4)", "`errors` gives the same whatever `hs` is"),
-        ("factor * h / 2 * K", "factor * h / 4 * K", "that is with half the penalty"),
+        ("factor * h / 2 * K", "factor * h / 4 * K", "that is half the penalty"),
         ("range(round(time / h))", "range(200)", "does `time` reach the run?"),
         ("range(round(time / h))", "range(round(0.2 / h))", "does `time` reach the run?"),
-        ("factor * h / 2 * K", "factor * h * K", "that is with twice the penalty"),
-        ("    def field", "    factor = 1\n    def field", "the control has the penalty: `factor` does not reach it"),
+        ("factor * h / 2 * K", "factor * h * K", "that is twice the penalty"),
+        ("    def field", "    factor = 1\n    def field", "it has the penalty: `factor` does not reach it"),
         ("return np.array(found)", "print(np.array(found))", "not answered yet: `errors` returns nothing"),
     ],
 }.items():

@@ -106,7 +106,7 @@ WRONG = {
         ),
         ("-U - factor", "-U + factor", "doubles the error"),
         ("-U - factor * h / 2", "-U - factor * h", "twice the correction"),
-        ("-U - factor * h / 2 * bracket", "-U - h / 2 * bracket", "must fail with slope 1"),
+        ("-U - factor * h / 2 * bracket", "-U - h / 2 * bracket", "it has the bracket"),
         ("np.array(found)", "np.array(found[:1])", "must have the shape"),
         (
             "return np.array(found)",
@@ -233,7 +233,7 @@ for _name, _answers in {
             "the distance is the root of the sum of the squares",
         ),
         ("np.linalg.norm(theta - flow)", "np.linalg.norm(theta - flow)**2", "that is the square of the distance"),
-        ("factor * h / 2 * bracket", "factor * h / 4 * bracket", "that is with half the correction"),
+        ("factor * h / 2 * bracket", "factor * h / 4 * bracket", "that is half the correction"),
         (
             "largest = max(largest, np.linalg.norm(theta - flow))",
             "largest = np.linalg.norm(theta - flow)",

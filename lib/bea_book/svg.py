@@ -307,7 +307,6 @@ def _drawn(figure: Figure, **options: Any) -> str:
 def _panels(figure: Figure) -> str:
     """The attribute with the columns of axes as pieces "at,from,to": what is between two x, and where it is to be;
     columns that have no labels of their y axis get those of the first as a second piece."""
-    scale = 72 / figure.dpi
     columns: dict[int, list[Any]] = {}
     for ax in figure.axes:
         place = ax.get_subplotspec()
@@ -316,6 +315,7 @@ def _panels(figure: Figure) -> str:
     if len(columns) < 2:
         return ""
     boxes = [[ax.get_tightbbox() for ax in columns[k]] for k in sorted(columns)]
+    scale = 72 / figure.dpi  # on Matplotlib's canvas for SVG it is 72 from now on
     ends = [(scale * min(b.x0 for b in column), scale * max(b.x1 for b in column)) for column in boxes]
     spines = [scale * columns[k][0].bbox.x0 for k in sorted(columns)]
     cuts = [0, *((a[1] + b[0]) / 2 for a, b in zip(ends, ends[1:])), scale * figure.bbox.width]

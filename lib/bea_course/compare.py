@@ -26,6 +26,7 @@ __all__ = [
     "demand",
     "draw_from",
     "expression",
+    "follows",
     "generator",
     "lengths",
     "matched",
@@ -38,6 +39,7 @@ __all__ = [
     "runge_kutta",
     "slope",
     "step_sizes",
+    "type_of",
     "uses_all",
     "value",
     "vector",
@@ -123,6 +125,11 @@ def kind(answer: Answer) -> str:
     """The name of an answer's type, also of one that did not come through from another process."""
     # A set comes through as one that cannot be changed.
     return getattr(answer, "type_name", type(answer).__name__).removeprefix("frozen")
+
+
+def type_of(error: Exception) -> str:
+    """The name of an exception's type, also of one that was raised in another process."""
+    return getattr(error, "type_name", type(error).__name__)
 
 
 def called(answer: Answer, name: str, returned: bool = True) -> str:
@@ -319,6 +326,50 @@ def name_the_size(got: np.ndarray, differences: Sequence[np.ndarray], relative: 
         not np.allclose(got, ends, rtol=relative, atol=0),
         "that is the distance at the end; the largest over all steps is asked for.",
     )
+
+
+def follows(
+    which: str,
+    hs: Sequence[float],
+    got: np.ndarray,
+    right: Sequence[np.ndarray],
+    order: int,
+    what: str,
+    mistakes: Mapping[str, Sequence[np.ndarray]],
+    relative: float = 0.02,
+    unless: Callable[[], None] = lambda: None,
+) -> None:
+    """Raise :class:`Wrong` if measured errors are not what they should be, with a message that names what they are.
+
+    Parameters
+    ----------
+    which : str
+        Which of the errors these are.
+    hs, got : sequence of float
+        The step sizes, and the errors.
+    right : sequence of array
+        The differences of which they should be the lengths.
+    order : int
+        The slope that these have.
+    what : str
+        What has errors of the right level.
+    mistakes : mapping of str to sequence of array
+        The wrong differences that are known, by the messages on them.
+    relative : float
+        The accuracy.
+    unless : callable
+        What may find another reason before slope and level are named.
+    """
+    demand((got > 0).all(), f"{which}: an error here is a distance, and positive.")
+    if np.allclose(got, lengths(right), rtol=relative, atol=0):
+        return
+    name_the_size(got, right, min(relative, 0.02))
+    for message, other in mistakes.items():
+        demand(not np.allclose(got, lengths(other), rtol=0.02, atol=0), f"{which}: {message}")
+    unless()
+    found = slope(hs, got)
+    demand(abs(found - order) < 0.2, f"{which}: the slope must be {order}; yours is {found:.2f}. Is the time right?")
+    raise Wrong(f"{which}: the slope is right, but the errors are not those {what}.")
 
 
 def step_sizes(hs: Sequence[float], time: float, seed: int) -> tuple[float, ...]:

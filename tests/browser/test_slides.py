@@ -23,7 +23,7 @@ def test_deck(offline_context, book):
     assert "cell_input" not in text and 'class="solution' not in text
     # Formulas come with the sentence that leads to them; the title has the question's.
     assert "<p>For heavy ball it gives one more term than we derived by hand:</p>" in text
-    assert text.index("keeps a fraction") < text.index('class="math') < text.index("On a straight slope")
+    assert text.index("keeps a fraction") < text.index('<div class="math') < text.index("On a straight ")
 
     context, log = offline_context(viewport={"width": 1280, "height": 800})
     show = context.new_page()

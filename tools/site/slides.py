@@ -49,7 +49,7 @@ DECK = """\
   .reveal :is(.proof, .admonition) {{ font-size: 0.85em; max-width: 100%; }}
   .reveal figure {{ margin: 0; font-size: 0.75em; }}
   .reveal figcaption {{ font-family: inherit; }}
-  .reveal figure img {{ max-height: 500px; max-width: 100%; width: auto; margin: 0 auto; display: block; }}
+  .reveal figure img {{ max-height: 500px; width: 100%; height: auto; object-fit: contain; margin: 0; display: block; }}
   .reveal .bea-explorer {{ font-size: 1.1em; }}
   .reveal .bea-figure > svg {{ max-width: 640px !important; margin: 0 auto; }}
   .reveal .bea-figure > .bea-still {{ right: 0; }}

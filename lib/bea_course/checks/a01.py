@@ -16,15 +16,13 @@ from bea_course.compare import (
     columns,
     demand,
     expression,
+    follows,
     generator,
-    lengths,
     matched,
     name_the_mistake,
-    name_the_size,
     number,
     points,
     runge_kutta,
-    slope,
     step_sizes,
     uses_all,
     vector,
@@ -215,8 +213,8 @@ def _pendulum(x: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _differences(part: float, hs: tuple[float, ...], both: bool = False) -> list[np.ndarray]:
-    """The differences of runs, or of two combined, from a fine integration by Runge and Kutta."""
+def _differences(part: float, hs: tuple[float, ...], finer: float = 0) -> list[np.ndarray]:
+    """The differences of runs, with as much of one with half the step as ``finer`` says, from a fine integration."""
     flow = runge_kutta(_pendulum, np.array([1.0, 0.0]), 1 / 200, 400)
 
     def end(step: float) -> np.ndarray:
@@ -225,7 +223,7 @@ def _differences(part: float, hs: tuple[float, ...], both: bool = False) -> list
             x = two(_pendulum, x, (1 + part) * step, (1 - part) * step)
         return x
 
-    return [(2 * end(h / 2) - end(h) if both else end(h)) - flow for h in hs]
+    return [finer * end(h / 2) + (1 - finer) * end(h) - flow for h in hs]
 
 
 def errors(errors: Answer, a: float = 0.4, hs: tuple[float, ...] = (0.02, 0.01, 0.005), seed: int = 1) -> None:
@@ -235,31 +233,19 @@ def errors(errors: Answer, a: float = 0.4, hs: tuple[float, ...] = (0.02, 0.01, 
     plain, combined = (
         vector(errors(np.array(hs), a, both), (len(hs),), "errors", returned=True) for both in (False, True)
     )
-    demand((plain > 0).all() and (combined > 0).all(), "an error here is a distance, and positive.")
-    if not np.allclose(plain, lengths(_differences(a, hs)), rtol=1e-3):
-        name_the_size(plain, _differences(a, hs))
-        demand(
-            not np.allclose(plain, lengths(_differences(0.0, hs)), rtol=1e-3),
-            "without `combine` these are the errors of equal steps; `a` is missing.",
-        )
-        uses_all(errors, "errors", ["combine"], hs=np.array(hs), a=a, combine=False)
-        demand(
-            0.9 < slope(hs, plain) < 1.1,
-            f"without `combine` the slope must be 1; yours is {slope(hs, plain):.2f}. Is the time 2?",
-        )
-        demand(
-            False,
-            "without `combine` the slope is right, but these are not the errors of this method, start and time. Is the flow accurate to ten digits?",
-        )
-    found = slope(hs, combined)
-    if not 1.8 < found < 2.2:
-        demand(not np.allclose(combined, plain), "with `combine` nothing changes.")
-        demand(
-            not np.allclose(combined, 0.75 * plain, rtol=0.1),
-            f"slope {found:.2f}: a mean of the two runs only averages their errors, of h and h/2; they must cancel.",
-        )
-        demand(False, f"with `combine` the slope must be 2; yours is {found:.2f}.")
-    demand(
-        np.allclose(combined, lengths(_differences(a, hs, True)), rtol=1e-2),
-        "with `combine` the slope is right, but these are not the errors of 2·x(h/2) − x(h).",
+    follows(
+        "without `combine`",
+        hs,
+        plain,
+        _differences(a, hs),
+        1,
+        "of this method, start and time. Is the flow accurate to ten digits?",
+        {"these are the errors of equal steps; `a` is missing.": _differences(0.0, hs)},
+        1e-3,
+        lambda: uses_all(errors, "errors", ["combine"], hs=np.array(hs), a=a, combine=False),
     )
+    mistakes = {
+        "nothing changes.": _differences(a, hs),
+        "a mean of the two runs only averages their errors, of h and h/2; they must cancel.": _differences(a, hs, 0.5),
+    }
+    follows("with `combine`", hs, combined, _differences(a, hs, 2), 2, "of 2·x(h/2) − x(h)", mistakes, 0.01)

@@ -17,14 +17,12 @@ from bea_course.compare import (
     columns,
     demand,
     expression,
+    follows,
     generator,
-    lengths,
     matched,
-    name_the_size,
     number,
     points,
     real,
-    slope,
     step_sizes,
     uses_all,
     vector,
@@ -150,24 +148,17 @@ def errors(errors: Answer, k: float = 0.25, hs: tuple[float, ...] = (0.04, 0.02,
     """The errors with one, two and three terms: by their slopes, and against reference runs."""
     answered(errors)
     k, hs = float(k * generator(seed).uniform(0.9, 1.1)), step_sizes(hs, 1, seed)
-    found = {}
     for terms in (1, 2, 3):
-        sizes = vector(errors(np.array(hs), terms, k), (len(hs),), "errors", returned=True)
-        demand((sizes > 0).all(), "an error here is a distance, and positive.")
-        if not np.allclose(sizes, lengths(_differences(hs, k, terms)), rtol=0.02):
-            name_the_size(sizes, _differences(hs, k, terms))
-            uses_all(errors, "errors", ["terms"], hs=np.array(hs), terms=terms, c=k)
-        found[terms] = sizes
-    slopes = {terms: slope(hs, sizes) for terms, sizes in found.items()}
-    for terms, measured in slopes.items():
-        demand(
-            abs(measured - terms) < 0.25,
-            f"with {terms} term{'s' * (terms > 1)} the slope must be {terms}; yours is {measured:.2f}.",
-        )
-    for terms in (1, 2, 3):
-        demand(
-            np.allclose(found[terms], lengths(_differences(hs, k, terms)), rtol=0.02),
-            f"the slopes are right, but the errors with {terms} term{'s' * (terms > 1)} are not those of this method, start and time.",
+        got = vector(errors(np.array(hs), terms, k), (len(hs),), "errors", returned=True)
+        follows(
+            f"with {terms} term{'s' * (terms > 1)}",
+            hs,
+            got,
+            _differences(hs, k, terms),
+            terms,
+            "of this method, start and time",
+            {},
+            unless=lambda terms=terms: uses_all(errors, "errors", ["terms"], hs=np.array(hs), terms=terms, c=k),
         )
 
 

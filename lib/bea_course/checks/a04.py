@@ -21,15 +21,13 @@ from bea_course.compare import (
     columns,
     demand,
     expression,
+    follows,
     generator,
-    lengths,
     matched,
     name_the_mistake,
-    name_the_size,
     points,
     reaches_the_time,
     runge_kutta,
-    slope,
     step_sizes,
     uses_all,
     vector,
@@ -266,42 +264,28 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 4) -> Non
     time = float(TIME * generator(seed).uniform(0.9, 1.1))
     hs = step_sizes(hs, time, seed)
     on, off = (vector(errors(np.array(hs), x, time), (len(hs),), "errors", returned=True) for x in (1.0, 0.0))
-    demand((on > 0).all() and (off > 0).all(), "an error here is a distance, and positive.")
-    control, found = slope(hs, off), slope(hs, on)
-    if not np.allclose(off, lengths(_differences(hs, 0.0, time)), rtol=0.05):
-        name_the_size(off, _differences(hs, 0.0, time), 0.02)
-        for message, other in {
-            "the memory is empty at the start, and its layer spoils both slopes. Fill it as if the run had come from uphill.": _differences(
-                hs, 0.0, time, "empty"
-            ),
-            "the control has the penalty: `factor` does not reach it.": _differences(hs, 1.0, time),
-        }.items():
-            demand(not np.allclose(off, lengths(other), rtol=0.02), message)
-        uses_all(errors, "errors", ["factor", "time"], hs=np.array(hs), factor=0.0, time=time)
-    demand(
-        0.85 < control < 1.15,
-        f"the control without penalty (factor 0) must fail with slope 1; yours has {control:.2f}.",
+    known = {
+        "the memory is empty at the start, and its layer spoils both slopes. Fill it as if the run had come from uphill.": "empty",
+        "the memory is the gradient at the start; a run that came from uphill remembers larger ones.": "gradient",
+    }
+    starts = [{said: _differences(hs, x, time, memory) for said, memory in known.items()} for x in (0.0, 1.0)]
+    mistakes = starts[0] | {"it has the penalty: `factor` does not reach it.": _differences(hs, 1.0, time)}
+    follows(
+        "the control without penalty (factor 0)",
+        hs,
+        off,
+        _differences(hs, 0.0, time),
+        1,
+        "of this method from this start",
+        mistakes,
+        0.05,
+        lambda: uses_all(errors, "errors", ["factor", "time"], hs=np.array(hs), factor=0.0, time=time),
     )
-    if not 1.85 < found < 2.2:
-        for message, other in {
-            "the memory is the gradient at the start; a run that came from uphill remembers larger ones.": _differences(
-                hs, 1.0, time, "gradient"
-            ),
-            "that is with half the penalty.": _differences(hs, 0.5, time),
-            "that is with twice the penalty.": _differences(hs, 2.0, time),
-        }.items():
-            demand(not np.allclose(on, lengths(other), rtol=0.05), f"slope {found:.2f}: {message}")
-        demand(
-            not np.allclose(on, 2 * off, rtol=0.3),
-            f"slope {found:.2f}: the wrong sign doubles the error.",
-        )
-        demand(False, f"with the penalty (factor 1) the slope must be 2; yours is {found:.2f}.")
-    demand(
-        np.allclose(off, lengths(_differences(hs, 0.0, time)), rtol=0.05),
-        "the slopes are right, but the errors without penalty are not those of this method from this start.",
-    )
-    demand(
-        np.isclose(on[-1], lengths(_differences(hs, 1.0, time))[-1], rtol=0.06),
-        "with the penalty (factor 1) the slope is right, but these are not the errors with that penalty.",
-    )
+    mistakes = starts[1] | {
+        "that is half the penalty.": _differences(hs, 0.5, time),
+        "that is twice the penalty.": _differences(hs, 2.0, time),
+        "the wrong sign doubles the error.": _differences(hs, -1.0, time),
+    }
+    right = _differences(hs, 1.0, time)
+    follows("with the penalty (factor 1)", hs, on, right, 2, "with that penalty", mistakes, 0.06)
     reaches_the_time(errors, time / 5, hs, _differences)

@@ -21,16 +21,14 @@ from bea_course.compare import (
     columns,
     demand,
     expression,
+    follows,
     generator,
-    lengths,
     matched,
     name_the_mistake,
-    name_the_size,
     number,
     points,
     reaches_the_time,
     runge_kutta,
-    slope,
     step_sizes,
     uses_all,
     vector,
@@ -411,23 +409,17 @@ def _field(x: np.ndarray, lags: tuple[float, float], size: float) -> np.ndarray:
 
 
 @cache
-def _differences(hs: tuple[float, ...], factor: float, time: float) -> list[np.ndarray]:
-    """At each step of a run from rest, the flow of each step's equation with so much of the correction, minus the run."""
+def _differences(hs: tuple[float, ...], factor: float, time: float, full: bool = False) -> list[np.ndarray]:
+    """At each step of a run from rest, the flow of each step's equation with so much of the correction, minus the run; its averages may be full."""
     method, loss, found = family(*SETTING), bea.bilinear(), []
     for h in hs:
         steps = round(time / h)
         path = [START]
         for n in range(steps):
-            lags = bea.lag(SETTING[0], n), bea.lag(SETTING[1], n)
+            lags = bea.lag(SETTING[0], None if full else n), bea.lag(SETTING[1], None if full else n)
             path.append(runge_kutta(lambda x, lags=lags, h=h: _field(x, lags, factor * h), path[-1], h))
         found.append(path - bea.run(method, loss, START, h, steps))
     return found
-
-
-@cache
-def _steady_errors(hs: tuple[float, ...], time: float) -> np.ndarray:
-    """The errors of the steady-state equation for a run from rest."""
-    return bea.order_study(family(*SETTING), bea.bilinear(), START, time, hs, 2, start="rest").errors
 
 
 def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 5) -> None:
@@ -438,42 +430,25 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 5) -> Non
     with_bracket, without = (
         vector(errors(np.array(hs), factor, time), (len(hs),), "errors", returned=True) for factor in (1.0, 0.0)
     )
-    demand(
-        (with_bracket > 0).all() and (without > 0).all(),
-        "an error here is a distance, and positive.",
+    follows(
+        "the control without bracket (factor 0)",
+        hs,
+        without,
+        _differences(hs, 0.0, time),
+        1,
+        "of this method from this start",
+        {"it has the bracket: `factor` does not reach it.": _differences(hs, 1.0, time)},
+        0.05,
+        lambda: uses_all(errors, "errors", ["factor", "time"], hs=np.array(hs), factor=0.0, time=time),
     )
-    control = slope(hs, without)
-    if not close(without, lengths(_differences(hs, 0.0, time)), 0.05):
-        name_the_size(without, _differences(hs, 0.0, time))
-        demand(
-            not close(without, lengths(_differences(hs, 1.0, time)), 0.01),
-            f"the control without bracket (factor 0) must fail with slope 1; yours has {control:.2f}: it has the bracket.",
-        )
-        uses_all(errors, "errors", ["factor", "time"], hs=np.array(hs), factor=0.0, time=time)
-    demand(
-        0.9 < control < 1.1,
-        f"the control without bracket (factor 0) must fail with slope 1; yours has {control:.2f}.",
-    )
-    found = slope(hs, with_bracket)
-    if not 1.9 < found < 2.1:
-        demand(
-            not close(with_bracket, _steady_errors(hs, time), 0.05),
-            f"slope {found:.2f}: your C are those of full averages; a run from empty memory needs the C of step n.",
-        )
-        demand(
-            not close(with_bracket, 2 * without, 0.2),
-            f"slope {found:.2f}: the correction is added with the wrong sign, and doubles the error.",
-        )
-        for part, name in ((0.5, "half"), (2.0, "twice")):
-            wrong = lengths(_differences(hs, part, time))
-            demand(not close(with_bracket, wrong, 0.01), f"slope {found:.2f}: that is with {name} the correction.")
-        demand(False, f"with the bracket (factor 1) the slope must be 2; yours is {found:.2f}.")
-    demand(
-        close(without, lengths(_differences(hs, 0.0, time)), 0.05),
-        "the slopes are right, but the errors without bracket are not those of this method from this start.",
-    )
-    demand(
-        close(with_bracket, lengths(_differences(hs, 1.0, time)), 0.03),
-        "with the bracket (factor 1) the slope is right, but these are not the errors with the bracket of each coordinate.",
-    )
+    mistakes = {
+        "your C are those of full averages; a run from empty memory needs the C of step n.": _differences(
+            hs, 1.0, time, True
+        ),
+        "the correction is added with the wrong sign, and doubles the error.": _differences(hs, -1.0, time),
+        "that is half the correction.": _differences(hs, 0.5, time),
+        "that is twice the correction.": _differences(hs, 2.0, time),
+    }
+    of = "with the bracket of each coordinate"
+    follows("with the bracket (factor 1)", hs, with_bracket, _differences(hs, 1.0, time), 2, of, mistakes, 0.03)
     reaches_the_time(errors, time / 4, hs, _differences)
