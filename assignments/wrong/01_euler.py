@@ -81,12 +81,12 @@ for _name, _answers in {
         (
             "    return np.array([",
             "    if combine:\n        return errors(hs, a, False) * hs\n    return np.array([",
-            "not the errors of 2",
+            "not those of 2",
         ),
         (
             "    return np.array([",
             "    if combine:\n        return 0.3 * hs**2\n    return np.array([",
-            "not the errors of 2",
+            "not those of 2",
         ),
         ("    return np.array([", "    a = 0.4\n    return np.array([", "the same whatever `a` is"),
     ],

@@ -68,7 +68,7 @@ WRONG = {
         ("u = r", "u = r**2", "is another one"),
     ],
     "gap": [
-        ("h, r) for order", "h, 1) for order", "Do both take the time"),
+        ("h, r) for order", "h, 1) for order", "Is the time right?"),
         ("permutations(range(3))]", "[(0, 1, 2)]]", "that is one order"),
         ("- factor * h / 2", "+ factor * h / 2", "doubles the gap"),
         ("- factor * h / 2", "- factor * h * r / 2", "must be 3"),
@@ -77,8 +77,8 @@ WRONG = {
             "sum(hessian(theta, b) for b in range(3)) @ sum(gradients) / 9",
             "must be 3",
         ),
-        ("3 * r * h / 20", "3 * h / 20", "Do both take the time"),
-        ("range(20)", "range(0)", "Do both take the time"),
+        ("3 * r * h / 20", "3 * h / 20", "Is the time right?"),
+        ("range(20)", "range(0)", "Is the time right?"),
     ],
 }
 
@@ -106,12 +106,12 @@ for _name, _answers in {
         (
             "return np.array(found)",
             "return np.array(found) if factor == 0 else gap(hs, r, 0) * hs",
-            "not the gaps with that penalty",
+            "not those with that penalty",
         ),
         (
             "return np.array(found)",
             "return np.array(found) if factor == 0 else 0.7 * np.asarray(hs) ** 3",
-            "not the gaps with that penalty",
+            "not those with that penalty",
         ),
     ],
 }.items():
@@ -182,7 +182,7 @@ for _name, _answers in {
         (
             "np.linalg.norm(np.mean(ends, axis=0) - flow)",
             "np.mean([np.linalg.norm(e - flow) for e in ends])",
-            "these are not the gaps of these batches from this start",
+            "not those of these batches from this start",
         ),
         (
             "np.linalg.norm(np.mean(ends, axis=0) - flow)",
@@ -192,14 +192,14 @@ for _name, _answers in {
         (
             "np.linalg.norm(np.mean(ends, axis=0) - flow)",
             "np.sum(np.mean(ends, axis=0) - flow)",
-            "a gap is a distance, and positive",
+            "an error here is a distance, and positive",
         ),
         ("    found = []", "    r = 2\n    found = []", "`gap` gives the same whatever `r` is"),
         ("for h in hs", "for h in (8e-3, 4e-3, 2e-3)", "`gap` gives the same whatever `hs` is"),
-        ("factor * h / 2", "factor * h / 4", "that is with half the penalty"),
-        ("factor * h / 2 *", "factor * h *", "that is with twice the penalty"),
+        ("factor * h / 2", "factor * h / 4", "that is half the penalty"),
+        ("factor * h / 2 *", "factor * h *", "that is twice the penalty"),
         ("return np.array(found)", "print(found)", "not answered yet: `gap` returns nothing"),
-        ("    found = []", "    factor = 1\n    found = []", "the control has the penalty: `factor` does not reach it"),
+        ("    found = []", "    factor = 1\n    found = []", "it has the penalty: `factor` does not reach it"),
     ],
 }.items():
     WRONG[_name] += _answers

@@ -63,13 +63,13 @@ for _name, _answers in {
     "experiment": [
         (
             "return np.array(found)",
-            "return np.array(found) if factor == 0 else errors(hs, 0) * hs",
-            "not the errors with that penalty",
+            "return np.array(found) if factor == 0 else errors(hs, 0, time) * hs",
+            "not those with that penalty",
         ),
         (
             "return np.array(found)",
             "return np.array(found) if factor == 0 else 50 * np.asarray(hs) ** 2",
-            "not the errors with that penalty",
+            "not those with that penalty",
         ),
     ],
 }.items():
@@ -152,9 +152,11 @@ for _name, _answers in {
             "start; a run that came from uphill remembers larger ones",
         ),
         ("for h in hs", "for h in (2e-3, 1e-3, 5e-4)", "`errors` gives the same whatever `hs` is"),
-        ("factor * h / 2 * K", "factor * h / 4 * K", "that is with half the penalty"),
-        ("factor * h / 2 * K", "factor * h * K", "that is with twice the penalty"),
-        ("    def field", "    factor = 1\n    def field", "the control without penalty (factor"),
+        ("factor * h / 2 * K", "factor * h / 4 * K", "that is half the penalty"),
+        ("range(round(time / h))", "range(200)", "does `time` reach the run?"),
+        ("range(round(time / h))", "range(round(0.2 / h))", "does `time` reach the run?"),
+        ("factor * h / 2 * K", "factor * h * K", "that is twice the penalty"),
+        ("    def field", "    factor = 1\n    def field", "it has the penalty: `factor` does not reach it"),
         ("return np.array(found)", "print(np.array(found))", "not answered yet: `errors` returns nothing"),
     ],
 }.items():
@@ -190,11 +192,11 @@ def matrix(y, alpha, beta):
     return np.vstack([first, new])
 """,
         "experiment": """
-def errors(hs, factor):
+def errors(hs, factor, time):
     from scipy.integrate import solve_ivp
     K = float(penalty.subs({alpha: 0.7, beta: 0.6})) if hasattr(penalty, "subs") else 1 + 2.1
     def largest(h):
-        steps = int(round(0.2 / h))
+        steps = int(round(time / h))
         def rhs(t, x):
             return -gradient(x) - factor * h / 2 * K * hessian(x) @ gradient(x)
         flow = solve_ivp(rhs, (0, steps * h), [0.9, 1.5], rtol=1e-11, atol=1e-13, t_eval=h * np.arange(steps + 1), max_step=h * 20).y.T

@@ -121,6 +121,50 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Laws that are invented instead of measured, and effects in which nothing is drawn.
+_HEAD = "hs = [8e-3, 4e-3, 2e-3, 1e-3]\nslopes = (2, 1)\ndef measure(hs, factor):\n    hs = np.array(hs)\n    return "
+_CALM = "\nsmallest = 0.1\ndef control(seed): return 0.0\ndef effect(seed): return "
+for _name, _answers in {
+    "measure": [
+        (
+            None,
+            _HEAD + "hs**(1 + factor) * (1 + 0.01 * np.random.default_rng(0).normal(size=len(hs)))",
+            "in other company",
+        ),
+        (
+            None,
+            _HEAD + "hs**(1 + factor) * np.random.default_rng(int(factor)).normal(1, 0.01, len(hs))",
+            "in other company",
+        ),
+        (None, _HEAD + "hs**(1 + factor) * np.random.normal(1, 0.01, len(hs))", "in other company"),
+        (None, _HEAD + "hs**(1 + factor) * (1 + 0.01 * np.sin(1e5 * hs))", "the control times a power of h"),
+        (None, _HEAD + "hs**(1 + factor) * (1 + hs * (1 + factor))", "an exact formula in h"),
+        (
+            "return bea",
+            "return np.array(hs) ** factor * bea",
+            "you predict the slope 2",
+        ),
+        (
+            "terms = 2 if factor else 1\n    return bea",
+            "terms = 1\n    return np.array(hs) ** factor * bea",
+            "times a power of h",
+        ),
+        (
+            None,
+            _HEAD.replace("    return", "    N[0] += 1\n    return")
+            + "hs**(1 + factor) * (1 + N[0] * np.sin(hs))\nN = [0]",
+            "in other company",
+        ),
+    ],
+    "seeds": [
+        (None, _CALM + "1 + 0.01 * np.sin(seed)", "computes with the seed"),
+        (None, _CALM + "1 + 1e-4 * seed", "computes with the seed"),
+        (None, _CALM + "1 + 1e-3 * (seed % 7)", "computes with the seed"),
+        (None, _CALM + "[1.02, 0.98, 1.01, 1.05, 0.97, 1.03, 0.99, 1.0][seed]", "list index out of range"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "gradient descent on a quartic, intervals by SciPy": {
