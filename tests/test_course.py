@@ -822,13 +822,18 @@ def test_a_term_comes_to_its_total(tmp_path):
     assert questions[2]["what was said most often"] == "1 × not #" and questions[2]["all points"] == "0"
     export = tmp_path / "canvas.csv"
     export.write_text('Student,ID,SIS Login ID,Assignment 1 (99)\n    Points Possible,,,6\n"B, Ann",7,ab,\n')
-    filled_in = term.filled_in(export, "assignment 1", {"ann": result("01", (2, 2, 0), 0.5)})
-    assert filled_in.splitlines()[1:] == ["    Points Possible,,,6", '"B, Ann",7,ab,2']
+    cid = result("01", (2, 2, 0)) | {"name": "Cid D", "id": ""}
+    filled_in, left = term.filled_in(export, "assignment 1", {"ann": result("01", (2, 2, 0), 0.5), "cid": cid})
+    assert left == ["cid"] and filled_in.splitlines()[1:] == ["    Points Possible,,,6", '"B, Ann",7,ab,2']
+    by_name = '"B, Ann",,,\n"D, Cid",,,\n'
+    export.write_text("Student,ID,SIS Login ID,Assignment 1\n" + by_name)  # last names first, as Canvas writes them
+    both = {"ann": result("01", (2, 2, 0)), "cid": cid}
+    assert term.filled_in(export, "assignment", both)[0].splitlines()[1:] == ['"B, Ann",,,4', '"D, Cid",,,4']
     export.write_text("Identifier,Full name,Grade\nParticipant 7,Ann B,\nParticipant 8,Cid D,\n")
-    moodle = term.filled_in(export, "Grade", {"ann": result("01", (2, 2, 0))}).splitlines()
+    moodle = term.filled_in(export, "Grade", {"ann": result("01", (2, 2, 0))})[0].splitlines()
     assert moodle[1:] == ["Participant 7,Ann B,4", "Participant 8,Cid D,"]
     export.write_text("First Name,Last Name,SID,Total Score\nAnn,B,7,\nCid,D,8,\n")
-    gradescope = term.filled_in(export, "Total", {"ann": result("01", (2, 2, 0))}).splitlines()
+    gradescope = term.filled_in(export, "Total", {"ann": result("01", (2, 2, 0))})[0].splitlines()
     assert gradescope[1:] == ["Ann,B,7,4", "Cid,D,8,"]
 
 
