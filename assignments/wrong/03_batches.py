@@ -126,6 +126,7 @@ for _name, _answers in {
             "not answered yet: `epoch` returns nothing",
         ),
         ("h * gradients", "0.1 * gradients", "`epoch` gives the same whatever `h` is"),
+        ("gradients[batch](theta)", "gradient(theta, batch % 3)", "not those of the first cells"),
         (
             "return theta",
             "return theta.tolist().__str__()",
@@ -148,6 +149,7 @@ for _name, _answers in {
             "second = r * (r - 1) / 2 * (H_A * g_A + H_B * g_B) + r**2 * (H_B * g_A + H_A*g_B)/2",
             "that is the mean over both orders; this is one of them",
         ),
+        ("second = ", "r = 3\nsecond = ", "or that was overwritten by a number"),
         (None, "second = sp.Sum(0*r, (r, 1, 3))", "`second` does not depend on g_A, g_B, H_A, H_B"),
     ],
     "correction": [

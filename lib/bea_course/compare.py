@@ -263,7 +263,7 @@ def matched(
     for message, values in mistakes.items():
         demand(not close(values), message)
     missing = [str(symbol) for symbol in symbols if not formula.has(symbol)]
-    demand(not missing, f"`{name}` does not depend on {', '.join(missing)}.")
+    demand(not missing, f"`{name}` does not depend on {', '.join(missing)}, or that was overwritten by a number.")
     demand(not close(-right), f"`{name}` has the wrong sign.")
     with np.errstate(all="ignore"):
         demand(not close(got[0] / right[0], got / right), f"`{name}` is right up to a constant factor.")
