@@ -442,6 +442,7 @@ ONE_POINT = {
     "a mean over everything": lambda t: t - np.mean(t),
     "a matrix on the wrong side": lambda t: t @ np.array([[1.0, 2.0], [3.0, 4.0]]),
     "flattened": lambda t: np.ravel(t)[:2] ** 2,
+    "a little different": lambda t: t * (1 + 1e-3 * (t.ndim - 1)),
 }
 
 
@@ -519,11 +520,13 @@ def test_losses_by_code_are_checked():
 
 def test_quadratics():
     assert bea.quadratic([1, 9]).hessian([0.3, 0.4]).tolist() == [[1.0, 0.0], [0.0, 9.0]]
+    with np.errstate(all="raise"):
+        assert bea.quadratic([1, 9]).hessian([0.0, 0.0]).tolist() == [[1.0, 0.0], [0.0, 9.0]]
     assert bea.quadratic([[2, 1], [1, 3]]).hessian([0.3, 0.4]).tolist() == [[2.0, 1.0], [1.0, 3.0]]
     lam = sp.Symbol("lambda")
     loss = bea.quadratic([lam])
     assert loss.parameters == (lam,) and loss.expression == lam * loss.symbols[0] ** 2 / 2
-    for wrong in ([[1, 2], [3, 4]], [[1, 2, 3], [2, 1, 0]], [[1, 2]], []):
+    for wrong in ([[1, 2], [3, 4]], [[1, 2, 3], [2, 1, 0]], [[1, 2], [2, 1], [0, 0]], [[1, 2]], []):
         with pytest.raises(ValueError, match="square symmetric matrix"):
             bea.quadratic(wrong)
     with pytest.raises(TypeError, match="must be a real number"):

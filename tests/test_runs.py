@@ -1081,6 +1081,12 @@ def test_an_update_that_is_not_finite_is_not_blamed_on_the_step_size():
             bea.run(bea.adam(0.9, 0.99, 0.0), loss, (1.0, 0.0), 0.1, 3)
 
 
+def test_a_first_step_that_is_too_large_is_blamed_on_the_step_size():
+    for loss in (bea.quadratic([1e200]), by_code(bea.quadratic([1e200]))):
+        with pytest.raises(bea.Divergence, match="at step 1: .*; take a smaller step than h"):
+            bea.run(bea.gradient_descent(), loss, (1e100,), 1e10, 3)
+
+
 def test_an_overflow_on_the_way_is_no_divergence(way):
     """Where math raises, arrays go on: 1/(1 + e^800) is 0, and e^(e^7) is infinite in a case not taken."""
     field = bea.VectorField((1 / (1 + sp.exp(x) ** 2),), (x,))
@@ -1139,6 +1145,7 @@ def test_step_sizes_are_checked():
     for h in ("0.1", True, 1j, sp.Symbol("h")):
         refused(TypeError, "the step size h = .* must be a", ADAM, HIMMELBLAU, START, h, 2)
     refused(ValueError, "has the shape", ADAM, HIMMELBLAU, START, np.ones((2, 2)), 2)
+    refused(ValueError, "the step size h = -0.2 must be in", ADAM, HIMMELBLAU, START, np.array([0.1, -0.2, 0.3]), 2)
     for h in (1, np.float32(1), Fraction(1), sp.Integer(1), sp.Rational(2, 2)):
         assert bea.run(bea.gradient_descent(), bea.quadratic([1]), (1.0,), h, 1)[1, 0] == 0.0
 
