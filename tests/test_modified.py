@@ -425,6 +425,29 @@ def test_many_configurations_are_configurations_one_by_one(count):
                         )
 
 
+@pytest.mark.parametrize("memory", ["forgotten", "kept"])
+def test_a_field_asks_its_loss_a_few_times_only(memory):
+    """Then all that it computes is one straight line of code."""
+    calls = []
+
+    class Watched(bea.Loss):
+        def gradient_code(self, theta):
+            calls.append(theta)
+            return super().gradient_code(theta)
+
+    a, b = sp.symbols("a b", real=True)
+    expression, size = sp.Max(a * b, sp.exp(a)) + a**4 * b, 2 if memory == "forgotten" else 4
+    field = bea.modified_equation(bea.heavy_ball(0.5), Watched(expression, (a, b)), 2, memory).field(0.1)
+    points = [np.full(size, x) for x in np.linspace(0.5, 1.3, 30)]
+    first = [field(x) for x in points[:10]]
+    several = len(calls)
+    found = [*first, *(field(x) for x in points[10:])]
+    assert 0 < len(calls) == several
+    plain = bea.NumericLoss(2, None, bea.Loss(expression, (a, b)).gradient_code)
+    slow = bea.modified_equation(bea.heavy_ball(0.5), plain, 2, memory).field(0.1)
+    np.testing.assert_allclose(found, [slow(x) for x in points], rtol=1e-9)
+
+
 def test_a_step_size_for_each_point():
     equation = bea.modified_equation(OPTIMIZERS["adam"], bea.bilinear(), 3)
     points, sizes = np.random.default_rng(4).uniform(0.4, 1.3, (3, 2)), np.array([0.1, 0.2, 0.3])

@@ -747,6 +747,18 @@ def test_mini_batches_are_seen_in_their_order(name, forced, monkeypatch):
         np.testing.assert_allclose([p[0] for p in islice(endless, 9)], wanted, rtol=1e-12)
 
 
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_mini_batches_stay_in_their_order_on_a_long_path(every):
+    """Of which some thousand points are kept: the product of 1 - h rate over the steps."""
+    steps, h = 2600 * every, 1e-3
+    order = np.random.default_rng(5).integers(0, 3, steps)
+    losses = [bea.quadratic([rate]) for rate in (-1, 0.5, 1)]
+    for several in (losses, [by_code(loss) for loss in losses]):
+        path = bea.run(bea.gradient_descent(), several, (1.0,), h, steps, batches=order, every=every)
+        wanted = np.cumprod(1 - h * np.array([-1, 0.5, 1])[order])[every - 1 :: every]
+        np.testing.assert_allclose(path[1:, 0], wanted, rtol=1e-11)
+
+
 def test_the_same_loss_as_its_own_mini_batches():
     optimizer, loss = bea.adam(0.6, 0.8, 0.05), HIMMELBLAU
     path = bea.run(optimizer, loss, START, 0.01, 20)
@@ -962,6 +974,15 @@ def counting(loss):
         return loss.gradient_code(theta)
 
     return bea.NumericLoss(2, loss.value_code, gradient), seen
+
+
+def test_a_long_compiled_run_is_made_in_pieces():
+    """Twenty million steps, of which each piece begins where the last one ended: (1 - h)^n."""
+    pytest.importorskip("numba", reason="Numba is not installed")
+    path = bea.run(bea.gradient_descent(), bea.quadratic([1, 2]), (1.0, -3.0), 1e-7, 2 * 10**7, every=4 * 10**6)
+    steps = 4e6 * np.arange(6)
+    wanted = np.stack([(1 - 1e-7) ** steps, -3 * (1 - 2e-7) ** steps], axis=1)
+    np.testing.assert_allclose(path, wanted, rtol=1e-8)
 
 
 def test_a_loss_may_have_a_state():
