@@ -282,6 +282,22 @@ def test_a_decay_is_checked_where_a_program_uses_it(decay):
             ask()
 
 
+@pytest.mark.parametrize("shift", [-0.5, 0.5, 0.6])
+def test_every_decay_of_a_batch_is_checked_where_a_program_uses_it(shift):
+    @bea.optimizer
+    def shifted(theta, gradient, memory, beta: bea.Decay):
+        return memory.average(gradient(theta), beta + shift)
+
+    made = shifted([0.5, 0.2, 0.45])
+    for ask in (
+        lambda: bea.run(made, CODED, START, 0.1, 2),
+        lambda: bea.run(made, LOSS, START, 0.1, 2),
+        lambda: bea.modified_equation(made, LOSS, 2).coefficients(START),
+    ):
+        with pytest.raises(ValueError, match="a decay = .* must be in"):
+            ask()
+
+
 # --- an optimizer is data ----------------------------------------------------------------------------------------------------------
 
 

@@ -531,6 +531,12 @@ def test_no_expansion_at_a_kink(name):
     AT_A_KINK[name](Series.from_polynomials([[np.array([0.0])]]))  # nor a value alone
 
 
+def test_the_sign_of_zero_is_copied_as_plus():
+    t = curve([1.5, -2.0])
+    for zero in (0.0, np.zeros(2), 0 * t):
+        assert same(np.copysign(t, zero), abs(t))
+
+
 def test_ties_below_the_maximum_do_not_matter():
     t = curve([1.0, 1.0, 2.0])
     assert same(t.max(), t[2])
