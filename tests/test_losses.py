@@ -454,6 +454,7 @@ ONE_POINT = {
     "a mean over everything": lambda t: t - np.mean(t),
     "a matrix on the wrong side": lambda t: t @ np.array([[1.0, 2.0], [3.0, 4.0]]),
     "flattened": lambda t: np.ravel(t)[:2] ** 2,
+    "twice as much": lambda t: t * t.ndim,
     "a little different": lambda t: t * (1 + 1e-3 * (t.ndim - 1)),
 }
 

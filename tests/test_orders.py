@@ -278,6 +278,7 @@ def test_round_off_is_measured_by_the_size_of_theta():
     hs, errors = np.array([0.1, 0.05]), np.array([4e-10, 1e-10])
     assert bea.Study(hs, errors, order=2, scale=1.0).order_holds is True
     assert bea.Study(hs, errors, order=2, scale=1e6).order_holds is None
+    assert bea.Study(hs, errors).scale == 1.0
 
 
 def test_what_is_above_the_floor_is_used():
