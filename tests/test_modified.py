@@ -448,6 +448,20 @@ def test_a_field_asks_its_loss_a_few_times_only(memory):
     np.testing.assert_allclose(found, [slow(x) for x in points], rtol=1e-9)
 
 
+@pytest.mark.parametrize("memory", ["forgotten", "kept"])
+def test_a_kink_is_seen_at_every_call(memory):
+    """Also where the field is one straight line of code by then; at the first kink as at the last."""
+    a, b = sp.symbols("a b", real=True)
+    loss = bea.Loss(sp.Abs(a - 1) * b + sp.Max(a, b / 3) + sp.Abs(b + 2) ** 3 * sp.sign(a + 7) + a**2, (a, b))
+    field = bea.modified_equation(bea.heavy_ball(0.5), loss, 2, memory).field(0.1)
+    rest = () if memory == "forgotten" else (0.25, 0.5)
+    for x in np.linspace(2, 3, 10):
+        assert np.isfinite(field(np.array([x, 1.5, *rest]))).all()
+    for kink in ((1.0, 1.5), (0.5, 1.5), (2.0, -2.0), (-7.0, 1.5)):
+        with pytest.raises(ValueError, match="kink"):
+            field(np.array([*kink, *rest]))
+
+
 def test_a_step_size_for_each_point():
     equation = bea.modified_equation(OPTIMIZERS["adam"], bea.bilinear(), 3)
     points, sizes = np.random.default_rng(4).uniform(0.4, 1.3, (3, 2)), np.array([0.1, 0.2, 0.3])

@@ -618,15 +618,15 @@ def test_a_wrong_trace_is_not_used(points, change, monkeypatch):
 
 
 def test_both_ends_of_a_batch_are_compared():
-    """A trace that is right for the first point only."""
+    """A trace that is right for all points but the last one."""
 
     @bea.optimizer
     def two_faced(theta, gradient, memory):
         return gradient(theta) if isinstance(theta, np.ndarray) and theta[0] > 0 else 1.0 * gradient(abs(theta))
 
-    points = [(0.5, 0.6), (-0.5, 0.6)]
+    points = [(0.5, 0.6), (0.4, 0.2), (0.7, 0.6), (-0.5, 0.6)]
     path = bea.run(two_faced(), HIMMELBLAU, points, 0.001, 10)
-    for k in range(2):
+    for k in range(4):
         np.testing.assert_array_equal(path[:, k], bea.run(two_faced(), by_code(HIMMELBLAU), points[k], 0.001, 10))
 
 
@@ -1213,7 +1213,8 @@ def test_mini_batches_are_checked():
     for batches in ((0, 1), iter([0, 1])):
         with pytest.raises(ValueError, match="batches names the mini-batches of 2 steps, but 3 steps"):
             bea.run(ADAM, two, START, 0.1, 3, batches=batches)
-    refused(ValueError, "batches must lie in 0..1", ADAM, two, START, 0.1, 2, batches=(0, 2))
+    for batches in ((0, 2), (7, 0), (-1, 0), np.array([0, -3])):
+        refused(ValueError, "batches must lie in 0..1", ADAM, two, START, 0.1, 2, batches=batches)
     refused(TypeError, "sequence of whole numbers", ADAM, two, START, 0.1, 2, batches=(0.0, 1.0))
     for wrong, error in ((2, ValueError), (0.5, TypeError)):
         with pytest.raises(error, match="an entry of batches"):
