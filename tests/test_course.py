@@ -94,7 +94,7 @@ def test_source_is_in_order(source):
 def test_student_copy_is_of_this_source(source):
     """`make assignments` makes it; the rest of what that makes is not committed."""
     assignment = read_assignment(source)
-    copy = cells_of(FOLDER / "student" / source.name)
+    copy = [cell for cell in cells_of(FOLDER / "student" / source.name) if "ModuleNotFoundError" not in cell[1]]
     sources = cells_of(source)
     public = [text.strip() for kind, text in sources if kind == "markdown" and text.strip() in assignment.prose]
     solutions = {question.solution for question in assignment.questions if question.by_hand}
@@ -119,6 +119,24 @@ def test_student_copy_is_everybodys_notebook(source):
     assert copy.metadata.kernelspec.name == "python3" and len({cell.id for cell in copy.cells}) == len(copy.cells)
     assert {key for cell in copy.cells for key in cell.metadata} <= {"deletable", "editable"}
     assert not any(cell.get("outputs") for cell in copy.cells)
+
+
+def test_a_student_copy_installs_what_it_needs_once_there_is_an_address(monkeypatch, tmp_path):
+    """A first cell, by the address in _config.yml; as long as that is a placeholder there is none."""
+    import nbformat
+
+    from tools.course import assignments
+
+    def first(url):
+        (tmp_path / "_config.yml").write_text(f"repository:\n  url: {url}\n")
+        return assignments.student_copy(nbformat.read(ADAM, 4)).cells[0]
+
+    monkeypatch.setattr(assignments, "ROOT", tmp_path)
+    assert first("https://github.com/OWNER" + "/REPOSITORY").cell_type == "markdown"
+    cell = first("https://github.com/ada/book")
+    assert "git+https://github.com/ada/book" in cell.source and cell.id
+    with Kernel(LIMITS) as kernel:  # the library is there: nothing is installed
+        assert kernel.run(cell.source) is None
 
 
 @each_source

@@ -36,7 +36,6 @@ class Person:
     id: str = ""
     email: str = ""
     due: datetime | None = None
-    row: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -370,7 +369,7 @@ def read_roster(path: str | Path) -> list[Person]:
         except ValueError:
             raise SystemExit(f"{path}: {cells['due']!r} is no date such as 2026-11-30T18:00") from None
         number = cells["id"].removeprefix("Participant ").strip()
-        people.append(Person(cells["name"], number, cells["email"], due, row))
+        people.append(Person(cells["name"], number, cells["email"], due))
     if not people:
         raise SystemExit(f"{path}: no names; the table needs a column `name`, and may have `id`, `email` and `due`")
     return people
