@@ -935,6 +935,16 @@ def test_the_cheapest_way_is_taken(monkeypatch):
     assert taken(False, START, 10) == ["floats"]
 
 
+def test_a_batch_goes_on_from_its_memory_as_straight_line_code(monkeypatch):
+    points, memory = [START, (0.3, 0.2), (0.1, 0.4)], np.arange(6.0).reshape(2, 3)
+    given = (bea.heavy_ball(0.6), HIMMELBLAU, points, 0.01, 7)
+    assert ways_taken(monkeypatch, False, *given, memory=[memory]) in (["floats"], ["arrays"])
+    path = bea.run(*given, memory=[memory])
+    for k in range(3):
+        alone = bea.run(bea.heavy_ball(0.6), by_code(HIMMELBLAU), points[k], 0.01, 7, memory=[memory[:, k]])
+        np.testing.assert_allclose(path[:, k], alone, rtol=1e-13)
+
+
 def test_many_short_runs_are_worth_compiling(monkeypatch):
     pytest.importorskip("numba", reason="Numba is not installed")
     monkeypatch.setattr(straight, "COMPILING", 0.02)
