@@ -622,7 +622,7 @@ def test_both_ends_of_a_batch_are_compared():
 
     @bea.optimizer
     def two_faced(theta, gradient, memory):
-        return gradient(theta) if isinstance(theta, np.ndarray) and theta[0] > 0 else 1.0 * gradient(abs(theta))
+        return gradient(theta) if not isinstance(theta, np.ndarray) or theta[0] > 0 else gradient(abs(theta))
 
     points = [(0.5, 0.6), (0.4, 0.2), (0.7, 0.6), (-0.5, 0.6)]
     path = bea.run(two_faced(), HIMMELBLAU, points, 0.001, 10)
