@@ -336,6 +336,15 @@ def test_taylor_series_follow_batches_schedules_and_what_a_program_reads():
         np.testing.assert_allclose(path, (1 + 0.01 * np.arange(51)) ** -rates[0], rtol=1e-10)
 
 
+@pytest.mark.parametrize("steps", [flows.PIECE - 1, flows.PIECE, 2 * flows.PIECE, 2 * flows.PIECE + 1])
+def test_taylor_series_of_many_points_are_joined(steps):
+    pytest.importorskip("heyoka", reason="heyoka is not installed")
+    equation = bea.modified_equation(bea.gradient_descent(), bea.quadratic([1, 2]), 1)
+    path = bea.flow(equation, (1.0, -3.0), 1e-3, steps, method="taylor")
+    t = 1e-3 * np.arange(steps + 1)
+    np.testing.assert_allclose(path, np.stack([np.exp(-t), -3 * np.exp(-2 * t)], axis=1), rtol=1e-10)
+
+
 def test_taylor_series_say_where_a_flow_ends():
     pytest.importorskip("heyoka", reason="heyoka is not installed")
     y = sp.Symbol("y")
@@ -378,7 +387,9 @@ def test_a_field_may_read_the_time():
             return lambda theta, rate=-1.0: rate * theta
 
     t = 0.1 * np.arange(11)
-    np.testing.assert_allclose(bea.flow(Growing(), (2.0,), 0.1, 10)[:, 0], 2 * np.exp(t**2 / 2), rtol=1e-10)
+    for method in (None, "LSODA", "Radau"):
+        path = bea.flow(Growing(), (2.0,), 0.1, 10, method=method)
+        np.testing.assert_allclose(path[:, 0], 2 * np.exp(t**2 / 2), rtol=1e-9)
     np.testing.assert_allclose(bea.flow(Bound(), (2.0,), 0.1, 10)[:, 0], 2 * np.exp(-t), rtol=1e-10)
 
 

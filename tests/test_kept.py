@@ -289,6 +289,18 @@ def test_a_flow_starts_from_the_runs_own_state():
     np.testing.assert_array_equal(bea.flow(equation, START, h, 10, first=10), run[10:11])
 
 
+@pytest.mark.parametrize("per_step", [1, 3])
+def test_a_flow_with_memory_that_blows_up_says_where(per_step):
+    """The step counts from the run's start, and it is the first of those that have no point any more."""
+    x = sp.Symbol("x")
+    equation = bea.modified_equation(bea.heavy_ball(0.5), bea.Loss(-(x**4), (x,)), 1, "kept")
+    with pytest.raises(bea.Divergence) as caught:
+        bea.flow(equation, (1.0,), 0.01, 100, first=5, per_step=per_step)
+    path = caught.value.path
+    assert 5 < caught.value.step < 40 and caught.value.step == 5 + -(-len(path) // per_step)
+    assert np.isfinite(path).all() and np.all(np.diff(path[:, 0]) > 0)
+
+
 # --- the figures of the theory ----------------------------------------------------------------------
 
 

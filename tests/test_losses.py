@@ -327,6 +327,8 @@ def test_losses_are_equal_by_value_and_pickle():
     assert field == bea.VectorField([B, -A], [A, B]) != bea.VectorField((B, A), (A, B))
     coded = numeric_bowl()
     assert coded == numeric_bowl() and hash(coded) == hash(numeric_bowl())
+    two, three = bea.NumericLoss(2, None, np.sin), bea.NumericLoss(3, None, np.sin)
+    assert two != three != two != bea.NumericLoss(2, None, np.cos)
     for loss in (first, field, coded, bea.logistic_regression(), LOSSES["mean of code"]):
         before = pickle.loads(pickle.dumps(loss)).gradient(POINTS)
         np.testing.assert_array_equal(before, loss.gradient(POINTS))
@@ -404,6 +406,16 @@ def test_code_that_does_not_take_a_series_has_two_terms():
         loss.gradient_code(Series.from_polynomials([[theta], [theta], [theta]]))
 
 
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3, 1e6])
+def test_differences_are_taken_on_the_scale_of_the_point(size):
+    """Of code for arrays alone, nine digits of the Hessian at points of any size and for directions of any length."""
+    loss = bea.NumericLoss(2, None, Counted(lambda t: t**2 + 3 * t[::-1]))
+    point = size * np.array([0.7, -1.1])
+    for length in (1e-3, 1.0, 1e3):
+        v = length * np.array([1.0, -0.5])
+        np.testing.assert_allclose(loss.hessian_vector(point, v), 2 * point * v + 3 * v[::-1], rtol=2e-9)
+
+
 def test_a_gradient_that_is_not_analytic_has_all_its_digits():
     loss = bea.NumericLoss(1, None, lambda t: np.abs(t) * t + t)
     for x in (-1.5, 2.0):
@@ -442,6 +454,8 @@ ONE_POINT = {
     "a mean over everything": lambda t: t - np.mean(t),
     "a matrix on the wrong side": lambda t: t @ np.array([[1.0, 2.0], [3.0, 4.0]]),
     "flattened": lambda t: np.ravel(t)[:2] ** 2,
+    "twice as much": lambda t: t * t.ndim,
+    "a little different": lambda t: t * (1 + 1e-3 * (t.ndim - 1)),
 }
 
 
@@ -457,12 +471,13 @@ def test_code_for_one_point_serves_a_batch(name, count):
         np.testing.assert_allclose(loss.value(points), (points**2).sum(axis=1), rtol=1e-12)
 
 
-def test_a_batch_is_compared_with_single_points_once():
-    gradient = Counted()
-    loss = bea.NumericLoss(2, None, gradient)
-    loss.gradient(POINTS)
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_a_batch_is_compared_with_single_points_once(dimension):
+    gradient, points = Counted(lambda t: t**3), POINTS[:, :dimension]
+    loss = bea.NumericLoss(dimension, None, gradient)
+    loss.gradient(points)
     assert gradient.calls == 8
-    loss.gradient(POINTS + 1)
+    loss.gradient(points + 1)
     assert gradient.calls == 9
 
 
@@ -519,11 +534,13 @@ def test_losses_by_code_are_checked():
 
 def test_quadratics():
     assert bea.quadratic([1, 9]).hessian([0.3, 0.4]).tolist() == [[1.0, 0.0], [0.0, 9.0]]
+    with np.errstate(all="raise"):
+        assert bea.quadratic([1, 9]).hessian([0.0, 0.0]).tolist() == [[1.0, 0.0], [0.0, 9.0]]
     assert bea.quadratic([[2, 1], [1, 3]]).hessian([0.3, 0.4]).tolist() == [[2.0, 1.0], [1.0, 3.0]]
     lam = sp.Symbol("lambda")
     loss = bea.quadratic([lam])
     assert loss.parameters == (lam,) and loss.expression == lam * loss.symbols[0] ** 2 / 2
-    for wrong in ([[1, 2], [3, 4]], [[1, 2, 3], [2, 1, 0]], [[1, 2]], []):
+    for wrong in ([[1, 2], [3, 4]], [[1, 2, 3], [2, 1, 0]], [[1, 2], [2, 1], [0, 0]], [[1, 2]], [], np.ones((2, 2, 2))):
         with pytest.raises(ValueError, match="square symmetric matrix"):
             bea.quadratic(wrong)
     with pytest.raises(TypeError, match="must be a real number"):
@@ -722,8 +739,19 @@ def test_points_must_be_what_the_symbols_are_declared(declared, wrong, words):
 def test_distributions_and_unknown_derivatives_say_so():
     with pytest.raises(ValueError, match=r"DiracDelta\(a\) does not evaluate, so it has no numbers"):
         bea.VectorField((sp.DiracDelta(A),), A).gradient([1.0])
-    with pytest.raises(ValueError, match="SymPy knows no derivative of zeta"):
+    with pytest.raises(ValueError, match="SymPy knows no derivative of zeta.* by its argument 1; take bea.black_box"):
         bea.Loss(sp.zeta(2 + A**2), A).gradient([1.0])
+
+    class half(sp.Function):
+        nargs = 2
+
+        def fdiff(self, argindex=1):
+            if argindex == 2:
+                raise sp.core.function.ArgumentIndexError(self, argindex)
+            return sp.Integer(1)
+
+    with pytest.raises(ValueError, match="SymPy knows no derivative of half.* by its argument 2; take bea.black_box"):
+        bea.Loss(half(A, A**2), A).gradient([1.0])
     unknown = sp.Function("unknown", nargs=1)
     with pytest.raises(ValueError, match=r"unknown\(a\) does not evaluate, so it has no numbers"):
         bea.Loss(unknown(A), A).gradient([1.0])
@@ -778,6 +806,8 @@ def test_logistic_regression_on_ones_own_data(tmp_path):
     path, named = tmp_path / "data.csv", tmp_path / "named.csv"
     np.savetxt(path, np.column_stack([features, labels]), delimiter=",", fmt="%.17g")
     named.write_text("a,b,c,label\n" + path.read_text())
+    one_row = tmp_path / "one.csv"
+    one_row.write_text("1.0,2.0,3.0,1\n")
     for standardize in (True, False):
         scaled = (features - features.mean(axis=0)) / features.std(axis=0) if standardize else features
         expected = log_loss(labels, 1 / (1 + np.exp(-scaled @ theta)))
@@ -796,6 +826,7 @@ def test_logistic_regression_on_ones_own_data(tmp_path):
         ({"features": features, "labels": np.arange(40) % 3}, "two different values"),
         ({"features": np.nan * features, "labels": labels}, "finite numbers"),
         ({"features": 0 * features, "labels": labels}, "no feature may be constant"),
+        ({"features": one_row}, "two different values"),
     ):
         with pytest.raises(ValueError, match=message):
             bea.logistic_regression(**arguments)

@@ -425,6 +425,46 @@ def test_many_configurations_are_configurations_one_by_one(count):
                         )
 
 
+@pytest.mark.parametrize("memory", ["forgotten", "kept"])
+def test_a_field_asks_its_loss_a_few_times_only(memory):
+    """Then all that it computes is one straight line of code."""
+    calls = []
+
+    class Watched(bea.Loss):
+        def gradient_code(self, theta):
+            calls.append(theta)
+            return super().gradient_code(theta)
+
+    a, b = sp.symbols("a b", real=True)
+    expression, size = sp.Max(a * b, sp.exp(a)) + a**4 * b, 2 if memory == "forgotten" else 4
+    field = bea.modified_equation(bea.heavy_ball(0.5), Watched(expression, (a, b)), 2, memory).field(0.1)
+    points = [np.full(size, x) for x in np.linspace(0.5, 1.3, 30)]
+    first = [field(x) for x in points[:10]]
+    several = len(calls)
+    found = [*first, *(field(x) for x in points[10:])]
+    assert 0 < len(calls) == several
+    plain = bea.NumericLoss(2, None, bea.Loss(expression, (a, b)).gradient_code)
+    slow = bea.modified_equation(bea.heavy_ball(0.5), plain, 2, memory).field(0.1)
+    np.testing.assert_allclose(found, [slow(x) for x in points], rtol=1e-9)
+
+
+@pytest.mark.parametrize("count", range(1, 6))
+@pytest.mark.parametrize("memory", ["forgotten", "kept"])
+def test_a_kink_is_seen_at_every_call(memory, count):
+    """Also where the field is one straight line of code by then; at the first kink as at the last."""
+    a, b = sp.symbols("a b", real=True)
+    kinks = [sp.Abs(a - 1) * b, sp.Max(a, b / 3), sp.Abs(b + 2) * b, sp.sign(a + 7) * b, sp.Min(a, 9) * b]
+    places = [(1.0, 1.5), (0.5, 1.5), (2.0, -2.0), (-7.0, 1.5), (9.0, 1.5)]
+    loss = bea.Loss(sum(kinks[:count]) + a**2, (a, b))
+    field = bea.modified_equation(bea.heavy_ball(0.5), loss, 2, memory).field(0.1)
+    rest = () if memory == "forgotten" else (0.25, 0.5)
+    for x in np.linspace(2, 3, 10):
+        assert np.isfinite(field(np.array([x, 1.5, *rest]))).all()
+    for place in places[:count]:
+        with pytest.raises(ValueError, match="kink"):
+            field(np.array([*place, *rest]))
+
+
 def test_a_step_size_for_each_point():
     equation = bea.modified_equation(OPTIMIZERS["adam"], bea.bilinear(), 3)
     points, sizes = np.random.default_rng(4).uniform(0.4, 1.3, (3, 2)), np.array([0.1, 0.2, 0.3])
@@ -608,8 +648,9 @@ def test_points_and_configurations_must_fit():
         bea.modified_equation(many, BILINEAR, 2).coefficients,
         bea.transient_equation(many, BILINEAR).field(0.1, 1),
     ):
-        with pytest.raises(ValueError, match="2 points and 3 configurations do not combine"):
-            ask(np.ones((2, 2)))
+        for count in (2, 4):
+            with pytest.raises(ValueError, match=f"{count} points and 3 configurations do not combine"):
+                ask(np.ones((count, 2)))
 
 
 # --- mutants of the engine: the oracles see a wrong one -------------------------------------------------------------------------------------

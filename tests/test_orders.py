@@ -254,7 +254,7 @@ def test_studies_refuse_what_gives_no_slope():
         ask(order=2.5)
 
 
-@pytest.mark.parametrize("hs, errors", [([0.1], [0.2]), ([0.1, 0.05], [0.2]), ([0.1, 0.0], [0.2, 0.1])])
+@pytest.mark.parametrize("hs, errors", [(0.1, 0.2), ([0.1], [0.2]), ([0.1, 0.05], [0.2]), ([0.1, 0.0], [0.2, 0.1])])
 def test_a_study_needs_two_positive_steps_and_an_error_for_each(hs, errors):
     with pytest.raises(ValueError, match="one error for each of two positive step sizes"):
         bea.Study(np.array(hs), np.array(errors))
@@ -278,6 +278,7 @@ def test_round_off_is_measured_by_the_size_of_theta():
     hs, errors = np.array([0.1, 0.05]), np.array([4e-10, 1e-10])
     assert bea.Study(hs, errors, order=2, scale=1.0).order_holds is True
     assert bea.Study(hs, errors, order=2, scale=1e6).order_holds is None
+    assert bea.Study(hs, errors).scale == 1.0
 
 
 def test_what_is_above_the_floor_is_used():

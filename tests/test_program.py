@@ -282,6 +282,26 @@ def test_a_decay_is_checked_where_a_program_uses_it(decay):
             ask()
 
 
+@pytest.mark.parametrize(
+    "betas, shift", [([0.5, 0.2, 0.45], -0.3), ([0.5, 0.2, 0.45], 0.5), ([0.3, 0.5, 0.2], 0.5), ([0.3, 0.5, 0.2], 0.6)]
+)
+def test_every_decay_of_a_batch_is_checked_where_a_program_uses_it(betas, shift):
+    """Also of one that is neither the first nor the last."""
+
+    @bea.optimizer
+    def shifted(theta, gradient, memory, beta: bea.Decay):
+        return memory.average(gradient(theta), beta + shift)
+
+    made = shifted(betas)
+    for ask in (
+        lambda: bea.run(made, CODED, START, 0.1, 2),
+        lambda: bea.run(made, LOSS, START, 0.1, 2),
+        lambda: bea.modified_equation(made, LOSS, 2).coefficients(START),
+    ):
+        with pytest.raises(ValueError, match="a decay = .* must be in"):
+            ask()
+
+
 # --- an optimizer is data ----------------------------------------------------------------------------------------------------------
 
 
@@ -400,6 +420,13 @@ def test_a_constructor_shows_its_text_and_its_arguments():
         "bias_correction",
     ]
     assert "memory.average(g**2, rho, corrected=bias_correction)" in inspect.getsource(bea.adam)
+
+    @bea.optimizer
+    def bare(theta, gradient, memory, /, *, rate):
+        return rate * gradient(theta)
+
+    assert list(inspect.signature(bare).parameters) == ["rate"]
+    assert bea.run(bare(rate=2.0), bea.quadratic([1]), (1.0,), 0.25, 1)[1] == 0.5
     assert bea.adam.__doc__.startswith("Adam, with")
     assert bea.adam.__name__ == "adam" and bea.adam.__module__ == "bea.optimizers"
 
@@ -812,6 +839,46 @@ def test_time_step_size_and_the_value_before_along_a_curve():
     np.testing.assert_allclose(memory.previous(line).at(3, 0.1), line.at(2, 0.1))
     assert memory.step == np.inf
     np.testing.assert_allclose(memory.average(7.0, 0.5).at(0, 0.1), 7.0)
+
+
+LIMITS = {
+    "1 / (1 + n)": (lambda n: 1 / (1 + n), 0.0),
+    "1 / (n - 1)": (lambda n: 1 / (n - 1), 0.0),
+    "1 / (1 - n)": (lambda n: 1 / (1 - n), 0.0),
+    "-3 / n": (lambda n: -3 / n, 0.0),
+    "1 / (n * -2)": (lambda n: 1 / (n * -2), 0.0),
+    "1 / -n": (lambda n: 1 / -n, 0.0),
+    "1 / (-1 + n)": (lambda n: 1 / (-1 + n), 0.0),
+    "n ** -0.5": (lambda n: n**-0.5, 0.0),
+    "0.5 ** n": (lambda n: 0.5**n, 0.0),
+    "min(2, n / 100)": (lambda n: min(2.0, n / 100), 2.0),
+    "exp(-n)": (lambda n: np.exp(-n), 0.0),
+    "tanh(n)": (lambda n: np.tanh(n), 1.0),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_long_after_the_start_a_schedule_has_its_limit(name):
+    code, limit = LIMITS[name]
+
+    @bea.optimizer
+    def scheduled(theta, gradient, memory):
+        return (5 + code(memory.step)) * gradient(theta)
+
+    found = bea.modified_equation(scheduled(), bea.quadratic([1]), 1).coefficients((2.0,))
+    assert found.tolist() == [[-2 * (5 + limit)]]
+
+
+@pytest.mark.parametrize(
+    "code", [lambda n: (-1) ** n, lambda n: n % 2, lambda n: 7 // n, lambda n: n - n, lambda n: 0 * n, np.sin]
+)
+def test_a_schedule_without_a_limit_is_refused(code):
+    @bea.optimizer
+    def scheduled(theta, gradient, memory):
+        return (5 + code(memory.step)) * gradient(theta)
+
+    with pytest.raises(ValueError, match="no limit"):
+        bea.modified_equation(scheduled(), bea.quadratic([1]), 1).coefficients((2.0,))
 
 
 @pytest.mark.parametrize("name", ["decay", "warm-up"])

@@ -618,15 +618,15 @@ def test_a_wrong_trace_is_not_used(points, change, monkeypatch):
 
 
 def test_both_ends_of_a_batch_are_compared():
-    """A trace that is right for the first point only."""
+    """A trace that is right for all points but the last one."""
 
     @bea.optimizer
     def two_faced(theta, gradient, memory):
-        return gradient(theta) if isinstance(theta, np.ndarray) and theta[0] > 0 else 1.0 * gradient(abs(theta))
+        return gradient(theta) if not isinstance(theta, np.ndarray) or theta[0] > 0 else gradient(abs(theta))
 
-    points = [(0.5, 0.6), (-0.5, 0.6)]
+    points = [(0.5, 0.6), (0.4, 0.2), (0.7, 0.6), (-0.5, 0.6)]
     path = bea.run(two_faced(), HIMMELBLAU, points, 0.001, 10)
-    for k in range(2):
+    for k in range(4):
         np.testing.assert_array_equal(path[:, k], bea.run(two_faced(), by_code(HIMMELBLAU), points[k], 0.001, 10))
 
 
@@ -745,6 +745,18 @@ def test_mini_batches_are_seen_in_their_order(name, forced, monkeypatch):
         np.testing.assert_allclose(walked, wanted, rtol=1e-12)
         endless = bea.walk(optimizer, problems, [START, START], 0.002, batches=cycle(order))
         np.testing.assert_allclose([p[0] for p in islice(endless, 9)], wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_mini_batches_stay_in_their_order_on_a_long_path(every):
+    """Of which some thousand points are kept: the product of 1 - h rate over the steps."""
+    steps, h = 2600 * every, 1e-3
+    order = np.random.default_rng(5).integers(0, 3, steps)
+    losses = [bea.quadratic([rate]) for rate in (-1, 0.5, 1)]
+    for several in (losses, [by_code(loss) for loss in losses]):
+        path = bea.run(bea.gradient_descent(), several, (1.0,), h, steps, batches=order, every=every)
+        wanted = np.cumprod(1 - h * np.array([-1, 0.5, 1])[order])[every - 1 :: every]
+        np.testing.assert_allclose(path[1:, 0], wanted, rtol=1e-11)
 
 
 def test_the_same_loss_as_its_own_mini_batches():
@@ -923,6 +935,16 @@ def test_the_cheapest_way_is_taken(monkeypatch):
     assert taken(False, START, 10) == ["floats"]
 
 
+def test_a_batch_goes_on_from_its_memory_as_straight_line_code(monkeypatch):
+    points, memory = [START, (0.3, 0.2), (0.1, 0.4)], np.arange(6.0).reshape(2, 3)
+    given = (bea.heavy_ball(0.6), HIMMELBLAU, points, 0.01, 7)
+    assert ways_taken(monkeypatch, False, *given, memory=[memory]) in (["floats"], ["arrays"])
+    path = bea.run(*given, memory=[memory])
+    for k in range(3):
+        alone = bea.run(bea.heavy_ball(0.6), by_code(HIMMELBLAU), points[k], 0.01, 7, memory=[memory[:, k]])
+        np.testing.assert_allclose(path[:, k], alone, rtol=1e-13)
+
+
 def test_many_short_runs_are_worth_compiling(monkeypatch):
     pytest.importorskip("numba", reason="Numba is not installed")
     monkeypatch.setattr(straight, "COMPILING", 0.02)
@@ -962,6 +984,15 @@ def counting(loss):
         return loss.gradient_code(theta)
 
     return bea.NumericLoss(2, loss.value_code, gradient), seen
+
+
+def test_a_long_compiled_run_is_made_in_pieces():
+    """Twenty million steps, of which each piece begins where the last one ended: (1 - h)^n."""
+    pytest.importorskip("numba", reason="Numba is not installed")
+    path = bea.run(bea.gradient_descent(), bea.quadratic([1, 2]), (1.0, -3.0), 1e-7, 2 * 10**7, every=4 * 10**6)
+    steps = 4e6 * np.arange(6)
+    wanted = np.stack([(1 - 1e-7) ** steps, -3 * (1 - 2e-7) ** steps], axis=1)
+    np.testing.assert_allclose(path, wanted, rtol=1e-8)
 
 
 def test_a_loss_may_have_a_state():
@@ -1081,6 +1112,12 @@ def test_an_update_that_is_not_finite_is_not_blamed_on_the_step_size():
             bea.run(bea.adam(0.9, 0.99, 0.0), loss, (1.0, 0.0), 0.1, 3)
 
 
+def test_a_first_step_that_is_too_large_is_blamed_on_the_step_size():
+    for loss in (bea.quadratic([1e200]), by_code(bea.quadratic([1e200]))):
+        with pytest.raises(bea.Divergence, match="at step 1: .*; take a smaller step than h"):
+            bea.run(bea.gradient_descent(), loss, (1e100,), 1e10, 3)
+
+
 def test_an_overflow_on_the_way_is_no_divergence(way):
     """Where math raises, arrays go on: 1/(1 + e^800) is 0, and e^(e^7) is infinite in a case not taken."""
     field = bea.VectorField((1 / (1 + sp.exp(x) ** 2),), (x,))
@@ -1139,6 +1176,7 @@ def test_step_sizes_are_checked():
     for h in ("0.1", True, 1j, sp.Symbol("h")):
         refused(TypeError, "the step size h = .* must be a", ADAM, HIMMELBLAU, START, h, 2)
     refused(ValueError, "has the shape", ADAM, HIMMELBLAU, START, np.ones((2, 2)), 2)
+    refused(ValueError, "the step size h = -0.2 must be in", ADAM, HIMMELBLAU, START, np.array([0.1, -0.2, 0.3]), 2)
     for h in (1, np.float32(1), Fraction(1), sp.Integer(1), sp.Rational(2, 2)):
         assert bea.run(bea.gradient_descent(), bea.quadratic([1]), (1.0,), h, 1)[1, 0] == 0.0
 
@@ -1185,7 +1223,8 @@ def test_mini_batches_are_checked():
     for batches in ((0, 1), iter([0, 1])):
         with pytest.raises(ValueError, match="batches names the mini-batches of 2 steps, but 3 steps"):
             bea.run(ADAM, two, START, 0.1, 3, batches=batches)
-    refused(ValueError, "batches must lie in 0..1", ADAM, two, START, 0.1, 2, batches=(0, 2))
+    for batches in ((0, 2), (7, 0), (-1, 0), np.array([0, -3])):
+        refused(ValueError, "batches must lie in 0..1", ADAM, two, START, 0.1, 2, batches=batches)
     refused(TypeError, "sequence of whole numbers", ADAM, two, START, 0.1, 2, batches=(0.0, 1.0))
     for wrong, error in ((2, ValueError), (0.5, TypeError)):
         with pytest.raises(error, match="an entry of batches"):

@@ -526,8 +526,15 @@ def test_no_expansion_at_a_kink(name):
     with pytest.raises(ValueError, match="kink"):
         AT_A_KINK[name](t)
     still = Series.from_polynomials([[np.array([0.0])], [np.array([0.0])]])
-    AT_A_KINK[name](still)  # what does not move has no kink
+    with np.errstate(all="raise"):
+        AT_A_KINK[name](still)  # what does not move has no kink, and nothing to warn of
     AT_A_KINK[name](Series.from_polynomials([[np.array([0.0])]]))  # nor a value alone
+
+
+def test_the_sign_of_zero_is_copied_as_plus():
+    t = curve([1.5, -2.0])
+    for zero in (0.0, np.zeros(2), 0 * t):
+        assert same(np.copysign(t, zero), abs(t))
 
 
 def test_ties_below_the_maximum_do_not_matter():
@@ -714,9 +721,12 @@ def test_taylor_of_an_abstract_function():
 
 
 def test_taylor_wants_an_exact_curve():
-    x = sp.Symbol("x")
+    x, y = sp.symbols("x y")
+    exact = Series.from_polynomials([[np.array([x])], [np.array([0]), np.array([1])]])
     for wrong, error in (
         ((x, [x], curve([1.0])), ValueError),
+        ((x + y, [x, y], exact), ValueError),
+        ((x + y, [x, y], np.stack([exact[0]] * 3)), ValueError),
         ((x, [x], x), TypeError),
         ((x, "x", curve([1.0])), TypeError),
         (("x", [x], curve([1.0])), TypeError),

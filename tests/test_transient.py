@@ -255,6 +255,11 @@ def test_steps_are_whole_and_not_negative():
             with pytest.raises((ValueError, TypeError), match="the step n = .* must be"):
                 ask(n)
     assert list(equation.pieces(0.1, 0)) == []
+    two = bea.transient_equation(ADAM, [BILINEAR, BILINEAR], batches=(0, 1))
+    for n in (2, 3, 7):
+        for ask in (lambda n: two.terms(n), lambda n: two.field(0.1, n)):
+            with pytest.raises(ValueError, match=f"step {n} was asked for, but batches names the mini-batches of 2"):
+                ask(n)
 
 
 # --- the readings of a piece ---------------------------------------------------------------------------------------------------------

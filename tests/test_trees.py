@@ -171,6 +171,16 @@ def looks_ahead(theta, gradient, memory):
     return gradient(theta - memory.h * gradient(theta))
 
 
+@bea.optimizer
+def modulus(theta, gradient, memory, factor):
+    return factor * np.abs(memory.previous(gradient(theta)))
+
+
+@bea.optimizer
+def begins_slowly(theta, gradient, memory):
+    return gradient(theta) / (2 if memory.step == 0 else 1)
+
+
 FIELD = sp.Matrix([x * y - x**2 / 2 + 1, x - y**3 / 3 + x**2 * y])
 
 
@@ -214,6 +224,9 @@ def test_same_coefficients_for_symbol_and_number():
         (bea.signum(Fraction(9, 10), Fraction(1, 10)), 3, "not linear"),
         (bea.adamw(Fraction(1, 2), Fraction(1, 2), Fraction(1), Fraction(1)), 3, "linear memory"),
         (looks_ahead(), 3, "linear memory"),
+        (begins_slowly(), 3, "linear memory"),
+        (modulus(sp.Integer(1)), 3, "not linear"),
+        (modulus(sp.Integer(-1)), 3, "not linear"),
         (bea.heavy_ball(0.9), 3, "exact"),
         (bea.heavy_ball(np.array([0.5, 0.9])), 3, "exact"),
         (bea.gradient_descent(), 0, "from 1 to 20"),

@@ -162,6 +162,81 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# More of what passes for an answer: another method's, half of a formula, a flow that is not solved, state that is kept.
+for _name, _answers in {
+    "step": [
+        (
+            None,
+            "def step(theta, gradient, m, h, alpha, beta):\n    new = beta * m + (1 - beta) * gradient\n    return theta - h * new, (1 - alpha) * gradient + alpha * new",
+            "that is the damped heavy ball; the newest gradient also enters directl",
+        ),
+        (
+            None,
+            "def step(theta, gradient, m, h, alpha, beta):\n    m = beta * m + (1 - beta) * gradient\n    return {'theta':theta - h * ((1 - alpha) * gradient + alpha * m), 'm':m}",
+            "`step` must return theta and m, in this order",
+        ),
+        (
+            None,
+            "def step(theta, gradient, m, h, alpha, beta):\n    m = beta * m + (1 - beta) * gradient / (1-beta)\n    return theta - h * ((1 - alpha) * gradient + alpha * m), m",
+            "−β: the newest gradient enters m with that factor",
+        ),
+    ],
+    "weights": [
+        (
+            None,
+            "def weights(count, alpha, beta):\n    w = (1-alpha)*beta**np.arange(count)\n    w[0] += alpha\n    return w",
+            "−β of the average is missing",
+        ),
+        (
+            None,
+            "def weights(count, alpha, beta):\n    w = alpha*(1-beta)*beta**np.arange(count)\n    w[0] += 1-alpha\n    w[-1] += 1-w.sum()\n    return w",
+            "−β of the average is missing",
+        ),
+        (
+            None,
+            "def weights(count, alpha, beta):\n    w = beta*(1-alpha)*alpha**np.arange(count)\n    w[0] += 1-beta\n    return w",
+            "these are not the weights of the last",
+        ),
+    ],
+    "lag": [
+        (None, "lag=beta/(1-beta)*(1-alpha)", "−α has age zero, and only the rest is memory"),
+        (None, "lag=beta*alpha/(1-alpha)", "this is not the mean age under the weights of a step"),
+        (None, "lag=alpha/(1-beta)", "the newest gradient has age zero: count from"),
+    ],
+    "penalty": [
+        (None, "penalty=1+alpha*beta/(1-beta)", "lag, since the penalty of one half step is h/"),
+        (None, "penalty=(1+alpha*beta)/(1-alpha*beta)", "the engine finds another K"),
+        (None, "penalty=alpha*(1+beta)/(1-beta)", "the engine finds another K"),
+    ],
+    "matrix": [
+        (
+            None,
+            "def matrix(y, alpha, beta):\n    return np.array([[1 - y * (1 - alpha * beta), -y * alpha * beta], [y*(1 - beta), beta]])",
+            "the second row: the new m, in units of λ",
+        ),
+        (
+            None,
+            "def matrix(y, alpha, beta):\n    return np.array([[1 - y, -y * alpha * beta], [1 - beta, beta]])",
+            "the first row: the new theta",
+        ),
+        (
+            None,
+            "def matrix(y, alpha, beta):\n    return np.array([[1 - y * (1 - beta * alpha), -y * beta * alpha], [1 - alpha, alpha]])",
+            "the second row: the new m, in units of λ",
+        ),
+    ],
+    "experiment": [
+        (
+            "h / (1 - beta) * hessian",
+            "h * beta / (1 - beta) * hessian",
+            "that is the larger coordinate of the difference; the distance is the r",
+        ),
+        ("K = 1 + 2 * alpha * beta / (1 - beta)", "K = 1 + alpha * beta / (1 - beta)", "with the penalty (factor"),
+        ("K = 1 + 2 * alpha * beta / (1 - beta)", "K = 1", "with the penalty (factor"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "dictionaries, recursions, and matrices": {
@@ -209,5 +284,9 @@ def errors(hs, factor, time):
         return far
     return [largest(h) for h in hs]
 """,
+    },
+    "a series, and a mean of penalties": {
+        "lag": "n = sp.Symbol('n')\nlag = alpha * sp.Sum(n * (1 - beta) * beta**n, (n, 0, sp.oo))",
+        "penalty": "penalty = (1 - alpha) + alpha * (1 + beta) / (1 - beta)",
     },
 }

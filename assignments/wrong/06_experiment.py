@@ -202,4 +202,9 @@ def control(seed):
     return np.float32(np.mean(np.random.default_rng(int(seed)).normal(0, 0.1, 50)))
 """,
     },
+    "errors of one step, tails of two sizes, Python's own generator": {
+        "measure": "hs, slopes = (0.08, 0.04, 0.02, 0.01), [3, 2]\ndef measure(hs, factor):\n    return [abs(1 - h + factor * h * h / 2 - np.exp(-h)) for h in hs]",
+        "interval": "def interval(values):\n    from scipy.stats import sem, t\n    n, middle = len(values), sum(values) / len(values)\n    return middle - t.ppf(0.96, n - 1) * sem(values), middle + t.ppf(0.99, n - 1) * sem(values)",
+        "seeds": "import random\nsmallest = 0.1\ndef effect(seed):\n    draw = random.Random(seed)\n    return sum(draw.gauss(1, 0.1) for _ in range(30)) / 30\ndef control(seed):\n    return random.Random(seed).gauss(0, 0.01)",
+    },
 }

@@ -99,6 +99,8 @@ def expression(answer: Answer, symbols: Iterable[sp.Symbol], name: str) -> sp.Ex
     bea_course.compare.Wrong: `bracket` contains h; use only g.
     """
     answered(answer)
+    if isinstance(answer, np.ndarray) and answer.ndim == 0:
+        answer = answer.item()
     demand(
         isinstance(answer, sp.Expr | Number) and not isinstance(answer, bool),
         f"`{name}` must be a formula in SymPy's symbols; yours is of the type {kind(answer)}.",
@@ -261,7 +263,7 @@ def matched(
     for message, values in mistakes.items():
         demand(not close(values), message)
     missing = [str(symbol) for symbol in symbols if not formula.has(symbol)]
-    demand(not missing, f"`{name}` does not depend on {', '.join(missing)}.")
+    demand(not missing, f"`{name}` does not depend on {', '.join(missing)}, or that was overwritten by a number.")
     demand(not close(-right), f"`{name}` has the wrong sign.")
     with np.errstate(all="ignore"):
         demand(not close(got[0] / right[0], got / right), f"`{name}` is right up to a constant factor.")
@@ -388,7 +390,7 @@ def step_sizes(hs: Sequence[float], time: float, seed: int) -> tuple[float, ...]
 
 def reaches_the_time(errors: Answer, time: float, hs: Sequence[float], differences: Callable[..., Any]) -> None:
     """Raise :class:`Wrong` if the errors of a control are right, but not those at another, shorter time."""
-    steps = max(1, round(time / hs[-1]))
+    steps = max(1, round(time / hs[0]))
     short = (time / steps,)
     got = vector(errors(np.array(short), 0.0, time), (1,), "errors", returned=True)
     demand(

@@ -58,7 +58,7 @@ def rate(rate: Answer, seed: int = 2) -> None:
     """The rate's first three coefficients."""
     answered(rate)
     demand(
-        isinstance(rate, list | tuple) and len(rate) == 3,
+        isinstance(rate, list | tuple | np.ndarray | sp.MatrixBase) and len(rate) == 3,
         "`rate` must be a list of three formulas.",
     )
     answers = [expression(answer, (c, lam), f"rate[{k}]") for k, answer in enumerate(rate)]

@@ -16,6 +16,7 @@ import sympy as sp
 from bea_course.compare import (
     Answer,
     answered,
+    demand,
     expression,
     follows,
     generator,
@@ -73,9 +74,13 @@ def _one_epoch(epoch: Answer, rng: np.random.Generator, repeats: int, count: int
             "uphill: a step goes against the gradient.": run(np.repeat(order, repeats), -h),
             "a step is h times the batch's own gradient, not a part of it.": run(np.repeat(order, repeats), h / count),
         }
-        unless = lambda: uses_all(  # noqa: E731
-            epoch, "epoch", ["gradients"], theta=theta, gradients=gradients, order=order, h=h, r=repeats
-        )
+
+        def unless() -> None:
+            at = {"theta": theta, "gradients": gradients, "order": order, "h": h, "r": repeats}
+            uses_all(epoch, "epoch", ["gradients"], **at)
+            calm = epoch(theta.copy(), [np.zeros_like] * count, [*order], h, repeats)
+            demand(np.allclose(calm, theta), "use the `gradients` that it is given, not those of the first cells.")
+
         name_the_mistake(lambda other: np.allclose(got, other), others, "this is not where the epoch ends.", unless)
 
 

@@ -123,25 +123,26 @@ def weights(weights: Answer, seed: int = 4) -> None:
                 m = b * m + (1 - b) * (k == age)
             wanted.append(a * m + (1 - a) * (age == 0))
         wanted = np.array(wanted)
-        if not np.allclose(got, wanted):
-            demand(
-                count == 1 or not np.allclose(got, wanted[::-1]),
-                "newest first: weight 0 is that of the present gradient.",
-            )
-            demand(
-                not np.allclose(got * (1 - b), wanted - (1 - a) * (np.arange(count) == 0) * b),
-                "the factor 1−β of the average is missing.",
-            )
-            demand(
-                not np.allclose(got, wanted - (1 - a) * (np.arange(count) == 0)),
-                "the newest gradient also enters directly, beside m, with 1−α.",
-            )
-            demand(not np.allclose(got, -wanted), "a weight here is positive: the step is −h times the sum.")
-            demand(not np.allclose(got, np.cumsum(wanted)), "these are sums of weights.")
-            uses_all(weights, "weights", ["count"], count=count, alpha=a, beta=b)
-            if count > 1:
-                demand(not np.allclose(got, wanted / wanted.sum()), "from empty memory they do not add up to one.")
-                demand(False, f"these are not the weights of the last {count} gradients.")
+        if np.allclose(got, wanted):
+            continue
+        newest = (1 - a) * (np.arange(count) == 0)
+        others = {
+            "the factor 1−β of the average is missing.": newest + (wanted - newest) / (1 - b),
+            "the newest gradient also enters directly, beside m, with 1−α.": wanted - newest,
+            "a weight here is positive: the step is −h times the sum.": -wanted,
+        }
+        if count > 1:
+            others |= {
+                "newest first: weight 0 is that of the present gradient.": wanted[::-1],
+                "these are sums of weights.": np.cumsum(wanted),
+                "from empty memory they do not add up to one.": wanted / wanted.sum(),
+            }
+        name_the_mistake(
+            lambda other, got=got: np.allclose(got, other),
+            others,
+            f"these are not the weights of the last {count} gradients.",
+            lambda count=count, a=a, b=b: uses_all(weights, "weights", ["count"], count=count, alpha=a, beta=b),
+        )
 
 
 def _mean_age(a: Any, b: Any) -> Any:
@@ -209,18 +210,23 @@ def matrix(matrix: Answer, seed: int = 4) -> None:
             return [theta - y * ((1 - a) * theta + a * (m if late else new)), new]
 
         wanted = np.array([column(1.0, 0.0), column(0.0, 1.0)]).T
-        if not np.allclose(got, wanted):
-            demand(
-                not np.allclose(got.T, wanted),
-                "columns and rows: the first column is where (1, 0) goes.",
-            )
-            late = np.array([column(1.0, 0.0, late=True), column(0.0, 1.0, late=True)]).T
-            demand(not np.allclose(got, late), "m takes in the newest gradient before theta moves.")
-            demand(not np.allclose(got, wanted[::-1, ::-1]), "θ comes first, and then m, in rows and in columns.")
+        if np.allclose(got, wanted):
+            continue
+        others = {
+            "columns and rows: the first column is where (1, 0) goes.": wanted.T,
+            "m takes in the newest gradient before theta moves.": np.array(
+                [column(1.0, 0.0, late=True), column(0.0, 1.0, late=True)]
+            ).T,
+            "θ comes first, and then m, in rows and in columns.": wanted[::-1, ::-1],
+        }
+
+        def unless(y: float = y, a: float = a, b: float = b, got: np.ndarray = got, wanted: Any = wanted) -> None:
             uses_all(matrix, "matrix", y=y, alpha=a, beta=b)
             demand(not np.allclose(abs(got), abs(wanted)), "a sign: a step goes against the gradient.")
             demand(np.allclose(got[1], wanted[1]), "the second row: the new m, in units of λ.")
-            demand(False, "the first row: the new theta.")
+
+        is_it = lambda other, got=got: np.allclose(got, other)  # noqa: E731
+        name_the_mistake(is_it, others, "the first row: the new theta.", unless)
 
 
 # --- experiment --------------------------------------------------------------------------------
