@@ -448,18 +448,21 @@ def test_a_field_asks_its_loss_a_few_times_only(memory):
     np.testing.assert_allclose(found, [slow(x) for x in points], rtol=1e-9)
 
 
+@pytest.mark.parametrize("count", range(1, 6))
 @pytest.mark.parametrize("memory", ["forgotten", "kept"])
-def test_a_kink_is_seen_at_every_call(memory):
+def test_a_kink_is_seen_at_every_call(memory, count):
     """Also where the field is one straight line of code by then; at the first kink as at the last."""
     a, b = sp.symbols("a b", real=True)
-    loss = bea.Loss(sp.Abs(a - 1) * b + sp.Max(a, b / 3) + sp.Abs(b + 2) ** 3 * sp.sign(a + 7) + a**2, (a, b))
+    kinks = [sp.Abs(a - 1) * b, sp.Max(a, b / 3), sp.Abs(b + 2) * b, sp.sign(a + 7) * b, sp.Min(a, 9) * b]
+    places = [(1.0, 1.5), (0.5, 1.5), (2.0, -2.0), (-7.0, 1.5), (9.0, 1.5)]
+    loss = bea.Loss(sum(kinks[:count]) + a**2, (a, b))
     field = bea.modified_equation(bea.heavy_ball(0.5), loss, 2, memory).field(0.1)
     rest = () if memory == "forgotten" else (0.25, 0.5)
     for x in np.linspace(2, 3, 10):
         assert np.isfinite(field(np.array([x, 1.5, *rest]))).all()
-    for kink in ((1.0, 1.5), (0.5, 1.5), (2.0, -2.0), (-7.0, 1.5)):
+    for place in places[:count]:
         with pytest.raises(ValueError, match="kink"):
-            field(np.array([*kink, *rest]))
+            field(np.array([*place, *rest]))
 
 
 def test_a_step_size_for_each_point():

@@ -282,13 +282,17 @@ def test_a_decay_is_checked_where_a_program_uses_it(decay):
             ask()
 
 
-@pytest.mark.parametrize("shift", [-0.5, 0.5, 0.6])
-def test_every_decay_of_a_batch_is_checked_where_a_program_uses_it(shift):
+@pytest.mark.parametrize(
+    "betas, shift", [([0.5, 0.2, 0.45], -0.3), ([0.5, 0.2, 0.45], 0.5), ([0.3, 0.5, 0.2], 0.5), ([0.3, 0.5, 0.2], 0.6)]
+)
+def test_every_decay_of_a_batch_is_checked_where_a_program_uses_it(betas, shift):
+    """Also of one that is neither the first nor the last."""
+
     @bea.optimizer
     def shifted(theta, gradient, memory, beta: bea.Decay):
         return memory.average(gradient(theta), beta + shift)
 
-    made = shifted([0.5, 0.2, 0.45])
+    made = shifted(betas)
     for ask in (
         lambda: bea.run(made, CODED, START, 0.1, 2),
         lambda: bea.run(made, LOSS, START, 0.1, 2),

@@ -622,7 +622,7 @@ def test_both_ends_of_a_batch_are_compared():
 
     @bea.optimizer
     def two_faced(theta, gradient, memory):
-        return gradient(theta) if isinstance(theta, np.ndarray) and theta[0] > 0 else 1.0 * gradient(abs(theta))
+        return gradient(theta) if not isinstance(theta, np.ndarray) or theta[0] > 0 else gradient(abs(theta))
 
     points = [(0.5, 0.6), (0.4, 0.2), (0.7, 0.6), (-0.5, 0.6)]
     path = bea.run(two_faced(), HIMMELBLAU, points, 0.001, 10)
@@ -933,6 +933,16 @@ def test_the_cheapest_way_is_taken(monkeypatch):
     assert taken(True, START, 10**6) == ["compiled"]
     assert taken(True, START, 10) == taken(True, many, 10) == ["compiled"]  # it is there
     assert taken(False, START, 10) == ["floats"]
+
+
+def test_a_batch_goes_on_from_its_memory_as_straight_line_code(monkeypatch):
+    points, memory = [START, (0.3, 0.2), (0.1, 0.4)], np.arange(6.0).reshape(2, 3)
+    given = (bea.heavy_ball(0.6), HIMMELBLAU, points, 0.01, 7)
+    assert ways_taken(monkeypatch, False, *given, memory=[memory]) in (["floats"], ["arrays"])
+    path = bea.run(*given, memory=[memory])
+    for k in range(3):
+        alone = bea.run(bea.heavy_ball(0.6), by_code(HIMMELBLAU), points[k], 0.01, 7, memory=[memory[:, k]])
+        np.testing.assert_allclose(path[:, k], alone, rtol=1e-13)
 
 
 def test_many_short_runs_are_worth_compiling(monkeypatch):

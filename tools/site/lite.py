@@ -32,7 +32,8 @@ importScripts("{PYODIDE}pyodide.js");
 const load = self.loadPyodide;
 self.loadPyodide = async (options) => {{
   const pyodide = await load({{ ...options, indexURL: "{PYODIDE}" }});
-  pyodide.runPython("import sys; sys.path.append(sys.path.pop(0))");
+  const {{ path }} = pyodide.pyimport("sys");
+  path.push(path.shift());
   return pyodide;
 }};
 """
