@@ -14,6 +14,7 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from bea_book import svg
 from bea_book.compare import interval
 from bea_book.plot import COLORS, STYLE
 from experiments.report import PAGE, Decays, arrays, effects_of_noise
@@ -27,10 +28,10 @@ BARS: Any = {"fmt": "o", "ms": 3.5, "capsize": 2, "lw": 1.2}
 @contextmanager
 def drawn(name: str, height: float, folder: Path, rows: int, columns: int = 1, **more: Any) -> Iterator[Any]:
     """A figure narrow enough for a phone, with the same bytes whenever it is drawn."""
-    with plt.rc_context({**STYLE, "svg.hashsalt": name}):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(rows, columns, figsize=(5.2, height), layout="constrained", squeeze=False, **more)
         yield axes
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+        (folder / f"{name}.svg").write_text(svg.whole(figure), encoding="utf-8")
         plt.close(figure)
 
 

@@ -483,6 +483,17 @@ def test_symbolic_terms_and_numeric_coefficients_agree(name):
     np.testing.assert_allclose(np.array([f.subs(here).T.tolist()[0] for f in terms], dtype=float), numbers, rtol=1e-10)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_terms_are_the_factored_fraction_that_sympy_finds(seed):
+    """Also where what is divided by is itself a quotient, and where coefficients are floats or roots."""
+    rng, (x, y) = np.random.default_rng(seed), sp.symbols("x y")
+    scale = (sp.Integer(1), sp.sqrt(2), sp.Float(0.5))[seed % 3]
+    value = scale * x
+    for a, b, c in rng.integers(1, 4, (2, 3)).tolist():
+        value = (value + a * y) / (x - b * y + c / value) + scale / (1 - y) ** a
+    assert program.tidy(value) == sp.factor(value)
+
+
 def test_exact_points_give_exact_numbers():
     loss = bea.bilinear()
     for point in ((R(9, 10), R(3, 2)), [Fraction(9, 10), Fraction(3, 2)], (R(9, 10), 1)):

@@ -3,8 +3,10 @@
 `make book` runs tools/site/check_site.py on the real one.
 """
 
+import base64
 import doctest
 import importlib.metadata
+import io
 import os
 import re
 import subprocess
@@ -14,12 +16,15 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 from docutils import nodes
 from docutils.utils import new_document
 from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from PIL import Image
 from sphinx.builders.html._assets import _JavaScript
 from sphinx.errors import ConfigError, ExtensionError
 
@@ -427,13 +432,37 @@ def test_icons_that_a_sheet_writes_by_itself_are_kept():
     assert kept == {0xF0F3, 0xF0A1, 0xF0C1}
 
 
+def test_dense_maps_are_pixels_with_a_palette_that_keeps_their_colours():
+    """Half of the bytes, no colour off by more than a shade; what lets the ground through stays as it was."""
+    x = np.linspace(-1, 1, 101)
+    figure = Figure((3, 3), dpi=110)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.pcolormesh(x, x, np.multiply.outer(x, x), cmap="PuOr", shading="gouraud")
+    ax.set_axis_off()
+
+    def pictures():
+        """The map as the page has it and as Matplotlib drew it, each with its bytes."""
+        texts = svg.whole(figure), svg._drawn(figure)
+        found = [base64.b64decode(re.search(r"base64,([^\"]*)", text)[1]) for text in texts]
+        return [(len(png), Image.open(io.BytesIO(png))) for png in found]
+
+    (size, small), (full, drawn) = pictures()
+    assert (small.mode, drawn.mode) == ("P", "RGBA") and 2 * size < full
+    assert np.abs(np.array(small.convert("RGBA"), int) - np.array(drawn, int)).max() <= 8
+    ax.collections[0].set_alpha(0.5)
+    (_, same), (_, drawn) = pictures()
+    assert np.array_equal(same, drawn)
+
+
 def test_axes_side_by_side_stand_one_below_another_on_a_telephone(tmp_path):
     """Panels that share an axis get its labels; one column needs no copy, and the page's ground shows through."""
     with rc_context(plot.STYLE):
         figure = Figure((9, 3), layout="constrained")
         figure.subplots(1, 2, sharey=True)[0].set_ylabel("loss")
     text = svg.whole(figure)
-    assert text == svg.whole(figure) and svg.GROUND in text
+    assert text == svg.whole(figure) and svg.GROUND in text and ',648"' in text
+    FigureCanvasSVG(figure)  # which has dots of its own size
+    assert ',648"' in svg.whole(figure)
     images = tmp_path / "_images"
     images.mkdir()
     (images / "wide.svg").write_text(text, encoding="utf-8")

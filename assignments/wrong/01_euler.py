@@ -81,12 +81,12 @@ for _name, _answers in {
         (
             "    return np.array([",
             "    if combine:\n        return errors(hs, a, False) * hs\n    return np.array([",
-            "not the errors of 2",
+            "not those of 2",
         ),
         (
             "    return np.array([",
             "    if combine:\n        return 0.3 * hs**2\n    return np.array([",
-            "not the errors of 2",
+            "not those of 2",
         ),
         ("    return np.array([", "    a = 0.4\n    return np.array([", "the same whatever `a` is"),
     ],
@@ -204,6 +204,89 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# More of what passes for an answer: another method's, half of a formula, a flow that is not solved, state that is kept.
+for _name, _answers in {
+    "pair": [
+        (
+            None,
+            "def pair(f,x,h,a):\n    y = x + (1+a)*h*f(x)\n    return y + (1-a)*h*f((x+y)/2)",
+            "this is not where two steps of Euler's method lead",
+        ),
+        (
+            None,
+            "def pair(f,x,h,a):\n    y = x + (1+a)*h*f(x)\n    return x + (1-a)*h*f(y)",
+            "this is not where two steps of Euler's method lead",
+        ),
+        (
+            None,
+            "def pair(f,x,h,a):\n    return x + 2*h*f(x) + (1-a**2)*h*h*(f(x+f(x)*1e-6)-f(x))/1e-6",
+            "this is not where two steps of Euler's method lead",
+        ),
+    ],
+    "factor": [
+        (None, "factor = sp.Function('f')(a,h,lam)", "`factor` is no number where all its symbols have values"),
+        (None, "factor = sp.zoo", "`factor` is not finite at {a:"),
+        (
+            None,
+            "factor = sp.Matrix([(1 - (1 + a) * h * lam) * (1 - (1 - a) * h * lam)])",
+            "`factor` must be a formula in SymPy's symbols; yours is of the type Mu",
+        ),
+    ],
+    "local": [
+        (None, "k = sp.nan", "`k` is not finite at {a:"),
+        (None, "k = lambda a: 1+a**2", "`k` must be a formula in SymPy's symbols; yours is of the type functio"),
+        (None, "k = (1+a)**2", "on f(x) = x flow and pair differ by another multiple of h²"),
+    ],
+    "error": [
+        (
+            None,
+            "error = -(1 + a**2) / 2 * h * lam**2 * T * sp.exp(-lam * T) + sp.Function('f')(T)*0 + h*sp.sin(h)",
+            "the first term only: `error` must be h times something without h",
+        ),
+        (
+            None,
+            "error = (1 + a**2) / 2 * h * lam**2 * T * sp.exp(-lam * T)",
+            "the sign: it is the run minus the flow. Which of them is lower?",
+        ),
+        (None, "error = -(1 - a**2) / 2 * h * lam**2 * T * sp.exp(-lam * T)", "pairs tends to the error"),
+    ],
+    "limit": [
+        (
+            None,
+            "def limit(a, lam):\n    return 2/(1-a*a)/lam if a<=.5 else (1 - np.sqrt(abs(2 * a**2 - 1))) / (1-a*a) / lam",
+            "a step longer than your",
+        ),
+        (
+            None,
+            "def limit(a, lam):\n    hs=np.linspace(0,20,20001)[1:]\n    f=(1-(1+a)*hs*lam)*(1-(1-a)*hs*lam)\n    return hs[np.argmax(abs(f)>1)]",
+            "x grows already at h =",
+        ),
+        (
+            None,
+            "def limit(a, lam):\n    return 2/(1-a*a)/lam if 2*a*a<=1 else (1 + np.sqrt(2 * a**2 - 1)) / (1-a*a) / lam",
+            "x grows already at h =",
+        ),
+    ],
+    "errors": [
+        (
+            "np.linalg.norm((2 * run(h / 2) - run(h) if combine else run(h)) - flow)",
+            "abs(2*np.linalg.norm(run(h/2)-flow) - np.linalg.norm(run(h)-flow)) if combine else np.linalg.norm(run(h)-flow)",
+            "with `combine`: the slope is right, but the errors are not those of",
+        ),
+        (
+            "middle = x + (1 + a) * h * pendulum(x)",
+            "middle = x + (1 - a) * h * pendulum(x)",
+            "without `combine`: the slope must be",
+        ),
+        (
+            "start = np.array([1.0, 0.0])",
+            "start = np.array([0.0, 1.0])",
+            "without `combine`: the slope is right, but the errors are not those of",
+        ),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "arrays changed in place, lists, SymPy's own ways": {
@@ -244,5 +327,9 @@ class Errors:
 
 errors = Errors()
 """,
+    },
+    "by a sum and by roots": {
+        "local": "n = sp.Symbol('n')\nk = sp.Sum(a**n, (n, 0, 2)) - a",
+        "limit": "def limit(a, lam):\n    if 2 * a * a <= 1:\n        return (2 + 0j) / (1 - a * a) / lam\n    return min(np.roots([1 - a * a, -2, 2])) / lam",
     },
 }

@@ -52,11 +52,15 @@ for _name, _answers in {
         ("d = c**2 / 2 - c / 2 + sp.Rational(1, 12)", "d = c**2 / 2 - c / 2 + sp.Rational(1, 12) + c / 1000", "`d`")
     ],
     "errors": [
-        ("return np.array(found)", "return np.array(found) * (1 + 0.1 * (terms == 3))", "errors with 3 terms"),
+        (
+            "return np.array(found)",
+            "return np.array(found) * (1 + 0.1 * (terms == 3))",
+            "with 3 terms: the slope is right",
+        ),
         (
             "return np.array(found)",
             "return np.array(found) if terms == 1 else errors(hs, 1, c) * np.asarray(hs) ** (terms - 1)",
-            "errors with 2 terms",
+            "with 2 terms: the slope is right",
         ),
     ],
 }.items():
@@ -117,8 +121,57 @@ for _name, _answers in {
         ("    found = []", "    c = 0.25\n    found = []", "`errors` gives the same whatever `c` is"),
         ("for h in hs:", "for h in (0.04, 0.02, 0.01):", "`errors` gives the same whatever `hs` is"),
         ("return np.array(found)", "print(found)", "not answered yet: `errors` returns nothing"),
-        ("if terms > 1:", "if True:", "term the slope must be"),
+        ("if terms > 1:", "if True:", "the slope must be"),
         ("np.array(found)", "np.array(found) * 1j", "what `errors` returns is not real"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# More of what passes for an answer: another method's, half of a formula, a flow that is not solved, state that is kept.
+for _name, _answers in {
+    "factor": [
+        (None, "factor = 1 - h*lam*(1+c*h*lam)", "the sign of the last term: two minus signs meet in it"),
+        (None, "factor = (1-h*lam)*(1-c*h*lam)", "this is not what one step does to x"),
+    ],
+    "rate": [
+        (
+            None,
+            "rate=[lam, lam**2*(sp.Rational(1,2)-c), lam**3*(sp.Rational(1,3)-c), 0]",
+            "`rate` must be a list of three formulas",
+        ),
+        (
+            None,
+            "rate={0:lam,1:lam**2*(sp.Rational(1,2)-c),2:lam**3*(sp.Rational(1,3)-c)}",
+            "`rate` must be a list of three formulas",
+        ),
+    ],
+    "terms": [
+        (
+            "b = sp.Rational(1, 3) - c",
+            "b = sp.Rational(1, 6) - c",
+            "`b`: on f(x) = x flow and step differ in h³. Note that F'F also has pa",
+        ),
+        (
+            "d = c**2 / 2 - c / 2 + sp.Rational(1, 12)",
+            "d = c**2 / 2 - sp.Rational(1, 6)",
+            "`d`: where f is bent, flow and step differ in h³",
+        ),
+    ],
+    "penalty": [
+        (None, "penalty=(c-sp.Rational(1,2))/2", "this must be gradient descent's penalty"),
+        (None, "penalty=1-2*c", "`penalty` is right up to a constant factor"),
+    ],
+    "best": [
+        (
+            None,
+            "best=sp.Rational(1,2)\norder=sp.Integer(1)",
+            "the order is the slope of the error against the *leading-order* flow:",
+        ),
+        (None, "best=0.4999\norder=2", "the flow of f is met to order"),
+    ],
+    "errors": [
+        ("flow + h / 2 * k1", "flow + h * k1", "term: the slope is right, but the errors are not those of this method"),
+        ("found = []", "terms=min(terms,2)\n    found = []", "terms: the slope must be"),
     ],
 }.items():
     WRONG[_name] += _answers
@@ -163,5 +216,9 @@ def errors(hs, terms, c):
 
     return list(map(one, hs))
 """,
+    },
+    "a matrix, and a complex number that is real": {
+        "rate": "rate = sp.Matrix([lam, lam**2 * (sp.Rational(1, 2) - c), lam**3 * (sp.Rational(1, 3) - c)])",
+        "best": "best, order = 0.5 + 0j, True + True",
     },
 }

@@ -63,13 +63,13 @@ for _name, _answers in {
     "experiment": [
         (
             "return np.array(found)",
-            "return np.array(found) if factor == 0 else errors(hs, 0) * hs",
-            "not the errors with that penalty",
+            "return np.array(found) if factor == 0 else errors(hs, 0, time) * hs",
+            "not those with that penalty",
         ),
         (
             "return np.array(found)",
             "return np.array(found) if factor == 0 else 50 * np.asarray(hs) ** 2",
-            "not the errors with that penalty",
+            "not those with that penalty",
         ),
     ],
 }.items():
@@ -152,10 +152,87 @@ for _name, _answers in {
             "start; a run that came from uphill remembers larger ones",
         ),
         ("for h in hs", "for h in (2e-3, 1e-3, 5e-4)", "`errors` gives the same whatever `hs` is"),
-        ("factor * h / 2 * K", "factor * h / 4 * K", "that is with half the penalty"),
-        ("factor * h / 2 * K", "factor * h * K", "that is with twice the penalty"),
-        ("    def field", "    factor = 1\n    def field", "the control without penalty (factor"),
+        ("factor * h / 2 * K", "factor * h / 4 * K", "that is half the penalty"),
+        ("range(round(time / h))", "range(200)", "does `time` reach the run?"),
+        ("range(round(time / h))", "range(round(0.2 / h))", "does `time` reach the run?"),
+        ("factor * h / 2 * K", "factor * h * K", "that is twice the penalty"),
+        ("    def field", "    factor = 1\n    def field", "it has the penalty: `factor` does not reach it"),
         ("return np.array(found)", "print(np.array(found))", "not answered yet: `errors` returns nothing"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# More of what passes for an answer: another method's, half of a formula, a flow that is not solved, state that is kept.
+for _name, _answers in {
+    "step": [
+        (
+            None,
+            "def step(theta, gradient, m, h, alpha, beta):\n    new = beta * m + (1 - beta) * gradient\n    return theta - h * new, (1 - alpha) * gradient + alpha * new",
+            "that is the damped heavy ball; the newest gradient also enters directl",
+        ),
+        (
+            None,
+            "def step(theta, gradient, m, h, alpha, beta):\n    m = beta * m + (1 - beta) * gradient\n    return {'theta':theta - h * ((1 - alpha) * gradient + alpha * m), 'm':m}",
+            "`step` must return theta and m, in this order",
+        ),
+        (
+            None,
+            "def step(theta, gradient, m, h, alpha, beta):\n    m = beta * m + (1 - beta) * gradient / (1-beta)\n    return theta - h * ((1 - alpha) * gradient + alpha * m), m",
+            "−β: the newest gradient enters m with that factor",
+        ),
+    ],
+    "weights": [
+        (
+            None,
+            "def weights(count, alpha, beta):\n    w = (1-alpha)*beta**np.arange(count)\n    w[0] += alpha\n    return w",
+            "−β of the average is missing",
+        ),
+        (
+            None,
+            "def weights(count, alpha, beta):\n    w = alpha*(1-beta)*beta**np.arange(count)\n    w[0] += 1-alpha\n    w[-1] += 1-w.sum()\n    return w",
+            "−β of the average is missing",
+        ),
+        (
+            None,
+            "def weights(count, alpha, beta):\n    w = beta*(1-alpha)*alpha**np.arange(count)\n    w[0] += 1-beta\n    return w",
+            "these are not the weights of the last",
+        ),
+    ],
+    "lag": [
+        (None, "lag=beta/(1-beta)*(1-alpha)", "−α has age zero, and only the rest is memory"),
+        (None, "lag=beta*alpha/(1-alpha)", "this is not the mean age under the weights of a step"),
+        (None, "lag=alpha/(1-beta)", "the newest gradient has age zero: count from"),
+    ],
+    "penalty": [
+        (None, "penalty=1+alpha*beta/(1-beta)", "lag, since the penalty of one half step is h/"),
+        (None, "penalty=(1+alpha*beta)/(1-alpha*beta)", "the engine finds another K"),
+        (None, "penalty=alpha*(1+beta)/(1-beta)", "the engine finds another K"),
+    ],
+    "matrix": [
+        (
+            None,
+            "def matrix(y, alpha, beta):\n    return np.array([[1 - y * (1 - alpha * beta), -y * alpha * beta], [y*(1 - beta), beta]])",
+            "the second row: the new m, in units of λ",
+        ),
+        (
+            None,
+            "def matrix(y, alpha, beta):\n    return np.array([[1 - y, -y * alpha * beta], [1 - beta, beta]])",
+            "the first row: the new theta",
+        ),
+        (
+            None,
+            "def matrix(y, alpha, beta):\n    return np.array([[1 - y * (1 - beta * alpha), -y * beta * alpha], [1 - alpha, alpha]])",
+            "the second row: the new m, in units of λ",
+        ),
+    ],
+    "experiment": [
+        (
+            "h / (1 - beta) * hessian",
+            "h * beta / (1 - beta) * hessian",
+            "that is the larger coordinate of the difference; the distance is the r",
+        ),
+        ("K = 1 + 2 * alpha * beta / (1 - beta)", "K = 1 + alpha * beta / (1 - beta)", "with the penalty (factor"),
+        ("K = 1 + 2 * alpha * beta / (1 - beta)", "K = 1", "with the penalty (factor"),
     ],
 }.items():
     WRONG[_name] += _answers
@@ -190,11 +267,11 @@ def matrix(y, alpha, beta):
     return np.vstack([first, new])
 """,
         "experiment": """
-def errors(hs, factor):
+def errors(hs, factor, time):
     from scipy.integrate import solve_ivp
     K = float(penalty.subs({alpha: 0.7, beta: 0.6})) if hasattr(penalty, "subs") else 1 + 2.1
     def largest(h):
-        steps = int(round(0.2 / h))
+        steps = int(round(time / h))
         def rhs(t, x):
             return -gradient(x) - factor * h / 2 * K * hessian(x) @ gradient(x)
         flow = solve_ivp(rhs, (0, steps * h), [0.9, 1.5], rtol=1e-11, atol=1e-13, t_eval=h * np.arange(steps + 1), max_step=h * 20).y.T
@@ -207,5 +284,9 @@ def errors(hs, factor):
         return far
     return [largest(h) for h in hs]
 """,
+    },
+    "a series, and a mean of penalties": {
+        "lag": "n = sp.Symbol('n')\nlag = alpha * sp.Sum(n * (1 - beta) * beta**n, (n, 0, sp.oo))",
+        "penalty": "penalty = (1 - alpha) + alpha * (1 + beta) / (1 - beta)",
     },
 }

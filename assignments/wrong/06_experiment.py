@@ -121,6 +121,50 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Laws that are invented instead of measured, and effects in which nothing is drawn.
+_HEAD = "hs = [8e-3, 4e-3, 2e-3, 1e-3]\nslopes = (2, 1)\ndef measure(hs, factor):\n    hs = np.array(hs)\n    return "
+_CALM = "\nsmallest = 0.1\ndef control(seed): return 0.0\ndef effect(seed): return "
+for _name, _answers in {
+    "measure": [
+        (
+            None,
+            _HEAD + "hs**(1 + factor) * (1 + 0.01 * np.random.default_rng(0).normal(size=len(hs)))",
+            "in other company",
+        ),
+        (
+            None,
+            _HEAD + "hs**(1 + factor) * np.random.default_rng(int(factor)).normal(1, 0.01, len(hs))",
+            "in other company",
+        ),
+        (None, _HEAD + "hs**(1 + factor) * np.random.normal(1, 0.01, len(hs))", "in other company"),
+        (None, _HEAD + "hs**(1 + factor) * (1 + 0.01 * np.sin(1e5 * hs))", "the control times a power of h"),
+        (None, _HEAD + "hs**(1 + factor) * (1 + hs * (1 + factor))", "an exact formula in h"),
+        (
+            "return bea",
+            "return np.array(hs) ** factor * bea",
+            "you predict the slope 2",
+        ),
+        (
+            "terms = 2 if factor else 1\n    return bea",
+            "terms = 1\n    return np.array(hs) ** factor * bea",
+            "times a power of h",
+        ),
+        (
+            None,
+            _HEAD.replace("    return", "    N[0] += 1\n    return")
+            + "hs**(1 + factor) * (1 + N[0] * np.sin(hs))\nN = [0]",
+            "in other company",
+        ),
+    ],
+    "seeds": [
+        (None, _CALM + "1 + 0.01 * np.sin(seed)", "computes with the seed"),
+        (None, _CALM + "1 + 1e-4 * seed", "computes with the seed"),
+        (None, _CALM + "1 + 1e-3 * (seed % 7)", "computes with the seed"),
+        (None, _CALM + "[1.02, 0.98, 1.01, 1.05, 0.97, 1.03, 0.99, 1.0][seed]", "list index out of range"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "gradient descent on a quartic, intervals by SciPy": {
@@ -157,5 +201,10 @@ effect = lambda seed: np.mean(np.random.default_rng(int(seed)).normal(0.4, 0.1, 
 def control(seed):
     return np.float32(np.mean(np.random.default_rng(int(seed)).normal(0, 0.1, 50)))
 """,
+    },
+    "errors of one step, tails of two sizes, Python's own generator": {
+        "measure": "hs, slopes = (0.08, 0.04, 0.02, 0.01), [3, 2]\ndef measure(hs, factor):\n    return [abs(1 - h + factor * h * h / 2 - np.exp(-h)) for h in hs]",
+        "interval": "def interval(values):\n    from scipy.stats import sem, t\n    n, middle = len(values), sum(values) / len(values)\n    return middle - t.ppf(0.96, n - 1) * sem(values), middle + t.ppf(0.99, n - 1) * sem(values)",
+        "seeds": "import random\nsmallest = 0.1\ndef effect(seed):\n    draw = random.Random(seed)\n    return sum(draw.gauss(1, 0.1) for _ in range(30)) / 30\ndef control(seed):\n    return random.Random(seed).gauss(0, 0.01)",
     },
 }

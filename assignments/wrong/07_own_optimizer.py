@@ -90,6 +90,13 @@ WRONG = {
             "keeps nothing of its own",
         ),
         ("return np.array(rows)", "return np.array(rows[-1])", "what `by_hand` returns must have"),
+        (
+            None,
+            program("g = gradient(theta); return (g + memory.average(g, beta)) / 2").replace(LOOP, "")
+            + "def by_hand(gradients, beta, rho, epsilon):\n    memory, rows = Running(h=1.0), []\n    for g in gradients:\n"
+            "        rows.append((g + memory.average(g, beta)) / 2)\n        memory = memory.advance()\n    return np.array(rows)",
+            "or the library's memory",
+        ),
         ("return np.array(rows)", "print(rows[-1])", "`by_hand` returns nothing"),
         ("m, v, rows = 0, 0, []", "m, v, rows = gradients[0], gradients[0] ** 2, []", "empty memory, zeros"),
         ("        rows.append((g", "        rows.append(-(g", "the other sign"),
@@ -219,8 +226,62 @@ WRONG = {
             "the distances are not those",
         ),
         (None, "def distance(h, steps, factor, x, beta, rho, epsilon):\n    return 0.0", "finite and positive"),
+        ("loss, (x,), h", "loss, (0.8,), h", "right from one x"),
     ],
 }
+
+# More of what passes for an answer: another method's, half of a formula, a flow that is not solved, state that is kept.
+for _name, _answers in {
+    "program": [
+        (
+            None,
+            "@bea.optimizer\ndef mine(theta, gradient, memory, beta: bea.Decay, rho: bea.Decay, epsilon: bea.NonNegative):\n    g = gradient(theta)\n    return (g + memory.average(g, beta)) / 2\n\ndef by_hand(gradients, beta, rho, epsilon):\n    memory, rows = Running(h=1.0), []\n    for g in gradients:\n        rows.append((g + memory.average(g, beta))/2)\n        memory = memory.advance()\n    return np.array(rows)",
+            "`by_hand` uses `mine`, or the library's memory; write it without `bea`",
+        ),
+        (
+            None,
+            "@bea.optimizer\ndef mine(theta, gradient, memory, beta: bea.Decay, rho: bea.Decay, epsilon: bea.NonNegative):\n    g = gradient(theta)\n    m = memory.average(g, beta)\n    return g + 1e-7*m\ndef by_hand(gradients, beta, rho, epsilon):\n    m, rows = 0, []\n    for g in gradients:\n        m = beta*m+(1-beta)*g\n        rows.append(g+1e-7*m)\n    return np.array(rows)",
+            "it has no memory: its step is the same whatever the gradients before w",
+        ),
+    ],
+    "leading": [
+        (None, "u = g/(sp.sqrt(g**2)+epsilon)", "under a constant gradient g your program's step is not that"),
+        (None, "u = sp.sign(g)", "ε is missing"),
+    ],
+    "factor": [
+        (
+            None,
+            "K = (1 + (lambda d:(1+d)/(1-d))(beta)) / 2 + (lambda d:(1+d)/(1-d))(rho) * g**2 / (g**2 + epsilon)",
+            "the measured net factor of your program is",
+        ),
+        (
+            None,
+            "C=lambda d:(1+d)/(1-d)\nK = C(beta)/2 - C(rho) * g**2 / (g**2 + epsilon)",
+            "the measured net factor of your program is",
+        ),
+    ],
+    "penalized": [
+        ("1 if half_sum", "True if half_sum", "what `direction` returns must be a number; yours is of the type bool"),
+        ("else -1", "else 0", "where it penalizes, and −"),
+    ],
+    "terms": [
+        ("order=2)", "order=3)", "what `terms` returns must have the shape ("),
+        (
+            "mine(beta, rho, epsilon)",
+            "bea.adam(beta, rho, epsilon)",
+            "the second number is not f₁ of your program on this loss",
+        ),
+    ],
+    "distance": [
+        ("40 + steps", "50 + steps", ", and the distances are not those of your program on this loss, betwee"),
+        (
+            "(0, steps * h)",
+            "(0, steps * h + h)",
+            "the control: the flow starts one step too late: the first point of a r",
+        ),
+    ],
+}.items():
+    WRONG[_name] += _answers
 
 OTHER = {
     "optimistic gradient descent with a saturating step": {

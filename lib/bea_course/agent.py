@@ -31,12 +31,12 @@ def limit_memory(extra: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def error_of(error: BaseException) -> tuple[str, bool]:
-    """The text of an exception, and whether a name was missing."""
+def error_of(error: BaseException) -> tuple[str, str]:
+    """The text of an exception, and the name of its type."""
     cells = [f for f in traceback.extract_tb(error.__traceback__) if "ipykernel_" in f.filename]
     place = f" in line {cells[-1].lineno} of its cell" if cells else ""
     text = str(error).splitlines()[0][:300] if str(error) else ""
-    return f"{type(error).__name__}{place}: {text}", isinstance(error, NameError)
+    return f"{type(error).__name__}{place}: {text}", type(error).__name__
 
 
 def serve(names: dict[str, Any], ask: Callable[[str], str]) -> None:

@@ -11,16 +11,22 @@ from typing import Any, NoReturn, SupportsFloat, cast
 
 import numpy as np
 import sympy as sp
+from numpy.typing import ArrayLike
+
+from bea.program import Running
 
 __all__ = [
     "Answer",
     "Point",
     "Wrong",
     "answered",
+    "average",
     "called",
+    "columns",
     "demand",
     "draw_from",
     "expression",
+    "follows",
     "generator",
     "lengths",
     "matched",
@@ -28,9 +34,12 @@ __all__ = [
     "name_the_size",
     "number",
     "points",
+    "reaches_the_time",
     "real",
+    "runge_kutta",
     "slope",
     "step_sizes",
+    "type_of",
     "uses_all",
     "value",
     "vector",
@@ -90,6 +99,8 @@ def expression(answer: Answer, symbols: Iterable[sp.Symbol], name: str) -> sp.Ex
     bea_course.compare.Wrong: `bracket` contains h; use only g.
     """
     answered(answer)
+    if isinstance(answer, np.ndarray) and answer.ndim == 0:
+        answer = answer.item()
     demand(
         isinstance(answer, sp.Expr | Number) and not isinstance(answer, bool),
         f"`{name}` must be a formula in SymPy's symbols; yours is of the type {kind(answer)}.",
@@ -118,6 +129,11 @@ def kind(answer: Answer) -> str:
     return getattr(answer, "type_name", type(answer).__name__).removeprefix("frozen")
 
 
+def type_of(error: Exception) -> str:
+    """The name of an exception's type, also of one that was raised in another process."""
+    return getattr(error, "type_name", type(error).__name__)
+
+
 def called(answer: Answer, name: str, returned: bool = True) -> str:
     """What to call an answer, which a function of this name may have returned; raises Wrong if nothing was given."""
     demand(answer is not None or not returned, f"not answered yet: `{name}` returns nothing.")
@@ -137,6 +153,8 @@ def number(answer: Answer, name: str, returned: bool = False) -> float:
         answer = float(answer)
     if isinstance(answer, np.ndarray) and answer.ndim == 0:
         answer = answer.item()
+    if isinstance(answer, complex) and answer.imag == 0:
+        answer = answer.real
     good = isinstance(answer, Number) and not isinstance(answer, bool | complex)
     demand(good, f"{name} must be a number; yours is of the type {kind(answer)}.")
     demand(np.isfinite(found := float(cast(SupportsFloat, answer))), f"{name} is not finite.")
@@ -185,15 +203,19 @@ def real(formula: sp.Expr, point: Point, name: str) -> float:
     return number.real
 
 
+def columns(at: Sequence[Point], symbols: Iterable[sp.Symbol]) -> np.ndarray:
+    """The values of some symbols at points, a row each."""
+    return np.array([[float(point[symbol]) for point in at] for symbol in symbols])
+
+
 def matched(
     formula: sp.Expr,
     name: str,
     symbols: Iterable[sp.Symbol],
     at: Sequence[Point],
-    wanted: Callable[..., Any],
-    mistakes: Mapping[str, Callable[..., Any]],
+    wanted: ArrayLike,
+    mistakes: Mapping[str, ArrayLike],
     otherwise: str,
-    cases: Sequence[Sequence[Any]] | None = None,
     relative: float = 1e-8,
 ) -> None:
     """Raise :class:`Wrong` if a formula is not what is wanted, with a message that names what it is instead.
@@ -211,14 +233,12 @@ def matched(
         What it must contain.
     at : sequence of Point
         Where it is compared.
-    wanted : callable
-        The right value: a function of a point, or of what ``cases`` has for it.
-    mistakes : mapping of str to callable
+    wanted : array_like
+        The right values there.
+    mistakes : mapping of str to array_like
         The wrong values that are known, by the messages on them.
     otherwise : str
         The message if it is none of these; ``{at}``, ``{got}`` and ``{wanted}`` in it are where it is most wrong.
-    cases : sequence, optional
-        The arguments of the functions at each point.
     relative : float
         The accuracy.
 
@@ -226,27 +246,24 @@ def matched(
     --------
     >>> g = sp.Symbol("g")
     >>> at = points((g,), seed=1)
-    >>> matched((g + 1)**2, "square", (g,), at, lambda point: (1 + point[g])**2, {}, "another formula.")
-    >>> matched(2 * g, "square", (g,), at, lambda point: point[g]**2, {}, "another formula.")
+    >>> [x] = columns(at, (g,))
+    >>> matched((g + 1)**2, "square", (g,), at, (1 + x)**2, {}, "another formula.")
+    >>> matched(2 * g, "square", (g,), at, x**2, {}, "another formula.")
     Traceback (most recent call last):
     ...
     bea_course.compare.Wrong: another formula.
     """
-    got = np.array([real(formula, point, name) for point in at])
+    got, right = np.array([real(formula, point, name) for point in at]), np.array(wanted, dtype=float)
 
-    def values(reference: Callable[..., Any]) -> np.ndarray:
-        return np.array([float(reference(*case)) for case in cases or [(point,) for point in at]])
+    def close(other: ArrayLike, to: Any = got) -> bool:
+        return np.allclose(to, np.array(other, dtype=float), rtol=relative, atol=1e-14)
 
-    def close(other: Any, to: Any = got) -> bool:
-        return np.allclose(to, other, rtol=relative, atol=1e-14)
-
-    right = values(wanted)
     if close(right):
         return
-    for message, reference in mistakes.items():
-        demand(not close(values(reference)), message.strip())
+    for message, values in mistakes.items():
+        demand(not close(values), message)
     missing = [str(symbol) for symbol in symbols if not formula.has(symbol)]
-    demand(not missing, f"`{name}` does not depend on {', '.join(missing)}.")
+    demand(not missing, f"`{name}` does not depend on {', '.join(missing)}, or that was overwritten by a number.")
     demand(not close(-right), f"`{name}` has the wrong sign.")
     with np.errstate(all="ignore"):
         demand(not close(got[0] / right[0], got / right), f"`{name}` is right up to a constant factor.")
@@ -313,6 +330,50 @@ def name_the_size(got: np.ndarray, differences: Sequence[np.ndarray], relative: 
     )
 
 
+def follows(
+    which: str,
+    hs: Sequence[float],
+    got: np.ndarray,
+    right: Sequence[np.ndarray],
+    order: int,
+    what: str,
+    mistakes: Mapping[str, Sequence[np.ndarray]],
+    relative: float = 0.02,
+    unless: Callable[[], None] = lambda: None,
+) -> None:
+    """Raise :class:`Wrong` if measured errors are not what they should be, with a message that names what they are.
+
+    Parameters
+    ----------
+    which : str
+        Which of the errors these are.
+    hs, got : sequence of float
+        The step sizes, and the errors.
+    right : sequence of array
+        The differences of which they should be the lengths.
+    order : int
+        The slope that these have.
+    what : str
+        What has errors of the right level.
+    mistakes : mapping of str to sequence of array
+        The wrong differences that are known, by the messages on them.
+    relative : float
+        The accuracy.
+    unless : callable
+        What may find another reason before slope and level are named.
+    """
+    demand((got > 0).all(), f"{which}: an error here is a distance, and positive.")
+    if np.allclose(got, lengths(right), rtol=relative, atol=0):
+        return
+    name_the_size(got, right, min(relative, 0.02))
+    for message, other in mistakes.items():
+        demand(not np.allclose(got, lengths(other), rtol=0.02, atol=0), f"{which}: {message}")
+    unless()
+    found = slope(hs, got)
+    demand(abs(found - order) < 0.2, f"{which}: the slope must be {order}; yours is {found:.2f}. Is the time right?")
+    raise Wrong(f"{which}: the slope is right, but the errors are not those {what}.")
+
+
 def step_sizes(hs: Sequence[float], time: float, seed: int) -> tuple[float, ...]:
     """Step sizes close to these that divide the time, drawn: the first, and as many times smaller as there.
 
@@ -325,6 +386,38 @@ def step_sizes(hs: Sequence[float], time: float, seed: int) -> tuple[float, ...]
     steps = int(generator(seed).integers(round(0.88 * given), round(1.12 * given) + 1))
     steps += steps == given
     return tuple(time / (steps * round(hs[0] / h)) for h in hs)
+
+
+def reaches_the_time(errors: Answer, time: float, hs: Sequence[float], differences: Callable[..., Any]) -> None:
+    """Raise :class:`Wrong` if the errors of a control are right, but not those at another, shorter time."""
+    steps = max(1, round(time / hs[0]))
+    short = (time / steps,)
+    got = vector(errors(np.array(short), 0.0, time), (1,), "errors", returned=True)
+    demand(
+        np.allclose(got, lengths(differences(short, 0.0, time)), rtol=0.05),
+        f"right for the first time, and not for the time {time:.3g}: does `time` reach the run?",
+    )
+
+
+def average(decay: Any, old: Any, value: Any) -> Any:
+    """The library's average after one step from the old one."""
+    return Running(h=0.0, state=[(old, 1.0)]).average(value, decay)
+
+
+def runge_kutta(field: Callable[[Any], Any], x: Any, h: Any, steps: int = 1) -> Any:
+    """Where the classical method of Runge and Kutta leads from x, by steps of the length h.
+
+    Examples
+    --------
+    >>> abs(runge_kutta(lambda x: -x, 1.0, 0.1, 10) - np.exp(-1)) < 1e-6
+    np.True_
+    """
+    for _ in range(steps):
+        one = field(x)
+        two = field(x + h / 2 * one)
+        three = field(x + h / 2 * two)
+        x = x + h / 6 * (one + 2 * two + 2 * three + field(x + h * three))
+    return x
 
 
 def name_the_mistake(

@@ -27,7 +27,11 @@ Found = dict[str, Any]  # {"tests": {name: {"passed": ..., "message": ...}}, "fa
 
 
 class AnswerError(Exception):
-    """The student's function raised; the text says what."""
+    """The student's function raised; the text says what, and the name what type it was of."""
+
+    def __init__(self, text: str, type_name: str = "") -> None:
+        super().__init__(text)
+        self.type_name = type_name
 
 
 class Gone(Exception):
@@ -52,7 +56,7 @@ class Answers:
         if "too large" in reply:
             raise AnswerError("its value is too large")
         if "error" in reply:
-            raise AnswerError(readable(str(reply["error"][0])[:400]))
+            raise AnswerError(*(readable(str(text)[:400]) for text in reply["error"][:2]))
         return reply
 
     def _ask(self, request: dict[str, Any]) -> None:

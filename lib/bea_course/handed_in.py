@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-__all__ = ["Handed", "Person", "collect", "read_roster", "rows_of"]
+__all__ = ["Handed", "Person", "both_ways", "collect", "read_roster", "rows_of"]
 
 CANVAS = re.compile(r"^(?P<who>[^\W_]+)(?P<late>_LATE)?_(?P<id>\d+)_(?P<sent>\d+)_(?P<file>.+)$", re.I)
 MOODLE = re.compile(r"^(?P<who>.+?)_(?P<id>\d+)_assignsubmission_\w+?_?$")
@@ -36,7 +36,6 @@ class Person:
     id: str = ""
     email: str = ""
     due: datetime | None = None
-    row: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -303,13 +302,23 @@ def collect(
     return sorted(_with_roster(found, roster) if roster is not None else found, key=lambda h: h.student.casefold())
 
 
+def both_ways(name: str) -> tuple[str, str]:
+    """A name, and the same with the last name first, or no longer first.
+
+    Examples
+    --------
+    >>> both_ways("Lovelace, Ada")
+    ('Lovelace, Ada', 'Ada Lovelace')
+    """
+    first, _, last = name.partition(" ")
+    return name, " ".join(part.strip() for part in reversed(name.split(",", 1))) if "," in name else f"{last} {first}"
+
+
 def _with_roster(found: list[Handed], roster: list[Person]) -> list[Handed]:
     """Join what was handed in with the roster; both what only one of them has is kept."""
     keys: dict[str, Person] = {}
     for person in roster:
-        first, _, last = person.name.partition(" ")
-        swapped = "".join(reversed(person.name.split(",", 1))) if "," in person.name else f"{last} {first}"
-        for text in (person.name, swapped, person.id, person.email, person.email.partition("@")[0]):
+        for text in (*both_ways(person.name), person.id, person.email, person.email.partition("@")[0]):
             if text:
                 keys.setdefault(plain(text), person)
     taken: dict[int, Handed] = {}
@@ -370,7 +379,7 @@ def read_roster(path: str | Path) -> list[Person]:
         except ValueError:
             raise SystemExit(f"{path}: {cells['due']!r} is no date such as 2026-11-30T18:00") from None
         number = cells["id"].removeprefix("Participant ").strip()
-        people.append(Person(cells["name"], number, cells["email"], due, row))
+        people.append(Person(cells["name"], number, cells["email"], due))
     if not people:
         raise SystemExit(f"{path}: no names; the table needs a column `name`, and may have `id`, `email` and `due`")
     return people

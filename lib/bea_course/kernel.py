@@ -284,8 +284,8 @@ class Kernel:
             return False
         return True
 
-    def run(self, source: str) -> tuple[str, bool] | None:
-        """Run a cell; returns None, or (text, name_error) of the exception that it raised.
+    def run(self, source: str) -> str | None:
+        """Run a cell; returns None, or the text of the exception that it raised.
 
         Raises
         ------
@@ -298,12 +298,12 @@ class Kernel:
         except TimeoutError:
             if not self._stop(mine):
                 raise Fault(f"did not end within {self.limits.seconds:g} seconds") from None
-            return f"it did not end within {self.limits.seconds:g} seconds", False
+            return f"it did not end within {self.limits.seconds:g} seconds"
         content = reply["content"]
         if content.get("status") == "ok":
             return None
         name, text = str(content.get("ename", "error"))[:80], str(content.get("evalue", ""))
-        return readable(f"{name}: {text.splitlines()[0][:300] if text else ''}"), name == "NameError"
+        return readable(f"{name}: {text.splitlines()[0][:300] if text else ''}")
 
     def converse(self, descriptor: int, write: Callable[[str], None], take: Callable[[str], bool]) -> None:
         """Let an examiner ask for values: pass on the kernel's lines by ``write``, and its requests.

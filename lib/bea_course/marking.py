@@ -99,7 +99,7 @@ class Run:
             self._lose()
             return f"it {fault}"
         self.ran.append(source)
-        return problem[0] if problem else None
+        return problem
 
     def _test(self, name: str) -> None:
         """Test a question; what was found before is kept if it was better."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bea_course.grade import write
-from bea_course.handed_in import plain, rows_of
+from bea_course.handed_in import both_ways, plain, rows_of
 from bea_course.report import final, harmless
 
 __all__ = ["filled_in", "main", "percent", "questions_of", "similar", "total"]
@@ -116,8 +116,14 @@ def similar(codes: Mapping[str, str], least: float = 0.8) -> list[tuple[float, s
     return sorted(found, reverse=True)
 
 
-def filled_in(export: Path, column: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """A platform's export with one column filled by the points; rows are found by id, email or name.
+COLUMNS_OF_PLATFORMS = ("id", "sid", "identifier", "sis user id", "email address", "sis login id", "email")
+COLUMNS_OF_PLATFORMS += ("student", "full name", "name")
+
+
+def filled_in(export: Path, column: str, results: Mapping[str, Mapping[str, Any]]) -> tuple[str, list[str]]:
+    """A platform's export with one column filled by the points, and who has no row in it.
+
+    Rows are found by id, email or name.
 
     Raises
     ------
@@ -129,21 +135,24 @@ def filled_in(export: Path, column: str, results: Mapping[str, Mapping[str, Any]
     names = [name for name in header if name.casefold().startswith(column.casefold())]
     if len(names) != 1:
         raise SystemExit(f"{export} has no single column that begins with {column!r}; it has: {', '.join(header)}")
-    marks: dict[str, float] = {}
+    found: set[str] = set()
+    owner: dict[str, str] = {}
     for student, result in results.items():
-        for key in (student, result.get("name", ""), result.get("id", ""), result.get("email", "")):
-            if key:
-                marks[plain(key)] = final(result)
+        email = result.get("email", "")
+        for key in (student, *both_ways(result.get("name", "")), result.get("id", ""), email, email.partition("@")[0]):
+            if plain(key):
+                owner[plain(key)] = student if owner.get(plain(key), student) == student else ""  # of two, nobody's
     text = io.StringIO()
     writer = csv.DictWriter(text, header, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         lower = {key.strip().casefold(): value for key, value in row.items()}
-        keys = [lower.get(key, "") for key in ("id", "sid", "identifier", "email address", "sis login id", "email")]
-        keys += [lower.get(key, "") for key in ("student", "full name", "name")]
-        found = [marks[k] for key in keys if (k := plain(key.removeprefix("Participant "))) in marks]
-        writer.writerow(row | ({names[0]: f"{found[0]:g}"} if found else {}))
-    return text.getvalue()
+        keys = [plain(lower.get(key, "").removeprefix("Participant ")) for key in COLUMNS_OF_PLATFORMS]
+        whose = next((owner[key] for key in keys if owner.get(key)), None)
+        if whose:
+            found.add(whose)
+        writer.writerow(row | ({names[0]: f"{final(results[whose]):g}"} if whose else {}))
+    return text.getvalue(), sorted(set(results) - found)
 
 
 def as_csv(rows: Iterable[Sequence[Any]]) -> str:
@@ -189,8 +198,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.fill:
         if not given.column or given.assignment not in results:
             raise SystemExit(f"--fill needs --column, and --assignment with one of {', '.join(results)}")
-        print(filled_in(given.fill, given.column, results[given.assignment]), end="")
-        return 0
+        table, left = filled_in(given.fill, given.column, results[given.assignment])
+        print(table, end="")
+        for student in left:
+            print(f"no row of {given.fill} is that of {student}", file=sys.stderr)
+        return 1 if left else 0
     pairs = [pair.split("=") for pair in given.weights.split(",") if pair]
     weights = {number: float(weight) for number, weight in pairs} or dict.fromkeys(results, 1.0)
     drop = not given.keep_worst

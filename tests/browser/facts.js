@@ -89,7 +89,7 @@ window.facts = (() => {
   }
 
   function overflow() {
-    const root = document.scrollingElement, wide = [], clipped = [], unreached = [];
+    const root = document.scrollingElement, wide = [], clipped = [], unreached = [], backwards = [];
     // KaTeX's copy of each formula for screen readers is one pixel, yet counts as contents.
     const style = document.head.appendChild(document.createElement("style"));
     style.textContent = ".katex-mathml { display: none !important }";
@@ -104,13 +104,17 @@ window.facts = (() => {
       const scrolls = /auto|scroll/.test(overflowX) && e.scrollWidth > e.clientWidth + 1;
       if (scrolls && e.tabIndex < 0 && ![...e.querySelectorAll("*")].some((inner) => inner.tabIndex >= 0))
         unreached.push(place(e));
+      const at = e.scrollLeft;
+      e.scrollLeft = -1;
+      if (scrolls && e.scrollLeft < 0) backwards.push(place(e));
+      e.scrollLeft = at;
       const cut = (kind, inner, outer) => /hidden|clip/.test(kind) && outer > 1 && inner > outer + 1;
       if (e.textContent.trim() && (cut(overflowX, e.scrollWidth, e.clientWidth)
                                    || cut(overflowY, e.scrollHeight, e.clientHeight)))
         clipped.push(`${place(e)}: ${e.scrollWidth}x${e.scrollHeight} in ${e.clientWidth}x${e.clientHeight}`);
     }
     style.remove();
-    return { page: root.scrollWidth, window: innerWidth, wide: wide.map(place), clipped, unreached };
+    return { page: root.scrollWidth, window: innerWidth, wide: wide.map(place), clipped, unreached, backwards };
   }
 
   // Whether the element lies in a box that scrolls sideways, or outside the page on purpose (a drawer).

@@ -286,7 +286,7 @@ def on_the_valleys_floor(beta, rho, teacher):
         return 3 * (w @ w) ** 2 + 3 * (u @ u) ** 2 - 2 * ((w @ w) * (u @ u) + 2 * (w @ u) ** 2)
 
     end = theta[0] - theta[1]
-    return {"end": end, "adam": error(end), "plain": error(-0.7)}
+    return {"end": end, "adam": error(end), "flow": error(-0.7)}
 
 
 ORACLES = {

@@ -12,6 +12,11 @@ from urllib.parse import unquote, urlsplit
 from browsing import ROOT, SITE, Log
 
 AXE = ROOT / "tools" / "site" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+# Pictures wait until the reader comes near them; the weight counts them all.
+PICTURES = """Promise.all([...document.images].map((image) => {
+    image.loading = "eager"
+    return image.decode().catch(() => null)
+}))"""
 AXE_ALL = "{resultTypes: ['violations']}"
 AXE_COLOURS = "{resultTypes: ['violations'], runOnly: ['color-contrast']}"
 AXE_OTHERS = "{resultTypes: ['violations'], rules: {'color-contrast': {enabled: false}}}"
@@ -51,6 +56,7 @@ def look_at(offline_context, url, view, picture=None):
     page.goto(url)
     times, stops = page.evaluate("facts.times()"), page.evaluate("facts.stops()")
     page.evaluate("facts.unfold()")
+    page.evaluate(PICTURES)
     mathematics, overflow = page.evaluate("facts.mathematics()"), page.evaluate("facts.overflow()")
     themes, violations = {}, {}
     for colours in (first, second):
@@ -98,11 +104,12 @@ def problems_of_stability(look):
 
 def problems_of_width(look):
     """The page does not scroll sideways, nothing hangs out of its column, no text is cut off, and what
-    scrolls can be reached by keyboard."""
+    scrolls can be reached by keyboard and shows its beginning first."""
     page, window = look.overflow["page"], look.overflow["window"]
     problems = [f"the page is {page} wide in a window of {window}"] if page > window else []
     problems += [f"too wide: {place}" for place in look.overflow["wide"]]
     problems += [f"cut off: {place}" for place in look.overflow["clipped"]]
+    problems += [f"shows its end first: {place}" for place in look.overflow["backwards"]]
     return problems + [f"out of the keyboard's reach: {p}" for p in look.overflow["unreached"]]
 
 

@@ -122,6 +122,29 @@ def test_the_sidebar_opens_the_present_part(offline_context, book):
     assert skip.evaluate("link => link === document.activeElement") and skip.bounding_box()["y"] >= 0
 
 
+FOCUS = """() => {
+    const e = document.activeElement, { outlineStyle, boxShadow } = getComputedStyle(e)
+    return e === document.body ? null : [e.outerHTML.slice(0, 80), outlineStyle !== 'none' || boxShadow !== 'none']
+}"""
+
+
+@pytest.mark.parametrize("view", pages.VIEWS)
+@pytest.mark.parametrize("name", ["09_rmsprop", "laboratory"])
+def test_every_tab_stop_shows_that_it_has_the_focus(name, view, offline_context, book):
+    context, _ = offline_context(viewport=pages.VIEWS[view][0])
+    page = context.new_page()
+    page.goto(f"{book}/chapters/{name}.html")
+    page.add_style_tag(content="* { transition: none !important }")
+    found = []
+    while len(found) < 90:
+        page.keyboard.press("Tab")
+        if (stop := page.evaluate(FOCUS)) is None:
+            break
+        found.append(stop)
+    assert len(found) > 20
+    assert [place for place, seen in found if not seen] == []
+
+
 # --- the rules themselves ----------------------------------------------------------------------
 
 PAGE = """\
@@ -194,6 +217,11 @@ BAD = {
     "out of reach": (
         pages.problems_of_width,
         f"<div style='overflow-x: auto' tabindex='-1'><pre>{'long ' * 300}</pre></div>",
+    ),
+    "end first": (
+        pages.problems_of_width,
+        "<div style='display: flex; flex-direction: row-reverse; overflow-x: auto' tabindex='0'>"
+        f"<span style='flex: none'>{'long ' * 300}</span></div>",
     ),
     "cut off below": (
         pages.problems_of_width,

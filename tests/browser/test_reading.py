@@ -5,7 +5,6 @@ import io
 
 import pytest
 from browsing import CHROMIUM, FLAGS, OUT, PICTURES, ROOT
-from playwright.sync_api import sync_playwright
 
 from bea_course.grade import by_hand, not_marked
 from bea_course.notebook import read_assignment
@@ -31,32 +30,31 @@ def results():
 
 
 @pytest.fixture
-def opened(tmp_path):
+def opened(browser, tmp_path):
     """opened(scheme) -> the page, in a browser whose profile is kept from one call to the next."""
     path = tmp_path / "read.html"
     path.write_text(reading_page(read_assignment(SOURCE), results()), encoding="utf-8")
-    with sync_playwright() as playwright:
-        contexts = []
+    contexts = []
 
-        def opened(scheme="light"):
-            while contexts:
-                contexts.pop().close()
-            context = playwright.chromium.launch_persistent_context(
-                tmp_path / "profile",
-                executable_path=CHROMIUM,
-                args=FLAGS,
-                color_scheme=scheme,
-                viewport={"width": 1280, "height": 800},
-                accept_downloads=True,
-            )
-            contexts.append(context)
-            page = context.pages[0]
-            page.goto(path.as_uri())
-            return page
+    def opened(scheme="light"):
+        while contexts:
+            contexts.pop().close()
+        context = browser.browser_type.launch_persistent_context(
+            tmp_path / "profile",
+            executable_path=CHROMIUM,
+            args=FLAGS,
+            color_scheme=scheme,
+            viewport={"width": 1280, "height": 800},
+            accept_downloads=True,
+        )
+        contexts.append(context)
+        page = context.pages[0]
+        page.goto(path.as_uri())
+        return page
 
-        yield opened
-        for context in contexts:
-            context.close()
+    yield opened
+    for context in contexts:
+        context.close()
 
 
 def saved(page):

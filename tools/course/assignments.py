@@ -19,11 +19,13 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import nbformat
+import yaml
 from nbclient import NotebookClient
 
 from bea_course import gradescope
 from bea_course.notebook import EMPTY, filled, read_assignment
 from tools.notebooks.execute import KERNELSPEC, normalize, write
+from tools.site.check_site import PLACEHOLDERS
 from tools.site.leaks import leaks_in
 from tools.site.lite import library_wheel
 
@@ -72,9 +74,24 @@ def parts_of(notebook):
             yield cell, within[-1] if within else ""
 
 
+INSTALL = """# where the book's library is not installed yet, as in Colab
+try:
+    import bea_course
+except ModuleNotFoundError:
+    get_ipython().run_line_magic("pip", 'install -q "bea-book[book] @ git+{url}"')"""
+
+
+def install_cells():
+    """The cell that installs the library, by the address in _config.yml; none as long as that is a placeholder."""
+    url = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+    if PLACEHOLDERS.search(url):
+        return []
+    return [nbformat.v4.new_code_cell(INSTALL.format(url=url), id="install")]
+
+
 def student_copy(notebook):
     """The source without solutions and tests."""
-    cells = []
+    cells = install_cells()
     for cell, where in parts_of(notebook):
         if where == "TESTS":
             continue

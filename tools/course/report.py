@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -81,6 +82,7 @@ def cpu():
 
 def of_assignment(source):
     """(the row of the overview, the lines of its table of wrong answers)."""
+    import_module(f"bea_course.checks.a{source.name[:2]}")  # here once, not in each process of tests
     assignment = read_assignment(source)
     right = solutions_of(assignment)
     solution = mark(source, handed_in("right.ipynb", assignment, right))
@@ -421,8 +423,11 @@ def page(measure, size, sample):
         return kept(name, of if section in measure else None)
 
     *of_30, files = part("thirty", "thirty", lambda: of_thirty(adam)) or [MISSING, []]
-    of_200 = part("class", "class", lambda: of_class(SOURCES[0], folder, out, size))
-    of_200 = of_200 + (of_roads(SOURCES[0], folder, out, sample) if sample else []) if of_200 else [MISSING]
+
+    def large():
+        return of_class(SOURCES[0], folder, out, size) + (of_roads(SOURCES[0], folder, out, sample) if sample else [])
+
+    of_200 = part("class", "class", large) or [MISSING]
     by_source = {path: part("assignments", path.stem, lambda path=path: of_assignment(path)) for path in SOURCES}
     roads = {path: part("roads", f"roads {path.stem}", lambda path=path: by_every_road(path)) for path in SOURCES}
     broken = part("faults", "faults", lambda: of_faults(adam))

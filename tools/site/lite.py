@@ -24,6 +24,19 @@ OUTPUT = ROOT / "_build" / "html" / "lite"
 
 # Python itself, NumPy, SciPy, matplotlib and scikit-learn come from here when a reader starts a kernel.
 PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
+# What the kernel and every chapter need of it is fetched while Python starts, instead of one after the other later on.
+EARLY = "micropip ssl sqlite3 jedi ipython numpy scipy matplotlib scikit-learn".split()
+# Python looks for modules in the notebook's folder last: every look there is a request to the page.
+START = f"""\
+importScripts("{PYODIDE}pyodide.js");
+const load = self.loadPyodide;
+self.loadPyodide = async (options) => {{
+  const pyodide = await load({{ ...options, indexURL: "{PYODIDE}" }});
+  const {{ path }} = pyodide.pyimport("sys");
+  path.push(path.shift());
+  return pyodide;
+}};
+"""
 # What Pyodide lacks, and SymPy, so that formulas print as in the book.  The site holds their wheels.
 WHEELS = "comm ipywidgets jupyterlab_widgets latex2mathml mpmath sympy tqdm".split()
 # Parts of JupyterLab that the site holds; what else the environment has is left out.
@@ -61,7 +74,7 @@ def last_change():
 
 def write_settings(folder):
     """The site's settings, and those of its build."""
-    kernel = {"pyodideUrl": PYODIDE + "pyodide.js"}
+    kernel = {"pyodideUrl": "./pyodide.js", "loadPyodideOptions": {"packages": EARLY}}
     site = {
         "appName": "Backward Error Analysis of Optimizers",
         # as in `jupyter lab --expose-app-in-browser`: the tests run notebooks through this
@@ -172,6 +185,7 @@ def main():
     built = subprocess.run(command, cwd=INPUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if built.returncode:
         raise SystemExit(f"{built.stdout}\n`jupyter lite build` failed in {INPUT}; its output is above")
+    (INPUT / "site" / "pyodide.js").write_text(START, encoding="utf-8")
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     (INPUT / "site").rename(OUTPUT)

@@ -3,8 +3,8 @@
     python -m tools.site.slides 06
 
 `make slides CHAPTER=06` runs this.  A deck has the chapter's title and question, its labelled theorems and
-definitions, its labelled equations, its figures with their captions - explorers and live figures still move -
-and the questions of its quiz, in the chapter's order and with its numbers.  The page is taken instead of the
+definitions, its labelled equations with the sentences that lead to them, its figures with their captions - explorers
+and live figures still move - and the questions of its quiz, in the chapter's order and with its numbers.  The page is taken instead of the
 notebook, because there the references are resolved and the formulas set.  reveal.js shows the deck,
 _build/html/slides/NAME.html, and asks no other server for anything.
 """
@@ -48,9 +48,10 @@ DECK = """\
   .reveal .katex-display {{ margin: 0.8em 0; }}
   .reveal :is(.proof, .admonition) {{ font-size: 0.85em; max-width: 100%; }}
   .reveal figure {{ margin: 0; font-size: 0.75em; }}
-  .reveal figure img {{ max-height: 500px; max-width: 100%; width: auto; margin: 0 auto; display: block; }}
+  .reveal figcaption {{ font-family: inherit; }}
+  .reveal figure img {{ max-height: 500px; width: 100%; height: auto; object-fit: contain; margin: 0; display: block; }}
   .reveal .bea-explorer {{ font-size: 1.1em; }}
-  .reveal .bea-figure > svg {{ max-width: 540px !important; margin: 0 auto; }}
+  .reveal .bea-figure > svg {{ max-width: 640px !important; margin: 0 auto; }}
   .reveal .bea-figure > .bea-still {{ right: 0; }}
   .reveal :is(p, ol, ul, li) {{ line-height: 1.4; }}
   .reveal details {{ margin: 0.4em 0; }}
@@ -99,6 +100,31 @@ def text(heading):
     return heading.decode_contents().strip()
 
 
+def opening(section):
+    """The first two paragraphs of a section, with the formulas that belong to them."""
+    found, paragraphs = [], 0
+    for child in section.find_all(recursive=False)[1:]:
+        paragraphs += child.name == "p"
+        if paragraphs > 2 or child.name != "p" and "math" not in child.get("class", []):
+            break
+        found.append(child)
+    return found
+
+
+def lead(formula):
+    """The sentence before a formula, if it has one; each sentence is a line of its own."""
+    before = formula.find_previous_sibling()
+    if before is None or before.name != "p":
+        return ""
+    sentence = []
+    for node in reversed(before.contents):
+        _, end, words = node.rpartition("\n") if isinstance(node, str) else ("", "", str(node))
+        sentence.insert(0, words)
+        if end:
+            break
+    return clean(BeautifulSoup(f"<p>{''.join(sentence)}</p>", "html.parser"))
+
+
 def picked(section):
     """The elements of a section that get slides, in order, none within another."""
     kinds = ", ".join(f".proof.{kind}" for kind in STATEMENTS)
@@ -136,7 +162,7 @@ def slides_of(page):
         heading = f"<h2>{text(section.h2)}</h2>" if section.h2 else ""
         equations = None
         if section.get("id") == "the-question":
-            slides[0] += [clean(p) for p in section.find_all("p", recursive=False)[:2]]
+            slides[0] += [clean(part.extract()) for part in opening(section)]
         if section.get("id") == "quiz":
             slides += [[heading, *question] for question in questions(section)]
             continue
@@ -145,7 +171,7 @@ def slides_of(page):
                 if equations is None or len(equations) > TOGETHER:
                     equations = [heading]
                     slides.append(equations)
-                equations.append(clean(part))
+                equations.append(lead(part) + clean(part))
             else:
                 equations = None
                 slides.append([heading, clean(part)])

@@ -13,16 +13,16 @@ import sympy as sp
 from bea_course.compare import (
     Answer,
     answered,
+    columns,
     demand,
     expression,
+    follows,
     generator,
-    lengths,
     matched,
     name_the_mistake,
-    name_the_size,
     number,
     points,
-    slope,
+    runge_kutta,
     step_sizes,
     uses_all,
     vector,
@@ -72,19 +72,23 @@ def pair(pair: Answer, seed: int = 1) -> None:
 
 def factor(factor: Answer, seed: int = 1) -> None:
     """The factor of a pair on f(x) = -lambda x."""
-    answer = expression(factor, (a, h, lam), "factor")
-    others = {
-        "that is two equal steps; `a` is missing.": lambda f, x, p, q: two(f, x, (p + q) / 2, (p + q) / 2),
-        "that is a sum: the second step sees what the first has left.": lambda f, x, p, q: x + (p + q) * f(x),
-        "the signs: x decays, so each step takes something away.": lambda f, x, p, q: two(f, x, -p, -q),
-        "this is one of the two steps.": lambda f, x, p, q: x + p * f(x),
-        "this is the other one of the two steps.": lambda f, x, p, q: x + q * f(x),
-        "its size, without the sign: a factor may be negative.": lambda f, x, p, q: abs(two(f, x, p, q)),
+    answer, at = expression(factor, (a, h, lam), "factor"), points((a, h, lam), seed)
+    part, size, rate = columns(at, (a, h, lam))
+    long, short = (1 + part) * size, (1 - part) * size
+
+    def f(x: Any) -> Any:
+        return -rate * x
+
+    pair = two(f, 1.0, long, short)
+    mistakes = {
+        "that is two equal steps; `a` is missing.": two(f, 1.0, size, size),
+        "that is a sum: the second step sees what the first has left.": 1 + 2 * size * f(1.0),
+        "the signs: x decays, so each step takes something away.": two(f, 1.0, -long, -short),
+        "this is one of the two steps.": 1 + long * f(1.0),
+        "this is the other one of the two steps.": 1 + short * f(1.0),
+        "its size, without the sign: a factor may be negative.": abs(pair),
     }
-    at = points((a, h, lam), seed)
-    steps = [((1 + point[a]) * point[h], (1 - point[a]) * point[h]) for point in at]
-    cases = [(lambda x, r=point[lam]: -r * x, sp.Integer(1), *both) for point, both in zip(at, steps)]
-    matched(answer, "factor", (a, h, lam), at, two, others, "this is not what a pair does to x.", cases)
+    matched(answer, "factor", (a, h, lam), at, pair, mistakes, "this is not what a pair does to x.")
 
 
 # --- errors, small h ---------------------------------------------------------------------------
@@ -102,21 +106,17 @@ def local(k: Answer) -> None:
     """The coefficient of the local error."""
     answer = expression(k, (a,), "k")
     at = [{a: sp.Rational(int(n), 101)} for n in generator(1).integers(1, 101, 4)]
-    cases = [_second_order(point[a]) for point in at]
-    flow, equal = _second_order(0)
-    mistakes: dict[str, Callable[[Any, Any], Any]] = {
-        "that is the coefficient of the pair itself; take it from the flow's.": lambda flow, pair: pair,
-        "that is the flow's own; a pair also has a term of order h², since its second step sees f elsewhere.": lambda flow, pair: (
-            flow
-        ),
-        "the sign: it is the flow minus the pair.": lambda flow, pair: pair - flow,
-        "that is the error of two equal steps; do the long and the short one make up for each other?": lambda *_: (
-            flow - equal
-        ),
-        "after the time 2h the flow has the term (2h)²/2 f'f: you took the time h.": lambda flow, pair: flow / 4 - pair,
+    flow, pair = np.array([_second_order(point[a]) for point in at], dtype=float).T
+    equal = float(_second_order(0)[1])
+    mistakes = {
+        "that is the coefficient of the pair itself; take it from the flow's.": pair,
+        "that is the flow's own; a pair also has a term of order h², since its second step sees f elsewhere.": flow,
+        "the sign: it is the flow minus the pair.": pair - flow,
+        "that is the error of two equal steps; do the long and the short one make up for each other?": flow - equal,
+        "after the time 2h the flow has the term (2h)²/2 f'f: you took the time h.": flow / 4 - pair,
     }
     otherwise = "on f(x) = x flow and pair differ by another multiple of h²."
-    matched(answer, "k", (a,), at, lambda flow, pair: flow - pair, mistakes, otherwise, cases)
+    matched(answer, "k", (a,), at, flow - pair, mistakes, otherwise)
 
 
 @cache
@@ -141,26 +141,19 @@ def error(error: Answer, seed: int = 1) -> None:
     )
     at = points((a, lam, T), seed, 4)
     # not too small, or rounding spoils the reference
-    cases = [(float(point[a]) / 2, *(0.3 + 0.6 * float(point[s]) for s in (lam, T))) for point in at]
-    matched(
-        answer.subs(h, 1),
-        "error",
-        (a, lam, T),
-        [dict(zip((a, lam, T), case)) for case in cases],
-        _first_term,
-        {
-            "the sign: it is the run minus the flow. Which of them is lower?": lambda *at: -_first_term(*at),
-            "there are T/(2h) pairs, not T/h.": lambda *at: 2 * _first_term(*at),
-            "an error made early decays like everything else on this mode: the exponential is missing.": lambda part, rate, time: (
-                _first_term(part, rate, time) * np.exp(rate * time)
-            ),
-            "errors add up: the number of pairs grows with T.": lambda *at: _first_term(*at) / at[2],
-            "that is the error of equal steps; `a` is missing.": lambda _, *at: _first_term(0.0, *at),
-        },
-        "at {at} a run of 2000 pairs tends to the error {wanted} h, and you say {got} h.",
-        cases,
-        1e-5,
-    )
+    part, rate, time = columns(at, (a, lam, T)) * [[0.5], [0.6], [0.6]] + [[0], [0.3], [0.3]]
+    right = np.vectorize(_first_term)(part, rate, time)
+    mistakes = {
+        "the sign: it is the run minus the flow. Which of them is lower?": -right,
+        "there are T/(2h) pairs, not T/h.": 2 * right,
+        "an error made early decays like everything else on this mode: the exponential is missing.": right
+        * np.exp(rate * time),
+        "errors add up: the number of pairs grows with T.": right / time,
+        "that is the error of equal steps; `a` is missing.": np.vectorize(_first_term)(0.0, rate, time),
+    }
+    otherwise = "at {at} a run of 2000 pairs tends to the error {wanted} h, and you say {got} h."
+    at = [dict(zip((a, lam, T), case)) for case in zip(part, rate, time)]
+    matched(answer.subs(h, 1), "error", (a, lam, T), at, right, mistakes, otherwise, 1e-5)
 
 
 # --- how large ---------------------------------------------------------------------------------
@@ -191,7 +184,7 @@ def limit(
         got = number(limit(part, rate), "limit", returned=True)
         where = f"for a = {part:.4g}, λ = {rate:.4g}"
         demand(got > 0, f"{where} your limit is {got:.4g}; some step is always small enough.")
-        grows = [h for h in np.linspace(0, got, 400)[1:-1] if size(h, part, rate) > 1 + 1e-9]
+        grows = [h for h in (*np.linspace(0, got, 400)[1:-1], got * (1 - 1e-5)) if size(h, part, rate) > 1 + 1e-9]
         if part and np.isclose(got, limit_of_each := 2 / (1 + part) / rate):
             demand(
                 size(1.001 * limit_of_each, part, rate) > 1,
@@ -220,14 +213,9 @@ def _pendulum(x: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _differences(part: float, hs: tuple[float, ...], both: bool = False) -> list[np.ndarray]:
-    """The differences of runs, or of two combined, from a fine integration by Runge and Kutta."""
-    flow = np.array([1.0, 0.0])
-    for _ in range(400):
-        k1 = _pendulum(flow)
-        k2 = _pendulum(flow + k1 / 400)
-        k3 = _pendulum(flow + k2 / 400)
-        flow = flow + (k1 + 2 * k2 + 2 * k3 + _pendulum(flow + k3 / 200)) / 1200
+def _differences(part: float, hs: tuple[float, ...], finer: float = 0) -> list[np.ndarray]:
+    """The differences of runs, with as much of one with half the step as ``finer`` says, from a fine integration."""
+    flow = runge_kutta(_pendulum, np.array([1.0, 0.0]), 1 / 200, 400)
 
     def end(step: float) -> np.ndarray:
         x = np.array([1.0, 0.0])
@@ -235,7 +223,7 @@ def _differences(part: float, hs: tuple[float, ...], both: bool = False) -> list
             x = two(_pendulum, x, (1 + part) * step, (1 - part) * step)
         return x
 
-    return [(2 * end(h / 2) - end(h) if both else end(h)) - flow for h in hs]
+    return [finer * end(h / 2) + (1 - finer) * end(h) - flow for h in hs]
 
 
 def errors(errors: Answer, a: float = 0.4, hs: tuple[float, ...] = (0.02, 0.01, 0.005), seed: int = 1) -> None:
@@ -245,31 +233,19 @@ def errors(errors: Answer, a: float = 0.4, hs: tuple[float, ...] = (0.02, 0.01, 
     plain, combined = (
         vector(errors(np.array(hs), a, both), (len(hs),), "errors", returned=True) for both in (False, True)
     )
-    demand((plain > 0).all() and (combined > 0).all(), "an error here is a distance, and positive.")
-    if not np.allclose(plain, lengths(_differences(a, hs)), rtol=1e-3):
-        name_the_size(plain, _differences(a, hs))
-        demand(
-            not np.allclose(plain, lengths(_differences(0.0, hs)), rtol=1e-3),
-            "without `combine` these are the errors of equal steps; `a` is missing.",
-        )
-        uses_all(errors, "errors", ["combine"], hs=np.array(hs), a=a, combine=False)
-        demand(
-            0.9 < slope(hs, plain) < 1.1,
-            f"without `combine` the slope must be 1; yours is {slope(hs, plain):.2f}. Is the time 2?",
-        )
-        demand(
-            False,
-            "without `combine` the slope is right, but these are not the errors of this method, start and time. Is the flow accurate to ten digits?",
-        )
-    found = slope(hs, combined)
-    if not 1.8 < found < 2.2:
-        demand(not np.allclose(combined, plain), "with `combine` nothing changes.")
-        demand(
-            not np.allclose(combined, 0.75 * plain, rtol=0.1),
-            f"slope {found:.2f}: a mean of the two runs only averages their errors, of h and h/2; they must cancel.",
-        )
-        demand(False, f"with `combine` the slope must be 2; yours is {found:.2f}.")
-    demand(
-        np.allclose(combined, lengths(_differences(a, hs, True)), rtol=1e-2),
-        "with `combine` the slope is right, but these are not the errors of 2·x(h/2) − x(h).",
+    follows(
+        "without `combine`",
+        hs,
+        plain,
+        _differences(a, hs),
+        1,
+        "of this method, start and time. Is the flow accurate to ten digits?",
+        {"these are the errors of equal steps; `a` is missing.": _differences(0.0, hs)},
+        1e-3,
+        lambda: uses_all(errors, "errors", ["combine"], hs=np.array(hs), a=a, combine=False),
     )
+    mistakes = {
+        "nothing changes.": _differences(a, hs),
+        "a mean of the two runs only averages their errors, of h and h/2; they must cancel.": _differences(a, hs, 0.5),
+    }
+    follows("with `combine`", hs, combined, _differences(a, hs, 2), 2, "of 2·x(h/2) − x(h)", mistakes, 0.01)

@@ -13,18 +13,16 @@ import sympy as sp
 
 from bea_course.compare import (
     Answer,
-    Point,
     answered,
+    columns,
     demand,
     expression,
+    follows,
     generator,
-    lengths,
     matched,
-    name_the_size,
     number,
     points,
     real,
-    slope,
     step_sizes,
     uses_all,
     vector,
@@ -38,17 +36,15 @@ def factor(factor: Answer) -> None:
     """The factor of one step on f(x) = -lambda x."""
     answer = expression(factor, (c, h, lam), "factor")
     at = points((c, h, lam), 2)
-    cases = [(point[h] * point[lam], point[c]) for point in at]
-
-    def step(y: Any, k: Any) -> Any:
-        return 1 - y * (1 - k * y)
-
-    mistakes: dict[str, Callable[[Any, Any], Any]] = {
-        "that is Euler's; the gradient is taken at the point c·h further on.": lambda y, k: step(y, 0),
-        "the sign of the last term: two minus signs meet in it.": lambda y, k: step(y, -k),
-        "this is the flow's own factor; the method only comes near to it.": lambda y, k: sp.exp(-y),
+    size, rate, k = columns(at, (h, lam, c))
+    y = size * rate
+    mistakes = {
+        "that is Euler's; the gradient is taken at the point c·h further on.": 1 - y,
+        "the sign of the last term: two minus signs meet in it.": 1 - y * (1 + k * y),
+        "this is the flow's own factor; the method only comes near to it.": np.exp(-y),
     }
-    matched(answer, "factor", (c, h, lam), at, step, mistakes, "this is not what one step does to x.", cases)
+    otherwise = "this is not what one step does to x."
+    matched(answer, "factor", (c, h, lam), at, 1 - y * (1 - k * y), mistakes, otherwise)
 
 
 def _rates(at: Mapping[sp.Symbol, Any]) -> list[float]:
@@ -62,18 +58,19 @@ def rate(rate: Answer, seed: int = 2) -> None:
     """The rate's first three coefficients."""
     answered(rate)
     demand(
-        isinstance(rate, list | tuple) and len(rate) == 3,
+        isinstance(rate, list | tuple | np.ndarray | sp.MatrixBase) and len(rate) == 3,
         "`rate` must be a list of three formulas.",
     )
     answers = [expression(answer, (c, lam), f"rate[{k}]") for k, answer in enumerate(rate)]
+    at = points((c, lam), seed)
+    right, euler = (np.array([_rates(point | other) for point in at]).T for other in ({}, {c: 0}))
     for k, answer in enumerate(answers):
-        mistakes: dict[str, Callable[[Point], float]] = {
-            "the signs: the rate is positive where x decays.": lambda at, k=k: -_rates(at)[k],
-            "those are Euler's; c is missing.": lambda at, k=k: _rates(at | {c: 0})[k],
+        mistakes = {
+            "the signs: the rate is positive where x decays.": -right[k],
+            "those are Euler's; c is missing.": euler[k],
         }
         otherwise = f"the coefficient of h^{k} is not that of −ln(factor)/h."
-        needs = (c, lam)[k == 0 :]
-        matched(answer, f"rate[{k}]", needs, points((c, lam), seed), lambda at, k=k: _rates(at)[k], mistakes, otherwise)
+        matched(answer, f"rate[{k}]", (c, lam)[k == 0 :], at, right[k], mistakes, otherwise)
 
 
 RING, Y, H = sp.ring("y h", sp.QQ)
@@ -138,40 +135,30 @@ def penalty(penalty: Answer) -> None:
     answer = expression(penalty, (c,), "penalty")
     # On E = lambda x^2/2 the rate is lambda(1 + 2 k h lambda + ...) with the coefficient k.
     at = [{c: sp.Rational(int(n), 101)} for n in generator(2).integers(1, 101, 4)]
-
-    def wanted(at: Point) -> float:
-        return _rates(at | {lam: 1.0})[1] / 2
-
-    mistakes: dict[str, Callable[[Point], float]] = {
-        "the sign: at c = 0 this must be gradient descent's penalty.": lambda at: -wanted(at),
-        "a factor of 2: H∇E is *half* of the gradient of ‖∇E‖².": lambda at: 2 * wanted(at),
+    right = np.array([_rates(point | {lam: 1.0})[1] / 2 for point in at])
+    mistakes = {
+        "the sign: at c = 0 this must be gradient descent's penalty.": -right,
+        "a factor of 2: H∇E is *half* of the gradient of ‖∇E‖².": 2 * right,
     }
     otherwise = "with this penalty the rate on one mode is not the method's."
-    matched(answer, "penalty", (c,), at, wanted, mistakes, otherwise)
+    matched(answer, "penalty", (c,), at, right, mistakes, otherwise)
 
 
 def errors(errors: Answer, k: float = 0.25, hs: tuple[float, ...] = (0.04, 0.02, 0.01), seed: int = 2) -> None:
     """The errors with one, two and three terms: by their slopes, and against reference runs."""
     answered(errors)
     k, hs = float(k * generator(seed).uniform(0.9, 1.1)), step_sizes(hs, 1, seed)
-    found = {}
     for terms in (1, 2, 3):
-        sizes = vector(errors(np.array(hs), terms, k), (len(hs),), "errors", returned=True)
-        demand((sizes > 0).all(), "an error here is a distance, and positive.")
-        if not np.allclose(sizes, lengths(_differences(hs, k, terms)), rtol=0.02):
-            name_the_size(sizes, _differences(hs, k, terms))
-            uses_all(errors, "errors", ["terms"], hs=np.array(hs), terms=terms, c=k)
-        found[terms] = sizes
-    slopes = {terms: slope(hs, sizes) for terms, sizes in found.items()}
-    for terms, measured in slopes.items():
-        demand(
-            abs(measured - terms) < 0.25,
-            f"with {terms} term{'s' * (terms > 1)} the slope must be {terms}; yours is {measured:.2f}.",
-        )
-    for terms in (1, 2, 3):
-        demand(
-            np.allclose(found[terms], lengths(_differences(hs, k, terms)), rtol=0.02),
-            f"the slopes are right, but the errors with {terms} term{'s' * (terms > 1)} are not those of this method, start and time.",
+        got = vector(errors(np.array(hs), terms, k), (len(hs),), "errors", returned=True)
+        follows(
+            f"with {terms} term{'s' * (terms > 1)}",
+            hs,
+            got,
+            _differences(hs, k, terms),
+            terms,
+            "of this method, start and time",
+            {},
+            unless=lambda terms=terms: uses_all(errors, "errors", ["terms"], hs=np.array(hs), terms=terms, c=k),
         )
 
 

@@ -4,7 +4,7 @@ The references are exact epochs on random parabolas, as polynomials in the step 
 or all sequences; no formula of the answers is written here.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from itertools import permutations, product
@@ -18,18 +18,17 @@ from bea_course.compare import (
     answered,
     demand,
     expression,
+    follows,
     generator,
-    lengths,
     matched,
     name_the_mistake,
-    name_the_size,
     real,
-    slope,
+    runge_kutta,
     uses_all,
     vector,
 )
 
-g_A, g_B, H_A, H_B, r = sp.symbols("g_A g_B H_A H_B r", positive=True)
+g_A, g_B, H_A, H_B, r = SYMBOLS = sp.symbols("g_A g_B H_A H_B r", positive=True)
 
 Exact = Sequence[Fraction]  # a number for each batch
 Formula = Callable[[Exact, Exact, int], Any]  # of gradients, curvatures and repeats
@@ -75,9 +74,13 @@ def _one_epoch(epoch: Answer, rng: np.random.Generator, repeats: int, count: int
             "uphill: a step goes against the gradient.": run(np.repeat(order, repeats), -h),
             "a step is h times the batch's own gradient, not a part of it.": run(np.repeat(order, repeats), h / count),
         }
-        unless = lambda: uses_all(  # noqa: E731
-            epoch, "epoch", ["gradients"], theta=theta, gradients=gradients, order=order, h=h, r=repeats
-        )
+
+        def unless() -> None:
+            at = {"theta": theta, "gradients": gradients, "order": order, "h": h, "r": repeats}
+            uses_all(epoch, "epoch", ["gradients"], **at)
+            calm = epoch(theta.copy(), [np.zeros_like] * count, [*order], h, repeats)
+            demand(np.allclose(calm, theta), "use the `gradients` that it is given, not those of the first cells.")
+
         name_the_mistake(lambda other: np.allclose(got, other), others, "this is not where the epoch ends.", unless)
 
 
@@ -108,18 +111,18 @@ def at(gradients: Exact, curvatures: Exact, repeats: int) -> dict[sp.Symbol, sp.
     return dict(zip((g_A, g_B, H_A, H_B, r), (*numbers, repeats)))
 
 
-def compared(
-    answer: sp.Expr,
-    name: str,
-    wanted: Formula,
-    mistakes: Mapping[str, Formula],
-    otherwise: str,
-    seed: int,
-    needs: tuple[sp.Symbol, ...] = (g_A, g_B, H_A, H_B, r),
-) -> None:
-    """Compare a formula with exact runs; ``wanted`` and the mistakes take (g, H, r)."""
+Columns = tuple[list[dict[sp.Symbol, sp.Expr]], Callable[..., np.ndarray], Any, Any, Any]
+
+
+def drawn_at(seed: int) -> Columns:
+    """(points, what makes a formula of (g, H, r) the numbers there, g and H, a row a batch, and r)."""
     cases = list(instances(seed))
-    matched(answer, name, needs, [at(*case) for case in cases], wanted, mistakes, otherwise, cases)
+    g, H, n = (np.array([case[k] for case in cases], dtype=float).T for k in range(3))
+
+    def over(formula: Formula, *options: Any) -> np.ndarray:
+        return np.array([float(formula(*case, *options)) for case in cases])
+
+    return [at(*case) for case in cases], over, g, H, n
 
 
 def two(gradients: Exact, curvatures: Exact, repeats: int, sequence: Sequence[int] = (0, 1)) -> Fraction:
@@ -129,39 +132,26 @@ def two(gradients: Exact, curvatures: Exact, repeats: int, sequence: Sequence[in
 
 def second(second: Answer, seed: int = 3) -> None:
     """The coefficient of h^2."""
-    answer = expression(second, (g_A, g_B, H_A, H_B, r), "second")
-
-    def own(g: Exact, H: Exact, n: int) -> Fraction:
-        return end_of([0] * n, g, H)[1] + end_of([1] * n, g, H)[1]
-
+    answer = expression(second, SYMBOLS, "second")
+    at, over, g, H, n = drawn_at(seed)
+    right, turned = over(two), over(two, (1, 0))
+    own = over(lambda g, H, n: end_of([0] * n, g, H)[1] + end_of([1] * n, g, H)[1])
+    each = (g * H).sum(axis=0)
+    pairs = "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one"
     mistakes = {
-        "the sign: the later gradients are smaller, so that the run falls short.": lambda g, H, n: -two(g, H, n),
-        "that is B first: the batch that comes later is the one that is seen from elsewhere.": lambda g, H, n: two(
-            g, H, n, (1, 0)
-        ),
-        "each batch's own r steps also displace each other.": lambda g, H, n: two(g, H, n) - own(g, H, n),
+        "the sign: the later gradients are smaller, so that the run falls short.": -right,
+        "that is B first: the batch that comes later is the one that is seen from elsewhere.": turned,
+        "each batch's own r steps also displace each other.": right - own,
         "B sees all of A's r steps: the product of the two is missing.": own,
-        "this is r = 1: `r` is missing.": lambda g, H, n: two(g, H, 1),
-        "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one: not r².": lambda g, H, n: (
-            two(g, H, n) - own(g, H, n) + n**2 * (g[0] * H[0] + g[1] * H[1])
-        ),
-        "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one.": lambda g, H, n: (
-            two(g, H, n) + own(g, H, n)
-        ),
-        "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one: not r²/2.": lambda g, H, n: (
-            two(g, H, n) + Fraction(n, 2) * (g[0] * H[0] + g[1] * H[1])
-        ),
-        "of r steps on one batch there are r(r−1)/2 pairs of an earlier and a later one: not r(r+1)/2.": lambda g, H, n: (
-            two(g, H, n) + n * (g[0] * H[0] + g[1] * H[1])
-        ),
-        "each of B's r steps sees each of A's: r² pairs, not r.": lambda g, H, n: (
-            own(g, H, n) + (two(g, H, n) - own(g, H, n)) / n
-        ),
-        "that is the mean over both orders; this is one of them.": lambda g, H, n: (
-            (two(g, H, n) + two(g, H, n, (1, 0))) / 2
-        ),
+        "this is r = 1: `r` is missing.": over(lambda g, H, n: two(g, H, 1)),
+        f"{pairs}: not r².": right - own + n**2 * each,
+        f"{pairs}.": right + own,
+        f"{pairs}: not r²/2.": right + n / 2 * each,
+        f"{pairs}: not r(r+1)/2.": right + n * each,
+        "each of B's r steps sees each of A's: r² pairs, not r.": own + (right - own) / n,
+        "that is the mean over both orders; this is one of them.": (right + turned) / 2,
     }
-    compared(answer, "second", two, mistakes, "an exact run has another coefficient of h².", seed)
+    matched(answer, "second", SYMBOLS, at, right, mistakes, "an exact run has another coefficient of h².")
 
 
 def field(gradients: Exact, curvatures: Exact, repeats: int, sequence: Sequence[int] = (0, 1)) -> Fraction:
@@ -173,36 +163,24 @@ def field(gradients: Exact, curvatures: Exact, repeats: int, sequence: Sequence[
 
 def correction(correction: Answer, seed: int = 3) -> None:
     """The correction of the field."""
-    answer = expression(correction, (g_A, g_B, H_A, H_B, r), "correction")
+    answer = expression(correction, SYMBOLS, "correction")
+    at, over, g, H, n = drawn_at(seed)
+    right, turned, end = over(field), over(field, (1, 0)), over(two)
     mistakes = {
-        "the sign: what the run has beyond the flow, not the reverse.": lambda g, H, n: -field(g, H, n),
-        "the flow's own term of order h² is missing.": lambda g, H, n: two(g, H, n) / Fraction(2 * n),
-        "divide by the time of an epoch, 2r steps.": lambda g, H, n: field(g, H, n) * 2 * n,
-        "divide by the time of an epoch, 2r steps, not 2.": lambda g, H, n: field(g, H, n) * n,
-        "that is the mean over both orders; this is one of them.": lambda g, H, n: (
-            (field(g, H, n) + field(g, H, n, (1, 0))) / 2
-        ),
-        "that is B first and A second.": lambda g, H, n: field(g, H, n, (1, 0)),
-        "this is r = 1: `r` is missing.": lambda g, H, n: field(g, H, 1),
-        "that is −½ E''E': the field of gradient descent with the whole loss.": lambda g, H, n: -sum(H) * sum(g) / 8,
-        "the part that depends on the order is twice as large as it should be.": lambda g, H, n: (
-            field(g, H, n) + (field(g, H, n) - field(g, H, n, (1, 0))) / 2
-        ),
-        "the part that does not depend on the order is twice as large as it should be.": lambda g, H, n: (
-            field(g, H, n) + (field(g, H, n) + field(g, H, n, (1, 0))) / 2
-        ),
-        "E is the mean of the two losses, not their sum.": lambda g, H, n: (
-            (two(g, H, n) - Fraction((2 * n) ** 2, 2) * sum(H) * sum(g)) / (2 * n)
-        ),
+        "the sign: what the run has beyond the flow, not the reverse.": -right,
+        "the flow's own term of order h² is missing.": end / (2 * n),
+        "divide by the time of an epoch, 2r steps.": right * 2 * n,
+        "divide by the time of an epoch, 2r steps, not 2.": right * n,
+        "that is the mean over both orders; this is one of them.": (right + turned) / 2,
+        "that is B first and A second.": turned,
+        "this is r = 1: `r` is missing.": over(lambda g, H, n: field(g, H, 1)),
+        "that is −½ E''E': the field of gradient descent with the whole loss.": -H.sum(axis=0) * g.sum(axis=0) / 8,
+        "the part that depends on the order is twice as large as it should be.": right + (right - turned) / 2,
+        "the part that does not depend on the order is twice as large as it should be.": right + (right + turned) / 2,
+        "E is the mean of the two losses, not their sum.": end / (2 * n) - n * H.sum(axis=0) * g.sum(axis=0),
     }
-    compared(
-        answer,
-        "correction",
-        field,
-        mistakes,
-        "with this correction the flow does not end where an exact run does.",
-        seed,
-    )
+    otherwise = "with this correction the flow does not end where an exact run does."
+    matched(answer, "correction", SYMBOLS, at, right, mistakes, otherwise)
 
 
 # --- means -------------------------------------------------------------------------------------
@@ -211,26 +189,18 @@ def correction(correction: Answer, seed: int = 3) -> None:
 def shuffled(k: Answer) -> None:
     """The penalty of the mean over both orders."""
     answer = expression(k, (r,), "k")
-
-    def wanted(g: Exact, H: Exact, n: int) -> Fraction:
-        # minus the derivative of k (g_A^2 + g_B^2)/2 is -k (H_A g_A + H_B g_B)
-        mean = (field(g, H, n) + field(g, H, n, (1, 0))) / 2
-        return -mean / (g[0] * H[0] + g[1] * H[1])
-
+    at, over, g, H, n = drawn_at(3)
+    # minus the derivative of k (g_A^2 + g_B^2)/2 is -k (H_A g_A + H_B g_B)
+    right = -(over(field) + over(field, (1, 0))) / 2 / (g * H).sum(axis=0)
     mistakes = {
-        "the sign: this would be a reward.": lambda g, H, n: -wanted(g, H, n),
-        "H g is half of the derivative of g²: a factor of 2.": lambda g, H, n: 2 * wanted(g, H, n),
-        "a factor of 2 is lost: each batch's loss counts half in E, and its square enters with one half as well.": lambda g, H, n: (
-            wanted(g, H, n) / 2
-        ),
-        "count again what depends on r: r steps on a batch are not one step r times as long.": lambda g, H, n: (
-            n * wanted(g, H, n)
-        ),
-        "count again what depends on r; the pairs of steps on one batch take part.": lambda g, H, n: (
-            wanted(g, H, n) / n
-        ),
+        "the sign: this would be a reward.": -right,
+        "H g is half of the derivative of g²: a factor of 2.": 2 * right,
+        "a factor of 2 is lost: each batch's loss counts half in E, and its square enters with one half as well.": right
+        / 2,
+        "count again what depends on r: r steps on a batch are not one step r times as long.": n * right,
+        "count again what depends on r; the pairs of steps on one batch take part.": right / n,
     }
-    compared(answer, "k", wanted, mistakes, "the mean over both orders has another penalty.", 3, ())
+    matched(answer, "k", (), at, right, mistakes, "the mean over both orders has another penalty.")
 
 
 @cache
@@ -291,7 +261,6 @@ def _gaps(hs: tuple[float, ...], repeats: int, orders: int | None = None, factor
             for batch in np.repeat(order, repeats):
                 theta = theta - h * _gradient(theta, batch)
             ends.append(theta)
-        flow, dt = np.array([1.1, 0.7]), 3 * repeats * h / 40
 
         def plain(theta: np.ndarray, h: float = h) -> Any:
             gradients = [_gradient(theta, batch) for batch in range(3)]
@@ -299,11 +268,7 @@ def _gaps(hs: tuple[float, ...], repeats: int, orders: int | None = None, factor
             steps = [np.imag(_gradient(theta + 1e-20j * g, batch)) / 1e-20 for batch, g in enumerate(gradients)]
             return -sum(gradients) / 3 - factor * h / 2 * sum(steps) / 3
 
-        for _ in range(40):
-            k1 = plain(flow)
-            k2 = plain(flow + dt / 2 * k1)
-            k3 = plain(flow + dt / 2 * k2)
-            flow = flow + dt / 6 * (k1 + 2 * k2 + 2 * k3 + plain(flow + dt * k3))
+        flow = runge_kutta(plain, np.array([1.1, 0.7]), 3 * repeats * h / 40, 40)
         gaps.append(sum(ends) / len(ends) - flow)
     return gaps
 
@@ -316,35 +281,17 @@ def gap(gap: Answer, r: int = 2, hs: tuple[float, ...] = (8e-3, 4e-3, 2e-3), see
     scale = rng.uniform(0.85, 1.1) * most / r  # epochs of the same time
     hs = tuple(float(h * scale) for h in hs)
     on, off = (vector(gap(np.array(hs), r, factor), (len(hs),), "gap", returned=True) for factor in (1.0, 0.0))
-    demand((on > 0).all() and (off > 0).all(), "a gap is a distance, and positive.")
-    if not np.allclose(off, lengths(_gaps(hs, r)), rtol=0.01, atol=0):
-        name_the_size(off, _gaps(hs, r))
-        for message, other in {
-            "without penalty these are the gaps of r = 1.": _gaps(hs, 1),
-            "that is one order; take the mean over all six.": _gaps(hs, r, 1),
-            "the control has the penalty: `factor` does not reach it.": _gaps(hs, r, None, 1.0),
-        }.items():
-            demand(not np.allclose(off, lengths(other), rtol=0.01, atol=0), message)
-        uses_all(gap, "gap", ["factor"], hs=np.array(hs), r=r, factor=0.0)
-        control = slope(hs, off)
-        demand(
-            control > 1.5,
-            f"the control without penalty (factor 0) must have slope 2; yours has {control:.2f}. Do both take the time 3·r·h?",
-        )
-        demand(False, "without penalty these are not the gaps of these batches from this start.")
-    found = slope(hs, on)
-    if not 2.8 < found < 3.2:
-        for part, name in ((0.5, "half"), (2.0, "twice")):
-            wrong = lengths(_gaps(hs, r, None, part))
-            demand(
-                not np.allclose(on, wrong, rtol=0.01, atol=0), f"slope {found:.2f}: that is with {name} the penalty."
-            )
-        demand(
-            not np.allclose(on, 2 * off, rtol=0.2, atol=0),
-            f"slope {found:.2f}: the penalty has the wrong sign, and doubles the gap.",
-        )
-        demand(False, f"with the penalty (factor 1) the slope must be 3; yours is {found:.2f}.")
-    demand(
-        np.allclose(on, lengths(_gaps(hs, r, None, 1.0)), rtol=0.02, atol=0),
-        "with the penalty (factor 1) the slope is right, but these are not the gaps with that penalty.",
-    )
+    mistakes = {
+        "these are the gaps of r = 1.": _gaps(hs, 1),
+        "that is one order; take the mean over all six.": _gaps(hs, r, 1),
+        "it has the penalty: `factor` does not reach it.": _gaps(hs, r, None, 1.0),
+    }
+    unless = lambda: uses_all(gap, "gap", ["factor"], hs=np.array(hs), r=r, factor=0.0)  # noqa: E731
+    of = "of these batches from this start after the time 3·r·h"
+    follows("the control without penalty (factor 0)", hs, off, _gaps(hs, r), 2, of, mistakes, 0.01, unless)
+    mistakes = {
+        "that is half the penalty.": _gaps(hs, r, None, 0.5),
+        "that is twice the penalty.": _gaps(hs, r, None, 2.0),
+        "the wrong sign doubles the gap.": _gaps(hs, r, None, -1.0),
+    }
+    follows("with the penalty (factor 1)", hs, on, _gaps(hs, r, None, 1.0), 3, "with that penalty", mistakes)

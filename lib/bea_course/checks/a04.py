@@ -4,9 +4,7 @@ r"""Assignment 4: momentum that mixes in the newest gradient,
 The references are the library's averages and engine, and runs.
 """
 
-from collections.abc import Callable, Sequence
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,21 +12,22 @@ import sympy as sp
 
 import bea
 from bea import Decay
-from bea.program import Running
 from bea_course.compare import (
     Answer,
     Point,
     answered,
+    average,
     called,
+    columns,
     demand,
     expression,
+    follows,
     generator,
-    lengths,
     matched,
     name_the_mistake,
-    name_the_size,
     points,
-    slope,
+    reaches_the_time,
+    runge_kutta,
     step_sizes,
     uses_all,
     vector,
@@ -42,11 +41,6 @@ def mixed(theta: Any, gradient: Any, memory: Any, mix: Any, decay: Decay) -> Any
     """The optimizer of this assignment."""
     g = gradient(theta)
     return (1 - mix) * g + mix * memory.average(g, decay)
-
-
-def average(decay: Any, old: Any, value: Any) -> Any:
-    """The library's average after one step from the old one."""
-    return Running(h=0.0, state=[(old, 1.0)]).average(value, decay)
 
 
 def half(point: Point) -> Point:
@@ -129,51 +123,49 @@ def weights(weights: Answer, seed: int = 4) -> None:
                 m = b * m + (1 - b) * (k == age)
             wanted.append(a * m + (1 - a) * (age == 0))
         wanted = np.array(wanted)
-        if not np.allclose(got, wanted):
-            demand(
-                count == 1 or not np.allclose(got, wanted[::-1]),
-                "newest first: weight 0 is that of the present gradient.",
-            )
-            demand(
-                not np.allclose(got * (1 - b), wanted - (1 - a) * (np.arange(count) == 0) * b),
-                "the factor 1−β of the average is missing.",
-            )
-            demand(
-                not np.allclose(got, wanted - (1 - a) * (np.arange(count) == 0)),
-                "the newest gradient also enters directly, beside m, with 1−α.",
-            )
-            demand(not np.allclose(got, -wanted), "a weight here is positive: the step is −h times the sum.")
-            demand(not np.allclose(got, np.cumsum(wanted)), "these are sums of weights.")
-            uses_all(weights, "weights", ["count"], count=count, alpha=a, beta=b)
-            if count > 1:
-                demand(not np.allclose(got, wanted / wanted.sum()), "from empty memory they do not add up to one.")
-                demand(False, f"these are not the weights of the last {count} gradients.")
+        if np.allclose(got, wanted):
+            continue
+        newest = (1 - a) * (np.arange(count) == 0)
+        others = {
+            "the factor 1−β of the average is missing.": newest + (wanted - newest) / (1 - b),
+            "the newest gradient also enters directly, beside m, with 1−α.": wanted - newest,
+            "a weight here is positive: the step is −h times the sum.": -wanted,
+        }
+        if count > 1:
+            others |= {
+                "newest first: weight 0 is that of the present gradient.": wanted[::-1],
+                "these are sums of weights.": np.cumsum(wanted),
+                "from empty memory they do not add up to one.": wanted / wanted.sum(),
+            }
+        name_the_mistake(
+            lambda other, got=got: np.allclose(got, other),
+            others,
+            f"these are not the weights of the last {count} gradients.",
+            lambda count=count, a=a, b=b: uses_all(weights, "weights", ["count"], count=count, alpha=a, beta=b),
+        )
 
 
-def numbers(at: Sequence[Point]) -> list[tuple[float, float]]:
-    """Points as pairs of numbers."""
-    return [(float(point[alpha]), float(point[beta])) for point in at]
-
-
-def _mean_age(a: float, b: float) -> float:
+def _mean_age(a: Any, b: Any) -> Any:
     ages = np.arange(3000)
-    share = (1 - b) * b**ages * a
+    share = (1 - b) * b ** ages[:, None] * a
     share[0] += 1 - a
-    return float(share @ ages)
+    return ages @ share
 
 
 def lag(lag: Answer) -> None:
     """The mean age of what a step sees."""
     answer = expression(lag, (alpha, beta), "lag")
     at = [half(point) for point in points((alpha, beta), 4, 4)]
-    mistakes: dict[str, Callable[[float, float], float]] = {
-        "that is the memory's own lag; only the part α of a step is memory.": lambda _, b: _mean_age(1, b),
-        "the newest gradient has age zero: count from 0, not from 1.": lambda a, b: _mean_age(a, b) + a,
-        "the present gradient's share 1−α has age zero, and only the rest is memory.": lambda a, b: _mean_age(1 - a, b),
-        "the age of an average is β/(1−β), with one factor 1−β below.": lambda a, b: _mean_age(a, b) / (1 - b),
+    a, b = columns(at, (alpha, beta))
+    right = _mean_age(a, b)
+    mistakes = {
+        "that is the memory's own lag; only the part α of a step is memory.": _mean_age(1, b),
+        "the newest gradient has age zero: count from 0, not from 1.": right + a,
+        "the present gradient's share 1−α has age zero, and only the rest is memory.": _mean_age(1 - a, b),
+        "the age of an average is β/(1−β), with one factor 1−β below.": right / (1 - b),
     }
     otherwise = "this is not the mean age under the weights of a step."
-    matched(answer, "lag", (alpha, beta), at, _mean_age, mistakes, otherwise, numbers(at))
+    matched(answer, "lag", (alpha, beta), at, right, mistakes, otherwise)
 
 
 # --- penalty -----------------------------------------------------------------------------------
@@ -190,20 +182,16 @@ def penalty(penalty: Answer) -> None:
     """K in E + (h/4) K |grad E|^2."""
     answer = expression(penalty, (alpha, beta), "penalty")
     at = [half(point) for point in points((alpha, beta), 5, 4)]
-    mistakes: dict[str, Callable[[float, float], float]] = {
-        "only the memory contribution is in it; a step by itself is worth half a step more.": lambda *ab: (
-            _constant(*ab) - 1
-        ),
-        "this is the damped heavy ball's; only the part α of a step is memory.": lambda _, b: _constant(1.0, b),
-        "α and 1−α have changed places: α belongs to the memory.": lambda a, b: _constant(1 - a, b),
-        "a lag counts twice: K = 1 + 2 lag, since the penalty of one half step is h/4.": lambda *ab: (
-            (_constant(*ab) + 1) / 2
-        ),
-        "the sign of the memory contribution: it looks back uphill, to larger gradients.": lambda *ab: (
-            2 - _constant(*ab)
-        ),
+    (a, b), constant = columns(at, (alpha, beta)), np.vectorize(_constant)
+    right = constant(a, b)
+    mistakes = {
+        "only the memory contribution is in it; a step by itself is worth half a step more.": right - 1,
+        "this is the damped heavy ball's; only the part α of a step is memory.": constant(1.0, b),
+        "α and 1−α have changed places: α belongs to the memory.": constant(1 - a, b),
+        "a lag counts twice: K = 1 + 2 lag, since the penalty of one half step is h/4.": (right + 1) / 2,
+        "the sign of the memory contribution: it looks back uphill, to larger gradients.": 2 - right,
     }
-    matched(answer, "penalty", (alpha, beta), at, _constant, mistakes, "the engine finds another K.", numbers(at))
+    matched(answer, "penalty", (alpha, beta), at, right, mistakes, "the engine finds another K.")
 
 
 # --- oscillation -------------------------------------------------------------------------------
@@ -222,83 +210,88 @@ def matrix(matrix: Answer, seed: int = 4) -> None:
             return [theta - y * ((1 - a) * theta + a * (m if late else new)), new]
 
         wanted = np.array([column(1.0, 0.0), column(0.0, 1.0)]).T
-        if not np.allclose(got, wanted):
-            demand(
-                not np.allclose(got.T, wanted),
-                "columns and rows: the first column is where (1, 0) goes.",
-            )
-            late = np.array([column(1.0, 0.0, late=True), column(0.0, 1.0, late=True)]).T
-            demand(not np.allclose(got, late), "m takes in the newest gradient before theta moves.")
-            demand(not np.allclose(got, wanted[::-1, ::-1]), "θ comes first, and then m, in rows and in columns.")
+        if np.allclose(got, wanted):
+            continue
+        others = {
+            "columns and rows: the first column is where (1, 0) goes.": wanted.T,
+            "m takes in the newest gradient before theta moves.": np.array(
+                [column(1.0, 0.0, late=True), column(0.0, 1.0, late=True)]
+            ).T,
+            "θ comes first, and then m, in rows and in columns.": wanted[::-1, ::-1],
+        }
+
+        def unless(y: float = y, a: float = a, b: float = b, got: np.ndarray = got, wanted: Any = wanted) -> None:
             uses_all(matrix, "matrix", y=y, alpha=a, beta=b)
             demand(not np.allclose(abs(got), abs(wanted)), "a sign: a step goes against the gradient.")
             demand(np.allclose(got[1], wanted[1]), "the second row: the new m, in units of λ.")
-            demand(False, "the first row: the new theta.")
+
+        is_it = lambda other, got=got: np.allclose(got, other)  # noqa: E731
+        name_the_mistake(is_it, others, "the first row: the new theta.", unless)
 
 
 # --- experiment --------------------------------------------------------------------------------
 
 SETTING = (0.7, 0.6)  # alpha, beta
-START, HORIZON, HS = np.array([0.9, 1.5]), 0.2, (2e-3, 1e-3, 5e-4)
+START, TIME, HS = np.array([0.9, 1.5]), 0.2, (2e-3, 1e-3, 5e-4)
+
+
+def _gradient(x: Any) -> Any:
+    """The gradient of the loss of this question, also at complex points."""
+    return -2 * (1.5 - 2 * x[0] * x[1]) * x[::-1]
 
 
 @cache
-def _differences(hs: tuple[float, ...], factor: float, memory: str = "full") -> list[np.ndarray]:
+def _differences(hs: tuple[float, ...], factor: float, time: float, memory: str = "full") -> list[np.ndarray]:
     """At each step the run minus the flow with so much of the correction; the memory is full, the gradient or empty."""
-    method, loss, found = mixed(*SETTING), bea.bilinear(), []
-    equation, longer = (bea.modified_equation(method, loss, order) for order in (2, 4))
+    (a, b), found, uphill = SETTING, [], _gradient(START)
     for h in hs:
+        x = y = START
+        ages = np.arange(1, 100) if memory == "full" else np.zeros(99)
+        m = (memory != "empty") * sum((1 - b) * b**k * _gradient(x + age * h * uphill) for k, age in enumerate(ages))
 
-        def field(h: float) -> Callable[[np.ndarray], np.ndarray]:
-            return lambda x: np.array([1, factor * h]) @ equation.coefficients(x)
+        def field(x: np.ndarray, h: float = h) -> np.ndarray:
+            g = _gradient(x)
+            return -g - factor * h / 2 * _constant(a, b) * _gradient(x + 1e-20j * g).imag / 1e-20
 
-        flow = bea.flow(SimpleNamespace(field=field), START, h, steps := round(HORIZON / h))
-        kept = None if memory == "empty" else longer.memory(START, h if memory == "full" else 1e-12)
-        found.append(bea.run(method, loss, START, h, steps, memory=kept) - flow)
+        path = [x - y]
+        for _ in range(round(time / h)):
+            g = _gradient(x)
+            m = average(b, m, g)
+            x = x - h * ((1 - a) * g + a * m)
+            y = runge_kutta(field, y, h)
+            path.append(x - y)
+        found.append(np.array(path))
     return found
 
 
 def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 4) -> None:
     """The errors with the penalty and without."""
     answered(errors)
-    hs = step_sizes(hs, HORIZON, seed)
-    on = vector(errors(np.array(hs), 1.0), (len(hs),), "errors", returned=True)
-    off = vector(errors(np.array(hs), 0.0), (len(hs),), "errors", returned=True)
-    demand((on > 0).all() and (off > 0).all(), "an error here is a distance, and positive.")
-    control, found = slope(hs, off), slope(hs, on)
-    if not np.allclose(off, lengths(_differences(hs, 0.0)), rtol=0.05):
-        name_the_size(off, _differences(hs, 0.0), 0.02)
-        demand(
-            not np.allclose(off, lengths(_differences(hs, 0.0, "empty")), rtol=0.02),
-            "the memory is empty at the start, and its layer spoils both slopes. Fill it as if the run had come from uphill.",
-        )
-        demand(
-            not np.allclose(off, lengths(_differences(hs, 1.0)), rtol=0.02),
-            "the control has the penalty: `factor` does not reach it.",
-        )
-        uses_all(errors, "errors", ["factor"], hs=np.array(hs), factor=0.0)
-    demand(
-        0.85 < control < 1.15,
-        f"the control without penalty (factor 0) must fail with slope 1; yours has {control:.2f}.",
+    time = float(TIME * generator(seed).uniform(0.9, 1.1))
+    hs = step_sizes(hs, time, seed)
+    on, off = (vector(errors(np.array(hs), x, time), (len(hs),), "errors", returned=True) for x in (1.0, 0.0))
+    known = {
+        "the memory is empty at the start, and its layer spoils both slopes. Fill it as if the run had come from uphill.": "empty",
+        "the memory is the gradient at the start; a run that came from uphill remembers larger ones.": "gradient",
+    }
+    starts = [{said: _differences(hs, x, time, memory) for said, memory in known.items()} for x in (0.0, 1.0)]
+    mistakes = starts[0] | {"it has the penalty: `factor` does not reach it.": _differences(hs, 1.0, time)}
+    follows(
+        "the control without penalty (factor 0)",
+        hs,
+        off,
+        _differences(hs, 0.0, time),
+        1,
+        "of this method from this start",
+        mistakes,
+        0.05,
+        lambda: uses_all(errors, "errors", ["factor", "time"], hs=np.array(hs), factor=0.0, time=time),
     )
-    if not 1.85 < found < 2.2:
-        demand(
-            not np.allclose(on, lengths(_differences(hs, 1.0, "plain")), rtol=0.02),
-            f"slope {found:.2f}: the memory is the gradient at the start; a run that came from uphill remembers larger ones.",
-        )
-        for part, name in ((0.5, "half"), (2.0, "twice")):
-            wrong = lengths(_differences(hs, part))
-            demand(not np.allclose(on, wrong, rtol=0.05), f"slope {found:.2f}: that is with {name} the penalty.")
-        demand(
-            not np.allclose(on, 2 * off, rtol=0.3),
-            f"slope {found:.2f}: the wrong sign doubles the error.",
-        )
-        demand(False, f"with the penalty (factor 1) the slope must be 2; yours is {found:.2f}.")
-    demand(
-        np.allclose(off, lengths(_differences(hs, 0.0)), rtol=0.05),
-        "the slopes are right, but the errors without penalty are not those of this method from this start.",
-    )
-    demand(
-        np.isclose(on[-1], lengths(_differences(hs, 1.0))[-1], rtol=0.06),
-        "with the penalty (factor 1) the slope is right, but these are not the errors with that penalty.",
-    )
+    mistakes = starts[1] | {
+        "that is half the penalty.": _differences(hs, 0.5, time),
+        "that is twice the penalty.": _differences(hs, 2.0, time),
+        "the wrong sign doubles the error.": _differences(hs, -1.0, time),
+    }
+    right = _differences(hs, 1.0, time)
+    follows("with the penalty (factor 1)", hs, on, right, 2, "with that penalty", mistakes, 0.06)
+    reaches_the_time(errors, time / 5, hs, _differences)

@@ -4,7 +4,7 @@ The references are the library's averages, its engine and complex steps; no form
 written here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -13,22 +13,22 @@ import sympy as sp
 
 import bea
 from bea import Decay, NonNegative
-from bea.program import Running
 from bea_course.compare import (
     Answer,
-    Point,
     answered,
+    average,
     called,
+    columns,
     demand,
     expression,
+    follows,
     generator,
-    lengths,
     matched,
     name_the_mistake,
-    name_the_size,
     number,
     points,
-    slope,
+    reaches_the_time,
+    runge_kutta,
     step_sizes,
     uses_all,
     vector,
@@ -49,11 +49,6 @@ def family(theta: Any, gradient: Any, memory: Any, beta: Decay, rho: Decay, epsi
     m = memory.average(g, beta, corrected=True)
     v = memory.average(g**2, rho, corrected=True)
     return m / (v + epsilon) ** p
-
-
-def average(decay: Any, old: Any, value: Any) -> Any:
-    """The library's average after one step from the old one."""
-    return Running(h=0.0, state=[(old, 1.0)]).average(value, decay)
 
 
 def close(a: Any, b: Any, relative: float = 1e-8) -> bool:
@@ -156,58 +151,38 @@ def step(step: Answer, seed: int = 5) -> None:
 # --- averages ----------------------------------------------------------------------------------
 
 
-def _coefficient(power: int, decay: float, point: Point, order: int) -> float:
-    """The coefficient of h^order of the average of gradient^power, from its weights, age by age."""
-    gradient, change = float(point[g]), float(point[S])
-    ages = np.arange(4000)
-    weights = (1 - decay) * decay**ages
+def _coefficient(power: int, decay: Any, gradient: Any, change: Any, order: int) -> np.ndarray:
+    """The coefficients of h^order of the averages of gradient^power, from their weights, age by age."""
+    ages = np.arange(4000)[:, None]
     # k steps ago the gradient was g + k h S; a complex step in h differentiates
     seen = (gradient + ages * 1j * TINY * change) ** power
-    return float((weights @ seen).imag / TINY if order else weights @ seen.real)
+    total = ((1 - decay) * decay**ages * seen).sum(axis=0)
+    return total.imag / TINY if order else total.real
 
 
 def averages(m_hat: Answer, v_hat: Answer, seed: int = 5) -> None:
     """What the two averages show, to first order in h."""
-    symbols = (g, S, h, lag_beta, lag_rho)
-    rng = generator(seed)
-    for name, answer, power, lag in (("m_hat", m_hat, 1, lag_beta), ("v_hat", v_hat, 2, lag_rho)):
+    symbols, rng = (g, S, h, lag_beta, lag_rho), generator(seed)
+    at, decays = points((g, S), seed, 3), rng.uniform([[0.5], [0.88]], [[0.85], [0.97]], size=(2, 3))
+    at = [point | {lag_beta: bea.lag(beta), lag_rho: bea.lag(rho)} for point, beta, rho in zip(at, *decays.tolist())]
+    gradient, change = columns(at, (g, S))
+    for name, answer, power, (own, other) in (("m_hat", m_hat, 1, decays), ("v_hat", v_hat, 2, decays[::-1])):
         answer = expression(answer, symbols, name)
-        cases: list[tuple[float, float, Point]] = []  # the average's decay, the other one's, the point
-        at = []
-        for point in points((g, S), seed, 3):
-            decay = {lag_beta: rng.uniform(0.5, 0.85), lag_rho: rng.uniform(0.88, 0.97)}
-            at.append(point | {symbol: bea.lag(decay[symbol]) for symbol in decay})
-            cases.append((decay[lag], decay[lag_rho if lag is lag_beta else lag_beta], point))
-
-        def change(decay: float, _: float, point: Point, power: int = power) -> float:
-            return _coefficient(power, decay, point, 1)
-
         equal = f"`{name}` at h = 0 must be what an average of equal {'gradients' if power == 1 else 'squared gradients'} is."
-        start = lambda decay, _, point, power=power: _coefficient(power, decay, point, 0)  # noqa: E731
-        matched(answer.subs(h, 0), name, (), at, start, {equal: lambda *_: np.nan}, equal, cases)
-        matched(
-            sp.diff(answer, h).subs(h, 0),
-            f"the coefficient of h in {name}",
-            (),
-            at,
-            change,
-            {
-                f"`{name}` has the wrong sign: the run comes from uphill, where the gradient was g + k·h·S.": lambda *case: (
-                    -change(*case)
-                ),
-                f"`{name}` has the lag of the other average: β belongs to m, ρ to v.": lambda decay, other, point: (
-                    change(other, decay, point)
-                ),
-                f"`{name}` changes as the gradient does; but it holds squares, and d(g²) is not g·dg.": lambda *case: (
-                    change(*case) / 2
-                ),
-                f"`{name}` changes as the gradient does; but it holds squares.": lambda *case: (
-                    change(*case) / (2 * float(case[2][g]))
-                ),
-            },
-            f"the coefficient of h in `{name}` is not what the weights of the average give.",
-            cases,
-        )
+        start, right = (_coefficient(power, own, gradient, change, order) for order in (0, 1))
+        matched(answer.subs(h, 0), name, (), at, start, {equal: np.nan}, equal)
+        squares = f"`{name}` changes as the gradient does; but it holds squares"
+        mistakes = {
+            f"`{name}` has the wrong sign: the run comes from uphill, where the gradient was g + k·h·S.": -right,
+            f"`{name}` has the lag of the other average: β belongs to m, ρ to v.": _coefficient(
+                power, other, gradient, change, 1
+            ),
+            f"{squares}, and d(g²) is not g·dg.": right / 2,
+            f"{squares}.": right / (2 * gradient),
+        }
+        otherwise = f"the coefficient of h in `{name}` is not what the weights of the average give."
+        slope = sp.diff(answer, h).subs(h, 0)
+        matched(slope, f"the coefficient of h in {name}", (), at, right, mistakes, otherwise)
         demand(
             sp.simplify(sp.diff(answer, h, 2)) == 0,
             f"`{name}` to first order only: it must be linear in h.",
@@ -217,63 +192,58 @@ def averages(m_hat: Answer, v_hat: Answer, seed: int = 5) -> None:
 # --- bracket -----------------------------------------------------------------------------------
 
 
-def _quotient(point: Point, sizes: int = 2, sign: int = 1, power: float | None = None) -> float:
-    """The coefficient of h in the quotient of the averages, by a complex step; with flaws on demand."""
-    x = {str(symbol): float(number) for symbol, number in point.items()}
+def _quotient(
+    g: Any, S: Any, lag_beta: Any, lag_rho: Any, epsilon: Any, p: Any, sizes: int = 2, sign: int = 1
+) -> np.ndarray:
+    """The coefficients of h in the quotient of the averages, by a complex step; with flaws on demand."""
     step = 1j * TINY
-    m = x["g"] + step * x["lag_beta"] * x["S"]
-    v = x["g"] ** 2 + sign * step * sizes * x["lag_rho"] * x["g"] * x["S"]
-    return (m * (v + x["epsilon"]) ** -(power or x["p"])).imag / TINY
+    v = g**2 + sign * step * sizes * lag_rho * g * S
+    return ((g + step * lag_beta * S) * (v + epsilon) ** -p).imag / TINY
 
 
 def lagging(lagging: Answer, seed: int = 5) -> None:
     """The coefficient of h in the quotient."""
     symbols = (g, S, lag_beta, lag_rho, epsilon, p)
-    answer = expression(lagging, symbols, "lagging")
-    mistakes: dict[str, Callable[[Point], float]] = {
-        "the two lags act in the same direction here, but one of the averages is in the denominator.": lambda at: (
-            _quotient(at, sign=-1)
+    answer, at = expression(lagging, symbols, "lagging"), points(symbols, seed)
+    x, rate, beta, rho, stability, power = columns(at, symbols)
+    rest = stability, power
+    right, numerator = _quotient(x, rate, beta, rho, *rest), _quotient(x, rate, beta, 0, *rest)
+    mistakes = {
+        "the two lags act in the same direction here, but one of the averages is in the denominator.": _quotient(
+            x, rate, beta, rho, *rest, sign=-1
         ),
-        "the exponent is p, not Adam's one half.": lambda at: _quotient(at, power=0.5),
-        "v changes twice as fast as that: it holds squares.": lambda at: _quotient(at, sizes=1),
-        "the two lags are exchanged: β belongs to m, ρ to v.": lambda at: _quotient(
-            at | {lag_beta: at[lag_rho], lag_rho: at[lag_beta]}
-        ),
-        "the denominator changes as well: v̂ is in it.": lambda at: _quotient(at | {lag_rho: 0}),
-        "ε is in the denominator wherever v̂ is.": lambda at: (
-            _quotient(at | {lag_rho: 0})
-            + (_quotient(at) - _quotient(at | {lag_rho: 0})) * float(1 + at[epsilon] / at[g] ** 2)
-        ),
+        "the exponent is p, not Adam's one half.": _quotient(x, rate, beta, rho, stability, 0.5),
+        "v changes twice as fast as that: it holds squares.": _quotient(x, rate, beta, rho, *rest, sizes=1),
+        "the two lags are exchanged: β belongs to m, ρ to v.": _quotient(x, rate, rho, beta, *rest),
+        "the denominator changes as well: v̂ is in it.": numerator,
+        "ε is in the denominator wherever v̂ is.": numerator + (right - numerator) * (1 + stability / x**2),
     }
     otherwise = "this is not the coefficient of h in m_hat/(v_hat + ε)^p."
-    matched(answer, "lagging", symbols, points(symbols, seed), _quotient, mistakes, otherwise)
-
-
-def _bend(point: Point, power: float | None = None) -> float:
-    """½ f_0' f_0 for f_0 = −U: half of U's derivative by the gradient, times S."""
-    x = {str(symbol): float(number) for symbol, number in point.items()}
-    gradient = x["g"] + 1j * TINY
-    return 0.5 * x["S"] * (gradient * (gradient**2 + x["epsilon"]) ** -(power or x["p"])).imag / TINY
+    matched(answer, "lagging", symbols, at, right, mistakes, otherwise)
 
 
 def half_step(half_step: Answer, seed: int = 5) -> None:
     """Half of the bending of the flow within a step."""
     symbols = (g, S, epsilon, p)
-    answer = expression(half_step, symbols, "half_step")
-    mistakes: dict[str, Callable[[Point], float]] = {
-        "that is the whole bending; a flow that bends evenly is off by half of it.": lambda at: 2 * _bend(at),
-        "the sign: f_0 = −U twice, so the two minus signs cancel.": lambda at: -_bend(at),
-        "the denominator changes along the path as well: differentiate it also.": lambda at: (
-            float(at[S]) * float(at[g] ** 2 + at[epsilon]) ** -float(at[p]) / 2
-        ),
-        "the exponent is p, not Adam's one half.": lambda at: _bend(at, 0.5),
-        "that is half of U's derivative by g; along the flow the gradient changes at the rate −S.": lambda at: (
-            _bend(at) / float(at[S])
-        ),
+    answer, at = expression(half_step, symbols, "half_step"), points(symbols, seed)
+    x, rate, stability, power = columns(at, symbols)
+
+    def bend(power: Any) -> np.ndarray:
+        """Half of U's derivative by the gradient, times S."""
+        gradient = x + 1j * TINY
+        return 0.5 * rate * (gradient * (gradient**2 + stability) ** -power).imag / TINY
+
+    right = bend(power)
+    mistakes = {
+        "that is the whole bending; a flow that bends evenly is off by half of it.": 2 * right,
+        "the sign: f_0 = −U twice, so the two minus signs cancel.": -right,
+        "the denominator changes along the path as well: differentiate it also.": rate
+        * (x**2 + stability) ** -power
+        / 2,
+        "the exponent is p, not Adam's one half.": bend(0.5),
+        "that is half of U's derivative by g; along the flow the gradient changes at the rate −S.": right / rate,
     }
-    matched(
-        answer, "half_step", symbols, points(symbols, seed), _bend, mistakes, "this is not ½ f_0' f_0 with f_0 = −U."
-    )
+    matched(answer, "half_step", symbols, at, right, mistakes, "this is not ½ f_0' f_0 with f_0 = −U.")
 
 
 @cache
@@ -295,41 +265,27 @@ def constant(decay: float, n: int | None = None) -> float:
 def bracket(bracket: Answer, seed: int = 5) -> None:
     """The bracket, against the engine."""
     symbols = (g, epsilon, p, C_beta, C_rho)
-    answer = expression(bracket, symbols, "bracket")
-    rng = generator(seed)
-    cases, at = [], []
-    for _ in range(5):
-        beta, rho = (float(x) for x in rng.uniform(0.2, 0.95, size=2))
-        gradient, stability = (float(x) for x in rng.uniform(0.3, 2, size=2))
-        cases.append((gradient, beta, rho, stability, float(rng.uniform(0.1, 0.4))))
-        numbers = (gradient, stability, cases[-1][-1], constant(beta), constant(rho))
-        at.append(dict(zip(symbols, numbers)))
-
-    def half(*case: float) -> float:
-        return _engine_bracket(case[0], 0.0, 0.0, *case[3:])
-
-    mistakes: dict[str, Callable[..., float]] = {
-        "that is Adam's bracket; with another exponent the denominator's lag has another factor.": lambda *case: (
-            _engine_bracket(*case[:4], 0.5)
+    answer, rng = expression(bracket, symbols, "bracket"), generator(seed)
+    beta, rho = rng.uniform(0.2, 0.95, size=(2, 5))
+    (x, stability), power = rng.uniform(0.3, 2, size=(2, 5)), rng.uniform(0.1, 0.4, size=5)
+    engine, own = np.vectorize(_engine_bracket), np.vectorize(constant)(beta)
+    right = engine(x, beta, rho, stability, power)
+    mistakes = {
+        "that is Adam's bracket; with another exponent the denominator's lag has another factor.": engine(
+            x, beta, rho, stability, 0.5
         ),
-        "both lags have the same sign here; the denominator's acts against the numerator's.": lambda *case: (
-            2 * constant(case[1]) - _engine_bracket(*case)
-        ),
-        "the sign is reversed: f_1 contains minus one half of the bracket.": lambda *case: -_engine_bracket(*case),
-        "the one half stands before the bracket, not in it.": lambda *case: _engine_bracket(*case) / 2,
-        "only memory is in it, 2·lag in place of C: the half step is missing.": lambda *case: (
-            _engine_bracket(*case) - half(*case)
-        ),
-        "this holds only where ε is negligible: keep g² + ε apart from g².": lambda g, beta, rho, _, p: _engine_bracket(
-            g, beta, rho, 0.0, p
-        ),
-        "the two constants are exchanged.": lambda g, beta, rho, *rest: _engine_bracket(g, rho, beta, *rest),
-        "v changes twice as fast as that: it holds squares.": lambda *case: (
-            (_engine_bracket(*case) + constant(case[1])) / 2
-        ),
+        "both lags have the same sign here; the denominator's acts against the numerator's.": 2 * own - right,
+        "the sign is reversed: f_1 contains minus one half of the bracket.": -right,
+        "the one half stands before the bracket, not in it.": right / 2,
+        "only memory is in it, 2·lag in place of C: the half step is missing.": right
+        - engine(x, 0.0, 0.0, stability, power),
+        "this holds only where ε is negligible: keep g² + ε apart from g².": engine(x, beta, rho, 0.0, power),
+        "the two constants are exchanged.": engine(x, rho, beta, stability, power),
+        "v changes twice as fast as that: it holds squares.": (right + own) / 2,
     }
+    at = [dict(zip(symbols, numbers)) for numbers in zip(x, stability, power, own, np.vectorize(constant)(rho))]
     otherwise = "at {at} the engine finds {wanted}, and your bracket is {got}."
-    matched(answer, "bracket", symbols, at, _engine_bracket, mistakes, otherwise, cases)
+    matched(answer, "bracket", symbols, at, right, mistakes, otherwise)
 
 
 # --- potential ---------------------------------------------------------------------------------
@@ -339,32 +295,19 @@ def potential(potential: Answer, seed: int = 5) -> None:
     """A function of g whose derivative is the memoryless step."""
     symbols = (g, epsilon, p)
     answer = expression(potential, symbols, "potential")
-    derivative = sp.diff(answer, g)
     at = [point | {p: point[p] / 3} for point in points(symbols, seed)]
-    cases = [tuple(float(point[symbol]) for symbol in symbols) for point in at]
-
-    def step(g: float, epsilon: float, p: float) -> float:
-        return g / (g**2 + epsilon) ** p
-
+    x, stability, power = columns(at, symbols)
+    step = x / (x**2 + stability) ** power
     factor = "right up to a constant factor: differentiate it and compare."
-    matched(
-        derivative,
-        "potential",
-        symbols,
-        at,
-        step,
-        {
-            "that is Adam's perturbed norm; its derivative has the exponent one half.": lambda *x: step(
-                x[0], x[1], 0.5
-            ),
-            "the sign: the step is minus h times the derivative, not plus.": lambda *x: -step(*x),
-            factor: lambda *x: 2 * (1 - x[2]) * step(*x),
-            factor + " ": lambda *x: (1 - x[2]) * step(*x),
-            factor + "  ": lambda *x: 2 * step(*x),
-        },
-        "its derivative with respect to g is not g/(g² + ε)^p.",
-        cases,
-    )
+    mistakes = {
+        "that is Adam's perturbed norm; its derivative has the exponent one half.": x / np.sqrt(x**2 + stability),
+        "the sign: the step is minus h times the derivative, not plus.": -step,
+        factor: 2 * (1 - power) * step,
+        factor + " ": (1 - power) * step,
+        factor + "  ": 2 * step,
+    }
+    otherwise = "its derivative with respect to g is not g/(g² + ε)^p."
+    matched(sp.diff(answer, g), "potential", symbols, at, step, mistakes, otherwise)
 
 
 # --- sign --------------------------------------------------------------------------------------
@@ -389,7 +332,7 @@ def _drawn(seed: int) -> list[Case]:
     """Cases with full and with young averages, at which the bracket changes its sign."""
     rng, found = generator(seed), []
     for n in (None, int(rng.integers(1, 9)), int(rng.integers(10, 60)), 0):
-        found.append((float(rng.uniform(0.6, 0.9)), float(rng.uniform(0.985, 0.998)), float(rng.uniform(0.3, 0.48)), n))
+        found.append((float(rng.uniform(0.6, 0.9)), float(rng.uniform(0.985, 0.998)), float(rng.uniform(0.3, 0.8)), n))
     return found
 
 
@@ -440,7 +383,7 @@ def sign(sign_change: Answer, cases: Iterable[Case] = CASES, seed: int = 5) -> N
 # --- experiment --------------------------------------------------------------------------------
 
 SETTING = (0.8, 0.6, 0.1, 0.3)  # beta, rho, epsilon, p
-START, HORIZON = np.array([0.9, 1.5]), 0.2
+START, TIME = np.array([0.9, 1.5]), 0.4
 HS = (4e-3, 2e-3, 1e-3)
 
 
@@ -449,9 +392,9 @@ def _gradient(x: Any) -> Any:
     return -2 * (1.5 - 2 * x[0] * x[1]) * x[::-1]
 
 
-def _field(x: np.ndarray, h: float, n: int, factor: float) -> np.ndarray:
-    """The equation of step n, from its averages and its half step, by complex steps."""
-    beta, rho, epsilon, p = SETTING
+def _field(x: np.ndarray, lags: tuple[float, float], size: float) -> np.ndarray:
+    """The equation at these lags, with a correction of this size, from averages and half step, by complex steps."""
+    *_, epsilon, p = SETTING
     t = 1j * TINY
 
     def quotient(m: Any, v: Any) -> Any:
@@ -460,75 +403,52 @@ def _field(x: np.ndarray, h: float, n: int, factor: float) -> np.ndarray:
     g = _gradient(x)
     step = quotient(g, g**2)
     S = _gradient(x + t * step).imag / TINY
-    seen = quotient(g + t * bea.lag(beta, n) * S, g**2 + t * 2 * bea.lag(rho, n) * g * S).imag / TINY
+    seen = quotient(g + t * lags[0] * S, g**2 + t * 2 * lags[1] * g * S).imag / TINY
     bend = quotient(g + t * S, (g + t * S) ** 2).imag / TINY / 2
-    return -step - factor * h * (seen + bend)
+    return -step - size * (seen + bend)
 
 
 @cache
-def _differences(hs: tuple[float, ...], factor: float) -> list[np.ndarray]:
-    """At each step of a run from rest, the flow of each step's equation with so much of the correction, minus the run."""
+def _differences(hs: tuple[float, ...], factor: float, time: float, full: bool = False) -> list[np.ndarray]:
+    """At each step of a run from rest, the flow of each step's equation with so much of the correction, minus the run; its averages may be full."""
     method, loss, found = family(*SETTING), bea.bilinear(), []
     for h in hs:
-        steps = round(HORIZON / h)
+        steps = round(time / h)
         path = [START]
         for n in range(steps):
-            x = path[-1]
-            k1 = _field(x, h, n, factor)
-            k2 = _field(x + h / 2 * k1, h, n, factor)
-            k3 = _field(x + h / 2 * k2, h, n, factor)
-            path.append(x + h / 6 * (k1 + 2 * k2 + 2 * k3 + _field(x + h * k3, h, n, factor)))
+            lags = bea.lag(SETTING[0], None if full else n), bea.lag(SETTING[1], None if full else n)
+            path.append(runge_kutta(lambda x, lags=lags, h=h: _field(x, lags, factor * h), path[-1], h))
         found.append(path - bea.run(method, loss, START, h, steps))
     return found
-
-
-@cache
-def _steady_errors(hs: tuple[float, ...]) -> np.ndarray:
-    """The errors of the steady-state equation for a run from rest."""
-    return bea.order_study(family(*SETTING), bea.bilinear(), START, HORIZON, hs, 2, start="rest").errors
 
 
 def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 5) -> None:
     """The errors with the bracket and without: by their slopes, and against the library's."""
     answered(errors)
-    hs = step_sizes(hs, HORIZON, seed)
-    with_bracket = vector(errors(np.array(hs), 1.0), (len(hs),), "errors", returned=True)
-    without = vector(errors(np.array(hs), 0.0), (len(hs),), "errors", returned=True)
-    demand(
-        (with_bracket > 0).all() and (without > 0).all(),
-        "an error here is a distance, and positive.",
+    time = float(TIME * generator(seed).uniform(0.9, 1.1))
+    hs = step_sizes(hs, time, seed)
+    with_bracket, without = (
+        vector(errors(np.array(hs), factor, time), (len(hs),), "errors", returned=True) for factor in (1.0, 0.0)
     )
-    control = slope(hs, without)
-    if not close(without, lengths(_differences(hs, 0.0)), 0.05):
-        name_the_size(without, _differences(hs, 0.0))
-        demand(
-            not close(without, lengths(_differences(hs, 1.0)), 0.01),
-            f"the control without bracket (factor 0) must fail with slope 1; yours has {control:.2f}: it has the bracket.",
-        )
-        uses_all(errors, "errors", ["factor"], hs=np.array(hs), factor=0.0)
-    demand(
-        0.9 < control < 1.1,
-        f"the control without bracket (factor 0) must fail with slope 1; yours has {control:.2f}.",
+    follows(
+        "the control without bracket (factor 0)",
+        hs,
+        without,
+        _differences(hs, 0.0, time),
+        1,
+        "of this method from this start",
+        {"it has the bracket: `factor` does not reach it.": _differences(hs, 1.0, time)},
+        0.05,
+        lambda: uses_all(errors, "errors", ["factor", "time"], hs=np.array(hs), factor=0.0, time=time),
     )
-    found = slope(hs, with_bracket)
-    if not 1.9 < found < 2.1:
-        demand(
-            not close(with_bracket, _steady_errors(hs), 0.05),
-            f"slope {found:.2f}: your C are those of full averages; a run from empty memory needs the C of step n.",
-        )
-        demand(
-            not close(with_bracket, 2 * without, 0.2),
-            f"slope {found:.2f}: the correction is added with the wrong sign, and doubles the error.",
-        )
-        for part, name in ((0.5, "half"), (2.0, "twice")):
-            wrong = lengths(_differences(hs, part))
-            demand(not close(with_bracket, wrong, 0.01), f"slope {found:.2f}: that is with {name} the correction.")
-        demand(False, f"with the bracket (factor 1) the slope must be 2; yours is {found:.2f}.")
-    demand(
-        close(without, lengths(_differences(hs, 0.0)), 0.05),
-        "the slopes are right, but the errors without bracket are not those of this method from this start.",
-    )
-    demand(
-        close(with_bracket, lengths(_differences(hs, 1.0)), 0.03),
-        "with the bracket (factor 1) the slope is right, but these are not the errors with the bracket of each coordinate.",
-    )
+    mistakes = {
+        "your C are those of full averages; a run from empty memory needs the C of step n.": _differences(
+            hs, 1.0, time, True
+        ),
+        "the correction is added with the wrong sign, and doubles the error.": _differences(hs, -1.0, time),
+        "that is half the correction.": _differences(hs, 0.5, time),
+        "that is twice the correction.": _differences(hs, 2.0, time),
+    }
+    of = "with the bracket of each coordinate"
+    follows("with the bracket (factor 1)", hs, with_bracket, _differences(hs, 1.0, time), 2, of, mistakes, 0.03)
+    reaches_the_time(errors, time / 4, hs, _differences)

@@ -31,8 +31,12 @@ def measure(measure: Answer, hs: Answer, slopes: Answer, part: float = 1.0) -> N
     for factor, name in ((1.0, "with the correction"), (0.0, "of the control")):
         errors = vector(measure(part * hs, factor), hs.shape, "measure", returned=True)
         demand((errors > 0).all(), "an error here is a distance, and positive.")
-        local = np.diff(np.log(errors)) / np.diff(np.log(hs))
-        demand(np.ptp(local) > 1e-10, f"the errors {name} are an exact power of h: is that measured?")
+        scaled = errors / hs ** round(slope(hs, errors))
+        bend = scaled - np.polyval(np.polyfit(hs, scaled, 1), hs)
+        demand(
+            abs(bend).max() > 1e-11 * abs(scaled).max(),
+            f"the errors {name} are an exact formula in h: is that measured?",
+        )
         found.append((errors, slope(hs, errors), name))
     (with_it, _, _), (without, _, _) = found
     few = vector(measure((1.5 - part) * hs[:2], 1.0), (2,), "measure", returned=True)
@@ -40,9 +44,19 @@ def measure(measure: Answer, hs: Answer, slopes: Answer, part: float = 1.0) -> N
         not np.allclose(few, with_it[:2], rtol=1e-3, atol=0),
         "at half of the step sizes the errors are the same: `measure` has to use the `hs` that it is given.",
     )
+    again = vector(measure(part * hs[:3:2], 1.0), (2,), "measure", returned=True)
+    demand(
+        np.allclose(again, with_it[:3:2], rtol=1e-6, atol=0),
+        "measured once more, in other company, two step sizes have other errors: what is drawn at random must be the same for a step size whenever it is measured.",
+    )
     demand(
         not np.allclose(with_it, without, rtol=1e-6, atol=0),
         "the control has the same errors: `factor` does not reach the correction.",
+    )
+    ratios = np.diff(np.log(with_it / without)) / np.diff(np.log(hs))
+    demand(
+        np.ptp(ratios) > 1e-10,
+        "the errors with the correction are those of the control times a power of h: is that measured?",
     )
     for (_, measured, name), predicted in zip(found, wanted):
         demand(
@@ -103,22 +117,35 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     return values.mean() - half, values.mean() + half
 
 
+def _computes_with(function: Answer, seed: int, values: np.ndarray) -> bool:
+    """Whether a function of a seed moves a little where the seed does; a generator refuses such a seed, or leaps."""
+    try:
+        near = [number(function(seed + by), "effect", returned=True) for by in (1e-7, 2e-7)]
+    except Exception:
+        return False
+    return 0 < max(abs(value - values[0]) for value in near) < 1e-3 * np.ptp(values)
+
+
 def seeds(effect: Answer, control: Answer, smallest: Answer, first: int = 0) -> None:
     """One of effect and control must be seen, the other not, over eight seeds."""
     answered(effect, control, smallest)
     size = number(smallest, "smallest")
     demand(size > 0, "`smallest` must be positive: the size below which an effect would not matter.")
+    drawn = [first + int(seed) for seed in generator(6 + first).choice(1000, 8, replace=False)]
     verdicts = {}
     for name, function in (("effect", effect), ("control", control)):
-        values = np.array([number(function(first + k), name, returned=True) for k in range(8)])
-        demand(np.isfinite(values).all(), f"`{name}` is not finite for every seed.")
+        values = np.array([number(function(seed), name, returned=True) for seed in drawn])
         demand(
-            number(function(first), name, returned=True) == values[0],
+            number(function(drawn[0]), name, returned=True) == values[0],
             f"`{name}` must give the same number for the same seed: make a generator from the seed, and use no other.",
         )
         demand(
             name == "control" or np.ptp(values) > 0,
             "`effect` is the same for every seed: nothing in it is drawn at random, and an interval means nothing.",
+        )
+        demand(
+            not _computes_with(function, drawn[0], values),
+            f"`{name}` computes with the seed as with a number; make a generator from it, and draw from that.",
         )
         low, high = _interval(values)
         seen = low > size or high < -size
