@@ -149,7 +149,11 @@ for _name, _answers in {
             "second = r * (r - 1) / 2 * (H_A * g_A + H_B * g_B) + r**2 * (H_B * g_A + H_A*g_B)/2",
             "that is the mean over both orders; this is one of them",
         ),
-        ("second = ", "r = 3\nsecond = ", "or that was overwritten by a number"),
+        (
+            None,
+            "second = (lambda r: r * (r - 1) / 2 * (H_A * g_A + H_B * g_B) + r**2 * H_B * g_A)(3)",
+            "or that was overwritten by a number",
+        ),
         (None, "second = sp.Sum(0*r, (r, 1, 3))", "`second` does not depend on g_A, g_B, H_A, H_B"),
     ],
     "correction": [

@@ -15,6 +15,7 @@ import os
 import random
 import runpy
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -29,7 +30,7 @@ from bea_course.fence import fence
 from bea_course.grade import grade, result_in
 from bea_course.gradescope import as_results
 from bea_course.handed_in import rows_of
-from bea_course.kernel import Kernel, Limits
+from bea_course.kernel import Fault, Kernel, Limits
 from bea_course.marking import mark
 from bea_course.notebook import filled, read_assignment
 from tools.course.assignments import archive
@@ -159,6 +160,33 @@ def of_faults(source):
         others = [other for name, other in result["questions"].items() if name != "half_step" and not other["by_hand"]]
         points, of = (sum(other[key] for other in others) for key in ("points", "of"))
         lines.append(row(title, became, f"{entry['points']:g} of {entry['of']}", f"{points:g} of {of}"))
+    return lines
+
+
+def of_reach():
+    """A line for each attempt to reach what is outside a kernel, or to harm the machine: what became of it."""
+    tried, place = runpy.run_path(FOLDER / "wrong" / "faults.py"), WORK / "reach"
+    place.mkdir(parents=True, exist_ok=True)
+    for name in ("marked.json", "secret.txt"):
+        (place / name).write_text("{}", encoding="utf-8")
+    lines = []
+    with Kernel() as other, Kernel() as kernel, socket.create_server(("127.0.0.1", 0)) as listening:
+        names = {"OUTSIDE": place / "outside.txt", "SECRET": place / "secret.txt", "MARKED": place / "marked.json"}
+        names |= {"OTHER": other.folder, "HOME": Path.home(), "SOURCE": SOURCES[0]}
+        for title, code in tried["REACH"]:
+            for name, path in names.items():
+                code = code.replace(name, repr(str(path)))
+            code = code.replace("GRADER", str(os.getpid())).replace("PORT", str(listening.getsockname()[1]))
+            problem = kernel.run(code)
+            lines.append(row(title, problem.partition(":")[0] if problem else "**it succeeded**"))
+    for title, code, _ in tried["HARMS"]:
+        with Kernel(Limits(seconds=60, memory=400_000_000)) as kernel:
+            became = "**it was not stopped**"
+            try:
+                kernel.run(code)
+            except Fault as fault:
+                became = f"it {fault}"
+        lines.append(row(title, became))
     return lines
 
 
@@ -431,6 +459,7 @@ def page(measure, size, sample):
     by_source = {path: part("assignments", path.stem, lambda path=path: of_assignment(path)) for path in SOURCES}
     roads = {path: part("roads", f"roads {path.stem}", lambda path=path: by_every_road(path)) for path in SOURCES}
     broken = part("faults", "faults", lambda: of_faults(adam))
+    reached = part("faults", "reach", of_reach) or [MISSING]
     tables = []
     for source, found in by_source.items():
         head = [row("question", "points", "what the checks say", "the expected reason"), row(*["---"] * 4)]
@@ -481,6 +510,14 @@ def page(measure, size, sample):
             else [MISSING]
         ),
         *(broken or []),
+        "",
+        "## Attempts to get out",
+        "",
+        "What each tries is in `assignments/wrong/faults.py`; the second column is what Python said, or what ended it.",
+        "",
+        row("the answer", "what became of it"),
+        row(*["---"] * 2),
+        *reached,
         "",
         "## Wrong answers",
         *tables,

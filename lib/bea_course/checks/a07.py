@@ -58,7 +58,7 @@ def seen_by(updates: Answer, gradients: np.ndarray, at: Choice, *where: Any) -> 
 
 #: What is behind the types of exceptions that a program raises.
 STOPPED = {
-    "TypeError": "`mine` cannot be run: put @bea.optimizer above it, keep beta, rho and epsilon in its first line, also those that it does not use, and end with: return update.",
+    "TypeError": "not answered yet, or `mine` cannot be run: put @bea.optimizer above it, keep beta, rho and epsilon in its first line, also those that it does not use, and end with: return update.",
     "ValueError": "`mine` cannot be run: a program changes neither theta nor a gradient in place (write a = a - b, not a -= b), remembers by `memory` only, and keeps nothing of its own between calls.",
 }
 
