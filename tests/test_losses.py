@@ -862,3 +862,13 @@ def test_constants_must_not_bear_the_name_of_a_coordinate():
     with pytest.raises(ValueError, match="coordinate"):
         bea.bilinear(sp.Symbol("a"))
     assert str(bea.bilinear(sp.Symbol("c")).parameters) == "(c,)"
+
+
+def test_no_direction_has_no_curvature():
+    """By differences, too, where the gradient is large."""
+    loss = bea.NumericLoss(2, None, lambda t: np.array([t[0] ** 3, np.exp(t[1])]))
+    for _ in range(2):  # at the second call it is known that the code does not run on a Series
+        assert loss.hessian_vector([1e6, 2.0], [0.0, 0.0]).tolist() == [0.0, 0.0]
+    columns = loss.hessian_vector([[1e6, 2.0], [3.0, 2.0]], [[0.0, 0.0], [0.0, 1.0]])
+    assert columns[0].tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(columns[1], [0.0, np.exp(2.0)], rtol=1e-8, atol=1e-7)

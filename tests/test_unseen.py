@@ -184,9 +184,11 @@ def scaled_from_outside(theta, gradient, memory):
 
 def test_what_a_program_reads_may_change_between_calls(monkeypatch):
     steady = bea.modified_equation(scaled_from_outside(), LINE, 1).field(0.1)
+    kept = bea.modified_equation(scaled_from_outside(), LINE, 1, memory="kept").field(0.1)
     transient = bea.transient_equation(scaled_from_outside(), LINE, 1)
     for scale in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0):
         monkeypatch.setitem(globals(), "SCALE", scale)
+        assert [kept([1.0])[0] for _ in range(4)] == [-scale] * 4  # the fourth is traced
         assert steady([1.0])[0] == transient.field(0.1, 3)([1.0])[0] == -scale
         assert bea.run(scaled_from_outside(), LINE, [1.0], 0.1, 1)[-1, 0] == pytest.approx(1 - 0.1 * scale)
 

@@ -46,10 +46,6 @@ class logaddexp(sp.Function):
 class expit(sp.Function):
     """The logistic function 1 / (1 + exp(-a))."""
 
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
-        """Return the derivative."""
-        return self * expit(-self.args[0])
-
 
 def computable(expression: sp.Expr) -> sp.Expr:
     """Return an equal expression that can be computed, and whose sums of exponentials do not overflow.

@@ -529,7 +529,7 @@ class NumericLoss(Problem):
         points = (np.sum([(radius * t) ** k * c for k, c in enumerate(curve)], axis=0) for t in times)
         values = np.stack([self._call("gradient", point) for point in points])
         fit = np.tensordot(np.linalg.inv(np.vander(times, increasing=True)), values, 1)
-        return [fit[k] / radius**k for k in range(1, len(curve))]
+        return [(speed > 0) * fit[k] / radius**k for k in range(1, len(curve))]
 
 
 def _close(first: np.ndarray, second: np.ndarray, tolerance: float) -> bool:

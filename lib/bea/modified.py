@@ -281,8 +281,15 @@ class KeptEquation(Equation):
                     return increment - h * polynomials[2][2]
             return sum_powers(rates(polynomials), h)
 
-        fast = Traced(plain) if hasattr(loss, "gradient_expressions") else plain
-        return lambda z, time=0.0: fast(np.append(z, time))
+        traced: dict[Any, Traced] = {}
+
+        def rhs(z: np.ndarray, time: float = 0.0) -> np.ndarray:
+            read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+            if read is None or not hasattr(loss, "gradient_expressions"):
+                return plain(np.append(z, time))
+            return traced.setdefault(read, Traced(plain))(np.append(z, time))
+
+        return rhs
 
     def state(self, theta: np.ndarray, states: Sequence[tuple[Any, Any]], h: float) -> np.ndarray:
         """Return the state z that a run has at a point.
