@@ -156,6 +156,14 @@ def test_a_flow_that_blows_up_says_where():
         np.testing.assert_allclose(caught.value.path[:, 0], 1 / (1 - t), rtol=1e-3)
 
 
+def test_a_flow_that_grows_without_bound_ends():
+    """exp(300 t) at t = 0.8 is the first above 1e100, a size that no solution that matters has."""
+    equation = bea.modified_equation(bea.gradient_descent(), bea.quadratic([-300]), 1)
+    with pytest.raises(bea.Divergence, match="step 8 of 30") as caught:
+        bea.flow(equation, (1.0,), 0.1, 30)
+    np.testing.assert_allclose(caught.value.path[:, 0], np.exp(30.0 * np.arange(8)), rtol=1e-8)
+
+
 # --- errors -------------------------------------------------------------------------------------------------------------------------
 
 ADAM, BILINEAR = make("adam"), bea.bilinear()
@@ -438,5 +446,7 @@ def test_patience_is_counted_for_each_point_in_time():
 
             return rhs
 
-    np.testing.assert_allclose(bea.flow(Slow(), (1.0,), 1e-3, 5000)[-1], np.exp(-5.0), rtol=1e-10)
+    path = bea.flow(Slow(), (1.0,), 1e-3, 5000)
     assert len(asked) < flows.PATIENCE
+    np.testing.assert_allclose(path[-1], np.exp(-5.0), rtol=1e-10)
+    np.testing.assert_array_equal(path, bea.flow(Slow(), (1.0,), 1e-3, 5000, method="DOP853"))

@@ -273,6 +273,13 @@ def test_round_off_is_no_order():
         _ = zero.slopes
 
 
+def test_the_largest_step_may_be_the_horizon():
+    study = bea.order_study(bea.gradient_descent(), bea.quadratic([1]), (1.0,), 0.04, [0.04, 0.02, 0.01], order=1)
+    rates = np.array([0.04, 0.02, 0.01])
+    wanted = [max(abs(np.exp(-h * n) - (1 - h) ** n) for n in range(round(0.04 / h) + 1)) for h in rates]
+    np.testing.assert_allclose(study.errors, wanted, rtol=1e-6)
+
+
 def test_round_off_is_measured_by_the_size_of_theta():
     """The same errors are an order for theta of size 1 and round-off for one of 1e6."""
     hs, errors = np.array([0.1, 0.05]), np.array([4e-10, 1e-10])

@@ -943,6 +943,8 @@ def test_a_batch_goes_on_from_its_memory_as_straight_line_code(monkeypatch):
     for k in range(3):
         alone = bea.run(bea.heavy_ball(0.6), by_code(HIMMELBLAU), points[k], 0.01, 7, memory=[memory[:, k]])
         np.testing.assert_allclose(path[:, k], alone, rtol=1e-13)
+    common = bea.run(*given, memory=[memory[:, :1]])  # one memory for all of them
+    np.testing.assert_array_equal(common, bea.run(*given, memory=[np.repeat(memory[:, :1], 3, axis=1)]))
 
 
 def test_many_short_runs_are_worth_compiling(monkeypatch):

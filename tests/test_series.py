@@ -495,6 +495,21 @@ def test_traced_numbers_are_not_multiplied_by_zero_or_asked_for_their_truth():
 # --- decisions and their limits -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("exponent", range(10))
+def test_whole_powers_are_repeated_products(exponent):
+    t, wanted = curve([1.5, -2.0]), 1.0 + 0.0 * curve([1.5, -2.0])
+    for _ in range(exponent):
+        wanted = wanted * t
+    np.testing.assert_allclose((t**exponent).coefficients, wanted.coefficients, rtol=1e-12)
+
+
+def test_floats_combine_with_what_is_no_number():
+    t, b = curve([1.0, 2.0]), sp.Symbol("b")
+    assert (t * np.array([b, 3 * b])).leading.tolist() == [1.0 * b, 6.0 * b]
+    assert (t * np.array([sp.Rational(1, 2), Fraction(1, 4)])).leading.tolist() == [0.5, 0.5]
+    assert all(isinstance(x, Traced) for x in (t + np.array([Traced("a"), Traced("b")])).leading)
+
+
 def test_comparisons_are_those_of_the_leading_coefficients():
     t, v = curve([1.0, 2.0, -3.0], 1), curve([1.5, 1.0, -2.0], 2)
     for compare in (np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal):

@@ -284,7 +284,7 @@ def error_lines(ax: Axes, studies: Mapping[str, Study], *, ylabel: str = "larges
     if len({tuple(study.hs) for study in studies.values()}) == 1:
         hs = next(iter(studies.values())).hs
         shown = hs if len(hs) <= 4 else hs[::2]
-        ax.set_xticks(shown, [f"{h:g}" for h in shown])
+        ax.set_xticks(shown, [f"{h:.3g}" for h in shown])
         ax.xaxis.set_minor_locator(NullLocator())
     firsts = [(study.hs[0], study.errors[0]) for study in studies.values()]
     ends = ax.transData.transform(firsts)[:, 1] * 72 / ax.figure.dpi

@@ -233,7 +233,7 @@ def still(figure: Figure) -> str:
 def whole(figure: Figure, **options: Any) -> str:
     """Return the figure as an SVG file: letters are outlines, the ground is white, dense meshes are pixels.
 
-    If axes stand side by side, ``data-panels`` says how to cut them apart, for a screen on which they must stand
+    If axes stand side by side and need more than 5.5 inches, ``data-panels`` says how to cut them apart, for a screen on which they must stand
     one below another: for each column "at,from,to", what is between two x and where it is to be.
 
     Parameters
@@ -312,7 +312,7 @@ def _panels(figure: Figure) -> str:
         place = ax.get_subplotspec()
         # a colour bar has no place in the grid; it stands beside the last of the columns
         columns.setdefault(place.colspan.start if place else max(columns, default=0), []).append(ax)
-    if len(columns) < 2:
+    if len(columns) < 2 or figure.get_figwidth() < 5.5:
         return ""
     boxes = [[ax.get_tightbbox() for ax in columns[k]] for k in sorted(columns)]
     scale = 72 / figure.dpi  # on Matplotlib's canvas for SVG it is 72 from now on
