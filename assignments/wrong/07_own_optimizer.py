@@ -226,7 +226,7 @@ WRONG = {
             "the distances are not those",
         ),
         (None, "def distance(h, steps, factor, x, beta, rho, epsilon):\n    return 0.0", "finite and positive"),
-        ("loss, (x,), h", "loss, (0.8,), h", "right from one x"),
+        ("loss, (x,), h", "loss, (0.8,), h", "the distances are not those"),
     ],
 }
 
