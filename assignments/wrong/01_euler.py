@@ -228,7 +228,7 @@ for _name, _answers in {
         (
             None,
             "factor = sp.Matrix([(1 - (1 + a) * h * lam) * (1 - (1 - a) * h * lam)])",
-            "`factor` must be a formula in SymPy's symbols; yours is of the type Mu",
+            "`factor` must be a formula in SymPy's symbols; yours is of the type Matrix",
         ),
     ],
     "local": [

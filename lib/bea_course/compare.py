@@ -102,7 +102,9 @@ def expression(answer: Answer, symbols: Iterable[sp.Symbol], name: str) -> sp.Ex
     if isinstance(answer, np.ndarray) and answer.ndim == 0:
         answer = answer.item()
     demand(
-        isinstance(answer, sp.Expr | Number) and not isinstance(answer, bool),
+        isinstance(answer, sp.Expr | Number)
+        and not isinstance(answer, bool)
+        and not getattr(answer, "is_Matrix", False),
         f"`{name}` must be a formula in SymPy's symbols; yours is of the type {kind(answer)}.",
     )
     answer = sp.sympify(answer)
@@ -125,7 +127,9 @@ def expression(answer: Answer, symbols: Iterable[sp.Symbol], name: str) -> sp.Ex
 
 def kind(answer: Answer) -> str:
     """The name of an answer's type, also of one that did not come through from another process."""
-    # A set comes through as one that cannot be changed.
+    # A set, or a matrix, comes through as one that cannot be changed.
+    if getattr(answer, "is_Matrix", False):
+        return "Matrix"
     return getattr(answer, "type_name", type(answer).__name__).removeprefix("frozen")
 
 
