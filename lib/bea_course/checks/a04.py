@@ -253,8 +253,8 @@ def _differences(hs: tuple[float, ...], factor: float, time: float, memory: str 
             g = _gradient(x)
             return -g - factor * h / 2 * _constant(a, b) * _gradient(x + 1e-20j * g).imag / 1e-20
 
-        path = [x - y]
-        for _ in range(round(time / h)):
+        path, steps = [x - y], round(time / h)
+        for _ in range(steps):
             g = _gradient(x)
             m = average(b, m, g)
             x = x - h * ((1 - a) * g + a * m)
