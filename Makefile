@@ -256,6 +256,7 @@ $(BUILT): $(INSTALLED) $(WEB) $(SOURCES) $(wildcard tools/site/*.py tools/site/*
 	@# Files of an older build change the new one: Sphinx adds a checksum to the style sheets that it finds.
 	@rm -f _build/.built _build/.built-committed
 	@mkdir -p _build/html && find _build/html -mindepth 1 -maxdepth 1 ! -name lite -exec rm -rf {} +
-	$(BIN)/jupyter-book build . --all -W -n --keep-going
+	$(if $(filter no,$(EXECUTE)),,$(BIN)/python -m tools.notebooks.execute --limit inf --cache _build/.jupyter_cache chapters/*.ipynb)
+	EXECUTE=$(if $(filter no,$(EXECUTE)),no,cache) $(BIN)/jupyter-book build . --all -W -n --keep-going
 	$(BIN)/python -m tools.site.check_site _build/html
 	@touch $@

@@ -226,8 +226,8 @@ def test_a_wrong_formula_stops_the_build(tmp_path, tex):
         book_site.set_formulas([page])
 
 
-@pytest.mark.parametrize("wanted, mode", [(None, "force"), ("yes", "force"), ("no", "off")])
-def test_execute_no_takes_the_committed_outputs(wanted, mode, monkeypatch):
+@pytest.mark.parametrize("wanted, mode", [(None, "force"), ("yes", "force"), ("no", "off"), ("cache", "cache")])
+def test_execute_says_where_outputs_come_from(wanted, mode, monkeypatch):
     monkeypatch.delenv("EXECUTE", raising=False)
     if wanted:
         monkeypatch.setenv("EXECUTE", wanted)
@@ -236,9 +236,9 @@ def test_execute_no_takes_the_committed_outputs(wanted, mode, monkeypatch):
     assert config.nb_execution_mode == mode
 
 
-def test_execute_is_yes_or_no(monkeypatch):
+def test_execute_is_one_of_three_words(monkeypatch):
     monkeypatch.setenv("EXECUTE", "never")
-    with pytest.raises(ConfigError, match="'never'; it must be yes or no"):
+    with pytest.raises(ConfigError, match="'never'; it must be yes, no or cache"):
         book_site.choose_execution(None, None)
 
 

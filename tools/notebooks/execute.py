@@ -1,12 +1,14 @@
 """Run notebooks, two at a time, and write their outputs in place, the same bytes for the same results.
 
     python -m tools.notebooks.execute [--limit SECONDS] [--times] chapters/01_gradient_descent.ipynb ...
+    python -m tools.notebooks.execute --cache _build/.jupyter_cache chapters/01_gradient_descent.ipynb ...
     python -m tools.notebooks.execute --check chapters/01_gradient_descent.ipynb ...
 
 Editors and kernels write cell names, versions and times into a notebook that mean nothing to its
 reader; `normalize` removes or fixes those, so that a diff shows what changed.
-With --times the page chapters/run_times.md is written, too; with --check nothing is run, and notebooks that
-are not in this form are named.
+With --times the page chapters/run_times.md is written, too; with --cache the outputs go to a new cache, from
+which Jupyter Book takes them, which by itself runs one notebook after another; with --check nothing is run,
+and notebooks that are not in this form are named.
 """
 
 import argparse
@@ -15,12 +17,15 @@ import hashlib
 import os
 import platform
 import resource
+import shutil
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nbformat
+from jupyter_cache import get_cache
+from jupyter_cache.cache.main import CacheBundleIn
 from nbclient import NotebookClient
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -157,13 +162,12 @@ def page_of_times(times, limit):
 
 
 def run(path, limit):
-    """Execute one notebook in place; return its title and its seconds."""
+    """Execute one notebook; return it with its seconds."""
     notebook, seconds = execute(path)
     if seconds > limit and seconds > limit * slowness():
         raise RuntimeError(f"{path} took {seconds:.0f} s of processor time; the limit is {limit:g} s")
-    write(normalize(notebook), path)
     print(f"{seconds:6.1f} s  {path}", flush=True)
-    return title_of(notebook), seconds
+    return notebook, seconds
 
 
 def main():
@@ -171,15 +175,24 @@ def main():
     parser.add_argument("notebooks", nargs="+", type=Path)
     parser.add_argument("--limit", type=float, default=60, help="seconds of processor time")
     parser.add_argument("--times", action="store_true", help="write chapters/run_times.md")
+    parser.add_argument("--cache", type=Path, help="the folder of a new cache, for the outputs")
     parser.add_argument("--check", action="store_true", help="run nothing, look at the form")
     given = parser.parse_args()
     if given.check:
         raise SystemExit("\n".join(p for path in given.notebooks for p in problems_of_form(path)) or 0)
+    if given.cache:
+        shutil.rmtree(given.cache, ignore_errors=True)
+    cache = get_cache(given.cache) if given.cache else None
+    times, paths = [], sorted(given.notebooks)
     # A process runs one notebook and no other, so that the time of its children is the notebook's.
     with ProcessPoolExecutor(2, max_tasks_per_child=1) as pool:
         # The longest first would save little; in their order the output is easy to follow.
-        paths = sorted(given.notebooks)
-        times = [(path.stem, *found) for path, found in zip(paths, pool.map(run, paths, [given.limit] * len(paths)))]
+        for path, (notebook, seconds) in zip(paths, pool.map(run, paths, [given.limit] * len(paths))):
+            times.append((path.stem, title_of(notebook), seconds))
+            if cache:
+                cache.cache_notebook_bundle(CacheBundleIn(notebook, str(path.resolve())), check_validity=False)
+            else:
+                write(normalize(notebook), path)
     if given.times:
         PAGE.write_text(page_of_times(times, given.limit), encoding="utf-8")
 

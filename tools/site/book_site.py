@@ -4,7 +4,8 @@ _config.yml lists it under `local_extensions`.  It
 
 - derives the site's public address from the repository's, and hands it to the extensions that need
   it (canonical links, social cards, sitemap, 404 page);
-- takes the notebooks' outputs as they are committed, if the environment says `EXECUTE=no`;
+- takes the notebooks' outputs as they are committed, if the environment says `EXECUTE=no`, or from Jupyter
+  Book's cache, if it says `EXECUTE=cache`;
 - takes each page's description from the page, and complains where there is none;
 - sets the formulas with KaTeX (tools/site/formulas.mjs), so that a reader's browser has nothing to set, and
   puts its style and fonts beside the pages, so that reading the book asks no other server for anything;
@@ -117,10 +118,10 @@ def set_addresses(app, config):
 
 def choose_execution(app, config):
     wanted = os.environ.get("EXECUTE", "yes")
-    if wanted not in ("yes", "no"):
-        raise ConfigError(f"EXECUTE is {wanted!r}; it must be yes or no")
-    if wanted == "no":
-        config.nb_execution_mode = "off"
+    if wanted not in ("yes", "no", "cache"):
+        raise ConfigError(f"EXECUTE is {wanted!r}; it must be yes, no or cache")
+    if wanted != "yes":
+        config.nb_execution_mode = {"no": "off", "cache": "cache"}[wanted]
 
 
 def complete_head(app, pagename, templatename, context, doctree):
