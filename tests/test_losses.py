@@ -865,7 +865,7 @@ def test_constants_must_not_bear_the_name_of_a_coordinate():
 
 
 def test_no_direction_has_no_curvature():
-    """By differences, too, where the gradient is large."""
+    """Not by differences either, where the gradient is large."""
     loss = bea.NumericLoss(2, None, lambda t: np.array([t[0] ** 3, np.exp(t[1])]))
     for _ in range(2):  # at the second call it is known that the code does not run on a Series
         assert loss.hessian_vector([1e6, 2.0], [0.0, 0.0]).tolist() == [0.0, 0.0]

@@ -198,7 +198,7 @@ for _name, _answers in {
         (
             None,
             "bracket = (C_beta - 2 * p * C_rho * g**2 / (g**2 + epsilon))/2",
-            "the one half stands before the bracket, not in it",
+            "the factor one half is before the bracket, not in it",
         ),
         (
             None,

@@ -6,7 +6,7 @@
 
 Editors and kernels write cell names, versions and times into a notebook that mean nothing to its
 reader; `normalize` removes or fixes those, so that a diff shows what changed.
-With --times the page chapters/run_times.md is written, too; with --cache the outputs go to a new cache, from
+With --times the page chapters/run_times.md is also written; with --cache the outputs go to a new cache, from
 which Jupyter Book takes them, which by itself runs one notebook after another; with --check nothing is run,
 and notebooks that are not in this form are named.
 """

@@ -276,7 +276,7 @@ def bracket(bracket: Answer, seed: int = 5) -> None:
         ),
         "both lags have the same sign here; the denominator's acts against the numerator's.": 2 * own - right,
         "the sign is reversed: f_1 contains minus one half of the bracket.": -right,
-        "the one half stands before the bracket, not in it.": right / 2,
+        "the factor one half is before the bracket, not in it.": right / 2,
         "only memory is in it, 2·lag in place of C: the half step is missing.": right
         - engine(x, 0.0, 0.0, stability, power),
         "this holds only where ε is negligible: keep g² + ε apart from g².": engine(x, beta, rho, 0.0, power),
