@@ -259,6 +259,13 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Small slips: a count that is off by one, a factor close to one, a case that is left out.
+for _name, _answers in {
+    "epoch": [("range(r)", "range(max(r, 2))", "r is 1 here, and each batch is used twice")],
+    "gap": [("    found = []", "    r = max(r, 2)\n    found = []", "and not for r = 1")],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "sums over pairs, means over permutations, in place": {

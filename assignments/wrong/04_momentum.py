@@ -237,6 +237,16 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Small slips: a count that is off by one, a factor close to one, a case that is left out.
+for _name, _answers in {
+    "experiment": [
+        ("round(time / h)", "round(time / h) + 1", "yours is one too many"),
+        ("round(time / h)", "round(time / h) - 1", "yours is one too few"),
+        ("return np.array(found)", "return 1.04 * np.array(found)", "your errors come to 1.040 times those"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "dictionaries, recursions, and matrices": {

@@ -321,6 +321,16 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Small slips: a count that is off by one, a factor close to one, a case that is left out.
+for _name, _answers in {
+    "experiment": [
+        ("round(time / h)", "round(time / h) + 1", "yours is one too many"),
+        ("return np.array(found)", "return 1.02 * np.array(found)", "right up to a constant factor"),
+        ("return np.array(found)", "return 1.04 * np.array(found)", "right up to a constant factor"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "expanded, by SymPy, by root finding": {

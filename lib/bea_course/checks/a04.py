@@ -225,8 +225,9 @@ def matrix(matrix: Answer, seed: int = 4) -> None:
             demand(not np.allclose(abs(got), abs(wanted)), "a sign: a step goes against the gradient.")
             demand(np.allclose(got[1], wanted[1]), "the second row: the new m, in units of λ.")
 
-        is_it = lambda other, got=got: np.allclose(got, other)  # noqa: E731
-        name_the_mistake(is_it, others, "the first row: the new theta.", unless)
+        name_the_mistake(
+            lambda other, got=got: np.allclose(got, other), others, "the first row: the new theta.", unless
+        )
 
 
 # --- experiment --------------------------------------------------------------------------------
@@ -294,4 +295,4 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 4) -> Non
     }
     right = _differences(hs, 1.0, time)
     follows("with the penalty (factor 1)", hs, on, right, 2, "with that penalty", mistakes, 0.06)
-    reaches_the_time(errors, time / 5, hs, _differences)
+    reaches_the_time(errors, hs, _differences)

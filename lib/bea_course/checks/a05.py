@@ -438,7 +438,7 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 5) -> Non
         1,
         "of this method from this start",
         {"it has the bracket: `factor` does not reach it.": _differences(hs, 1.0, time)},
-        0.05,
+        0.005,
         lambda: uses_all(errors, "errors", ["factor", "time"], hs=np.array(hs), factor=0.0, time=time),
     )
     mistakes = {
@@ -450,5 +450,5 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 5) -> Non
         "that is twice the correction.": _differences(hs, 2.0, time),
     }
     of = "with the bracket of each coordinate"
-    follows("with the bracket (factor 1)", hs, with_bracket, _differences(hs, 1.0, time), 2, of, mistakes, 0.03)
-    reaches_the_time(errors, time / 4, hs, _differences)
+    follows("with the bracket (factor 1)", hs, with_bracket, _differences(hs, 1.0, time), 2, of, mistakes, 0.005)
+    reaches_the_time(errors, hs, _differences)
