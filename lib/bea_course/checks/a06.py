@@ -111,6 +111,8 @@ def interval(interval: Answer, seed: int = 6) -> None:
 
 # --- effect and control ------------------------------------------------------------------------
 
+PERIOD = 720720  # of every table of up to 16 numbers
+
 
 def _interval(values: np.ndarray) -> tuple[float, float]:
     half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
@@ -146,6 +148,10 @@ def seeds(effect: Answer, control: Answer, smallest: Answer, first: int = 0) -> 
         demand(
             not _computes_with(function, drawn[0], values),
             f"`{name}` computes with the seed as with a number; make a generator from it, and draw from that.",
+        )
+        demand(
+            name == "control" or any(number(function(k + PERIOD), name) != value for k, value in zip(drawn, values)),
+            f"`{name}` gives the same for a seed and for that seed + {PERIOD}: it takes its number from a table. Make a generator from the seed, and draw from that.",
         )
         low, high = _interval(values)
         seen = low > size or high < -size
