@@ -283,6 +283,37 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+_PROGRAM = """@bea.optimizer
+def mine(theta, gradient, memory, beta: bea.Decay, rho: bea.Decay, epsilon: bea.NonNegative):
+    g = gradient(theta)
+    m = memory.average(g, DECAY, corrected=CORRECTED)
+    return STEP
+
+
+"""
+_BALL = (
+    _PROGRAM.replace("CORRECTED", "False").replace("STEP", "m")
+    + """def by_hand(gradients, beta, rho, epsilon):
+    m, rows = 0, []
+    for g in gradients:
+        m = (DECAY) * m + (1 - DECAY) * g
+        rows.append(m)
+    return np.array(rows)
+"""
+)
+_CAPPED = _PROGRAM.replace("CORRECTED", "True").replace("DECAY", "np.minimum(beta, 0.9)")
+_CAPPED = _CAPPED.replace("STEP", "(g + m) / 2 / np.sqrt(memory.average(g**2, rho, corrected=True) + epsilon)")
+
+# Small slips: a count that is off by one, a factor close to one, a case that is left out.
+for _name, _answers in {
+    "program": [
+        (None, _BALL.replace("DECAY", "beta / 2"), "this is `bea.heavy_ball`"),
+        (None, _BALL.replace("DECAY", "np.minimum(beta, 0.9)"), "this is `bea.heavy_ball`"),
+    ],
+    "factor": [("K = ", _CAPPED + "K = ", "beta = 0.9")],
+}.items():
+    WRONG[_name] += _answers
+
 OTHER = {
     "optimistic gradient descent with a saturating step": {
         "program": """
