@@ -247,6 +247,14 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Arguments that are clipped, tables for the cases that are tested, parts of a list.
+for _name, _answers in {
+    "step": [("    m = beta", "    beta = min(beta, 0.85)\n    m = beta", "theta is not what the formula gives")],
+    "matrix": [("    return np", "    y = min(y, 1.9)\n    return np", "the same whatever `y` is")],
+    "experiment": [("1 + 2 * alpha * beta / (1 - beta)", "3.05", "with the penalty (factor 1): the slope")],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "dictionaries, recursions, and matrices": {

@@ -331,6 +331,19 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Arguments that are clipped, tables for the cases that are tested, parts of a list.
+for _name, _answers in {
+    "step": [
+        ("v / (1 - rho ** (n + 1))", "v", "is not what the two averages give"),
+        ("(n + 1)", "min(n + 1, 4)", "is not what the two averages give"),
+    ],
+    "experiment": [
+        ("field(theta, h, n):", "field(theta, h, n):\n        n = n + 1", "not those with the bracket"),
+        ("D = g**2 + epsilon", "D = (np.abs(g) + epsilon**0.5) ** 2", "the control without bracket"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "expanded, by SymPy, by root finding": {

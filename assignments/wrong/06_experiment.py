@@ -175,6 +175,19 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Arguments that are clipped, tables for the cases that are tested, parts of a list.
+for _name, _answers in {
+    "interval": [
+        ("t.ppf(0.975, n - 1)", "{4: 3.182446, 5: 2.776445, 9: 2.306004}.get(n, 2)", "standard errors are too few"),
+        (
+            "np.mean(values) - half, np.mean(values) +",
+            "np.median(values) - half, np.median(values) +",
+            "covers the mean",
+        ),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "gradient descent on a quartic, intervals by SciPy": {

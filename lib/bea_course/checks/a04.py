@@ -55,9 +55,9 @@ def step(step: Answer, seed: int = 4) -> None:
     """One step from random memory."""
     answered(step)
     rng = generator(seed)
-    for _ in range(3):
+    for most in (0.9, 0.9, 0.999):
         theta, gradient, m = rng.normal(size=(3, 3))
-        h, a, b = rng.uniform(0.01, 0.1), *rng.uniform(0.2, 0.9, size=2)
+        h, a, b = rng.uniform(0.01, 0.1), rng.uniform(0.2, 0.9), rng.uniform(most - 0.1, most)
         returned = step(theta.copy(), gradient.copy(), m.copy(), h, a, b)
         called(returned, "step")
         demand(
@@ -113,7 +113,7 @@ def weights(weights: Answer, seed: int = 4) -> None:
     answered(weights)
     rng = generator(seed)
     for count in (1, 2, int(rng.integers(5, 12))):
-        a, b = rng.uniform(0.2, 0.9, size=2)
+        a, b = rng.uniform(0.2, 0.9), rng.uniform(0.2, 0.99)
         got = vector(weights(count, a, b), (count,), "weights", returned=True)
         # a run on prescribed gradients, one of them 1
         wanted = []
@@ -201,8 +201,8 @@ def matrix(matrix: Answer, seed: int = 4) -> None:
     """The matrix of one step on a mode."""
     answered(matrix)
     rng = generator(seed)
-    for _ in range(4):
-        y, (a, b) = rng.uniform(0.05, 2), rng.uniform(0.2, 0.9, size=2)
+    for most in (2, 2, 2, 5):
+        y, (a, b) = rng.uniform(most - 1.9, most), rng.uniform(0.2, 0.9, size=2)
         got = vector(matrix(y, a, b), (2, 2), "matrix", returned=True)
 
         def column(theta: Any, m: Any, y: float = y, a: float = a, b: float = b, late: bool = False) -> list[float]:

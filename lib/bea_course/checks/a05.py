@@ -89,7 +89,7 @@ def _instance(rng: np.random.Generator, n: int) -> tuple[Any, ...]:
     v = rng.uniform(0.5, 2, size=3)
     if n == 0:
         m, v = np.zeros(3), np.zeros(3)
-    beta, rho = rng.uniform(0.3, 0.9, size=2)
+    beta, rho = rng.uniform(0.3, 0.99), rng.uniform(0.3, 0.99)
     return (
         theta,
         gradient,

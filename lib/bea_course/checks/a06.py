@@ -78,7 +78,7 @@ def interval(interval: Answer, seed: int = 6) -> None:
         abs(high - low - 10) < 5,
         "if all values grow by 10, the interval has to move by 10: it lies about their mean.",
     )
-    for n in (4, 9):
+    for n in (int(rng.integers(4, 8)), int(rng.integers(9, 30))):
         ends = []
         for _ in range(6):
             values = rng.normal(rng.uniform(-5, 5), rng.uniform(0.5, 2), n)
