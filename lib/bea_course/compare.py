@@ -231,14 +231,10 @@ def matched(
     ----------
     formula : sympy.Expr
         The answer.
-    name : str
-        What it is called.
-    symbols : iterable of sympy.Symbol
-        What it must contain.
-    at : sequence of Point
-        Where it is compared.
-    wanted : array_like
-        The right values there.
+    name, symbols : str, iterable of sympy.Symbol
+        What it is called, and what it must contain.
+    at, wanted : sequence of Point, array_like
+        Where it is compared, and the right values there.
     mistakes : mapping of str to array_like
         The wrong values that are known, by the messages on them.
     otherwise : str
