@@ -184,7 +184,8 @@ class _Task:
     network: Network
     rows: np.ndarray  # (1, inputs + 1, columns)
     hit: np.ndarray  # (classes, examples), 1 for the right class; empty without labels
-    last: list[Any] = field(default_factory=lambda: [None])  # the point of the last gradient, and what passed there
+    #: The point of the last gradient, and what passed there.
+    last: list[tuple[Layers, tuple[Layers, np.ndarray]]] = field(default_factory=list)
 
     def value(self, layers: Layers) -> np.ndarray:
         scores = self.forward(layers)[1]
@@ -194,7 +195,7 @@ class _Task:
 
     def gradient(self, layers: Layers) -> np.ndarray:
         hidden, p = self._passed(layers)
-        self.last[0] = [w.copy() for w in layers], (hidden, p)
+        self.last[:] = [([w.copy() for w in layers], (hidden, p))]
         delta = (p - self.hit) / self.hit.shape[1]
         found = []
         for w, x in zip(layers[:0:-1], hidden[::-1]):
@@ -206,9 +207,9 @@ class _Task:
 
     def hessian_vector(self, layers: Layers, d_layers: Layers) -> np.ndarray:
         """Return the derivative of the gradient along ``d_layers``, product by product."""
-        point, passed = self.last[0] or ([], None)  # in a field the gradient at this point came just before
-        known = len(point) == len(layers) and all(map(np.array_equal, point, layers))
-        hidden, p = passed if known else self._passed(layers)
+        # In a field the gradient at this point came just before.
+        known = [passed for point, passed in self.last if all(map(np.array_equal, point, layers))]
+        hidden, p = known[0] if known else self._passed(layers)
         d_hidden, d_scores = self._forward_along(layers, d_layers, hidden)
         delta = (p - self.hit) / self.hit.shape[1]
         d_delta = p * (d_scores - (p * d_scores).sum(axis=1, keepdims=True)) / self.hit.shape[1]
