@@ -24,14 +24,17 @@ OUTPUT = ROOT / "_build" / "html" / "lite"
 
 # Python itself, NumPy, SciPy, matplotlib and scikit-learn come from here when a reader starts a kernel.
 PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
-# What the kernel and every chapter need of it is fetched while Python starts, instead of one after the other later on.
-EARLY = "micropip ssl sqlite3 jedi ipython numpy scipy matplotlib scikit-learn".split()
+# What the kernel and every chapter need is fetched while Python starts, instead of one after the other later on:
+# of Pyodide's packages, and of the wheels that the site holds.
+EARLY = "micropip ssl sqlite3 jedi ipython numpy scipy matplotlib".split()
+LOCAL = "piplite ipykernel pyodide_kernel widgetsnbextension bea_book".split()
 # Python looks for modules in the notebook's folder last: every look there is a request to the page.
 START = f"""\
 importScripts("{PYODIDE}pyodide.js");
-const load = self.loadPyodide;
+const load = self.loadPyodide, wheels = WHEELS;
 self.loadPyodide = async (options) => {{
-  const pyodide = await load({{ ...options, indexURL: "{PYODIDE}" }});
+  const packages = options.packages.map((name) => wheels[name] ? new URL(wheels[name], options.indexURL).href : name);
+  const pyodide = await load({{ ...options, packages, indexURL: "{PYODIDE}" }});
   const {{ path }} = pyodide.pyimport("sys");
   path.push(path.shift());
   return pyodide;
@@ -55,9 +58,9 @@ def pin(package):
     return re.search(rf"^{package}==\S+$", text, re.M)[0]
 
 
-def install_line(extras="[book]"):
-    """What the browser's Python runs first; without the extras of the chapters there is less to wait for."""
-    return f"%pip install -q bea-book{extras} {pin('sympy')}"
+def install_line(code=""):
+    """What the browser's Python runs first; only some notebooks wait for scikit-learn."""
+    return f"%pip install -q bea-book {'scikit-learn ' if re.search('sklearn|logistic_regression', code) else ''}{pin('sympy')}"
 
 
 def last_change():
@@ -74,7 +77,7 @@ def last_change():
 
 def write_settings(folder):
     """The site's settings, and those of its build."""
-    kernel = {"pyodideUrl": "./pyodide.js", "loadPyodideOptions": {"packages": EARLY}}
+    kernel = {"pyodideUrl": "./pyodide.js", "loadPyodideOptions": {"packages": [*EARLY, *LOCAL, *WHEELS]}}
     site = {
         "appName": "Backward Error Analysis of Optimizers",
         # as in `jupyter lab --expose-app-in-browser`: the tests run notebooks through this
@@ -149,7 +152,8 @@ def browser_copy(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    install = f"# The browser's Python gets the book's library first.\n{install_line()}"
+    code = "".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    install = f"# The browser's Python gets the book's library first.\n{install_line(code)}"
     notebook.cells.insert(0, new_code_cell(install, id="install"))
     notebook.metadata.pop("widgets", None)
     notebook.metadata.kernelspec = {
@@ -173,6 +177,12 @@ def write_files(folder):
     shutil.copytree(ROOT / "experiments" / "results", folder / "files" / "experiments" / "results")
 
 
+def start(site):
+    """The script that starts Python in the browser: START, with the place of each wheel in the site."""
+    wheels = {path.name.split("-")[0]: path.relative_to(site).as_posix() for path in sorted(site.rglob("*.whl"))}
+    return START.replace("WHEELS", json.dumps({name: wheels[name] for name in [*LOCAL, *WHEELS]}))
+
+
 def main():
     os.environ["SOURCE_DATE_EPOCH"] = last_change()
     shutil.rmtree(INPUT, ignore_errors=True)
@@ -185,7 +195,7 @@ def main():
     built = subprocess.run(command, cwd=INPUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if built.returncode:
         raise SystemExit(f"{built.stdout}\n`jupyter lite build` failed in {INPUT}; its output is above")
-    (INPUT / "site" / "pyodide.js").write_text(START, encoding="utf-8")
+    (INPUT / "site" / "pyodide.js").write_text(start(INPUT / "site"), encoding="utf-8")
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     (INPUT / "site").rename(OUTPUT)
