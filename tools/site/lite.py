@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import nbformat
 from nbformat.v4 import new_code_cell
@@ -140,11 +141,24 @@ def library_wheel(folder):
     return max(folder.glob("bea_book-*.whl"), key=lambda path: path.stat().st_mtime)
 
 
+def without_tests(wheel):
+    """Take a package's own tests out of its wheel; of SymPy's files they are nearly half."""
+    with ZipFile(wheel) as old:
+        kept = {info: old.read(info) for info in old.infolist() if "/tests/" not in info.filename}
+    with ZipFile(wheel, "w") as new:
+        for info, content in kept.items():
+            if info.filename.endswith("/RECORD"):
+                content = b"".join(line for line in content.splitlines(keepends=True) if b"/tests/" not in line)
+            new.writestr(info, content)
+
+
 def write_wheels(folder):
     """Wheels in `folder`/pypi, from which `%pip` installs in the browser."""
     library_wheel(folder / "pypi")
     wheels = ["--no-deps", "--wheel-dir", folder / "pypi"]
     subprocess.run([*PIP, "wheel", "--only-binary", ":all:", *wheels, *map(pin, WHEELS)], check=True)
+    for wheel in (folder / "pypi").glob("*.whl"):
+        without_tests(wheel)
 
 
 def browser_copy(notebook):
