@@ -259,7 +259,7 @@ def finish(app, exception):
     add_katex(out / "_static")
     # What the reader typed runs in JupyterLite's console, if `make lite` has put that beside the pages.
     console = f"../{REPL}?kernel=python&code=" if (out / REPL).is_file() else ""
-    write_laboratory(out / "_static", (console, f"{install_line('')}\n"), Path(app.doctreedir) / "laboratory.sha256")
+    write_laboratory(out / "_static", (console, f"{install_line()}\n"), Path(app.doctreedir) / "laboratory.sha256")
     names = {"site": app.config.html_baseurl, "root": app.config.root_doc}
     page = REDIRECT.format(title=html.escape(app.config.html_title), **names)
     (out / "index.html").write_text(page, encoding="utf-8")
