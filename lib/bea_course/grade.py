@@ -34,7 +34,7 @@ from bea_course.kernel import Limits, adopt_orphans
 from bea_course.made_of import made_of, stale
 from bea_course.marking import Result, Source, mark, totalled
 from bea_course.notebook import read_assignment
-from bea_course.report import as_html, harmless, reading_page, table
+from bea_course.report import as_csv, as_html, harmless, reading_page, table
 
 __all__ = ["Class", "Late", "grade", "main"]
 
@@ -351,7 +351,7 @@ def finish(done: Class, found: list[Handed], source: Source, out: Path) -> None:
             result["note"] = "; ".join(
                 filter(None, [result["note"], *(f"{n}: {result['questions'][n]['fault']}" for n in stopped)])
             )
-    write(out, "\ufeff" + table(done.results))
+    write(out, table(done.results))
     write(work / "read.html", reading_page(read_assignment(source), done.results))
     with ZipFile(work / "feedback.zip", "w", ZIP_DEFLATED) as pages:
         for handed in found:
@@ -361,8 +361,7 @@ def finish(done: Class, found: list[Handed], source: Source, out: Path) -> None:
         if handed.path:
             rows.append([str(handed.path), handed.student, "marked", handed.shown])
         rows += [[shown, handed.student, why, shown] for shown, why in handed.others.items()]
-    with (work / "files.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([harmless(cell) for cell in row] for row in rows)
+    write(work / "files.csv", as_csv(rows))
 
 
 # --- the command -------------------------------------------------------------------------------
