@@ -177,7 +177,7 @@ def test_snippet_computes_the_same(name, capsys):
     if "kept_distance" in found:
         assert shown["kept"]["distance"] == pytest.approx(found["kept_distance"], rel=0.01)
     else:
-        assert shown["kept"]["why"] in ("the program has no memory", "it starts from an empty memory; choose that")
+        assert shown["kept"]["why"] in ("the program has no memory", "tick “empty memory” to see it")
     for study, of_python in zip(studies, found["studies"]):
         large = of_python.above_floor
         assert np.array(study["errors"])[large] == pytest.approx(of_python.errors[large], rel=0.01, abs=1e-11)

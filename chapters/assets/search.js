@@ -10,35 +10,63 @@ const bookSearch = (() => {
     .replace(/([a-z])_\{?(\d)/g, "$1$2").match(/[\p{L}\p{N}]+/gu) ?? [];
   const stem = (word) => word.length > 3 && /[^aisu]s$/.test(word) ? word.slice(0, -1) : word;
   const COMMON = new Set("a an and are as at be by does for from how in is it of on or that the to what when which why with".split(" "));
-  const WEIGHT = { page: 1.5, term: 1.3, section: 1, code: 0.7, exercise: 0.5, solution: 0.4 }; // 1.2: theorems
+  // 1.2: theorems; common: sections that many pages have, such as a quiz.  Who asks for code writes bea.adam or order_study.
+  const WEIGHT = { page: 1.5, term: 1.3, section: 1, code: 0.6, exercise: 0.15, solution: 0.1, common: 0.4 };
+  const CODE = /[a-z][._][a-z]/i;
   // Pages about the book instead of its matter come later.
   const BEHIND = /chapters\/(instructor|course|how_we_know|run_times|benchmarks|bibliography|running|library)$/;
+  // warm-up is found as warmup, too
+  const joined = (text) => (text.match(/[a-z]+(?:-[a-z]+)+/gi) ?? []).map((word) => word.replace(/-/g, "").toLowerCase());
+  const content = (text) => words(text).filter((word) => !COMMON.has(word)).map(stem);
 
   function make(MiniSearch, places) {
     const titles = Object.fromEntries(places.filter((p) => p[3] === "page").map((p) => [p[0], p[2]]));
+    const pages = {};
+    for (const [page, , title] of places) (pages[title] ??= new Set()).add(page);
+    const kindOf = (title, kind) => kind === "section" && pages[title].size > 2 ? "common" : kind;
     const index = new MiniSearch({
       fields: ["title", "chapter", "text"], storeFields: ["kind", "page"],
-      tokenize: words, processTerm: (word) => COMMON.has(word) ? null : stem(word),
+      tokenize: (text) => [...words(text), ...joined(text)], processTerm: (word) => COMMON.has(word) ? null : stem(word),
       searchOptions: {
         boost: { title: 6, chapter: 2 }, combineWith: "AND",
-        prefix: (word) => word.length > 2, fuzzy: (word) => word.length > 5 ? 0.2 : false,
-        weights: { prefix: 0.4, fuzzy: 0.2 },
-        boostDocument: (id, word, { kind, page }) => (WEIGHT[kind] ?? 1.2) * (BEHIND.test(page) ? 0.3 : 1),
+        prefix: (word) => word.length > 2, weights: { prefix: 0.4, fuzzy: 0.2 },
+        boostDocument: (id, word, { kind, page }) => (WEIGHT[kind] ?? 1.2) * (BEHIND.test(page) ? 0.15 : 1),
       },
     });
-    index.addAll(places.map(([page, , title, kind, text], id) => ({ id, page, title, kind, text, chapter: titles[page] })));
-    return { index, places, titles };
+    index.addAll(places.map(([page, , title, kind, text], id) => (
+      { id, page, title, kind: kindOf(title, kind), text, chapter: titles[page] })));
+    return { index, places, titles, read: [] };
   }
 
-  // The places that hold all words of the query, or else some: {page, anchor, title, chapter, text, terms}.
-  function find({ index, places, titles }, query) {
-    const asked = words(query).filter((word) => !COMMON.has(word)).join(" ");
-    let found = asked ? index.search(asked) : [];
-    if (!found.length && asked) found = index.search(asked, { combineWith: "OR" });
-    return found.map(({ id, terms }) => {
-      const [page, anchor, title, kind, text] = places[id];
-      return { page, anchor, title, kind, text, terms, chapter: titles[page] };
+  // Whether all words, or others that begin so, stand side by side, in whatever order.
+  function together(asked, all) {
+    const starts = (word, begin) => word === begin || (begin.length > 2 && word.startsWith(begin));
+    return all.some((_, k) => {
+      const some = all.slice(k, k + asked.length);
+      return asked.every((begin) => some.some((word) => starts(word, begin)));
     });
+  }
+
+  // The places that hold all words of the query, or words spelled nearly so, or else some of the words:
+  // {page, anchor, title, chapter, text, terms}.  Whole words count more than beginnings, and most in a row.
+  function find({ index, places, titles, read }, query) {
+    const asked = [...new Set(content(query))], begins = new Set(asked.map((word) => word[0]));
+    if (!asked.length) return [];
+    const look = (more) => index.search(asked.join(" "), more), weigh = index._options.searchOptions.boostDocument;
+    const nearly = (edits) => ({
+      fuzzy: (word) => Math.min(edits, Math.floor(word.length / 2.5)),
+      boostDocument: (id, word, fields) => begins.has(word[0]) ? weigh(id, word, fields) : 0,
+    });
+    const found = [{}, nearly(1), nearly(2), { ...nearly(1), combineWith: "OR" }].reduce(
+      (found, more) => found.some(({ page }) => !BEHIND.test(page)) ? found : look(more), []);
+    const scored = found.map(({ id, terms, match, score }) => {
+      const [page, anchor, title, kind, text] = places[id], [named, told] = read[id] ??= [content(title), content(text)];
+      const whole = asked.every((word) => word in match) ? 3 : 1, code = CODE.test(query) && kind === "code" ? 20 : 1;
+      const row = asked.length === 1 ? 1 : named.join(" ") === asked.join(" ") ? 6
+        : together(asked, named) ? 4 : together(asked, told) ? 2 : 1;
+      return { page, anchor, title, kind, text, terms, chapter: titles[page], score: score * whole * row * code };
+    });
+    return scored.sort((one, other) => other.score - one.score);
   }
 
   // A piece of the text around the first word that was found, as [words, is it a hit] pairs.

@@ -62,7 +62,7 @@ def test_at_once(opened):
     assert faults(page) == [] and "#" not in page.url
     status = page.inner_text("[data-part=status]")
     assert "Observed order: one term" in status and page.inner_text("[data-part=distance-2]") in status
-    assert page.inner_text("[data-part=distance-kept]") == "it starts from an empty memory; choose that"
+    assert page.inner_text("[data-part=distance-kept]") == "tick “empty memory” to see it"
     for name in ("levels", "arrows", "run", "flow-1", "flow-4"):
         assert len(page.get_attribute(f"[data-part={name}]", "d")) > 100
     assert log.problems() == []

@@ -124,6 +124,11 @@ def choose_execution(app, config):
         config.nb_execution_mode = {"no": "off", "cache": "cache"}[wanted]
 
 
+def write_side_by_side(app, env):
+    """Write two pages at a time.  (They are read one after another: extensions collect what they read.)"""
+    app.parallel = 2
+
+
 def complete_head(app, pagename, templatename, context, doctree):
     """Description and icon of one page, before its social card is made."""
     context.setdefault("metatags", "")
@@ -254,7 +259,7 @@ def finish(app, exception):
     add_katex(out / "_static")
     # What the reader typed runs in JupyterLite's console, if `make lite` has put that beside the pages.
     console = f"../{REPL}?kernel=python&code=" if (out / REPL).is_file() else ""
-    write_laboratory(out / "_static", (console, f"{install_line('')}\n"), Path(app.doctreedir) / "laboratory.sha256")
+    write_laboratory(out / "_static", (console, f"{install_line()}\n"), Path(app.doctreedir) / "laboratory.sha256")
     names = {"site": app.config.html_baseurl, "root": app.config.root_doc}
     page = REDIRECT.format(title=html.escape(app.config.html_title), **names)
     (out / "index.html").write_text(page, encoding="utf-8")
@@ -297,6 +302,7 @@ def setup(app):
     # Lower numbers come first.  500 is everyone's default; the 404 page's addresses are made at 400.
     app.connect("config-inited", set_addresses, priority=100)
     app.connect("config-inited", choose_execution)
+    app.connect("env-updated", write_side_by_side)
     app.connect("doctree-resolved", keep_colours)
     app.connect("html-page-context", complete_head, priority=450)
     app.connect("html-page-context", drop_files, priority=900)

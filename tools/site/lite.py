@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import nbformat
 from nbformat.v4 import new_code_cell
@@ -24,14 +25,17 @@ OUTPUT = ROOT / "_build" / "html" / "lite"
 
 # Python itself, NumPy, SciPy, matplotlib and scikit-learn come from here when a reader starts a kernel.
 PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
-# What the kernel and every chapter need of it is fetched while Python starts, instead of one after the other later on.
-EARLY = "micropip ssl sqlite3 jedi ipython numpy scipy matplotlib scikit-learn".split()
+# What the kernel and every chapter need is fetched while Python starts, instead of one after the other later on:
+# of Pyodide's packages, and of the wheels that the site holds.
+EARLY = "micropip ssl sqlite3 jedi ipython numpy scipy matplotlib".split()
+LOCAL = "piplite ipykernel pyodide_kernel widgetsnbextension bea_book".split()
 # Python looks for modules in the notebook's folder last: every look there is a request to the page.
 START = f"""\
 importScripts("{PYODIDE}pyodide.js");
-const load = self.loadPyodide;
+const load = self.loadPyodide, wheels = WHEELS;
 self.loadPyodide = async (options) => {{
-  const pyodide = await load({{ ...options, indexURL: "{PYODIDE}" }});
+  const packages = options.packages.map((name) => wheels[name] ? new URL(wheels[name], options.indexURL).href : name);
+  const pyodide = await load({{ ...options, packages, indexURL: "{PYODIDE}" }});
   const {{ path }} = pyodide.pyimport("sys");
   path.push(path.shift());
   return pyodide;
@@ -55,9 +59,9 @@ def pin(package):
     return re.search(rf"^{package}==\S+$", text, re.M)[0]
 
 
-def install_line(extras="[book]"):
-    """What the browser's Python runs first; without the extras of the chapters there is less to wait for."""
-    return f"%pip install -q bea-book{extras} {pin('sympy')}"
+def install_line(code=""):
+    """What the browser's Python runs first; only some notebooks wait for scikit-learn."""
+    return f"%pip install -q bea-book {'scikit-learn ' if re.search('sklearn|logistic_regression', code) else ''}{pin('sympy')}"
 
 
 def last_change():
@@ -74,7 +78,7 @@ def last_change():
 
 def write_settings(folder):
     """The site's settings, and those of its build."""
-    kernel = {"pyodideUrl": "./pyodide.js", "loadPyodideOptions": {"packages": EARLY}}
+    kernel = {"pyodideUrl": "./pyodide.js", "loadPyodideOptions": {"packages": [*EARLY, *LOCAL, *WHEELS]}}
     site = {
         "appName": "Backward Error Analysis of Optimizers",
         # as in `jupyter lab --expose-app-in-browser`: the tests run notebooks through this
@@ -137,11 +141,24 @@ def library_wheel(folder):
     return max(folder.glob("bea_book-*.whl"), key=lambda path: path.stat().st_mtime)
 
 
+def without_tests(wheel):
+    """Take a package's own tests out of its wheel; of SymPy's files they are nearly half."""
+    with ZipFile(wheel) as old:
+        kept = {info: old.read(info) for info in old.infolist() if "/tests/" not in info.filename}
+    with ZipFile(wheel, "w") as new:
+        for info, content in kept.items():
+            if info.filename.endswith("/RECORD"):
+                content = b"".join(line for line in content.splitlines(keepends=True) if b"/tests/" not in line)
+            new.writestr(info, content)
+
+
 def write_wheels(folder):
     """Wheels in `folder`/pypi, from which `%pip` installs in the browser."""
     library_wheel(folder / "pypi")
     wheels = ["--no-deps", "--wheel-dir", folder / "pypi"]
     subprocess.run([*PIP, "wheel", "--only-binary", ":all:", *wheels, *map(pin, WHEELS)], check=True)
+    for wheel in (folder / "pypi").glob("*.whl"):
+        without_tests(wheel)
 
 
 def browser_copy(notebook):
@@ -149,7 +166,8 @@ def browser_copy(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    install = f"# The browser's Python gets the book's library first.\n{install_line()}"
+    code = "".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    install = f"# The browser's Python gets the book's library first.\n{install_line(code)}"
     notebook.cells.insert(0, new_code_cell(install, id="install"))
     notebook.metadata.pop("widgets", None)
     notebook.metadata.kernelspec = {
@@ -173,6 +191,12 @@ def write_files(folder):
     shutil.copytree(ROOT / "experiments" / "results", folder / "files" / "experiments" / "results")
 
 
+def start(site):
+    """The script that starts Python in the browser: START, with the place of each wheel in the site."""
+    wheels = {path.name.split("-")[0]: path.relative_to(site).as_posix() for path in sorted(site.rglob("*.whl"))}
+    return START.replace("WHEELS", json.dumps({name: wheels[name] for name in [*LOCAL, *WHEELS]}))
+
+
 def main():
     os.environ["SOURCE_DATE_EPOCH"] = last_change()
     shutil.rmtree(INPUT, ignore_errors=True)
@@ -185,7 +209,7 @@ def main():
     built = subprocess.run(command, cwd=INPUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if built.returncode:
         raise SystemExit(f"{built.stdout}\n`jupyter lite build` failed in {INPUT}; its output is above")
-    (INPUT / "site" / "pyodide.js").write_text(START, encoding="utf-8")
+    (INPUT / "site" / "pyodide.js").write_text(start(INPUT / "site"), encoding="utf-8")
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     (INPUT / "site").rename(OUTPUT)

@@ -14,7 +14,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.errors import ExtensionError
 from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node, solution_node
-from sphinx_proof.nodes import proof_node
+from sphinx_proof.nodes import NODE_TYPES, proof_node
 
 MINISEARCH = Path(__file__).parent / "web" / "node_modules" / "minisearch" / "dist" / "umd" / "index.js"
 # Sphinx's own, which the theme loads on every page.
@@ -30,7 +30,7 @@ LETTERS = dict(
     ).split()
 )
 # Code, what cells print, and lists of links are not searched.
-BOXES = (proof_node, exercise_node, exercise_enumerable_node, solution_node)
+BOXES = (proof_node, *NODE_TYPES.values(), exercise_node, exercise_enumerable_node, solution_node)
 LEFT_OUT = (
     *BOXES,
     *(nodes.title, nodes.literal_block, nodes.raw, nodes.comment, nodes.math_block, nodes.image),
@@ -75,14 +75,22 @@ def title_of(node):
 
 def kind_of(node):
     """`theorem`, `exercise` or the like, of a box."""
-    for kind in ("exercise", "solution"):
-        if kind in type(node).__name__:
-            return kind
-    return node.get("type", "theorem")
+    return type(node).__name__.split("_")[0]
 
 
-def sections_of(page, tree):
-    """The places of a page that can be found: [page, anchor, title, kind, text]."""
+def name_of(node, numbers):
+    """A box's kind, number and title, as in `Theorem 6.1: The first correction`; numbers are {kind: {id: parts}}."""
+    kind = kind_of(node)
+    number = ".".join(map(str, numbers.get(kind, {}).get(node["ids"][0], ())))
+    # The title of an exercise is its kind, and below it what its author wrote; that of a theorem has brackets.
+    titles = node.findall(nodes.subtitle) if kind in ("exercise", "solution") else [node.children[0]]
+    title = one_line(" ".join(text_of(child) for title in titles for child in title.children))
+    title = re.sub(r"^\((.*)\)$", r"\1", title)
+    return f"{kind.capitalize()} {number}".strip() + (f": {title}" if title else "")
+
+
+def sections_of(page, tree, numbers):
+    """The places of a page that can be found: [page, anchor, title, kind, text]; `name_of` says what numbers are."""
     found = []
     for node in filter(is_section, tree.findall(nodes.section)):
         kind = "page" if not found else "section"
@@ -90,10 +98,8 @@ def sections_of(page, tree):
         found.append([page, "" if not found else node["ids"][0], title_of(node), kind, text])
     for node in tree.findall(lambda node: isinstance(node, BOXES)):
         if node["ids"] and kind_of(node) != "proof":
-            named = isinstance(node.children[0], nodes.title) and kind_of(node) not in ("exercise", "solution")
-            title = f"{kind_of(node).capitalize()} {title_of(node) if named else ''}".strip()
             text = one_line(" ".join(text_of(child) for child in node.children))
-            found.append([page, node["ids"][0], title, kind_of(node), text])
+            found.append([page, node["ids"][0], name_of(node, numbers), kind_of(node), text])
     for node in tree.findall(nodes.definition_list_item):
         for term in node.findall(nodes.term):
             if term["ids"]:
@@ -120,7 +126,9 @@ def keep_sections(app, pagename, templatename, context, doctree):
     if doctree is not None:
         path = folder(app) / f"{pagename}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(sections_of(pagename, doctree)), encoding="utf-8")
+        path.write_text(
+            json.dumps(sections_of(pagename, doctree, app.env.toc_fignumbers.get(pagename, {}))), encoding="utf-8"
+        )
     elif pagename == "search":
         for name in ("minisearch.js", "sections.js", "search.js"):
             context["script_files"].append(f"_static/{name}")

@@ -127,7 +127,7 @@ export function picture(set) {
 function keptFlow(set, path, whole) {
   const { h, steps, start } = set, first = Math.max(1, Math.min(20, Math.floor(steps / 4)));
   if (!set.remembers) return { why: "the program has no memory" };
-  if (!set.empty) return { why: "it starts from an empty memory; choose that" };
+  if (!set.empty) return { why: "tick “empty memory” to see it" };
   if (!whole || steps < 2) return { why: "the run ends before" };
   try {
     const state = keptState(set.optimizer, path[first], run(set.optimizer, start, h, first).memory);

@@ -119,7 +119,7 @@ function head(reader, given) {
   if (names.length < 3) reader.fail("the function takes theta, gradient and memory first");
   if (reader.took("->")) reader.name("an annotation");
   reader.must(":", "after the arguments");
-  for (const extra of Object.keys(given)) if (!(extra in values)) ofGiven(`the function has no “${extra}”`);
+  for (const extra of Object.keys(given)) if (!(extra in values)) ofGiven(`The function has no argument “${extra}”`);
   return { name, names, values };
 }
 const ofGiven = (message) => { throw Object.assign(new Problem(message), { of: "given" }); };
