@@ -414,19 +414,25 @@ class Trace:
         lines += [f"  {self.text(i)} = values[{i}, c]" for i in range(len(self.inputs))]
         lines += [f"  {line}" for line in self.lines()]
         lines += [f"  found[{i}, c] = {self.text(output)}" for i, output in enumerate(self.outputs)]
-        return by_numba(lines, "straight", "void(f8[:, :], f8[:, :])")
+        return by_numba(lines, "straight", "void(f8[:, :], f8[:, :])", self.exact)
 
 
-def by_numba(lines: Sequence[str], name: str, kind: str) -> Callable[..., None] | None:
-    """Return a printed function as Numba compiles it for arguments of some types; None if it cannot."""
+def by_numba(lines: Sequence[str], name: str, kind: str, exact: bool) -> Callable[..., None] | None:
+    """Return a printed function as Numba compiles it for arguments of some types; None if it cannot.
+
+    `exact` says that all operations are rounded in the same way everywhere.  Others are not compiled where Numba
+    takes them from Intel's library: their last bits depend on the place in a loop there.
+    """
     scope = dict(SCOPE)
     exec("\n".join(lines), scope)
     try:
         import numba
 
-        return numba.njit(kind, error_model="numpy", nogil=True)(scope[name])
+        if exact or not numba.config.USING_SVML:  # type: ignore[attr-defined]
+            return numba.njit(kind, error_model="numpy", nogil=True)(scope[name])
     except Exception:  # of Numba's own kinds
-        return None
+        pass
+    return None
 
 
 @cache
