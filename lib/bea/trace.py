@@ -2,10 +2,10 @@ r"""Straight-line code from Python code: one evaluation on numbers that record i
 
 A :class:`Node` is a number without a value.  Code that runs on it, alone, in arrays of dtype
 ``object`` or in the coefficients of a :class:`~bea.series.Series`, records each of its operations
-once.  The record, a :class:`Trace`, is data.  It is printed as a function of floats and as one of
-NumPy arrays; both make the same operations in the same order, so that sums, products, quotients,
-square roots and logistic functions have the same bits in both.  Other functions are those of ``math``
-and those of NumPy or SciPy, which may differ from each other in the last bits.
+once.  The record, a :class:`Trace`, is data.  It is printed as a function of floats, which Numba can
+compile, and as one of NumPy arrays; all make the same operations in the same order, so that sums,
+products, quotients, square roots and logistic functions have the same bits in all.  Other functions
+are those of ``math`` and those of NumPy or SciPy, which may differ from each other in the last bits.
 """
 
 from __future__ import annotations
