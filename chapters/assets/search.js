@@ -38,14 +38,10 @@ const bookSearch = (() => {
     return { index, places, titles, read: [] };
   }
 
-  // Whether all words, or others that begin so, stand side by side, in whatever order.
-  function together(asked, all) {
-    const starts = (word, begin) => word === begin || (begin.length > 2 && word.startsWith(begin));
-    return all.some((_, k) => {
-      const some = all.slice(k, k + asked.length);
-      return asked.every((begin) => some.some((word) => starts(word, begin)));
-    });
-  }
+  // Whether all words, or others that begin so, are in a title; side by side in a text, in whatever order.
+  const starts = (word, begin) => word === begin || (begin.length > 2 && word.startsWith(begin));
+  const within = (asked, all) => asked.every((begin) => all.some((word) => starts(word, begin)));
+  const together = (asked, all) => all.some((_, k) => within(asked, all.slice(k, k + asked.length)));
 
   // The places that hold all words of the query, or words spelled nearly so, or else some of the words:
   // {page, anchor, title, chapter, text, terms}.  Whole words count more than beginnings, and most in a row.
@@ -63,7 +59,7 @@ const bookSearch = (() => {
       const [page, anchor, title, kind, text] = places[id], [named, told] = read[id] ??= [content(title), content(text)];
       const whole = asked.every((word) => word in match) ? 3 : 1, code = CODE.test(query) && kind === "code" ? 20 : 1;
       const row = asked.length === 1 ? 1 : named.join(" ") === asked.join(" ") ? 6
-        : together(asked, named) ? 4 : together(asked, told) ? 2 : 1;
+        : within(asked, named) ? 4 : together(asked, told) ? 2 : 1;
       return { page, anchor, title, kind, text, terms, chapter: titles[page], score: score * whole * row * code };
     });
     return scored.sort((one, other) => other.score - one.score);
