@@ -387,7 +387,7 @@ def test_two_batches_in_turn_leave_the_full_batch_correction(measured):
 
 def test_distance_from_gradient_flow_grows_like_the_constant(measured, says):
     found = {b: ends("06", bea.heavy_ball(b, damped=True), MODEL, h=1e-3)[1][0] for b in (0.5, 0.8)}
-    says("06", "From 0.019 to 0.055, by the factor 2.9", found[0.5], found[0.8], found[0.8] / found[0.5])
+    says("06", "From 0.019 to 0.055, by a factor of 2.9", found[0.5], found[0.8], found[0.8] / found[0.5])
     says("06", "$K$ grows from 3 to 9, so the leading term says 3", 1.5 / 0.5, 1.8 / 0.2, 3)
     plain = heavy_ball((2.2, 2.9), 0.8, 2e-4, 400)[-1]
     np.testing.assert_allclose(ends("06", bea.heavy_ball(0.8, damped=True), MODEL, h=1e-3)[0], plain, rtol=1e-9)

@@ -23,6 +23,7 @@ from bea_course.grade import by_hand, grade, not_marked
 from bea_course.kernel import Kernel, Limits
 from bea_course.marking import mark
 from bea_course.notebook import EMPTY, cells_of, filled, read_assignment, read_submission
+from bea_course.report import as_html, harmless, reading_page, table
 from tools.site import check_site
 from tools.site.leaks import leaks_in, secrets_of
 
@@ -158,8 +159,11 @@ def test_solution_gets_all_points(source, tmp_path):
 
 @each_source
 def test_student_copy_gets_none(source):
+    """And it is told, in the student's page and in the instructor's table, that it is the copy."""
     result = mark(source, FOLDER / "student" / source.name, LIMITS)
     assert (result["points"], result["to_read"]) == (0, 0), result
+    assert result["note"] == "no answer is filled in: it is the copy as it was handed out"
+    assert result["note"] in as_html(result) and result["note"] in table({"anna": result})
 
 
 @each_source
@@ -396,8 +400,6 @@ def test_a_notebook_has_a_last_second(tmp_path):
 
 def test_what_a_student_writes_commands_nobody(tmp_path):
     """Neither a browser, nor a terminal, nor a spreadsheet."""
-    from bea_course.report import as_html, harmless, reading_page
-
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J"
     result = not_marked(ADAM, evil)
     for entry in result["questions"].values():
@@ -739,6 +741,9 @@ def test_words_are_never_lost(tmp_path):
     assert "what I think" in words([*cells, code])
     assert words([new, *[c for c in cells if "".join(c["source"]) != EMPTY]]) == "My own words."
     assert words([c for c in cells if "".join(c["source"]) != EMPTY]) == ""  # a person has to look
+    for more, told in (([], True), ([new], False), ([code], False), ([code | {"source": "x = 1"}], False)):
+        words([*cells, *more])
+        assert ("as it was handed out" in read_submission(tmp_path / "a.ipynb", assignment).note) == told
     old = {
         "nbformat": 3,
         "nbformat_minor": 0,

@@ -189,6 +189,24 @@ def test_calls_leave_no_trace(case):
     assert first[0] == again[0] and (first[1] == again[1]).all()
 
 
+def test_products_do_not_depend_on_which_gradient_came_before(case):
+    """A product uses what the last gradient has passed through the network, if the point is still the same."""
+    network, features, loss, theta = case
+    v = np.random.default_rng(2).normal(size=network.dimension)
+
+    def alone(point):
+        return network.loss(features, LABELS).hessian_vector(point, v)
+
+    point = theta.copy()
+    for change in (0.0, 0.25, 0.0, -0.5):
+        point += change  # in place: the array is the same one
+        np.testing.assert_array_equal(loss.hessian_vector(point, v), alone(point))
+        loss.gradient(point)
+        np.testing.assert_array_equal(loss.hessian_vector(point, v), alone(point))
+        loss.gradient(np.stack([point, 2 * point]))
+        np.testing.assert_array_equal(loss.hessian_vector(point, v), alone(point))
+
+
 def test_a_small_network_is_its_formula():
     """Two inputs, one hidden unit, two classes: value and gradient by SymPy."""
     x, labels = np.array([[0.3, -1.0], [1.2, 0.4]]), [0, 1]

@@ -17,7 +17,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 import bea
-from bea import runs, straight
+from bea import runs, straight, trace
 from bea.runs import state_after
 from bea.straight import StraightRun
 from drawn import draws
@@ -265,7 +265,7 @@ def test_all_ways_have_the_same_bits(loss, monkeypatch):
     points = np.random.default_rng(5).uniform(0.3, 1.4, (70, 2))
     optimizer = bea.adamw(np.linspace(0.0, 0.9, 70), 0.99, np.geomspace(1e-8, 1, 70), 0.1)
     paths = []
-    for way in WAYS[: 3 if straight.numba_is_there() else 2]:
+    for way in WAYS[: 3 if trace.numba_is_there() else 2]:
         force(monkeypatch, way)
         paths.append(bea.run(optimizer, loss, points, 0.01, 120, every=3))
         for k in (0, 69):
@@ -912,7 +912,7 @@ def ways_taken(monkeypatch, numba, *given, **options):
         taken.append(way.__name__)
         return way, width
 
-    monkeypatch.setattr(straight, "numba_is_there", lambda: numba)
+    monkeypatch.setattr(trace, "numba_is_there", lambda: numba)
     with monkeypatch.context() as patch:
         patch.setattr(StraightRun, "cheapest", watched)
         bea.run(*given, **options)
@@ -949,8 +949,8 @@ def test_a_batch_goes_on_from_its_memory_as_straight_line_code(monkeypatch):
 
 def test_many_short_runs_are_worth_compiling(monkeypatch):
     pytest.importorskip("numba", reason="Numba is not installed")
-    monkeypatch.setattr(straight, "COMPILING", 0.02)
-    monkeypatch.setattr(straight, "COMPILING_LINE", 0.0)
+    monkeypatch.setattr(trace, "COMPILING", 0.02)
+    monkeypatch.setattr(trace, "COMPILING_LINE", 0.0)
     loss = bea.Loss(x**4 + 3 * y**2 + x * y, (x, y))
     taken = [ways_taken(monkeypatch, True, bea.heavy_ball(0.6), loss, START, 1e-3, 2000)[0] for _ in range(30)]
     assert taken[0] == "floats" and taken[-1] == "compiled"
@@ -958,7 +958,7 @@ def test_many_short_runs_are_worth_compiling(monkeypatch):
 
 def test_what_numba_lacks_is_run_otherwise(monkeypatch):
     force(monkeypatch, "compiled")
-    monkeypatch.setattr(straight, "_compiled_loop", lambda *given: 1 / 0)
+    monkeypatch.setattr(straight, "by_numba", lambda *given: None)
     loss = bea.Loss(x**4 + 5 * y**2 + x * y, (x, y))
     for theta0 in (START, [START] * 30):
         path = bea.run(bea.heavy_ball(0.6), loss, theta0, 1e-3, 20)

@@ -323,6 +323,82 @@ def test_traces_are_pickled_without_their_functions():
     assert again.on_floats(1.0) == found.on_floats(1.0)
 
 
+# --- functions that are traced when they are called often --------------------------------------------
+
+
+def on_series(code):
+    """The same function, written for a Series of one term, as programs and losses are."""
+    return lambda x: code(Series(np.asarray(x)[None, None])).leading
+
+
+ON_POINTS = {
+    "square roots": on_series(lambda x: np.stack([x[0] / (x[1] ** 2 + 0.3) ** 0.5, x[0] * x[1] - x[2] ** 3])),
+    "functions of math": on_series(
+        lambda x: np.stack([np.exp(np.sin(x[0])) * x[1], np.log1p(x[2] ** 2) / np.tanh(x[1])])
+    ),
+    "kinks": on_series(lambda x: np.stack([np.maximum(x[0], x[1]), np.where(x[2] > 0, x[0], -x[0]) * abs(x[1])])),
+    "what Numba lacks": on_series(lambda x: np.stack([scipy.special.gammaln(2 + x[0] ** 2), x[1] * x[2]])),
+}
+
+
+def results(code, points, compiled, monkeypatch):
+    """What a Traced gives, call after call, at single points and at all of them together."""
+    monkeypatch.setattr(module, "COMPILING", 0.0 if compiled else math.inf)
+    monkeypatch.setattr(module, "COMPILING_LINE", 0.0)
+    alone, together = module.Traced(code), module.Traced(code)
+    for _ in range(3):
+        together(points[:, :5])
+    found = [alone(point) for point in points.T], [together(points) for _ in range(2)][-1]
+    assert ("compiled" in vars(alone.fast)) == (compiled and alone.fast.compiled_exactly)
+    assert ("compiled" in vars(together.fast)) == (compiled and together.fast.exact)
+    return found
+
+
+@pytest.mark.skipif(not find_spec("numba"), reason="Numba is not installed")
+@pytest.mark.parametrize("name", ON_POINTS)
+def test_a_function_has_the_same_bits_before_and_after_it_is_compiled(name, monkeypatch):
+    points = np.random.default_rng(5).uniform(-2, 2, (3, 2500))
+    points[:, 7] = points[0, 7]  # a kink: the plain code decides
+    plain, compiled = (results(ON_POINTS[name], points, way, monkeypatch) for way in (False, True))
+    np.testing.assert_array_equal(compiled[0], plain[0])
+    np.testing.assert_array_equal(compiled[1], plain[1])
+    np.testing.assert_allclose(compiled[1], ON_POINTS[name](points), rtol=1e-13)
+    np.testing.assert_allclose(np.transpose(compiled[0]), ON_POINTS[name](points), rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.skipif(not find_spec("numba"), reason="Numba is not installed")
+def test_where_floats_raise_a_compiled_function_asks_the_plain_code(monkeypatch):
+    asked = []
+
+    def code(x):
+        asked.append(x)
+        with np.errstate(divide="ignore"):
+            return 1 / np.asarray(x) ** 2
+
+    monkeypatch.setattr(module, "COMPILING", 0.0)
+    monkeypatch.setattr(module, "COMPILING_LINE", 0.0)
+    function = module.Traced(code)
+    for _ in range(5):
+        assert function(np.array([2.0])) == 0.25
+    assert "compiled" in vars(function.fast)
+    before = len(asked)
+    assert function(np.array([0.0])) == math.inf and len(asked) == before + 1
+    assert function(np.array([4.0])) == 1 / 16 and len(asked) == before + 1
+
+
+def test_a_function_is_compiled_once_it_has_taken_as_long(monkeypatch):
+    monkeypatch.setattr(module, "numba_is_there", lambda: True)
+    tried = []
+    monkeypatch.setattr(module, "by_numba", lambda *given: tried.append(given))  # as if Numba could not
+    monkeypatch.setattr(module, "COMPILING", 61 * module.PER_FLOAT)
+    monkeypatch.setattr(module, "COMPILING_LINE", 0.0)
+    function = module.Traced(lambda x: x * x + 1)  # size 3: the two operations and the output
+    for n in range(40):
+        assert function(np.array([3.0])) == 10
+        assert bool(tried) == (n >= 22)  # three plain calls, one of which compares; the twenty-first is too much
+    assert len(tried) == 1
+
+
 leaves = st.sampled_from(["x", "y", 0.5, -3.0, 2, Fraction(1, 3)])
 trees = st.recursive(
     leaves,

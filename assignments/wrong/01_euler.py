@@ -286,6 +286,27 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Arguments that are clipped, tables for the cases that are tested, parts of a list.
+for _name, _answers in {
+    "pair": [
+        ("    x = x + (1 + a)", "    h = min(h, 0.05)\n    x = x + (1 + a)", "the same whatever `h` is"),
+        ("    x = x + (1 + a)", "    a = min(a, 0.2)\n    x = x + (1 + a)", "the same whatever `a` is"),
+    ],
+    "errors": [
+        ("2 * run(h / 2) - run(h)", "2 * run(h) - run(2 * h)", "not those of 2·x(h/2) − x(h)"),
+        (
+            "np.linalg.norm((2 * run(h / 2) - run(h) if combine else run(h)) - flow)",
+            "abs((2 if combine else 0) * np.linalg.norm(run(h / 2) - flow) - np.linalg.norm(run(h) - flow))",
+            "not those of 2·x(h/2) − x(h)",
+        ),
+    ],
+    "limit": [
+        ("2 / product / lam", "1.999 / product / lam", "is still safe"),
+        ("2 * a**2 <= 1", "a <= 0.7", "is not finite"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "arrays changed in place, lists, SymPy's own ways": {

@@ -176,6 +176,16 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Arguments that are clipped, tables for the cases that are tested, parts of a list.
+for _name, _answers in {
+    "errors": [
+        ("h / 6 * (k1 + 2 * k2 + 2 * k3 + field(flow + h * k3, h))", "h * k2", "are not those of this method"),
+        ("1 / 12", "1 / 13", "with 3 terms: "),
+        ("    found = []", "    c = max(c, 0.3)\n    found = []", "the same whatever `c` is"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "series, integrals carried out, tuples": {

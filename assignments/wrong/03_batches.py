@@ -259,6 +259,27 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Small slips: a count that is off by one, a factor close to one, a case that is left out.
+for _name, _answers in {
+    "epoch": [("range(r)", "range(max(r, 2))", "r is 1 here, and each batch is used twice")],
+    "gap": [("    found = []", "    r = max(r, 2)\n    found = []", "and not for r = 1")],
+}.items():
+    WRONG[_name] += _answers
+
+# Arguments that are clipped, tables for the cases that are tested, parts of a list.
+for _name, _answers in {
+    "epoch": [("in order", "in order[:4]", "this is not where the epoch ends")],
+    "gap": [
+        ("permutations(range(3))]", "list(permutations(range(3)))[:5]]", "the errors are not those of these batches"),
+        (
+            "sum(hessian(theta, b) @ gradients[b] for b in range(3)) / 3",
+            "sum(hessian(theta, b) for b in range(3)) @ sum(gradients) / 9",
+            "with the penalty (factor 1): the slope must be 3",
+        ),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "sums over pairs, means over permutations, in place": {

@@ -237,6 +237,24 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Small slips: a count that is off by one, a factor close to one, a case that is left out.
+for _name, _answers in {
+    "experiment": [
+        ("round(time / h)", "round(time / h) + 1", "yours is one too many"),
+        ("round(time / h)", "round(time / h) - 1", "yours is one too few"),
+        ("return np.array(found)", "return 1.04 * np.array(found)", "your errors come to 1.040 times those"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# Arguments that are clipped, tables for the cases that are tested, parts of a list.
+for _name, _answers in {
+    "step": [("    m = beta", "    beta = min(beta, 0.85)\n    m = beta", "theta is not what the formula gives")],
+    "matrix": [("    return np", "    y = min(y, 1.9)\n    return np", "the same whatever `y` is")],
+    "experiment": [("1 + 2 * alpha * beta / (1 - beta)", "3.05", "with the penalty (factor 1): the slope")],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "dictionaries, recursions, and matrices": {

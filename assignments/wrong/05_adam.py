@@ -321,6 +321,29 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Small slips: a count that is off by one, a factor close to one, a case that is left out.
+for _name, _answers in {
+    "experiment": [
+        ("round(time / h)", "round(time / h) + 1", "yours is one too many"),
+        ("return np.array(found)", "return 1.02 * np.array(found)", "right up to a constant factor"),
+        ("return np.array(found)", "return 1.04 * np.array(found)", "right up to a constant factor"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# Arguments that are clipped, tables for the cases that are tested, parts of a list.
+for _name, _answers in {
+    "step": [
+        ("v / (1 - rho ** (n + 1))", "v", "is not what the two averages give"),
+        ("(n + 1)", "min(n + 1, 4)", "is not what the two averages give"),
+    ],
+    "experiment": [
+        ("field(theta, h, n):", "field(theta, h, n):\n        n = n + 1", "not those with the bracket"),
+        ("D = g**2 + epsilon", "D = (np.abs(g) + epsilon**0.5) ** 2", "the control without bracket"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "expanded, by SymPy, by root finding": {

@@ -165,6 +165,29 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+# Small slips: a count that is off by one, a factor close to one, a case that is left out.
+for _name, _answers in {
+    "seeds": [
+        (None, _CALM + "[1.02, 0.98, 1.01, 1.05, 0.97, 1.03, 0.99, 1.0][seed % 8]", "takes its number from a table"),
+        (None, _CALM + "1 + 0.01 * np.random.default_rng(seed % 11).normal()", "takes its number from a table"),
+        (None, _CALM + "1 + 0.01 * int(str(seed)[-1])", "takes its number from a table"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# Arguments that are clipped, tables for the cases that are tested, parts of a list.
+for _name, _answers in {
+    "interval": [
+        ("t.ppf(0.975, n - 1)", "{4: 3.182446, 5: 2.776445, 9: 2.306004}.get(n, 2)", "standard errors are too few"),
+        (
+            "np.mean(values) - half, np.mean(values) +",
+            "np.median(values) - half, np.median(values) +",
+            "covers the mean",
+        ),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
 # Right answers in other styles.
 OTHER = {
     "gradient descent on a quartic, intervals by SciPy": {

@@ -283,6 +283,57 @@ for _name, _answers in {
 }.items():
     WRONG[_name] += _answers
 
+_PROGRAM = """@bea.optimizer
+def mine(theta, gradient, memory, beta: bea.Decay, rho: bea.Decay, epsilon: bea.NonNegative):
+    g = gradient(theta)
+    m = memory.average(g, DECAY, corrected=CORRECTED)
+    return STEP
+
+
+"""
+_BALL = (
+    _PROGRAM.replace("CORRECTED", "False").replace("STEP", "m")
+    + """def by_hand(gradients, beta, rho, epsilon):
+    m, rows = 0, []
+    for g in gradients:
+        m = (DECAY) * m + (1 - DECAY) * g
+        rows.append(m)
+    return np.array(rows)
+"""
+)
+_CAPPED = _PROGRAM.replace("CORRECTED", "True").replace("DECAY", "np.minimum(beta, 0.9)")
+_CAPPED = _CAPPED.replace("STEP", "(g + m) / 2 / np.sqrt(memory.average(g**2, rho, corrected=True) + epsilon)")
+
+# Small slips: a count that is off by one, a factor close to one, a case that is left out.
+for _name, _answers in {
+    "program": [
+        (None, _BALL.replace("DECAY", "beta / 2"), "this is `bea.heavy_ball`"),
+        (None, _BALL.replace("DECAY", "np.minimum(beta, 0.9)"), "this is `bea.heavy_ball`"),
+    ],
+    "factor": [("K = ", _CAPPED + "K = ", "beta = 0.9")],
+}.items():
+    WRONG[_name] += _answers
+
+# Arguments that are clipped, tables for the cases that are tested, parts of a list.
+for _name, _answers in {
+    "program": [
+        ("    m, v, rows = 0, 0, []", "    beta = min(beta, 0.6)\n    m, v, rows = 0, 0, []", "differ from step 1"),
+        (
+            None,
+            _PROGRAM.replace("CORRECTED", "False").replace("DECAY", "beta").replace("STEP", "g + 2 * m")
+            + "def by_hand(gradients, beta, rho, epsilon):\n    weights = (1 - beta) * beta ** np.arange(40)\n"
+            "    padded = np.concatenate([np.zeros((39, gradients.shape[1])), gradients])\n"
+            "    m = [weights[::-1] @ padded[n : n + 40] for n in range(len(gradients))]\n"
+            "    return gradients + 2 * np.array(m)",
+            "differ from step 40",
+        ),
+    ],
+    "penalized": [("    half_sum =", "    beta = min(beta, 0.9)\n    half_sum =", "not the sign of your program's")],
+    "terms": [("    equation =", "    x = min(x, 0.9)\n    equation =", "the first number is not f₀")],
+    "distance": [("    run = bea", "    h = max(h, 1e-3)\n    run = bea", "the control: the slope is")],
+}.items():
+    WRONG[_name] += _answers
+
 OTHER = {
     "optimistic gradient descent with a saturating step": {
         "program": """

@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache
-from importlib.util import find_spec
+from functools import cached_property, lru_cache
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,14 +20,11 @@ import numpy as np
 
 from bea.program import Optimizer, Running, outside
 from bea.series import Series
-from bea.trace import BLOCK, SCOPE, Node, Trace, Untraceable, _Tape, trace
+from bea.trace import BLOCK, Node, Trace, Untraceable, _Tape, by_numba, trace
 
 __all__ = ["Step", "StraightRun", "alike", "traced_step"]
 
 WIDTH = 64  # configurations that the compiled loop has side by side
-# Seconds, rounded, on a machine of 2024; they decide which way is taken, never what comes out.
-PER_FLOAT, PER_ARRAY, PER_ENTRY = 4e-8, 7e-7, 1.5e-9
-COMPILING, COMPILING_LINE = 0.5, 0.006
 AFFORDABLE = 1.0  # seconds of a run for which arrays, whose functions may have other last bits, are not taken
 PATIENCE = 2e7  # operations of the compiled loop in one call, which Ctrl-C has to wait for
 MOST = 64  # traces that are kept of one loss
@@ -275,11 +271,10 @@ class StraightRun:
         decide only if it changes no bits.
         """
         codes = [step.code for step in self.steps]
-        size = max(len(code.operations) + len(code.outputs) for code in codes)
-        floats = self.columns * (size * PER_FLOAT + 1e-6)
-        arrays = size * (-(-self.columns // BLOCK) * PER_ARRAY + self.columns * PER_ENTRY)
-        compiling, single = COMPILING + COMPILING_LINE * size, floats < arrays
-        if total is not None and numba_is_there():
+        largest = max(codes, key=lambda code: code.size)
+        (floats, arrays), compiling = largest.seconds(self.columns), largest.compiling
+        single = floats < arrays
+        if total is not None and compiling < math.inf:
             exact = all(code.exact for code in codes)
             if not exact and all(code.compiled_exactly for code in codes):
                 exact = single = single or min(total * floats, compiling) < AFFORDABLE
@@ -336,24 +331,9 @@ class StraightRun:
         values[:] = work[:, : values.shape[1]]
 
 
-@cache
-def numba_is_there() -> bool:
-    """Return whether Numba is installed, without importing it."""
-    return find_spec("numba") is not None
-
-
 @lru_cache(MOST)
 def _loop(steps: tuple[Step, ...], first: int, d: int) -> Callable[..., None] | None:
     """Return the loop over steps, and inside it over configurations side by side; None if Numba cannot compile it."""
-    try:
-        return _compiled_loop(steps, first, d)
-    except Exception:  # of Numba's own kinds
-        return None
-
-
-def _compiled_loop(steps: tuple[Step, ...], first: int, d: int) -> Callable[..., None]:
-    import numba
-
     lines = [
         "def loop(piece, work, order, count, begin, end, every):",
         " width = piece.shape[2]",
@@ -373,7 +353,4 @@ def _compiled_loop(steps: tuple[Step, ...], first: int, d: int) -> Callable[...,
         "    for c in range(width):",
         f"     piece[n // every, i, c] = work[({first} + i) * {WIDTH} + c]",
     ]
-    scope = dict(SCOPE)
-    exec("\n".join(lines), scope)
-    kind = "void(f8[:, :, :], f8[::1], i8[::1], i8, i8, i8, i8)"
-    return numba.njit(kind, error_model="numpy", nogil=True)(scope["loop"])
+    return by_numba(lines, "loop", "void(f8[:, :, :], f8[::1], i8[::1], i8, i8, i8, i8)")

@@ -11,9 +11,10 @@ and those of NumPy or SciPy, which may differ from each other in the last bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ __all__ = ["LIMIT", "Node", "Trace", "Traced", "Untraceable", "trace"]
 
 LIMIT = 8_000  # operations of a trace
 BLOCK = 1024  # points, or configurations, that are in one NumPy array
+# Seconds, rounded, on a machine of 2024; they decide which way is taken, never what comes out.
+PER_FLOAT, PER_ARRAY, PER_ENTRY = 4e-8, 7e-7, 1.5e-9
+COMPILING, COMPILING_LINE = 0.5, 0.006
 
 
 # --- the operations, and how they are printed ----------------------------------------------------
@@ -338,12 +342,12 @@ class Trace:
         """Return the data without the compiled functions, which do not pickle."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    @property
+    @cached_property
     def exact(self) -> bool:
         """Whether all operations are rounded in the same way everywhere."""
         return EXACT.issuperset(name for name, *_ in self.operations)
 
-    @property
+    @cached_property
     def compiled_exactly(self) -> bool:
         """Whether all operations are rounded in the same way by ``math`` and by Numba."""
         return COMPILED.issuperset(name for name, *_ in self.operations)
@@ -384,6 +388,51 @@ class Trace:
         scope = {**SCOPE, **functions}
         exec(self.source(OPERATORS), scope)
         return scope["straight"]
+
+    @cached_property
+    def size(self) -> int:
+        """How much there is to compute and to return."""
+        return len(self.operations) + len(self.outputs)
+
+    def seconds(self, columns: int) -> tuple[float, float]:
+        """Return about how long some columns take: on floats one after another, and on arrays."""
+        arrays = -(-columns // BLOCK) * PER_ARRAY + columns * PER_ENTRY
+        return columns * (self.size * PER_FLOAT + 1e-6), self.size * arrays
+
+    @property
+    def compiling(self) -> float:
+        """About how many seconds Numba takes to compile this code; infinite if it is not installed."""
+        return COMPILING + COMPILING_LINE * self.size if numba_is_there() else math.inf
+
+    @cached_property
+    def compiled(self) -> Callable[[np.ndarray, np.ndarray], None] | None:
+        """Numba's loop over the columns of an array (inputs, columns), which fills (outputs, columns).
+
+        None if Numba lacks one of the functions.
+        """
+        lines = ["def straight(values, found):", " for c in range(values.shape[1]):"]
+        lines += [f"  {self.text(i)} = values[{i}, c]" for i in range(len(self.inputs))]
+        lines += [f"  {line}" for line in self.lines()]
+        lines += [f"  found[{i}, c] = {self.text(output)}" for i, output in enumerate(self.outputs)]
+        return by_numba(lines, "straight", "void(f8[:, :], f8[:, :])")
+
+
+def by_numba(lines: Sequence[str], name: str, kind: str) -> Callable[..., None] | None:
+    """Return a printed function as Numba compiles it for arguments of some types; None if it cannot."""
+    scope = dict(SCOPE)
+    exec("\n".join(lines), scope)
+    try:
+        import numba
+
+        return numba.njit(kind, error_model="numpy", nogil=True)(scope[name])
+    except Exception:  # of Numba's own kinds
+        return None
+
+
+@cache
+def numba_is_there() -> bool:
+    """Return whether Numba is installed, without importing it."""
+    return find_spec("numba") is not None
 
 
 def trace(
@@ -463,6 +512,9 @@ def _alive(tape: _Tape, outputs: list[Any]) -> tuple[tuple[tuple[Any, ...], ...]
 class Traced:
     """A function of a vector that is traced once it is called often, and compared before that is used.
 
+    It is compiled, if Numba is installed, once it has taken as long as that takes, and only where that
+    changes no bits.
+
     Parameters
     ----------
     plain : function of an array (n,) or (n, points), of floats or Nodes; returns an array
@@ -477,17 +529,17 @@ class Traced:
     """
 
     def __init__(self, plain: Callable[[np.ndarray], np.ndarray], patience: int = 3) -> None:
-        self.plain, self.patience, self.calls = plain, patience, 0
+        self.plain, self.patience, self.calls, self.spent = plain, patience, 0, 0.0
         self.fast: Trace | None = None
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the value at a vector, (n,), or at each column of an array (n, points)."""
-        self.calls += 1
         if self.fast is not None:
             try:
                 return self._evaluated(self.fast, x)
             except (ArithmeticError, ValueError):  # where math raises, NumPy has infinities
                 return self.plain(x)
+        self.calls += 1
         value = self.plain(x)
         if self.calls == self.patience:
             try:
@@ -498,19 +550,27 @@ class Traced:
                 pass
         return value
 
-    @classmethod
-    def _evaluated(cls, found: Trace, x: np.ndarray) -> np.ndarray:
-        if x.ndim == 2 and x.shape[1] > BLOCK:  # as much as a processor has at hand
-            parts = [cls._evaluated(found, x[:, i : i + BLOCK]) for i in range(0, x.shape[1], BLOCK)]
-            return np.concatenate(parts, axis=-1)
-        count = math.prod(found.shapes[0])
-        if x.ndim == 1:
-            rows: Any = found.on_floats(*x.tolist())
-        else:
-            rows = [np.broadcast_to(row, x.shape[1:]) for row in found.on_arrays(*x)]
-        if any(rows[count:]) if x.ndim == 1 else np.any(rows[count:]):
+    def _evaluated(self, code: Trace, x: np.ndarray) -> np.ndarray:
+        rows, count = self._rows(code, x), math.prod(code.shapes[0])
+        if len(rows) > count and rows[count:].any():
             raise ArithmeticError("a kink, a jump or a pole may be here")
-        return np.array(rows[:count]).reshape(*found.shapes[0], *x.shape[1:])
+        return rows[:count].reshape(*code.shapes[0], *x.shape[1:])
+
+    def _rows(self, code: Trace, x: np.ndarray) -> np.ndarray:
+        """Return the outputs, (outputs,) or (outputs, points), in the fastest way that has these bits."""
+        one = x.ndim == 1
+        if code.exact or (one and code.compiled_exactly):
+            self.spent += code.size * PER_FLOAT if one else min(code.seconds(x.shape[1]))
+            if self.spent > code.compiling and code.compiled:
+                rows = np.empty((len(code.outputs), *x.shape[1:]))
+                code.compiled(x.reshape(len(x), -1), rows.reshape(len(rows), -1))
+                if one and not np.isfinite(rows).all():
+                    raise ArithmeticError("floats raise here")
+                return rows
+        if one:
+            return np.array(code.on_floats(*x.tolist()))
+        blocks = (x[:, i : i + BLOCK] for i in range(0, x.shape[1], BLOCK))  # as much as a processor has at hand
+        return np.concatenate([np.array(np.broadcast_arrays(*code.on_arrays(*b), b[0])[:-1]) for b in blocks], axis=-1)
 
 
 def _with_kinks(code: Trace) -> Trace:

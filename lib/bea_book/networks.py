@@ -13,7 +13,7 @@ points :math:`\theta` (seeds, configurations of an optimizer) are computed at on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -184,6 +184,8 @@ class _Task:
     network: Network
     rows: np.ndarray  # (1, inputs + 1, columns)
     hit: np.ndarray  # (classes, examples), 1 for the right class; empty without labels
+    #: The point of the last gradient, and what passed there.
+    last: list[tuple[Layers, tuple[Layers, np.ndarray]]] = field(default_factory=list)
 
     def value(self, layers: Layers) -> np.ndarray:
         scores = self.forward(layers)[1]
@@ -192,23 +194,23 @@ class _Task:
         return (self.hit * scores).sum(axis=(1, 2)) / -self.hit.shape[1]
 
     def gradient(self, layers: Layers) -> np.ndarray:
-        hidden, scores = self.forward(layers)
-        delta = _softmax(scores)
-        delta -= self.hit
-        delta /= self.hit.shape[1]
+        hidden, p = self._passed(layers)
+        self.last[:] = [([w.copy() for w in layers], (hidden, p))]
+        delta = (p - self.hit) / self.hit.shape[1]
         found = []
         for w, x in zip(layers[:0:-1], hidden[::-1]):
             found += [delta.sum(axis=2), x @ delta.swapaxes(1, 2)]  # of biases, of weights
             delta = w[:, :-1] @ delta
-            x *= x  # in place, here and below: memory is what takes the time
-            delta *= np.subtract(1, x, out=x)  # x was a tanh
+            slope = x * x
+            delta *= np.subtract(1, slope, out=slope)  # in place: memory is what takes the time; x is a tanh
         return self._joined(found, delta)
 
     def hessian_vector(self, layers: Layers, d_layers: Layers) -> np.ndarray:
         """Return the derivative of the gradient along ``d_layers``, product by product."""
-        hidden, scores = self.forward(layers)
+        # In a field the gradient at this point came just before.
+        known = [passed for point, passed in self.last if all(map(np.array_equal, point, layers))]
+        hidden, p = known[0] if known else self._passed(layers)
         d_hidden, d_scores = self._forward_along(layers, d_layers, hidden)
-        p = _softmax(scores)
         delta = (p - self.hit) / self.hit.shape[1]
         d_delta = p * (d_scores - (p * d_scores).sum(axis=1, keepdims=True)) / self.hit.shape[1]
         found = []
@@ -220,12 +222,17 @@ class _Task:
             d_back += d_w[:, :-1] @ delta
             d_x *= x
             d_x *= back
-            x *= x
-            slope = np.subtract(1, x, out=x)
+            slope = x * x
+            np.subtract(1, slope, out=slope)
             delta = np.multiply(back, slope, out=back)
             d_back *= slope
             d_delta = np.subtract(d_back, np.multiply(2, d_x, out=d_x), out=d_back)
         return self._joined(found, d_delta)
+
+    def _passed(self, layers: Layers) -> tuple[Layers, np.ndarray]:
+        """Return what leaves each hidden layer, and the probabilities of the classes."""
+        hidden, scores = self.forward(layers)
+        return hidden, _softmax(scores)
 
     def forward(self, layers: Layers) -> tuple[Layers, np.ndarray]:
         """Return what leaves each hidden layer, (batch, units, examples), and the scores."""

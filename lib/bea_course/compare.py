@@ -231,14 +231,10 @@ def matched(
     ----------
     formula : sympy.Expr
         The answer.
-    name : str
-        What it is called.
-    symbols : iterable of sympy.Symbol
-        What it must contain.
-    at : sequence of Point
-        Where it is compared.
-    wanted : array_like
-        The right values there.
+    name, symbols : str, iterable of sympy.Symbol
+        What it is called, and what it must contain.
+    at, wanted : sequence of Point, array_like
+        Where it is compared, and the right values there.
     mistakes : mapping of str to array_like
         The wrong values that are known, by the messages on them.
     otherwise : str
@@ -362,12 +358,15 @@ def follows(
     mistakes : mapping of str to sequence of array
         The wrong differences that are known, by the messages on them.
     relative : float
-        The accuracy.
+        The accuracy at each step size; as h falls, the errors must agree to 0.004.
     unless : callable
         What may find another reason before slope and level are named.
     """
     demand((got > 0).all(), f"{which}: an error here is a distance, and positive.")
-    if np.allclose(got, lengths(right), rtol=relative, atol=0):
+    ratio = got / lengths(right)
+    if np.allclose(ratio, 1, rtol=relative):
+        limit = ratio[-1] + (ratio[-1] - ratio[-2]) * hs[-1] / (hs[-2] - hs[-1])
+        demand(abs(limit - 1) < 0.004, f"{which}: as h falls, your errors come to {limit:.3f} times those {what}.")
         return
     name_the_size(got, right, min(relative, 0.02))
     for message, other in mistakes.items():
@@ -392,13 +391,16 @@ def step_sizes(hs: Sequence[float], time: float, seed: int) -> tuple[float, ...]
     return tuple(time / (steps * round(hs[0] / h)) for h in hs)
 
 
-def reaches_the_time(errors: Answer, time: float, hs: Sequence[float], differences: Callable[..., Any]) -> None:
-    """Raise :class:`Wrong` if the errors of a control are right, but not those at another, shorter time."""
-    steps = max(1, round(time / hs[0]))
-    short = (time / steps,)
-    got = vector(errors(np.array(short), 0.0, time), (1,), "errors", returned=True)
+def reaches_the_time(errors: Answer, hs: Sequence[float], differences: Callable[..., Any]) -> None:
+    """Raise :class:`Wrong` if the errors of a control are right, but not those after a few steps."""
+    steps, h = 4, hs[:1]
+    time = steps * hs[0]
+    got = vector(errors(np.array(h), 0.0, time), (1,), "errors", returned=True)
+    for more, many in ((1, "many"), (-1, "few")):
+        close = np.allclose(got, lengths(differences(h, 0.0, time + more * h[0])), rtol=0.05)
+        demand(not close, f"in the time {time:.3g} there are {steps} steps of {h[0]:.3g}; yours is one too {many}.")
     demand(
-        np.allclose(got, lengths(differences(short, 0.0, time)), rtol=0.05),
+        np.allclose(got, lengths(differences(h, 0.0, time)), rtol=0.05),
         f"right for the first time, and not for the time {time:.3g}: does `time` reach the run?",
     )
 

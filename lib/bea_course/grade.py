@@ -23,6 +23,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -34,7 +35,7 @@ from bea_course.kernel import Limits, adopt_orphans
 from bea_course.made_of import made_of, stale
 from bea_course.marking import Result, Source, mark, totalled
 from bea_course.notebook import read_assignment
-from bea_course.report import as_html, harmless, reading_page, table
+from bea_course.report import as_csv, as_html, harmless, reading_page, table
 
 __all__ = ["Class", "Late", "grade", "main"]
 
@@ -73,6 +74,12 @@ def write(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
+
+
+def results_in(folder: Path, found: Iterable[Handed]) -> dict[str, Result]:
+    """{student: result} of those who have one in a folder."""
+    paths = {handed.student: folder / f"{file_name(handed.student)}.json" for handed in found}
+    return {student: result for student, path in paths.items() if (result := result_in(path))}
 
 
 def result_in(path: Path) -> Result | None:
@@ -230,10 +237,8 @@ def grade(
     ----------
     source, folder, out : str or Path
         The source of the assignment, what was handed in, and the table to write.
-    jobs : int
-        Submissions at a time.
-    limits : Limits
-        What a notebook may use.
+    jobs, limits : int, Limits
+        Submissions at a time, and what a notebook may use.
     quiet : bool
         Whether to show no progress.
     roster : list of Person, optional
@@ -258,40 +263,51 @@ def grade(
     found = collect(folder, work / "unpacked", roster)
     if not found:
         raise SystemExit(f"there is nothing in {folder}")
-    targets = {h.student: work / f"{file_name(h.student)}.json" for h in found}
-    before = {student: result for student, path in targets.items() if (result := result_in(path))}
-    number = read_assignment(source).number
-    strange = [s for s, result in before.items() if result["assignment"] != number]
-    if strange:
-        raise SystemExit(f"{work} holds results of assignment {before[strange[0]]['assignment']}: take another --out")
-    shown = {s: r for s in targets if (r := result_in(work / "shown" / f"{file_name(s)}.json"))}
-    waiting, why = [], {}
-    for handed in found:
-        if handed.path is None:
-            continue
-        old = before.get(handed.student, {}).get("made_of")
-        part, reason = to_mark(old, made_of(source, handed.path, limits, secret, walls), questions, force)
-        if reason:
-            waiting.append((handed, part))
-            why[handed.student] = reason
-    with tqdm(total=len(waiting), unit="student", disable=quiet) as bar:
-        tasks = [
-            lambda h=h, part=part: mark_into(source, h.path, targets[h.student], limits, secret, walls, part)
-            for h, part in waiting
-        ]
-        failed = {waiting[k][0].student for k in run_all(tasks, jobs, bar)}
-    done = Class(marked=len(waiting) - len(failed))
-    _gather(done, found, failed, targets, source, late)
+    tasks, why = _tasks(found, work, source, (limits, secret, walls), questions, force)
+    with tqdm(total=len(tasks), unit="student", disable=quiet) as bar:
+        failed = {list(tasks)[k] for k in run_all(tasks.values(), jobs, bar)}
+    done = Class(_gathered(found, failed, work, source, late), len(tasks) - len(failed))
     given, done.problems = by_hand(work / "by_hand.csv", done.results)
     for student, points in given.items():
         with_hand(done.results[student], points)
     finish(done, found, source, out)
-    log_changes(work / "log.csv", shown, done.results, why)
-    for path in set((work / "shown").glob("*.json")) - {work / "shown" / f"{file_name(s)}.json" for s in done.results}:
-        path.unlink()  # of somebody who is no longer in the folder or on the roster
-    for student, result in done.results.items():
-        write(work / "shown" / f"{file_name(student)}.json", json.dumps(result))
+    _keep_shown(work, found, done.results, why)
     return done
+
+
+def _tasks(
+    found: list[Handed],
+    work: Path,
+    source: Source,
+    how: tuple[Limits, str, Fence],
+    questions: frozenset[str] | None,
+    force: bool,
+) -> tuple[dict[str, Callable[[], object]], dict[str, str]]:
+    """({student: what marks the submission}, {student: why}) of those whose results are not up to date."""
+    before, number = results_in(work, found), read_assignment(source).number
+    for result in before.values():
+        if result["assignment"] != number:
+            raise SystemExit(f"{work} holds results of assignment {result['assignment']}: take another --out")
+    tasks, why = {}, {}
+    for handed in found:
+        if handed.path:
+            old = before.get(handed.student, {}).get("made_of")
+            part, reason = to_mark(old, made_of(source, handed.path, *how), questions, force)
+            if reason:
+                target = work / f"{file_name(handed.student)}.json"
+                tasks[handed.student] = partial(mark_into, source, handed.path, target, *how, part)
+                why[handed.student] = reason
+    return tasks, why
+
+
+def _keep_shown(work: Path, found: list[Handed], results: dict[str, Result], why: dict[str, str]) -> None:
+    """Log what has changed since the last time, and keep what is shown now."""
+    log_changes(work / "log.csv", results_in(work / "shown", found), results, why)
+    now = {work / "shown" / f"{file_name(student)}.json": result for student, result in results.items()}
+    for path in set((work / "shown").glob("*.json")) - set(now):
+        path.unlink()  # of somebody who is no longer in the folder or on the roster
+    for path, result in now.items():
+        write(path, json.dumps(result))
 
 
 def to_mark(
@@ -306,16 +322,14 @@ def to_mark(
     return (frozenset(again) if reason == "the checks have changed" else None), reason if again else ""
 
 
-def _gather(
-    done: Class, found: list[Handed], failed: set[str], targets: dict[str, Path], source: Source, late: Late
-) -> None:
-    """Read the results of all students, and make one for each who has none."""
+def _gathered(found: list[Handed], failed: set[str], work: Path, source: Source, late: Late) -> dict[str, Result]:
+    """The results of all students, one made for each who has none."""
+    there, results = results_in(work, found), {}
     for handed in found:
-        result = result_in(targets[handed.student]) if handed.path else None
-        if handed.student in failed:
-            result = None
+        result = there.get(handed.student) if handed.path and handed.student not in failed else None
         note = "the marking itself failed; run again" if handed.path else handed.problem or "nothing handed in"
-        done.results[handed.student] = _dressed(result or not_marked(source, note), handed, late)
+        results[handed.student] = _dressed(result or not_marked(source, note), handed, late)
+    return results
 
 
 def _dressed(result: Result, handed: Handed, late: Late) -> Result:
@@ -351,7 +365,7 @@ def finish(done: Class, found: list[Handed], source: Source, out: Path) -> None:
             result["note"] = "; ".join(
                 filter(None, [result["note"], *(f"{n}: {result['questions'][n]['fault']}" for n in stopped)])
             )
-    write(out, "\ufeff" + table(done.results))
+    write(out, table(done.results))
     write(work / "read.html", reading_page(read_assignment(source), done.results))
     with ZipFile(work / "feedback.zip", "w", ZIP_DEFLATED) as pages:
         for handed in found:
@@ -361,8 +375,7 @@ def finish(done: Class, found: list[Handed], source: Source, out: Path) -> None:
         if handed.path:
             rows.append([str(handed.path), handed.student, "marked", handed.shown])
         rows += [[shown, handed.student, why, shown] for shown, why in handed.others.items()]
-    with (work / "files.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([harmless(cell) for cell in row] for row in rows)
+    write(work / "files.csv", as_csv(rows))
 
 
 # --- the command -------------------------------------------------------------------------------

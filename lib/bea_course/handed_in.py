@@ -5,6 +5,7 @@ to Gradescope is in its ``submission_metadata.yml``.  A zip file is unpacked saf
 taken out, under names made here, up to a size.
 """
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -26,6 +27,7 @@ AGAIN = re.compile(r"(?:-| \()(\d+)\)?$")
 SYSTEM = "a file of the system"
 LARGEST, MOST, DEEPEST = 30_000_000, 2000, 2  # bytes of a notebook, files in a zip, zips within zips
 ALL = 20 * LARGEST  # bytes that a zip may unpack to
+DAMAGED = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError)  # what reading a zip may raise
 
 
 @dataclass
@@ -154,7 +156,7 @@ def unpacked(
                     into.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(content)
                     yield name, path, when, ""
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
+    except DAMAGED:
         yield shown, None, now, "a damaged or locked zip"
 
 
@@ -247,14 +249,12 @@ def _people_in(folder: Path) -> dict[str, tuple[str, str, datetime | None]]:
     for path in folder.glob("*.zip"):
         if packed(path.name):
             continue  # a student's
-        try:
-            with zipfile.ZipFile(path) as archive:
-                for info in archive.infolist():
-                    place = PurePosixPath(info.filename)
-                    if place.name == PEOPLE and len(place.parts) < 3 and info.file_size < LARGEST:
-                        found |= people_of(archive.read(info).decode("utf-8", "replace"))
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
-            continue  # what is wrong with it is said where its files are listed
+        # what is wrong with it is said where its files are listed
+        with contextlib.suppress(*DAMAGED), zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                place = PurePosixPath(info.filename)
+                if place.name == PEOPLE and len(place.parts) < 3 and info.file_size < LARGEST:
+                    found |= people_of(archive.read(info).decode("utf-8", "replace"))
     return found
 
 

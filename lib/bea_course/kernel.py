@@ -172,7 +172,7 @@ class Kernel:
         self.client.start_channels(shell=True, iopub=False, stdin=True, hb=False, control=True)
         self.client.kernel_info()
         self._reply(lambda message: message["msg_type"] == "kernel_info_reply", 60)
-        extra = f"import bea_course.agent as _a; _a.limit_memory({self.limits.memory}); del _a"
+        extra = f"import bea_course.agent as _a; _a.prepare({self.limits.memory}); del _a"
         if self.run("import bea, numpy, sympy\n" + extra) is not None:
             raise RuntimeError("a kernel started, but could not import the library")
 

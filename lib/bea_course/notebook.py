@@ -67,6 +67,7 @@ class Assignment:
     setup: tuple[str, ...]
     questions: tuple[Question, ...]
     prose: frozenset[str]
+    blank: frozenset[str]  # the cells that students fill, as they get them
 
     @property
     def points(self) -> int:
@@ -130,9 +131,15 @@ def without_markers(source: str) -> str:
     return "\n".join(re.sub(r"\s*# SOLUTION$", "", line) for line in lines).strip()
 
 
+def blanked(source: str) -> str:
+    """A solution's code as students get it: marked lines are left out, marked values are `...`."""
+    source = re.sub(r"^( *)# BEGIN SOLUTION\n.*?# END SOLUTION$", r"\1...", source, flags=re.M | re.S)
+    return re.sub(r"^( *)(\w+(?:, \w+)* = )?.*# SOLUTION$", r"\1\2...", source, flags=re.M)
+
+
 def read_assignment(path: str | Path) -> Assignment:
     """The assignment whose source is at ``path``."""
-    setup, questions, prose, title = [], [], [], ""
+    setup, questions, prose, blank, title = [], [], [], [], ""
     within, question, tests, texts, solution = [], {}, [], [], []
     for kind, source in cells_of(path):
         mark = re.match(r"# (BEGIN|END) (\w+)", source) if kind == "raw" else None
@@ -150,6 +157,7 @@ def read_assignment(path: str | Path) -> Assignment:
             tests.append(read_test(source))
         elif within[-1:] == ["SOLUTION"]:
             solution.append(without_markers(source))
+            blank.append(blanked(source))
         elif kind == "markdown":
             prose.append(source.strip())
             title = title or source.splitlines()[0].removeprefix("# ")
@@ -158,7 +166,7 @@ def read_assignment(path: str | Path) -> Assignment:
         elif not questions and not within:
             setup.append(source)
     number = Path(path).stem[:2]
-    return Assignment(number, title, tuple(setup), tuple(questions), frozenset(prose))
+    return Assignment(number, title, tuple(setup), tuple(questions), frozenset(prose), frozenset(blank))
 
 
 def _question(
@@ -238,7 +246,15 @@ def read_submission(path: str | Path, assignment: Assignment) -> Submission:
     found = {name: "\n\n".join(filter(None, texts[name])) for name in by_hand}
     rest = "\n\n".join(filter(None, texts.get("", [])))
     prose = {name: found[name] or (None if name in blank and not rest else rest) for name in by_hand}
-    return Submission(tuple(code), prose, _note(code, assignment, seen))
+    note = _note(code, assignment, seen)
+    if not note and not any(map("".join, texts.values())) and assignment.blank.issuperset(filter(is_answer, code)):
+        note = "no answer is filled in: it is the copy as it was handed out"
+    return Submission(tuple(code), prose, note)
+
+
+def is_answer(source: str) -> bool:
+    """Whether a cell is more than a check, or than what installs the library."""
+    return "except ModuleNotFoundError" not in source and not (CHECK.match(source) and "\n" not in source.strip())
 
 
 def _note(code: Sequence[str], assignment: Assignment, seen: int) -> str:

@@ -5,13 +5,13 @@ import hashlib
 import html
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bea_course.kernel import readable
 from bea_course.notebook import Assignment
 
-__all__ = ["as_html", "reading_page", "table"]
+__all__ = ["as_csv", "as_html", "reading_page", "table"]
 
 STYLE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <style>:root{color-scheme:light dark;--soft:#f2f2f2;--line:#999;--now:#0b5fc0}
@@ -71,16 +71,21 @@ def as_html(result: Mapping[str, Any]) -> str:
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """A CSV table of {student: result}, one row each, in the order of the names."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     questions = list(next(iter(results.values()))["questions"]) if results else []
-    writer.writerow(["student", "id", "points", "of", "to read", *questions, "handed in", "note"])
+    rows: list[list[Any]] = [["student", "id", "points", "of", "to read", *questions, "handed in", "note"]]
     for student, result in results.items():
         entries = result["questions"]
         marks = ["" if entries[q]["points"] is None else f"{entries[q]['points']:g}" for q in questions]
-        row = [student, result.get("id", ""), f"{final(result):g}", result["of"], result["to_read"], *marks]
-        writer.writerow([*map(harmless, row), result.get("when", ""), harmless(result["note"])])
-    return text.getvalue()
+        known = [student, result.get("id", ""), f"{final(result):g}", result["of"], result["to_read"]]
+        rows.append([*known, *marks, result.get("when", ""), result["note"]])
+    return as_csv(rows)
+
+
+def as_csv(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as text that a spreadsheet opens."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([[harmless(cell) for cell in row] for row in rows])
+    return "\ufeff" + text.getvalue()
 
 
 def harmless(cell: Any) -> Any:

@@ -16,14 +16,14 @@ import re
 import sys
 import tokenize
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from bea_course.grade import write
 from bea_course.handed_in import both_ways, plain, rows_of
-from bea_course.report import final, harmless
+from bea_course.report import as_csv, final
 
 __all__ = ["filled_in", "main", "percent", "questions_of", "similar", "total"]
 
@@ -153,13 +153,6 @@ def filled_in(export: Path, column: str, results: Mapping[str, Mapping[str, Any]
             found.add(whose)
         writer.writerow(row | ({names[0]: f"{final(results[whose]):g}"} if whose else {}))
     return text.getvalue(), sorted(set(results) - found)
-
-
-def as_csv(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as text that a spreadsheet opens."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([[harmless(cell) for cell in row] for row in rows])
-    return "\ufeff" + text.getvalue()
 
 
 def codes_in(work: Path) -> dict[str, str]:

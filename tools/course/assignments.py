@@ -23,7 +23,7 @@ import yaml
 from nbclient import NotebookClient
 
 from bea_course import gradescope
-from bea_course.notebook import EMPTY, filled, read_assignment
+from bea_course.notebook import EMPTY, blanked, filled, read_assignment, without_markers
 from tools.notebooks.execute import KERNELSPEC, normalize, write
 from tools.site.check_site import PLACEHOLDERS
 from tools.site.leaks import leaks_in
@@ -42,23 +42,6 @@ RUN = """#!/usr/bin/env bash
 chmod -R go-rwx /autograder/source /autograder/submission /autograder/results
 cd /autograder && python3 -m bea_course.gradescope /autograder
 """
-
-
-def blanked(source):
-    """A solution's code as students get it: marked lines are left out, marked values are `...`."""
-    lines, hidden = [], False
-    for line in source.splitlines():
-        if re.match(r"\s*# BEGIN SOLUTION", line):
-            hidden = True
-            lines.append(re.match(r"\s*", line)[0] + "...")
-        elif re.match(r"\s*# END SOLUTION", line):
-            hidden = False
-        elif line.endswith("# SOLUTION"):
-            value = re.match(r"(\s*)(\w+(?:, \w+)* = )?", line)
-            lines.append(f"{value[1]}{value[2] or ''}...")
-        elif not hidden:
-            lines.append(line)
-    return "\n".join(lines)
 
 
 def parts_of(notebook):
@@ -109,7 +92,7 @@ def without_solutions(notebook):
     """The source as the examiner needs it in a container: with its tests, without its solutions."""
     for cell, where in parts_of(notebook):
         if where == "SOLUTION":
-            cell.source = "pass" if cell.cell_type == "code" else EMPTY
+            cell.source = blanked(cell.source) if cell.cell_type == "code" else EMPTY
     return notebook
 
 
@@ -118,8 +101,7 @@ def solution_sheet(notebook):
     cells = []
     for cell, where in parts_of(notebook):
         if where != "TESTS":
-            lines = [line for line in cell.source.splitlines() if not re.match(r"\s*# (BEGIN|END) SOLUTION", line)]
-            cell.source = "\n".join(line.removesuffix("  # SOLUTION") for line in lines)
+            cell.source = without_markers(cell.source)
             cells.append(cell)
     notebook.cells = cells
     NotebookClient(notebook, timeout=120, kernel_name=KERNELSPEC["name"]).execute()

@@ -23,6 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from zipfile import ZipFile
 
+import nbformat
 import psutil
 
 from bea_course.examiner import examine
@@ -199,19 +200,54 @@ def cells_changed(text, change):
     return json.dumps(notebook | {"cells": change(notebook["cells"])})
 
 
+def right_in_many_forms(source):
+    """{file: (what it is, its content)}: the right answers, in every form that a notebook may have."""
+    assignment = read_assignment(source)
+    right = solutions_of(assignment)
+    code = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+
+    def notebook(**changed):
+        return filled(assignment, right | changed)
+
+    full = notebook()
+    below = cells_changed(notebook(bracket=""), lambda cells: [*cells, code | {"source": right["bracket"]}])
+    one_cell = "\n\n".join([*assignment.setup, *(right[q.name] for q in assignment.questions if not q.by_hand)])
+    without_checks = cells_changed(full, lambda cells: [c for c in cells if not c["source"].startswith("check(")])
+    words_below = cells_changed(
+        notebook(words=""), lambda cells: [*cells, {"cell_type": "markdown", "metadata": {}, "source": "In my words."}]
+    )
+    odd = "if (3\n    != None):\n    x = (7\n    % 3)\n" + right["sign"]
+    shown = right["averages"] + "\ndisplay(m_hat)\nsp.simplify?"
+    anew = "g, epsilon, p = sp.symbols('g epsilon p')\n" + right["potential"]
+    return {
+        "anna.ipynb": ("all right", full),
+        "María José.ipynb": ("all right, a name with accents", full),
+        "UPPER.IPYNB": ("all right, an ending in capitals", full),
+        "bom.ipynb": ("all right, with a byte order mark", "\ufeff" + full),
+        "old.ipynb": ("all right, in format 3", nbformat.writes(nbformat.reads(full, 3), 3)),
+        "olga.ipynb": ("an answer below its check", below),
+        "nils.ipynb": ("display and a question mark", notebook(averages=shown)),
+        "paul.ipynb": ("%%capture above an answer", notebook(step="%%capture\n" + right["step"])),
+        "quinn.ipynb": ("lines that begin with != and %", notebook(sign=odd)),
+        "rosa.ipynb": ("symbols made anew", notebook(potential=anew)),
+        "frank.ipynb": ("no check cells", without_checks),
+        "walt.ipynb": ("all in one cell", cells_changed(full, lambda _: [code | {"source": one_cell}])),
+        "ugo.ipynb": ("words below the last check", words_below),
+    }
+
+
 def class_of_thirty(source):
     """{file: (what it is, its content)}: notebooks in every state in which a class hands them in."""
-    assignment = read_assignment(source)
-    right, wrong = solutions_of(assignment), wrong_of(source)
+    assignment, forms = read_assignment(source), right_in_many_forms(source)
+    right, wrong, full = solutions_of(assignment), wrong_of(source), forms["anna.ipynb"][1]
     blank = (FOLDER / "student" / source.name).read_text(encoding="utf-8")
-    code = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
     named = {title: text for title, text, _ in faults()}
 
     def notebook(**changed):
         return filled(assignment, right | changed)
 
-    def spoilt(name, k=0):
-        return {name: changed(right, name, wrong[name][k])}
+    def spoilt(k, *names):
+        return notebook(**{name: changed(right, name, wrong[name][k]) for name in names})
 
     def packed(text, name="05_adam.ipynb"):
         stream = io.BytesIO()
@@ -219,53 +255,12 @@ def class_of_thirty(source):
             archive.writestr(name, text)
         return stream.getvalue()
 
-    full = notebook()
-    below = cells_changed(notebook(bracket=""), lambda cells: [*cells, code | {"source": right["bracket"]}])
-    one_cell = "\n\n".join([*assignment.setup, *(right[q.name] for q in assignment.questions if not q.by_hand)])
-    older = {"nbformat": 3, "nbformat_minor": 0, "metadata": {}}
-    older["worksheets"] = [
-        {
-            "cells": [
-                c | {"input": "".join(c["source"])} if c["cell_type"] == "code" else c
-                for c in json.loads(full)["cells"]
-            ]
-        }
-    ]
-    without_checks = cells_changed(full, lambda cells: [c for c in cells if not c["source"].startswith("check(")])
-    words_below = cells_changed(
-        notebook(words=""), lambda cells: [*cells, {"cell_type": "markdown", "metadata": {}, "source": "In my words."}]
-    )
     thief = "import gc\nhalf_step = [o for o in gc.get_objects() if type(o).__name__ == 'Question'][0].solution"
     other = next(path for path in SOURCES if path.name.startswith("03"))
-    return {
-        "anna.ipynb": ("all right", full),
-        "María José.ipynb": ("all right, a name with accents", full),
-        "UPPER.IPYNB": ("all right, an ending in capitals", full),
-        "bom.ipynb": ("all right, with a byte order mark", "\ufeff" + full),
-        "old.ipynb": ("all right, in format 3", json.dumps(older)),
-        "olga.ipynb": ("an answer below its check", below),
-        "nils.ipynb": (
-            "display and a question mark",
-            notebook(averages=right["averages"] + "\ndisplay(m_hat)\nsp.simplify?"),
-        ),
-        "paul.ipynb": ("%%capture above an answer", notebook(step="%%capture\n" + right["step"])),
-        "quinn.ipynb": (
-            "lines that begin with != and %",
-            notebook(sign="if (3\n    != None):\n    x = (7\n    % 3)\n" + right["sign"]),
-        ),
-        "rosa.ipynb": (
-            "symbols made anew",
-            notebook(potential="g, epsilon, p = sp.symbols('g epsilon p')\n" + right["potential"]),
-        ),
-        "frank.ipynb": ("no check cells", without_checks),
-        "walt.ipynb": ("all in one cell", json.dumps(older | {"nbformat": 4, "cells": [code | {"source": one_cell}]})),
-        "ugo.ipynb": ("words below the last check", words_below),
+    return forms | {
         "blank.ipynb": ("the student copy as it was", blank),
-        "bob.ipynb": ("one wrong bracket", notebook(**spoilt("bracket"))),
-        "cleo.ipynb": (
-            "wrong in every question",
-            notebook(**{k: v for name in wrong for k, v in spoilt(name, 1).items()}),
-        ),
+        "bob.ipynb": ("one wrong bracket", spoilt(0, "bracket")),
+        "cleo.ipynb": ("wrong in every question", spoilt(1, *wrong)),
         "loop.ipynb": ("a loop without end", notebook(half_step=named["loops for ever"])),
         "exit.ipynb": ("ends Python", notebook(half_step=named["ends Python"])),
         "thief.ipynb": ("looks for the solutions in its memory", notebook(half_step=thief)),
@@ -434,94 +429,68 @@ def kept(name, measure):
 
 PARTS = ("assignments", "roads", "thirty", "class", "faults")
 MISSING = "Not measured with the present examiner yet."
+OVERVIEW = ("assignment", "solution", "student copy", "wrong answers told the expected reason", "seconds to mark one")
+OVERVIEW += ("secret lines, and found in student copies",)
 
 
 def lacking(found):
-    """Lines that say which of {source: what was found} are not measured; none if all are."""
+    """A sentence that says which of {source: what was found} are not measured; empty if all are."""
     left = ", ".join(str(int(source.stem[:2])) for source, there in found.items() if not there)
-    return [f"Assignments {left}: {MISSING[0].lower()}{MISSING[1:]}", ""] if left else []
+    return f"Assignments {left}: {MISSING[0].lower()}{MISSING[1:]}" if left else ""
+
+
+def table(head, rows):
+    """A table, or what to say where nothing is measured."""
+    return "\n".join([row(*head), row(*["---"] * len(head)), *rows]) if rows else MISSING
 
 
 def page(measure, size, sample):
-    """The lines of the page; ``measure`` holds the parts that are measured where they are not kept."""
+    """The text of the page; ``measure`` holds the parts that are measured where they are not kept."""
     adam = next(path for path in SOURCES if path.name.startswith("05"))
     folder, out = WORK / "class", WORK / "grades.csv"
 
     def part(section, name, of):
         return kept(name, of if section in measure else None)
 
-    *of_30, files = part("thirty", "thirty", lambda: of_thirty(adam)) or [MISSING, []]
-
     def large():
         return of_class(SOURCES[0], folder, out, size) + (of_roads(SOURCES[0], folder, out, sample) if sample else [])
 
-    of_200 = part("class", "class", large) or [MISSING]
+    *of_30, files = part("thirty", "thirty", lambda: of_thirty(adam)) or [MISSING, []]
     by_source = {path: part("assignments", path.stem, lambda path=path: of_assignment(path)) for path in SOURCES}
     roads = {path: part("roads", f"roads {path.stem}", lambda path=path: by_every_road(path)) for path in SOURCES}
-    broken = part("faults", "faults", lambda: of_faults(adam))
-    reached = part("faults", "reach", of_reach) or [MISSING]
-    tables = []
-    for source, found in by_source.items():
-        head = [row("question", "points", "what the checks say", "the expected reason"), row(*["---"] * 4)]
-        tables += ["", f"### {read_assignment(source).title}", "", *([*head, *found[1]] if found else [MISSING])]
-    return [
+    head = ("question", "points", "what the checks say", "the expected reason")
+    tables = [
+        f"### {read_assignment(path).title}\n\n{table(head, found and found[1])}" for path, found in by_source.items()
+    ]
+    blocks = [
         "# The assignments, measured",
-        "",
         "Written by `make course-bench`; do not edit it.",
-        "",
         "<!-- figures -->",
-        "",
-        row("assignment", "solution", "student copy", "wrong answers told the expected reason", "seconds to mark one")[
-            :-1
-        ]
-        + "| secret lines, and found in student copies |",
-        row(*["---"] * 6),
-        *(found[0] for found in by_source.values() if found),
-        "",
-        *lacking(by_source),
+        table(OVERVIEW, [found[0] for found in by_source.values() if found]),
+        lacking(by_source),
         "Wrong answers by every road, a wrong one to each question of a notebook:",
-        "",
-        *(line for line in roads.values() if line),
-        "",
-        *lacking(roads),
+        "\n".join(filter(None, roads.values())),
+        lacking(roads),
         "Files in every state in which notebooks are handed in:",
-        "",
-        *of_30,
-        "",
+        "\n".join(of_30),
         "A larger class:",
-        "",
-        *of_200,
-        "",
+        "\n".join(part("class", "class", large) or [MISSING]),
         "<!-- end -->",
-        "",
         "## Everything that a class hands in",
-        "",
-        row("file", "what it is", "points by the command", "by the archive", "to read", "note"),
-        row(*["---"] * 6),
-        *files,
-        "",
+        table(("file", "what it is", "points by the command", "by the archive", "to read", "note"), files),
         "## Answers that break something",
-        "",
         "Each is an answer to the question *The half step* of assignment 5; all other answers are right.",
-        "",
-        *(
-            [row("the answer", "what became of it", "its question", "the other questions"), row(*["---"] * 4)]
-            if broken
-            else [MISSING]
+        table(
+            ("the answer", "what became of it", "its question", "the other questions"),
+            part("faults", "faults", lambda: of_faults(adam)),
         ),
-        *(broken or []),
-        "",
         "## Attempts to get out",
-        "",
         "What each tries is in `assignments/wrong/faults.py`; the second column is what Python said, or what ended it.",
-        "",
-        row("the answer", "what became of it"),
-        row(*["---"] * 2),
-        *reached,
-        "",
+        table(("the answer", "what became of it"), part("faults", "reach", of_reach)),
         "## Wrong answers",
         *tables,
     ]
+    return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def main():
@@ -536,7 +505,7 @@ def main():
     if not given.keep:
         shutil.rmtree(ROOT / "_build" / "course-report", ignore_errors=True)
     sample = given.size if given.sample is None else given.sample
-    (FOLDER / "report.md").write_text("\n".join(page(given.measure, given.size, sample)) + "\n", encoding="utf-8")
+    (FOLDER / "report.md").write_text(page(given.measure, given.size, sample), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -124,6 +124,11 @@ def choose_execution(app, config):
         config.nb_execution_mode = {"no": "off", "cache": "cache"}[wanted]
 
 
+def write_side_by_side(app, env):
+    """Write two pages at a time.  (They are read one after another: extensions collect what they read.)"""
+    app.parallel = 2
+
+
 def complete_head(app, pagename, templatename, context, doctree):
     """Description and icon of one page, before its social card is made."""
     context.setdefault("metatags", "")
@@ -297,6 +302,7 @@ def setup(app):
     # Lower numbers come first.  500 is everyone's default; the 404 page's addresses are made at 400.
     app.connect("config-inited", set_addresses, priority=100)
     app.connect("config-inited", choose_execution)
+    app.connect("env-updated", write_side_by_side)
     app.connect("doctree-resolved", keep_colours)
     app.connect("html-page-context", complete_head, priority=450)
     app.connect("html-page-context", drop_files, priority=900)

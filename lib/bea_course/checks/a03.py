@@ -20,6 +20,7 @@ from bea_course.compare import (
     expression,
     follows,
     generator,
+    lengths,
     matched,
     name_the_mistake,
     real,
@@ -41,7 +42,7 @@ def epoch(epoch: Answer, seed: int = 3) -> None:
     """Where an epoch on random losses ends."""
     answered(epoch)
     rng = generator(seed)
-    for repeats, count in zip(rng.permutation([2, 3, 4, 5])[:3], rng.permutation([3, 4, 5])):
+    for repeats, count in zip([*rng.permutation([2, 3, 4, 5])[:2], 1], rng.permutation([3, 4, 5])):
         _one_epoch(epoch, rng, int(repeats), int(count))
 
 
@@ -62,6 +63,10 @@ def _one_epoch(epoch: Answer, rng: np.random.Generator, repeats: int, count: int
     if not np.allclose(got, run(np.repeat(order, repeats))):
         others = {
             "each batch is used once only; `r` is missing.": run(order),
+        }
+        if repeats == 1:
+            others = {"r is 1 here, and each batch is used twice.": run(np.repeat(order, 2))}
+        others |= {
             "that is the whole order, r times: each batch must be used r times before the next one comes.": run(
                 order * repeats
             ),
@@ -286,7 +291,10 @@ def gap(gap: Answer, r: int = 2, hs: tuple[float, ...] = (8e-3, 4e-3, 2e-3), see
         "that is one order; take the mean over all six.": _gaps(hs, r, 1),
         "it has the penalty: `factor` does not reach it.": _gaps(hs, r, None, 1.0),
     }
-    unless = lambda: uses_all(gap, "gap", ["factor"], hs=np.array(hs), r=r, factor=0.0)  # noqa: E731
+
+    def unless() -> None:
+        uses_all(gap, "gap", ["factor"], hs=np.array(hs), r=r, factor=0.0)
+
     of = "of these batches from this start after the time 3·r·h"
     follows("the control without penalty (factor 0)", hs, off, _gaps(hs, r), 2, of, mistakes, 0.01, unless)
     mistakes = {
@@ -295,3 +303,5 @@ def gap(gap: Answer, r: int = 2, hs: tuple[float, ...] = (8e-3, 4e-3, 2e-3), see
         "the wrong sign doubles the gap.": _gaps(hs, r, None, -1.0),
     }
     follows("with the penalty (factor 1)", hs, on, _gaps(hs, r, None, 1.0), 3, "with that penalty", mistakes)
+    once = vector(gap(np.array(hs[:1]), 1, 0.0), (1,), "gap", returned=True)
+    demand(np.allclose(once, lengths(_gaps(hs[:1], 1)), rtol=0.01, atol=0), f"right for r = {r}, and not for r = 1.")

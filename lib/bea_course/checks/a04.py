@@ -55,9 +55,9 @@ def step(step: Answer, seed: int = 4) -> None:
     """One step from random memory."""
     answered(step)
     rng = generator(seed)
-    for _ in range(3):
+    for most in (0.9, 0.9, 0.999):
         theta, gradient, m = rng.normal(size=(3, 3))
-        h, a, b = rng.uniform(0.01, 0.1), *rng.uniform(0.2, 0.9, size=2)
+        h, a, b = rng.uniform(0.01, 0.1), rng.uniform(0.2, 0.9), rng.uniform(most - 0.1, most)
         returned = step(theta.copy(), gradient.copy(), m.copy(), h, a, b)
         called(returned, "step")
         demand(
@@ -113,7 +113,7 @@ def weights(weights: Answer, seed: int = 4) -> None:
     answered(weights)
     rng = generator(seed)
     for count in (1, 2, int(rng.integers(5, 12))):
-        a, b = rng.uniform(0.2, 0.9, size=2)
+        a, b = rng.uniform(0.2, 0.9), rng.uniform(0.2, 0.99)
         got = vector(weights(count, a, b), (count,), "weights", returned=True)
         # a run on prescribed gradients, one of them 1
         wanted = []
@@ -201,8 +201,8 @@ def matrix(matrix: Answer, seed: int = 4) -> None:
     """The matrix of one step on a mode."""
     answered(matrix)
     rng = generator(seed)
-    for _ in range(4):
-        y, (a, b) = rng.uniform(0.05, 2), rng.uniform(0.2, 0.9, size=2)
+    for most in (2, 2, 2, 5):
+        y, (a, b) = rng.uniform(most - 1.9, most), rng.uniform(0.2, 0.9, size=2)
         got = vector(matrix(y, a, b), (2, 2), "matrix", returned=True)
 
         def column(theta: Any, m: Any, y: float = y, a: float = a, b: float = b, late: bool = False) -> list[float]:
@@ -225,8 +225,9 @@ def matrix(matrix: Answer, seed: int = 4) -> None:
             demand(not np.allclose(abs(got), abs(wanted)), "a sign: a step goes against the gradient.")
             demand(np.allclose(got[1], wanted[1]), "the second row: the new m, in units of λ.")
 
-        is_it = lambda other, got=got: np.allclose(got, other)  # noqa: E731
-        name_the_mistake(is_it, others, "the first row: the new theta.", unless)
+        name_the_mistake(
+            lambda other, got=got: np.allclose(got, other), others, "the first row: the new theta.", unless
+        )
 
 
 # --- experiment --------------------------------------------------------------------------------
@@ -294,4 +295,4 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 4) -> Non
     }
     right = _differences(hs, 1.0, time)
     follows("with the penalty (factor 1)", hs, on, right, 2, "with that penalty", mistakes, 0.06)
-    reaches_the_time(errors, time / 5, hs, _differences)
+    reaches_the_time(errors, hs, _differences)

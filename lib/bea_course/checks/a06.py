@@ -78,7 +78,7 @@ def interval(interval: Answer, seed: int = 6) -> None:
         abs(high - low - 10) < 5,
         "if all values grow by 10, the interval has to move by 10: it lies about their mean.",
     )
-    for n in (4, 9):
+    for n in (int(rng.integers(4, 8)), int(rng.integers(9, 30))):
         ends = []
         for _ in range(6):
             values = rng.normal(rng.uniform(-5, 5), rng.uniform(0.5, 2), n)
@@ -110,6 +110,8 @@ def interval(interval: Answer, seed: int = 6) -> None:
 
 
 # --- effect and control ------------------------------------------------------------------------
+
+PERIOD = 720720  # of every table of up to 16 numbers
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:
@@ -146,6 +148,10 @@ def seeds(effect: Answer, control: Answer, smallest: Answer, first: int = 0) -> 
         demand(
             not _computes_with(function, drawn[0], values),
             f"`{name}` computes with the seed as with a number; make a generator from it, and draw from that.",
+        )
+        demand(
+            name == "control" or any(number(function(k + PERIOD), name) != value for k, value in zip(drawn, values)),
+            f"`{name}` gives the same for a seed and for that seed + {PERIOD}: it takes its number from a table. Make a generator from the seed, and draw from that.",
         )
         low, high = _interval(values)
         seen = low > size or high < -size
