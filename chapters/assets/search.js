@@ -15,6 +15,7 @@ const bookSearch = (() => {
   const CODE = /[a-z][._][a-z]/i;
   // Pages about the book instead of its matter come later.
   const BEHIND = /chapters\/(instructor|course|how_we_know|run_times|benchmarks|bibliography|running|library)$/;
+  const weigh = (id, word, { kind, page }) => (WEIGHT[kind] ?? 1.2) * (BEHIND.test(page) ? 0.15 : 1);
   // warm-up is found as warmup, too
   const joined = (text) => (text.match(/[a-z]+(?:-[a-z]+)+/gi) ?? []).map((word) => word.replace(/-/g, "").toLowerCase());
   const content = (text) => words(text).filter((word) => !COMMON.has(word)).map(stem);
@@ -30,7 +31,7 @@ const bookSearch = (() => {
       searchOptions: {
         boost: { title: 6, chapter: 2 }, combineWith: "AND",
         prefix: (word) => word.length > 2, weights: { prefix: 0.4, fuzzy: 0.2 },
-        boostDocument: (id, word, { kind, page }) => (WEIGHT[kind] ?? 1.2) * (BEHIND.test(page) ? 0.15 : 1),
+        boostDocument: weigh,
       },
     });
     index.addAll(places.map(([page, , title, kind, text], id) => (
@@ -48,7 +49,7 @@ const bookSearch = (() => {
   function find({ index, places, titles, read }, query) {
     const asked = [...new Set(content(query))], begins = new Set(asked.map((word) => word[0]));
     if (!asked.length) return [];
-    const look = (more) => index.search(asked.join(" "), more), weigh = index._options.searchOptions.boostDocument;
+    const look = (more) => index.search(asked.join(" "), more);
     const nearly = (edits) => ({
       fuzzy: (word) => Math.min(edits, Math.floor(word.length / 2.5)),
       boostDocument: (id, word, fields) => begins.has(word[0]) ? weigh(id, word, fields) : 0,
