@@ -58,7 +58,7 @@ const bookSearch = (() => {
       (found, more) => found.some(({ page }) => !BEHIND.test(page)) ? found : look(more), []);
     const scored = found.map(({ id, terms, match, score }) => {
       const [page, anchor, title, kind, text] = places[id], [named, told] = read[id] ??= [content(title), content(text)];
-      const whole = asked.every((word) => word in match) ? 3 : 1, code = CODE.test(query) && kind === "code" ? 20 : 1;
+      const whole = asked.every((word) => Object.hasOwn(match, word)) ? 3 : 1, code = CODE.test(query) && kind === "code" ? 20 : 1;
       const row = asked.length === 1 ? 1 : named.join(" ") === asked.join(" ") ? 6
         : within(asked, named) ? 4 : together(asked, told) ? 2 : 1;
       return { page, anchor, title, kind, text, terms, chapter: titles[page], score: score * whole * row * code };
@@ -68,7 +68,7 @@ const bookSearch = (() => {
 
   // A piece of the text around the first word that was found, as [words, is it a hit] pairs.
   function excerpt(text, terms, length = 180) {
-    const hit = (word) => words(word).some((part) => terms.includes(stem(part)));
+    const hit = (word) => [...words(word), ...joined(word)].some((part) => terms.includes(stem(part)));
     const all = text.split(" "), first = Math.max(0, all.findIndex(hit)), pieces = [];
     let size = 0, start = Math.max(0, first - 6);
     for (let k = start; k < all.length && size < length; size += all[k++].length + 1) pieces.push([all[k], hit(all[k])]);
