@@ -11,7 +11,8 @@ expects.
 Stopped half-way, in whatever manner, the same command goes on where it was.  A result is made again
 if the submission, the limits, the secret or the versions have changed, or in part if a check has.
 
-The exit status is 0 if every submission was marked, else 1; what is wrong is listed in the end.
+The exit status is 0 if every submission was marked and nothing about it is strange, else 1; what is
+wrong or strange is listed in the end.
 """
 
 import argparse
