@@ -104,7 +104,7 @@ class ModifiedEquation(Equation):
         Raises
         ------
         TypeError, ValueError
-            If `theta` is no point of the loss, a hyper-parameter is a symbol, or the program has no
+            If `theta` is not a point of the loss, a hyper-parameter is a symbol, or the program has no
             expansion at `theta`.
         """
         exact = _is_exact(theta) and hasattr(self.loss, "gradient_expressions") and not self.optimizer.batch_shape
@@ -551,7 +551,7 @@ def only(losses: Sequence[Any]) -> Any:
 
 
 def symbolic_start(optimizer: Optimizer, losses: tuple[Any, ...]) -> np.ndarray:
-    """Return the coordinates themselves as the point to expand about, if symbolic terms can be had."""
+    """Return the coordinates themselves as the point to expand about, if symbolic terms exist."""
     if not all(hasattr(loss, "gradient_expressions") for loss in losses):
         raise TypeError("symbolic terms need a loss given by a SymPy expression; a loss given by code has .field only")
     if optimizer.batch_shape:

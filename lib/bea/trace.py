@@ -483,7 +483,7 @@ def trace(
         raise Untraceable(f"the code makes more than {LIMIT:,} operations on numbers")
     outputs = [_number(x) for array in arrays for x in array.flat]
     if any(x is None for x in outputs):
-        raise Untraceable("the code returns what is no real number")
+        raise Untraceable("the code returns something other than a real number")
     operations, outputs = _alive(tape, [x.index if isinstance(x, Node) else x for x in outputs])
     names = tuple("_".join(map(str, (key, *index))) for key, index in places)
     return Trace(names, operations, outputs, tuple(array.shape for array in arrays))
@@ -495,7 +495,7 @@ def _leaves(result: Any) -> Iterator[np.ndarray]:
         for part in result:
             yield from _leaves(part)
     elif isinstance(result, Series) and result.terms > 1:
-        raise Untraceable(f"a Series of {result.terms} terms is no number; return its coefficients")
+        raise Untraceable(f"a Series of {result.terms} terms is not a number; return its coefficients")
     else:
         yield np.asarray(result.leading if isinstance(result, Series) else result, dtype=object)
 
