@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bea_course.grade import write
-from bea_course.handed_in import both_ways, plain, rows_of
+from bea_course.handed_in import plain, rows_of, turns
 from bea_course.report import as_csv, final
 
 __all__ = ["filled_in", "main", "percent", "questions_of", "similar", "total"]
@@ -132,16 +132,17 @@ def filled_in(export: Path, column: str, results: Mapping[str, Mapping[str, Any]
     """
     rows = rows_of(export, bare=False)
     header = list(rows[0]) if rows else []
-    names = [name for name in header if name.casefold().startswith(column.casefold())]
+    names = [name for name in header if name.strip().casefold() == column.strip().casefold()]
+    names = names or [name for name in header if name.casefold().startswith(column.casefold())]
     if len(names) != 1:
         raise SystemExit(f"{export} has no single column that begins with {column!r}; it has: {', '.join(header)}")
     found: set[str] = set()
     owner: dict[str, str] = {}
     for student, result in results.items():
         email = result.get("email", "")
-        for key in (student, *both_ways(result.get("name", "")), result.get("id", ""), email, email.partition("@")[0]):
-            if plain(key):
-                owner[plain(key)] = student if owner.get(plain(key), student) == student else ""  # of two, nobody's
+        own = {plain(key) for key in (student, result.get("id", ""), email, email.partition("@")[0])}
+        for key in (own | turns(result.get("name", ""))) - {""}:
+            owner[key] = student if owner.get(key, student) == student else ""  # of two, nobody's
     text = io.StringIO()
     writer = csv.DictWriter(text, header, lineterminator="\n")
     writer.writeheader()
