@@ -911,7 +911,7 @@ def test_a_term_comes_to_its_total(tmp_path):
         (tmp_path / number / "shown" / "ann.json").write_text(json.dumps(result(number, points)))
     assert term.main([str(tmp_path), "--weights", "01=1,06/07=3"]) == 0
     rows = list(csv.DictReader((tmp_path / "term.csv").open(encoding="utf-8-sig")))
-    assert rows == [{"student": "ann", "01": "100.0", "06": "75.0", "07": "25.0", "total": "81.2"}]
+    assert rows == [{"student": "Ann B", "01": "100.0", "06": "75.0", "07": "25.0", "total": "81.2"}]
     questions = list(csv.DictReader((tmp_path / "questions.csv").open(encoding="utf-8-sig")))
     assert questions[2]["what was said most often"] == "1 × not #" and questions[2]["all points"] == "0"
     export = tmp_path / "canvas.csv"
@@ -927,8 +927,56 @@ def test_a_term_comes_to_its_total(tmp_path):
     moodle = term.filled_in(export, "Grade", {"ann": result("01", (2, 2, 0))})[0].splitlines()
     assert moodle[1:] == ["Participant 7,Ann B,4", "Participant 8,Cid D,"]
     export.write_text("First Name,Last Name,SID,Total Score\nAnn,B,7,\nCid,D,8,\n")
+    lee = result("01", (2, 2, 0)) | {"name": "Anna Lee", "id": "72"}
+    export.write_text("ID,Name,Grade\n72,Anna Lee,\n73,Anna Lee,\n7,Cid D,\n")
+    both = {"ann": result("01", (2, 0, 0)), "cid": cid, "lee": lee}  # 7 is Ann's number, on another list
+    assert term.filled_in(export, "Grade", both)[0].splitlines()[1:] == ["72,Anna Lee,4", "73,Anna Lee,", "7,Cid D,4"]
+    assert term.filled_in(export, "Grade", {"lee": lee | {"id": ""}})[1] == ["lee"]  # which of the two?
+    more = "Maximum grade,Grade can be changed"  # as the real worksheet has them
+    export.write_text(f"Identifier,Full name,Grade,{more}\nParticipant 7,Ann B,,100.00,Yes\n")
+    moodle = term.filled_in(export, "Grade", {"ann": result("01", (2, 2, 0))})[0].splitlines()
+    assert moodle[1:] == ["Participant 7,Ann B,4,100.00,Yes"] and term.maxima(export, "Grade") == {100}
+    export.write_text('Student,ID,Assignment 1 (99)\n    Points Possible,,6\n"García López, María José",9,\n')
+    maria = {"maria": result("01", (2, 2, 0)) | {"name": "María José García López"}}
+    assert term.filled_in(export, "Assignment 1", maria)[0].endswith('María José",9,4\n')
+    assert term.maxima(export, "Assignment 1") == {6}
+    export.write_text("First Name,Last Name,SID,Total Score\nAnn,B,7,\nCid,D,8,\n")
     gradescope = term.filled_in(export, "Total", {"ann": result("01", (2, 2, 0))})[0].splitlines()
     assert gradescope[1:] == ["Ann,B,7,4", "Cid,D,8,"]
+
+
+def test_a_term_says_what_does_not_count(tmp_path, capsys):
+    """Nobody read, nobody of that name, nothing of that number: no zero without a word."""
+    from bea_course import term
+
+    def put(number, stem, name, points, number_of=""):
+        questions = {"q": {"points": 2, "of": 2}, "words": {"points": points, "of": 2}}
+        rest = {"name": name, "id": number_of, "email": "", "points": 2 + (points or 0), "of": 4, "lost": 0}
+        path = tmp_path / number / "shown" / f"{stem}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"assignment": number, "questions": questions} | rest))
+
+    put("03", "Ann B", "Ann B", 2)
+    put("07", "bann", "Ann B", None)  # another platform, and one roster for both
+    put("03", "Cid D 1", "Cid D", 2, "1")
+    put("03", "Cid D 2", "Cid D", 0, "2")
+    assert term.main([str(tmp_path), "--weights", "3=1,9=1", "--keep-worst"]) == 1
+    rows = list(csv.DictReader((tmp_path / "term.csv").open(encoding="utf-8-sig")))
+    assert [row["student"] for row in rows] == ["Ann B", "Cid D 1", "Cid D 2"] and rows[0]["07"] == "50.0"
+    said = capsys.readouterr().err
+    for text in ("assignment 09 has no results", "07 is not in --weights", "reads them: Ann B"):
+        assert text in said
+    assert term.main([str(tmp_path), "--weights", "03=1,07=1"]) == 1
+    assert "assignment 07 counts 0 for whoever has no result: Cid D 1, Cid D 2" in capsys.readouterr().err
+    questions = list(csv.DictReader((tmp_path / "questions.csv").open(encoding="utf-8-sig")))
+    assert [row["mean"] for row in questions] == ["2.00", "1.33", "2.00", ""]  # of what is marked
+    export = tmp_path / "moodle.csv"
+    export.write_text("Full name,Grade,Maximum grade\nAnn B,,100.00\n")
+    assert term.main([str(tmp_path), "--fill", str(export), "--column", "Grade", "--assignment", "07"]) == 1
+    said = capsys.readouterr().err
+    assert "maximum is 100, but the points are out of 4" in said and "reads them: Ann B" in said
+    with pytest.raises(SystemExit, match="is such as"):
+        term.main([str(tmp_path), "--weights", "03:1"])
 
 
 # --- leaks -------------------------------------------------------------------------------------
