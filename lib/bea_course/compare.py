@@ -293,18 +293,13 @@ def uses_all(function: Callable[..., Any], name: str, but: Sequence[str] = (), *
             demand(not same, f"`{name}` gives the same whatever `{argument}` is: is it used, or overwritten?")
 
 
+_ROOT = "the distance is the root of"
 #: Other sizes of differences, a row each, than their lengths.
 SIZES: dict[str, Callable[[np.ndarray], Any]] = {
-    "that is the larger coordinate of the difference; the distance is the root of the sum of the squares.": lambda d: (
-        abs(d).max(axis=-1)
-    ),
-    "that is the sum of the coordinates' sizes; the distance is the root of the sum of the squares.": lambda d: abs(
-        d
-    ).sum(axis=-1),
-    "that is the square of the distance.": lambda d: (d**2).sum(axis=-1),
-    "that is the root of the mean of the squares; the distance is the root of their sum.": lambda d: np.sqrt(
-        (d**2).mean(axis=-1)
-    ),
+    f"that is the larger coordinate of the difference; {_ROOT} the sum of the squares.": lambda d: abs(d).max(-1),
+    f"that is the sum of the coordinates' sizes; {_ROOT} the sum of the squares.": lambda d: abs(d).sum(-1),
+    "that is the square of the distance.": lambda d: (d**2).sum(-1),
+    f"that is the root of the mean of the squares; {_ROOT} their sum.": lambda d: np.sqrt((d**2).mean(-1)),
     "that is one coordinate of the difference.": lambda d: abs(d[..., 0]),
     "that is the other coordinate of the difference.": lambda d: abs(d[..., 1]),
 }
