@@ -34,6 +34,10 @@ class AnswerError(Exception):
         self.type_name = type_name
 
 
+class Missing(AnswerError):
+    """The notebook has no such name."""
+
+
 class Gone(Exception):
     """The kernel does not answer any more."""
 
@@ -68,7 +72,7 @@ class Answers:
         self._ask({"get": name})
         reply = self._reply()
         if "missing" in reply:
-            raise AnswerError(f"there is no `{name}`")
+            raise Missing(f"there is no `{name}`: the answer must have this name, and its cell must run.")
         return decode(reply["value"], self._function)
 
     def _function(self, number: int) -> Callable[..., Any]:
@@ -97,6 +101,8 @@ def outcomes(question: Question, answers: Answers, secret: str) -> list[dict[str
             outcome["passed"] = True
         except Wrong as wrong:
             outcome["message"] = str(wrong)
+        except Missing as missing:
+            outcome["message"] = str(missing)
         except AnswerError as error:
             outcome["message"] = f"your code stopped: {error}"
         except Gone:

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -303,7 +304,8 @@ class Kernel:
         if content.get("status") == "ok":
             return None
         name, text = str(content.get("ename", "error"))[:80], str(content.get("evalue", ""))
-        return readable(f"{name}: {text.splitlines()[0][:300] if text else ''}")
+        text = re.sub(r" \(\S*\.py, line (\d+)\)$", r" in its line \1", text.splitlines()[0][:300] if text else "")
+        return readable(f"{name}: {text}")
 
     def converse(self, descriptor: int, write: Callable[[str], None], take: Callable[[str], bool]) -> None:
         """Let an examiner ask for values: pass on the kernel's lines by ``write``, and its requests.
