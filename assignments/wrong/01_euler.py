@@ -293,7 +293,7 @@ for _name, _answers in {
         ("    x = x + (1 + a)", "    a = min(a, 0.2)\n    x = x + (1 + a)", "the same whatever `a` is"),
     ],
     "errors": [
-        ("2 * run(h / 2) - run(h)", "2 * run(h) - run(2 * h)", "not those of 2·x(h/2) − x(h)"),
+        ("2 * run(h / 2) - run(h)", "2 * run(h) - run(2 * h)", "with `combine`: the slope"),
         (
             "np.linalg.norm((2 * run(h / 2) - run(h) if combine else run(h)) - flow)",
             "abs((2 if combine else 0) * np.linalg.norm(run(h / 2) - flow) - np.linalg.norm(run(h) - flow))",

@@ -117,7 +117,7 @@ for _name, _answers in {
             "right up to a constant factor: the distance itself is asked for",
         ),
         ("np.linalg.norm(run - flow)", "np.linalg.norm(run - flow)**2", "that is the square of the distance"),
-        ("np.linalg.norm(run - flow)", "abs(run - flow)[0]", "that is one coordinate of the difference"),
+        ("np.linalg.norm(run - flow)", "abs(run - flow)[0]", "coordinate of the difference"),
         ("    found = []", "    c = 0.25\n    found = []", "`errors` gives the same whatever `c` is"),
         ("for h in hs:", "for h in (0.04, 0.02, 0.01):", "`errors` gives the same whatever `hs` is"),
         ("return np.array(found)", "print(found)", "not answered yet: `errors` returns nothing"),

@@ -268,8 +268,6 @@ def grade(
         The source of the assignment, what was handed in, and the table to write.
     jobs, limits : int, Limits
         Submissions at a time, and what a notebook may use.
-    quiet : bool
-        Whether to show no progress.
     roster : list of Person, optional
         Everybody who should have handed in.
     late : Late
@@ -278,8 +276,8 @@ def grade(
         The folder with the instructor's secret; that of ``out`` if left out.
     questions : frozenset of str, optional
         The only questions to mark again.
-    force : bool
-        Whether to mark again what is up to date.
+    quiet, force : bool
+        Whether to show no progress, and whether to mark again what is up to date.
     around : Fence, optional
         The fence; the strongest of this machine if left out.
 
