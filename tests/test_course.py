@@ -768,6 +768,14 @@ def test_words_are_never_lost(tmp_path):
     for more, told in (([], True), ([new], False), ([code], False), ([code | {"source": "x = 1"}], False)):
         words([*cells, *more])
         assert ("as it was handed out" in read_submission(tmp_path / "a.ipynb", assignment).note) == told
+    # a copy from before the assignment was reworded, and words below a question in its own cell
+    before = [dict(cell) for cell in cells]
+    before[0]["source"] = "".join(cells[0]["source"]).replace("\nMore tests are run when your work is marked.", "")
+    assert words(before) is None and "as it was handed out" in read_submission(tmp_path / "a.ipynb", assignment).note
+    [place] = [k for k, cell in enumerate(cells) if "## In words" in "".join(cell["source"])]
+    before = [dict(cell) for cell in cells]
+    before[place]["source"] = "".join(cells[place]["source"]) + "\n\n$$\nx\n$$\n\nis what I think."
+    assert words(before).split() == ["$$", "x", "$$", "is", "what", "I", "think."]
     old = {
         "nbformat": 3,
         "nbformat_minor": 0,
@@ -776,6 +784,8 @@ def test_words_are_never_lost(tmp_path):
     }
     (tmp_path / "old.ipynb").write_text(json.dumps(old))
     assert read_submission(tmp_path / "old.ipynb", assignment).prose["words"] == "My own words."
+    theirs = next(path for path in SOURCES if path.name.startswith("07"))
+    assert read_submission(FOLDER / "student" / theirs.name, assignment).prose["words"] == ""  # not that one's text
     other = next(path for path in SOURCES if path.name.startswith("03"))
     assert "is assignment 03" in read_submission(FOLDER / "student" / other.name, assignment).note.replace("this ", "")
 
@@ -856,7 +866,7 @@ def test_a_student_reads_what_was_marked_and_what_went_wrong(tmp_path):
         "not marked: notes.txt",
         "there is no numpy_of_tomorrow",
         "SyntaxError: invalid syntax in its line 1 (the cell that begins with &quot;m_hat =&quot;)",
-        "0 of 1; a test that was not in your copy: 0 of 1: there is no `potential`: the answer must have this name",
+        ": there is no `potential`: the answer must have this name",
     ):
         assert said in page, (said, page)
     assert "is not defined" not in page.partition("Potential")[0] and "Cid D" not in page

@@ -59,7 +59,11 @@ def read_results(folder: Path) -> Results:
 def doubts(results: Results, weights: Mapping[str, float]) -> list[str]:
     """What a person should know of before the totals are used."""
     counted = {number for numbers in weights for number in numbers.split("/")}
-    said = [f"assignment {n} has no results; it counts 0 for everybody" for n in sorted(counted - set(results))]
+    said = [
+        f"assignment {numbers} has no results; it counts 0 for everybody"
+        for numbers in weights
+        if not set(numbers.split("/")) & set(results)
+    ]
     said += [f"assignment {n} is not in --weights; it does not count" for n in sorted(set(results) - counted)]
     students = {student for of in results.values() for student in of}
     for numbers in weights:
