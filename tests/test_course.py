@@ -987,6 +987,23 @@ def test_a_term_says_what_does_not_count(tmp_path, capsys):
     assert "maximum is 100, but the points are out of 4" in said and "reads them: Ann B" in said
     with pytest.raises(SystemExit, match="is such as"):
         term.main([str(tmp_path), "--weights", "03:1"])
+    code = "def f(x):\n    return [x * k + 3 for k in range(10)]\n"
+    rows = ["file,student,what became of it,handed in as"]
+    for who in ("ann", "bob"):  # in a folder of any name
+        (tmp_path / f"{who}.ipynb").write_text(
+            json.dumps({"nbformat": 4, "cells": [{"cell_type": "code", "source": code}]})
+        )
+        rows.append(f"{tmp_path / who}.ipynb,{who},marked,{who}.ipynb")
+    (tmp_path / "07").rename(tmp_path / "last one")
+    (tmp_path / "last one" / "files.csv").write_text("\n".join(rows))
+    term.main([str(tmp_path), "--weights", "03=1,07=1"])
+    assert "07,1.0,ann,bob" in (tmp_path / "similar.csv").read_text(encoding="utf-8")
+    put("09", "ann", "Ann B", 2)
+    (tmp_path / "09" / "shown" / "ann.json").write_text(
+        (tmp_path / "last one" / "shown" / "bann.json").read_text(encoding="utf-8")
+    )
+    with pytest.raises(SystemExit, match="Ann B has two results of assignment 07, in 09 and last one"):
+        term.main([str(tmp_path)])
 
 
 # --- leaks -------------------------------------------------------------------------------------
