@@ -661,6 +661,35 @@ def test_what_a_platform_packs_is_everybodys_own(platform, as_zip, tmp_path):
         assert {handed.when.astimezone().utctimetuple()[:5] for handed in found} == {(2026, 11, 28, 17, 0)}
 
 
+@pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "folder"])
+def test_moodle_packs_without_folders_too(as_zip, tmp_path):
+    """As a teacher may choose in Moodle; and a zip of a platform that is not known is not one student's."""
+    from bea_course.handed_in import collect, feedback_name
+
+    names = {
+        "Ann B_7_assignsubmission_file_03 my batches.ipynb": "1",
+        "José Q_8_assignsubmission_file_a_9_b.ipynb": "2",
+    }
+    names |= {"Ann B_7_assignsubmission_file_notes.py": "x", "Cid_D_9_assignsubmission_file_03.ipynb": "3"}
+    names["Ann B_7_assignsubmission_onlinetext_onlinetext.html"] = "<p>see the file"
+    folder = tmp_path / "class"
+    folder.mkdir()
+    if as_zip:
+        (folder / "all.zip").write_bytes(zipped(names))
+    else:
+        for name, content in names.items():
+            (folder / name).write_text(content)
+    found = {handed.student: handed for handed in collect(folder, tmp_path / "unpacked")}
+    assert {who: (h.id, h.path.read_text()) for who, h in found.items()} == {
+        **{"Ann B": ("7", "1"), "José Q": ("8", "2"), "Cid_D": ("9", "3")}
+    }
+    assert feedback_name(found["Ann B"]) == "Ann B_7_assignsubmission_file_feedback.html"
+    if as_zip:
+        (folder / "all.zip").write_bytes(zipped({f"student{k}.ipynb": str(k) for k in range(5)}))
+        [handed] = collect(folder, tmp_path / "unpacked")
+        assert "5 notebooks" in handed.doubt and "of several students" in handed.doubt
+
+
 def test_no_two_students_are_taken_for_one(tmp_path):
     """Numbers in names, other accents, characters that no file may have: all stay apart; resubmissions do not."""
     from bea_course.handed_in import collect
