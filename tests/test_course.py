@@ -864,6 +864,11 @@ def test_the_time_of_a_download_makes_nobody_late(tmp_path):
     (tmp_path / "roster.csv").write_text(table)
     done = grade(ADAM, folder, tmp_path / "out", quiet=True, late=late, roster=read_roster(tmp_path / "roster.csv"))
     assert [r["lost"] for r in done.results.values()] == [0, 0, 0.2] and TIMES not in done.problems
+    (tmp_path / "roster.csv").write_text('Student,ID\n    Points Possible,\n"García López, María José",9\n')
+    assert read_roster(tmp_path / "roster.csv") == [Person("María José García López", "9")]
+    (tmp_path / "roster.csv").write_text("name;due\nann;30.11.2026\n")
+    with pytest.raises(SystemExit, match="'30.11.2026' is no date such as 2026-11-30T18:00"):
+        read_roster(tmp_path / "roster.csv")
 
 
 def test_a_command_that_cannot_be_meant_is_refused(tmp_path):

@@ -445,7 +445,9 @@ def read_roster(path: str | Path) -> list[Person]:
             except ValueError:
                 raise SystemExit(f"{path}: {text!r} is no date such as 2026-11-30T18:00") from None
         number = cells["id"].removeprefix("Participant ").strip()
-        people.append(Person(cells["name"], number, cells["email"], *times))
+        last, comma, first = cells["name"].partition(",")  # as Canvas writes it
+        name = f"{first.strip()} {last.strip()}" if comma and "," not in first else cells["name"]
+        people.append(Person(name, number, cells["email"], *times))
     if not people:
         raise SystemExit(f"{path}: no names; the table needs a column `name`, and may have `id`, `email` and `due`")
     return people
