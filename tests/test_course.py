@@ -792,6 +792,12 @@ def test_words_are_never_lost(tmp_path):
     assert words(cells) is None
     assert words([*cells, new]) == "My own words."  # below the last check
     assert "what I think" in words([*cells, code])
+    for text in (
+        '"""My own words, in a string."""',
+        'print("My own words, in a string.")',
+        'w = f"""My own words, in a string."""',
+    ):
+        assert "My own words" in words([*cells, code | {"source": text}])
     assert words([new, *[c for c in cells if "".join(c["source"]) != EMPTY]]) == "My own words."
     assert words([c for c in cells if "".join(c["source"]) != EMPTY]) == ""  # a person has to look
     for more, told in (([], True), ([new], False), ([code], False), ([code | {"source": "x = 1"}], False)):

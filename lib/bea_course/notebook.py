@@ -211,9 +211,22 @@ class Submission:
 
 
 def remarks_in(source: str) -> str:
-    """The comments and bare strings of a code cell: some answer in words there."""
+    """The comments and the longer strings of a code cell: some answer in words there.
+
+    Examples
+    --------
+    >>> remarks_in("x = 1  # one\\n# with replacement it grows\\nprint('and the order enters with r', end='')")
+    'with replacement it grows\\nand the order enters with r'
+    """
     lines = [line.strip() for line in source.splitlines()]
-    return "\n".join(line.lstrip("# ") for line in lines if line.startswith("#") and len(line) > 20)
+    found = [line.lstrip("# ") for line in lines if line.startswith("#") and len(line) > 20]
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for node in ast.walk(ast.parse(source)):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and len(text) > 20 and len(text.split()) > 3:
+                found.append(text.strip())
+    return "\n".join(found)
 
 
 def added_to(prose: Iterable[str], text: str) -> str:
