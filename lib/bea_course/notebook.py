@@ -278,12 +278,13 @@ def read_submission(path: str | Path, assignment: Assignment) -> Submission:
             texts.setdefault(here, []).append(added_to(assignment.prose, text))
     found = {name: "\n\n".join(filter(None, texts[name])) for name in by_hand}
     rest = "\n\n".join(filter(None, texts.get("", [])))
-    prose = {name: found[name] or (None if name in blank and not rest else rest) for name in by_hand}
+    prose: dict[str, str | None] = {
+        name: found[name] or (None if name in blank and not rest else rest) for name in by_hand
+    }
     note = _note(code, assignment, seen)
-    if not seen and note.startswith(
-        "this is assignment"
-    ):  # another assignment's text is nobody's answer, but a person has to look
-        prose = dict.fromkeys(by_hand, "")
+    # another assignment's text is nobody's answer, but a person has to look
+    if not seen and note.startswith("this is assignment"):
+        prose |= dict.fromkeys(by_hand, "")
     if not note and not any(map("".join, texts.values())) and assignment.blank.issuperset(filter(is_answer, code)):
         note = "no answer is filled in: it is the copy as it was handed out"
     return Submission(tuple(code), prose, note)
