@@ -313,10 +313,12 @@ def named(shown: Iterable[str], most: int = 3) -> list[str]:
 
     Examples
     --------
-    >>> named(["all.zip/Ann B_7_assignsubmission_file_/a.ipynb", "b.py"])
+    >>> named(["all.zip/Ann B_7_assignsubmission_file_/a.ipynb", "bann_LATE_7_88_b.py"])
     ['a.ipynb', 'b.py']
     """
     names = [PurePosixPath(name).name for name in shown]
+    found = [MOODLE.match(name) or CANVAS.match(name) for name in names]
+    names = [match["file"] if match and match["file"] else name for match, name in zip(found, names)]
     return names if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
 
 
