@@ -19,8 +19,9 @@ from pathlib import Path, PurePosixPath
 
 __all__ = ["Handed", "Person", "collect", "local_time", "named", "of_the_download", "read_roster", "rows_of", "turns"]
 
-CANVAS = re.compile(r"^(?P<who>[^\W_]+)(?P<late>_LATE)?_(?P<id>\d+)_(?P<sent>\d+)_(?P<file>.+)$", re.I)
-MOODLE = re.compile(r"^(?P<who>.+?)_(?P<id>\d+)_assignsubmission_\w+?_?$")
+CANVAS = re.compile(r"^(?P<who>[^\W_](?:[^\W_]|[-'’.])*)(?P<late>_LATE)?_(?P<id>\d+)_(?P<sent>\d+)_(?P<file>.+)$", re.I)
+# in folders or, as a teacher may choose, all files in one
+MOODLE = re.compile(r"^(?P<who>.+?)_(?P<id>\d+)_(?P<plugin>assignsubmission_[^\W_]+)_?(?P<file>.*)$")
 GRADESCOPE = re.compile(r"^submission_(?P<id>\d+)$")
 PEOPLE = "submission_metadata.yml"  # whose these are, by Gradescope
 AGAIN = re.compile(r"(?:-| \()(\d+)\)?$")
@@ -93,9 +94,8 @@ def who_of(place: PurePosixPath) -> tuple[str, str, int, bool, int]:
         return name, (match["id"] if match else ""), number, False, 0
     if match := CANVAS.match(place.name):
         return match["who"], match["id"], number, bool(match["late"]), int(match["sent"])
-    if match := MOODLE.match(stem.rsplit("_assignsubmission_", 1)[0] + "_assignsubmission_file_"):
-        if "_assignsubmission_" in stem:
-            return match["who"], match["id"], number, False, 0
+    if match := MOODLE.match(place.name):
+        return match["who"], match["id"], number, False, 0
     return (AGAIN.sub("", stem) if number else stem), "", number, False, 0
 
 
@@ -219,8 +219,8 @@ def of_the_system(name: str) -> bool:
 def feedback_name(handed: "Handed") -> str:
     """What a page for a student has to be called, so that the platform that packed the files takes it back."""
     for part in PurePosixPath(handed.shown or next(iter(handed.others), "")).parts:
-        if MOODLE.match(part):
-            return f"{part}/feedback.html"
+        if match := MOODLE.match(part):
+            return f"{part[: match.start('file')]}feedback.html" if match["file"] else f"{part}/feedback.html"
         if CANVAS.match(part):
             return f"{PurePosixPath(part).stem}.html"
     return f"{handed.student}.html"
@@ -298,6 +298,8 @@ def collect(
             last = good[-1]
             handed.path, handed.shown, handed.when, handed.late_mark = last.path, last.shown, last.when, last.late
             handed.others = {f.shown: "an earlier one; the last is marked" for f in good[:-1]}
+            if len({f.path for f in good}) > 3:
+                handed.doubt = f"{len(good)} notebooks, of which one is marked: are they of several students?"
         else:
             whys = {why: ", ".join(named(f.shown for f in files if f.why == why)) for why in (f.why for f in files)}
             handed.problem = f"handed in, but {'; '.join(f'{why}: {those}' for why, those in whys.items())}"
@@ -311,10 +313,12 @@ def named(shown: Iterable[str], most: int = 3) -> list[str]:
 
     Examples
     --------
-    >>> named(["all.zip/Ann B_7_assignsubmission_file_/a.ipynb", "b.py"])
+    >>> named(["all.zip/Ann B_7_assignsubmission_file_/a.ipynb", "bann_LATE_7_88_b.py"])
     ['a.ipynb', 'b.py']
     """
     names = [PurePosixPath(name).name for name in shown]
+    found = [MOODLE.match(name) or CANVAS.match(name) for name in names]
+    names = [match["file"] if match and match["file"] else name for match, name in zip(found, names)]
     return names if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
 
 
@@ -356,15 +360,17 @@ def _with_roster(found: list[Handed], roster: list[Person]) -> list[Handed]:
         by_name = called(name) or called(AGAIN.sub("", name))
         both = [person for person in by_name if any(person is other for other in by_number)]
         people = both or by_name or by_number
+        why = ""
         if len(people) != 1:
-            handed.doubt = f"{len(people)} on the roster could be this one" if people else "not on the roster"
+            why = f"{len(people)} on the roster could be this one" if people else "not on the roster"
         elif id(people[0]) in taken:
-            handed.doubt = f"a second row of {people[0].name}"
+            why = f"a second row of {people[0].name}"
         else:
             taken[id(people[0])] = handed
             handed.person, handed.when = people[0], people[0].when or handed.when
             if by_number and not both and by_name:
-                handed.doubt = f"by its number this would be {by_number[0].name}; its name has decided"
+                why = f"by its number this would be {by_number[0].name}; its name has decided"
+        handed.doubt = "; ".join(filter(None, [handed.doubt, why]))
     rows, used = [*found], {handed.student for handed in found}
     for person in roster:
         if id(person) not in taken:
@@ -441,7 +447,9 @@ def read_roster(path: str | Path) -> list[Person]:
             except ValueError:
                 raise SystemExit(f"{path}: {text!r} is no date such as 2026-11-30T18:00") from None
         number = cells["id"].removeprefix("Participant ").strip()
-        people.append(Person(cells["name"], number, cells["email"], *times))
+        last, comma, first = cells["name"].partition(",")  # as Canvas writes it
+        name = f"{first.strip()} {last.strip()}" if comma and "," not in first else cells["name"]
+        people.append(Person(name, number, cells["email"], *times))
     if not people:
         raise SystemExit(f"{path}: no names; the table needs a column `name`, and may have `id`, `email` and `due`")
     return people

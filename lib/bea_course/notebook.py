@@ -10,8 +10,9 @@ import contextlib
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
 __all__ = [
@@ -210,9 +211,41 @@ class Submission:
 
 
 def remarks_in(source: str) -> str:
-    """The comments and bare strings of a code cell: some answer in words there."""
+    """The comments and the longer strings of a code cell: some answer in words there.
+
+    Examples
+    --------
+    >>> remarks_in("x = 1  # one\\n# with replacement it grows\\nprint('and the order enters with r', end='')")
+    'with replacement it grows\\nand the order enters with r'
+    """
     lines = [line.strip() for line in source.splitlines()]
-    return "\n".join(line.lstrip("# ") for line in lines if line.startswith("#") and len(line) > 20)
+    found = [line.lstrip("# ") for line in lines if line.startswith("#") and len(line) > 20]
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for node in ast.walk(ast.parse(source)):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and len(text) > 20 and len(text.split()) > 3:
+                found.append(text.strip())
+    return "\n".join(found)
+
+
+def added_to(prose: Iterable[str], text: str) -> str:
+    """What is new in a text that begins as one of the assignment's own: all of it if none does.
+
+    A student may have an earlier wording, or write below a question in its own cell.
+
+    Examples
+    --------
+    >>> added_to(["# One\\nRead this.\\nAnd this."], "# One\\nRead this.\\nMy answer.")
+    'My answer.'
+    """
+    first, *_ = mine = text.splitlines()
+    for own in prose:
+        theirs = own.splitlines()
+        if theirs and theirs[0].partition(" (")[0] == first.partition(" (")[0]:
+            parts = SequenceMatcher(None, theirs, mine, autojunk=False).get_opcodes()
+            return "\n".join(line for what, _, _, a, b in parts if what != "equal" for line in mine[a:b]).strip()
+    return text
 
 
 def read_submission(path: str | Path, assignment: Assignment) -> Submission:
@@ -242,11 +275,16 @@ def read_submission(path: str | Path, assignment: Assignment) -> Submission:
         if text == EMPTY:
             blank.add(here)
         elif text not in assignment.prose and text:
-            texts.setdefault(here, []).append(text)
+            texts.setdefault(here, []).append(added_to(assignment.prose, text))
     found = {name: "\n\n".join(filter(None, texts[name])) for name in by_hand}
     rest = "\n\n".join(filter(None, texts.get("", [])))
-    prose = {name: found[name] or (None if name in blank and not rest else rest) for name in by_hand}
+    prose: dict[str, str | None] = {
+        name: found[name] or (None if name in blank and not rest else rest) for name in by_hand
+    }
     note = _note(code, assignment, seen)
+    # another assignment's text is nobody's answer, but a person has to look
+    if not seen and note.startswith("this is assignment"):
+        prose |= dict.fromkeys(by_hand, "")
     if not note and not any(map("".join, texts.values())) and assignment.blank.issuperset(filter(is_answer, code)):
         note = "no answer is filled in: it is the copy as it was handed out"
     return Submission(tuple(code), prose, note)

@@ -52,10 +52,10 @@ def lines_on(entry: Mapping[str, Any]) -> list[str]:
     said: dict[str, list[str]] = {}
     for test in entry.get("tests", ()):
         kind = "A test that was not in your copy" if test["hidden"] else "The check in your copy"
-        said.setdefault(test["message"], []).append(f"{kind}: {test['points']:g} of {test['of']:g}")
+        said.setdefault(test["message"], []).append(f"{kind}, {test['points']:g} of {test['of']:g}")
     for message, tests in said.items():  # what several tests say is said once
-        again = [text[0].lower() + text[1:] for text in tests[1:]]
-        lines.append("; ".join([tests[0], *again]) + (f": {message}" if message else "."))
+        again = [f"and {text[0].lower()}{text[1:]}" for text in tests[1:]]
+        lines.append(", ".join([tests[0], *again]) + (f": {message}" if message else "."))
     return [line for line in lines if line]
 
 

@@ -38,28 +38,38 @@ def read_results(folder: Path) -> Results:
     The names are those of the roster where it was given, so that a student of two platforms is one; of two
     students with one name each has the number as well.
     """
-    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    found: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
     for path in sorted(folder.glob("*/shown/*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
-        found.setdefault(result["assignment"], []).append((path.stem, result))
+        found.setdefault(result["assignment"], []).append((path, result))
     shared: set[str] = set()
     for of in found.values():
-        names = Counter(result.get("name") or stem for stem, result in of)
-        shared |= {name for name, count in names.items() if count > 1}
+        names = Counter((path.parent, result.get("name") or path.stem) for path, result in of)
+        shared |= {name for (_, name), count in names.items() if count > 1}
     results: Results = {}
+    places: dict[tuple[str, str], str] = {}
     for number, of in found.items():
-        mine = results.setdefault(number, {})
-        for stem, result in of:
-            name = result.get("name") or stem
+        for path, result in of:
+            name, place = result.get("name") or path.stem, path.parent.parent.name
             name = f"{name} {result.get('id', '')}".strip() if name in shared else name
-            mine[stem if name in mine else name] = result
+            other = places.setdefault((number, name), place)
+            if other != place:
+                raise SystemExit(
+                    f"{name} has two results of assignment {number}, in {other} and {place}: move one away"
+                )
+            mine = results.setdefault(number, {})
+            mine[path.stem if name in mine else name] = result
     return results
 
 
 def doubts(results: Results, weights: Mapping[str, float]) -> list[str]:
     """What a person should know of before the totals are used."""
     counted = {number for numbers in weights for number in numbers.split("/")}
-    said = [f"assignment {n} has no results; it counts 0 for everybody" for n in sorted(counted - set(results))]
+    said = [
+        f"assignment {numbers} has no results; it counts 0 for everybody"
+        for numbers in weights
+        if not set(numbers.split("/")) & set(results)
+    ]
     said += [f"assignment {n} is not in --weights; it does not count" for n in sorted(set(results) - counted)]
     students = {student for of in results.values() for student in of}
     for numbers in weights:
@@ -218,6 +228,15 @@ def maxima(export: Path, column: str) -> set[float]:
     return found
 
 
+def folders_of(folder: Path) -> dict[str, list[Path]]:
+    """{assignment: its folders}, whatever they are called."""
+    found: dict[str, list[Path]] = {}
+    for work in sorted({path.parent.parent for path in folder.glob("*/shown/*.json")}):
+        first = next((work / "shown").glob("*.json"))
+        found.setdefault(json.loads(first.read_text(encoding="utf-8"))["assignment"], []).append(work)
+    return found
+
+
 def codes_in(work: Path) -> dict[str, str]:
     """{student: code} of what was marked in one assignment's folder."""
     from bea_course.notebook import CHECK, Unreadable, cells_of
@@ -279,7 +298,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     head = ["assignment", "question", "mean", "of", "all points", "students", "what was said most often"]
     counted = [[number, *row] for number, of in results.items() for row in questions_of(of)]
     write(given.folder / "questions.csv", as_csv([head, *counted]))
-    alike = [[n, *pair] for n in results for pair in similar(codes_in(given.folder / n))]
+    codes = {
+        n: {s: c for work in works for s, c in codes_in(work).items()} for n, works in folders_of(given.folder).items()
+    }
+    alike = [[n, *pair] for n in codes for pair in similar(codes[n])]
     write(given.folder / "similar.csv", as_csv([["assignment", "ratio", "one student", "another"], *alike]))
     print(f"Students: {len(students)}; assignments: {len(results)}; pairs of answers that are alike: {len(alike)}.")
     said = doubts(results, weights)
