@@ -19,7 +19,7 @@ SECTIONS = {
     "runs": (
         "Runs",
         "How long do Adam's iterates take, all of them kept?  All in float64, all with epsilon outside the root.  "
-        "Paths are compared over their first 100 steps; where a gradient changes its sign, Adam makes round-off visible.",
+        "Paths are compared over their first 100 steps; where a gradient changes sign, Adam makes round-off visible.",
     ),
     "networks": ("Networks", "The same for a small network on real images."),
     "flows": ("Flows", "How long does the flow take that iterates are compared with?"),

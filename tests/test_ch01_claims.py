@@ -320,6 +320,6 @@ def test_preface_only_equal_decays_keep_the_difference(beta, measured):
 
 def test_distance_at_the_end_halves_with_the_step(measured, says):
     found = {h: ends("01", DESCENT, VALLEY, h=h)[1][0] for h in (0.01, 0.005, 0.0025)}
-    says("01", "From 0.168 to 0.071, by the factor 2.4", found[0.01], found[0.005], found[0.01] / found[0.005])
+    says("01", "From 0.168 to 0.071, by a factor of 2.4", found[0.01], found[0.005], found[0.01] / found[0.005])
     says("01", "the next halving gives 2.1", found[0.005] / found[0.0025])
     measured("distances", list(found.values()), "in proportion to h in the limit", digits=3)

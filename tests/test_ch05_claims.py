@@ -375,5 +375,5 @@ def test_distance_along_the_valley_grows_with_the_square_of_the_spread(measured,
         np.testing.assert_allclose(end, loop_of_epochs(s, (0.4, 1.875), 0.04, 200), rtol=1e-10)
     says("05", "along the valley to about (0.52, 1.33)", *ends("05", two_batches(1.0), mean_of_four())[0])
     far = [found[s][1][0] for s in (0.25, 0.5)]
-    says("05", "From 0.048 to 0.18, by the factor 3.7", *far, far[1] / far[0])
+    says("05", "From 0.048 to 0.18, by a factor of 3.7", *far, far[1] / far[0])
     measured("factor", far[1] / far[0], "below 4", digits=2)

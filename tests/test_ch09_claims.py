@@ -495,6 +495,6 @@ def test_gradients_fall_about_a_hundredfold_down_the_valley(measured):
 
 def test_distance_from_the_leading_order_grows_like_the_lag(measured, says):
     found = {rho: ends("09", bea.rmsprop(rho, 1e-2), bea.bilinear())[1][0] for rho in (0.5, 0.75)}
-    says("09", "From 0.034 to 0.095, by the factor 2.8", found[0.5], found[0.75], found[0.75] / found[0.5])
+    says("09", "From 0.034 to 0.095, by a factor of 2.8", found[0.5], found[0.75], found[0.75] / found[0.5])
     says("09", "The lag grows from 1 to 3", bea.lag(0.5), bea.lag(0.75))
     measured("distances", list(found.values()), "0.034, 0.095", digits=2)

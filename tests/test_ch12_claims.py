@@ -427,7 +427,7 @@ def test_most_coordinates_are_beyond_the_border(network, training, measured, say
     measured("median speed there", speeds, "falls to a few hundredths", digits=1)
     says("12", "On our network at step 1,000 that is $\\rho \\approx 0.996$", 1000, np.exp(-2e-3 * middles[1]))
     says("12", "At PyTorch's $\\rho$ nine coordinates in ten are beyond the border", 10 * np.mean(shares), 10)
-    says("12", "whose gradient kept its sign, at least 94 per cent at each moment", 100 * min(kept))
+    says("12", "whose gradient kept its sign, which are at least 94 per cent at each moment", 100 * min(kept))
 
 
 def test_with_a_shorter_memory_they_gather_near_it(network, measured):

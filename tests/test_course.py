@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 
@@ -19,7 +20,8 @@ import pytest
 from bea_course import checks_of
 from bea_course.examiner import examine
 from bea_course.fence import fence
-from bea_course.grade import by_hand, grade, not_marked
+from bea_course.grade import Late, by_hand, grade, not_marked
+from bea_course.handed_in import Person
 from bea_course.kernel import Kernel, Limits
 from bea_course.marking import mark
 from bea_course.notebook import EMPTY, cells_of, filled, read_assignment, read_submission
@@ -584,7 +586,8 @@ def test_every_file_is_accounted_for(tmp_path):
     assert found["doejohn"].path.name.endswith("-1.ipynb") and found["doejohn"].late_mark
     assert [list(found[who].others) for who in ("ivan", "judy")] == [["ivan.py"], ["judy/answer.docx"]]
     assert len(found["Lena M"].others) == 1 and found["Lena M"].id == "123"
-    assert found["anna"].person is roster[0] and "not on the roster" in found["zoe"].problem
+    assert found["anna"].person is roster[0] and "not on the roster" in found["zoe"].doubt
+    assert "ivan.py" in found["ivan"].problem  # its author reads which file was meant
     assert found["Nobody Here"].problem == "" and found["Nobody Here"].path is None
     assert not list(tmp_path.rglob("escaped*"))
 
@@ -689,6 +692,27 @@ def test_no_two_students_are_taken_for_one(tmp_path):
     assert [given[name]["words"][0] for name in result] == [1, 2] and not problems
 
 
+def test_a_roster_gives_nobody_anothers_marks():
+    """Names in another order, two of one name, and numbers that mean something else on another platform."""
+    from bea_course.handed_in import Handed, Person, _with_roster
+
+    def joined(found, roster):
+        rows = _with_roster([Handed(*one) for one in found], [Person(*one) for one in roster])
+        return {row.student: (row.person.id if row.person else None, row.doubt) for row in rows}
+
+    canvas = joined([("garcíalópezmaríajosé", "504")], [("María José García López", "1004")])
+    assert canvas == {"garcíalópezmaríajosé": ("1004", "")}
+    turned = joined([("David Kim", "2"), ("Kim David", "1")], [("David Kim", "11"), ("Kim David", "12")])
+    assert turned == {"David Kim": ("11", ""), "Kim David": ("12", "")}
+    clash = joined([("Ann B", "2")], [("Ann B", "1"), ("Cid D", "2")])
+    assert clash["Ann B"][0] == "1" and "Cid D" in clash["Ann B"][1] and clash["Cid D"] == ("2", "")
+    lees = [("Anna Lee", "72"), ("Anna Lee", "73")]
+    assert joined([("Anna Lee 73", "73")], lees) == {"Anna Lee 73": ("73", ""), "Anna Lee": ("72", "")}
+    assert joined([], lees) == {"Anna Lee": ("72", ""), "Anna Lee 73": ("73", "")}
+    assert joined([("Anna Lee", "9")], lees)["Anna Lee"] == (None, "2 on the roster could be this one")
+    assert joined([("anna", "")], [("Anna Lee", "72", "anna@x.org")]) == {"anna": ("72", "")}
+
+
 def test_what_is_too_long_holds_up_nobody():
     from bea_course.marking import shortened
     from bea_course.term import MOST, similar, words_of
@@ -782,6 +806,71 @@ def test_lateness_costs_what_is_said():
     lost = [late.lost(due + timedelta(minutes=m), None)[0] for m in (0, 15, 16, 1440, 1441)]
     assert lost == [0, 0, 0.1, 0.1, 0.2]
     assert late.lost(due + timedelta(days=2), due + timedelta(days=3)) == (0.0, "")
+    assert late.lost(due, due - timedelta(days=7)) == (0.0, "")  # an extension that is over before the due date
+
+
+def test_the_time_of_a_download_makes_nobody_late(tmp_path):
+    """Canvas gives all files in its zip one time; those of the roster count, if it has them."""
+    from bea_course.grade import TIMES
+    from bea_course.handed_in import read_roster
+
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for name in ("ann", "bob", "cid"):
+        (folder / f"{name}.ipynb").write_text("no notebook")
+    late = Late(datetime(2026, 1, 1, 18), a_day=0.1)
+    done = grade(ADAM, folder, tmp_path / "out", quiet=True, late=late)
+    assert [r["lost"] for r in done.results.values()] == [0, 0, 0] and done.problems[0] == TIMES
+    table = "name,due,handed in\nann,,2026-01-01 17:00\nbob,2026-01-02,2026-01-02T23:00\ncid,2025-12-31,2026-01-02\n"
+    (tmp_path / "roster.csv").write_text(table)
+    done = grade(ADAM, folder, tmp_path / "out", quiet=True, late=late, roster=read_roster(tmp_path / "roster.csv"))
+    assert [r["lost"] for r in done.results.values()] == [0, 0, 0.2] and TIMES not in done.problems
+
+
+def test_a_command_that_cannot_be_meant_is_refused(tmp_path):
+    from bea_course.grade import main
+
+    common = [str(tmp_path), "--assignment", str(ADAM), "--out", str(tmp_path / "out")]
+    for more, said in ((["--late", "10"], "--due"), (["--question", "braket"], "bracket")):
+        with pytest.raises(SystemExit, match=said):
+            main(common + more)
+
+
+def test_a_student_reads_what_was_marked_and_what_went_wrong(tmp_path):
+    """Which file, which cell, which package; and what the roster leaves open is no student's to read."""
+    assignment = read_assignment(ADAM)
+    answers = {
+        "step": "import numpy_of_tomorrow\n" + solutions_of(assignment)["step"],
+        "averages": "m_hat = ",
+        "potential": "g = sp.Symbol('g')\npotenzial = g",
+    }
+    folder, work = tmp_path / "class", tmp_path / "out"
+    (folder / "Ann B_7_assignsubmission_file_").mkdir(parents=True)
+    handed_in(folder / "Ann B_7_assignsubmission_file_" / "mine.ipynb", assignment, answers)
+    (folder / "Ann B_7_assignsubmission_file_" / "notes.txt").write_text("x")
+    roster = [Person("Cid D", "7"), Person("Ann B", "12"), Person("Eve F", "13")]
+    done = grade(ADAM, folder, work, quiet=True, limits=LIMITS, roster=roster)
+    page = (work / "Ann B.html").read_text(encoding="utf-8")
+    for said in (
+        "Ann B: marked is mine.ipynb, handed in on 20",
+        "not marked: notes.txt",
+        "there is no numpy_of_tomorrow",
+        "SyntaxError: invalid syntax in its line 1 (the cell that begins with &quot;m_hat =&quot;)",
+        "0 of 1; a test that was not in your copy: 0 of 1: there is no `potential`: the answer must have this name",
+    ):
+        assert said in page, (said, page)
+    assert "is not defined" not in page.partition("Potential")[0] and "Cid D" not in page
+    [problem, *_] = [problem for problem in done.problems if problem.startswith("Ann B")]
+    assert "not installed here: numpy_of_tomorrow" in problem and "Cid D" in problem
+    row = next(csv.DictReader(work.with_suffix(".csv").open(encoding="utf-8-sig")))
+    assert row["name"] == "Ann B" and row["id"] == "12" and "Cid D" in row["note"]
+    from zipfile import ZipFile
+
+    assert ZipFile(work / "feedback.zip").namelist() == ["Ann B_7_assignsubmission_file_/feedback.html"]
+    late = Late(datetime(2026, 1, 1), a_day=0.5)
+    grade(ADAM, folder, work, quiet=True, limits=LIMITS, roster=roster, late=late)
+    log = (work / "log.csv").read_text(encoding="utf-8").splitlines()
+    assert ',Ann B,"lateness, in percent",0,100,late by ' in log[-1]
 
 
 def test_every_road_gives_the_same_marks(tmp_path):
@@ -822,7 +911,7 @@ def test_a_term_comes_to_its_total(tmp_path):
         (tmp_path / number / "shown" / "ann.json").write_text(json.dumps(result(number, points)))
     assert term.main([str(tmp_path), "--weights", "01=1,06/07=3"]) == 0
     rows = list(csv.DictReader((tmp_path / "term.csv").open(encoding="utf-8-sig")))
-    assert rows == [{"student": "ann", "01": "100.0", "06": "75.0", "07": "25.0", "total": "81.2"}]
+    assert rows == [{"student": "Ann B", "01": "100.0", "06": "75.0", "07": "25.0", "total": "81.2"}]
     questions = list(csv.DictReader((tmp_path / "questions.csv").open(encoding="utf-8-sig")))
     assert questions[2]["what was said most often"] == "1 × not #" and questions[2]["all points"] == "0"
     export = tmp_path / "canvas.csv"
@@ -838,8 +927,56 @@ def test_a_term_comes_to_its_total(tmp_path):
     moodle = term.filled_in(export, "Grade", {"ann": result("01", (2, 2, 0))})[0].splitlines()
     assert moodle[1:] == ["Participant 7,Ann B,4", "Participant 8,Cid D,"]
     export.write_text("First Name,Last Name,SID,Total Score\nAnn,B,7,\nCid,D,8,\n")
+    lee = result("01", (2, 2, 0)) | {"name": "Anna Lee", "id": "72"}
+    export.write_text("ID,Name,Grade\n72,Anna Lee,\n73,Anna Lee,\n7,Cid D,\n")
+    both = {"ann": result("01", (2, 0, 0)), "cid": cid, "lee": lee}  # 7 is Ann's number, on another list
+    assert term.filled_in(export, "Grade", both)[0].splitlines()[1:] == ["72,Anna Lee,4", "73,Anna Lee,", "7,Cid D,4"]
+    assert term.filled_in(export, "Grade", {"lee": lee | {"id": ""}})[1] == ["lee"]  # which of the two?
+    more = "Maximum grade,Grade can be changed"  # as the real worksheet has them
+    export.write_text(f"Identifier,Full name,Grade,{more}\nParticipant 7,Ann B,,100.00,Yes\n")
+    moodle = term.filled_in(export, "Grade", {"ann": result("01", (2, 2, 0))})[0].splitlines()
+    assert moodle[1:] == ["Participant 7,Ann B,4,100.00,Yes"] and term.maxima(export, "Grade") == {100}
+    export.write_text('Student,ID,Assignment 1 (99)\n    Points Possible,,6\n"García López, María José",9,\n')
+    maria = {"maria": result("01", (2, 2, 0)) | {"name": "María José García López"}}
+    assert term.filled_in(export, "Assignment 1", maria)[0].endswith('María José",9,4\n')
+    assert term.maxima(export, "Assignment 1") == {6}
+    export.write_text("First Name,Last Name,SID,Total Score\nAnn,B,7,\nCid,D,8,\n")
     gradescope = term.filled_in(export, "Total", {"ann": result("01", (2, 2, 0))})[0].splitlines()
     assert gradescope[1:] == ["Ann,B,7,4", "Cid,D,8,"]
+
+
+def test_a_term_says_what_does_not_count(tmp_path, capsys):
+    """Nobody read, nobody of that name, nothing of that number: no zero without a word."""
+    from bea_course import term
+
+    def put(number, stem, name, points, number_of=""):
+        questions = {"q": {"points": 2, "of": 2}, "words": {"points": points, "of": 2}}
+        rest = {"name": name, "id": number_of, "email": "", "points": 2 + (points or 0), "of": 4, "lost": 0}
+        path = tmp_path / number / "shown" / f"{stem}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"assignment": number, "questions": questions} | rest))
+
+    put("03", "Ann B", "Ann B", 2)
+    put("07", "bann", "Ann B", None)  # another platform, and one roster for both
+    put("03", "Cid D 1", "Cid D", 2, "1")
+    put("03", "Cid D 2", "Cid D", 0, "2")
+    assert term.main([str(tmp_path), "--weights", "3=1,9=1", "--keep-worst"]) == 1
+    rows = list(csv.DictReader((tmp_path / "term.csv").open(encoding="utf-8-sig")))
+    assert [row["student"] for row in rows] == ["Ann B", "Cid D 1", "Cid D 2"] and rows[0]["07"] == "50.0"
+    said = capsys.readouterr().err
+    for text in ("assignment 09 has no results", "07 is not in --weights", "reads them: Ann B"):
+        assert text in said
+    assert term.main([str(tmp_path), "--weights", "03=1,07=1"]) == 1
+    assert "assignment 07 counts 0 for whoever has no result: Cid D 1, Cid D 2" in capsys.readouterr().err
+    questions = list(csv.DictReader((tmp_path / "questions.csv").open(encoding="utf-8-sig")))
+    assert [row["mean"] for row in questions] == ["2.00", "1.33", "2.00", ""]  # of what is marked
+    export = tmp_path / "moodle.csv"
+    export.write_text("Full name,Grade,Maximum grade\nAnn B,,100.00\n")
+    assert term.main([str(tmp_path), "--fill", str(export), "--column", "Grade", "--assignment", "07"]) == 1
+    said = capsys.readouterr().err
+    assert "maximum is 100, but the points are out of 4" in said and "reads them: Ann B" in said
+    with pytest.raises(SystemExit, match="is such as"):
+        term.main([str(tmp_path), "--weights", "03:1"])
 
 
 # --- leaks -------------------------------------------------------------------------------------

@@ -714,7 +714,7 @@ def test_elements_of_arrays_and_matrices_are_refused():
     for element in (x[0], matrix[0, 0]):
         with pytest.raises(TypeError, match=r"for many of them use sp.symbols\('x:10'\)"):
             bea.Loss(element**2, (element,))
-        with pytest.raises(ValueError, match="IndexedBase or MatrixSymbol is no coordinate"):
+        with pytest.raises(ValueError, match="IndexedBase or MatrixSymbol is not a coordinate"):
             bea.Loss(element**2 + A, A)
 
 

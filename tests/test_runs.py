@@ -965,6 +965,19 @@ def test_what_numba_lacks_is_run_otherwise(monkeypatch):
         np.testing.assert_array_equal(path, bea.run(bea.heavy_ball(0.6), by_code(loss), theta0, 1e-3, 20))
 
 
+@pytest.mark.parametrize("loss", [bea.Loss(x**4 + 7 * y**2, (x, y)), bea.Loss(sp.exp(x) + 7 * y**2, (x, y))])
+def test_functions_of_intels_library_are_not_compiled(monkeypatch, loss):
+    """Their last bits depend on a number's place in the loop; sums and products are the same everywhere."""
+    numba = pytest.importorskip("numba", reason="Numba is not installed")
+    monkeypatch.setattr(numba.config, "USING_SVML", True)
+    force(monkeypatch, "compiled")
+    path = bea.run(bea.heavy_ball(0.6), loss, [START] * 3, 1e-3, 20)
+    [step] = straight._steps[loss].values()
+    assert (straight._loop((step,), 3, 2) is not None) == step.code.exact == (not loss.expression.has(sp.exp))
+    for k in range(3):
+        np.testing.assert_array_equal(path[:, k], bea.run(bea.heavy_ball(0.6), by_code(loss), START, 1e-3, 20))
+
+
 def test_a_compiled_run_can_be_interrupted(monkeypatch):
     force(monkeypatch, "compiled")
     bea.run(bea.adam(0.6, 0.8, 0.05), HIMMELBLAU, START, 1e-3, 10)  # compiles it

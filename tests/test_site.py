@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
+from zipfile import ZipFile
 
 import nbformat
 import numpy as np
@@ -30,7 +31,7 @@ from sphinx.errors import ConfigError, ExtensionError
 
 from bea_book import plot, svg
 from bea_book.live import laboratory
-from tools.site import book_site, check_site, lighter, logo
+from tools.site import book_site, check_site, lighter, lite, logo
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = "https://someone.github.io/book/"
@@ -484,3 +485,36 @@ def test_axes_side_by_side_stand_one_below_another_on_a_telephone(tmp_path):
     assert labels["y"] == second["y"] == "216" and float(labels["width"]) < 60
     assert narrow.attrib["viewBox"].split()[3] == "432" and float(narrow.attrib["width"]) < 400
     assert lighter.give_room(page, tmp_path) == page
+
+
+def test_a_wheel_for_the_browser_has_no_tests_of_its_own(tmp_path):
+    wheel = tmp_path / "some-1.0-py3-none-any.whl"
+    names = (
+        "some/__init__.py",
+        "some/testing/__init__.py",
+        "some/core/tests/test_core.py",
+        "some-1.0.dist-info/RECORD",
+    )
+    with ZipFile(wheel, "w") as archive:
+        for name in names:
+            archive.writestr(name, "".join(f"{name},,\n" for name in names))
+    lite.without_tests(wheel)
+    with ZipFile(wheel) as archive:
+        assert archive.namelist() == [name for name in names if "core" not in name]
+        assert archive.read(names[-1]).decode().split() == [f"{name},," for name in names if "core" not in name]
+
+
+@pytest.mark.parametrize("code, needed", [("from sklearn.datasets import load_digits", True), ("import bea", False)])
+def test_only_a_notebook_that_needs_scikit_learn_waits_for_it(code, needed):
+    notebook = lite.browser_copy(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]))
+    assert ("scikit-learn" in notebook.cells[0].source) == needed and "bea-book" in notebook.cells[0].source
+
+
+def test_python_in_the_browser_starts_with_the_wheels_of_the_site(tmp_path):
+    (tmp_path / "pypi").mkdir()
+    for name in (*lite.LOCAL, *lite.WHEELS):
+        (tmp_path / "pypi" / f"{name}-1.0-py3-none-any.whl").touch()
+    (tmp_path / "pypi" / "sympy-1.1-py3-none-any.whl").touch()
+    script = lite.start(tmp_path)
+    assert '"sympy": "pypi/sympy-1.1-py3-none-any.whl"' in script and "WHEELS" not in script
+    assert not any(name not in script for name in (*lite.LOCAL, *lite.WHEELS))

@@ -239,7 +239,7 @@ def test_longer_series_give_their_coefficients():
 
     found = trace(code, {"x": (), "v": ()})
     assert found.on_floats(2.0, 3.0) == (8.0, 36.0, 54.0)
-    with pytest.raises(Untraceable, match="a Series of 2 terms is no number"):
+    with pytest.raises(Untraceable, match="a Series of 2 terms is not a number"):
         trace(lambda x: Series.from_polynomials([[x], [x, x]]), {"x": ()})
 
 

@@ -15,6 +15,7 @@ const bookSearch = (() => {
   const CODE = /[a-z][._][a-z]/i;
   // Pages about the book instead of its matter come later.
   const BEHIND = /chapters\/(instructor|course|how_we_know|run_times|benchmarks|bibliography|running|library)$/;
+  const weigh = (id, word, { kind, page }) => (WEIGHT[kind] ?? 1.2) * (BEHIND.test(page) ? 0.15 : 1);
   // warm-up is found as warmup, too
   const joined = (text) => (text.match(/[a-z]+(?:-[a-z]+)+/gi) ?? []).map((word) => word.replace(/-/g, "").toLowerCase());
   const content = (text) => words(text).filter((word) => !COMMON.has(word)).map(stem);
@@ -30,7 +31,7 @@ const bookSearch = (() => {
       searchOptions: {
         boost: { title: 6, chapter: 2 }, combineWith: "AND",
         prefix: (word) => word.length > 2, weights: { prefix: 0.4, fuzzy: 0.2 },
-        boostDocument: (id, word, { kind, page }) => (WEIGHT[kind] ?? 1.2) * (BEHIND.test(page) ? 0.15 : 1),
+        boostDocument: weigh,
       },
     });
     index.addAll(places.map(([page, , title, kind, text], id) => (
@@ -38,21 +39,17 @@ const bookSearch = (() => {
     return { index, places, titles, read: [] };
   }
 
-  // Whether all words, or others that begin so, stand side by side, in whatever order.
-  function together(asked, all) {
-    const starts = (word, begin) => word === begin || (begin.length > 2 && word.startsWith(begin));
-    return all.some((_, k) => {
-      const some = all.slice(k, k + asked.length);
-      return asked.every((begin) => some.some((word) => starts(word, begin)));
-    });
-  }
+  // Whether all words, or others that begin so, are in a title; side by side in a text, in whatever order.
+  const starts = (word, begin) => word === begin || (begin.length > 2 && word.startsWith(begin));
+  const within = (asked, all) => asked.every((begin) => all.some((word) => starts(word, begin)));
+  const together = (asked, all) => all.some((_, k) => within(asked, all.slice(k, k + asked.length)));
 
   // The places that hold all words of the query, or words spelled nearly so, or else some of the words:
   // {page, anchor, title, chapter, text, terms}.  Whole words count more than beginnings, and most in a row.
   function find({ index, places, titles, read }, query) {
     const asked = [...new Set(content(query))], begins = new Set(asked.map((word) => word[0]));
     if (!asked.length) return [];
-    const look = (more) => index.search(asked.join(" "), more), weigh = index._options.searchOptions.boostDocument;
+    const look = (more) => index.search(asked.join(" "), more);
     const nearly = (edits) => ({
       fuzzy: (word) => Math.min(edits, Math.floor(word.length / 2.5)),
       boostDocument: (id, word, fields) => begins.has(word[0]) ? weigh(id, word, fields) : 0,
@@ -61,9 +58,9 @@ const bookSearch = (() => {
       (found, more) => found.some(({ page }) => !BEHIND.test(page)) ? found : look(more), []);
     const scored = found.map(({ id, terms, match, score }) => {
       const [page, anchor, title, kind, text] = places[id], [named, told] = read[id] ??= [content(title), content(text)];
-      const whole = asked.every((word) => word in match) ? 3 : 1, code = CODE.test(query) && kind === "code" ? 20 : 1;
+      const whole = asked.every((word) => Object.hasOwn(match, word)) ? 3 : 1, code = CODE.test(query) && kind === "code" ? 20 : 1;
       const row = asked.length === 1 ? 1 : named.join(" ") === asked.join(" ") ? 6
-        : together(asked, named) ? 4 : together(asked, told) ? 2 : 1;
+        : within(asked, named) ? 4 : together(asked, told) ? 2 : 1;
       return { page, anchor, title, kind, text, terms, chapter: titles[page], score: score * whole * row * code };
     });
     return scored.sort((one, other) => other.score - one.score);
@@ -71,7 +68,7 @@ const bookSearch = (() => {
 
   // A piece of the text around the first word that was found, as [words, is it a hit] pairs.
   function excerpt(text, terms, length = 180) {
-    const hit = (word) => words(word).some((part) => terms.includes(stem(part)));
+    const hit = (word) => [...words(word), ...joined(word)].some((part) => terms.includes(stem(part)));
     const all = text.split(" "), first = Math.max(0, all.findIndex(hit)), pieces = [];
     let size = 0, start = Math.max(0, first - 6);
     for (let k = start; k < all.length && size < length; size += all[k++].length + 1) pieces.push([all[k], hit(all[k])]);

@@ -275,7 +275,7 @@ class _Line:
 
 
 def number(constant: Any) -> float:
-    """Return a constant expression as a float; raise ValueError if it is no finite real number."""
+    """Return a constant expression as a float; raise ValueError if it is not a finite real number."""
     try:
         found = float(sp.N(constant, 25))
     except OverflowError:

@@ -485,8 +485,8 @@ class NumericLoss(Problem):
                 self._runs_on_series = False
                 return self._lifted(theta)
             raise TypeError(
-                f"the gradient's code does not run on a Series ({problem}), so only two terms of a "
-                "modified equation can be had of it. Write it with NumPy's functions, or make the "
+                f"the gradient's code does not run on a Series ({problem}), so it yields only two "
+                "terms of a modified equation. Write it with NumPy's functions, or make the "
                 "loss by bea.from_jax, bea.from_torch or bea.black_box."
             ) from problem
 
@@ -622,7 +622,7 @@ def _check_expression(expression: Any, symbols: tuple[sp.Symbol, ...], parameter
         raise ValueError(
             f"the expression {expression} holds {', '.join(map(str, stray))}, which is not among the coordinates "
             f"{symbols} or the parameters {parameters}; if one of the same name is, it was declared with other "
-            "assumptions; an element of an IndexedBase or MatrixSymbol is no coordinate: use sp.symbols('x:10')"
+            "assumptions; an element of an IndexedBase or MatrixSymbol is not a coordinate: use sp.symbols('x:10')"
         )
     for part in expression.atoms(sp.Abs, sp.sign, sp.conjugate, sp.re, sp.im, sp.arg):
         for symbol in part.free_symbols:

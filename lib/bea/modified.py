@@ -104,7 +104,7 @@ class ModifiedEquation(Equation):
         Raises
         ------
         TypeError, ValueError
-            If `theta` is no point of the loss, a hyper-parameter is a symbol, or the program has no
+            If `theta` is not a point of the loss, a hyper-parameter is a symbol, or the program has no
             expansion at `theta`.
         """
         exact = _is_exact(theta) and hasattr(self.loss, "gradient_expressions") and not self.optimizer.batch_shape
@@ -114,26 +114,30 @@ class ModifiedEquation(Equation):
         start = np.array([sp.Rational(x) for x in theta], dtype=object)
         return rates(curve(self.optimizer, self.loss, start, self.order, time))
 
-    def _numbers(self, optimizer: Optimizer, theta: Any, time: float) -> np.ndarray:
-        """Return the coefficients at points of floats."""
+    def _numbers(self, optimizer: Optimizer, theta: Any, *given: float) -> np.ndarray:
+        """Return the coefficients at points of floats and a time; if h is given as well, their sum."""
 
-        def terms(optimizer: Optimizer, start: np.ndarray) -> np.ndarray:
-            def plain(x: np.ndarray) -> np.ndarray:
-                return rates(curve(optimizer, self.loss, x[:-1], self.order, x[-1]))
+        def plain(optimizer: Optimizer, d: int, x: np.ndarray) -> np.ndarray:
+            found = rates(curve(optimizer, self.loss, x[:d], self.order, x[d]))
+            return sum_powers(found, x[d + 1]) if len(x) > d + 1 else found
 
-            x = np.empty((len(start) + 1, *start.shape[1:]))
-            x[:-1], x[-1] = start, time
+        def numbers(optimizer: Optimizer, start: np.ndarray) -> np.ndarray:
+            d = len(start)
+            x = np.empty((d + len(given), *start.shape[1:]))
+            x[:d] = start
+            for i, value in enumerate(given, d):
+                x[i] = value
             read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
             if optimizer.batch_shape or read is None or not hasattr(self.loss, "gradient_expressions"):
-                return plain(x)
-            known, key = self.__dict__.setdefault("traced", {}), (optimizer, read)
+                return plain(optimizer, d, x)
+            known, key = self.__dict__.setdefault("traced", {}), (optimizer, read, len(given))
             if key not in known:
-                known[key] = Traced(plain)
+                known[key] = Traced(partial(plain, optimizer, d))
             return known[key](x)
 
         start = with_batch(self.loss.components(theta), optimizer.batch_shape)
-        found = by_columns(terms, optimizer, start, self.__dict__)
-        return found if start.ndim == 1 else np.moveaxis(found, 1, -1)
+        found = by_columns(numbers, optimizer, start, self.__dict__)
+        return found if start.ndim == 1 else np.moveaxis(found, -2, -1)
 
     def field(self, h: Any) -> Callable[..., np.ndarray]:
         r"""Return the right-hand side :math:`f_0 + h f_1 + \dots + h^{p-1} f_{p-1}` as a NumPy function.
@@ -154,7 +158,9 @@ class ModifiedEquation(Equation):
             If `h` is not a positive number.
         """
         h, optimizer = step_size(h), numeric(self.optimizer)
-        return lambda theta, time=0.0: sum_powers(self._numbers(optimizer, theta, time), h)
+        if isinstance(h, np.ndarray):
+            return lambda theta, time=0.0: sum_powers(self._numbers(optimizer, theta, time), h[:, None])
+        return lambda theta, time=0.0: self._numbers(optimizer, theta, time, h)
 
     def memory(self, theta0: Any, h: Any) -> tuple[np.ndarray, ...]:
         r"""Return what the optimizer's memory holds just before its step from ``theta0`` on the slow manifold.
@@ -545,7 +551,7 @@ def only(losses: Sequence[Any]) -> Any:
 
 
 def symbolic_start(optimizer: Optimizer, losses: tuple[Any, ...]) -> np.ndarray:
-    """Return the coordinates themselves as the point to expand about, if symbolic terms can be had."""
+    """Return the coordinates themselves as the point to expand about, if symbolic terms exist."""
     if not all(hasattr(loss, "gradient_expressions") for loss in losses):
         raise TypeError("symbolic terms need a loss given by a SymPy expression; a loss given by code has .field only")
     if optimizer.batch_shape:
@@ -559,11 +565,10 @@ def column(entries: Any) -> sp.Matrix:
 
 
 def sum_powers(terms: np.ndarray, h: Any) -> np.ndarray:
-    """Return terms[0] + h terms[1] + ...; `h` may have one entry per point, terms then being (order, batch, d)."""
-    x = np.expand_dims(h, -1) if isinstance(h, np.ndarray) else h
+    """Return terms[0] + h terms[1] + ..., by Horner's rule."""
     total = terms[-1]
     for term in terms[-2::-1]:
-        total = total * x + term
+        total = total * h + term
     return total
 
 

@@ -268,7 +268,7 @@ def signum(theta, gradient, memory, beta: Decay, epsilon: NonNegative):
         Decay of the average of the gradient.
     epsilon : NonNegative
         With 0 it is the sign itself; a positive one makes it smooth, as the modified equation needs
-        where a coordinate of the gradient changes its sign.
+        where a coordinate of the gradient changes sign.
 
     Returns
     -------

@@ -33,7 +33,7 @@ def quadratic(curvature: Any) -> Loss:
     Raises
     ------
     TypeError, ValueError
-        If the matrix is not square and symmetric, or its entries are no finite real numbers.
+        If the matrix is not square and symmetric, or its entries are not finite real numbers.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def bilinear(c: Any = 1.5, k: Any = 2) -> Loss:
     Raises
     ------
     TypeError, ValueError
-        If a constant is no finite real number or bears the name of a coordinate.
+        If a constant is not a finite real number or has the name of a coordinate.
 
     References
     ----------
@@ -102,7 +102,7 @@ def rosenbrock(steepness: Any = 100) -> Loss:
     Raises
     ------
     TypeError, ValueError
-        If the steepness is no finite real number or bears the name of a coordinate.
+        If the steepness is not a finite real number or has the name of a coordinate.
 
     Examples
     --------
@@ -217,7 +217,7 @@ class _Logistic:
 
 
 def _constant(name: str, value: Any, coordinates: Sequence[sp.Symbol], exact: bool = True) -> Any:
-    """Return a number or an expression in other symbols than the coordinates."""
+    """Return a number or an expression in symbols other than the coordinates."""
     if isinstance(value, bool) or not isinstance(value, (Real, sp.Expr)):
         raise TypeError(f"{name} = {value!r} must be a real number or a SymPy expression")
     expression = sp.nsimplify(value) if exact else sp.sympify(value)

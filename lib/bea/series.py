@@ -622,7 +622,7 @@ def select(condition: Any, x: Any, y: Any) -> Series:
     [1.0, 0.0]
     """
     if isinstance(condition, Series):
-        raise TypeError("a Series is no condition; compare it, as in np.where(x > 0, ...)")
+        raise TypeError("a Series is not a condition; compare it, as in np.where(x > 0, ...)")
     condition = np.asarray(condition)
     choose = partial(_of_objects, _choice) if condition.dtype.hasobject else np.where
     return _wrap(choose(condition, *_aligned(x, y, condition.ndim)))

@@ -334,6 +334,7 @@ class StraightRun:
 @lru_cache(MOST)
 def _loop(steps: tuple[Step, ...], first: int, d: int) -> Callable[..., None] | None:
     """Return the loop over steps, and inside it over configurations side by side; None if Numba cannot compile it."""
+    exact = all(step.code.exact for step in steps)
     lines = [
         "def loop(piece, work, order, count, begin, end, every):",
         " width = piece.shape[2]",
@@ -353,4 +354,4 @@ def _loop(steps: tuple[Step, ...], first: int, d: int) -> Callable[..., None] | 
         "    for c in range(width):",
         f"     piece[n // every, i, c] = work[({first} + i) * {WIDTH} + c]",
     ]
-    return by_numba(lines, "loop", "void(f8[:, :, :], f8[::1], i8[::1], i8, i8, i8, i8)")
+    return by_numba(lines, "loop", "void(f8[:, :, :], f8[::1], i8[::1], i8, i8, i8, i8)", exact)

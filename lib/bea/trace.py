@@ -2,10 +2,10 @@ r"""Straight-line code from Python code: one evaluation on numbers that record i
 
 A :class:`Node` is a number without a value.  Code that runs on it, alone, in arrays of dtype
 ``object`` or in the coefficients of a :class:`~bea.series.Series`, records each of its operations
-once.  The record, a :class:`Trace`, is data.  It is printed as a function of floats and as one of
-NumPy arrays; both make the same operations in the same order, so that sums, products, quotients,
-square roots and logistic functions have the same bits in both.  Other functions are those of ``math``
-and those of NumPy or SciPy, which may differ from each other in the last bits.
+once.  The record, a :class:`Trace`, is data.  It is printed as a function of floats, which Numba can
+compile, and as one of NumPy arrays; all make the same operations in the same order, so that sums,
+products, quotients, square roots and logistic functions have the same bits in all.  Other functions
+are those of ``math`` and those of NumPy or SciPy, which may differ from each other in the last bits.
 """
 
 from __future__ import annotations
@@ -414,19 +414,25 @@ class Trace:
         lines += [f"  {self.text(i)} = values[{i}, c]" for i in range(len(self.inputs))]
         lines += [f"  {line}" for line in self.lines()]
         lines += [f"  found[{i}, c] = {self.text(output)}" for i, output in enumerate(self.outputs)]
-        return by_numba(lines, "straight", "void(f8[:, :], f8[:, :])")
+        return by_numba(lines, "straight", "void(f8[:, :], f8[:, :])", self.exact)
 
 
-def by_numba(lines: Sequence[str], name: str, kind: str) -> Callable[..., None] | None:
-    """Return a printed function as Numba compiles it for arguments of some types; None if it cannot."""
+def by_numba(lines: Sequence[str], name: str, kind: str, exact: bool) -> Callable[..., None] | None:
+    """Return a printed function as Numba compiles it for arguments of some types; None if it cannot.
+
+    `exact` says that all operations are rounded in the same way everywhere.  Others are not compiled where Numba
+    takes them from Intel's library: their last bits depend on the place in a loop there.
+    """
     scope = dict(SCOPE)
     exec("\n".join(lines), scope)
     try:
         import numba
 
-        return numba.njit(kind, error_model="numpy", nogil=True)(scope[name])
+        if exact or not numba.config.USING_SVML:  # type: ignore[attr-defined]
+            return numba.njit(kind, error_model="numpy", nogil=True)(scope[name])
     except Exception:  # of Numba's own kinds
-        return None
+        pass
+    return None
 
 
 @cache
@@ -477,7 +483,7 @@ def trace(
         raise Untraceable(f"the code makes more than {LIMIT:,} operations on numbers")
     outputs = [_number(x) for array in arrays for x in array.flat]
     if any(x is None for x in outputs):
-        raise Untraceable("the code returns what is no real number")
+        raise Untraceable("the code returns something other than a real number")
     operations, outputs = _alive(tape, [x.index if isinstance(x, Node) else x for x in outputs])
     names = tuple("_".join(map(str, (key, *index))) for key, index in places)
     return Trace(names, operations, outputs, tuple(array.shape for array in arrays))
@@ -489,7 +495,7 @@ def _leaves(result: Any) -> Iterator[np.ndarray]:
         for part in result:
             yield from _leaves(part)
     elif isinstance(result, Series) and result.terms > 1:
-        raise Untraceable(f"a Series of {result.terms} terms is no number; return its coefficients")
+        raise Untraceable(f"a Series of {result.terms} terms is not a number; return its coefficients")
     else:
         yield np.asarray(result.leading if isinstance(result, Series) else result, dtype=object)
 
@@ -564,7 +570,7 @@ class Traced:
             if self.spent > code.compiling and code.compiled:
                 rows = np.empty((len(code.outputs), *x.shape[1:]))
                 code.compiled(x.reshape(len(x), -1), rows.reshape(len(rows), -1))
-                if one and not np.isfinite(rows).all():
+                if one and not math.isfinite(rows.dot(rows)):
                     raise ArithmeticError("floats raise here")
                 return rows
         if one:

@@ -117,7 +117,7 @@ class TransientEquation(Equation):
             start = with_batch(self.losses[0].components(theta), optimizer.batch_shape)
             # point after point: the last axis is taken by the steps
             found = by_columns(partial(self._numbers, n, h), optimizer, start, {"mixes": True})
-            return sum_powers(np.moveaxis(found, 1, -1), h)
+            return sum_powers(np.moveaxis(found, 1, -1), h[:, None] if isinstance(h, np.ndarray) else h)
 
         return rhs
 

@@ -263,7 +263,7 @@ def _response(optimizer: Optimizer, gradient: Series) -> Series:
 
     def at_the_point(theta: Any) -> Series:
         if theta is not memory.like:
-            raise ValueError("the gradient is taken at another point than theta")
+            raise ValueError("the gradient is taken at a point other than theta")
         return gradient
 
     try:

@@ -1,6 +1,6 @@
 """What a folder of results is made of: how its question is recognized, and how its files are written.
 
-A folder must not answer another question than the one that filled it.  So a value counts only if
+A folder must not answer any question but the one that filled it.  So a value counts only if
 all of it can be written down; anything else is refused, and the user names a version.
 """
 

@@ -9,26 +9,19 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from bea_course.wire import decode, encode, line_of
+from bea_course.wire import decode, encode, limit_memory, line_of
 
-__all__ = ["limit_memory", "serve"]
+__all__ = ["prepare", "serve"]
 
 
-def limit_memory(extra: int) -> None:
+def prepare(extra: int) -> None:
     """Let this kernel take ``extra`` bytes more than it has now, and end no kernel by ``exit()``."""
-    import contextlib
-    import resource
-    from pathlib import Path
-
     from IPython.core.getipython import get_ipython
 
     shell: Any = get_ipython()
     shell.ask_exit = lambda: None
     shell.InteractiveTB.set_mode("Minimal")  # nobody reads more, and it takes seconds
-    with contextlib.suppress(OSError, ValueError):  # not on every system
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * resource.getpagesize() + extra
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    limit_memory(extra)
 
 
 def error_of(error: BaseException) -> tuple[str, str]:
@@ -43,13 +36,9 @@ def serve(names: dict[str, Any], ask: Callable[[str], str]) -> None:
     """Answer requests about ``names`` until one says stop; ``ask`` shows a line and returns one."""
     functions: list[Callable[..., Any]] = []
 
-    def handle(function: Callable[..., Any]) -> int:
-        functions.append(function)
-        return len(functions) - 1
-
     def back(number: int) -> Callable[..., Any]:
         def function(*args: Any) -> Any:
-            reply = json.loads(ask(line_of({"callback": number, "args": [encode(arg, handle) for arg in args]})))
+            reply = json.loads(ask(line_of({"callback": number, "args": [encode(arg, functions) for arg in args]})))
             if "stop" in reply:
                 raise KeyboardInterrupt
             return decode(reply["value"], back)
@@ -59,10 +48,10 @@ def serve(names: dict[str, Any], ask: Callable[[str], str]) -> None:
     def reply_to(request: dict[str, Any]) -> dict[str, Any]:
         if "get" in request:
             name = request["get"]
-            return {"value": encode(names[name], handle)} if name in names else {"missing": name}
+            return {"value": encode(names[name], functions)} if name in names else {"missing": name}
         args = [decode(arg, back) for arg in request["args"]]
         named = {name: decode(arg, back) for name, arg in request["named"].items()}
-        return {"value": encode(functions[request["call"]](*args, **named), handle)}
+        return {"value": encode(functions[request["call"]](*args, **named), functions)}
 
     reply: dict[str, Any] = {"ready": True}
     while True:

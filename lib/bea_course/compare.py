@@ -231,14 +231,10 @@ def matched(
     ----------
     formula : sympy.Expr
         The answer.
-    name : str
-        What it is called.
-    symbols : iterable of sympy.Symbol
-        What it must contain.
-    at : sequence of Point
-        Where it is compared.
-    wanted : array_like
-        The right values there.
+    name, symbols : str, iterable of sympy.Symbol
+        What it is called, and what it must contain.
+    at, wanted : sequence of Point, array_like
+        Where it is compared, and the right values there.
     mistakes : mapping of str to array_like
         The wrong values that are known, by the messages on them.
     otherwise : str
@@ -297,18 +293,13 @@ def uses_all(function: Callable[..., Any], name: str, but: Sequence[str] = (), *
             demand(not same, f"`{name}` gives the same whatever `{argument}` is: is it used, or overwritten?")
 
 
+_ROOT = "the distance is the root of"
 #: Other sizes of differences, a row each, than their lengths.
 SIZES: dict[str, Callable[[np.ndarray], Any]] = {
-    "that is the larger coordinate of the difference; the distance is the root of the sum of the squares.": lambda d: (
-        abs(d).max(axis=-1)
-    ),
-    "that is the sum of the coordinates' sizes; the distance is the root of the sum of the squares.": lambda d: abs(
-        d
-    ).sum(axis=-1),
-    "that is the square of the distance.": lambda d: (d**2).sum(axis=-1),
-    "that is the root of the mean of the squares; the distance is the root of their sum.": lambda d: np.sqrt(
-        (d**2).mean(axis=-1)
-    ),
+    f"that is the larger coordinate of the difference; {_ROOT} the sum of the squares.": lambda d: abs(d).max(-1),
+    f"that is the sum of the coordinates' sizes; {_ROOT} the sum of the squares.": lambda d: abs(d).sum(-1),
+    "that is the square of the distance.": lambda d: (d**2).sum(-1),
+    f"that is the root of the mean of the squares; {_ROOT} their sum.": lambda d: np.sqrt((d**2).mean(-1)),
     "that is one coordinate of the difference.": lambda d: abs(d[..., 0]),
     "that is the other coordinate of the difference.": lambda d: abs(d[..., 1]),
 }
@@ -395,9 +386,10 @@ def step_sizes(hs: Sequence[float], time: float, seed: int) -> tuple[float, ...]
     return tuple(time / (steps * round(hs[0] / h)) for h in hs)
 
 
-def reaches_the_time(errors: Answer, hs: Sequence[float], differences: Callable[..., Any], steps: int = 4) -> None:
+def reaches_the_time(errors: Answer, hs: Sequence[float], differences: Callable[..., Any]) -> None:
     """Raise :class:`Wrong` if the errors of a control are right, but not those after a few steps."""
-    h, time = (hs[0],), steps * hs[0]
+    steps, h = 4, hs[:1]
+    time = steps * hs[0]
     got = vector(errors(np.array(h), 0.0, time), (1,), "errors", returned=True)
     for more, many in ((1, "many"), (-1, "few")):
         close = np.allclose(got, lengths(differences(h, 0.0, time + more * h[0])), rtol=0.05)

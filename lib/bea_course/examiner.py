@@ -19,7 +19,7 @@ from bea_course import compare
 from bea_course.compare import Wrong
 from bea_course.kernel import Fault, Kernel, readable
 from bea_course.notebook import Question
-from bea_course.wire import decode, encode
+from bea_course.wire import decode, encode, limit_memory
 
 __all__ = ["Found", "examine"]
 
@@ -32,6 +32,10 @@ class AnswerError(Exception):
     def __init__(self, text: str, type_name: str = "") -> None:
         super().__init__(text)
         self.type_name = type_name
+
+
+class Missing(AnswerError):
+    """The notebook has no such name."""
 
 
 class Gone(Exception):
@@ -68,22 +72,17 @@ class Answers:
         self._ask({"get": name})
         reply = self._reply()
         if "missing" in reply:
-            raise AnswerError(f"there is no `{name}`")
+            raise Missing(f"there is no `{name}`: the answer must have this name, and its cell must run.")
         return decode(reply["value"], self._function)
 
     def _function(self, number: int) -> Callable[..., Any]:
         def call(*args: Any, **named: Any) -> Any:
             functions: list[Callable[..., Any]] = []
-
-            def handle(function: Callable[..., Any]) -> int:
-                functions.append(function)
-                return len(functions) - 1
-
-            sent = {key: encode(value, handle) for key, value in named.items()}
-            self._ask({"call": number, "args": [encode(arg, handle) for arg in args], "named": sent})
+            sent = {key: encode(value, functions) for key, value in named.items()}
+            self._ask({"call": number, "args": [encode(arg, functions) for arg in args], "named": sent})
             while "callback" in (reply := self._reply()):
                 given = [decode(arg, self._function) for arg in reply["args"]]
-                self._ask({"value": encode(functions[reply["callback"]](*given), handle)})
+                self._ask({"value": encode(functions[reply["callback"]](*given), functions)})
             return decode(reply["value"], self._function)
 
         return call
@@ -102,6 +101,8 @@ def outcomes(question: Question, answers: Answers, secret: str) -> list[dict[str
             outcome["passed"] = True
         except Wrong as wrong:
             outcome["message"] = str(wrong)
+        except Missing as missing:
+            outcome["message"] = str(missing)
         except AnswerError as error:
             outcome["message"] = f"your code stopped: {error}"
         except Gone:
@@ -119,10 +120,7 @@ def in_child(question: Question, secret: str, memory: int, reading: int, writing
     """What the forked process does: the tests, a line for what each finds, and nothing else."""
     try:
         resource.setrlimit(resource.RLIMIT_CPU, (600, 600))  # also if nobody is there to end it
-        with contextlib.suppress(OSError, ValueError):
-            pages = int(open("/proc/self/statm").read().split()[0])
-            most = pages * resource.getpagesize() + memory
-            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        limit_memory(memory)
         sys.stdout = sys.stderr = io.StringIO()
         requests = os.fdopen(writing, "w", encoding="utf-8")
         with contextlib.suppress(Gone, BrokenPipeError):

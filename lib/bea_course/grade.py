@@ -11,7 +11,8 @@ expects.
 Stopped half-way, in whatever manner, the same command goes on where it was.  A result is made again
 if the submission, the limits, the secret or the versions have changed, or in part if a check has.
 
-The exit status is 0 if every submission was marked, else 1; what is wrong is listed in the end.
+The exit status is 0 if every submission was marked and nothing about it is strange, else 1; what is
+wrong or strange is listed in the end.
 """
 
 import argparse
@@ -20,16 +21,29 @@ import json
 import os
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from tqdm import tqdm
 
 from bea_course.fence import FENCES, Fence, fence
-from bea_course.handed_in import Handed, Person, collect, feedback_name, plain, read_roster, rows_of
+from bea_course.handed_in import (
+    Handed,
+    Person,
+    collect,
+    feedback_name,
+    local_time,
+    named,
+    of_the_download,
+    plain,
+    read_roster,
+    rows_of,
+)
 from bea_course.kernel import Limits, adopt_orphans
 from bea_course.made_of import made_of, stale
 from bea_course.marking import Result, Source, mark, totalled
@@ -38,6 +52,7 @@ from bea_course.report import as_csv, as_html, harmless, reading_page, table
 
 __all__ = ["Class", "Late", "grade", "main"]
 
+TIMES = "nobody's lateness was counted: all files have the same time, that of a download; give times in the roster, column `handed in`"
 ByHand = dict[str, tuple[float, str]]  # {question: (points, comment)}
 
 
@@ -50,20 +65,25 @@ class Late:
     a_day: float = 0.0
 
     def lost(self, when: datetime | None, due: datetime | None) -> tuple[float, str]:
-        """(fraction of the points that is lost, what to say) for a submission at a time."""
-        due = due or self.due
+        """(fraction of the points that is lost, what to say) for a submission at a time; ``due`` is an extension."""
+        due = max(filter(None, (due, self.due)), default=None)
         if due is None or when is None or when <= due + self.grace:
             return 0.0, ""
         days = -((due - when) // timedelta(days=1))
         return min(1.0, days * self.a_day), f"late by {days} day{'s' * (days > 1)}"
 
+    def of(self, handed: Handed) -> tuple[float, str]:
+        """The same for what a student handed in."""
+        return self.lost(handed.when if handed.path else None, handed.person.due if handed.person else None)
+
 
 @dataclass
 class Class:
-    """What came of marking a class: {student: result}, how many were marked now, and what is wrong."""
+    """What came of marking a class: {student: result}, how many were marked now, why, and what is wrong."""
 
     results: dict[str, Result] = field(default_factory=dict)
     marked: int = 0
+    why: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -73,6 +93,12 @@ def write(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
+
+
+def results_in(folder: Path, found: Iterable[Handed]) -> dict[str, Result]:
+    """{student: result} of those who have one in a folder."""
+    paths = {handed.student: folder / f"{file_name(handed.student)}.json" for handed in found}
+    return {student: result for student, path in paths.items() if (result := result_in(path))}
 
 
 def result_in(path: Path) -> Result | None:
@@ -124,7 +150,11 @@ def by_hand(path: Path, results: dict[str, Result]) -> tuple[dict[str, ByHand], 
     """({student: {question: (points, comment)}}, what is wrong) from a table, if it is there."""
     given: dict[str, ByHand] = {}
     problems = []
-    students = {plain(student): student for student in results} | {student: student for student in results}
+    students: dict[str, str] = {}
+    for student, result in results.items():  # also by the roster's name, if it is one student's
+        for key in {plain(student), plain(result.get("name", ""))} - {""}:
+            students[key] = "" if students.get(key, student) != student else student
+    students |= {student: student for student in results}
     for number, row in enumerate(rows_of(path) if path.is_file() else [], 2):
         where = f"{path.name}, line {number}"
         who, name = row.get("student", ""), row.get("question", "")
@@ -194,13 +224,19 @@ def log_changes(path: Path, before: dict[str, Result], after: dict[str, Result],
             writer.writerow(["when", "student", "question", "before", "after", "why"])
         now = datetime.now().isoformat(timespec="seconds")
         for student, result in after.items():
-            old = before.get(student, {}).get("questions", {})
+            old, reason = before.get(student, {}).get("questions", {}), why.get(student, "")
+            lost = [f"{100 * one.get('lost', 0):g}" for one in (before.get(student, {}), result)]
+            if lost[0] != lost[1]:
+                said = "lateness, in percent"
+                writer.writerow([now, harmless(student), said, *lost, result.get("late", "") or "not late any more"])
             for name, entry in result["questions"].items():
-                a, b = old.get(name, {}).get("points", ""), entry["points"]
+                was = old.get(name, {})
+                a, b = was.get("points", ""), entry["points"]
                 if a != b:
-                    reason = "by hand" if entry.get("by_person") else why.get(student, "")
+                    taken = "by hand, taken back" if was.get("by_person") else reason
+                    reason_here = "by hand" if entry.get("by_person") else taken
                     writer.writerow(
-                        [now, harmless(student), name, "" if a is None else a, "" if b is None else b, reason]
+                        [now, harmless(student), name, "" if a is None else a, "" if b is None else b, reason_here]
                     )
 
 
@@ -230,10 +266,8 @@ def grade(
     ----------
     source, folder, out : str or Path
         The source of the assignment, what was handed in, and the table to write.
-    jobs : int
-        Submissions at a time.
-    limits : Limits
-        What a notebook may use.
+    jobs, limits : int, Limits
+        Submissions at a time, and what a notebook may use.
     quiet : bool
         Whether to show no progress.
     roster : list of Person, optional
@@ -258,40 +292,56 @@ def grade(
     found = collect(folder, work / "unpacked", roster)
     if not found:
         raise SystemExit(f"there is nothing in {folder}")
-    targets = {h.student: work / f"{file_name(h.student)}.json" for h in found}
-    before = {student: result for student, path in targets.items() if (result := result_in(path))}
-    number = read_assignment(source).number
-    strange = [s for s, result in before.items() if result["assignment"] != number]
-    if strange:
-        raise SystemExit(f"{work} holds results of assignment {before[strange[0]]['assignment']}: take another --out")
-    shown = {s: r for s in targets if (r := result_in(work / "shown" / f"{file_name(s)}.json"))}
-    waiting, why = [], {}
-    for handed in found:
-        if handed.path is None:
-            continue
-        old = before.get(handed.student, {}).get("made_of")
-        part, reason = to_mark(old, made_of(source, handed.path, limits, secret, walls), questions, force)
-        if reason:
-            waiting.append((handed, part))
-            why[handed.student] = reason
-    with tqdm(total=len(waiting), unit="student", disable=quiet) as bar:
-        tasks = [
-            lambda h=h, part=part: mark_into(source, h.path, targets[h.student], limits, secret, walls, part)
-            for h, part in waiting
-        ]
-        failed = {waiting[k][0].student for k in run_all(tasks, jobs, bar)}
-    done = Class(marked=len(waiting) - len(failed))
-    _gather(done, found, failed, targets, source, late)
+    unknown = of_the_download(found) and any(late.of(handed)[1] for handed in found)
+    for handed in found if unknown else ():
+        handed.when = None
+    tasks, why = _tasks(found, work, source, (limits, secret, walls), questions, force)
+    with tqdm(total=len(tasks), unit="student", disable=quiet) as bar:
+        failed = {list(tasks)[k] for k in run_all(tasks.values(), jobs, bar)}
+    done = Class(_gathered(found, failed, work, source, late), len(tasks) - len(failed), why)
     given, done.problems = by_hand(work / "by_hand.csv", done.results)
+    if unknown:
+        done.problems.insert(0, TIMES)
     for student, points in given.items():
         with_hand(done.results[student], points)
     finish(done, found, source, out)
-    log_changes(work / "log.csv", shown, done.results, why)
-    for path in set((work / "shown").glob("*.json")) - {work / "shown" / f"{file_name(s)}.json" for s in done.results}:
-        path.unlink()  # of somebody who is no longer in the folder or on the roster
-    for student, result in done.results.items():
-        write(work / "shown" / f"{file_name(student)}.json", json.dumps(result))
+    _keep_shown(work, found, done.results, why)
     return done
+
+
+def _tasks(
+    found: list[Handed],
+    work: Path,
+    source: Source,
+    how: tuple[Limits, str, Fence],
+    questions: frozenset[str] | None,
+    force: bool,
+) -> tuple[dict[str, Callable[[], object]], dict[str, str]]:
+    """({student: what marks the submission}, {student: why}) of those whose results are not up to date."""
+    before, number = results_in(work, found), read_assignment(source).number
+    for result in before.values():
+        if result["assignment"] != number:
+            raise SystemExit(f"{work} holds results of assignment {result['assignment']}: take another --out")
+    tasks, why = {}, {}
+    for handed in found:
+        if handed.path:
+            old = before.get(handed.student, {}).get("made_of")
+            part, reason = to_mark(old, made_of(source, handed.path, *how), questions, force)
+            if reason:
+                target = work / f"{file_name(handed.student)}.json"
+                tasks[handed.student] = partial(mark_into, source, handed.path, target, *how, part)
+                why[handed.student] = reason
+    return tasks, why
+
+
+def _keep_shown(work: Path, found: list[Handed], results: dict[str, Result], why: dict[str, str]) -> None:
+    """Log what has changed since the last time, and keep what is shown now."""
+    log_changes(work / "log.csv", results_in(work / "shown", found), results, why)
+    now = {work / "shown" / f"{file_name(student)}.json": result for student, result in results.items()}
+    for path in set((work / "shown").glob("*.json")) - set(now):
+        path.unlink()  # of somebody who is no longer in the folder or on the roster
+    for path, result in now.items():
+        write(path, json.dumps(result))
 
 
 def to_mark(
@@ -306,36 +356,38 @@ def to_mark(
     return (frozenset(again) if reason == "the checks have changed" else None), reason if again else ""
 
 
-def _gather(
-    done: Class, found: list[Handed], failed: set[str], targets: dict[str, Path], source: Source, late: Late
-) -> None:
-    """Read the results of all students, and make one for each who has none."""
+def _gathered(found: list[Handed], failed: set[str], work: Path, source: Source, late: Late) -> dict[str, Result]:
+    """The results of all students, one made for each who has none."""
+    there, results = results_in(work, found), {}
     for handed in found:
-        result = result_in(targets[handed.student]) if handed.path else None
-        if handed.student in failed:
-            result = None
+        result = there.get(handed.student) if handed.path and handed.student not in failed else None
         note = "the marking itself failed; run again" if handed.path else handed.problem or "nothing handed in"
-        done.results[handed.student] = _dressed(result or not_marked(source, note), handed, late)
+        results[handed.student] = _dressed(result or not_marked(source, note), handed, late)
+    return results
 
 
 def _dressed(result: Result, handed: Handed, late: Late) -> Result:
     """A result with what is known of who handed it in, and when."""
     person = handed.person
-    lost, said = late.lost(handed.when if handed.path else None, person.due if person else None)
+    lost, said = late.of(handed)
     if handed.late_mark and not said:
         said = "marked as late by the platform"
-    notes = [result["note"], handed.problem if handed.problem != result["note"] else "", said]
+    missing = sorted({name for entry in result["questions"].values() for name in entry.get("missing", ())})
+    lacking = f"not installed here: {', '.join(missing)}" if missing else ""
+    notes = [result["note"], handed.problem if handed.problem != result["note"] else "", lacking, said]
     if handed.path and handed.others:
-        notes.append(f"{len(handed.others)} other file{'s' * (len(handed.others) > 1)} not marked")
+        notes.append(f"not marked: {', '.join(named(handed.others))}")
     return result | {
+        "file": named([handed.shown])[0] if handed.path else "",
         "note": "; ".join(filter(None, notes)),
+        "doubt": handed.doubt,
         "lost": lost,
+        "late": said,
         "name": person.name if person else handed.student,
         "id": person.id if person and person.id else handed.id,
         "email": person.email if person else "",
         "when": handed.when.isoformat(timespec="seconds") if handed.when else "",
-        "attention": bool(handed.problem or result.get("unreadable") or result["note"])
-        and (bool(handed.path) or "not handed" not in result["note"]),
+        "attention": bool(handed.problem or handed.doubt or lacking or result["note"]),
     }
 
 
@@ -345,7 +397,7 @@ def finish(done: Class, found: list[Handed], source: Source, out: Path) -> None:
     for student, result in done.results.items():
         write(work / f"{file_name(student)}.html", as_html(result))
         if result["attention"] and result["note"] != "nothing handed in":
-            done.problems.append(f"{student}: {result['note']}")
+            done.problems.append(f"{student}: {'; '.join(filter(None, [result['note'], result['doubt']]))}")
         stopped = [n for n, entry in result["questions"].items() if entry.get("fault")]
         if stopped:
             result["note"] = "; ".join(
@@ -355,7 +407,8 @@ def finish(done: Class, found: list[Handed], source: Source, out: Path) -> None:
     write(work / "read.html", reading_page(read_assignment(source), done.results))
     with ZipFile(work / "feedback.zip", "w", ZIP_DEFLATED) as pages:
         for handed in found:
-            pages.write(work / f"{file_name(handed.student)}.html", feedback_name(handed))
+            if handed.path or handed.others:  # to whom the platform has nothing, it takes nothing back
+                pages.write(work / f"{file_name(handed.student)}.html", feedback_name(handed))
     rows = [["file", "student", "what became of it", "handed in as"]]
     for handed in found:
         if handed.path:
@@ -397,7 +450,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--question", action="append", help="mark only this question again (may be repeated)")
     made.add_argument("--force", action="store_true", help="mark again what is up to date")
-    made.add_argument("--due", type=datetime.fromisoformat, help="such as 2026-11-30T18:00")
+    made.add_argument("--due", type=local_time, help="such as 2026-11-30T18:00; a day alone is due at its end")
     made.add_argument("--grace", type=float, default=15, help="minutes that are forgiven (%(default)g)")
     made.add_argument("--late", type=float, default=0, help="percent of the points lost for a day (%(default)g)")
     made.add_argument("--jobs", type=int, default=os.cpu_count(), help="submissions at a time (all cores)")
@@ -413,15 +466,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not Path(given.folder).is_dir():
         raise SystemExit(f"there is no folder {given.folder}")
     source, around = source_for(given.assignment, given.folder), fence(given.fence)
+    assignment, roster = read_assignment(source), read_roster(given.roster) if given.roster else None
+    number, tested = assignment.number, [q.name for q in assignment.questions if not q.by_hand]
+    if strange := sorted(set(given.question or ()) - set(tested)):
+        raise SystemExit(f"no tests mark {', '.join(strange)}; --question takes one of {', '.join(tested)}")
+    if given.late and not given.due and not any(person.due for person in roster or ()):
+        raise SystemExit("--late needs --due: after which date?")
     print(around.says)
-    number = read_assignment(source).number
     done = grade(
         source,
         given.folder,
         given.out or f"grades/{number}.csv",
         given.jobs,
         Limits(seconds=given.seconds, memory=given.memory * 10**6),
-        roster=read_roster(given.roster) if given.roster else None,
+        roster=roster,
         late=Late(given.due, timedelta(minutes=given.grace), given.late / 100),
         private=given.private,
         questions=frozenset(given.question) if given.question else None,
@@ -430,6 +488,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     to_read = sum(result["to_read"] > 0 for result in done.results.values())
     print(f"Assignment {number}: {len(done.results)} rows, {done.marked} marked now, {to_read} with words to read.")
+    for reason, count in Counter(done.why.values()).items():
+        print(f"  {count}: {reason}.")
     for problem in done.problems:
         print(f"  {problem}", file=sys.stderr)
     return 1 if done.problems else 0

@@ -16,6 +16,7 @@ from bea_course.grade import not_marked
 from bea_course.handed_in import Handed, collect
 from bea_course.kernel import Limits
 from bea_course.marking import Result, mark
+from bea_course.report import lacking
 
 __all__ = ["as_results", "main"]
 
@@ -27,7 +28,7 @@ def as_results(result: Result) -> dict[str, Any]:
         if entry["by_hand"]:
             continue
         faults = [f"Your answer was stopped: {entry['fault']}."] if entry.get("fault") else []
-        said = faults + [f"A cell stopped: {text}" for text in entry.get("errors", ())]
+        said = [*faults, *(f"A cell stopped: {text}" for text in entry.get("errors", ())), lacking(entry)]
         for test in entry.get("tests", ()) or [
             {"name": name, "points": 0, "of": entry["of"], "message": "", "hidden": False}
         ]:

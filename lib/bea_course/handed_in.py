@@ -5,6 +5,7 @@ to Gradescope is in its ``submission_metadata.yml``.  A zip file is unpacked saf
 taken out, under names made here, up to a size.
 """
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-__all__ = ["Handed", "Person", "both_ways", "collect", "read_roster", "rows_of"]
+__all__ = ["Handed", "Person", "collect", "local_time", "named", "of_the_download", "read_roster", "rows_of", "turns"]
 
 CANVAS = re.compile(r"^(?P<who>[^\W_]+)(?P<late>_LATE)?_(?P<id>\d+)_(?P<sent>\d+)_(?P<file>.+)$", re.I)
 MOODLE = re.compile(r"^(?P<who>.+?)_(?P<id>\d+)_assignsubmission_\w+?_?$")
@@ -26,6 +27,7 @@ AGAIN = re.compile(r"(?:-| \()(\d+)\)?$")
 SYSTEM = "a file of the system"
 LARGEST, MOST, DEEPEST = 30_000_000, 2000, 2  # bytes of a notebook, files in a zip, zips within zips
 ALL = 20 * LARGEST  # bytes that a zip may unpack to
+DAMAGED = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError)  # what reading a zip may raise
 
 
 @dataclass
@@ -36,13 +38,15 @@ class Person:
     id: str = ""
     email: str = ""
     due: datetime | None = None
+    when: datetime | None = None  # handed in
 
 
 @dataclass
 class Handed:
     """What one student handed in: the notebook to mark, if there is one, and every other file.
 
-    ``shown`` is where it was, also within a zip; ``problem`` says what somebody must look at; ``others`` maps each file that is not marked to why.
+    ``shown`` is where it was, also within a zip; ``problem`` says what is wrong with it, and ``doubt``, which no
+    student reads, whose it may be; ``others`` maps each file that is not marked to why.
     """
 
     student: str
@@ -52,6 +56,7 @@ class Handed:
     when: datetime | None = None
     late_mark: bool = False
     problem: str = ""
+    doubt: str = ""
     others: dict[str, str] = field(default_factory=dict)
     person: Person | None = None
 
@@ -154,7 +159,7 @@ def unpacked(
                     into.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(content)
                     yield name, path, when, ""
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
+    except DAMAGED:
         yield shown, None, now, "a damaged or locked zip"
 
 
@@ -247,14 +252,12 @@ def _people_in(folder: Path) -> dict[str, tuple[str, str, datetime | None]]:
     for path in folder.glob("*.zip"):
         if packed(path.name):
             continue  # a student's
-        try:
-            with zipfile.ZipFile(path) as archive:
-                for info in archive.infolist():
-                    place = PurePosixPath(info.filename)
-                    if place.name == PEOPLE and len(place.parts) < 3 and info.file_size < LARGEST:
-                        found |= people_of(archive.read(info).decode("utf-8", "replace"))
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
-            continue  # what is wrong with it is said where its files are listed
+        # what is wrong with it is said where its files are listed
+        with contextlib.suppress(*DAMAGED), zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                place = PurePosixPath(info.filename)
+                if place.name == PEOPLE and len(place.parts) < 3 and info.file_size < LARGEST:
+                    found |= people_of(archive.read(info).decode("utf-8", "replace"))
     return found
 
 
@@ -296,44 +299,80 @@ def collect(
             handed.path, handed.shown, handed.when, handed.late_mark = last.path, last.shown, last.when, last.late
             handed.others = {f.shown: "an earlier one; the last is marked" for f in good[:-1]}
         else:
-            handed.problem = f"handed in, but {'; '.join(dict.fromkeys(f.why for f in files))}"
+            whys = {why: ", ".join(named(f.shown for f in files if f.why == why)) for why in (f.why for f in files)}
+            handed.problem = f"handed in, but {'; '.join(f'{why}: {those}' for why, those in whys.items())}"
         handed.others |= {f.shown: f.why for f in files if not f.path}
         found.append(handed)
     return sorted(_with_roster(found, roster) if roster is not None else found, key=lambda h: h.student.casefold())
 
 
-def both_ways(name: str) -> tuple[str, str]:
-    """A name, and the same with the last name first, or no longer first.
+def named(shown: Iterable[str], most: int = 3) -> list[str]:
+    """The names of files as their owner knows them, and of many how many there are more.
 
     Examples
     --------
-    >>> both_ways("Lovelace, Ada")
-    ('Lovelace, Ada', 'Ada Lovelace')
+    >>> named(["all.zip/Ann B_7_assignsubmission_file_/a.ipynb", "b.py"])
+    ['a.ipynb', 'b.py']
     """
-    first, _, last = name.partition(" ")
-    return name, " ".join(part.strip() for part in reversed(name.split(",", 1))) if "," in name else f"{last} {first}"
+    names = [PurePosixPath(name).name for name in shown]
+    return names if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
+
+
+def turns(name: str) -> set[str]:
+    """A name to compare by, and the same with its last words first: platforms differ in where a surname ends.
+
+    Examples
+    --------
+    >>> sorted(turns("Ada King Lovelace"))
+    ['adakinglovelace', 'kinglovelaceada', 'lovelaceadaking']
+    >>> turns("Lovelace, Ada") == turns("Ada Lovelace")
+    True
+    """
+    words = name.replace(",", " ").split()
+    return {plain(" ".join(words[k:] + words[:k])) for k in range(len(words))} - {""}
 
 
 def _with_roster(found: list[Handed], roster: list[Person]) -> list[Handed]:
-    """Join what was handed in with the roster; both what only one of them has is kept."""
-    keys: dict[str, Person] = {}
+    """Join what was handed in with the roster; both what only one of them has is kept.
+
+    A number that is one person's and a name that is another's are of two numberings: the name decides.
+    """
+    numbers: dict[str, list[Person]] = {}
+    names: dict[str, list[Person]] = {}
+    turned: dict[str, list[Person]] = {}
     for person in roster:
-        for text in (*both_ways(person.name), person.id, person.email, person.email.partition("@")[0]):
-            if text:
-                keys.setdefault(plain(text), person)
+        own = {plain(t) for t in (person.name, person.id, person.email, person.email.partition("@")[0])}
+        for table, keys in ((numbers, {plain(person.id)}), (names, own), (turned, turns(person.name))):
+            for key in keys - {""}:
+                table.setdefault(key, []).append(person)
+
+    def called(name: str) -> list[Person]:
+        return names.get(plain(name)) or turned.get(plain(name)) or []
+
     taken: dict[int, Handed] = {}
     for handed in found:
-        person = keys.get(plain(handed.id)) if handed.id else None
-        person = person or keys.get(plain(handed.student)) or keys.get(plain(AGAIN.sub("", handed.student)))
-        if person is None:
-            handed.problem = "; ".join(filter(None, [handed.problem, "not on the roster"]))
-        elif id(person) in taken:
-            handed.problem = f"a second row of {person.name}"
+        name = handed.student.removesuffix(f" {handed.id}")
+        by_number = numbers.get(plain(handed.id), []) if handed.id else []
+        by_name = called(name) or called(AGAIN.sub("", name))
+        both = [person for person in by_name if any(person is other for other in by_number)]
+        people = both or by_name or by_number
+        if len(people) != 1:
+            handed.doubt = f"{len(people)} on the roster could be this one" if people else "not on the roster"
+        elif id(people[0]) in taken:
+            handed.doubt = f"a second row of {people[0].name}"
         else:
-            taken[id(person)] = handed
-            handed.person = person
-    absent = [Handed(p.name, p.id, person=p) for p in roster if id(p) not in taken]
-    return [*found, *absent]
+            taken[id(people[0])] = handed
+            handed.person, handed.when = people[0], people[0].when or handed.when
+            if by_number and not both and by_name:
+                handed.doubt = f"by its number this would be {by_number[0].name}; its name has decided"
+    rows, used = [*found], {handed.student for handed in found}
+    for person in roster:
+        if id(person) not in taken:
+            known = [person.name, f"{person.name} {person.id}".strip(), f"{person.name} {len(rows) + 1}"]
+            student = next(name for name in known if name not in used)
+            used.add(student)
+            rows.append(Handed(student, person.id, person=person))
+    return rows
 
 
 def rows_of(path: str | Path, bare: bool = True) -> list[dict[str, str]]:
@@ -349,11 +388,32 @@ def rows_of(path: str | Path, bare: bool = True) -> list[dict[str, str]]:
     return [{clean(key): clean(value or "") for key, value in row.items() if key} for row in rows]
 
 
+def of_the_download(found: Iterable[Handed]) -> bool:
+    """Whether the files' times are those of a platform's zip: three students or more, all within ten minutes."""
+    times = [handed.when for handed in found if handed.path and handed.when]
+    return len(times) > 2 and (max(times) - min(times)).total_seconds() < 600
+
+
+def local_time(text: str) -> datetime:
+    """A date and time where this runs; of a day alone, its end.  Raises ValueError.
+
+    Examples
+    --------
+    >>> local_time("2026-11-30T18:00"), local_time("2026-11-30")
+    (datetime.datetime(2026, 11, 30, 18, 0), datetime.datetime(2026, 11, 30, 23, 59, 59))
+    """
+    when = datetime.fromisoformat(text)
+    if len(text) <= 10:
+        return when.replace(hour=23, minute=59, second=59)
+    return when.astimezone().replace(tzinfo=None) if when.tzinfo else when
+
+
 COLUMNS = {
     "name": ("name", "student", "full name", "student name"),
     "id": ("id", "sid", "identifier", "student id", "sis user id"),
     "email": ("email", "email address", "sis login id"),
     "due": ("due", "extension", "due date"),
+    "when": ("handed in", "submitted at"),
 }
 
 
@@ -374,12 +434,14 @@ def read_roster(path: str | Path) -> list[Person]:
             cells["name"] = f"{first} {last}".strip()
         if not cells["name"] or cells["name"].casefold() in ("points possible", "student, test"):
             continue
-        try:
-            due = datetime.fromisoformat(cells["due"]) if cells["due"] else None
-        except ValueError:
-            raise SystemExit(f"{path}: {cells['due']!r} is no date such as 2026-11-30T18:00") from None
+        times = []
+        for text in (cells["due"], cells["when"]):
+            try:
+                times.append(local_time(text) if text else None)
+            except ValueError:
+                raise SystemExit(f"{path}: {text!r} is no date such as 2026-11-30T18:00") from None
         number = cells["id"].removeprefix("Participant ").strip()
-        people.append(Person(cells["name"], number, cells["email"], due))
+        people.append(Person(cells["name"], number, cells["email"], *times))
     if not people:
         raise SystemExit(f"{path}: no names; the table needs a column `name`, and may have `id`, `email` and `due`")
     return people

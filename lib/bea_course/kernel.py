@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -172,7 +173,7 @@ class Kernel:
         self.client.start_channels(shell=True, iopub=False, stdin=True, hb=False, control=True)
         self.client.kernel_info()
         self._reply(lambda message: message["msg_type"] == "kernel_info_reply", 60)
-        extra = f"import bea_course.agent as _a; _a.limit_memory({self.limits.memory}); del _a"
+        extra = f"import bea_course.agent as _a; _a.prepare({self.limits.memory}); del _a"
         if self.run("import bea, numpy, sympy\n" + extra) is not None:
             raise RuntimeError("a kernel started, but could not import the library")
 
@@ -303,7 +304,8 @@ class Kernel:
         if content.get("status") == "ok":
             return None
         name, text = str(content.get("ename", "error"))[:80], str(content.get("evalue", ""))
-        return readable(f"{name}: {text.splitlines()[0][:300] if text else ''}")
+        text = re.sub(r" \(\S*\.py, line (\d+)\)$", r" in its line \1", text.splitlines()[0][:300] if text else "")
+        return readable(f"{name}: {text}")
 
     def converse(self, descriptor: int, write: Callable[[str], None], take: Callable[[str], bool]) -> None:
         """Let an examiner ask for values: pass on the kernel's lines by ``write``, and its requests.

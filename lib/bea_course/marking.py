@@ -1,6 +1,7 @@
 """The marks of one submission, question by question."""
 
 import contextlib
+import re
 import time
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -10,7 +11,7 @@ from typing import Any
 from bea_course.examiner import Found, examine
 from bea_course.fence import Fence, fence
 from bea_course.kernel import Fault, Kernel, Limits, Spent
-from bea_course.notebook import CHECK, Assignment, Question, Unreadable, read_assignment, read_submission
+from bea_course.notebook import CHECK, Assignment, Question, Unreadable, is_answer, read_assignment, read_submission
 
 __all__ = ["Result", "Source", "mark"]
 
@@ -44,8 +45,8 @@ class Run:
             for source in cells:
                 names = [name for name in CHECK.findall(source) if name in self._names()]
                 problem = self._cell(source)
-                if problem:
-                    pending.append(problem)
+                if problem and not (problem.startswith("NameError") and not is_answer(source)):
+                    pending.append(f"{problem}{beginning(source)}")  # what a check alone misses, its tests say
                 if not names or len(source.splitlines()) > len(names):
                     later |= set(self.found)
                 for name in dict.fromkeys(names):
@@ -114,6 +115,18 @@ class Run:
             self._lose()
         if before is None or points_of(question, now) > points_of(question, before):
             self.found[name] = now
+
+
+def beginning(source: str) -> str:
+    """Which cell this is, for its author.
+
+    Examples
+    --------
+    >>> beginning("# my answer\\nk = 1/(1 - beta\\n")
+    ' (the cell that begins with "# my answer")'
+    """
+    line = next((line.strip() for line in source.splitlines() if line.strip()), "")
+    return f' (the cell that begins with "{line[:60]}{"…" * (len(line) > 60)}")'
 
 
 def points_of(question: Question, found: Found) -> float:
@@ -217,4 +230,7 @@ def _entry(question: Question, run: Run, prose: dict[str, str | None]) -> Result
         )
     points = sum(test["points"] for test in tests)
     errors = [text for text, name in run.errors if name == question.name or (name is None and points < question.points)]
-    return entry | {"points": points, "tests": tests, "fault": found["fault"], "errors": errors}
+    entry |= {"points": points, "tests": tests, "fault": found["fault"], "errors": errors}
+    said = " ".join([*errors, *(test["message"] for test in tests)])
+    missing = {name.partition(".")[0] for name in re.findall(r"No module named '([\w.]+)'", said)} - {"bea_course"}
+    return entry | ({"missing": sorted(missing)} if missing and points < question.points else {})

@@ -31,18 +31,31 @@ def final(result: Mapping[str, Any]) -> float:
     return result["points"] * (1 - result.get("lost", 0))
 
 
+def lacking(entry: Mapping[str, Any]) -> str:
+    """What to say of packages that an answer needs and that are not there; nothing if there are none."""
+    names = " and no ".join(entry.get("missing", ()))
+    return f"Where this was marked there is no {names}: do without, or ask for it." if names else ""
+
+
 def lines_on(entry: Mapping[str, Any]) -> list[str]:
     """What there is to say about one question."""
     lines = [entry["comment"]] if entry.get("comment") else []
     if entry["by_hand"] and not entry.get("comment"):
         words = "A person reads this answer." if entry["points"] is None else ""
         lines.append("No answer was found: the placeholder is as it was." if entry.get("unanswered") else words)
+    if entry.get("by_person") and not entry["by_hand"]:
+        lines.append("A person gave these points; what the tests say below did not decide.")
     if entry.get("fault"):
         lines.append(f"Your answer was stopped: {entry['fault']}.")
     lines += [f"A cell stopped: {error}" for error in entry.get("errors", ())]
+    lines.append(lacking(entry))
+    said: dict[str, list[str]] = {}
     for test in entry.get("tests", ()):
         kind = "A test that was not in your copy" if test["hidden"] else "The check in your copy"
-        lines.append(f"{kind}: {test['points']:g} of {test['of']:g}. {test['message']}")
+        said.setdefault(test["message"], []).append(f"{kind}: {test['points']:g} of {test['of']:g}")
+    for message, tests in said.items():  # what several tests say is said once
+        again = [text[0].lower() + text[1:] for text in tests[1:]]
+        lines.append("; ".join([tests[0], *again]) + (f": {message}" if message else "."))
     return [line for line in lines if line]
 
 
@@ -55,6 +68,9 @@ def as_html(result: Mapping[str, Any]) -> str:
     parts = [
         f"{STYLE}</style><title>{say(result['title'])}</title><h1>{say(result['title'])}</h1><p><strong>{head}</strong>"
     ]
+    if result.get("file"):
+        when = f", handed in on {result['when'].replace('T', ' at ')}" if result.get("when") else ""
+        parts.append(f"<p>{say(result.get('name', ''))}: marked is {say(result['file'])}{say(when)}.")
     if result.get("lost"):
         parts.append(f"<p>{result['points']:g} points, less {100 * result['lost']:g} percent for lateness.")
     if result["note"]:
@@ -72,12 +88,14 @@ def as_html(result: Mapping[str, Any]) -> str:
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """A CSV table of {student: result}, one row each, in the order of the names."""
     questions = list(next(iter(results.values()))["questions"]) if results else []
-    rows: list[list[Any]] = [["student", "id", "points", "of", "to read", *questions, "handed in", "note"]]
+    rows: list[list[Any]] = [["student", "name", "id", "points", "of", "to read", *questions, "handed in", "note"]]
     for student, result in results.items():
         entries = result["questions"]
         marks = ["" if entries[q]["points"] is None else f"{entries[q]['points']:g}" for q in questions]
-        known = [student, result.get("id", ""), f"{final(result):g}", result["of"], result["to_read"]]
-        rows.append([*known, *marks, result.get("when", ""), result["note"]])
+        known = [student, result.get("name", student), result.get("id", "")]
+        note = "; ".join(filter(None, [result["note"], result.get("doubt", "")]))
+        sums = [f"{final(result):g}", result["of"], result["to_read"]]
+        rows.append([*known, *sums, *marks, result.get("when", ""), note])
     return as_csv(rows)
 
 
@@ -117,7 +135,7 @@ function go(n){if(!cards.length)return;cards[at].box.classList.remove("now");at=
 const unread=()=>cards.findIndex(x=>!x.points.value);
 for(const q of DATA.questions){const part=make("section","",document.body),side=make("aside","",part),list=make("div","",part);
  make("h2",q.title+" ("+q.of+" points)",side);make("pre",q.text,side);
- for(const e of q.entries){const box=make("div","",list,"entry");make("strong",e.student,box);
+ for(const e of q.entries){const box=make("div","",list,"entry");make("strong",e.student,box);make("small",e.note?" "+e.note:"",box);
   make("pre",e.answer||"(nothing found: see the notebook)",box);
   const field=(name,size)=>{const x=make("input","",make("label",name+" ",box));x.size=size;box.append(" ");return x};
   const x={box,of:q.of,key:e.key,row:[e.student,q.name],points:field("points",4),comment:field("comment",60)};
@@ -154,7 +172,7 @@ def reading_page(assignment: Assignment, results: Mapping[str, Mapping[str, Any]
                     known = [student, question.name, entry.get("answer")]
                     key = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
                     kept = {name: entry.get(name) for name in ("answer", "points", "comment")}
-                    entries.append({"student": student, "key": key, **kept})
+                    entries.append({"student": student, "key": key, "note": result.get("note", ""), **kept})
             text = f"{question.text.removeprefix('## ')}\n\n*An answer that gets all points.*\n\n{question.solution}"
             questions.append(
                 {"name": question.name, "title": question.title, "of": question.points, "text": text}

@@ -9,6 +9,7 @@ the table that Canvas or Moodle has exported, for import there.
 """
 
 import argparse
+import contextlib
 import csv
 import io
 import json
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bea_course.grade import write
-from bea_course.handed_in import both_ways, plain, rows_of
+from bea_course.handed_in import plain, rows_of, turns
 from bea_course.report import as_csv, final
 
 __all__ = ["filled_in", "main", "percent", "questions_of", "similar", "total"]
@@ -32,12 +33,46 @@ Results = dict[str, dict[str, dict[str, Any]]]  # {assignment: {student: result}
 
 
 def read_results(folder: Path) -> Results:
-    """The results of all assignments in a folder of grades, with points by hand and lateness."""
-    found: Results = {}
+    """The results of all assignments in a folder of grades, with points by hand and lateness, by names.
+
+    The names are those of the roster where it was given, so that a student of two platforms is one; of two
+    students with one name each has the number as well.
+    """
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for path in sorted(folder.glob("*/shown/*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
-        found.setdefault(result["assignment"], {})[path.stem] = result
-    return found
+        found.setdefault(result["assignment"], []).append((path.stem, result))
+    shared: set[str] = set()
+    for of in found.values():
+        names = Counter(result.get("name") or stem for stem, result in of)
+        shared |= {name for name, count in names.items() if count > 1}
+    results: Results = {}
+    for number, of in found.items():
+        mine = results.setdefault(number, {})
+        for stem, result in of:
+            name = result.get("name") or stem
+            name = f"{name} {result.get('id', '')}".strip() if name in shared else name
+            mine[stem if name in mine else name] = result
+    return results
+
+
+def doubts(results: Results, weights: Mapping[str, float]) -> list[str]:
+    """What a person should know of before the totals are used."""
+    counted = {number for numbers in weights for number in numbers.split("/")}
+    said = [f"assignment {n} has no results; it counts 0 for everybody" for n in sorted(counted - set(results))]
+    said += [f"assignment {n} is not in --weights; it does not count" for n in sorted(set(results) - counted)]
+    students = {student for of in results.values() for student in of}
+    for numbers in weights:
+        there = [results[number] for number in numbers.split("/") if number in results]
+        if none := sorted(student for student in students if there and not any(student in of for of in there)):
+            said.append(f"assignment {numbers} counts 0 for whoever has no result: {', '.join(none)}")
+    return said + [f"assignment {n}: {text}" for n, of in results.items() for text in unread(of)]
+
+
+def unread(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line on who has answers in words that nobody has read, if there are any."""
+    names = [s for s, result in results.items() if any(e["points"] is None for e in result["questions"].values())]
+    return [f"answers in words count 0 until somebody reads them: {', '.join(sorted(names))}"] if names else []
 
 
 def percent(result: Mapping[str, Any], drop_worst: bool = True) -> float:
@@ -72,14 +107,15 @@ def questions_of(results: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
     names = list(next(iter(results.values()))["questions"]) if results else []
     for name in names:
         entries = [result["questions"][name] for result in results.values()]
-        points = [entry["points"] or 0 for entry in entries]
+        points = [entry["points"] for entry in entries if entry["points"] is not None]  # what is marked
         of = entries[0]["of"]
         said: Counter[str] = Counter()
         for entry in entries:
             messages = [test["message"] for test in entry.get("tests", ()) if test["message"]]
             said.update({re.sub(r"-?\d[\d.e+-]*", "#", messages[0])} if messages else set())
         common = "; ".join(f"{count} × {text}" for text, count in said.most_common(3))
-        rows.append([name, f"{sum(points) / len(points):.2f}", of, sum(p == of for p in points), len(points), common])
+        mean = f"{sum(points) / len(points):.2f}" if points else ""
+        rows.append([name, mean, of, sum(p == of for p in points), len(points), common])
     return rows
 
 
@@ -116,14 +152,16 @@ def similar(codes: Mapping[str, str], least: float = 0.8) -> list[tuple[float, s
     return sorted(found, reverse=True)
 
 
-COLUMNS_OF_PLATFORMS = ("id", "sid", "identifier", "sis user id", "email address", "sis login id", "email")
-COLUMNS_OF_PLATFORMS += ("student", "full name", "name")
+KEYS = ("id", "sid", "identifier", "sis user id", "email address", "sis login id", "email")
+NAMES = ("student", "full name", "name")
 
 
 def filled_in(export: Path, column: str, results: Mapping[str, Mapping[str, Any]]) -> tuple[str, list[str]]:
     """A platform's export with one column filled by the points, and who has no row in it.
 
-    Rows are found by id, email or name.
+    Rows are found by name, id or email.  Where a name is one student's and a number another's, the
+    numbers are of another list, and the name decides; of two rows that could be a student's, that
+    where both agree is taken, or none.
 
     Raises
     ------
@@ -132,27 +170,52 @@ def filled_in(export: Path, column: str, results: Mapping[str, Mapping[str, Any]
     """
     rows = rows_of(export, bare=False)
     header = list(rows[0]) if rows else []
-    names = [name for name in header if name.casefold().startswith(column.casefold())]
+    names = [name for name in header if name.strip().casefold() == column.strip().casefold()]
+    names = names or [name for name in header if name.casefold().startswith(column.casefold())]
     if len(names) != 1:
         raise SystemExit(f"{export} has no single column that begins with {column!r}; it has: {', '.join(header)}")
-    found: set[str] = set()
     owner: dict[str, str] = {}
     for student, result in results.items():
         email = result.get("email", "")
-        for key in (student, *both_ways(result.get("name", "")), result.get("id", ""), email, email.partition("@")[0]):
-            if plain(key):
-                owner[plain(key)] = student if owner.get(plain(key), student) == student else ""  # of two, nobody's
+        own = {plain(key) for key in (student, result.get("id", ""), email, email.partition("@")[0])}
+        for key in (own | turns(result.get("name", ""))) - {""}:
+            owner[key] = student if owner.get(key, student) == student else ""  # of two, nobody's
     text = io.StringIO()
     writer = csv.DictWriter(text, header, lineterminator="\n")
     writer.writeheader()
-    for row in rows:
+    claims: dict[str, list[tuple[bool, int]]] = {}  # {student: rows, and whether name and number agree}
+    for number, row in enumerate(rows):
         lower = {key.strip().casefold(): value for key, value in row.items()}
-        keys = [plain(lower.get(key, "").removeprefix("Participant ")) for key in COLUMNS_OF_PLATFORMS]
-        whose = next((owner[key] for key in keys if owner.get(key)), None)
-        if whose:
-            found.add(whose)
-        writer.writerow(row | ({names[0]: f"{final(results[whose]):g}"} if whose else {}))
-    return text.getvalue(), sorted(set(results) - found)
+        lower["name"] = lower.get("name") or f"{lower.get('first name', '')} {lower.get('last name', '')}"
+
+        def whose(columns: Sequence[str], lower: dict[str, str] = lower) -> str:
+            keys = [plain(lower.get(key, "").removeprefix("Participant ")) for key in columns]
+            return next((owner[key] for key in keys if owner.get(key)), "")
+
+        by_name, by_key = whose(NAMES), whose(KEYS)
+        if by_name or by_key:
+            claims.setdefault(by_name or by_key, []).append((by_name == by_key, number))
+    filled = {}
+    for student, of in claims.items():
+        best = [number for agree, number in of if agree == max(of)[0]]
+        if len(best) == 1:
+            filled[best[0]] = student
+    for number, row in enumerate(rows):
+        writer.writerow(row | ({names[0]: f"{final(results[filled[number]]):g}"} if number in filled else {}))
+    return text.getvalue(), sorted(set(results) - set(filled.values()))
+
+
+def maxima(export: Path, column: str) -> set[float]:
+    """The largest number of points that the platform's export knows of: Moodle's column, or the row of Canvas."""
+    found = set()
+    for row in rows_of(export):
+        lower = {key.casefold(): value for key, value in row.items()}
+        possible = lower.get("student", "").casefold() == "points possible"
+        mine = [value for key, value in lower.items() if key.startswith(column.strip().casefold())]
+        for text in (lower.get("maximum grade", ""), *(mine if possible else ())):
+            with contextlib.suppress(ValueError):
+                found.add(float(text))
+    return found
 
 
 def codes_in(work: Path) -> dict[str, str]:
@@ -193,11 +256,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise SystemExit(f"--fill needs --column, and --assignment with one of {', '.join(results)}")
         table, left = filled_in(given.fill, given.column, results[given.assignment])
         print(table, end="")
-        for student in left:
-            print(f"no row of {given.fill} is that of {student}", file=sys.stderr)
-        return 1 if left else 0
-    pairs = [pair.split("=") for pair in given.weights.split(",") if pair]
-    weights = {number: float(weight) for number, weight in pairs} or dict.fromkeys(results, 1.0)
+        said = [f"no row of {given.fill} is that of {student}" for student in left]
+        said += unread(results[given.assignment])
+        for most in maxima(given.fill, given.column):
+            if {most} != (of := {result["of"] for result in results[given.assignment].values()}):
+                said.append(f"the platform's maximum is {most:g}, but the points are out of {', '.join(map(str, of))}")
+        print("".join(f"{text}\n" for text in said), end="", file=sys.stderr)
+        return 1 if said else 0
+    try:
+        pairs = [pair.split("=") for pair in given.weights.split(",") if pair]
+        weights = {re.sub(r"\b\d\b", r"0\g<0>", number.strip()): float(weight) for number, weight in pairs}
+        weights = weights or dict.fromkeys(results, 1.0)
+    except ValueError:
+        raise SystemExit(f"--weights is such as 01=12,06/07=40, not {given.weights!r}") from None
     drop = not given.keep_worst
     students = sorted({student for of in results.values() for student in of})
     rows = [["student", *results, "total"]]
@@ -211,7 +282,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     alike = [[n, *pair] for n in results for pair in similar(codes_in(given.folder / n))]
     write(given.folder / "similar.csv", as_csv([["assignment", "ratio", "one student", "another"], *alike]))
     print(f"Students: {len(students)}; assignments: {len(results)}; pairs of answers that are alike: {len(alike)}.")
-    return 0
+    said = doubts(results, weights)
+    print("".join(f"  {text}\n" for text in said), end="", file=sys.stderr)
+    return 1 if said else 0
 
 
 if __name__ == "__main__":

@@ -57,7 +57,6 @@ FIRST = {
 # Spelled otherwise, the same is found.
 SAME = [
     ("ε", "epsilon"),
-    ("λ", "lamda"),
     ("κ", "kapa"),
     ("β2", "beta2"),
     ("β2", "beta_2"),

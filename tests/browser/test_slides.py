@@ -30,6 +30,14 @@ def test_deck(offline_context, book):
     show.goto(f"{book}/slides/06_momentum.html")
     total = show.evaluate("Reveal.getTotalSlides()")
     assert total >= 10
+    # Who sits at the back reads captions and figures, too.
+    sizes = "'.slides :is(figcaption p, .bea-live p, .bea-live td, .bea-explorer p)'"
+    assert (
+        show.evaluate(
+            f"Math.min(...[...document.querySelectorAll({sizes})].map(e => parseFloat(getComputedStyle(e).fontSize)))"
+        )
+        >= 18
+    )
     explorers = 0
     for _ in range(total):
         wide, low = show.evaluate(

@@ -23,7 +23,7 @@ import yaml
 from nbclient import NotebookClient
 
 from bea_course import gradescope
-from bea_course.notebook import EMPTY, blanked, filled, read_assignment
+from bea_course.notebook import EMPTY, blanked, filled, read_assignment, without_markers
 from tools.notebooks.execute import KERNELSPEC, normalize, write
 from tools.site.check_site import PLACEHOLDERS
 from tools.site.leaks import leaks_in
@@ -101,8 +101,7 @@ def solution_sheet(notebook):
     cells = []
     for cell, where in parts_of(notebook):
         if where != "TESTS":
-            lines = [line for line in cell.source.splitlines() if not re.match(r"\s*# (BEGIN|END) SOLUTION", line)]
-            cell.source = "\n".join(line.removesuffix("  # SOLUTION") for line in lines)
+            cell.source = without_markers(cell.source)
             cells.append(cell)
     notebook.cells = cells
     NotebookClient(notebook, timeout=120, kernel_name=KERNELSPEC["name"]).execute()

@@ -82,10 +82,7 @@ def name_of(node, numbers):
     """A box's kind, number and title, as in `Theorem 6.1: The first correction`; numbers are {kind: {id: parts}}."""
     kind = kind_of(node)
     number = ".".join(map(str, numbers.get(kind, {}).get(node["ids"][0], ())))
-    # The title of an exercise is its kind, and below it what its author wrote; that of a theorem has brackets.
-    titles = node.findall(nodes.subtitle) if kind in ("exercise", "solution") else [node.children[0]]
-    title = one_line(" ".join(text_of(child) for title in titles for child in title.children))
-    title = re.sub(r"^\((.*)\)$", r"\1", title)
+    title = "" if kind == "solution" else re.sub(r"^\((.*)\)$", r"\1", title_of(node))
     return f"{kind.capitalize()} {number}".strip() + (f": {title}" if title else "")
 
 

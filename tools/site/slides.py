@@ -48,9 +48,11 @@ DECK = """\
   .reveal .katex-display {{ margin: 0.8em 0; }}
   .reveal :is(.proof, .admonition) {{ font-size: 0.85em; max-width: 100%; }}
   .reveal figure {{ margin: 0; font-size: 0.75em; }}
-  .reveal figcaption {{ font-family: inherit; }}
+  .reveal figcaption, .reveal figcaption :is(p, .caption-text, .caption-number) {{ font-family: inherit; font-size: 18px; }}
   .reveal figure img {{ max-height: 500px; width: 100%; height: auto; object-fit: contain; margin: 0; display: block; }}
-  .reveal .bea-explorer {{ font-size: 1.1em; }}
+  .reveal :is(.bea-explorer, .bea-live) {{ font-size: 20px; }}
+  .reveal .bea-live :is(th, td) {{ border: 0; padding: 0.1rem 0.8rem 0.1rem 0; font-weight: normal; }}
+  .reveal .bea-live td:last-child {{ font-weight: bold; }}
   .reveal .bea-figure > svg {{ max-width: 640px !important; margin: 0 auto; }}
   .reveal .bea-figure > .bea-still {{ right: 0; }}
   .reveal :is(p, ol, ul, li) {{ line-height: 1.4; }}

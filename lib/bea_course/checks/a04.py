@@ -52,57 +52,49 @@ def half(point: Point) -> Point:
 
 
 def step(step: Answer, seed: int = 4) -> None:
-    """One step from random memory."""
+    """Steps from random memory."""
     answered(step)
     rng = generator(seed)
     for most in (0.9, 0.9, 0.999):
-        theta, gradient, m = rng.normal(size=(3, 3))
-        h, a, b = rng.uniform(0.01, 0.1), rng.uniform(0.2, 0.9), rng.uniform(most - 0.1, most)
-        returned = step(theta.copy(), gradient.copy(), m.copy(), h, a, b)
-        called(returned, "step")
-        demand(
-            isinstance(returned, tuple | list | np.ndarray) and len(returned) == 2,
-            "`step` must return theta and m, in this order.",
-        )
-        new, memory = (vector(x, (3,), "step", returned=True) for x in returned)
+        _one_step(step, rng, most)
 
-        def is_it(
-            flaw: str,
-            theta: Any = theta,
-            gradient: Any = gradient,
-            m: Any = m,
-            h: float = h,
-            a: float = a,
-            b: float = b,
-            new: np.ndarray = new,
-        ) -> bool:
-            newest = b * m + gradient if flaw == "undamped" else average(b, m, gradient)
-            if flaw == "late":
-                newest = m
-            weight = {"turned": 1 - a, "all": 1}.get(flaw, a)
-            size = {"uphill": -h, "long": 1}.get(flaw, h)
-            direct = 1 if flaw == "both" else 1 - weight
-            return np.allclose(new, theta - size * (direct * gradient + weight * newest))
 
-        if not is_it(""):
-            name_the_mistake(
-                is_it,
-                {
-                    "this is the heavy ball without its factor 1−β: the newest gradient enters m with that factor.": "undamped",
-                    "m must take in the newest gradient before it is used.": "late",
-                    "α and 1−α have changed places: α belongs to the memory.": "turned",
-                    "that is the damped heavy ball; the newest gradient also enters directly, beside m.": "all",
-                    "uphill: a step goes against the gradient.": "uphill",
-                    "the step size h is missing.": "long",
-                    "the newest gradient enters with 1−α, not wholly.": "both",
-                },
-                "theta is not what the formula gives.",
-                lambda: uses_all(step, "step", theta=theta, gradient=gradient, m=m, h=h, alpha=a, beta=b),
-            )
-        demand(
-            np.allclose(memory, average(b, m, gradient)),
-            "theta is right, but return m as the next step needs it.",
+def _one_step(step: Answer, rng: np.random.Generator, most: float) -> None:
+    theta, gradient, m = rng.normal(size=(3, 3))
+    h, a, b = rng.uniform(0.01, 0.1), rng.uniform(0.2, 0.9), rng.uniform(most - 0.1, most)
+    returned = step(theta.copy(), gradient.copy(), m.copy(), h, a, b)
+    called(returned, "step")
+    demand(
+        isinstance(returned, tuple | list | np.ndarray) and len(returned) == 2,
+        "`step` must return theta and m, in this order.",
+    )
+    new, memory = (vector(x, (3,), "step", returned=True) for x in returned)
+
+    def is_it(flaw: str) -> bool:
+        newest = b * m + gradient if flaw == "undamped" else average(b, m, gradient)
+        if flaw == "late":
+            newest = m
+        weight = {"turned": 1 - a, "all": 1}.get(flaw, a)
+        size = {"uphill": -h, "long": 1}.get(flaw, h)
+        direct = 1 if flaw == "both" else 1 - weight
+        return np.allclose(new, theta - size * (direct * gradient + weight * newest))
+
+    if not is_it(""):
+        name_the_mistake(
+            is_it,
+            {
+                "this is the heavy ball without its factor 1−β: the newest gradient enters m with that factor.": "undamped",
+                "m must take in the newest gradient before it is used.": "late",
+                "α and 1−α have changed places: α belongs to the memory.": "turned",
+                "that is the damped heavy ball; the newest gradient also enters directly, beside m.": "all",
+                "uphill: a step goes against the gradient.": "uphill",
+                "the step size h is missing.": "long",
+                "the newest gradient enters with 1−α, not wholly.": "both",
+            },
+            "theta is not what the formula gives.",
+            lambda: uses_all(step, "step", theta=theta, gradient=gradient, m=m, h=h, alpha=a, beta=b),
         )
+    demand(np.allclose(memory, average(b, m, gradient)), "theta is right, but return m as the next step needs it.")
 
 
 # --- weights and lag ---------------------------------------------------------------------------
@@ -113,36 +105,36 @@ def weights(weights: Answer, seed: int = 4) -> None:
     answered(weights)
     rng = generator(seed)
     for count in (1, 2, int(rng.integers(5, 12))):
-        a, b = rng.uniform(0.2, 0.9), rng.uniform(0.2, 0.99)
-        got = vector(weights(count, a, b), (count,), "weights", returned=True)
-        # a run on prescribed gradients, one of them 1
-        wanted = []
-        for age in range(count):
-            m = 0.0
-            for k in reversed(range(count)):
-                m = b * m + (1 - b) * (k == age)
-            wanted.append(a * m + (1 - a) * (age == 0))
-        wanted = np.array(wanted)
-        if np.allclose(got, wanted):
-            continue
-        newest = (1 - a) * (np.arange(count) == 0)
-        others = {
-            "the factor 1−β of the average is missing.": newest + (wanted - newest) / (1 - b),
-            "the newest gradient also enters directly, beside m, with 1−α.": wanted - newest,
-            "a weight here is positive: the step is −h times the sum.": -wanted,
+        _some_weights(weights, count, rng.uniform(0.2, 0.9), rng.uniform(0.2, 0.99))
+
+
+def _some_weights(weights: Answer, count: int, a: float, b: float) -> None:
+    got = vector(weights(count, a, b), (count,), "weights", returned=True)
+    # a run on prescribed gradients, one of them 1: a column for each
+    m, ones = np.zeros(count), np.eye(count)
+    for gradient in ones[::-1]:
+        m = b * m + (1 - b) * gradient
+    newest = (1 - a) * ones[0]
+    wanted = newest + a * m
+    if np.allclose(got, wanted):
+        return
+    others = {
+        "the factor 1−β of the average is missing.": newest + (wanted - newest) / (1 - b),
+        "the newest gradient also enters directly, beside m, with 1−α.": wanted - newest,
+        "a weight here is positive: the step is −h times the sum.": -wanted,
+    }
+    if count > 1:
+        others |= {
+            "newest first: weight 0 is that of the present gradient.": wanted[::-1],
+            "these are sums of weights.": np.cumsum(wanted),
+            "from empty memory they do not add up to one.": wanted / wanted.sum(),
         }
-        if count > 1:
-            others |= {
-                "newest first: weight 0 is that of the present gradient.": wanted[::-1],
-                "these are sums of weights.": np.cumsum(wanted),
-                "from empty memory they do not add up to one.": wanted / wanted.sum(),
-            }
-        name_the_mistake(
-            lambda other, got=got: np.allclose(got, other),
-            others,
-            f"these are not the weights of the last {count} gradients.",
-            lambda count=count, a=a, b=b: uses_all(weights, "weights", ["count"], count=count, alpha=a, beta=b),
-        )
+    name_the_mistake(
+        lambda other: np.allclose(got, other),
+        others,
+        f"these are not the weights of the last {count} gradients.",
+        lambda: uses_all(weights, "weights", ["count"], count=count, alpha=a, beta=b),
+    )
 
 
 def _mean_age(a: Any, b: Any) -> Any:
@@ -202,32 +194,32 @@ def matrix(matrix: Answer, seed: int = 4) -> None:
     answered(matrix)
     rng = generator(seed)
     for most in (2, 2, 2, 5):
-        y, (a, b) = rng.uniform(most - 1.9, most), rng.uniform(0.2, 0.9, size=2)
-        got = vector(matrix(y, a, b), (2, 2), "matrix", returned=True)
+        _one_matrix(matrix, rng.uniform(most - 1.9, most), *rng.uniform(0.2, 0.9, size=2))
 
-        def column(theta: Any, m: Any, y: float = y, a: float = a, b: float = b, late: bool = False) -> list[float]:
-            new = average(b, m, theta)
-            return [theta - y * ((1 - a) * theta + a * (m if late else new)), new]
 
-        wanted = np.array([column(1.0, 0.0), column(0.0, 1.0)]).T
-        if np.allclose(got, wanted):
-            continue
-        others = {
-            "columns and rows: the first column is where (1, 0) goes.": wanted.T,
-            "m takes in the newest gradient before theta moves.": np.array(
-                [column(1.0, 0.0, late=True), column(0.0, 1.0, late=True)]
-            ).T,
-            "θ comes first, and then m, in rows and in columns.": wanted[::-1, ::-1],
-        }
+def _one_matrix(matrix: Answer, y: float, a: float, b: float) -> None:
+    got = vector(matrix(y, a, b), (2, 2), "matrix", returned=True)
 
-        def unless(y: float = y, a: float = a, b: float = b, got: np.ndarray = got, wanted: Any = wanted) -> None:
-            uses_all(matrix, "matrix", y=y, alpha=a, beta=b)
-            demand(not np.allclose(abs(got), abs(wanted)), "a sign: a step goes against the gradient.")
-            demand(np.allclose(got[1], wanted[1]), "the second row: the new m, in units of λ.")
+    def columns(late: bool = False) -> np.ndarray:
+        theta, m = np.eye(2)
+        new = average(b, m, theta)
+        return np.array([theta - y * ((1 - a) * theta + a * (m if late else new)), new])
 
-        name_the_mistake(
-            lambda other, got=got: np.allclose(got, other), others, "the first row: the new theta.", unless
-        )
+    wanted = columns()
+    if np.allclose(got, wanted):
+        return
+    others = {
+        "columns and rows: the first column is where (1, 0) goes.": wanted.T,
+        "m takes in the newest gradient before theta moves.": columns(late=True),
+        "θ comes first, and then m, in rows and in columns.": wanted[::-1, ::-1],
+    }
+
+    def unless() -> None:
+        uses_all(matrix, "matrix", y=y, alpha=a, beta=b)
+        demand(not np.allclose(abs(got), abs(wanted)), "a sign: a step goes against the gradient.")
+        demand(np.allclose(got[1], wanted[1]), "the second row: the new m, in units of λ.")
+
+    name_the_mistake(lambda other: np.allclose(got, other), others, "the first row: the new theta.", unless)
 
 
 # --- experiment --------------------------------------------------------------------------------

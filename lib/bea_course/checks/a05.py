@@ -15,6 +15,7 @@ import bea
 from bea import Decay, NonNegative
 from bea_course.compare import (
     Answer,
+    Wrong,
     answered,
     average,
     called,
@@ -58,29 +59,35 @@ def close(a: Any, b: Any, relative: float = 1e-8) -> bool:
 # --- step --------------------------------------------------------------------------------------
 
 
-def _step(
-    given: tuple[Any, ...],
-    undamped: bool = False,
-    late: int = 0,
-    corrected: bool = True,
-    outside: bool = False,
-    root: bool = False,
-    power: int = 2,
-    sign: int = 1,
-    double: bool = False,
-    bare: bool = False,
-    one: bool = False,
-) -> np.ndarray:
-    """The new theta by the library's averages, with flaws on demand."""
+def _step(given: tuple[Any, ...], flaw: str = "") -> np.ndarray:
+    """The new theta by the library's averages, with a flaw on demand."""
     theta, gradient, m, v, n, h, beta, rho, epsilon, p = given
-    m = beta * m + gradient if undamped else average(beta, m, gradient)
-    v = rho * v + (1 - beta) * gradient**2 if one else average(rho, v, gradient**power)
-    if corrected:
-        m, v = m / (1 - beta ** (n + 1 - late)), v / (1 - rho ** (n + 1 - late))
-    q, h, epsilon = 0.5 if root else 2 * p if double else p, sign * h, 0 if bare else epsilon
-    return theta - h * (m / (v**q + epsilon) if outside else m / (v + epsilon) ** q)
+    m = beta * m + gradient if flaw == "undamped" else average(beta, m, gradient)
+    own = average(rho, v, gradient if flaw == "unsquared" else gradient**2)
+    v = rho * v + (1 - beta) * gradient**2 if flaw == "one decay" else own
+    if flaw != "uncorrected":
+        seen = n if flaw == "late" and n else n + 1
+        m, v = m / (1 - beta**seen), v / (1 - rho**seen)
+    q, h, epsilon = (
+        {"root": 0.5, "double": 2 * p}.get(flaw, p),
+        -h if flaw == "uphill" else h,
+        epsilon * (flaw != "bare"),
+    )
+    return theta - h * (m / (v**q + epsilon) if flaw == "outside" else m / (v + epsilon) ** q)
 
 
+FLAWS = {
+    "this has no bias correction; after step n, m is too small by 1 − β^(n+1), and v likewise.": "uncorrected",
+    "the bias correction is one step late: after step n an average holds n + 1 gradients.": "late",
+    "this is the heavy ball without its factor 1−β: the newest gradient enters m with that factor.": "undamped",
+    "ε is outside the power; add it to v before.": "outside",
+    "that is Adam's square root; the exponent here is p.": "root",
+    "v averages the squared gradient, not the gradient.": "unsquared",
+    "uphill: a step goes against the gradient.": "uphill",
+    "the exponent is p, of v and not of its root.": "double",
+    "ε is missing.": "bare",
+    "v has its own decay: 1 − ρ, not 1 − β.": "one decay",
+}
 NAMES = ("theta", "gradient", "m", "v", "n", "h", "beta", "rho", "epsilon", "p")
 
 
@@ -89,19 +96,8 @@ def _instance(rng: np.random.Generator, n: int) -> tuple[Any, ...]:
     v = rng.uniform(0.5, 2, size=3)
     if n == 0:
         m, v = np.zeros(3), np.zeros(3)
-    beta, rho = rng.uniform(0.3, 0.99), rng.uniform(0.3, 0.99)
-    return (
-        theta,
-        gradient,
-        m,
-        v,
-        n,
-        rng.uniform(0.01, 0.1),
-        beta,
-        rho,
-        rng.uniform(0.1, 1),
-        rng.uniform(0.1, 0.4),
-    )
+    drawn = rng.uniform((0.01, 0.3, 0.3, 0.1, 0.1), (0.1, 0.99, 0.99, 1, 0.4))  # h, beta, rho, epsilon, p
+    return theta, gradient, m, v, n, *drawn.tolist()
 
 
 def step(step: Answer, seed: int = 5) -> None:
@@ -119,25 +115,8 @@ def step(step: Answer, seed: int = 5) -> None:
         theta, m, v = (vector(x, (3,), "step", returned=True) for x in returned)
         if not close(theta, _step(given)):
             name_the_mistake(
-                lambda flaw: close(theta, _step(given, **flaw)),
-                {
-                    "this has no bias correction; after step n, m is too small by 1 − β^(n+1), and v likewise.": {
-                        "corrected": False
-                    },
-                    "the bias correction is one step late: after step n an average holds n + 1 gradients.": {
-                        "late": 1 if n else 0
-                    },
-                    "this is the heavy ball without its factor 1−β: the newest gradient enters m with that factor.": {
-                        "undamped": True
-                    },
-                    "ε is outside the power; add it to v before.": {"outside": True},
-                    "that is Adam's square root; the exponent here is p.": {"root": True},
-                    "v averages the squared gradient, not the gradient.": {"power": 1},
-                    "uphill: a step goes against the gradient.": {"sign": -1},
-                    "the exponent is p, of v and not of its root.": {"double": True},
-                    "ε is missing.": {"bare": True},
-                    "v has its own decay: 1 − ρ, not 1 − β.": {"one": True},
-                },
+                lambda flaw: close(theta, _step(given, flaw)),
+                FLAWS,
                 f"theta after step n = {n} is not what the two averages give.",
                 lambda: uses_all(step, "step", ["n"], **dict(zip(NAMES, given))),
             )
@@ -339,45 +318,41 @@ def _drawn(seed: int) -> list[Case]:
 def sign(sign_change: Answer, cases: Iterable[Case] = CASES, seed: int = 5) -> None:
     """Where the bracket changes its sign: at given cases and at drawn ones, with full averages and young ones."""
     answered(sign_change)
-    cases = [*cases, *_drawn(seed)]
-    for beta, rho, p, n in cases:
-        r = number(sign_change(beta, rho, p, n), "sign_change", returned=True)
-        where = f"for β = {beta:.4g}, ρ = {rho:.4g}, p = {p:.4g}" + (f" after step {n}" if n is not None else "")
-        positive = _bracket_at(0.0, beta, rho, p, n) >= 0
-        demand(
-            r >= 0,
-            "a ratio ε/g² cannot be negative: where the formula gives that, the bracket is positive for every ε, and the answer is 0.",
-        )
-        if n is not None and r:
-            full = number(sign_change(beta, rho, p), "sign_change", returned=True)
-            demand(not close(r, full), f"{where} the averages are not yet full: use the lags of step n.")
-        if positive:
-            demand(
-                r == 0,
-                f"{where} the bracket is positive for every ε, and the answer is 0; yours is {r:.3g}.",
-            )
-            continue
+    for case in (*cases, *_drawn(seed)):
+        _one_sign(sign_change, *case)
 
-        def changes(r: float, n: int | None = n, p: float = p, beta: float = beta, rho: float = rho) -> bool:
-            if not 0 < r < np.inf:
-                return False
-            return _bracket_at(r * 0.999, beta, rho, p, n) < 0 < _bracket_at(r * 1.001, beta, rho, p, n)
 
-        if not changes(r):
-            demand(not (r and changes(1 / r)), f"{where} that is g²/ε; the ratio asked for is ε/g².")
-            demand(
-                not close(r, constant(rho, n) / constant(beta, n) - 1),
-                f"{where} that is where Adam's bracket changes its sign; the exponent p moves the place.",
-            )
-            if r:
-                uses_all(sign_change, "sign_change", ["n"], beta=beta, rho=rho, p=p, n=n)
-            turned = number(sign_change(rho, beta, p, n), "sign_change", returned=True)
-            demand(not changes(turned), "β and ρ are exchanged.")
-            now = _bracket_at(r, beta, rho, p, n) if r < np.inf else np.nan
-            demand(
-                False,
-                f"{where} the bracket does not change its sign at {r:.4g}; there it is {now:.3g}.",
-            )
+def _one_sign(sign_change: Answer, beta: float, rho: float, p: float, n: int | None) -> None:
+    r = number(sign_change(beta, rho, p, n), "sign_change", returned=True)
+    where = f"for β = {beta:.4g}, ρ = {rho:.4g}, p = {p:.4g}" + (f" after step {n}" if n is not None else "")
+    demand(
+        r >= 0,
+        "a ratio ε/g² cannot be negative: where the formula gives that, the bracket is positive for every ε, and the answer is 0.",
+    )
+    if n is not None and r:
+        full = number(sign_change(beta, rho, p), "sign_change", returned=True)
+        demand(not close(r, full), f"{where} the averages are not yet full: use the lags of step n.")
+    if _bracket_at(0.0, beta, rho, p, n) >= 0:
+        demand(r == 0, f"{where} the bracket is positive for every ε, and the answer is 0; yours is {r:.3g}.")
+        return
+
+    def changes(r: float) -> bool:
+        inside = 0 < r < np.inf
+        return inside and _bracket_at(r * 0.999, beta, rho, p, n) < 0 < _bracket_at(r * 1.001, beta, rho, p, n)
+
+    if changes(r):
+        return
+    demand(not (r and changes(1 / r)), f"{where} that is g²/ε; the ratio asked for is ε/g².")
+    demand(
+        not close(r, constant(rho, n) / constant(beta, n) - 1),
+        f"{where} that is where Adam's bracket changes its sign; the exponent p moves the place.",
+    )
+    if r:
+        uses_all(sign_change, "sign_change", ["n"], beta=beta, rho=rho, p=p, n=n)
+    turned = number(sign_change(rho, beta, p, n), "sign_change", returned=True)
+    demand(not changes(turned), "β and ρ are exchanged.")
+    now = _bracket_at(r, beta, rho, p, n) if r < np.inf else np.nan
+    raise Wrong(f"{where} the bracket does not change its sign at {r:.4g}; there it is {now:.3g}.")
 
 
 # --- experiment --------------------------------------------------------------------------------
