@@ -213,6 +213,7 @@ def test_formulas_are_set(tmp_path):
     book_site.set_formulas([page])
     text = page.read_text(encoding="utf-8")
     assert text.count('class="katex"') == 2 and text.count("katex-display") == 1
+    assert text.startswith('<p>If <span class="book-joined"><span class="math ') and "</span>,</span> <code>" in text
     assert "a &lt; b^2</annotation>" in text and "<code>\\(a\\)</code>" in text
     assert '(1)<a href="#equation-a">#</a></span><span class="katex-display">' in text
     book_site.set_formulas([page])
@@ -468,9 +469,16 @@ def test_axes_side_by_side_stand_one_below_another_on_a_telephone(tmp_path):
     images.mkdir()
     (images / "wide.svg").write_text(text, encoding="utf-8")
     (images / "one.svg").write_text(svg.whole(Figure((4, 3))), encoding="utf-8")
-    page = '<img alt="A" src="_images/wide.svg" /><img alt="B" src="_images/one.svg" />'
+    caption = "<figcaption><p>Left: one.</p></figcaption>"
+    page = f'<img alt="A" src="_images/wide.svg" />{caption}<img alt="B" src="_images/one.svg" />{caption}'
     page = lighter.give_room(page, tmp_path)
-    assert page.count("<picture>") == 1 and page.count('loading="lazy"') == 2 and 'width="990" height="330"' in page
+    assert re.findall(r'</picture><figcaption class="sides">|<figcaption>', page) == [
+        '</picture><figcaption class="sides">',
+        "<figcaption>",
+    ]
+    assert (
+        page.count("<picture class") == 1 and page.count('loading="lazy"') == 2 and 'width="990" height="330"' in page
+    )
     assert svg.GROUND not in (images / "wide.svg").read_text(encoding="utf-8")
     narrow = ElementTree.parse(images / "wide-narrow.svg").getroot()
     first, labels, second = (part.attrib for part in narrow.findall("{*}svg"))

@@ -8,6 +8,11 @@ new ResizeObserver(() => {
       box.tabIndex = 0;
 }).observe(document.body);
 
+// Who follows the link to a live figure that was moved sees this figure; no place of the page has that name.
+const [shared, state] = location.hash.slice(1).split("=");
+if (state && /^live-/.test(shared) && performance.getEntriesByType("navigation")[0]?.type === "navigate")
+  document.getElementById(shared)?.scrollIntoView();
+
 // A long table shows its first rows and a field that finds others by their words; a button shows all of them.
 const FEW = 12;
 for (const table of document.querySelectorAll(".bd-article table:not(.formula-sheet)")) {

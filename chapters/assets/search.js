@@ -116,4 +116,6 @@ else document.addEventListener("DOMContentLoaded", () => {
   };
   field.addEventListener("input", answer);
   if (field.value) answer();
+  // The places are the next stop of Tab; on a telephone this would call the keyboard up, over them.
+  if (matchMedia("(pointer: fine)").matches) field.focus();
 });

@@ -135,6 +135,13 @@ def test_a_cut_link_is_told(opened):
     page.fill("#lab-y", "1")
     settled(page)
     assert "not complete" not in page.inner_text("[data-part=notes]")
+    for text, wrong in [("x**2 +", True), ("x**2", False)]:  # what is left may be wrong, or nearly nothing
+        page.goto("about:blank")
+        page.goto(f"{cut.partition('#')[0]}#{urlencode({'loss': text})}")
+        settled(page)
+        assert page.input_value("#lab-loss") == text
+        told = page.inner_text("[data-part=general]" if wrong else "[data-part=notes]")
+        assert told.startswith("The link is not complete: it says nothing of optimizer, given, h, time, x, y, empty")
 
 
 def test_mistakes_are_told_at_their_place(opened):

@@ -2,6 +2,7 @@
 
 import re
 import statistics
+from pathlib import Path
 
 import pytest
 
@@ -169,6 +170,24 @@ def test_keys_address_and_reset(opened):
     assert count(page) == OPENING and "#" not in page.url
     wrong, log = opened(address.partition("=")[0] + "=1,2,nothing")
     assert count(wrong) == OPENING and log.problems() == []
+
+
+def test_a_shared_figure_is_seen_at_once(tmp_path, serve, offline_context):
+    """A link to a moved figure shows it, however far down the page it is; the page's own address shows the top."""
+    script = (Path(__file__).parents[2] / "chapters" / "assets" / "book.js").read_text(encoding="utf-8")
+    (tmp_path / "book.js").write_text(script, encoding="utf-8")
+    html = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><script defer src="book.js"></script>'
+    (tmp_path / "page.html").write_text(f'{html}<p style="height: 3000px">Far.</p>{FIGURE.page()}', "utf-8")
+    page = offline_context(viewport={"width": 1100, "height": 900})[0].new_page()
+    name = re.search("live-[0-9a-f]+", FIGURE.page())[0]
+    for after, seen in [("", False), (f"#{name}=2.14,2.58,0.02,0.8,0.9,0.01", True)]:
+        page.goto("about:blank")
+        page.goto(f"{serve(tmp_path)}/page.html{after}")
+        settled(page)
+        assert (
+            page.evaluate("[...document.querySelectorAll('svg')].some(e => e.getBoundingClientRect().top < 900)")
+            == seen
+        )
 
 
 def test_sliders_and_memory(opened):

@@ -6,8 +6,9 @@ import { pathToFileURL } from "node:url";
 
 const katex = createRequire(new URL("web/", import.meta.url))("katex");
 
-// As Sphinx writes them: the number of an equation, if it has one, comes before its TeX.
-const FORMULA = /(<(?:span|div) class="[^"]*\bmath\b[^"]*"[^>]*>\s*(?:<span class="eqno">.*?<\/span>)?)\s*(?:\\\(([^<]*?)\\\)|\\\[([^<]*?)\\\])/gs;
+// As Sphinx writes them: the number of an equation, if it has one, comes before its TeX.  Punctuation after a formula
+// in a line is kept with it: browsers would begin a line with it.
+const FORMULA = /(<(?:span|div) class="[^"]*\bmath\b[^"]*"[^>]*>\s*(?:<span class="eqno">.*?<\/span>)?)\s*(?:\\\(([^<]*?)\\\)(?:\s*<\/span>([,.;:!?)’”]+))?|\\\[([^<]*?)\\\])/gs;
 const ENTITIES = { lt: "<", gt: ">", quot: '"', "#39": "'", "#x27": "'", amp: "&" };
 const text = (html) => html.replace(/&(lt|gt|quot|#39|#x27|amp);/g, (_, name) => ENTITIES[name]);
 
@@ -20,8 +21,10 @@ export function set(tex, displayMode) {
 }
 
 export function setAll(html) {
-  return html.replace(FORMULA, (_, before, inline, display) =>
-    before + set(text(inline ?? display), inline === undefined));
+  return html.replace(FORMULA, (_, before, inline, after, display) => {
+    const formula = before + set(text(inline ?? display), inline === undefined);
+    return after ? `<span class="book-joined">${formula}</span>${after}</span>` : formula;
+  });
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href)

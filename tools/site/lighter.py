@@ -3,7 +3,7 @@
 - The theme brings 1,900 icons (270 kB); their fonts keep those that the pages and the theme's scripts show.
 - Pictures are loaded when the reader comes near them, and have their room before.
 - Figures have the page's own ground; those whose axes stand side by side have a copy for narrow screens, on which
-  these stand one below another.
+  these stand one below another; a caption that speaks of left and right says so there.
 """
 
 import io
@@ -20,6 +20,8 @@ FONTS = Path("_static") / "vendor" / "fontawesome" / "webfonts"
 NAMED = re.compile(r"((?:\.fa-[\w-]+:{1,2}before,?)+)\{content:\"\\([0-9a-f]{4})\"\}")
 IMAGE = re.compile(r'<img(?![^>]* loading=)([^>]*?) src="([^"]*_images/[^"]+\.(?:png|svg))"[^>]*>')
 PANELS = re.compile(r'<svg viewBox="0 0 \S+ (\S+)" [^>]* data-panels="([^"]*)"[^>]*>')
+SIDES = re.compile(r'(<picture class="one-column">(?:(?!</picture>).)*</picture>\s*<figcaption)'
+                   r"(>(?:(?!</figcaption>).)*?[\s>(](?:left|right)\b(?! angle|[^<]*>))", re.DOTALL | re.IGNORECASE)  # fmt: skip
 ROW = 330  # points; letters of 11 points are still read on a telephone when so many fill its width
 NARROW = 576  # pixels; chapters/assets/book.css has the same width
 
@@ -105,13 +107,15 @@ def give_room(text, folder):
         narrow = path.with_name(f"{path.stem}-narrow.svg")
         narrow.write_text(copy, encoding="utf-8")
         source = match[2].replace(path.name, narrow.name)
-        return f'<picture><source media="(max-width: {NARROW}px)" srcset="{source}"{room(narrow)} />{image}</picture>'
+        rows = len(set(re.findall(r'<svg x="\S+" y="(\S+)"', copy)))
+        column = ' class="one-column"' if rows == len(PANELS.match(figure)[2].split()) else ""
+        return f'<picture{column}><source media="(max-width: {NARROW}px)" srcset="{source}"{room(narrow)} />{image}</picture>'
 
     def room(path):
         width, height = imagesize.get(path)
         return f' width="{width:.0f}" height="{height:.0f}"'
 
-    return IMAGE.sub(sized, text)
+    return SIDES.sub(r'\1 class="sides"\2', IMAGE.sub(sized, text))
 
 
 def finish(app, exception):

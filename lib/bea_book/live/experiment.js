@@ -1,7 +1,7 @@
 // What the laboratory computes from what is typed: the run, the flows, the errors against h; and the same in Python.
 import { field, flow, keptState, optimizer, run, slowMemory, terms } from "./engine.js";
 import { hyperparameters, loss, program, used } from "./parse.js";
-import { firstFault, Problem } from "./tape.js";
+import { firstFault, Problem, shown, told } from "./tape.js";
 
 export const TERMS = [1, 2, 3, 4];
 const MOST = 1000; // steps of the run; the smallest of the step sizes makes eight times as many
@@ -9,7 +9,6 @@ const FINEST = 16384; // Runge-Kutta steps of a flow
 const UNSETTLED = 0.05; // of an error: a flow that is less sure than that gets no number
 const FAR = 1e6; // compared with the start: no error of a flow, but one that explodes
 const FLOOR = 5e-12; // as bea.orders has it: below this, compared with theta, errors are round-off
-const shown = (x) => String(Number(x.toPrecision(3)));
 
 // --- what is typed ---------------------------------------------------------------------------------
 
@@ -48,10 +47,6 @@ export function setUp(spec) {
 }
 
 // --- where numbers end -----------------------------------------------------------------------------
-
-const SIGNS = { add: "+", subtract: "\u2212", multiply: "*", divide: "/", power: "**" };
-const FAULTS = { divide: ([a]) => `${shown(a)} is divided by zero`, sqrt: ([a]) => `the square root of ${shown(a)} is taken`, log: ([a]) => `the logarithm of ${shown(a)} is taken` };
-const told = ({ name, of }) => (FAULTS[name]?.(of) ?? `“${SIGNS[name] ?? name}” of ${of.map(shown).join(" and ")} is no finite number`);
 
 // Say where the loss or the program leaves the numbers at a point, if they do; `empty` is the first step of a run.
 function explain({ loss, trace, h }, point, empty, where) {
@@ -116,7 +111,7 @@ export function picture(set) {
     const line = closely(field(set.optimizer, h, order), start, h, steps, (z) => (whole && z.length > steps ? distance(z.at(-1), path[steps]) : 0), { last: true });
     return { order, path: line, distance: whole && line.length > steps ? distance(line[steps], path[steps]) : undefined };
   });
-  const [one, two] = flows.map((line) => line.distance);
+  const [one, two] = flows.map((line) => Number(line.distance?.toPrecision(3))); // as they are shown
   if (two >= one && one > FLOOR) notes.push(empty && set.remembers
     ? "Two terms are no closer than one: the run starts from an empty memory, which these flows do not know. Untick the box, or look at the flow that keeps its memory (chapter 12)."
     : "Two terms are no closer than one: h is too large here for the series, for a decay \u03b2 compared with 1 \u2212 \u03b2, or the program has no expansion where the run is.");

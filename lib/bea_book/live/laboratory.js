@@ -81,7 +81,7 @@ const opening = PRESETS.opening;
 let before = opening, incomplete = ""; // what the fields held when they were computed last; what a link lacked
 const addressOf = (values) => `#${new URLSearchParams(values)}`;
 function recall() {
-  const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1))), known = "loss" in given && "optimizer" in given;
+  const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1))), known = Object.keys(fields).some((name) => name in given);
   const lacking = known ? Object.keys(fields).filter((name) => !(name in given)) : [];
   incomplete = lacking.length ? `The link is not complete: it says nothing of ${lacking.join(", ")}, which are as on the first visit.` : "";
   put(known ? { ...opening, ...given } : opening);
@@ -118,7 +118,7 @@ function tell(problem) {
     note.replaceChildren(...(mine ? [`${where(problem, field)}${problem.message}.`, mark] : []));
     mine ? field.setAttribute("aria-invalid", "true") : field.removeAttribute("aria-invalid");
   }
-  const general = part("general"), text = problem && !problem.field ? problem.message : "";
+  const general = part("general"), text = problem ? [problem.field ? "" : problem.message, incomplete].filter(Boolean).join(" ") : "";
   general.hidden = !text;
   general.textContent = text;
   part("results").classList.toggle("bea-old", Boolean(problem));
@@ -141,7 +141,7 @@ function announce() {
   const now = typed(), same = Object.entries(now).every(([name, value]) => String(value) === String(opening[name]));
   history.replaceState(null, "", same ? location.pathname + location.search : addressOf(now));
 }
-const slopeText = (slope) => (Number.isFinite(slope) ? slope.toFixed(2) : "not measured");
+const slopeText = (slope) => (Number.isFinite(slope) ? slope.toFixed(2).replace("-", "\u2212") : "not measured");
 
 // --- the plane -------------------------------------------------------------------------------------
 

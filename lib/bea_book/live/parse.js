@@ -3,7 +3,7 @@
 // A loss is an expression in x and y; an optimizer is the lines of a function under `@bea.optimizer`, alone or
 // with its head.
 import { callable, elementwise, isValue, reduced, Reader } from "./reader.js";
-import { Node, Problem, Tape } from "./tape.js";
+import { Node, Problem, shown, Tape } from "./tape.js";
 
 // --- what NumPy has here ---------------------------------------------------------------------------
 
@@ -34,7 +34,8 @@ const smoothSign = callable("smooth_sign", [2], (reader, at, x, epsilon) => { //
 // As SymPy names them.
 const OF_LOSSES = { pi: Math.PI, abs: elementwise("abs", "absolute"), ...Object.fromEntries(SMOOTH.map((name) => [name, elementwise(name)])),
   asin: elementwise("asin", "arcsin"), acos: elementwise("acos", "arccos"), atan: elementwise("atan", "arctan"), asinh: elementwise("asinh", "arcsinh") };
-const OTHER_NAMES = { np: "in a loss write sin(x), not np.sin(x)", ln: "write log(x)", e: "write exp(1)", π: "write pi", max: "a loss is one formula", min: "a loss is one formula", where: "a loss is one formula" };
+const OTHER_NAMES = { np: "in a loss write sin(x), not np.sin(x)", ln: "write log(x)", e: "write exp(1)", π: "write pi", E: "write the expression alone; the number e is exp(1)" };
+for (const name of ["max", "min", "Max", "Min", "where"]) OTHER_NAMES[name] = "a loss is one formula";
 for (const name of ["a", "b", "theta", "theta_1", "theta_2", "X", "Y"]) OTHER_NAMES[name] = "the variables are x and y";
 for (const name of ["sin", "cos", "tan", "sinh"]) OTHER_NAMES[`arc${name}`] = `write a${name}(x)`;
 // Derivatives by the first argument a (and the second, b) of a function with the result r, in the language itself.
@@ -130,6 +131,7 @@ function surroundings([theta, gradient, memory]) {
   const average = callable(`${memory}.average`, [2, 3], (reader, at, x, decay, corrected = false) => {
     if (x === undefined || decay === undefined) reader.fail("an average needs a value and a decay", at);
     if (typeof corrected !== "boolean") reader.fail("corrected is True or False", at);
+    for (const b of [decay].flat()) if (typeof b === "number" && !(b >= 0 && b < 1)) reader.fail(`the decay of an average is ${shown(b)}; it must be at least 0 and less than 1`, at);
     const number = calls++, m = reader.apply("average", at, x, decay, number);
     return corrected ? reader.apply("divide", at, m, reader.apply("subtract", at, 1, reader.apply("weight", at, decay, number))) : m;
   }, ["x", "decay", "corrected"]);
@@ -154,6 +156,7 @@ export function program(text, given = {}) {
   const { name, names, values } = head(reader, given);
   for (const key of Object.keys(values)) if (["np", "abs", ...names].includes(key)) ofGiven(`“${key}” is no name for a hyper-parameter`);
   Object.assign(reader.names, values, surroundings(names));
+  reader.hint = (word) => (word === name ? "a program cannot call itself" : inProgram(word));
   const own = text.slice(reader.words[reader.next].start), update = reader.body(), outputs = [update].flat();
   if (outputs.length === 1) outputs.push(outputs[0]);
   if (outputs.length !== 2 || !outputs.every(isValue))

@@ -58,11 +58,21 @@ export class Reader {
   shown() { return this.kind === "stop" || !this.word ? "the end of the text" : this.kind === "end" ? "the end of the line" : this.word; }
   take() { return this.words[this.next++].word; }
   took(word) { return this.kind !== "text" && this.kind !== "stop" && this.word === word && Boolean(++this.next); }
-  must(word, where) { if (!this.took(word)) this.fail(`“${word}” is missing ${where}; here is ${this.shown()}${this.missing()}`); }
+  must(word, where) { if (!this.took(word)) this.fail(`“${word}” is missing ${where}; here is ${this.shown()}${this.open() || this.missing()}`); }
+  // The bracket around the next word, if it was opened on an earlier line.
+  open() {
+    for (let n = this.next - 1, closed = 0; n >= 0; n--) {
+      const { word, at } = this.words[n];
+      if (word === ")" || word === "]") closed++;
+      else if ((word === "(" || word === "[") && closed-- === 0) return at.line < this.at.line ? `; the “${word}” of line ${at.line}, column ${at.column} is still open` : "";
+    }
+    return "";
+  }
   // What may be missing between two values side by side.
   missing() {
     const before = this.words[this.next - 1];
-    if (!before || !(["number", "name"].includes(this.kind) || this.word === "(") || !(["number", "name"].includes(before.kind) || before.word === ")")) return "";
+    if (this.word === "@") return this.branches ? "; write np.sum(a * b)" : "";
+    if (!before || KEYWORDS.includes(this.word) || !(["number", "name"].includes(this.kind) || this.word === "(") || !(["number", "name"].includes(before.kind) || before.word === ")")) return "";
     return this.names[before.word]?.call ? `; write ${before.word}(…), with brackets` : `; ${PRODUCT}`;
   }
   name(what) {
@@ -183,10 +193,11 @@ export class Reader {
     if (this.took("[")) return this.list("]");
     if (kind === "number") {
       const value = Number(this.take().replaceAll("_", ""));
-      return Number.isFinite(value) ? value : this.fail(`${word} is too large for a number`, at);
+      return Number.isFinite(value) ? value : this.fail(`${word.length > 16 ? `${word.slice(0, 12)}…` : word} is too large for a number`, at);
     }
     if (kind !== "name") this.fail(`a value is missing before ${this.shown()}`);
     if (this.take() in this.names) return this.names[word];
+    if (KEYWORDS.includes(word)) this.fail(`“${word}” is a word of Python’s own that is not read here`, at);
     const hint = this.assigned.includes(word) ? "it has no value yet; what is kept from step to step is memory.average(x, decay) or memory.previous(x)" : this.hint(word);
     return this.fail(`“${word}” is unknown; ${hint || `there are ${Object.keys(this.names).filter((name) => !name.startsWith("_")).join(", ")}`}`, at);
   }
@@ -208,6 +219,7 @@ export class Reader {
     const names = [], values = [], at = this.at;
     do names.push(this.name("a line begins with “return” or with a name, which")); while (this.took(","));
     if (/[-+*/]/.test(this.word) && this.words[this.next + 1].word === "=") this.fail(`“${this.word}=” is not read here; write ${names[0]} = ${names[0]} ${this.word} …`);
+    if (this.word === "[") this.fail("one entry cannot be set alone; write np.stack([a, b]) for both");
     if (this.word !== "=") this.fail(`“=” is missing after “${names.join(", ")}”; a line is “name = value” or “return value”`);
     this.next++;
     this.assigned = names;

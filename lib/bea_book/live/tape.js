@@ -5,6 +5,12 @@ export class Problem extends Error {
   constructor(message, { line, column } = {}) { super(message); Object.assign(this, { line, column }); }
 }
 
+/** A number in words, and what is wrong where an operation leaves the numbers. */
+export const shown = (x) => String(Number(x.toPrecision(3)));
+const SIGNS = { add: "+", subtract: "\u2212", multiply: "*", divide: "/", power: "**" };
+const FAULTS = { divide: ([a]) => `${shown(a)} is divided by zero`, sqrt: ([a]) => `the square root of ${shown(a)} is taken`, log: ([a]) => `the logarithm of ${shown(a)} is taken` };
+export const told = ({ name, of }) => (FAULTS[name]?.(of) ?? `“${SIGNS[name] ?? name}” of ${of.map(shown).join(" and ")} is no finite number`);
+
 /** A value that the trace computes; its index counts the inputs, then the operations. */
 export class Node { constructor(index) { this.index = index; } }
 const isNode = (x) => x instanceof Node;
@@ -38,7 +44,7 @@ export class Tape {
   }
   number(name, given) {
     const found = NUMBERS[name](...given);
-    if (!Number.isFinite(Number(found))) throw new Problem(`${name} of ${given.join(" and ")} is no finite number`, this.at);
+    if (!Number.isFinite(Number(found))) throw new Problem(told({ name, of: given.map(Number) }), this.at);
     return found;
   }
 
