@@ -78,6 +78,7 @@ def test_every_slide_holds_what_is_on_it(name, offline_context, book):
             "Promise.all([...Reveal.getCurrentSlide().querySelectorAll('img')]"
             ".map(image => { image.loading = 'eager'; return image.decode() }))"
         )
+        show.evaluate("document.fonts.ready")
         high, wide = show.evaluate(
             "(s => [s.scrollHeight - s.clientHeight, s.scrollWidth - s.clientWidth])(Reveal.getCurrentSlide())"
         )

@@ -78,6 +78,7 @@ function fit() {{
 }}
 for (const event of ["ready", "slidechanged"]) Reveal.on(event, fit);
 addEventListener("load", fit, true); // of the images, too
+document.fonts.addEventListener("loadingdone", fit); // of those that a slide is the first to need
 </script>
 </body>
 </html>
