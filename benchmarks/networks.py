@@ -47,7 +47,7 @@ def correction(rounds):
     direction, equation = LOSS.gradient(START), bea.modified_equation(bea.gradient_descent(), LOSS, 2)
     tasks = {
         "one gradient": partial(LOSS.gradient, START),
-        "one Hessian-vector product": partial(LOSS.hessian_vector, START, direction),
+        "one Hessian-vector product after it, at the same point": partial(LOSS.hessian_vector, START, direction),
         "gradient descent's field with two terms": partial(equation.field(H), START),
     }
     unit, *others = (np.array(found) for found in list(rounds_of(tasks, 4 * rounds).values())[:3])
