@@ -73,7 +73,7 @@ OPTIMIZERS = {
     "two groups of parameters": atlas.adam_with_groups(1, 0.7, 0.6, 0.1, 2.0),
     "clipped momentum": atlas.clipped_momentum(0.5, 100.0),
     "normalized momentum": atlas.normalized_momentum(0.5),
-    "descent in the 4-norm": atlas.p_norm_descent(0.5, 4.0),
+    "descent in the 4/3-norm": atlas.p_norm_descent(0.5, 4.0),
     "Adam with epsilon hat": atlas.tensorflow_adam(0.5, 0.6, 0.3),
 }
 
