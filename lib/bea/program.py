@@ -16,6 +16,7 @@ and everything else in the program means what it meant before.
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import random
@@ -25,6 +26,7 @@ from math import comb, inf
 from numbers import Rational, Real
 from types import CodeType, FunctionType, MappingProxyType, ModuleType, NoneType
 from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import sympy as sp
@@ -36,6 +38,7 @@ __all__ = ["Along", "Decay", "NonNegative", "Optimizer", "Running", "lag", "mome
 
 LIBRARIES = {"bea", "math", "numpy", "scipy"}
 EVERY_STEP = "than in the step before; ask it in the same order at every step, and choose between values by np.where"
+READABLE = 100_000  # bytes of an array
 RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 P = ParamSpec("P")  # the hyper-parameters of a program
 
@@ -340,18 +343,29 @@ class Running(Memory):
         return type(self)(self.h, self.new, self.step + 1)
 
 
+@functools.lru_cache(1024)
+def _keeps_to_itself(code: CodeType) -> bool:
+    """Return whether code has no function inside and assigns to no variable outside, so that its names tell all."""
+    assigned = {i.argval for i in dis.get_instructions(code) if i.opname in ("STORE_GLOBAL", "STORE_DEREF")}
+    return not any(isinstance(constant, CodeType) for constant in code.co_consts) and assigned <= {*code.co_cellvars}
+
+
 def outside(function: Any) -> tuple[Any, ...] | None:
-    """Return what a function reads besides its arguments, if none of it can change; else None."""
+    """Return what a function reads besides its arguments, if none of it can change unseen; else None."""
     code = function.__code__
+    if not _keeps_to_itself(code):
+        return None
     values = [function.__globals__[name] for name in code.co_names if name in function.__globals__]
     values += [cell.cell_contents for cell in function.__closure__ or ()]
-    if any(isinstance(constant, CodeType) for constant in code.co_consts):  # a function inside reads for itself
-        return None
     found: list[Any] = [code]
     for value in values:
         home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
         if isinstance(value, (bool, int, float, str, bytes, sp.Expr, NoneType)):
             found.append((type(value), value))
+        elif isinstance(value, np.ndarray):  # which can change, and so is looked at each time
+            if value.dtype.kind not in "biuf" or value.nbytes > READABLE:
+                return None
+            found.append((value.shape, value.dtype.str, value.tobytes()))
         elif isinstance(home, str) and home.split(".")[0] in LIBRARIES:
             found.append(value)
         elif isinstance(value, FunctionType) and value is not function and (inner := outside(value)) is not None:
@@ -359,6 +373,15 @@ def outside(function: Any) -> tuple[Any, ...] | None:
         else:
             return None
     return tuple(found)
+
+
+_repeating: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # programs, and what they read when it held
+
+
+def repeats(optimizer: Optimizer) -> bool:
+    """Return whether a program, and all that it reads, is as it was when :func:`check_repeats` found nothing."""
+    text = optimizer.program.__wrapped__  # type: ignore[attr-defined]
+    return text in _repeating and _repeating[text] == outside(text)
 
 
 def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None:
@@ -379,6 +402,8 @@ def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None
             f"{optimizer.name} gave two different updates for the same point, gradient and memory: it keeps state of "
             "its own, or draws random numbers; keep state by memory.average or memory.previous"
         )
+    if (known := outside(text)) is not None:
+        _repeating[text] = known
 
 
 class Late(float):

@@ -15,12 +15,12 @@ import numpy as np
 
 from bea._validate import batch_sequence, finite, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Optimizer, Running, check_in_place, check_repeats
+from bea.program import Optimizer, Running, check_in_place, check_repeats, repeats
 from bea.straight import Step, StraightRun, alike, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
 
-PIECE = 1024  # rows of a path that are computed before it is asked whether they are finite
+PIECE = 4096  # rows of a path that are computed before it is asked whether they are finite
 EPSILON = float(np.finfo(float).eps)
 CHECKED = 3  # steps in which a faster reading is compared with the plain one
 
@@ -272,8 +272,9 @@ def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any) -> _S
     optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), float_step(h)
     batch = np.broadcast_shapes(optimizer.batch_shape, np.shape(h))
     start = _Start(optimizer, losses, with_batch(losses[0].components(theta0), batch), h)
-    one = start.ends()[0]
-    check_repeats(one.optimizer, one.theta, one.h)
+    if not repeats(optimizer):
+        one = start.ends()[0]
+        check_repeats(one.optimizer, one.theta, one.h)
     return start if memory is None else replace(start, memory=_given_memory(start, list(memory)))
 
 
@@ -404,9 +405,11 @@ def _traced(start: _Start, steps: int | None) -> StraightRun | None:
     if not all(hasattr(loss, "gradient_expressions") for loss in start.losses):
         return None  # code may hold state or randomness
     try:
-        found = [traced_step(start, loss, start.shapes()) for loss in start.losses]
-        if all(_agrees(found, end) for end in start.ends()):
+        found = [traced_step(start, loss) for loss in start.losses]
+        if not any([step.is_due() for step in found]) or all(_agrees(found, end) for end in start.ends()):
             return StraightRun(start, found, steps)
+        for step in found:
+            step.compared = 0
     except Exception:  # whatever it was, the plain reading does without
         pass
     return None

@@ -45,15 +45,27 @@ class Step:
         point and the states before.
     spent : float
         Seconds that its runs have taken, about.
+    compared : int
+        How often it was to be compared with the program since they last differed.
     """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     code: Trace
     spent: float = 0.0
+    compared: int = 0
+
+    def is_due(self) -> bool:
+        """Return whether it is to be compared with the program now: at its runs 1, 2, 4, 8, ..."""
+        self.compared += 1
+        return self.compared & (self.compared - 1) == 0
 
     def inputs(self, start: Any) -> np.ndarray:
         """Return what the first step starts from, but for the step count: shape (inputs, configurations)."""
+        if start.theta.ndim == 1 and start.memory is None:  # nearly always, and NumPy takes its time
+            given = start.optimizer.hyperparameters
+            states = [x for n, shape in enumerate(self.shapes) for x in [float(n % 2)] * math.prod(shape)]
+            return np.array([start.h, *(given[name] for name in self.names), *start.theta.tolist(), *states])[:, None]
         columns = start.theta[0].size
         given = [start.h, *(start.optimizer.hyperparameters[name] for name in self.names)]
         rows = np.array([np.broadcast_to(value, columns) for value in given])
@@ -86,22 +98,26 @@ class Step:
 _steps: WeakKeyDictionary[Any, dict[Any, Step]] = WeakKeyDictionary()
 
 
-def traced_step(start: Any, loss: Any, shapes: tuple[tuple[int, ...], ...]) -> Step:
+def traced_step(start: Any, loss: Any) -> Step:
     """Return the traced step of a program on a loss; it is kept if it cannot change.
 
     Hyper-parameters that are zero in all configurations, or no floats, are constants of the trace.
     """
     given, program = start.optimizer.hyperparameters, start.optimizer.program.__wrapped__
-    names = {name: bool(np.all(v)) for name, v in given.items() if isinstance(v, (float, np.ndarray)) and np.any(v)}
-    constants = {n: 0.0 if isinstance(v, np.ndarray) else v for n, v in given.items() if n not in names}
+    names, constants = {}, {}
+    for name, v in given.items():
+        if isinstance(v, float) and v or isinstance(v, np.ndarray) and v.any():
+            names[name] = isinstance(v, float) or bool(v.all())
+        else:
+            constants[name] = 0.0 if isinstance(v, np.ndarray) else v
 
     def traced() -> Step:
-        return _trace(program, loss, names, constants, shapes, start.theta.shape[:1])
+        return _trace(program, loss, names, constants, start.shapes(), start.theta.shape[:1])
 
     read = outside(program)
     if read is None or not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
         return traced()
-    key, known = (program, read, repr((names, constants, shapes))), _steps.setdefault(loss, {})
+    key, known = (program, read, repr((names, constants))), _steps.setdefault(loss, {})
     if key not in known:
         if len(known) >= MOST:
             known.clear()
