@@ -345,34 +345,41 @@ class Running(Memory):
 
 @functools.lru_cache(1024)
 def _keeps_to_itself(code: CodeType) -> bool:
-    """Return whether code has no function inside and assigns to no variable outside, so that its names tell all."""
+    """Return whether code has no function inside, assigns to no variable outside and speaks to nobody."""
     assigned = {i.argval for i in dis.get_instructions(code) if i.opname in ("STORE_GLOBAL", "STORE_DEREF")}
-    return not any(isinstance(constant, CodeType) for constant in code.co_consts) and assigned <= {*code.co_cellvars}
+    silent = not {"input", "open", "print", "random"} & {*code.co_names}
+    return silent and assigned <= {*code.co_cellvars} and not any(isinstance(x, CodeType) for x in code.co_consts)
 
 
-def outside(function: Any) -> tuple[Any, ...] | None:
+def outside(function: Any, within: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
     """Return what a function reads besides its arguments, if none of it can change unseen; else None."""
-    code = function.__code__
-    if not _keeps_to_itself(code):
+    if isinstance(function, functools.partial):
+        known, values = function.func, [function.func, *function.args, *function.keywords.items()]
+    elif isinstance(function, FunctionType) and _keeps_to_itself(code := function.__code__):
+        known, values = code, [function.__globals__[name] for name in code.co_names if name in function.__globals__]
+        values += [cell.cell_contents for cell in function.__closure__ or ()]
+        values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
+    else:
         return None
-    values = [function.__globals__[name] for name in code.co_names if name in function.__globals__]
-    values += [cell.cell_contents for cell in function.__closure__ or ()]
-    found: list[Any] = [code]
-    for value in values:
-        home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-        if isinstance(value, (bool, int, float, str, bytes, sp.Expr, NoneType)):
-            found.append((type(value), value))
-        elif isinstance(value, np.ndarray):  # which can change, and so is looked at each time
-            if value.dtype.kind not in "biuf" or value.nbytes > READABLE:
-                return None
-            found.append((value.shape, value.dtype.str, value.tobytes()))
-        elif isinstance(home, str) and home.split(".")[0] in LIBRARIES:
-            found.append(value)
-        elif isinstance(value, FunctionType) and value is not function and (inner := outside(value)) is not None:
-            found.append(inner)
-        else:
-            return None
-    return tuple(found)
+    found = [_as_read(value, (function, *within)) for value in values]
+    return None if None in found else (known, *found)
+
+
+def _as_read(value: Any, within: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Return a value as one that can be compared with what it is later; None if it may change unseen."""
+    if isinstance(value, (bool, int, float, str, bytes, sp.Expr, NoneType)):
+        return type(value), value
+    if isinstance(value, np.ndarray):  # which can change, and so is looked at each time
+        seen = value.dtype.kind in "biuf" and value.nbytes <= READABLE
+        return (value.shape, value.dtype.str, value.tobytes()) if seen else None
+    if isinstance(value, tuple):
+        found = tuple(_as_read(x, within) for x in value)
+        return None if None in found else found
+    home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    library = isinstance(home, str) and home.split(".")[0] in LIBRARIES
+    if library or isinstance(value, np.ufunc) or any(value is function for function in within):
+        return (value,)
+    return outside(value, within)
 
 
 _repeating: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # programs, and what they read when it held

@@ -401,9 +401,7 @@ def _reading(start: _Start, steps: int | None) -> Any:
 
 
 def _traced(start: _Start, steps: int | None) -> StraightRun | None:
-    """Return the traced reading if all losses are expressions and its first steps are those of the plain one."""
-    if not all(hasattr(loss, "gradient_expressions") for loss in start.losses):
-        return None  # code may hold state or randomness
+    """Return the traced reading if no loss can change unseen and its first steps are those of the plain one."""
     try:
         found = [traced_step(start, loss) for loss in start.losses]
         if not any([step.is_due() for step in found]) or all(_agrees(found, end) for end in start.ends()):
@@ -424,11 +422,10 @@ def _agrees(traced: Sequence[Step], start: _Start) -> bool:
     for n in range(max(CHECKED, len(traced))):
         step, loss = traced[n % len(traced)], start.losses[n % len(traced)]
         plain.step(loss.gradient_code)
-        with np.errstate(all="ignore"):
-            found = step.everything.on_arrays(*map(np.float64, [n, *values]))
-        allowed = 16 * EPSILON * max(abs(x) for x in found if math.isfinite(x))
+        found, largest = step.outcome([n, *values])
+        allowed = 16 * EPSILON * largest
         wanted = [*plain.theta.tolist(), *step.rows(plain.memory(), 1)[:, 0].tolist()]
-        for x, y in zip((found[output] for output in step.code.outputs), wanted):
+        for x, y in zip(found, wanted):
             if not math.isclose(x, y, rel_tol=0.0, abs_tol=allowed) and not (math.isnan(x) and math.isnan(y)):
                 return False
         values[-len(wanted) :] = wanted
