@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 import bea
 from bea import straight
 from bea.rolled import rolled
+from bea.series import NoExpansion
 from bea.straight import _series
 from bea.trace import by_numba, trace
 
@@ -55,7 +56,10 @@ def codes(draw):
 @given(codes(), st.integers(0, 2**32 - 1))
 def test_rolled_code_has_the_bits_of_straight_code(drawn, seed):
     size, code = drawn
-    straight_code = traced(code, size)
+    try:
+        straight_code = traced(code, size)
+    except NoExpansion:  # a zero weight under a root, or in a denominator
+        reject()
     inputs = np.random.default_rng(seed).uniform(-2, 2, (size + 1, 3))
     roll = rolled(straight_code, size + 1 + len(straight_code.outputs))
     v = roll.filled(inputs)

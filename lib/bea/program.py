@@ -385,10 +385,9 @@ def _as_read(value: Any, within: tuple[Any, ...]) -> tuple[Any, ...] | None:
 _repeating: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # programs, and what they read when it held
 
 
-def repeats(optimizer: Optimizer) -> bool:
-    """Return whether a program, and all that it reads, is as it was when :func:`check_repeats` found nothing."""
-    text = optimizer.program.__wrapped__  # type: ignore[attr-defined]
-    return text in _repeating and _repeating[text] == outside(text)
+def repeats(optimizer: Optimizer, read: tuple[Any, ...] | None) -> bool:
+    """Return whether a program reads what it read when :func:`check_repeats` found nothing."""
+    return read is not None and _repeating.get(optimizer.program.__wrapped__) == read  # type: ignore[attr-defined]
 
 
 def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None:

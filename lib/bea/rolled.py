@@ -213,7 +213,7 @@ def _by_math(name: str, by_numpy: Callable[..., Any]) -> Callable[..., np.ndarra
         except (ArithmeticError, ValueError):
             return float(by_numpy(*x))
 
-    return lambda *x: np.frompyfunc(one, len(x), 1)(*x).astype(float)
+    return lambda *x: np.asarray(np.frompyfunc(one, len(x), 1)(*x), dtype=float)
 
 
 def rolled(code: Trace, base: int) -> Rolled:
@@ -246,8 +246,8 @@ def rolled(code: Trace, base: int) -> Rolled:
         rows.sort()
         for k, (_, n) in enumerate(rows):
             place[len(code.inputs) + n] = first + k
-        columns = np.array([row for row, _ in rows]).T
-        alike.append(Alike(name, first, len(rows), tuple(x if c[0] < 0 else c for c, x in zip(columns, given))))
+        columns, numbers_given = np.array([row for row, _ in rows]).T, operations[0][1]
+        alike.append(Alike(name, first, len(rows), tuple(x if c[0] < 0 else c for c, x in zip(columns, numbers_given))))
         first += len(rows)
     outputs = np.array([place[x] if isinstance(x, int) else home[repr(x)] for x in code.outputs])
     return Rolled(code, base, tuple(constants.values()), _joined(alike, base + len(constants)), outputs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice, repeat
 from typing import Any, NoReturn
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from bea._validate import batch_sequence, finite, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Optimizer, Running, check_in_place, check_repeats, repeats
+from bea.program import Optimizer, Running, check_in_place, check_repeats, outside, repeats
 from bea.straight import Step, StraightRun, alike, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
@@ -233,6 +234,11 @@ class _Start:
     h: Any
     memory: list[tuple[Any, Any]] | None = None
 
+    @cached_property
+    def read(self) -> tuple[Any, ...] | None:
+        """What the program reads besides its arguments; None if that may change unseen."""
+        return outside(self.optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+
     def columns(self, index: Any) -> _Start:
         """Return one configuration of a batch, or those of an array of indices."""
 
@@ -272,7 +278,7 @@ def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any) -> _S
     optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), float_step(h)
     batch = np.broadcast_shapes(optimizer.batch_shape, np.shape(h))
     start = _Start(optimizer, losses, with_batch(losses[0].components(theta0), batch), h)
-    if not repeats(optimizer):
+    if not repeats(optimizer, start.read):
         one = start.ends()[0]
         check_repeats(one.optimizer, one.theta, one.h)
     return start if memory is None else replace(start, memory=_given_memory(start, list(memory)))

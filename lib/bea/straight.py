@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bea.program import Optimizer, Running, outside
+from bea.program import Optimizer, Running
 from bea.rolled import Rolled, rolled
 from bea.series import Series
 from bea.trace import BLOCK, COMPILING, COMPILING_LINE, Node, Trace, Untraceable, _Tape, by_numba, numba_is_there, trace
@@ -121,11 +121,11 @@ class Step:
 
 # --- tracing -------------------------------------------------------------------------------------
 
-_steps: WeakKeyDictionary[Any, dict[Any, Step]] = WeakKeyDictionary()
+_steps: WeakKeyDictionary[Any, dict[Any, Step | None]] = WeakKeyDictionary()
 
 
 def traced_step(start: Any, loss: Any) -> Step:
-    """Return the traced step of a program on a loss; it is kept if it cannot change.
+    """Return the traced step of a program on a loss; it is kept, or that there is none, if they cannot change.
 
     Hyper-parameters that are zero in all configurations, or no floats, are constants of the trace.
     """
@@ -143,12 +143,12 @@ def traced_step(start: Any, loss: Any) -> Step:
             raise Untraceable("the loss's own code is faster")
         return step
 
-    read, code = outside(program), loss.as_read
-    if code is None or (code and len(start.theta) > LARGEST):
+    code = loss.as_read
+    if code is None or code and (start.read is None or len(start.theta) > LARGEST):
         raise Untraceable("the loss may hold state, draw random numbers or print, or is too large")
-    if read is None or not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
+    if start.read is None or not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
         return traced()
-    key, known = (program, read, code, repr((names, constants))), _steps.setdefault(loss, {})
+    key, known = (program, start.read, code, repr((names, constants))), _steps.setdefault(loss, {})
     if key not in known:
         if len(known) >= MOST:
             known.clear()
@@ -156,9 +156,9 @@ def traced_step(start: Any, loss: Any) -> Step:
             known[key] = traced()
         except Exception:  # whatever it was, it comes again
             known[key] = None
-    if known[key] is None:
+    if (step := known[key]) is None:
         raise Untraceable(f"{start.optimizer.name} on this loss was not traced before")
-    return known[key]
+    return step
 
 
 class _Memory(Running):
