@@ -351,23 +351,38 @@ def _keeps_to_itself(code: CodeType) -> bool:
     return silent and assigned <= {*code.co_cellvars} and not any(isinstance(x, CodeType) for x in code.co_consts)
 
 
+CONSTANT = (bool, int, float, str, bytes, sp.Expr, NoneType)
+_simple: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # functions that read no more than constants
+
+
 def outside(function: Any, within: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
     """Return what a function reads besides its arguments, if none of it can change unseen; else None."""
     if isinstance(function, functools.partial):
         known, values = function.func, [function.func, *function.args, *function.keywords.items()]
-    elif isinstance(function, FunctionType) and _keeps_to_itself(code := function.__code__):
-        known, values = code, [function.__globals__[name] for name in code.co_names if name in function.__globals__]
-        values += [cell.cell_contents for cell in function.__closure__ or ()]
-        values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
+    elif isinstance(function, FunctionType):
+        known, space, cells = function.__code__, function.__globals__, function.__closure__ or ()
+        values = [space[name] for name in known.co_names if name in space]
+        values += [cell.cell_contents for cell in cells]
+        values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        before, found = _simple.get(function, ((), None))
+        if len(values) + 1 == len(before) and all(x is y for x, y in zip((known, *values), before)):
+            return found  # often asked for, as by a field at every point
+        if not _keeps_to_itself(known):
+            return None
     else:
         return None
-    found = [_as_read(value, (function, *within)) for value in values]
-    return None if None in found else (known, *found)
+    read = [_as_read(value, (function, *within)) for value in values]
+    if None in read:
+        return None
+    found = (known, *read)
+    if isinstance(function, FunctionType) and all(isinstance(x, CONSTANT) or _of_library(x) for x in values):
+        _simple[function] = (known, *values), found
+    return found
 
 
 def _as_read(value: Any, within: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """Return a value as one that can be compared with what it is later; None if it may change unseen."""
-    if isinstance(value, (bool, int, float, str, bytes, sp.Expr, NoneType)):
+    if isinstance(value, CONSTANT):
         return type(value), value
     if isinstance(value, np.ndarray):  # which can change, and so is looked at each time
         seen = value.dtype.kind in "biuf" and value.nbytes <= READABLE
@@ -375,11 +390,15 @@ def _as_read(value: Any, within: tuple[Any, ...]) -> tuple[Any, ...] | None:
     if isinstance(value, tuple):
         found = tuple(_as_read(x, within) for x in value)
         return None if None in found else found
-    home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-    library = isinstance(home, str) and home.split(".")[0] in LIBRARIES
-    if library or isinstance(value, np.ufunc) or any(value is function for function in within):
+    if _of_library(value) or any(value is function for function in within):
         return (value,)
     return outside(value, within)
+
+
+def _of_library(value: Any) -> bool:
+    home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    library = isinstance(home, str) and home.split(".")[0] in LIBRARIES
+    return (library and not isinstance(value, np.ndarray)) or isinstance(value, np.ufunc)
 
 
 _repeating: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # programs, and what they read when it held

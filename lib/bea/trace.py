@@ -563,7 +563,7 @@ class Traced:
         rows, count = self._rows(code, x), math.prod(code.shapes[0])
         if len(rows) > count and rows[count:].any():
             raise ArithmeticError("a kink, a jump or a pole may be here")
-        return rows[:count].reshape(*code.shapes[0], *x.shape[1:])
+        return rows[:count].reshape(code.shapes[0] + x.shape[1:])
 
     def _rows(self, code: Trace, x: np.ndarray) -> np.ndarray:
         """Return the outputs, (outputs,) or (outputs, points), in the fastest way that has these bits."""
