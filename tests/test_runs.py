@@ -8,6 +8,7 @@ import time
 import tracemalloc
 import types
 from fractions import Fraction
+from functools import lru_cache, partial
 from itertools import cycle, islice
 
 import numpy as np
@@ -37,7 +38,7 @@ LOSSES = {
 }
 LOGISTIC = bea.Loss(sp.log(1 + sp.exp(-x - 2 * y)) + sp.log(1 + sp.exp(x - y)) + (x**2 + y**2) / 9, (x, y))
 START = (0.9, 1.5)
-WAYS = ["floats", "arrays", "compiled"]
+WAYS = {"floats": 1, "arrays": straight.BLOCK, "compiled": straight.WIDTH, "whole": straight.BLOCK, "in_loops": 1}
 
 
 def by_code(loss):
@@ -47,13 +48,18 @@ def by_code(loss):
 
 def force(monkeypatch, way):
     """Make all traced runs in one way, whatever it costs; returns a list with one entry for each."""
-    if way == "compiled":
+    if way in ("compiled", "in_loops"):
         pytest.importorskip("numba", reason="Numba is not installed")
+    if way in ("whole", "in_loops"):  # however short a step is
+        monkeypatch.setattr(straight, "LONG", 0)
+        monkeypatch.setattr(straight, "GAIN", 0)
+        monkeypatch.setattr(straight, "_rolled", lru_cache(straight._rolled.__wrapped__))
+        monkeypatch.setattr(straight, "_loops", lru_cache(straight._loops.__wrapped__))
     made = []
 
     def chosen(self, total):
         made.append(self)
-        return getattr(self, way), {"floats": 1, "arrays": straight.BLOCK, "compiled": straight.WIDTH}[way]
+        return getattr(self, way), WAYS[way]
 
     monkeypatch.setattr(StraightRun, "cheapest", chosen)
     return made
@@ -265,15 +271,15 @@ def test_all_ways_have_the_same_bits(loss, monkeypatch):
     points = np.random.default_rng(5).uniform(0.3, 1.4, (70, 2))
     optimizer = bea.adamw(np.linspace(0.0, 0.9, 70), 0.99, np.geomspace(1e-8, 1, 70), 0.1)
     paths = []
-    for way in WAYS[: 3 if trace.numba_is_there() else 2]:
+    for way in WAYS if trace.numba_is_there() else ("floats", "arrays", "whole"):
         force(monkeypatch, way)
         paths.append(bea.run(optimizer, loss, points, 0.01, 120, every=3))
         for k in (0, 69):
             one = optimizer.configuration(k)
             alone = bea.run(one, loss, points[k], 0.01, 120, every=3)
             np.testing.assert_array_equal(alone, paths[-1][:, k])
-    for path in paths[1:]:
-        if loss is not LOSSES["functions"]:
+    for path, way in zip(paths, WAYS if len(paths) == 5 else ("floats", "arrays", "whole")):
+        if loss is not LOSSES["functions"] or way != "arrays":
             np.testing.assert_array_equal(path, paths[0])
         np.testing.assert_allclose(path, paths[0], rtol=1e-12, atol=1e-14)
 
@@ -594,7 +600,7 @@ def wrong(step, change):
     n = len(code.inputs) + len(code.operations)
     operations = (*code.operations, change(code.outputs))
     outputs = tuple(n if value == change(code.outputs)[1] else value for value in code.outputs)
-    return dataclasses.replace(step, code=dataclasses.replace(code, operations=operations, outputs=outputs))
+    return dataclasses.replace(step, code=dataclasses.replace(code, operations=operations, outputs=outputs), compared=0)
 
 
 @pytest.mark.parametrize("points", [START, [START, (0.3, 0.2)]])
@@ -1064,6 +1070,129 @@ def test_single_precision_gradients_do_not_make_the_run_single():
     with pytest.warns(UserWarning, match="float32"):
         path = bea.run(bea.heavy_ball(0.9), loss, START, 1 / 3, 5)
     assert path.dtype == float and (path[1:] != path[1:].astype(np.float32)).any()
+
+
+# --- losses given by code that cannot change unseen -------------------------------------------------------
+
+DATA = np.random.default_rng(7).normal(size=(20, 6))
+SIGNS = np.sign(DATA @ np.linspace(-1, 1, 6) + 0.1)
+
+
+def logistic_gradient(t):
+    return -DATA.T @ (SIGNS / (1 + np.exp(SIGNS * (DATA @ t)))) / len(SIGNS)
+
+
+def chain_gradient(t):
+    g = np.zeros_like(t)
+    r = t[1:] - t[:-1] ** 2
+    g[:-1] = -4 * r * t[:-1] - (1 - t[:-1]) / 50
+    g[1:] += 2 * r
+    return g
+
+
+def kinked_gradient(t):
+    return np.where(t > 1, np.maximum(t, 0.3) ** 2, np.sin(t)) + np.mean(t)
+
+
+def scaled(scale, t):
+    return scale * t
+
+
+@pytest.mark.parametrize(
+    "gradient, d",
+    [(logistic_gradient, 6), (chain_gradient, 40), (kinked_gradient, 7), (partial(scaled, np.arange(1.0, 9.0)), 8)],
+)
+def test_code_that_cannot_change_is_run_as_straight_line_code(gradient, d, monkeypatch):
+    """In every way with the same bits, and as the code itself but for round-off."""
+    start, h, beta, rho, epsilon = np.linspace(0.6, 1.4, d), 0.01, 0.9, 0.95, 1e-2
+    m, v, theta, wanted = np.zeros(d), np.zeros(d), start, [start]
+    for n in range(1, 41):
+        g = gradient(theta)
+        m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g * g
+        theta = theta - h * (m / (1 - beta**n)) / (np.sqrt(v / (1 - rho**n)) + epsilon)
+        wanted.append(theta)
+    optimizer = bea.adam(beta, rho, epsilon, epsilon_inside=False)
+    paths = []
+    for way in WAYS if trace.numba_is_there() else ("floats", "arrays", "whole"):
+        with monkeypatch.context() as patch:
+            made = force(patch, way)
+            loss = bea.NumericLoss(d, None, gradient)
+            paths.append(bea.run(optimizer, loss, start, h, 40))
+            assert len(made) == 1
+            several = bea.run(optimizer, loss, [start, start / 2], h, 40)
+            if way != "arrays" or gradient not in (logistic_gradient, kinked_gradient):
+                np.testing.assert_array_equal(paths[-1], paths[0])
+                np.testing.assert_array_equal(several[:, 0], paths[0])
+    for path in paths:
+        np.testing.assert_allclose(path, wanted, rtol=1e-11)
+
+
+def test_code_may_read_what_changes_between_runs():
+    """Arrays are looked at each time, whoever holds them."""
+    weights = np.array([1.0, 2.0])
+    for gradient in (lambda t: weights * t, partial(scaled, weights), lambda t, w=weights: w * t):
+        loss = bea.NumericLoss(2, None, gradient)
+        for w in (2.0, 3.0):
+            weights[1] = w
+            path = bea.run(bea.gradient_descent(), loss, START, 0.1, 2)
+            np.testing.assert_allclose(path[-1], START * (1 - 0.1 * weights) ** 2, rtol=1e-14)
+
+
+counter = 0
+
+
+def test_code_that_does_more_than_compute_is_called_at_every_step(capsys):
+    calls, count, seen = [], 0, []
+
+    def by_global(t):
+        global counter
+        counter += 1
+        return t
+
+    def by_closure(t):
+        nonlocal count
+        count += 1
+        return t
+
+    def by_list(t, seen=seen):
+        seen.append(1)
+        return t
+
+    def by_print(t):
+        print("a gradient")
+        return t
+
+    def by_random(t):
+        calls.append(np.random.default_rng(0).normal())
+        return t
+
+    for gradient in (by_global, by_closure, by_list, by_print, by_random):
+        bea.run(bea.heavy_ball(0.5), bea.NumericLoss(1, None, gradient), (1.0,), 0.1, 50)
+    assert counter == count == len(seen) == len(calls) == 50
+    assert capsys.readouterr().out.count("a gradient") == 50
+
+
+def test_a_large_loss_is_left_to_its_code():
+    """Not traced, and not for long tried to: a matrix of the data, or the point itself, is too large."""
+    features = np.random.default_rng(0).normal(size=(400, 300))
+    begun = time.process_time()
+    for gradient, d in ((lambda t: features.T @ (features @ t), 300), (lambda t: 2 * t, 10**5)):
+        loss = bea.NumericLoss(d, None, gradient)
+        bea.run(bea.adam(0.9, 0.99, 0.1), loss, np.ones(d), 1e-4, 3)
+        assert not any(straight._steps.get(loss, {}).values())
+    assert time.process_time() - begun < 2
+
+
+def test_a_trace_is_compared_at_the_first_runs_and_then_more_rarely(monkeypatch):
+    loss, seen, agrees = bea.Loss(x**4 + 11 * y**2, (x, y)), [], runs._agrees
+    monkeypatch.setattr(runs, "_agrees", lambda *given: seen.append(number) or agrees(*given))
+    for number in range(1, 21):
+        bea.run(bea.heavy_ball(0.6), loss, START, 1e-3, 4 + number)
+    assert seen == [1, 2, 4, 8, 16]
+    monkeypatch.setattr(runs, "_agrees", lambda *given: seen.append(number) or False)
+    for number in range(21, 36):  # at 32 it differs, and is not trusted then
+        bea.run(bea.heavy_ball(0.6), loss, START, 1e-3, 4 + number)
+    assert seen[5:] == [32, 33, 34, 35]
 
 
 # --- what leaves the finite numbers -----------------------------------------------------------------------

@@ -269,11 +269,12 @@ def test_what_needs_a_value_is_refused(code):
         trace(code, {"x": ()})
 
 
-def test_too_many_operations_are_refused(monkeypatch):
-    monkeypatch.setattr(module, "LIMIT", 10)
-    assert len(operations(lambda x: sum((x + k) * k for k in range(2, 5)))) == 8
+def test_too_many_operations_are_refused():
+    assert len(trace(lambda x: sum((x + k) * k for k in range(2, 5)), {"x": ()}, most=10).operations) == 8
     with pytest.raises(Untraceable, match="more than 10 operations"):
-        operations(lambda x: sum((x + k) * k for k in range(2, 9)))
+        trace(lambda x: sum((x + k) * k for k in range(2, 9)), {"x": ()}, most=10)
+    with pytest.raises(Untraceable, match="more than 8,000 operations"):
+        operations(lambda x: sum((x + k) * k for k in range(2, 9000)))
 
 
 def test_an_input_that_is_not_zero():

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from bea._validate import columns_apart, whole
 from bea.expressions import compiled, computable, partial_derivatives
+from bea.program import outside
 from bea.series import NoExpansion, Series, taylor
 
 __all__ = ["Loss", "NumericLoss", "VectorField", "mean"]
@@ -66,6 +67,11 @@ class Problem:
     def product_code(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Return the Hessian times `v`: the coefficient of h s of the gradient on theta + h s v."""
         return self.gradient_code(Series.from_polynomials([[theta], [0 * theta, v]])).coefficients[1, 1]
+
+    @property
+    def as_read(self) -> tuple[Any, ...] | None:
+        """What tells whether the code of the gradient has changed; None if it may change unseen."""
+        return None
 
     def components(self, theta: ArrayLike) -> np.ndarray:
         """Return the user's `theta` checked, as floats, with the coordinate axis first."""
@@ -115,6 +121,11 @@ class _SymbolicProblem(Problem):
     def dimension(self) -> int:
         """The number of coordinates, d."""
         return len(self.symbols)
+
+    @property
+    def as_read(self) -> tuple[Any, ...] | None:
+        """Nothing: expressions do not change."""
+        return ()
 
     def _numeric(self, *expressions: sp.Expr) -> list[sp.Expr]:
         """Return expressions in the form that is computed."""
@@ -363,6 +374,11 @@ class NumericLoss(Problem):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._arguments
+
+    @property
+    def as_read(self) -> tuple[Any, ...] | None:
+        """What tells whether the code of the gradient has changed; None if it may change unseen."""
+        return outside(self._functions["gradient"]) if type(self) is NumericLoss else None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NumericLoss) and self.__reduce__() == other.__reduce__()

@@ -41,6 +41,7 @@ from bea.trace import Traced
 __all__ = ["KeptEquation", "ModifiedEquation", "modified_equation"]
 
 
+KEPT = 64  # functions that an equation keeps
 #: The time in printed terms.
 TIME = sp.Symbol("time", nonnegative=True)
 
@@ -117,27 +118,36 @@ class ModifiedEquation(Equation):
     def _numbers(self, optimizer: Optimizer, theta: Any, *given: float) -> np.ndarray:
         """Return the coefficients at points of floats and a time; if h is given as well, their sum."""
 
-        def plain(optimizer: Optimizer, d: int, x: np.ndarray) -> np.ndarray:
-            found = rates(curve(optimizer, self.loss, x[:d], self.order, x[d]))
-            return sum_powers(found, x[d + 1]) if len(x) > d + 1 else found
-
         def numbers(optimizer: Optimizer, start: np.ndarray) -> np.ndarray:
             d = len(start)
             x = np.empty((d + len(given), *start.shape[1:]))
             x[:d] = start
             for i, value in enumerate(given, d):
                 x[i] = value
-            read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
-            if optimizer.batch_shape or read is None or not hasattr(self.loss, "gradient_expressions"):
-                return plain(optimizer, d, x)
-            known, key = self.__dict__.setdefault("traced", {}), (optimizer, read, len(given))
-            if key not in known:
-                known[key] = Traced(partial(plain, optimizer, d))
-            return known[key](x)
+            return self._function(optimizer, len(given))(x)
 
         start = with_batch(self.loss.components(theta), optimizer.batch_shape)
         found = by_columns(numbers, optimizer, start, self.__dict__)
         return found if start.ndim == 1 else np.moveaxis(found, -2, -1)
+
+    def _function(self, optimizer: Optimizer, given: int) -> Callable[[np.ndarray], np.ndarray]:
+        """Return what :meth:`_numbers` computes as a function of one array, traced if nothing can change unseen."""
+        read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+        known, key = self.__dict__.setdefault("functions", {}), (optimizer, read, given)
+        if key in known:
+            return known[key]
+
+        def plain(x: np.ndarray) -> np.ndarray:
+            d = len(x) - given
+            found = rates(curve(optimizer, self.loss, x[:d], self.order, x[d]))
+            return found if given == 1 else sum_powers(found, x[d + 1])
+
+        if optimizer.batch_shape or read is None or not hasattr(self.loss, "gradient_expressions"):
+            return plain
+        if len(known) >= KEPT:  # of a program, say, that reads an array which changes all the time
+            known.clear()
+        known[key] = Traced(plain)
+        return known[key]
 
     def field(self, h: Any) -> Callable[..., np.ndarray]:
         r"""Return the right-hand side :math:`f_0 + h f_1 + \dots + h^{p-1} f_{p-1}` as a NumPy function.

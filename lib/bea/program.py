@@ -16,6 +16,7 @@ and everything else in the program means what it meant before.
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import random
@@ -25,6 +26,7 @@ from math import comb, inf
 from numbers import Rational, Real
 from types import CodeType, FunctionType, MappingProxyType, ModuleType, NoneType
 from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import sympy as sp
@@ -36,6 +38,7 @@ __all__ = ["Along", "Decay", "NonNegative", "Optimizer", "Running", "lag", "mome
 
 LIBRARIES = {"bea", "math", "numpy", "scipy"}
 EVERY_STEP = "than in the step before; ask it in the same order at every step, and choose between values by np.where"
+READABLE = 100_000  # bytes of an array
 RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 P = ParamSpec("P")  # the hyper-parameters of a program
 
@@ -340,25 +343,70 @@ class Running(Memory):
         return type(self)(self.h, self.new, self.step + 1)
 
 
-def outside(function: Any) -> tuple[Any, ...] | None:
-    """Return what a function reads besides its arguments, if none of it can change; else None."""
-    code = function.__code__
-    values = [function.__globals__[name] for name in code.co_names if name in function.__globals__]
-    values += [cell.cell_contents for cell in function.__closure__ or ()]
-    if any(isinstance(constant, CodeType) for constant in code.co_consts):  # a function inside reads for itself
-        return None
-    found: list[Any] = [code]
-    for value in values:
-        home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-        if isinstance(value, (bool, int, float, str, bytes, sp.Expr, NoneType)):
-            found.append((type(value), value))
-        elif isinstance(home, str) and home.split(".")[0] in LIBRARIES:
-            found.append(value)
-        elif isinstance(value, FunctionType) and value is not function and (inner := outside(value)) is not None:
-            found.append(inner)
-        else:
+@functools.lru_cache(1024)
+def _keeps_to_itself(code: CodeType) -> bool:
+    """Return whether code has no function inside, assigns to no variable outside and speaks to nobody."""
+    assigned = {i.argval for i in dis.get_instructions(code) if i.opname in ("STORE_GLOBAL", "STORE_DEREF")}
+    silent = not {"input", "open", "print", "random"} & {*code.co_names}
+    return silent and assigned <= {*code.co_cellvars} and not any(isinstance(x, CodeType) for x in code.co_consts)
+
+
+CONSTANT = (bool, int, float, str, bytes, sp.Expr, NoneType)
+_simple: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # functions that read no more than constants
+
+
+def outside(function: Any, within: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
+    """Return what a function reads besides its arguments, if none of it can change unseen; else None."""
+    if isinstance(function, functools.partial):
+        known, values = function.func, [function.func, *function.args, *function.keywords.items()]
+    elif isinstance(function, FunctionType):
+        known, space, cells = function.__code__, function.__globals__, function.__closure__ or ()
+        values = [space[name] for name in known.co_names if name in space]
+        values += [cell.cell_contents for cell in cells]
+        values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        before, found = _simple.get(function, ((), None))
+        if len(values) + 1 == len(before) and all(x is y for x, y in zip((known, *values), before)):
+            return found  # often asked for, as by a field at every point
+        if not _keeps_to_itself(known):
             return None
-    return tuple(found)
+    else:
+        return None
+    read = [_as_read(value, (function, *within)) for value in values]
+    if None in read:
+        return None
+    found = (known, *read)
+    if isinstance(function, FunctionType) and all(isinstance(x, CONSTANT) or _of_library(x) for x in values):
+        _simple[function] = (known, *values), found
+    return found
+
+
+def _as_read(value: Any, within: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Return a value as one that can be compared with what it is later; None if it may change unseen."""
+    if isinstance(value, CONSTANT):
+        return type(value), value
+    if isinstance(value, np.ndarray):  # which can change, and so is looked at each time
+        seen = value.dtype.kind in "biuf" and value.nbytes <= READABLE
+        return (value.shape, value.dtype.str, value.tobytes()) if seen else None
+    if isinstance(value, tuple):
+        found = tuple(_as_read(x, within) for x in value)
+        return None if None in found else found
+    if _of_library(value) or any(value is function for function in within):
+        return (value,)
+    return outside(value, within)
+
+
+def _of_library(value: Any) -> bool:
+    home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    library = isinstance(home, str) and home.split(".")[0] in LIBRARIES
+    return (library and not isinstance(value, np.ndarray)) or isinstance(value, np.ufunc)
+
+
+_repeating: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # programs, and what they read when it held
+
+
+def repeats(optimizer: Optimizer, read: tuple[Any, ...] | None) -> bool:
+    """Return whether a program reads what it read when :func:`check_repeats` found nothing."""
+    return read is not None and _repeating.get(optimizer.program.__wrapped__) == read  # type: ignore[attr-defined]
 
 
 def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None:
@@ -379,6 +427,8 @@ def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None
             f"{optimizer.name} gave two different updates for the same point, gradient and memory: it keeps state of "
             "its own, or draws random numbers; keep state by memory.average or memory.previous"
         )
+    if (known := outside(text)) is not None:
+        _repeating[text] = known
 
 
 class Late(float):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice, repeat
 from typing import Any, NoReturn
 
@@ -15,12 +16,12 @@ import numpy as np
 
 from bea._validate import batch_sequence, finite, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Optimizer, Running, check_in_place, check_repeats
+from bea.program import Optimizer, Running, check_in_place, check_repeats, outside, repeats
 from bea.straight import Step, StraightRun, alike, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
 
-PIECE = 1024  # rows of a path that are computed before it is asked whether they are finite
+PIECE = 4096  # rows of a path that are computed before it is asked whether they are finite
 EPSILON = float(np.finfo(float).eps)
 CHECKED = 3  # steps in which a faster reading is compared with the plain one
 
@@ -233,6 +234,11 @@ class _Start:
     h: Any
     memory: list[tuple[Any, Any]] | None = None
 
+    @cached_property
+    def read(self) -> tuple[Any, ...] | None:
+        """What the program reads besides its arguments; None if that may change unseen."""
+        return outside(self.optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+
     def columns(self, index: Any) -> _Start:
         """Return one configuration of a batch, or those of an array of indices."""
 
@@ -272,8 +278,9 @@ def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any) -> _S
     optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), float_step(h)
     batch = np.broadcast_shapes(optimizer.batch_shape, np.shape(h))
     start = _Start(optimizer, losses, with_batch(losses[0].components(theta0), batch), h)
-    one = start.ends()[0]
-    check_repeats(one.optimizer, one.theta, one.h)
+    if not repeats(optimizer, start.read):
+        one = start.ends()[0]
+        check_repeats(one.optimizer, one.theta, one.h)
     return start if memory is None else replace(start, memory=_given_memory(start, list(memory)))
 
 
@@ -400,13 +407,13 @@ def _reading(start: _Start, steps: int | None) -> Any:
 
 
 def _traced(start: _Start, steps: int | None) -> StraightRun | None:
-    """Return the traced reading if all losses are expressions and its first steps are those of the plain one."""
-    if not all(hasattr(loss, "gradient_expressions") for loss in start.losses):
-        return None  # code may hold state or randomness
+    """Return the traced reading if no loss can change unseen and its first steps are those of the plain one."""
     try:
-        found = [traced_step(start, loss, start.shapes()) for loss in start.losses]
-        if all(_agrees(found, end) for end in start.ends()):
+        found = [traced_step(start, loss) for loss in start.losses]
+        if not any([step.is_due() for step in found]) or all(_agrees(found, end) for end in start.ends()):
             return StraightRun(start, found, steps)
+        for step in found:
+            step.compared = 0
     except Exception:  # whatever it was, the plain reading does without
         pass
     return None
@@ -421,11 +428,10 @@ def _agrees(traced: Sequence[Step], start: _Start) -> bool:
     for n in range(max(CHECKED, len(traced))):
         step, loss = traced[n % len(traced)], start.losses[n % len(traced)]
         plain.step(loss.gradient_code)
-        with np.errstate(all="ignore"):
-            found = step.everything.on_arrays(*map(np.float64, [n, *values]))
-        allowed = 16 * EPSILON * max(abs(x) for x in found if math.isfinite(x))
+        found, largest = step.outcome([n, *values])
+        allowed = 16 * EPSILON * largest
         wanted = [*plain.theta.tolist(), *step.rows(plain.memory(), 1)[:, 0].tolist()]
-        for x, y in zip((found[output] for output in step.code.outputs), wanted):
+        for x, y in zip(found, wanted):
             if not math.isclose(x, y, rel_tol=0.0, abs_tol=allowed) and not (math.isnan(x) and math.isnan(y)):
                 return False
         values[-len(wanted) :] = wanted

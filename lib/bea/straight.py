@@ -18,15 +18,21 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bea.program import Optimizer, Running, outside
+from bea.program import Optimizer, Running
+from bea.rolled import Rolled, rolled
 from bea.series import Series
-from bea.trace import BLOCK, Node, Trace, Untraceable, _Tape, by_numba, trace
+from bea.trace import BLOCK, COMPILING, COMPILING_LINE, Node, Trace, Untraceable, _Tape, by_numba, numba_is_there, trace
 
 __all__ = ["Step", "StraightRun", "alike", "traced_step"]
 
 WIDTH = 64  # configurations that the compiled loop has side by side
 AFFORDABLE = 1.0  # seconds of a run for which arrays, whose functions may have other last bits, are not taken
 PATIENCE = 2e7  # operations of the compiled loop in one call, which Ctrl-C has to wait for
+LONG, GAIN = 200, 4  # operations from which on steps are rolled up, if so many become one
+LONGEST = 50_000  # operations that a step may have
+LARGEST = 2_000  # coordinates that a loss in code may have
+PLAIN = 5e-5  # seconds of a plain step, about
+ROOM = 2**21  # numbers in an array of all values
 MOST = 64  # traces that are kept of one loss
 
 
@@ -45,15 +51,35 @@ class Step:
         point and the states before.
     spent : float
         Seconds that its runs have taken, about.
+    compared : int
+        How often it was to be compared with the program since they last differed.
     """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     code: Trace
     spent: float = 0.0
+    compared: int = 0
+
+    def is_due(self) -> bool:
+        """Return whether it is to be compared with the program now: at its runs 1, 2, 4, 8, ..."""
+        self.compared += 1
+        return self.compared & (self.compared - 1) == 0
+
+    def is_worth_it(self) -> bool:
+        """Return whether a loss that is code should be traced, which may be slower until it is compiled."""
+        floats, whole = (
+            self.code.seconds(1)[0],
+            min([roll.seconds(1, 1) for roll in _rolled((self,))], default=math.inf),
+        )
+        return min(floats, whole) < PLAIN * (4 if numba_is_there() and self.code.compiled_exactly else 1)
 
     def inputs(self, start: Any) -> np.ndarray:
         """Return what the first step starts from, but for the step count: shape (inputs, configurations)."""
+        if start.theta.ndim == 1 and start.memory is None:  # nearly always, and NumPy takes its time
+            given = start.optimizer.hyperparameters
+            states = [x for n, shape in enumerate(self.shapes) for x in [float(n % 2)] * math.prod(shape)]
+            return np.array([start.h, *(given[name] for name in self.names), *start.theta.tolist(), *states])[:, None]
         columns = start.theta[0].size
         given = [start.h, *(start.optimizer.hyperparameters[name] for name in self.names)]
         rows = np.array([np.broadcast_to(value, columns) for value in given])
@@ -75,38 +101,64 @@ class Step:
         parts = [part.reshape((*shape, *batch)) for part, shape in zip(parts, self.shapes)]
         return list(zip(parts[::2], parts[1::2]))
 
+    def outcome(self, values: Sequence[float]) -> tuple[list[float], float]:
+        """Return the outputs from the inputs, and the largest finite number that occurs on the way."""
+        inputs, rolls = len(self.code.inputs), _rolled((self,))
+        with np.errstate(all="ignore"):
+            if rolls:
+                found = rolls[0].filled(np.array(values)[:, None])
+                rolls[0].whole(found)
+                outputs = found[inputs : inputs + len(self.code.outputs), 0].tolist()
+                return outputs, float(np.abs(found[np.isfinite(found)]).max())
+            found = self._everything.on_arrays(*map(np.float64, values))
+        return [found[x] for x in self.code.outputs], max(abs(x) for x in found if math.isfinite(x))
+
     @cached_property
-    def everything(self) -> Trace:
+    def _everything(self) -> Trace:
         """The step with all its values as outputs: inputs, intermediate ones, results."""
         return replace(self.code, outputs=tuple(range(len(self.code.inputs) + len(self.code.operations))))
 
 
 # --- tracing -------------------------------------------------------------------------------------
 
-_steps: WeakKeyDictionary[Any, dict[Any, Step]] = WeakKeyDictionary()
+_steps: WeakKeyDictionary[Any, dict[Any, Step | None]] = WeakKeyDictionary()
 
 
-def traced_step(start: Any, loss: Any, shapes: tuple[tuple[int, ...], ...]) -> Step:
-    """Return the traced step of a program on a loss; it is kept if it cannot change.
+def traced_step(start: Any, loss: Any) -> Step:
+    """Return the traced step of a program on a loss; it is kept, or that there is none, if they cannot change.
 
     Hyper-parameters that are zero in all configurations, or no floats, are constants of the trace.
     """
     given, program = start.optimizer.hyperparameters, start.optimizer.program.__wrapped__
-    names = {name: bool(np.all(v)) for name, v in given.items() if isinstance(v, (float, np.ndarray)) and np.any(v)}
-    constants = {n: 0.0 if isinstance(v, np.ndarray) else v for n, v in given.items() if n not in names}
+    names, constants = {}, {}
+    for name, v in given.items():
+        if isinstance(v, float) and v or isinstance(v, np.ndarray) and v.any():
+            names[name] = isinstance(v, float) or bool(v.all())
+        else:
+            constants[name] = 0.0 if isinstance(v, np.ndarray) else v
 
     def traced() -> Step:
-        return _trace(program, loss, names, constants, shapes, start.theta.shape[:1])
+        step = _trace(program, loss, names, constants, start.shapes(), start.theta.shape[:1])
+        if code and not step.is_worth_it():
+            raise Untraceable("the loss's own code is faster")
+        return step
 
-    read = outside(program)
-    if read is None or not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
+    code = loss.as_read
+    if code is None or code and (start.read is None or len(start.theta) > LARGEST):
+        raise Untraceable("the loss may hold state, draw random numbers or print, or is too large")
+    if start.read is None or not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
         return traced()
-    key, known = (program, read, repr((names, constants, shapes))), _steps.setdefault(loss, {})
+    key, known = (program, start.read, code, repr((names, constants))), _steps.setdefault(loss, {})
     if key not in known:
         if len(known) >= MOST:
             known.clear()
-        known[key] = traced()
-    return known[key]
+        try:
+            known[key] = traced()
+        except Exception:  # whatever it was, it comes again
+            known[key] = None
+    if (step := known[key]) is None:
+        raise Untraceable(f"{start.optimizer.name} on this loss was not traced before")
+    return step
 
 
 class _Memory(Running):
@@ -137,9 +189,12 @@ def _trace(
     """Trace a program, which is given Series of one term; names says which inputs are never zero."""
 
     def gradient(theta: Any) -> Any:
-        if isinstance(theta, Series):  # its entries: the loss's code needs no more
-            return _series(loss.gradient_code(theta.leading))
-        return loss.gradient_code(theta)
+        entries = theta.leading if isinstance(theta, Series) else theta  # the code of expressions needs no more
+        try:
+            found = loss.gradient_code(entries)
+        except TypeError:  # np.where and np.maximum compare entries, but not those of a Series
+            found = loss.gradient_code(_series(entries)).leading
+        return _series(found) if isinstance(theta, Series) else found
 
     def step(step: Any, h: Any, theta: Any, **given: Any) -> list[Any]:
         def rows(value: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -161,7 +216,7 @@ def _trace(
     inputs = {"step": (), "h": (), **{f"given {name}": () for name in names}, "theta": point}
     inputs |= {f"state {k}": shape for k, shape in enumerate(shapes)}
     nonzero = {"h", *(f"given {name}" for name, never in names.items() if never)}
-    return Step(tuple(names), shapes, trace(step, inputs, nonzero))
+    return Step(tuple(names), shapes, trace(step, inputs, nonzero, LONGEST))
 
 
 def _series(value: Any) -> Series:
@@ -250,6 +305,7 @@ class StraightRun:
         self.steps, self.batch, self.count = tuple(steps), start.theta.shape[1:], 0
         self.values, self.d = steps[0].inputs(start), len(start.theta)
         self.first, self.columns = 1 + len(steps[0].names), self.values.shape[1]
+        self.rolls = _rolled(self.steps)
         self.way, self.width = self.cheapest(total)
 
     def memory(self) -> list[tuple[Any, Any]]:
@@ -273,18 +329,25 @@ class StraightRun:
         codes = [step.code for step in self.steps]
         largest = max(codes, key=lambda code: code.size)
         (floats, arrays), compiling = largest.seconds(self.columns), largest.compiling
+        compiled, several = (self.compiled, WIDTH), (self.arrays, BLOCK)
+        if self.rolls:
+            width = max(1, min(BLOCK, ROOM // self.rolls[-1].end))
+            compiled, several = (self.in_loops, 1), (self.whole, width)
+            arrays = max(roll.seconds(self.columns, width) for roll in self.rolls)
+            compiling = COMPILING + COMPILING_LINE * sum(roll.operations for roll in self.rolls)
         single = floats < arrays
         if total is not None and compiling < math.inf:
             exact = all(code.exact for code in codes)
             if not exact and all(code.compiled_exactly for code in codes):
-                exact = single = single or min(total * floats, compiling) < AFFORDABLE
+                single = single or not self.rolls and min(total * floats, compiling) < AFFORDABLE
+                exact = single or bool(self.rolls)
             cost = total * (floats if single else arrays)
             if exact:
                 self.steps[0].spent = cost = self.steps[0].spent + cost
             if cost > compiling:
                 self.steps[0].spent = math.inf
-                return self.compiled, WIDTH
-        return (self.floats, 1) if single else (self.arrays, BLOCK)
+                return compiled
+        return (self.floats, 1) if single else several
 
     def floats(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
         """Step one configuration on Python's floats."""
@@ -316,6 +379,35 @@ class StraightRun:
             if n % every == every - 1:
                 piece[n // every] = x[: self.d]
         return [*given, *x]
+
+    def whole(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
+        """Step several configurations by NumPy, on numbers that lie side by side."""
+        given = np.concatenate([np.zeros((1, values.shape[1])), values])
+        v, count = self.rolls[-1].filled(given), len(self.steps[0].code.outputs)
+        for roll in self.rolls:
+            roll.fill(v)
+        with np.errstate(all="ignore"):
+            for n in range(len(piece) * every):
+                v[0] = self.count + n
+                self.rolls[batches[n] if batches else 0].whole(v)
+                v[1 + self.first : len(given)] = v[len(given) : len(given) + count]
+                if n % every == every - 1:
+                    piece[n // every] = v[1 + self.first :][: self.d]
+        values[:] = v[1 : len(given)]
+
+    def in_loops(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
+        """Step one configuration in Numba's loops."""
+        loops, places = _loops(self.steps, self.first, self.d)
+        if loops is None:  # Numba lacks one of the functions
+            return self.whole(values, piece, every, batches)
+        v = self.rolls[-1].filled(np.concatenate([np.zeros((1, 1)), values]))
+        for roll in self.rolls:
+            roll.fill(v)
+        order, total = np.array(batches or [0], dtype=np.int64), len(piece) * every
+        most = max(1, int(PATIENCE / len(v)))
+        for begin in range(0, total, most):
+            loops(piece[:, :, 0], v.ravel(), places, order, self.count, begin, min(begin + most, total), every)
+        values[:, 0] = v[1 : 1 + len(values), 0]
 
     def compiled(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
         """Step some configurations side by side in Numba's loop, with a break now and then."""
@@ -355,3 +447,40 @@ def _loop(steps: tuple[Step, ...], first: int, d: int) -> Callable[..., None] | 
         f"     piece[n // every, i, c] = work[({first} + i) * {WIDTH} + c]",
     ]
     return by_numba(lines, "loop", "void(f8[:, :, :], f8[::1], i8[::1], i8, i8, i8, i8)", exact)
+
+
+@lru_cache(MOST)
+def _rolled(steps: tuple[Step, ...]) -> tuple[Rolled, ...]:
+    """Return steps rolled up, each behind the values of that before; none if they are short or hardly shorter so."""
+    base, rolls = len(steps[0].code.inputs) + len(steps[0].code.outputs), []
+    if max(step.code.size for step in steps) < LONG:
+        return ()
+    for step in steps:
+        rolls.append(rolled(step.code, base))
+        base = rolls[-1].end
+    return tuple(rolls) if GAIN * sum(r.operations for r in rolls) < sum(s.code.size for s in steps) else ()
+
+
+@lru_cache(MOST)
+def _loops(steps: tuple[Step, ...], first: int, d: int) -> tuple[Callable[..., None] | None, np.ndarray]:
+    """Return the steps as loops over coordinates, None if Numba cannot compile them, and the places they look up."""
+    places = [0]
+    inputs, outputs = len(steps[0].code.inputs), len(steps[0].code.outputs)
+    lines = [
+        "def loops(piece, v, g, order, count, begin, end, every):",
+        " for n in range(begin, end):",
+        "  v[0] = float(count + n)",
+        "  loss = order[n] if order.size > 1 else order[0]",
+    ]
+    for k, roll in enumerate(_rolled(steps)):
+        lines += [f"  if loss == {k}:", *(f"   {line}" for line in roll.lines(places))]
+    lines += [
+        f"  for i in range({outputs}):",
+        f"   v[{1 + first} + i] = v[{inputs} + i]",
+        "  if n % every == every - 1:",
+        f"   for i in range({d}):",
+        f"    piece[n // every, i] = v[{1 + first} + i]",
+    ]
+    exact = all(step.code.exact for step in steps)
+    kind = "void(f8[:, :], f8[::1], i8[::1], i8[::1], i8, i8, i8, i8)"
+    return by_numba(lines, "loops", kind, exact), np.array(places)

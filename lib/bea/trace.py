@@ -97,8 +97,8 @@ class Untraceable(TypeError):
 class _Tape:
     """The operations so far, each once; an argument is an index, inputs first, or a float."""
 
-    def __init__(self, inputs: int) -> None:
-        self.inputs = inputs
+    def __init__(self, inputs: int, most: int = LIMIT) -> None:
+        self.inputs, self.most = inputs, most
         self.operations: list[tuple[Any, ...]] = []
         self.known: dict[tuple[str, ...], Node] = {}
         self.truths: set[int] = set()  # the indices of what is true or false
@@ -109,7 +109,7 @@ class _Tape:
         arguments = tuple(v.index if isinstance(v, Node) else v for v in values)
         key = (name, *map(repr, arguments))
         if key not in self.known:
-            if len(self.operations) == LIMIT:  # an exception inside a NumPy loop on objects is not safe
+            if len(self.operations) == self.most:  # an exception inside a NumPy loop on objects is not safe
                 self.full = True
                 return Node(self, 0)
             self.known[key] = Node(self, self.inputs + len(self.operations))
@@ -445,6 +445,7 @@ def trace(
     function: Callable[..., Any],
     inputs: Mapping[str, tuple[int, ...]],
     nonzero: Collection[str] = (),
+    most: int = LIMIT,
 ) -> Trace:
     """Record what a function computes.
 
@@ -457,6 +458,8 @@ def trace(
     inputs : mapping from name to shape
     nonzero : collection of str
         Inputs of shape () that are never zero, so that the code may ask ``x == 0``.
+    most : int
+        Operations that the trace may have.
 
     Returns
     -------
@@ -474,13 +477,13 @@ def trace(
     (25.0,)
     """
     places = [(key, index) for key, shape in inputs.items() for index in np.ndindex(shape)]
-    tape = _Tape(len(places))
+    tape = _Tape(len(places), most)
     arguments: dict[str, Any] = {key: np.empty(shape, dtype=object) for key, shape in inputs.items()}
     for i, (key, index) in enumerate(places):
         arguments[key][index] = Node(tape, i, key in nonzero)
     arrays = list(_leaves(function(**{key: array if array.ndim else array[()] for key, array in arguments.items()})))
     if tape.full:
-        raise Untraceable(f"the code makes more than {LIMIT:,} operations on numbers")
+        raise Untraceable(f"the code makes more than {most:,} operations on numbers")
     outputs = [_number(x) for array in arrays for x in array.flat]
     if any(x is None for x in outputs):
         raise Untraceable("the code returns something other than a real number")
@@ -560,7 +563,7 @@ class Traced:
         rows, count = self._rows(code, x), math.prod(code.shapes[0])
         if len(rows) > count and rows[count:].any():
             raise ArithmeticError("a kink, a jump or a pole may be here")
-        return rows[:count].reshape(*code.shapes[0], *x.shape[1:])
+        return rows[:count].reshape(code.shapes[0] + x.shape[1:])
 
     def _rows(self, code: Trace, x: np.ndarray) -> np.ndarray:
         """Return the outputs, (outputs,) or (outputs, points), in the fastest way that has these bits."""

@@ -1,0 +1,274 @@
+r"""Straight-line code rolled up into loops over numbers that lie side by side.
+
+The step of a program in many coordinates does the same to nearly all of them.  Two operations of a trace
+are alike if they have one name and arguments that are alike, and so on down to the inputs, where those of
+one array are alike.  The results of operations that are alike lie side by side in one array of all values,
+and a loop makes them; loops of one length in which each number needs only its own become one.  Kind and
+order of the operations behind a number stay what they were, and with them every bit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+from bea.trace import EXACT, MATH, ON_FLOATS, OPERATORS, PER_ARRAY, PER_ENTRY, SCOPE, Trace
+
+__all__ = ["Alike", "Rolled", "rolled"]
+
+COMMON = 4  # a constant that occurs as often is written into the code; others lie among the values
+COMMUTING = {"add", "multiply"}  # their arguments give the same bits in either order
+BY_MATH = MATH.keys() - EXACT  # functions whose bits are those of math, and of Numba
+PER_CALL = 1e-7  # seconds, about
+PIECES = 32  # so many loops copy the outputs; if they would be more, their places are looked up
+
+
+@dataclass(frozen=True, eq=False)
+class Alike:
+    """Operations that are alike.
+
+    Parameters
+    ----------
+    name : str
+    first, count : int
+        Their results are the values from ``first`` on.
+    arguments : tuple of float or array of int, shape (count,)
+        A constant, or where the arguments are among the values.
+    """
+
+    name: str
+    first: int
+    count: int
+    arguments: tuple[Any, ...]
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Where the results are."""
+        return np.arange(self.first, self.first + self.count)
+
+
+@dataclass(frozen=True, eq=False)
+class Rolled:
+    """A trace as loops over an array ``v`` of all its values: inputs, outputs, constants, results.
+
+    Parameters
+    ----------
+    code : Trace
+    base : int
+        Where the constants begin; the results follow.
+    constants : tuple of float
+    loops : tuple of lists of Alike
+        Those of a list have one length, and each number needs only its own among them.
+    outputs : array of int
+        Where the outputs are among inputs, constants and results; they are copied behind the inputs.
+
+    Examples
+    --------
+    >>> from bea.trace import trace
+    >>> squares = rolled(trace(lambda x: x * x + 1.0, {"x": (4,)}), base=8)
+    >>> print(*squares.lines([]), sep="\\n")
+    for i in range(4):
+     t8 = v[0 + i] * v[0 + i]
+     t12 = 1.0 + t8
+     v[12 + i] = t12
+    for i in range(4):
+     v[4 + i] = v[12 + i]
+    >>> v = squares.filled(np.array([[1.0], [2.0], [3.0], [4.0]]))
+    >>> squares.whole(v)
+    >>> v[4:8].ravel().tolist()
+    [2.0, 5.0, 10.0, 17.0]
+    """
+
+    code: Trace
+    base: int
+    constants: tuple[float, ...]
+    loops: tuple[list[Alike], ...]
+    outputs: np.ndarray
+
+    @property
+    def end(self) -> int:
+        """The number of values."""
+        return self.base + len(self.constants) + len(self.code.operations)
+
+    @cached_property
+    def operations(self) -> int:
+        """How many operations the loops have inside."""
+        return sum(map(len, self.loops))
+
+    def fill(self, v: np.ndarray) -> None:
+        """Write the constants to an array of values."""
+        v[self.base : self.base + len(self.constants)] = np.reshape(self.constants, (-1, 1))
+
+    def filled(self, inputs: np.ndarray) -> np.ndarray:
+        """Return an array of values, (values, columns), with inputs and constants."""
+        v = np.zeros((self.end, inputs.shape[1]))
+        v[: len(inputs)] = inputs
+        self.fill(v)
+        return v
+
+    def seconds(self, columns: int, width: int) -> float:
+        """Return about how long NumPy takes for some columns, so many at a time."""
+        by_math = sum(one.count for loop in self.loops for one in loop if one.name in BY_MATH)
+        once = -(-columns // width) * (self.operations + len(self.loops)) * PER_ARRAY
+        return once + columns * (self.code.size * PER_ENTRY + by_math * PER_CALL)
+
+    @cached_property
+    def whole(self) -> Callable[[np.ndarray], None]:
+        """The function that computes all values, (values, columns), by NumPy, and where bits may differ by ``math``."""
+        places: list[int] = []
+        lines = self.lines(places, whole=True)
+        scope: dict[str, Any] = {**SCOPE, "g": np.array(places, dtype=int)}
+        for name in {one.name for loop in self.loops for one in loop}:
+            by_numpy = getattr(np, name, None) or getattr(scipy.special, name)
+            scope[name] = _by_math(name, by_numpy) if name in BY_MATH else by_numpy
+        exec("\n ".join(["def whole(v):", *lines]), scope)
+        return scope["whole"]
+
+    def lines(self, places: list[int], whole: bool = False) -> list[str]:
+        """Return lines of Python that compute the values; ``whole`` says that they are NumPy's, and no loops.
+
+        Places that follow no rule are looked up in an array ``g``: they are appended to `places`.
+        """
+        lines: list[str] = []
+        loop_of, kept = self._kept()
+        for number, loop in enumerate(self.loops):
+            body: list[str] = []
+            shared: dict[str, None] = {}  # what is the same in all rounds
+            for one in loop:
+                arguments = []
+                for a in one.arguments:
+                    if not isinstance(a, np.ndarray):
+                        text = repr(a)
+                    elif loop_of[a[0]] == number:
+                        text = f"t{a[0]}"
+                    else:
+                        text = _place(a, places, whole)
+                        if one.count > 1 and not whole and (a == a[0]).all():
+                            shared[f"c{a[0]} = {text}"] = None
+                            text = f"c{a[0]}"
+                    arguments.append(text)
+                form = (OPERATORS if whole else ON_FLOATS).get(one.name, f"{one.name}({', '.join(arguments)})")
+                body.append(f"t{one.first} = {form.format(*arguments)}")
+                if whole or kept[one.places].any():
+                    body.append(f"{_place(one.places, places, whole)} = t{one.first}")
+            lines += body if whole else [*shared, *_rounds(loop[0].count, body)]
+        return lines + self._copies(places, whole)
+
+    def _kept(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return for each value its loop, or -1, and whether it is needed outside of it."""
+        loop_of, kept = np.full(self.end, -1), np.zeros(self.end, dtype=bool)
+        for number, loop in enumerate(self.loops):
+            for one in loop:
+                loop_of[one.places] = number
+        kept[self.outputs] = True
+        for number, loop in enumerate(self.loops):
+            for a in (a for one in loop for a in one.arguments if isinstance(a, np.ndarray)):
+                kept[a[loop_of[a] != number]] = True
+        return loop_of, kept
+
+    def _copies(self, places: list[int], whole: bool) -> list[str]:
+        """Return the lines that copy the outputs behind the inputs, those side by side together."""
+        pieces = np.split(self.outputs, np.flatnonzero(np.diff(self.outputs) != 1) + 1)
+        lines, first = [], len(self.code.inputs)
+        for piece in pieces if len(pieces) < PIECES else [self.outputs]:
+            target = _place(np.arange(first, first + len(piece)), places, whole)
+            copy = f"{target} = {_place(piece, places, whole)}"
+            lines += [copy] if whole else _rounds(len(piece), [copy])
+            first += len(piece)
+        return lines
+
+
+def _place(a: np.ndarray, places: list[int], whole: bool) -> str:
+    """Return the text of the values at some places: of all, or of that with number ``i``."""
+    first, count, steps = int(a[0]), len(a), set(np.diff(a).tolist())
+    if count == 1 or steps == {0}:
+        return f"v[{first}:{first + 1}]" if whole else f"v[{first}]"
+    if len(steps) == 1 and (step := steps.pop()) > 0:
+        if whole:
+            return f"v[{first}:{a[-1] + 1}:{step}]"
+        return f"v[{first} + i]" if step == 1 else f"v[{first} + {step} * i]"
+    places.extend(a.tolist())
+    start = len(places) - count
+    return f"v[g[{start}:{len(places)}]]" if whole else f"v[g[{start} + i]]"
+
+
+def _rounds(count: int, body: list[str]) -> list[str]:
+    return body if count == 1 else [f"for i in range({count}):", *(f" {line}" for line in body)]
+
+
+def _by_math(name: str, by_numpy: Callable[..., Any]) -> Callable[..., np.ndarray]:
+    """Return a function of arrays that has the bits of ``math``, and NumPy's infinities where that raises."""
+    function = MATH[name]
+
+    def one(*x: float) -> float:
+        try:
+            return function(*x)
+        except (ArithmeticError, ValueError):
+            return float(by_numpy(*x))
+
+    return lambda *x: np.asarray(np.frompyfunc(one, len(x), 1)(*x), dtype=float)
+
+
+def rolled(code: Trace, base: int) -> Rolled:
+    """Return a trace as loops; its constants and results are the values from `base` on."""
+    numbers = Counter(repr(x) for _, *given in code.operations for x in given if isinstance(x, float))
+    common = {text for text, times in numbers.items() if times >= COMMON}
+    rare = (x for _, *given in code.operations for x in given if isinstance(x, float) and repr(x) not in common)
+    constants = {repr(x): x for x in (*rare, *(x for x in code.outputs if isinstance(x, float)))}
+    home = {text: base + k for k, text in enumerate(constants)}
+
+    kind_of: list[Any] = [re.sub(r"(_\d+)*$", "", name) for name in code.inputs]
+    kinds: dict[tuple[Any, ...], int] = {}  # numbered as they come: an argument's kind comes before
+    members: list[list[tuple[int, list[Any]]]] = []  # of each kind: which operations, and their arguments
+    for n, (name, *given) in enumerate(code.operations):
+        pairs = [(kind_of[x] if isinstance(x, int) else (repr(x) in common and repr(x),), x) for x in given]
+        if name in COMMUTING:
+            pairs.sort(key=lambda pair: str(pair[0]))
+        kind = kinds.setdefault((name, *(alike for alike, _ in pairs)), len(kinds))
+        kind_of.append(kind)
+        if kind == len(members):
+            members.append([])
+        members[kind].append((n, [x for _, x in pairs]))
+
+    place, first, alike = [*range(len(code.inputs)), *(0 for _ in code.operations)], base + len(constants), []
+    for (name, *parts), operations in zip(kinds, members):
+        rows = []
+        for n, given in operations:
+            row = [place[x] if isinstance(x, int) else home.get(repr(x), -1) for x in given]
+            rows.append((sorted(row) if name in COMMUTING and parts[0] == parts[1] else row, n))
+        rows.sort()
+        for k, (_, n) in enumerate(rows):
+            place[len(code.inputs) + n] = first + k
+        columns, numbers_given = np.array([row for row, _ in rows]).T, operations[0][1]
+        alike.append(Alike(name, first, len(rows), tuple(x if c[0] < 0 else c for c, x in zip(columns, numbers_given))))
+        first += len(rows)
+    outputs = np.array([place[x] if isinstance(x, int) else home[repr(x)] for x in code.outputs])
+    return Rolled(code, base, tuple(constants.values()), _joined(alike, base + len(constants)), outputs)
+
+
+def _joined(alike: list[Alike], first: int) -> tuple[list[Alike], ...]:
+    """Return operations, in an order in which they can be made, as loops; the results begin at `first`."""
+    loops, left = [], alike
+    maker = {one.first: one for one in alike}
+    starts = np.array([one.first for one in alike])
+    done: set[int] = set()
+    while left:
+        loop: dict[int, Alike] = {}
+        for one in left:
+            if loop and one.count != left[0].count:
+                continue
+            given = [a for a in one.arguments if isinstance(a, np.ndarray) and a[0] >= first]
+            makers = [maker[int(starts[np.searchsorted(starts, a[0], "right") - 1])] for a in given]
+            if all(m.first in done or m.first in loop and np.array_equal(m.places, a) for m, a in zip(makers, given)):
+                loop[one.first] = one
+        loops.append(list(loop.values()))
+        done.update(loop)
+        left = [one for one in left if one.first not in done]
+    return tuple(loops)

@@ -1,0 +1,107 @@
+"""Straight-line code rolled up: the same bits, whatever the code; and loops where coordinates are treated alike."""
+
+import numpy as np
+import pytest
+from hypothesis import given, reject
+from hypothesis import strategies as st
+
+import bea
+from bea import straight
+from bea.rolled import rolled
+from bea.series import NoExpansion
+from bea.straight import _series
+from bea.trace import by_numba, trace
+
+NAMES = ["add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "exp", "sqrt", "tanh", "negative"]
+
+
+def traced(code, size):
+    """Code is given Series of one term, on which all of NumPy's functions run."""
+
+    def on_series(x, a):
+        return code(_series(x), a)
+
+    return trace(on_series, {"x": (size,), "a": ()})
+
+
+@st.composite
+def codes(draw):
+    """A function of an array and of numbers: a few operations on parts of the arrays so far, drawn at random."""
+    size = draw(st.integers(1, 9))
+    steps = draw(
+        st.lists(
+            st.tuples(st.sampled_from(NAMES), st.integers(0, 9), st.integers(0, 9), st.integers(-2, 2), st.booleans()),
+            min_size=1,
+            max_size=12,
+        )
+    )
+    weights = np.array(draw(st.lists(st.floats(-3, 3), min_size=size, max_size=size)))
+
+    def code(x, a):
+        arrays = [x, x * a, weights * x]
+        for name, first, second, turn, reverse in steps:
+            one, other = arrays[first % len(arrays)], arrays[second % len(arrays)]
+            one = np.roll(one[::-1] if reverse else one, turn)
+            if name in ("exp", "sqrt", "tanh", "negative"):
+                arrays.append(getattr(np, name)(one))
+            elif name == "less":
+                arrays.append(np.where(one < other, one, a))
+            else:
+                arrays.append(getattr(np, name)(one, other))
+        return [arrays[-1], arrays[-1].sum(), x[::-1], 2.5, arrays[-2]]
+
+    return size, code
+
+
+@given(codes(), st.integers(0, 2**32 - 1))
+def test_rolled_code_has_the_bits_of_straight_code(drawn, seed):
+    size, code = drawn
+    try:
+        straight_code = traced(code, size)
+    except NoExpansion:  # a zero weight under a root, or in a denominator
+        reject()
+    inputs = np.random.default_rng(seed).uniform(-2, 2, (size + 1, 3))
+    roll = rolled(straight_code, size + 1 + len(straight_code.outputs))
+    v = roll.filled(inputs)
+    with np.errstate(all="ignore"):
+        roll.whole(v)
+    for column in range(3):
+        try:
+            wanted = straight_code.on_floats(*inputs[:, column].tolist())
+        except (ArithmeticError, ValueError):  # where math raises
+            continue
+        np.testing.assert_array_equal(v[size + 1 :][: len(wanted), column], wanted)
+
+
+def test_compiled_loops_have_the_bits_of_straight_code():
+    pytest.importorskip("numba", reason="Numba is not installed")
+    weights = np.linspace(-1, 1, 12)
+
+    def code(x, a):
+        y = np.roll(x, 1) * a + np.exp(x[::-1]) * weights
+        return [np.maximum(y, -x), (y[::2] * x[1::2]).sum(), y[[3, 1, 4, 1, 5]]]
+
+    straight_code = traced(code, 12)
+    places = [0]
+    roll = rolled(straight_code, 13 + len(straight_code.outputs))
+    lines = ["def values(v, g):", *(f" {line}" for line in roll.lines(places))]
+    inputs = np.random.default_rng(0).normal(size=13)
+    v = roll.filled(inputs[:, None]).ravel()
+    by_numba(lines, "values", "void(f8[::1], i8[::1])", straight_code.exact)(v, np.array(places))
+    assert v[13 : roll.base].tolist() == list(straight_code.on_floats(*inputs.tolist()))
+
+
+def shifted(t):
+    return np.concatenate([t[:1], t[1:] * t[:-1]])
+
+
+def test_what_is_alike_is_one_loop():
+    """So the code does not grow with their number."""
+    lengths = []
+    for d in (40, 400):
+        loss = bea.NumericLoss(d, None, shifted)
+        start = bea.runs._prepared(bea.adam(0.9, 0.99, 0.1), loss, np.ones(d), 0.1, None)
+        [roll] = straight._rolled((straight.traced_step(start, loss),))
+        assert {d, d - 1} <= {loop[0].count for loop in roll.loops}
+        lengths.append(len(roll.lines([])))
+    assert lengths[0] == lengths[1] < 120
