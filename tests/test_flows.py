@@ -450,3 +450,20 @@ def test_patience_is_counted_for_each_point_in_time():
     assert len(asked) < flows.PATIENCE
     np.testing.assert_allclose(path[-1], np.exp(-5.0), rtol=1e-10)
     np.testing.assert_array_equal(path, bea.flow(Slow(), (1.0,), 1e-3, 5000, method="DOP853"))
+
+
+SCALE = 1.0
+
+
+def test_a_flow_sees_what_the_program_reads_when_it_begins():
+    """A field asks at every point, a flow at its start."""
+
+    @bea.optimizer
+    def scaled(theta, gradient, memory):
+        return SCALE * gradient(theta)
+
+    global SCALE
+    equation, ends = bea.modified_equation(scaled(), bea.quadratic([1.0]), 1), []
+    for SCALE in [1.0] * 5 + [2.0] * 5 + [1.0]:
+        ends.append(bea.flow(equation, (1.0,), 0.1, 10)[-1].item())
+    np.testing.assert_allclose(ends, np.exp([-1.0] * 5 + [-2.0] * 5 + [-1.0]), rtol=1e-8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from math import isfinite
 from threading import Lock
 from typing import Any
 
@@ -173,12 +174,13 @@ def _solve(
     if method not in (None, *METHODS):
         raise ValueError(f"method = {method!r} must be one of {', '.join(METHODS)}, or taylor for a ModifiedEquation")
     takes_time = "time" in inspect.signature(field).parameters
+    rate = getattr(field, "held", lambda: field)()
 
     def rhs(t: float, y: np.ndarray) -> np.ndarray:
-        if not np.isfinite(y).all():
+        if not isfinite(y.dot(y)) and not np.isfinite(y).all():
             return np.full(y.shape, np.nan)  # the solver takes it back, and gives up in the end
         point = y.reshape(start.shape)
-        return np.ravel(field(point, time=t) if takes_time else field(point))
+        return np.ravel(rate(point, time=t) if takes_time else rate(point))
 
     path, limit = [start.ravel()], PATIENCE + 30 * len(times)
     with np.errstate(all="ignore"):  # a blow-up is reported by whoever called

@@ -115,7 +115,7 @@ class ModifiedEquation(Equation):
         start = np.array([sp.Rational(x) for x in theta], dtype=object)
         return rates(curve(self.optimizer, self.loss, start, self.order, time))
 
-    def _numbers(self, optimizer: Optimizer, theta: Any, *given: float) -> np.ndarray:
+    def _numbers(self, optimizer: Optimizer, theta: Any, *given: float, function: Any = None) -> np.ndarray:
         """Return the coefficients at points of floats and a time; if h is given as well, their sum."""
 
         def numbers(optimizer: Optimizer, start: np.ndarray) -> np.ndarray:
@@ -124,11 +124,12 @@ class ModifiedEquation(Equation):
             x[:d] = start
             for i, value in enumerate(given, d):
                 x[i] = value
-            return self._function(optimizer, len(given))(x)
+            return (function or self._function(optimizer, len(given)))(x)
 
         start = with_batch(self.loss.components(theta), optimizer.batch_shape)
-        found = by_columns(numbers, optimizer, start, self.__dict__)
-        return found if start.ndim == 1 else np.moveaxis(found, -2, -1)
+        if start.ndim == 1:
+            return numbers(optimizer, start)
+        return np.moveaxis(by_columns(numbers, optimizer, start, self.__dict__), -2, -1)
 
     def _function(self, optimizer: Optimizer, given: int) -> Callable[[np.ndarray], np.ndarray]:
         """Return what :meth:`_numbers` computes as a function of one array, traced if nothing can change unseen."""
@@ -170,7 +171,17 @@ class ModifiedEquation(Equation):
         h, optimizer = step_size(h), numeric(self.optimizer)
         if isinstance(h, np.ndarray):
             return lambda theta, time=0.0: sum_powers(self._numbers(optimizer, theta, time), h[:, None])
-        return lambda theta, time=0.0: self._numbers(optimizer, theta, time, h)
+
+        def field(theta: Any, time: float = 0.0) -> np.ndarray:
+            return self._numbers(optimizer, theta, time, h)
+
+        def held() -> Callable[..., np.ndarray]:
+            function = self._function(optimizer, 2)
+            return lambda theta, time=0.0: self._numbers(optimizer, theta, time, h, function=function)
+
+        if not optimizer.batch_shape:
+            field.held = held  # type: ignore[attr-defined]  # for a flow, during which the program stays what it is
+        return field
 
     def memory(self, theta0: Any, h: Any) -> tuple[np.ndarray, ...]:
         r"""Return what the optimizer's memory holds just before its step from ``theta0`` on the slow manifold.
