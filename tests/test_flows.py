@@ -455,15 +455,15 @@ def test_patience_is_counted_for_each_point_in_time():
 SCALE = 1.0
 
 
-def test_a_flow_sees_what_the_program_reads_when_it_begins():
+def test_a_flow_sees_what_the_program_reads_when_it_begins(monkeypatch):
     """A field asks at every point, a flow at its start."""
 
     @bea.optimizer
     def scaled(theta, gradient, memory):
         return SCALE * gradient(theta)
 
-    global SCALE
     equation, ends = bea.modified_equation(scaled(), bea.quadratic([1.0]), 1), []
-    for SCALE in [1.0] * 5 + [2.0] * 5 + [1.0]:
+    for value in [1.0] * 5 + [2.0] * 5 + [1.0]:
+        monkeypatch.setattr(sys.modules[__name__], "SCALE", value)
         ends.append(bea.flow(equation, (1.0,), 0.1, 10)[-1].item())
     np.testing.assert_allclose(ends, np.exp([-1.0] * 5 + [-2.0] * 5 + [-1.0]), rtol=1e-8)
