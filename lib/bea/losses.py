@@ -340,6 +340,10 @@ class NumericLoss(Problem):
     is used if it has the right shape and its first and last columns agree with calls for these
     points alone (compared once for each shape).  Otherwise the points are taken one at a time.
 
+    *Runs.*  A short gradient that reads only numbers, functions and small arrays is traced by
+    :func:`bea.run`, which changes round-off; one that keeps state, prints or draws random numbers
+    is called at every step.
+
     *Modified equations.*  Code of sums, products, powers, ``matrix @ theta`` and NumPy's or
     SciPy's functions runs on a :class:`bea.series.Series`, and so serves to any order.  For two
     terms a Hessian-vector product is enough: `hessian_vector` if it is given, else one by central

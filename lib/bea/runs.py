@@ -109,6 +109,10 @@ def run(
 
     Notes
     -----
+    A step is traced if nothing that the program and the losses read can change unseen, and a run then makes
+    the traced operations in the fastest way.  At the runs 1, 2, 4, 8, ... of a program on a loss the first
+    three steps are compared with the program's own, to round-off.
+
     A run that is not traced computes the configurations of a batch together only if the program, read on
     numbers without values, does to each of two columns what it does to one, and has, given the same gradients,
     the same bits for the first and the last of them alone, over three steps.  A program that mixes columns, such

@@ -1,9 +1,9 @@
-r"""Runs as straight-line code: one step of a program on a symbolic loss, traced.
+r"""Runs as straight-line code: one step of a program on a loss, traced.
 
 A trace serves every configuration: point, memory, step size, hyper-parameters and step count are its
 inputs.  It runs on Python's floats, one configuration after another, on NumPy arrays over the batch,
-or, where that is worth the time to compile it, as a Numba loop.  All three make the same operations in
-the same order.
+or, where that is worth the time to compile it, as a Numba loop; a long one is rolled up into loops over
+its coordinates first.  All make the same operations in the same order.
 """
 
 from __future__ import annotations
