@@ -8,6 +8,12 @@ new ResizeObserver(() => {
       box.tabIndex = 0;
 }).observe(document.body);
 
+// A button that unfolds is named by the title in which it stands.
+addEventListener("load", () => {
+  for (const button of document.querySelectorAll(".admonition-title > .toggle-button"))
+    button.setAttribute("aria-label", button.parentElement.textContent.trim());
+});
+
 // Who follows the link to a live figure that was moved sees this figure; no place of the page has that name.
 const [shared, state] = location.hash.slice(1).split("=");
 if (state && /^live-/.test(shared) && performance.getEntriesByType("navigation")[0]?.type === "navigate")
