@@ -134,9 +134,10 @@ class ModifiedEquation(Equation):
     def _function(self, optimizer: Optimizer, given: int) -> Callable[[np.ndarray], np.ndarray]:
         """Return what :meth:`_numbers` computes as a function of one array, traced if nothing can change unseen."""
         read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+        last: Any = self.__dict__.get("last", (None, None, None, None))
+        if last[0] is optimizer and last[1] is read and last[2] == given:  # often, as at every point of a path
+            return last[3]
         known, key = self.__dict__.setdefault("functions", {}), (optimizer, read, given)
-        if key in known:
-            return known[key]
 
         def plain(x: np.ndarray) -> np.ndarray:
             d = len(x) - given
@@ -145,9 +146,11 @@ class ModifiedEquation(Equation):
 
         if optimizer.batch_shape or read is None or not hasattr(self.loss, "gradient_expressions"):
             return plain
-        if len(known) >= KEPT:  # of a program, say, that reads an array which changes all the time
-            known.clear()
-        known[key] = Traced(plain)
+        if key not in known:
+            if len(known) >= KEPT:  # of a program, say, that reads an array which changes all the time
+                known.clear()
+            known[key] = Traced(plain)
+        self.__dict__["last"] = optimizer, read, given, known[key]
         return known[key]
 
     def field(self, h: Any) -> Callable[..., np.ndarray]:

@@ -569,8 +569,10 @@ class Traced:
         """Return the outputs, (outputs,) or (outputs, points), in the fastest way that has these bits."""
         one = x.ndim == 1
         if code.exact or (one and code.compiled_exactly):
-            self.spent += code.size * PER_FLOAT if one else min(code.seconds(x.shape[1]))
-            if self.spent > code.compiling and code.compiled:
+            if self.spent < math.inf:
+                self.spent += code.size * PER_FLOAT if one else min(code.seconds(x.shape[1]))
+                self.spent = math.inf if self.spent > code.compiling else self.spent
+            if self.spent == math.inf and code.compiled:
                 rows = np.empty((len(code.outputs), *x.shape[1:]))
                 code.compiled(x.reshape(len(x), -1), rows.reshape(len(rows), -1))
                 if one and not math.isfinite(rows.dot(rows)):
