@@ -2,7 +2,7 @@
 
 The modules, from the ground up: ``series`` (power series in the step size), ``program`` (an optimizer
 is a program), ``optimizers`` (each once), ``losses`` and ``problems``, ``lift`` (losses of JAX, PyTorch
-and black boxes), ``modified`` and ``transient`` (the modified equations), ``trace`` (straight-line
+and black boxes), ``modified`` and ``transient`` (the modified equations), ``trace`` and ``rolled`` (straight-line
 code), ``runs``, ``flows``, ``orders`` (measured slopes), ``trees`` (rooted trees, for linear memory).
 """
 
