@@ -63,12 +63,12 @@ ADVICE = {
     "'ellipsis'": "An answer is still `...`.",
     "which has no callable": "NumPy's functions take no formula in symbols.",
     "'numpy.ndarray' object is not callable": "This is an array, not a function.",
-    "numpy.ndarray doesn't define __round__": "This is a whole array: take its numbers one by one.",
+    "define __round__ method": "This is a whole array: take its numbers one by one.",
     "only integer scalar arrays": "This is a whole array: take its numbers one by one.",
     "only 0-dimensional arrays can be converted": "This is a whole array: take its numbers one by one.",
     "truth value of an array": "This is a whole array: take its numbers one by one.",
     "'NoneType'": "Something is None here: does a function lack its `return`?",
-    "can't multiply sequence by non-int": "A list is no array: make one by `np.array`.",
+    "multiply sequence by non-int of type 'float'": "A list is no array: make one by `np.array`.",
     "Cannot cast ufunc": "This array holds integers: make it from floats, such as 1.0.",
 }
 
