@@ -48,14 +48,14 @@ WRONG = {
     "limit": [
         (None, "def limit(a, lam):\n    return 2 / lam", "equal steps"),
         (None, "def limit(a, lam):\n    return 2 / (1 + a) / lam", "the long step alone"),
-        ("2 * a**2 <= 1", "True", "meets −1 before"),
+        ("2 * a**2 <= 1", "True", "the factor is below −1 there"),
         (" / lam", "", "h·λ, not h"),
         ("2 / product", "1 / product", "still safe"),
     ],
     "errors": [
         ("(1 + a) * h", "h", "without `combine`"),
         ("(2 * run(h / 2) - run(h) if", "((run(h / 2) + run(h)) / 2 if", "only averages"),
-        ("2 * run(h / 2) - run(h) if", "2 * run(h) - run(h / 2) if", "the slope must be 2"),
+        ("2 * run(h / 2) - run(h) if", "2 * run(h) - run(h / 2) if", "the finer run is the one"),
         ("2 * run(h / 2) - run(h) if combine else ", "", "nothing changes"),
         (", rtol=1e-11, atol=1e-12", "", "accurate to ten digits"),
         ("round(1 / h)", "round(2 / h)", "without `combine`"),
@@ -75,7 +75,7 @@ for _name, _answers in {
         ("2 * a**2 <= 1", "a <= 0.75", "grows already"),
         ("2 * a**2 <= 1", "a < 0.74", "grows already"),
         ("return 2 / product / lam", "return 0.9995 * 2 / product / lam", "still safe"),
-        ("2 * a**2 <= 1", "a <= 0.70", "is not finite"),
+        ("2 * a**2 <= 1", "a <= 0.70", "returns is not a number"),
     ],
     "errors": [
         (
@@ -294,6 +294,9 @@ for _name, _answers in {
     ],
     "errors": [
         ("2 * run(h / 2) - run(h)", "2 * run(h) - run(2 * h)", "with `combine`: the slope"),
+        ("2 * run(h / 2) - run(h)", "run(h / 2)", "half the step, by itself"),
+        ("2 * run(h / 2) - run(h)", "(4 * run(h / 2) - run(h)) / 3", "cancels an error of order h²"),
+        ("range(round(1 / h))", "range(1 // h)", "must be an integer"),
         (
             "np.linalg.norm((2 * run(h / 2) - run(h) if combine else run(h)) - flow)",
             "abs((2 if combine else 0) * np.linalg.norm(run(h / 2) - flow) - np.linalg.norm(run(h) - flow))",
@@ -302,7 +305,9 @@ for _name, _answers in {
     ],
     "limit": [
         ("2 / product / lam", "1.999 / product / lam", "is still safe"),
-        ("2 * a**2 <= 1", "a <= 0.7", "is not finite"),
+        ("2 / product / lam", "2.001 / product / lam", "by a little"),
+        ("/ product / lam", "/ product * lam", "the factor is above 1 there"),
+        ("2 * a**2 <= 1", "a <= 0.7", "returns is not a number"),
     ],
 }.items():
     WRONG[_name] += _answers

@@ -5,7 +5,7 @@ WRONG = {
         (" + c * h**2 * lam**2", "", "that is Euler's"),
         ("+ c", "- c", "two minus signs"),
         (None, "factor = sp.exp(-h * lam)", "the flow's own factor"),
-        ("c * h**2", "c * h", "not what one step does"),
+        ("c * h**2", "c * h", "its h is missing"),
     ],
     "rate": [
         ("- c", "", "c is missing"),
@@ -19,7 +19,7 @@ WRONG = {
         (None, "rate = lam", "a list of three"),
     ],
     "terms": [
-        ("a = c - sp.Rational(1, 2)", "a = c", "bending is missing"),
+        ("a = c - sp.Rational(1, 2)", "a = c", "already has half"),
         ("a = c - sp.Rational(1, 2)", "a = sp.Rational(1, 2) - c", "wrong sign"),
         ("b = sp.Rational(1, 3) - c", "b = -sp.Rational(1, 6) + 0 * c", "`b`"),
         ("- c / 2 + sp.Rational(1, 12)", "- sp.Rational(1, 6)", "`d`"),
@@ -121,7 +121,7 @@ for _name, _answers in {
         ("    found = []", "    c = 0.25\n    found = []", "`errors` gives the same whatever `c` is"),
         ("for h in hs:", "for h in (0.04, 0.02, 0.01):", "`errors` gives the same whatever `hs` is"),
         ("return np.array(found)", "print(found)", "not answered yet: `errors` returns nothing"),
-        ("if terms > 1:", "if True:", "the slope must be"),
+        ("if terms > 1:", "if True:", "the errors with 2 terms"),
         ("np.array(found)", "np.array(found) * 1j", "what `errors` returns is not real"),
     ],
 }.items():
@@ -131,7 +131,7 @@ for _name, _answers in {
 for _name, _answers in {
     "factor": [
         (None, "factor = 1 - h*lam*(1+c*h*lam)", "the sign of the last term: two minus signs meet in it"),
-        (None, "factor = (1-h*lam)*(1-c*h*lam)", "this is not what one step does to x"),
+        (None, "factor = (1-h*lam)*(1-c*h*lam)", "the step itself begins at x"),
     ],
     "rate": [
         (
@@ -149,16 +149,16 @@ for _name, _answers in {
         (
             "b = sp.Rational(1, 3) - c",
             "b = sp.Rational(1, 6) - c",
-            "`b`: on f(x) = x flow and step differ in h³. Note that F'F also has pa",
+            "`b`: on f(x) = x flow and step differ in h³. In ẍ = F'F the field is",
         ),
         (
             "d = c**2 / 2 - c / 2 + sp.Rational(1, 12)",
             "d = c**2 / 2 - sp.Rational(1, 6)",
-            "`d`: where f is bent, flow and step differ in h³",
+            "`d`: on a field with f'' ≠ 0 flow and step differ in h³",
         ),
     ],
     "penalty": [
-        (None, "penalty=(c-sp.Rational(1,2))/2", "this must be gradient descent's penalty"),
+        (None, "penalty=(c-sp.Rational(1,2))/2", "the sign: gradient flow is minus"),
         (None, "penalty=1-2*c", "`penalty` is right up to a constant factor"),
     ],
     "best": [
@@ -171,7 +171,7 @@ for _name, _answers in {
     ],
     "errors": [
         ("flow + h / 2 * k1", "flow + h * k1", "term: the slope is right, but the errors are not those of this method"),
-        ("found = []", "terms=min(terms,2)\n    found = []", "terms: the slope must be"),
+        ("found = []", "terms=min(terms,2)\n    found = []", "the errors with 2 terms"),
     ],
 }.items():
     WRONG[_name] += _answers
@@ -181,6 +181,12 @@ for _name, _answers in {
     "errors": [
         ("h / 6 * (k1 + 2 * k2 + 2 * k3 + field(flow + h * k3, h))", "h * k2", "are not those of this method"),
         ("1 / 12", "1 / 13", "with 3 terms: "),
+        ("1 / 3 - c", "c - 1 / 3", "An error of order h² is left"),
+        (
+            None,
+            "def errors(hs, terms, c):\n    from scipy.integrate import solve_ivp\n    return [solve_ivp(lambda t, x: f(x) + h * a * df(x, f(x)), (0, 1), [1.5, 1.0]).y[0, -1] for h in hs]",
+            "a formula in symbols",
+        ),
         ("    found = []", "    c = max(c, 0.3)\n    found = []", "the same whatever `c` is"),
     ],
 }.items():

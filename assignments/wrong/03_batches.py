@@ -68,7 +68,7 @@ WRONG = {
         ("u = r", "u = r**2", "is another one"),
     ],
     "gap": [
-        ("h, r) for order", "h, 1) for order", "Is the time right?"),
+        ("h, r) for order", "h, 1) for order", "or by the time"),
         ("permutations(range(3))]", "[(0, 1, 2)]]", "that is one order"),
         ("- factor * h / 2", "+ factor * h / 2", "doubles the gap"),
         ("- factor * h / 2", "- factor * h * r / 2", "must be 3"),
@@ -77,8 +77,8 @@ WRONG = {
             "sum(hessian(theta, b) for b in range(3)) @ sum(gradients) / 9",
             "must be 3",
         ),
-        ("3 * r * h / 20", "3 * h / 20", "Is the time right?"),
-        ("range(20)", "range(0)", "Is the time right?"),
+        ("3 * r * h / 20", "3 * h / 20", "or by the time"),
+        ("range(20)", "range(0)", "or by the time"),
     ],
 }
 

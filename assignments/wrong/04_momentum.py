@@ -86,7 +86,7 @@ for _name, _answers in {
         (
             "return theta - h * ((1 - alpha) * gradient + alpha * m), m",
             "return m, theta - h * ((1 - alpha) * gradient + alpha * m)",
-            "theta is not what the formula gives",
+            "must return theta and m, in this order",
         ),
         ("+ alpha * m), m", "+ alpha * m), gradient", "theta is right, but return m as the next step needs it"),
         (
@@ -185,12 +185,12 @@ for _name, _answers in {
         (
             None,
             "def weights(count, alpha, beta):\n    w = (1-alpha)*beta**np.arange(count)\n    w[0] += alpha\n    return w",
-            "−β of the average is missing",
+            "these are not the weights",
         ),
         (
             None,
             "def weights(count, alpha, beta):\n    w = alpha*(1-beta)*beta**np.arange(count)\n    w[0] += 1-alpha\n    w[-1] += 1-w.sum()\n    return w",
-            "−β of the average is missing",
+            "these are not the weights",
         ),
         (
             None,
@@ -229,7 +229,7 @@ for _name, _answers in {
         (
             "h / (1 - beta) * hessian",
             "h * beta / (1 - beta) * hessian",
-            "that is the larger coordinate of the difference; the distance is the r",
+            "the gradients of steps −1, −2",
         ),
         ("K = 1 + 2 * alpha * beta / (1 - beta)", "K = 1 + alpha * beta / (1 - beta)", "with the penalty (factor"),
         ("K = 1 + 2 * alpha * beta / (1 - beta)", "K = 1", "with the penalty (factor"),

@@ -24,6 +24,12 @@ WRONG = {
         ("t.ppf(0.975, n - 1)", "1.96", "the normal distribution's"),
         ("t.ppf(0.975, n - 1)", "2", "2 standard errors"),
         (", ddof=1", "", "with n − 1, not n"),
+        (" / np.sqrt(n)", " / n", "by the root of n, not by n"),
+        (
+            None,
+            "def interval(values):\n    half = 1.96 * np.std(values) / np.sqrt(len(values))\n    return np.mean(values) - half, np.mean(values) + half",
+            "take Student's t instead of 1.96",
+        ),
         ("0.975", "0.95", "on each side"),
         ("t.ppf(0.975, n - 1) * ", "", "one standard error"),
         (

@@ -7,6 +7,7 @@ nothing away; where it equals a known wrong formula instead, the student is told
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Number
+from types import MappingProxyType
 from typing import Any, NoReturn, SupportsFloat, cast
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = [
     "Answer",
     "Point",
     "Wrong",
+    "advice",
     "answered",
     "average",
     "called",
@@ -52,6 +54,24 @@ Point = dict[sp.Symbol, Any]
 
 _SECRET: list[int] = []
 
+#: What to say to common errors, by a part of their text.
+ADVICE = {
+    "float64' object cannot be interpreted as an integer": "A number of steps must be an integer: use `round`.",
+    "float' object cannot be interpreted as an integer": "A number of steps must be an integer: use `round`.",
+    "Cannot convert expression to float": "A number is needed, and this is a formula in symbols.",
+    "determine truth value of Relational": "A number is needed, and this is a formula in symbols.",
+    "'ellipsis'": "An answer is still `...`.",
+    "which has no callable": "NumPy's functions take no formula in symbols.",
+    "'numpy.ndarray' object is not callable": "This is an array, not a function.",
+    "define __round__ method": "This is a whole array: take its numbers one by one.",
+    "only integer scalar arrays": "This is a whole array: take its numbers one by one.",
+    "only 0-dimensional arrays can be converted": "This is a whole array: take its numbers one by one.",
+    "truth value of an array": "This is a whole array: take its numbers one by one.",
+    "'NoneType'": "Something is None here: does a function lack its `return`?",
+    "multiply sequence by non-int of type 'float'": "A list is no array: make one by `np.array`.",
+    "Cannot cast ufunc": "This array holds integers: make it from floats, such as 1.0.",
+}
+
 
 def draw_from(secret: str) -> None:
     """Let all instances depend on a text that only the instructor has; with none they are the public ones."""
@@ -71,6 +91,17 @@ def generator(seed: int) -> np.random.Generator:
 
 class Wrong(AssertionError):
     """An answer is wrong; the message is for the student."""
+
+
+def advice(error: str) -> str:
+    """A sentence on an error of Python or NumPy whose own words tell a beginner little; empty for others.
+
+    Examples
+    --------
+    >>> advice("'numpy.float64' object cannot be interpreted as an integer")
+    ' (A number of steps must be an integer: use `round`.)'
+    """
+    return next((f" ({sentence})" for part, sentence in ADVICE.items() if part in error), "")
 
 
 def demand(condition: Any, message: str) -> None:
@@ -310,18 +341,38 @@ def lengths(differences: Sequence[np.ndarray]) -> np.ndarray:
     return np.array([np.linalg.norm(d, axis=-1).max() for d in differences])
 
 
-def name_the_size(got: np.ndarray, differences: Sequence[np.ndarray], relative: float = 1e-3) -> None:
-    """Raise :class:`Wrong` if these are other sizes of the differences than their lengths."""
-    for message, size in SIZES.items():
-        demand(not np.allclose(got, [size(d).max() for d in differences], rtol=relative, atol=0), message)
+def name_the_size(
+    got: np.ndarray,
+    differences: Sequence[np.ndarray],
+    relative: float = 1e-3,
+    mistakes: Mapping[str, Sequence[np.ndarray]] = MappingProxyType({}),
+) -> None:
+    """Raise :class:`Wrong` if these are other sizes of the differences than their lengths, or lengths of others.
+
+    Of all that come within ``relative``, or 0.02 for the ``mistakes``, the closest is named.
+    """
+    known = {message: np.array([size(d).max() for d in differences]) for message, size in SIZES.items()}
+    if differences[0].ndim > 1:
+        at_the_end = "that is the distance at the end; the largest over all steps is asked for."
+        known[at_the_end] = np.array([np.linalg.norm(d[-1]) for d in differences])
+    known |= {message: lengths(other) for message, other in mistakes.items()}
+    with np.errstate(all="ignore"):
+        off = {message: abs(got / other - 1).max() for message, other in known.items()}
+    close = {message: by for message, by in off.items() if by < (0.02 if message in mistakes else relative)}
+    if close:
+        raise Wrong(min(close, key=close.__getitem__))
     ratio = got / lengths(differences)
     demand(
         not np.allclose(ratio, ratio[0], rtol=1e-6), "right up to a constant factor: the distance itself is asked for."
     )
-    ends = [np.linalg.norm(np.atleast_2d(d)[-1]) for d in differences]
+
+
+def name_the_flow(which: str, got: np.ndarray, right: Sequence[np.ndarray], what: str) -> None:
+    """Raise :class:`Wrong` if errors are off by a little, and as h falls by no less: their flow is not solved well."""
+    *_, before, last = off = abs(got - lengths(right))
     demand(
-        not np.allclose(got, ends, rtol=relative, atol=0),
-        "that is the distance at the end; the largest over all steps is asked for.",
+        not (max(off) < 3e-3 and last > 0.8 * before),
+        f"{which}: as h falls, your errors differ by about {last:.0e} from those {what}. Is the flow accurate to ten digits?",
     )
 
 
@@ -364,13 +415,15 @@ def follows(
         if abs(limit - 1) < 0.004:
             return
         name_the_size(got, right)
+        name_the_flow(which, got, right, what)
         raise Wrong(f"{which}: as h falls, your errors come to {limit:.3f} times those {what}.")
-    name_the_size(got, right, min(relative, 0.02))
-    for message, other in mistakes.items():
-        demand(not np.allclose(got, lengths(other), rtol=0.02, atol=0), f"{which}: {message}")
+    name_the_size(got, right, min(relative, 0.02), {f"{which}: {said}": other for said, other in mistakes.items()})
     unless()
+    name_the_flow(which, got, right, what)
     found = slope(hs, got)
-    demand(abs(found - order) < 0.2, f"{which}: the slope must be {order}; yours is {found:.2f}. Is the time right?")
+    kept = next((f"h{'²' * (k == 2)}" for k in range(1, order) if abs(found - k) < 0.3), "")
+    reason = f"An error of order {kept} is left, by a coefficient or by the time." if kept else "Is the time right?"
+    demand(abs(found - order) < 0.2, f"{which}: the slope must be {order}; yours is {found:.2f}. {reason}")
     raise Wrong(f"{which}: the slope is right, but the errors are not those {what}.")
 
 

@@ -104,7 +104,7 @@ def outcomes(question: Question, answers: Answers, secret: str) -> list[dict[str
         except Missing as missing:
             outcome["message"] = str(missing)
         except AnswerError as error:
-            outcome["message"] = f"your code stopped: {error}"
+            outcome["message"] = f"your code stopped: {error}{compare.advice(str(error))}"
         except Gone:
             raise
         except MemoryError:

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from inspect import signature
+from traceback import extract_tb
 
-from bea_course.compare import Answer, Wrong
+from bea_course.compare import Answer, Wrong, advice
 
 __all__ = ["checks_of"]
+
+READ = "a person reads this answer; there is nothing to check."
 
 
 def checks_of(assignment: str) -> Callable[..., None]:
@@ -27,7 +31,12 @@ def checks_of(assignment: str) -> Callable[..., None]:
     def check(name: str, *answers: Answer) -> None:
         function = getattr(module, name, None)
         if function is None:
-            print(f"{name}: a person reads this answer; there is nothing to check.")
+            there_is = "there is no check of this name." if answers else READ
+            print(f"{name}: {there_is}")
+            return
+        wanted = [p.name for p in signature(function).parameters.values() if p.default is p.empty]
+        if len(answers) != len(wanted):
+            print(f'{name}: this cell must be `check("{name}", {", ".join(wanted)})`.')
             return
         try:
             function(*answers)
@@ -36,7 +45,9 @@ def checks_of(assignment: str) -> Callable[..., None]:
         except KeyboardInterrupt:
             print(f"{name}: interrupted. Does your code come to an end?")
         except Exception as error:
-            print(f"{name}: your code stopped with {type(error).__name__}: {error}")
+            cells = [frame for frame in extract_tb(error.__traceback__) if "ipykernel_" in frame.filename]
+            place = f" in line {cells[-1].lineno} of its cell" if cells else ""
+            print(f"{name}: your code stopped with {type(error).__name__}{place}: {error}{advice(str(error))}")
         else:
             print(f"{name}: right, as far as this check sees.")
 

@@ -12,6 +12,7 @@ import sympy as sp
 
 from bea_course.compare import (
     Answer,
+    Wrong,
     answered,
     columns,
     demand,
@@ -159,9 +160,14 @@ def error(error: Answer, seed: int = 1) -> None:
 # --- how large ---------------------------------------------------------------------------------
 
 
+def change(h: float, part: float, rate: float) -> float:
+    """By which factor a pair of steps changes x on a mode."""
+    return two(lambda x: -rate * x, 1.0, (1 + part) * h, (1 - part) * h)
+
+
 def size(h: float, part: float, rate: float) -> float:
     """By how much a pair of steps changes the size of x on a mode."""
-    return abs(two(lambda x: -rate * x, 1.0, (1 + part) * h, (1 - part) * h))
+    return abs(change(h, part, rate))
 
 
 def limit(
@@ -181,8 +187,9 @@ def limit(
     cases = [*cases, *((float(part), float(rng.uniform(0.4, 3))) for part in drawn)]
 
     for part, rate in cases:
-        got = number(limit(part, rate), "limit", returned=True)
-        where = f"for a = {part:.4g}, λ = {rate:.4g}"
+        where, got = f"for a = {part:.4g}, λ = {rate:.4g}", limit(part, rate)
+        demand(not (isinstance(got, float) and np.isnan(got)), f"{where} what `limit` returns is not a number.")
+        got = number(got, "limit", returned=True)
         demand(got > 0, f"{where} your limit is {got:.4g}; some step is always small enough.")
         grows = [h for h in (*np.linspace(0, got, 400)[1:-1], got * (1 - 1e-5)) if size(h, part, rate) > 1 + 1e-9]
         if part and np.isclose(got, limit_of_each := 2 / (1 + part) / rate):
@@ -198,10 +205,10 @@ def limit(
         longer = size(got * (1 + 1e-5), part, rate) > 1
         if grows or not longer:
             uses_all(limit, "limit", a=0.3, lam=rate)
-        demand(
-            not grows,
-            f"{where} x grows already at h = {min(grows, default=0):.4g}: the factor meets −1 before it meets 1.",
-        )
+        if grows:
+            met = "is below −1" if change(min(grows), part, rate) < 0 else "is above 1"
+            late = "by a little: find the limit as a formula" if min(grows) > 0.997 * got else f"the factor {met} there"
+            raise Wrong(f"{where} x grows already at h = {min(grows):.4g}: {late}.")
         demand(longer, f"{where} a step longer than your {got:.4g} is still safe.")
 
 
@@ -239,7 +246,7 @@ def errors(errors: Answer, a: float = 0.4, hs: tuple[float, ...] = (0.02, 0.01, 
         plain,
         _differences(a, hs),
         1,
-        "of this method, start and time. Is the flow accurate to ten digits?",
+        "of this method, start and time",
         {"these are the errors of equal steps; `a` is missing.": _differences(0.0, hs)},
         1e-3,
         lambda: uses_all(errors, "errors", ["combine"], hs=np.array(hs), a=a, combine=False),
@@ -247,5 +254,8 @@ def errors(errors: Answer, a: float = 0.4, hs: tuple[float, ...] = (0.02, 0.01, 
     mistakes = {
         "nothing changes.": _differences(a, hs),
         "a mean of the two runs only averages their errors, of h and h/2; they must cancel.": _differences(a, hs, 0.5),
+        "that is the run with half the step, by itself.": _differences(a, hs, 1),
+        "the finer run is the one that counts twice.": _differences(a, hs, -1),
+        "that cancels an error of order h²; the runs here have one of order h.": _differences(a, hs, 4 / 3),
     }
     follows("with `combine`", hs, combined, _differences(a, hs, 2), 2, "of 2·x(h/2) − x(h)", mistakes, 0.01)

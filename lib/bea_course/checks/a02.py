@@ -39,7 +39,10 @@ def factor(factor: Answer) -> None:
     size, rate, k = columns(at, (h, lam, c))
     y = size * rate
     mistakes = {
-        "that is Euler's; the gradient is taken at the point c·h further on.": 1 - y,
+        "that is Euler's; the field is taken at the point ahead, x + c·h·f(x).": 1 - y,
+        "that is a step from the point ahead; the step itself begins at x.": (1 - k * y) * (1 - y),
+        "the point ahead is x + c·h·f(x): its h is missing.": 1 - y * (1 - k * rate),
+        "the x from which the step begins is missing.": -y * (1 - k * y),
         "the sign of the last term: two minus signs meet in it.": 1 - y * (1 + k * y),
         "this is the flow's own factor; the method only comes near to it.": np.exp(-y),
     }
@@ -114,19 +117,20 @@ def terms(a: Answer, b: Answer, d: Answer, seed: int = 2) -> None:
         second, third = _residual(linear, k, *at)
         if not vanishes(second):
             mistakes = {
-                "`a`: the flow's own bending is missing: it has made half of f'f already.": a - sp.Rational(1, 2),
-                "`a` has the wrong sign: memory of the step, minus what the flow does.": -a,
+                "`a`: the flow of f already has half of h² f'f, since it curves; `a` is what the step has beyond that.": a
+                - sp.Rational(1, 2),
+                "`a` has the wrong sign: it is the step's coefficient of h² f'f minus that of the flow of f.": -a,
             }
             for message, other in mistakes.items():
                 demand(not vanishes(_residual(linear, k, other.subs(c, k), 0, 0)[0]), message)
             demand(False, "`a`: flow and step differ in h².")
         demand(
             vanishes(third),
-            "`b`: on f(x) = x flow and step differ in h³. Note that F'F also has parts of order h.",
+            "`b`: on f(x) = x flow and step differ in h³. In ẍ = F'F the field is F = f + h·a·f'f + …, so this also has terms of order h.",
         )
         demand(
             vanishes(_residual(bent, k, *at)[1]),
-            "`d`: where f is bent, flow and step differ in h³.",
+            "`d`: on a field with f'' ≠ 0 flow and step differ in h³. Both Taylor's formula for the step and the derivative of f'f contribute.",
         )
 
 
@@ -137,7 +141,8 @@ def penalty(penalty: Answer) -> None:
     at = [{c: sp.Rational(int(n), 101)} for n in generator(2).integers(1, 101, 4)]
     right = np.array([_rates(point | {lam: 1.0})[1] / 2 for point in at])
     mistakes = {
-        "the sign: at c = 0 this must be gradient descent's penalty.": -right,
+        "the sign: gradient flow is minus the gradient, and f = −∇E, so f'f = +H∇E.": -right,
+        "that is the coefficient of f'f; write f'f as a gradient.": -2 * right,
         "a factor of 2: H∇E is *half* of the gradient of ‖∇E‖².": 2 * right,
     }
     otherwise = "with this penalty the rate on one mode is not the method's."
@@ -157,7 +162,11 @@ def errors(errors: Answer, k: float = 0.25, hs: tuple[float, ...] = (0.04, 0.02,
             _differences(hs, k, terms),
             terms,
             "of this method, start and time",
-            {},
+            {
+                f"these are the errors with {n} term{'s' * (n > 1)}.": _differences(hs, k, n)
+                for n in (1, 2, 3)
+                if n != terms
+            },
             unless=lambda terms=terms: uses_all(errors, "errors", ["terms"], hs=np.array(hs), terms=terms, c=k),
         )
 

@@ -70,6 +70,11 @@ def _one_step(step: Answer, rng: np.random.Generator, most: float) -> None:
     )
     new, memory = (vector(x, (3,), "step", returned=True) for x in returned)
 
+    turned = np.allclose(new, average(b, m, gradient)) and np.allclose(
+        memory, theta - h * ((1 - a) * gradient + a * new)
+    )
+    demand(not turned, "`step` must return theta and m, in this order.")
+
     def is_it(flaw: str) -> bool:
         newest = b * m + gradient if flaw == "undamped" else average(b, m, gradient)
         if flaw == "late":
@@ -104,7 +109,7 @@ def weights(weights: Answer, seed: int = 4) -> None:
     """The weights of the gradients in a step, newest first."""
     answered(weights)
     rng = generator(seed)
-    for count in (1, 2, int(rng.integers(5, 12))):
+    for count in (int(rng.integers(5, 12)), 2, 1):
         _some_weights(weights, count, rng.uniform(0.2, 0.9), rng.uniform(0.2, 0.99))
 
 
@@ -121,6 +126,7 @@ def _some_weights(weights: Answer, count: int, a: float, b: float) -> None:
     others = {
         "the factor 1−β of the average is missing.": newest + (wanted - newest) / (1 - b),
         "the newest gradient also enters directly, beside m, with 1−α.": wanted - newest,
+        "the newest gradient also enters m, beside its direct share 1−α.": wanted - a * (1 - b) * ones[0],
         "a weight here is positive: the step is −h times the sum.": -wanted,
     }
     if count > 1:
@@ -235,11 +241,11 @@ def _gradient(x: Any) -> Any:
 
 @cache
 def _differences(hs: tuple[float, ...], factor: float, time: float, memory: str = "full") -> list[np.ndarray]:
-    """At each step the run minus the flow with so much of the correction; the memory is full, the gradient or empty."""
+    """At each step the run minus the flow with so much of the correction; the memory is full, late, the gradient or empty."""
     (a, b), found, uphill = SETTING, [], _gradient(START)
     for h in hs:
         x = y = START
-        ages = np.arange(1, 100) if memory == "full" else np.zeros(99)
+        ages = {"full": np.arange(1, 100), "late": np.arange(99)}.get(memory, np.zeros(99))
         m = (memory != "empty") * sum((1 - b) * b**k * _gradient(x + age * h * uphill) for k, age in enumerate(ages))
 
         def field(x: np.ndarray, h: float = h) -> np.ndarray:
@@ -266,6 +272,7 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 4) -> Non
     known = {
         "the memory is empty at the start, and its layer spoils both slopes. Fill it as if the run had come from uphill.": "empty",
         "the memory is the gradient at the start; a run that came from uphill remembers larger ones.": "gradient",
+        "the memory before step 0 holds the gradients of steps −1, −2, … and not that of step 0.": "late",
     }
     starts = [{said: _differences(hs, x, time, memory) for said, memory in known.items()} for x in (0.0, 1.0)]
     mistakes = starts[0] | {"it has the penalty: `factor` does not reach it.": _differences(hs, 1.0, time)}

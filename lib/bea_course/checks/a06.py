@@ -94,6 +94,9 @@ def interval(interval: Answer, seed: int = 6) -> None:
                 "that is how far single values spread; the mean spreads less, by the root of their number.": right
                 * np.sqrt(n),
                 "that is the normal distribution's 1.96; with the spread estimated from few values, Student's t is wider.": 1.96,
+                "take Student's t instead of 1.96, and estimate the spread with n − 1, not n (`ddof=1`).": 1.96
+                * np.sqrt(1 - 1 / n),
+                "the standard error of the mean is the spread divided by the root of n, not by n.": right / np.sqrt(n),
                 "2 standard errors are too few for few values: take Student's t.": 2.0,
                 "the spread must be estimated with n − 1, not n (`ddof=1`).": right * np.sqrt(1 - 1 / n),
                 "that leaves out 5 percent on each side; 95 percent leave out 2.5.": student.ppf(0.95, n - 1),
