@@ -521,7 +521,7 @@ class NumericLoss(Problem):
         values = np.zeros_like(curves)
         for i in range(terms):
             if np.any(curves[1:, i]):
-                values[1:, i] = np.reshape(self._taylor(curves[:, i].reshape(terms, *shape[2:])), (terms - 1, -1))
+                values[1:, i] = [np.ravel(term) for term in self._taylor([c[i].reshape(shape[2:]) for c in curves])]
         found = (inverse @ values).reshape(shape)
         found[above] = 0
         found[0, 0] = self._leading(theta)
