@@ -516,6 +516,8 @@ class NumericLoss(Problem):
         The coefficient of h^k is a polynomial in s of degree k, so these determine it.
         """
         terms, shape = theta.terms, theta.coefficients.shape
+        if terms == 1:
+            return Series(self._leading(theta).reshape(shape).copy())
         powers, inverse, above = _nodes(terms)
         curves = powers @ theta.coefficients.reshape(terms, terms, -1)  # powers of h, numbers s, entries
         values = np.zeros_like(curves)
