@@ -58,7 +58,10 @@ def correction(rounds):
 
 
 def field_by_jet(order):
-    """Gradient descent's field: the iterates as Taylor polynomials in h, by jet; then the logarithm of the shift, log(1 + D)."""
+    """Gradient descent's field: the iterates as Taylor polynomials in h, by jet; then the logarithm of the shift, log(1 + D).
+
+    As ours, once it is compiled, it gives the sum of the terms, and is one compiled function.
+    """
     import jax
     from jax.experimental.jet import jet
 
@@ -101,6 +104,8 @@ def field(order, rounds):
 
 
 DIGITS = "Digits, 64-32-10, full batch"
+# Of 16 configurations ours multiplies the matrices of one after another, so that each has the bits that it has alone.  JAX
+# multiplies those of all at once, which reads the data less often, and its configurations have other last bits than alone.
 ROWS = {
     "one": partial(runs.paths, DIGITS, network, START, 100, ours=ours),
     "sixteen": partial(runs.paths, DIGITS, network, START, 20, count=16, ours=ours),

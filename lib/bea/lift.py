@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from bea.losses import NumericLoss
+from bea.trace import Trace
+from bea.vectors import along_curves, evaluated
 
 __all__ = ["black_box", "from_jax", "from_torch"]
 
@@ -91,29 +93,66 @@ def _nested(jvp: Callable[..., Any], gradient: Callable[..., Any], one: Any, cur
 
 class _FromJax(_Automatic):
     @cached_property
-    def _codes(self) -> dict[Any, Callable[..., Any]]:
+    def _expansion(self) -> Callable[..., Any]:
+        """The function of a curve's coefficients, of 1, h, h^2, ..., that gives those of the gradient along it."""
         jax: Any = _library("jax")
         from jax.experimental.jet import jet
 
-        function = self._arguments[0]
-        gradient = jax.grad(function)
+        gradient = jax.grad(self._arguments[0])
 
         def taylor(start: Any, *rest: Any) -> Any:
             try:
                 scaled = [c * factorial(k) for k, c in enumerate(rest, 1)]
-                return [term / factorial(k) for k, term in enumerate(jet(gradient, (start,), (scaled,))[1], 1)]
+                first, others = jet(gradient, (start,), (scaled,))
+                return [first, *(term / factorial(k) for k, term in enumerate(others, 1))]
             except (NotImplementedError, KeyError, TypeError):  # a function that jet does not know
-                return _nested(jax.jvp, gradient, jax.numpy.ones(()), (start, *rest))
+                return [gradient(start), *_nested(jax.jvp, gradient, jax.numpy.ones(()), (start, *rest))]
 
-        codes = {"value": function, "gradient": gradient, "taylor": taylor}
+        return taylor
+
+    @cached_property
+    def _codes(self) -> dict[Any, Callable[..., Any]]:
+        jax: Any = _library("jax")
+        function = self._arguments[0]
+        codes = {"value": function, "gradient": jax.grad(function), "taylor": lambda *c: self._expansion(*c)[1:]}
         batched = {name: jax.vmap(code, -1, 0 if name == "value" else -1) for name, code in codes.items()}
         return {(n, k): jax.jit(code) for k, kind in ((1, codes), (2, batched)) for n, code in kind.items()}
 
     def _compute(self, name: str, *curve: np.ndarray) -> Any:
+        return _in_double(self._codes[name, curve[0].ndim], *curve)
+
+    def whole_field(self, code: Trace) -> Callable[[np.ndarray], np.ndarray]:
+        """Return a traced field (see :mod:`bea.vectors`) as one compiled function.
+
+        Parameters
+        ----------
+        code : Trace
+
+        Returns
+        -------
+        function of an array that holds a point and further numbers
+        """
         jax: Any = _library("jax")
-        double = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
-        with double(True):
-            return jax.tree.map(np.asarray, self._codes[name, curve[0].ndim](*curve))
+
+        def last(start: Any, *rest: Any) -> Any:
+            # jet computes tanh by other functions than grad does; by jet alone all terms have them in common
+            return self._expansion(start, *rest)[-1] if rest else self._expansion(start, 0 * start)[0]
+
+        @jax.jit
+        def field(x: Any) -> Any:
+            theta, given = x[: self.dimension], x[self.dimension :]
+            found = evaluated(code, [theta, *given], jax.numpy, partial(along_curves, last))
+            return jax.numpy.stack([f + 0 * theta for f in found]).reshape(*code.shapes[0][:-1], self.dimension)
+
+        return partial(_in_double, field)
+
+
+def _in_double(code: Callable[..., Any], *arguments: np.ndarray) -> Any:
+    """Return what JAX computes in double precision, as arrays of NumPy."""
+    jax: Any = _library("jax")
+    double = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+    with double(True):
+        return jax.tree.map(np.asarray, code(*arguments))
 
 
 class _FromTorch(_Automatic):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from math import isfinite
 from numbers import Real
 from typing import Any
@@ -515,15 +515,17 @@ class NumericLoss(Problem):
 
         The coefficient of h^k is a polynomial in s of degree k, so these determine it.
         """
-        terms = theta.terms
-        nodes = np.cos(np.pi * np.arange(terms) / max(2 * (terms // 2), 1)).round(15)
-        powers = np.vander(nodes, increasing=True)
-        values = np.zeros_like(theta.coefficients)
-        for value, curve in zip(values, np.tensordot(powers, theta.coefficients, (1, 1))):
-            if np.any(curve[1:]):
-                value[1:] = self._taylor(curve)
-        found = np.tensordot(np.linalg.inv(powers), values, 1).swapaxes(0, 1)
-        found[np.triu_indices(terms, 1)] = 0
+        terms, shape = theta.terms, theta.coefficients.shape
+        if terms == 1:
+            return Series(self._leading(theta).reshape(shape).copy())
+        powers, inverse, above = _nodes(terms)
+        curves = powers @ theta.coefficients.reshape(terms, terms, -1)  # powers of h, numbers s, entries
+        values = np.zeros_like(curves)
+        for i in range(terms):
+            if np.any(curves[1:, i]):
+                values[1:, i] = [np.ravel(term) for term in self._taylor([c[i].reshape(shape[2:]) for c in curves])]
+        found = (inverse @ values).reshape(shape)
+        found[above] = 0
         found[0, 0] = self._leading(theta)
         return Series(found)
 
@@ -551,6 +553,14 @@ class NumericLoss(Problem):
         values = np.stack([self._call("gradient", point) for point in points])
         fit = np.tensordot(np.linalg.inv(np.vander(times, increasing=True)), values, 1)
         return [(speed > 0) * fit[k] / radius**k for k in range(1, len(curve))]
+
+
+@cache
+def _nodes(terms: int) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Return the powers of as many numbers s as there are terms, the inverse matrix, and the places above a diagonal."""
+    nodes = np.cos(np.pi * np.arange(terms) / max(2 * (terms // 2), 1)).round(15)
+    powers = np.vander(nodes, increasing=True)
+    return powers, np.linalg.inv(powers), np.triu_indices(terms, 1)
 
 
 def _close(first: np.ndarray, second: np.ndarray, tolerance: float) -> bool:

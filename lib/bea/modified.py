@@ -37,6 +37,7 @@ from bea.program import update as update
 from bea.series import Series, antidifference
 from bea.straight import alike
 from bea.trace import Traced
+from bea.vectors import Vectorial
 
 __all__ = ["KeptEquation", "ModifiedEquation", "modified_equation"]
 
@@ -139,17 +140,18 @@ class ModifiedEquation(Equation):
             return last[3]
         known, key = self.__dict__.setdefault("functions", {}), (optimizer, read, given)
 
-        def plain(x: np.ndarray) -> np.ndarray:
+        def plain(loss: Any, x: np.ndarray) -> np.ndarray:
             d = len(x) - given
-            found = rates(curve(optimizer, self.loss, x[:d], self.order, x[d]))
+            found = rates(curve(optimizer, loss, x[:d], self.order, x[d]))
             return found if given == 1 else sum_powers(found, x[d + 1])
 
-        if optimizer.batch_shape or read is None or not hasattr(self.loss, "gradient_expressions"):
-            return plain
+        symbolic = hasattr(self.loss, "gradient_expressions")
+        if optimizer.batch_shape or read is None or not (symbolic or hasattr(self.loss, "whole_field")):
+            return partial(plain, self.loss)
         if key not in known:
             if len(known) >= KEPT:  # of a program, say, that reads an array which changes all the time
                 known.clear()
-            known[key] = Traced(plain)
+            known[key] = Traced(partial(plain, self.loss)) if symbolic else Vectorial(plain, self.loss)
         self.__dict__["last"] = optimizer, read, given, known[key]
         return known[key]
 

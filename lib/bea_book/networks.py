@@ -135,6 +135,7 @@ class Network:
         if labels.min() < 0 or labels.max() >= classes:
             raise ValueError(f"labels must be from 0 to {classes - 1} for {classes} classes")
         task = _Task(self, rows, np.eye(classes)[:, labels])
+        np.empty(2**21)  # let go at once: the C library then keeps smaller memory for the next array, which saves time
         codes = (task.value, task.gradient, task.hessian_vector)
         return _NetworkLoss(self.dimension, *(partial(task.apply, code) for code in codes))
 
@@ -210,11 +211,11 @@ class _Task:
         # In a field the gradient at this point came just before.
         known = [passed for point, passed in self.last if all(map(np.array_equal, point, layers))]
         hidden, p = known[0] if known else self._passed(layers)
-        d_hidden, d_scores = self._forward_along(layers, d_layers, hidden)
+        d_hidden, slopes, d_scores = self._forward_along(layers, d_layers, hidden)
         delta = (p - self.hit) / self.hit.shape[1]
         d_delta = p * (d_scores - (p * d_scores).sum(axis=1, keepdims=True)) / self.hit.shape[1]
         found = []
-        for w, d_w, x, d_x in zip(layers[:0:-1], d_layers[:0:-1], hidden[::-1], d_hidden[::-1]):
+        for w, d_w, x, d_x, slope in zip(layers[:0:-1], d_layers[:0:-1], hidden[::-1], d_hidden[::-1], slopes[::-1]):
             product = x @ d_delta.swapaxes(1, 2)
             product += d_x @ delta.swapaxes(1, 2)
             found += [d_delta.sum(axis=2), product]
@@ -222,8 +223,6 @@ class _Task:
             d_back += d_w[:, :-1] @ delta
             d_x *= x
             d_x *= back
-            slope = x * x
-            np.subtract(1, slope, out=slope)
             delta = np.multiply(back, slope, out=back)
             d_back *= slope
             d_delta = np.subtract(d_back, np.multiply(2, d_x, out=d_x), out=d_back)
@@ -245,18 +244,19 @@ class _Task:
             x += w[:, -1, :, None]
         return hidden, x
 
-    def _forward_along(self, layers: Layers, d_layers: Layers, hidden: Layers) -> tuple[Layers, np.ndarray]:
-        """Return the derivatives of what `forward` returns along ``d_layers``."""
-        d_x, d_hidden = d_layers[0].swapaxes(1, 2) @ self.rows, []
+    def _forward_along(self, layers: Layers, d_layers: Layers, hidden: Layers) -> tuple[Layers, Layers, np.ndarray]:
+        """Return the derivatives of what `forward` returns along ``d_layers``, and of each tanh between them."""
+        d_x, d_hidden, slopes = d_layers[0].swapaxes(1, 2) @ self.rows, [], []
         for w, d_w, x in zip(layers[1:], d_layers[1:], hidden):
             d_x = d_x.reshape(x.shape)
             slope = x * x
             d_x *= np.subtract(1, slope, out=slope)
+            slopes.append(slope)
             d_hidden.append(d_x)
             d_x = w[:, :-1].swapaxes(1, 2) @ d_x
             d_x += d_w[:, :-1].swapaxes(1, 2) @ x
             d_x += d_w[:, -1, :, None]
-        return d_hidden, d_x
+        return d_hidden, slopes, d_x
 
     def _joined(self, found: Layers, delta: np.ndarray) -> np.ndarray:
         """Return the parts of a gradient, last layer first, and that of the first, as (batch, d)."""
