@@ -71,10 +71,12 @@ def field_by_jet(order):
     def field(theta):
         line = [theta] + [0 * theta] * order  # coefficients of h^0, ..., h^order
         lines = [line]
-        for _ in range(order):
-            given = [factorial(k) * line[k] for k in range(1, order)]
-            first, others = jet(jax.grad(loss), (line[0],), (given,)) if order > 1 else (jax.grad(loss)(line[0]), [])
-            slopes = [first, *(g / factorial(k) for k, g in enumerate(others, 1))]
+        for step in range(order):
+            slopes = [jax.grad(loss)(theta)] + [0 * theta] * (order - 1)  # the first point does not depend on h
+            if step:
+                given = [factorial(k) * line[k] for k in range(1, order)]
+                first, others = jet(jax.grad(loss), (theta,), (given,))
+                slopes = [first, *(g / factorial(k) for k, g in enumerate(others, 1))]
             line = [line[0], *(line[k] - slopes[k - 1] for k in range(1, order + 1))]
             lines.append(line)
         differences, rates = jax.numpy.array(lines), 0
