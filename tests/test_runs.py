@@ -7,8 +7,9 @@ import sys
 import time
 import tracemalloc
 import types
+import weakref
 from fractions import Fraction
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from itertools import cycle, islice
 
 import numpy as np
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 import bea
 from bea import runs, straight, trace
+from bea.program import outside
 from bea.runs import state_after
 from bea.straight import StraightRun
 from drawn import draws
@@ -1170,6 +1172,138 @@ def test_code_that_does_more_than_compute_is_called_at_every_step(capsys):
         bea.run(bea.heavy_ball(0.5), bea.NumericLoss(1, None, gradient), (1.0,), 0.1, 50)
     assert counter == count == len(seen) == len(calls) == 50
     assert capsys.readouterr().out.count("a gradient") == 50
+
+
+def attributed(t):
+    return attributed.scale * t
+
+
+@wraps(np.sum)
+def disguised(t):
+    return SCALE * t
+
+
+def importing(t):
+    import settings
+
+    return settings.scale * t
+
+
+class Subclass(np.ndarray):
+    """An array that holds more than its numbers."""
+
+
+SUBCLASS = np.ones(2).view(Subclass)
+INNER = bea.NumericLoss(2, None, lambda t: SCALE * t)
+MADE = np.frompyfunc(lambda t: SCALE * t, 1, 1)
+INNER_CODE = INNER.gradient_code
+attributed.scale = SUBCLASS.scale = 1.0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "gradient",
+    [
+        attributed,
+        lambda t: attributed(t),
+        lambda t: disguised(t),
+        importing,
+        lambda t: eval("SCALE") * t,
+        lambda t: globals()["SCALE"] * t,
+        lambda t: np.array(list(MADE(t))),
+        lambda t: INNER.gradient_code(t),
+        lambda t: INNER_CODE(t),
+        lambda t: SUBCLASS.scale * t,
+        lambda t: np.array([SCALE * s for s in t]),
+    ],
+)
+def test_nothing_that_changes_between_runs_of_a_loss_is_overlooked(gradient, monkeypatch):
+    settings, loss = types.SimpleNamespace(), bea.NumericLoss(2, None, gradient)
+    monkeypatch.setitem(sys.modules, "settings", settings)
+    for scale in (1.0, 1.0, 3.0):
+        monkeypatch.setitem(globals(), "SCALE", scale)
+        for owner in (attributed, SUBCLASS, settings):
+            monkeypatch.setattr(owner, "scale", scale, raising=False)
+        path = bea.run(bea.gradient_descent(), loss, START, 0.1, 2)
+        np.testing.assert_allclose(path[-1], (1 - 0.1 * scale) ** 2 * np.array(START), rtol=1e-14)
+
+
+def caught(t):
+    try:
+        return t * max(float(t[0]), 0.5)
+    except TypeError:
+        return t * t[0]
+
+
+def branched(t):
+    try:
+        return 0.2 + 0 * t if t[0] < 0.5 else t
+    except TypeError:
+        return t
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        caught,
+        branched,
+        lambda t: np.maximum(t, 0.5) if isinstance(t, np.ndarray) and t.dtype == float else t,
+        lambda t: np.maximum(t, 0.5) if np.isscalar(t[0]) else t,
+        lambda t: np.nan_to_num(np.sqrt(t - 0.5) + 0.1, nan=0.3),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_code_that_asks_what_a_number_is_is_read_plainly(code):
+    """On a traced number it would be other code, and only later steps would show it."""
+    wanted = by_hand(gradient_descent, [code] * 40, 0.05, 40)
+    path = bea.run(bea.gradient_descent(), bea.NumericLoss(2, None, code), START, 0.05, 40)
+    np.testing.assert_allclose(path, wanted, rtol=1e-13)
+    half = bea.Loss((x**2 + y**2) / 2, (x, y))
+    program = bea.optimizer(lambda theta, gradient, memory: code(gradient(theta)))
+    np.testing.assert_allclose(bea.run(program(), half, START, 0.05, 40), wanted, rtol=1e-13)
+
+
+def test_numbers_of_either_zero_are_told_apart(monkeypatch):
+    loss = bea.NumericLoss(2, None, lambda t: t + np.copysign(1.0, SCALE))
+    for scale in (0.0, -0.0):
+        monkeypatch.setitem(globals(), "SCALE", scale)
+        path = bea.run(bea.gradient_descent(), loss, START, 0.5, 1)
+        np.testing.assert_allclose(path[1], np.array(START) / 2 - np.copysign(0.5, scale))
+
+
+def test_a_variable_that_is_not_there_yet():
+    def made():
+        def program(theta, gradient, memory):
+            return gradient(theta) if len(theta) == 2 else factor * theta
+
+        return bea.optimizer(program)
+        factor = 1.0
+
+    path = bea.run(made()(), HIMMELBLAU, START, 0.01, 5)
+    np.testing.assert_array_equal(path, bea.run(bea.gradient_descent(), HIMMELBLAU, START, 0.01, 5))
+
+
+def test_functions_that_call_each_other_are_read_once():
+    """Each calls all others: as many orders as there are of eleven."""
+    space = {}
+    for k in range(11):
+        exec(f"def f{k}(t, n=0):\n return t if n == 0 else {' + '.join(f'f{j}(t)' for j in range(11))}", space)
+    begun = time.process_time()
+    assert outside(space["f0"]) == outside(space["f0"]) is not None
+    assert time.process_time() - begun < 1
+
+
+def test_programs_are_not_kept_alive():
+    def made(scale):
+        return bea.optimizer(lambda theta, gradient, memory: scale * gradient(theta))
+
+    kept = []
+    for k in range(3):
+        optimizer = made(np.array(1.0 + k))()
+        bea.run(optimizer, bea.Loss(x**2 + y**2 + k, (x, y)), START, 0.001, 3)
+        kept.append(weakref.ref(optimizer.program.__wrapped__))
+    del optimizer
+    gc.collect()
+    assert [k() for k in kept] == [None] * 3
 
 
 def test_a_large_loss_is_left_to_its_code():

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bea.program import Optimizer, Running
+from bea.program import Optimizer, Running, outside
 from bea.rolled import Rolled, rolled
 from bea.series import Series
 from bea.trace import BLOCK, COMPILING, COMPILING_LINE, Node, Trace, Untraceable, _Tape, by_numba, numba_is_there, trace
@@ -139,14 +139,16 @@ def traced_step(start: Any, loss: Any) -> Step:
 
     def traced() -> Step:
         step = _trace(program, loss, names, constants, start.shapes(), start.theta.shape[:1])
+        if outside(program) != start.read or loss.as_read != code:
+            raise Untraceable("the program or the loss changes what it reads")
         if code and not step.is_worth_it():
             raise Untraceable("the loss's own code is faster")
         return step
 
     code = loss.as_read
-    if code is None or code and (start.read is None or len(start.theta) > LARGEST):
-        raise Untraceable("the loss may hold state, draw random numbers or print, or is too large")
-    if start.read is None or not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
+    if code is None or start.read is None or code and len(start.theta) > LARGEST:
+        raise Untraceable("the loss or the program may hold state, draw random numbers or print, or is too large")
+    if not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
         return traced()
     key, known = (program, start.read, code, repr((names, constants))), _steps.setdefault(loss, {})
     if key not in known:
