@@ -190,12 +190,18 @@ def _trace(
 ) -> Step:
     """Trace a program, which is given Series of one term; names says which inputs are never zero."""
 
+    tapes: list[_Tape] = []
+
     def gradient(theta: Any) -> Any:
         entries = theta.leading if isinstance(theta, Series) else theta  # the code of expressions needs no more
         try:
             found = loss.gradient_code(entries)
         except TypeError:  # np.where and np.maximum compare entries, but not those of a Series
+            if tapes[0].full:
+                raise
             found = loss.gradient_code(_series(entries)).leading
+        if tapes[0].full:  # what it gave is of no use
+            raise Untraceable("the loss makes too many operations")
         return _series(found) if isinstance(theta, Series) else found
 
     def step(step: Any, h: Any, theta: Any, **given: Any) -> list[Any]:
@@ -207,6 +213,7 @@ def _trace(
                     array[index] = h.tape.record("where", h, float(array[index]), float(array[index]))
             return array
 
+        tapes.append(h.tape)
         states = [given[f"state {k}"] for k in range(len(shapes))]
         memory = _Memory(_series(h), list(zip(map(_series, states[::2]), states[1::2])), _series(step))
         update = program(_series(theta), gradient, memory, **{n: given[f"given {n}"] for n in names}, **constants)
@@ -218,7 +225,8 @@ def _trace(
     inputs = {"step": (), "h": (), **{f"given {name}": () for name in names}, "theta": point}
     inputs |= {f"state {k}": shape for k, shape in enumerate(shapes)}
     nonzero = {"h", *(f"given {name}" for name, never in names.items() if never)}
-    return Step(tuple(names), shapes, trace(step, inputs, nonzero, LONGEST))
+    with np.errstate(all="ignore"):
+        return Step(tuple(names), shapes, trace(step, inputs, nonzero, LONGEST))
 
 
 def _series(value: Any) -> Series:
@@ -304,7 +312,7 @@ class StraightRun:
     """
 
     def __init__(self, start: Any, steps: Sequence[Step], total: int | None) -> None:
-        self.steps, self.batch, self.count = tuple(steps), start.theta.shape[1:], 0
+        self.steps, self.batch, self.count = tuple(steps), start.theta.shape[1:], start.made
         self.values, self.d = steps[0].inputs(start), len(start.theta)
         self.first, self.columns = 1 + len(steps[0].names), self.values.shape[1]
         self.rolls = _rolled(self.steps)

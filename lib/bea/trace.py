@@ -104,14 +104,15 @@ class _Tape:
         self.truths: set[int] = set()  # the indices of what is true or false
         self.full = False
 
-    def record(self, name: str, *values: Any) -> Node:
-        """Return the node of an operation on nodes and floats."""
+    def record(self, name: str, *values: Any) -> Any:
+        """Return the node of an operation on nodes and floats; not a number if there were too many."""
         arguments = tuple(v.index if isinstance(v, Node) else v for v in values)
         key = (name, *map(repr, arguments))
         if key not in self.known:
             if len(self.operations) == self.most:  # an exception inside a NumPy loop on objects is not safe
                 self.full = True
-                return Node(self, 0)
+            if self.full:  # from here on it goes fast
+                return math.nan
             self.known[key] = Node(self, self.inputs + len(self.operations))
             truths = [isinstance(a, int) and a in self.truths for a in arguments]
             if name in COMPARISONS or name == "where" and any(truths[1:]) or name == "multiply" and all(truths):
@@ -216,10 +217,14 @@ def _install() -> None:
     """Give nodes the functions of NumPy and SciPy as methods, and Python's operators."""
 
     def method(of: Callable[..., Any], name: str) -> Callable[..., Any]:
-        return lambda *values: of(name, *values)
+        def called(*values: Any) -> Any:
+            full = isinstance(values[0], Node) and values[0].tape.full
+            return math.nan if full else of(name, *values)
+
+        return called
 
     def reverse(name: str) -> Callable[..., Any]:
-        return lambda right, left: _operated(name, left, right)
+        return lambda right, left: math.nan if right.tape.full else _operated(name, left, right)
 
     for name in (MATH.keys() | ON_FLOATS.keys()) - {"where"}:
         setattr(Node, name, method(_recorded, name))
