@@ -302,6 +302,23 @@ def test_compiled_functions_have_the_bits_of_math(monkeypatch):
     assert ways_taken(monkeypatch, True, bea.adamw(0.5, 0.99, 0.1, 0.1), loss, points, 0.01, 20) == ["arrays"]
 
 
+def test_where_floats_raise_the_bits_are_those_of_compiled_loops(monkeypatch):
+    """An exponential that overflows, but only in a denominator."""
+
+    def gradient(t):
+        return t / (1 + np.exp(1000 * t * t)) + np.sin(t) + np.exp(-t)
+
+    paths = []
+    for way in ("floats", "compiled", "whole", "in_loops"):
+        with monkeypatch.context() as patch:
+            made = force(patch, way)
+            loss = bea.NumericLoss(3, None, gradient)
+            paths.append(bea.run(bea.adam(0.9, 0.99, 0.01), loss, (0.5, 0.85, 1.2), 1e-3, 200))
+            assert made
+    for path in paths[1:]:
+        np.testing.assert_array_equal(path, paths[0])
+
+
 def test_zeros_among_hyperparameters():
     """Zero is a constant of a trace, and other values are not: they are run apart."""
     epsilon, beta = np.array([0.0, 0.1, 0.0, 0.2, 0.3]), np.array([0.5, 0.0, 0.0, 0.6, 0.7])

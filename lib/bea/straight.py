@@ -365,7 +365,9 @@ class StraightRun:
         try:
             values[:, 0] = self.stepped(codes, float, values[:, 0].tolist(), piece[:, :, 0], every, batches)
         except (ArithmeticError, ValueError):  # arrays give what is not finite instead
-            self.arrays(values, piece, every, batches)
+            with np.errstate(all="ignore"):
+                codes = [step.code.on_arrays_by_math for step in self.steps]
+                values[:] = self.stepped(codes, np.float64, list(values), piece, every, batches)
 
     def arrays(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
         """Step several configurations on NumPy's arrays."""

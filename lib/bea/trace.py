@@ -69,6 +69,7 @@ EXACT = {*OPERATORS, *"where maximum minimum sign floor ceil sqrt absolute expit
 EXACT -= {"remainder"}
 #: Operations that compiled code takes from the library from which ``math`` has them.
 COMPILED = EXACT | {*"exp log log1p expm1 log2 log10 erf erfc sin cos tan sinh cosh tanh arctan arcsin arccos".split()}
+BY_MATH = MATH.keys() - EXACT  # functions whose bits are those of math, and of Numba
 SCOPE = {**MATH, "floor": math.floor, "ceil": math.ceil, "inf": math.inf, "nan": math.nan}
 
 
@@ -388,8 +389,16 @@ class Trace:
     @cached_property
     def on_arrays(self) -> Callable[..., tuple[Any, ...]]:
         """The function of arrays (or floats), by NumPy and SciPy."""
+        return self._of_arrays(lambda name, function: function)
+
+    @cached_property
+    def on_arrays_by_math(self) -> Callable[..., tuple[Any, ...]]:
+        """The function of arrays that has the bits of that of floats, and NumPy's infinities where that raises."""
+        return self._of_arrays(lambda name, function: by_math(name, function) if name in BY_MATH else function)
+
+    def _of_arrays(self, chosen: Callable[[str, Any], Any]) -> Callable[..., tuple[Any, ...]]:
         used = {name for name, *_ in self.operations}
-        functions = {name: getattr(np, name, None) or getattr(scipy.special, name) for name in used}
+        functions = {name: chosen(name, getattr(np, name, None) or getattr(scipy.special, name)) for name in used}
         scope = {**SCOPE, **functions}
         exec(self.source(OPERATORS), scope)
         return scope["straight"]
@@ -420,6 +429,19 @@ class Trace:
         lines += [f"  {line}" for line in self.lines()]
         lines += [f"  found[{i}, c] = {self.text(output)}" for i, output in enumerate(self.outputs)]
         return by_numba(lines, "straight", "void(f8[:, :], f8[:, :])", self.exact)
+
+
+def by_math(name: str, by_numpy: Callable[..., Any]) -> Callable[..., np.ndarray]:
+    """Return a function of arrays that has the bits of ``math``, and NumPy's infinities where that raises."""
+    function = MATH[name]
+
+    def one(*x: float) -> float:
+        try:
+            return function(*x)
+        except (ArithmeticError, ValueError):
+            return float(by_numpy(*x))
+
+    return lambda *x: np.asarray(np.frompyfunc(one, len(x), 1)(*x), dtype=float)
 
 
 def by_numba(lines: Sequence[str], name: str, kind: str, exact: bool) -> Callable[..., None] | None:
