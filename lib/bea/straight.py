@@ -102,7 +102,7 @@ class Step:
         return list(zip(parts[::2], parts[1::2]))
 
     def outcome(self, values: Sequence[float]) -> tuple[list[float], float]:
-        """Return the outputs from the inputs, and the largest finite number that occurs on the way."""
+        """Return the outputs from the inputs, and the largest finite number that occurs."""
         inputs, rolls = len(self.code.inputs), _rolled((self,))
         with np.errstate(all="ignore"):
             if rolls:
