@@ -784,3 +784,22 @@ def test_mutants_of_the_engine_are_caught(mutant, oracles, monkeypatch):
     for oracle in oracles:
         with pytest.raises(AssertionError):
             oracle()
+
+
+def weighted(m):
+    return m
+
+
+def test_a_program_may_begin_to_mix_columns(monkeypatch):
+    """Between two calls of one field, by another helper."""
+
+    @bea.optimizer
+    def by_helper(theta, gradient, memory, beta):
+        return weighted(memory.average(gradient(theta), beta))
+
+    points = np.array([(0.9, 1.5), (2.0, 3.0), (0.7, 0.8)])
+    field = bea.modified_equation(by_helper(0.5), bea.Loss(A**2 / 2 + B**2, (A, B)), 2).field(0.1)
+    for _ in range(5):
+        field(points)
+    monkeypatch.setitem(globals(), "weighted", lambda m: m / np.sum(m * m) ** 0.5)
+    np.testing.assert_allclose(field(points), [field(point) for point in points], rtol=1e-12)

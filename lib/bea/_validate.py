@@ -95,8 +95,11 @@ def finite(what: str, name: str, value: np.ndarray) -> None:
         raise ValueError(f"{what} is not finite at {name}: coordinate {coordinate} is {value[coordinate]}")
 
 
-def columns_apart(evaluate: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> bool:
-    """Whether the other columns of ``evaluate(x)``, for x of shape (d, columns), do not depend on its last column."""
+def columns_apart(evaluate: Callable[[np.ndarray], np.ndarray], x: np.ndarray, last: bool = True) -> bool:
+    """Whether the other columns of ``evaluate(x)``, for x of shape (d, columns), do not depend on its last column.
+
+    With `last`, also whether the last one does not depend on the others, as if all are what it is.
+    """
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         others = evaluate(x)[..., :-1]
@@ -104,9 +107,13 @@ def columns_apart(evaluate: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -
             changed = x.copy()
             changed[..., -1] = value
             try:
-                found = evaluate(changed)[..., :-1]
+                found = evaluate(changed)
+                alone = (
+                    evaluate(np.repeat(changed[..., -1:], x.shape[-1], axis=-1))[..., -1] if last else found[..., -1]
+                )
             except Exception:  # it says nothing about the other columns
                 continue
-            if not np.allclose(found, others, rtol=1e-9, atol=1e-300, equal_nan=True):
-                return False
+            for one, other in ((found[..., :-1], others), (found[..., -1], alone)):
+                if not np.allclose(one, other, rtol=1e-9, atol=1e-300, equal_nan=True):
+                    return False
     return True

@@ -529,7 +529,7 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
     """Evaluate (d, batch) points at once if single columns give the same, else column after column.
 
     A program that sums over all its numbers would mix the columns of a batch.  The answer of the
-    first comparison is remembered in `known`.
+    first comparison is remembered in `known` as long as the program reads the same.
     """
     if start.ndim == 1:
         return evaluate(optimizer, start)
@@ -537,6 +537,10 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
     def alone(j: int) -> np.ndarray:
         return evaluate(optimizer.configuration(j) if optimizer.batch_shape else optimizer, start[:, j].copy())
 
+    read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+    if known.get("read", read) != read:
+        known.pop("mixes", None)
+    known["read"] = read
     if "mixes" not in known:
         try:
             ends = evaluate(optimizer, start)[..., [0, -1]]

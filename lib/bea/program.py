@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import comb, inf
 from numbers import Rational, Real
-from types import CodeType, FunctionType, MappingProxyType, ModuleType, NoneType
+from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, ModuleType, NoneType
 from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
 from weakref import WeakKeyDictionary
 
@@ -39,6 +39,7 @@ __all__ = ["Along", "Decay", "NonNegative", "Optimizer", "Running", "lag", "mome
 LIBRARIES = {"bea", "math", "numpy", "scipy"}
 EVERY_STEP = "than in the step before; ask it in the same order at every step, and choose between values by np.where"
 READABLE = 100_000  # bytes of an array
+CONSTANT = {bool, int, float, str, bytes, NoneType}
 RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 P = ParamSpec("P")  # the hyper-parameters of a program
 
@@ -224,15 +225,20 @@ def optimizer(program: Callable[Concatenate[Any, Any, Any, P], Any]) -> Callable
     return construct
 
 
-@functools.cache
+_known_hints: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+
+
 def _hints(program: Callable[..., Any]) -> dict[str, Any]:
     """Return the annotations of a program; a default that is True or False declares a bool."""
+    if program in _known_hints:
+        return _known_hints[program]
     flags = {p.name: bool for p in inspect.signature(program).parameters.values() if isinstance(p.default, bool)}
     try:
         hints = get_type_hints(program, include_extras=True)
     except NameError:  # a name that only type checkers import
         hints = {name: hint for name, hint in program.__annotations__.items() if not isinstance(hint, str)}
-    return {**hints, **flags}
+    _known_hints[program] = {**hints, **flags}
+    return _known_hints[program]
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
@@ -343,62 +349,110 @@ class Running(Memory):
         return type(self)(self.h, self.new, self.step + 1)
 
 
+#: What asks for more than numbers: it speaks to others, reads what nobody sees, or asks what kind a value has.
+ASKING = {*"input open print random rvs eval exec globals locals vars setattr delattr __dict__ suppress".split()}
+ASKING |= {*"load loadtxt genfromtxt fromfile loadmat get_printoptions geterr datetime64".split()}
+ASKING |= {*"isinstance issubclass type hasattr callable dtype isscalar nan_to_num __class__ issubdtype".split()}
+OUTWARD = {"STORE_GLOBAL", "DELETE_GLOBAL", "STORE_ATTR", "DELETE_ATTR"}
+
+
 @functools.lru_cache(1024)
-def _keeps_to_itself(code: CodeType) -> bool:
-    """Return whether code has no function inside, assigns to no variable outside and speaks to nobody."""
-    assigned = {i.argval for i in dis.get_instructions(code) if i.opname in ("STORE_GLOBAL", "STORE_DEREF")}
-    silent = not {"input", "open", "print", "random"} & {*code.co_names}
-    return silent and assigned <= {*code.co_cellvars} and not any(isinstance(x, CodeType) for x in code.co_consts)
+def _names(code: CodeType, outer: frozenset[str] = frozenset()) -> tuple[str, ...] | None:
+    """Return the global names of code, with those of functions inside of it; None if it does more than compute.
 
-
-CONSTANT = (bool, int, float, str, bytes, sp.Expr, NoneType)
-_simple: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # functions that read no more than constants
-
-
-def outside(function: Any, within: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
-    """Return what a function reads besides its arguments, if none of it can change unseen; else None."""
-    if isinstance(function, functools.partial):
-        known, values = function.func, [function.func, *function.args, *function.keywords.items()]
-    elif isinstance(function, FunctionType):
-        known, space, cells = function.__code__, function.__globals__, function.__closure__ or ()
-        values = [space[name] for name in known.co_names if name in space]
-        values += [cell.cell_contents for cell in cells]
-        values += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-        before, found = _simple.get(function, ((), None))
-        if len(values) + 1 == len(before) and all(x is y for x, y in zip((known, *values), before)):
-            return found  # often asked for, as by a field at every point
-        if not _keeps_to_itself(known):
-            return None
-    else:
+    That is: if it changes something outside, catches errors, or imports more than libraries.
+    """
+    done, own = list(dis.get_instructions(code)), outer | {*code.co_cellvars}
+    kinds = [i.opname for i in done]
+    catches = kinds.count("PUSH_EXC_INFO") > kinds.count("WITH_EXCEPT_START")  # more than the end of a with
+    assigned = {i.argval for i in done if i.opname in ("STORE_DEREF", "DELETE_DEREF")}
+    imported = {i.argval.split(".")[0] for i in done if i.opname == "IMPORT_NAME"}
+    if catches or OUTWARD & {*kinds} or ASKING & {*code.co_names} or not (assigned <= own and imported <= LIBRARIES):
         return None
-    read = [_as_read(value, (function, *within)) for value in values]
-    if None in read:
-        return None
-    found = (known, *read)
-    if isinstance(function, FunctionType) and all(isinstance(x, CONSTANT) or _of_library(x) for x in values):
-        _simple[function] = (known, *values), found
+    inside = [_names(x, own) for x in code.co_consts if isinstance(x, CodeType)]
+    found = [[i.argval for i in done if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")], *inside]
+    return None if None in inside else tuple(dict.fromkeys(name for names in found for name in names))
+
+
+def _contents(function: FunctionType) -> list[Any]:
+    """Return what the closure of a function holds; what it does not hold yet is a cell."""
+    found = []
+    for cell in function.__closure__ or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:
+            found.append(cell)
     return found
 
 
-def _as_read(value: Any, within: tuple[Any, ...]) -> tuple[Any, ...] | None:
+_simple: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # functions that read no more than constants
+
+
+def outside(function: Any, seen: dict[Any, int] | None = None) -> tuple[Any, ...] | None:
+    """Return what a function reads besides its arguments, if none of it can change unseen; else None."""
+    seen = {} if seen is None else seen  # the functions that were met before, by number
+    names: tuple[Any, ...]
+    if isinstance(function, functools.partial):
+        names, values = ("partial", *function.keywords), [function.func, *function.args, *function.keywords.values()]
+    elif isinstance(function, FunctionType):
+        code, space, keywords = function.__code__, function.__globals__, function.__kwdefaults__ or {}
+        if (asked := _names(code)) is None:
+            return None
+        known = [name for name in asked if name in space]
+        names = (code, *known, *keywords, *vars(function))
+        values = [*(space[name] for name in known), *_contents(function)]
+        values += [*keywords.values(), *vars(function).values(), *(function.__defaults__ or ())]
+        seen[function] = len(seen)
+        before, old, found = _simple.get(function, ((), (), None))
+        if names == before and len(values) == len(old) and all(x is y for x, y in zip(values, old)):
+            return found  # often asked for, as by a field at every point
+    else:
+        return None
+    read = []
+    for value in values:
+        if (one := _as_read(value, seen)) is None:
+            return None
+        read.append(one)
+    found = (*names, *read)
+    if isinstance(function, FunctionType) and all(_constant(x) or _of_library(x) for x in values):
+        _simple[function] = names, values, found
+    return found
+
+
+def _constant(value: Any) -> bool:
+    return type(value) in CONSTANT or isinstance(value, (np.number, np.bool_, sp.Expr))
+
+
+def _as_read(value: Any, seen: dict[Any, int]) -> tuple[Any, ...] | None:
     """Return a value as one that can be compared with what it is later; None if it may change unseen."""
-    if isinstance(value, CONSTANT):
-        return type(value), value
-    if isinstance(value, np.ndarray):  # which can change, and so is looked at each time
-        seen = value.dtype.kind in "biuf" and value.nbytes <= READABLE
-        return (value.shape, value.dtype.str, value.tobytes()) if seen else None
-    if isinstance(value, tuple):
-        found = tuple(_as_read(x, within) for x in value)
+    if _constant(value):
+        return type(value), repr(value) if isinstance(value, (float, np.floating)) else value  # 0.0 is not -0.0
+    if type(value) is np.ndarray:  # which can change, and so is looked at each time
+        known = value.dtype.kind in "biuf" and value.nbytes <= READABLE
+        return (value.shape, value.dtype.str, value.tobytes()) if known else None
+    if type(value) is tuple:
+        found = tuple(_as_read(x, seen) for x in value)
         return None if None in found else found
-    if _of_library(value) or any(value is function for function in within):
+    if _of_library(value):
         return (value,)
-    return outside(value, within)
+    if isinstance(value, FunctionType) and value in seen:
+        return ("function", seen[value])
+    return outside(value, seen)
 
 
 def _of_library(value: Any) -> bool:
-    home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-    library = isinstance(home, str) and home.split(".")[0] in LIBRARIES
-    return (library and not isinstance(value, np.ndarray)) or isinstance(value, np.ufunc)
+    """Return whether a value is a module, a class or a function of a library, and none that draws random numbers."""
+    if isinstance(value, np.ufunc):
+        return any("d" in kinds for kinds in value.types)  # not one made of a function of the user's
+    homes = [value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)]
+    if isinstance(value, FunctionType):  # which may say that it is another
+        homes.append(value.__globals__.get("__name__"))
+        if "<locals>" in value.__qualname__:
+            return False
+    elif not isinstance(value, (ModuleType, type, BuiltinFunctionType, type(np.sum))):
+        return False
+    ours = all(isinstance(home, str) and home.split(".")[0] in LIBRARIES for home in homes)
+    return ours and not homes[0].startswith(("numpy.random", "scipy.stats"))
 
 
 _repeating: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # programs, and what they read when it held
@@ -412,8 +466,8 @@ def repeats(optimizer: Optimizer, read: tuple[Any, ...] | None) -> bool:
 def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None:
     """Raise ValueError if a program draws random numbers, or if its first step, made twice with gradients of ones, differs."""
     text = optimizer.program.__wrapped__  # type: ignore[attr-defined]
-    names, cells = text.__code__.co_names, text.__closure__ or ()
-    read = [*(text.__globals__.get(name) for name in names), *(cell.cell_contents for cell in cells)]
+    names = text.__code__.co_names
+    read = [*(text.__globals__.get(name) for name in names), *_contents(text)]
     if "random" in names or any(isinstance(value, RANDOM) for value in read):
         raise ValueError(f"{optimizer.name} draws random numbers; a program decides by its arguments alone")
     try:

@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from bea.trace import EXACT, MATH, ON_FLOATS, OPERATORS, PER_ARRAY, PER_ENTRY, SCOPE, Trace
+from bea.trace import BY_MATH, ON_FLOATS, OPERATORS, PER_ARRAY, PER_ENTRY, SCOPE, Trace, by_math
 
 __all__ = ["Alike", "Rolled", "rolled"]
 
 COMMON = 4  # a constant that occurs as often is written into the code; others lie among the values
 COMMUTING = {"add", "multiply"}  # their arguments give the same bits in either order
-BY_MATH = MATH.keys() - EXACT  # functions whose bits are those of math, and of Numba
 PER_CALL = 1e-7  # seconds, about
 PIECES = 32  # so many loops copy the outputs; if they would be more, their places are looked up
 
@@ -115,9 +114,9 @@ class Rolled:
 
     def seconds(self, columns: int, width: int) -> float:
         """Return about how long NumPy takes for some columns, so many at a time."""
-        by_math = sum(one.count for loop in self.loops for one in loop if one.name in BY_MATH)
+        calls = sum(one.count for loop in self.loops for one in loop if one.name in BY_MATH)
         once = -(-columns // width) * (self.operations + len(self.loops)) * PER_ARRAY
-        return once + columns * (self.code.size * PER_ENTRY + by_math * PER_CALL)
+        return once + columns * (self.code.size * PER_ENTRY + calls * PER_CALL)
 
     @cached_property
     def whole(self) -> Callable[[np.ndarray], None]:
@@ -127,7 +126,7 @@ class Rolled:
         scope: dict[str, Any] = {**SCOPE, "g": np.array(places, dtype=int)}
         for name in {one.name for loop in self.loops for one in loop}:
             by_numpy = getattr(np, name, None) or getattr(scipy.special, name)
-            scope[name] = _by_math(name, by_numpy) if name in BY_MATH else by_numpy
+            scope[name] = by_math(name, by_numpy) if name in BY_MATH else by_numpy
         exec("\n ".join(["def whole(v):", *lines]), scope)
         return scope["whole"]
 
@@ -201,19 +200,6 @@ def _place(a: np.ndarray, places: list[int], whole: bool) -> str:
 
 def _rounds(count: int, body: list[str]) -> list[str]:
     return body if count == 1 else [f"for i in range({count}):", *(f" {line}" for line in body)]
-
-
-def _by_math(name: str, by_numpy: Callable[..., Any]) -> Callable[..., np.ndarray]:
-    """Return a function of arrays that has the bits of ``math``, and NumPy's infinities where that raises."""
-    function = MATH[name]
-
-    def one(*x: float) -> float:
-        try:
-            return function(*x)
-        except (ArithmeticError, ValueError):
-            return float(by_numpy(*x))
-
-    return lambda *x: np.asarray(np.frompyfunc(one, len(x), 1)(*x), dtype=float)
 
 
 def rolled(code: Trace, base: int) -> Rolled:

@@ -149,7 +149,8 @@ def walk(
 ) -> Iterator[np.ndarray]:
     r"""Yield the iterates :math:`\theta^{(0)}, \theta^{(1)}, \dots` one after another.
 
-    For runs that are too large to be kept: measure each iterate and let it go.
+    For runs that are too large to be kept: measure each iterate and let it go.  What the program or the loss
+    reads may be changed between two iterates; the next step sees it.
 
     Parameters
     ----------
@@ -230,18 +231,24 @@ def state_after(
 
 @dataclass(frozen=True)
 class _Start:
-    """The arguments of a run, checked: theta is (d,) or, for a batch, (d, batch)."""
+    """The arguments of a run, checked: theta is (d,) or, for a batch, (d, batch); steps made before."""
 
     optimizer: Optimizer
     losses: tuple[Any, ...]
     theta: np.ndarray
     h: Any
     memory: list[tuple[Any, Any]] | None = None
+    made: int = 0
 
     @cached_property
     def read(self) -> tuple[Any, ...] | None:
         """What the program reads besides its arguments; None if that may change unseen."""
         return outside(self.optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+
+    def everything(self) -> list[Any]:
+        """Return what the program and the losses read now."""
+        program: Any = self.optimizer.program
+        return [outside(program.__wrapped__), *(loss.as_read for loss in self.losses)]
 
     def columns(self, index: Any) -> _Start:
         """Return one configuration of a batch, or those of an array of indices."""
@@ -255,8 +262,8 @@ class _Start:
         given = self.optimizer.hyperparameters.items()
         single = {name: pick(v) for name, v in given if isinstance(v, np.ndarray)}
         optimizer = self.optimizer.with_hyperparameters(**single) if single else self.optimizer
-        memory = self.memory and [(pick(m), p) for m, p in self.memory]
-        return _Start(optimizer, self.losses, pick(self.theta), pick(self.h), memory)
+        memory = self.memory and [(pick(m), pick(p)) for m, p in self.memory]
+        return _Start(optimizer, self.losses, pick(self.theta), pick(self.h), memory, self.made)
 
     def ends(self) -> list[_Start]:
         """Return the first and the last configuration."""
@@ -349,7 +356,7 @@ class _Plain:
 
     def __init__(self, start: _Start) -> None:
         self.optimizer, self.losses, self.h = start.optimizer, start.losses, start.h
-        self.theta, self.reading = start.theta, Running(start.h, start.memory)
+        self.theta, self.reading = start.theta, Running(start.h, start.memory, start.made)
 
     def step(self, gradient: Callable[[Any], Any]) -> None:
         """Make one step."""
@@ -432,7 +439,7 @@ def _agrees(traced: Sequence[Step], start: _Start) -> bool:
     for n in range(max(CHECKED, len(traced))):
         step, loss = traced[n % len(traced)], start.losses[n % len(traced)]
         plain.step(loss.gradient_code)
-        found, largest = step.outcome([n, *values])
+        found, largest = step.outcome([start.made + n, *values])
         allowed = 16 * EPSILON * largest
         wanted = [*plain.theta.tolist(), *step.rows(plain.memory(), 1)[:, 0].tolist()]
         for x, y in zip(found, wanted):
@@ -481,9 +488,13 @@ def _fill(path: np.ndarray, start: _Start, every: int, order: tuple[int, ...] | 
 
 
 def _walk(start: _Start, batches: Iterable[int] | None) -> Iterator[np.ndarray]:
-    reading, last = _reading(start, None), start.theta
+    start = replace(start)  # what it reads may have changed since it was made
+    reading, last, read = _reading(start, None), start.theta, start.everything()
     yield np.moveaxis(last, 0, -1).copy()
     for n, batch in enumerate(repeat(0) if batches is None else batches):
+        if read and start.everything() != read:  # it has changed since the step before, and may do so again
+            now, read = replace(start, theta=last, memory=reading.memory() if n else None, made=n), []
+            reading = _Plain(now) if last.ndim == 1 else _Apart(_Plain(now.columns(k)) for k in range(last.shape[1]))
         row = np.empty((1, *last.shape))
         reading.fill(row, 1, (batch,))
         if not np.isfinite(row).all():

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bea.program import Optimizer, Running
+from bea.program import Optimizer, Running, outside
 from bea.rolled import Rolled, rolled
 from bea.series import Series
 from bea.trace import BLOCK, COMPILING, COMPILING_LINE, Node, Trace, Untraceable, _Tape, by_numba, numba_is_there, trace
@@ -139,14 +139,16 @@ def traced_step(start: Any, loss: Any) -> Step:
 
     def traced() -> Step:
         step = _trace(program, loss, names, constants, start.shapes(), start.theta.shape[:1])
+        if outside(program) != start.read or loss.as_read != code:
+            raise Untraceable("the program or the loss changes what it reads")
         if code and not step.is_worth_it():
             raise Untraceable("the loss's own code is faster")
         return step
 
     code = loss.as_read
-    if code is None or code and (start.read is None or len(start.theta) > LARGEST):
-        raise Untraceable("the loss may hold state, draw random numbers or print, or is too large")
-    if start.read is None or not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
+    if code is None or start.read is None or code and len(start.theta) > LARGEST:
+        raise Untraceable("the loss or the program may hold state, draw random numbers or print, or is too large")
+    if not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
         return traced()
     key, known = (program, start.read, code, repr((names, constants))), _steps.setdefault(loss, {})
     if key not in known:
@@ -188,12 +190,18 @@ def _trace(
 ) -> Step:
     """Trace a program, which is given Series of one term; names says which inputs are never zero."""
 
+    tapes: list[_Tape] = []
+
     def gradient(theta: Any) -> Any:
         entries = theta.leading if isinstance(theta, Series) else theta  # the code of expressions needs no more
         try:
             found = loss.gradient_code(entries)
         except TypeError:  # np.where and np.maximum compare entries, but not those of a Series
+            if tapes[0].full:
+                raise
             found = loss.gradient_code(_series(entries)).leading
+        if tapes[0].full:  # what it gave is of no use
+            raise Untraceable("the loss makes too many operations")
         return _series(found) if isinstance(theta, Series) else found
 
     def step(step: Any, h: Any, theta: Any, **given: Any) -> list[Any]:
@@ -205,6 +213,7 @@ def _trace(
                     array[index] = h.tape.record("where", h, float(array[index]), float(array[index]))
             return array
 
+        tapes.append(h.tape)
         states = [given[f"state {k}"] for k in range(len(shapes))]
         memory = _Memory(_series(h), list(zip(map(_series, states[::2]), states[1::2])), _series(step))
         update = program(_series(theta), gradient, memory, **{n: given[f"given {n}"] for n in names}, **constants)
@@ -216,7 +225,8 @@ def _trace(
     inputs = {"step": (), "h": (), **{f"given {name}": () for name in names}, "theta": point}
     inputs |= {f"state {k}": shape for k, shape in enumerate(shapes)}
     nonzero = {"h", *(f"given {name}" for name, never in names.items() if never)}
-    return Step(tuple(names), shapes, trace(step, inputs, nonzero, LONGEST))
+    with np.errstate(all="ignore"):
+        return Step(tuple(names), shapes, trace(step, inputs, nonzero, LONGEST))
 
 
 def _series(value: Any) -> Series:
@@ -302,7 +312,7 @@ class StraightRun:
     """
 
     def __init__(self, start: Any, steps: Sequence[Step], total: int | None) -> None:
-        self.steps, self.batch, self.count = tuple(steps), start.theta.shape[1:], 0
+        self.steps, self.batch, self.count = tuple(steps), start.theta.shape[1:], start.made
         self.values, self.d = steps[0].inputs(start), len(start.theta)
         self.first, self.columns = 1 + len(steps[0].names), self.values.shape[1]
         self.rolls = _rolled(self.steps)
@@ -355,7 +365,9 @@ class StraightRun:
         try:
             values[:, 0] = self.stepped(codes, float, values[:, 0].tolist(), piece[:, :, 0], every, batches)
         except (ArithmeticError, ValueError):  # arrays give what is not finite instead
-            self.arrays(values, piece, every, batches)
+            with np.errstate(all="ignore"):
+                codes = [step.code.on_arrays_by_math for step in self.steps]
+                values[:] = self.stepped(codes, np.float64, list(values), piece, every, batches)
 
     def arrays(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
         """Step several configurations on NumPy's arrays."""

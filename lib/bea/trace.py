@@ -69,6 +69,7 @@ EXACT = {*OPERATORS, *"where maximum minimum sign floor ceil sqrt absolute expit
 EXACT -= {"remainder"}
 #: Operations that compiled code takes from the library from which ``math`` has them.
 COMPILED = EXACT | {*"exp log log1p expm1 log2 log10 erf erfc sin cos tan sinh cosh tanh arctan arcsin arccos".split()}
+BY_MATH = MATH.keys() - EXACT  # functions whose bits are those of math, and of Numba
 SCOPE = {**MATH, "floor": math.floor, "ceil": math.ceil, "inf": math.inf, "nan": math.nan}
 
 
@@ -104,14 +105,15 @@ class _Tape:
         self.truths: set[int] = set()  # the indices of what is true or false
         self.full = False
 
-    def record(self, name: str, *values: Any) -> Node:
-        """Return the node of an operation on nodes and floats."""
+    def record(self, name: str, *values: Any) -> Any:
+        """Return the node of an operation on nodes and floats; not a number if there were too many."""
         arguments = tuple(v.index if isinstance(v, Node) else v for v in values)
         key = (name, *map(repr, arguments))
         if key not in self.known:
             if len(self.operations) == self.most:  # an exception inside a NumPy loop on objects is not safe
                 self.full = True
-                return Node(self, 0)
+            if self.full:  # from here on it goes fast
+                return math.nan
             self.known[key] = Node(self, self.inputs + len(self.operations))
             truths = [isinstance(a, int) and a in self.truths for a in arguments]
             if name in COMPARISONS or name == "where" and any(truths[1:]) or name == "multiply" and all(truths):
@@ -216,10 +218,14 @@ def _install() -> None:
     """Give nodes the functions of NumPy and SciPy as methods, and Python's operators."""
 
     def method(of: Callable[..., Any], name: str) -> Callable[..., Any]:
-        return lambda *values: of(name, *values)
+        def called(*values: Any) -> Any:
+            full = isinstance(values[0], Node) and values[0].tape.full
+            return math.nan if full else of(name, *values)
+
+        return called
 
     def reverse(name: str) -> Callable[..., Any]:
-        return lambda right, left: _operated(name, left, right)
+        return lambda right, left: math.nan if right.tape.full else _operated(name, left, right)
 
     for name in (MATH.keys() | ON_FLOATS.keys()) - {"where"}:
         setattr(Node, name, method(_recorded, name))
@@ -383,8 +389,16 @@ class Trace:
     @cached_property
     def on_arrays(self) -> Callable[..., tuple[Any, ...]]:
         """The function of arrays (or floats), by NumPy and SciPy."""
+        return self._of_arrays(lambda name, function: function)
+
+    @cached_property
+    def on_arrays_by_math(self) -> Callable[..., tuple[Any, ...]]:
+        """The function of arrays that has the bits of that of floats, and NumPy's infinities where that raises."""
+        return self._of_arrays(lambda name, function: by_math(name, function) if name in BY_MATH else function)
+
+    def _of_arrays(self, chosen: Callable[[str, Any], Any]) -> Callable[..., tuple[Any, ...]]:
         used = {name for name, *_ in self.operations}
-        functions = {name: getattr(np, name, None) or getattr(scipy.special, name) for name in used}
+        functions = {name: chosen(name, getattr(np, name, None) or getattr(scipy.special, name)) for name in used}
         scope = {**SCOPE, **functions}
         exec(self.source(OPERATORS), scope)
         return scope["straight"]
@@ -415,6 +429,19 @@ class Trace:
         lines += [f"  {line}" for line in self.lines()]
         lines += [f"  found[{i}, c] = {self.text(output)}" for i, output in enumerate(self.outputs)]
         return by_numba(lines, "straight", "void(f8[:, :], f8[:, :])", self.exact)
+
+
+def by_math(name: str, by_numpy: Callable[..., Any]) -> Callable[..., np.ndarray]:
+    """Return a function of arrays that has the bits of ``math``, and NumPy's infinities where that raises."""
+    function = MATH[name]
+
+    def one(*x: float) -> float:
+        try:
+            return function(*x)
+        except (ArithmeticError, ValueError):
+            return float(by_numpy(*x))
+
+    return lambda *x: np.asarray(np.frompyfunc(one, len(x), 1)(*x), dtype=float)
 
 
 def by_numba(lines: Sequence[str], name: str, kind: str, exact: bool) -> Callable[..., None] | None:

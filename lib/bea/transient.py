@@ -181,7 +181,7 @@ class TransientEquation(Equation):
                 return optimizer(points, lambda points: points + 0.5, _AllSteps(h, n + 1))
 
             if optimizer not in self.__dict__.setdefault("apart", set()):
-                if n and not columns_apart(program, np.repeat(theta[:, None], n + 1, axis=1)):
+                if n and not columns_apart(program, np.repeat(theta[:, None], n + 1, axis=1), last=False):
                     raise ValueError("the program mixes the steps")
                 self.__dict__["apart"].add(optimizer)
             return self._terms(optimizer, theta, n + 1, self._at_once, partial(_AllSteps, h, n + 1))
