@@ -452,7 +452,7 @@ def _of_library(value: Any) -> bool:
     elif not isinstance(value, (ModuleType, type, BuiltinFunctionType, type(np.sum))):
         return False
     ours = all(isinstance(home, str) and home.split(".")[0] in LIBRARIES for home in homes)
-    return ours and not homes[0].startswith(("numpy.random", "scipy.stats"))
+    return ours and not str(homes[0]).startswith(("numpy.random", "scipy.stats"))
 
 
 _repeating: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # programs, and what they read when it held
