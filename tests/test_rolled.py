@@ -61,16 +61,17 @@ def test_rolled_code_has_the_bits_of_straight_code(drawn, seed):
     except NoExpansion:  # a zero weight under a root, or in a denominator
         reject()
     inputs = np.random.default_rng(seed).uniform(-2, 2, (size + 1, 3))
-    roll = rolled(straight_code, size + 1 + len(straight_code.outputs))
-    v = roll.filled(inputs)
-    with np.errstate(all="ignore"):
-        roll.whole(v)
-    for column in range(3):
-        try:
-            wanted = straight_code.on_floats(*inputs[:, column].tolist())
-        except (ArithmeticError, ValueError):  # where math raises
-            continue
-        np.testing.assert_array_equal(v[size + 1 :][: len(wanted), column], wanted)
+    for apart in (False, True):
+        roll = rolled(straight_code, size + 1 + len(straight_code.outputs), apart)
+        v = roll.filled(inputs)
+        with np.errstate(all="ignore"):
+            roll.whole(v)
+        for column in range(3):
+            try:
+                wanted = straight_code.on_floats(*inputs[:, column].tolist())
+            except (ArithmeticError, ValueError):  # where math raises
+                continue
+            np.testing.assert_array_equal(v[size + 1 :][: len(wanted), column], wanted)
 
 
 def test_compiled_loops_have_the_bits_of_straight_code():
@@ -89,6 +90,20 @@ def test_compiled_loops_have_the_bits_of_straight_code():
     v = roll.filled(inputs[:, None]).ravel()
     by_numba(lines, "values", "void(f8[::1], i8[::1])", straight_code.exact)(v, np.array(places))
     assert v[13 : roll.base].tolist() == list(straight_code.on_floats(*inputs.tolist()))
+
+
+def test_products_of_a_matrix_and_a_vector_are_loops_over_the_rows():
+    matrix = np.random.default_rng(0).normal(size=(40, 6))
+    straight_code = trace(lambda x: matrix @ x, {"x": (6,)})
+    whole, apart = (rolled(straight_code, 46, way) for way in (False, True))
+    assert [len(loop) for loop in apart.loops] == [11] and [loop[0].count for loop in apart.loops] == [40]
+    assert whole.operations == 6
+    places = []
+    apart.lines(places)
+    assert places == []
+    v = apart.filled(np.ones((6, 1)))
+    apart.whole(v)
+    np.testing.assert_allclose(v[6:46, 0], matrix.sum(axis=1), rtol=1e-13)
 
 
 def shifted(t):

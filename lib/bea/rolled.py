@@ -202,13 +202,17 @@ def _rounds(count: int, body: list[str]) -> list[str]:
     return body if count == 1 else [f"for i in range({count}):", *(f" {line}" for line in body)]
 
 
-def rolled(code: Trace, base: int) -> Rolled:
-    """Return a trace as loops; its constants and results are the values from `base` on."""
+def rolled(code: Trace, base: int, apart: bool = False) -> Rolled:
+    """Return a trace as loops; its constants and results are the values from `base` on.
+
+    With `apart`, operations of one kind become several loops if many of them have an argument in common:
+    better loops, but more of them.
+    """
     numbers = Counter(repr(x) for _, *given in code.operations for x in given if isinstance(x, float))
     common = {text for text, times in numbers.items() if times >= COMMON}
-    rare = (x for _, *given in code.operations for x in given if isinstance(x, float) and repr(x) not in common)
-    constants = {repr(x): x for x in (*rare, *(x for x in code.outputs if isinstance(x, float)))}
-    home = {text: base + k for k, text in enumerate(constants)}
+    constants = [x for x in code.outputs if isinstance(x, float)]
+    home = {repr(x): base + k for k, x in enumerate(constants)}
+    first = results = base + len(constants) + sum(times for text, times in numbers.items() if text not in common)
 
     kind_of: list[Any] = [re.sub(r"(_\d+)*$", "", name) for name in code.inputs]
     kinds: dict[tuple[Any, ...], int] = {}  # numbered as they come: an argument's kind comes before
@@ -223,20 +227,42 @@ def rolled(code: Trace, base: int) -> Rolled:
             members.append([])
         members[kind].append((n, [x for _, x in pairs]))
 
-    place, first, alike = [*range(len(code.inputs)), *(0 for _ in code.operations)], base + len(constants), []
+    place, alike = [*range(len(code.inputs)), *(0 for _ in code.operations)], list[Alike]()
     for (name, *parts), operations in zip(kinds, members):
         rows = []
         for n, given in operations:
-            row = [place[x] if isinstance(x, int) else home.get(repr(x), -1) for x in given]
-            rows.append((sorted(row) if name in COMMUTING and parts[0] == parts[1] else row, n))
-        rows.sort()
-        for k, (_, n) in enumerate(rows):
-            place[len(code.inputs) + n] = first + k
-        columns, numbers_given = np.array([row for row, _ in rows]).T, operations[0][1]
-        alike.append(Alike(name, first, len(rows), tuple(x if c[0] < 0 else c for c, x in zip(columns, numbers_given))))
-        first += len(rows)
+            row = [place[x] if isinstance(x, int) else -1 for x in given]
+            rows.append((sorted(row) if name in COMMUTING and parts[0] == parts[1] else row, n, given))
+        for some in _parts(rows, apart):
+            arguments = list[Any]()
+            for k, x in enumerate(some[0][2]):
+                if isinstance(x, int):
+                    arguments.append(np.array([row[k] for row, _, _ in some]))
+                elif repr(x) in common:
+                    arguments.append(x)
+                else:  # side by side, in the order in which they are needed
+                    arguments.append(base + len(constants) + np.arange(len(some)))
+                    constants += [given[k] for _, _, given in some]
+            alike.append(Alike(name, first, len(some), tuple(arguments)))
+            for _, n, _ in some:
+                place[len(code.inputs) + n] = first
+                first += 1
     outputs = np.array([place[x] if isinstance(x, int) else home[repr(x)] for x in code.outputs])
-    return Rolled(code, base, tuple(constants.values()), _joined(alike, base + len(constants)), outputs)
+    return Rolled(code, base, tuple(constants), _joined(alike, results), outputs)
+
+
+def _parts(rows: list[tuple[list[int], int, list[Any]]], apart: bool) -> list[list[tuple[list[int], int, list[Any]]]]:
+    """Return operations of one kind in order, and perhaps apart by an argument that many of them have in common.
+
+    So the products of a matrix and a vector become one loop over the rows for each entry of the vector.
+    """
+    for k in range(len(rows[0][0]) if apart else 0):
+        times = Counter(row[k] for row, _, _ in rows)
+        if len(times) > 1 and -1 not in times and len(set(times.values())) == 1 and min(times.values()) >= COMMON:
+            ordered = sorted(rows, key=lambda one: (one[0][k], one[0], one[1]))
+            size = len(rows) // len(times)
+            return [ordered[n : n + size] for n in range(0, len(rows), size)]
+    return [sorted(rows, key=lambda one: one[:2])]
 
 
 def _joined(alike: list[Alike], first: int) -> tuple[list[Alike], ...]:

@@ -412,8 +412,9 @@ class StraightRun:
         loops, places = _loops(self.steps, self.first, self.d)
         if loops is None:  # Numba lacks one of the functions
             return self.whole(values, piece, every, batches)
-        v = self.rolls[-1].filled(np.concatenate([np.zeros((1, 1)), values]))
-        for roll in self.rolls:
+        rolls = _rolled(self.steps, True)
+        v = rolls[-1].filled(np.concatenate([np.zeros((1, 1)), values]))
+        for roll in rolls:
             roll.fill(v)
         order, total = np.array(batches or [0], dtype=np.int64), len(piece) * every
         most = max(1, int(PATIENCE / len(v)))
@@ -462,15 +463,15 @@ def _loop(steps: tuple[Step, ...], first: int, d: int) -> Callable[..., None] | 
 
 
 @lru_cache(MOST)
-def _rolled(steps: tuple[Step, ...]) -> tuple[Rolled, ...]:
+def _rolled(steps: tuple[Step, ...], apart: bool = False) -> tuple[Rolled, ...]:
     """Return steps rolled up, each behind the values of that before; none if they are short or hardly shorter so."""
     base, rolls = len(steps[0].code.inputs) + len(steps[0].code.outputs), []
     if max(step.code.size for step in steps) < LONG:
         return ()
     for step in steps:
-        rolls.append(rolled(step.code, base))
+        rolls.append(rolled(step.code, base, apart))
         base = rolls[-1].end
-    return tuple(rolls) if GAIN * sum(r.operations for r in rolls) < sum(s.code.size for s in steps) else ()
+    return tuple(rolls) if apart or GAIN * sum(r.operations for r in rolls) < sum(s.code.size for s in steps) else ()
 
 
 @lru_cache(MOST)
@@ -484,7 +485,7 @@ def _loops(steps: tuple[Step, ...], first: int, d: int) -> tuple[Callable[..., N
         "  v[0] = float(count + n)",
         "  loss = order[n] if order.size > 1 else order[0]",
     ]
-    for k, roll in enumerate(_rolled(steps)):
+    for k, roll in enumerate(_rolled(steps, True)):
         lines += [f"  if loss == {k}:", *(f"   {line}" for line in roll.lines(places))]
     lines += [
         f"  for i in range({outputs}):",
