@@ -81,8 +81,7 @@ def race(title, ours, makers, rounds, *, tolerance, targets=(), note="", part=la
             missing[name] = str(problem)
             continue
         if name == ours:
-            began = time.process_time()
-            first, warm = began - first, began + WARM
+            first, warm = time.process_time() - first, time.process_time() + WARM
             while time.process_time() < warm:
                 task()
             wanted = part(np.asarray(task()))

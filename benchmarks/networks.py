@@ -69,16 +69,13 @@ def field_by_jet(order):
 
     @jax.jit
     def field(theta):
-        line = [theta] + [0 * theta] * order  # coefficients of h^0, ..., h^order
-        lines = [line]
+        lines = [line := [theta] + [0 * theta] * order]  # coefficients of h^0, ..., h^order
         for step in range(order):
             slopes = [jax.grad(loss)(theta)] + [0 * theta] * (order - 1)  # the first point does not depend on h
             if step:
-                given = [factorial(k) * line[k] for k in range(1, order)]
-                first, others = jet(jax.grad(loss), (theta,), (given,))
+                first, others = jet(jax.grad(loss), (theta,), ([factorial(k) * line[k] for k in range(1, order)],))
                 slopes = [first, *(g / factorial(k) for k, g in enumerate(others, 1))]
-            line = [line[0], *(line[k] - slopes[k - 1] for k in range(1, order + 1))]
-            lines.append(line)
+            lines.append(line := [line[0], *(line[k] - slopes[k - 1] for k in range(1, order + 1))])
         differences, rates = jax.numpy.array(lines), 0
         for k in range(1, order + 1):
             differences = differences[1:] - differences[:-1]
