@@ -259,7 +259,7 @@ def test_page_shows_the_results():
 def test_figures_show_the_results(tmp_path):
     """The figures of the page are what is drawn of the committed files, to the last digits of their coordinates.
 
-    Matplotlib names clips and markers by a hash of their coordinates, and so by their last digits, too.
+    Matplotlib names clips and markers by a hash of their coordinates, which depends on their last digits.
     """
     from experiments import figures
 

@@ -8,7 +8,7 @@ new ResizeObserver(() => {
       box.tabIndex = 0;
 }).observe(document.body);
 
-// A button that unfolds is named by the title in which it stands.
+// A button that unfolds is named by its title.
 addEventListener("load", () => {
   for (const button of document.querySelectorAll(".admonition-title > .toggle-button"))
     button.setAttribute("aria-label", button.parentElement.textContent.trim());

@@ -2,7 +2,7 @@ r"""Fields in which all coordinates follow one formula, and only gradients join 
 
 Most programs treat the coordinates of :math:`\theta` alike: Adam does, a norm does not.  Such a
 field is read once, for one coordinate, as a :class:`~bea.trace.Trace` in which gradients are
-operations too.  Its numbers may then be whole vectors, and a loss from another library can compile
+also operations.  Its numbers may then be whole vectors, and a loss from another library can compile
 it with all its gradients as one function, in which nothing that two terms share is computed twice.
 """
 
