@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ from bea import straight
 from bea.rolled import rolled
 from bea.series import NoExpansion
 from bea.straight import _series
-from bea.trace import by_numba, trace
+from bea.trace import SCOPE, by_numba, trace
 
 NAMES = ["add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "exp", "sqrt", "tanh", "negative"]
 
@@ -37,7 +38,7 @@ def codes(draw):
     )
     weights = np.array(draw(st.lists(st.floats(-3, 3), min_size=size, max_size=size)))
 
-    def code(x, a):
+    def code(x, a, every=False):
         arrays = [x, x * a, weights * x]
         for name, first, second, turn, reverse in steps:
             one, other = arrays[first % len(arrays)], arrays[second % len(arrays)]
@@ -48,6 +49,8 @@ def codes(draw):
                 arrays.append(np.where(one < other, one, a))
             else:
                 arrays.append(getattr(np, name)(one, other))
+        if every:
+            return arrays
         return [arrays[-1], arrays[-1].sum(), x[::-1], 2.5, arrays[-2]]
 
     return size, code
@@ -72,6 +75,49 @@ def test_rolled_code_has_the_bits_of_straight_code(drawn, seed):
             except (ArithmeticError, ValueError):  # where math raises
                 continue
             np.testing.assert_array_equal(v[size + 1 :][: len(wanted), column], wanted)
+
+
+@st.composite
+def updates(draw):
+    """A function that returns as many numbers as it is given: what becomes of the inputs in one step."""
+    size, code = draw(codes())
+    first, second, turn = draw(st.integers(0, 9)), draw(st.integers(0, 9)), draw(st.integers(-2, 2))
+
+    def update(x, y, a):
+        inner = code(x, a, every=True)
+        arrays = [x, y, x - y, *inner, np.maximum(y, inner[-1]), y * inner[2]]
+        chosen = arrays[first % len(arrays)], np.roll(arrays[-1 - second % len(arrays)], turn)
+        return [*chosen, chosen[0][0] + a]
+
+    return size, update
+
+
+@given(updates(), st.integers(0, 2**32 - 1))
+def test_loops_that_write_over_their_inputs_make_the_same_steps(drawn, seed):
+    size, update = drawn
+
+    def on_series(x, y, a):
+        return update(_series(x), _series(y), a)
+
+    try:
+        straight_code = trace(on_series, {"x": (size,), "y": (size,), "a": ()})
+    except NoExpansion:
+        reject()
+    inputs = np.random.default_rng(seed).uniform(-2, 2, 2 * size + 1)
+    for apart in (False, True):
+        places, roll = [], rolled(straight_code, 2 * len(inputs), apart)
+        lines = roll.lines(places, into=0)
+        step = {**SCOPE}
+        exec("\n".join(["def step(v, g):", *(f" {line}" for line in lines)]), step)
+        v, wanted = roll.filled(inputs[:, None])[:, 0], inputs.tolist()
+        with np.errstate(all="ignore"):
+            for _ in range(3):
+                try:
+                    wanted = straight_code.on_floats(*wanted)
+                    step["step"](v, places)
+                except (ArithmeticError, ValueError):  # where math raises
+                    break
+                np.testing.assert_array_equal(v[: len(inputs)], wanted)
 
 
 def test_compiled_loops_have_the_bits_of_straight_code():
@@ -120,3 +166,17 @@ def test_what_is_alike_is_one_loop():
         assert {d, d - 1} <= {loop[0].count for loop in roll.loops}
         lengths.append(len(roll.lines([])))
     assert lengths[0] == lengths[1] < 120
+
+
+def test_adam_on_a_chain_is_two_loops_that_write_over_their_inputs():
+    """One of the differences, one of the rest; the first and the last coordinate are apart."""
+    d = 20
+    x = sp.symbols(f"x:{d}", real=True)
+    loss = bea.Loss(sum((x[i + 1] - x[i] ** 2) ** 2 for i in range(d - 1)), x)
+    start = bea.runs._prepared(bea.adam(0.9, 0.99, 0.1), loss, np.ones(d), 0.1, None)
+    code = straight.traced_step(start, loss).code
+    inputs, outputs = len(code.inputs), len(code.outputs)
+    places = []
+    lines = rolled(code, inputs + outputs, apart=True).lines(places, into=inputs - outputs)
+    assert [line for line in lines if line.startswith("for")] == ["for i in range(17):", "for i in range(18):"]
+    assert places == [] and not any(f"v[{k}" in line for line in lines for k in range(inputs, inputs + outputs))

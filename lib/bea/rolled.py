@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.special
 
-from bea.trace import BY_MATH, ON_FLOATS, OPERATORS, PER_ARRAY, PER_ENTRY, SCOPE, Trace, by_math
+from bea.trace import BY_MATH, COMPILED_FORMS, OPERATORS, PER_ARRAY, PER_ENTRY, SCOPE, Trace, by_math
 
 __all__ = ["Alike", "Rolled", "rolled"]
 
@@ -27,6 +27,7 @@ COMMON = 4  # a constant that occurs as often is written into the code; others l
 COMMUTING = {"add", "multiply"}  # their arguments give the same bits in either order
 PER_CALL = 1e-7  # seconds, about
 PIECES = 32  # so many loops copy the outputs; if they would be more, their places are looked up
+USES = 4  # what is alike is kept apart if it is used in no more ways than this
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,13 +131,15 @@ class Rolled:
         exec("\n ".join(["def whole(v):", *lines]), scope)
         return scope["whole"]
 
-    def lines(self, places: list[int], whole: bool = False) -> list[str]:
+    def lines(self, places: list[int], whole: bool = False, into: int | None = None) -> list[str]:
         """Return lines of Python that compute the values; ``whole`` says that they are NumPy's, and no loops.
 
         Places that follow no rule are looked up in an array ``g``: they are appended to `places`.
+        The outputs replace the inputs from number `into` on, if it is given.
         """
         lines: list[str] = []
         loop_of, kept = self._kept()
+        home = np.arange(self.end) if into is None else self._homes(into)
         for number, loop in enumerate(self.loops):
             body: list[str] = []
             shared: dict[str, None] = {}  # what is the same in all rounds
@@ -148,17 +151,36 @@ class Rolled:
                     elif loop_of[a[0]] == number:
                         text = f"t{a[0]}"
                     else:
-                        text = _place(a, places, whole)
+                        text = _place(home[a], places, whole)
                         if one.count > 1 and not whole and (a == a[0]).all():
                             shared[f"c{a[0]} = {text}"] = None
                             text = f"c{a[0]}"
                     arguments.append(text)
-                form = (OPERATORS if whole else ON_FLOATS).get(one.name, f"{one.name}({', '.join(arguments)})")
+                form = (OPERATORS if whole else COMPILED_FORMS).get(one.name, f"{one.name}({', '.join(arguments)})")
                 body.append(f"t{one.first} = {form.format(*arguments)}")
                 if whole or kept[one.places].any():
-                    body.append(f"{_place(one.places, places, whole)} = t{one.first}")
+                    body.append(f"{_place(home[one.places], places, whole)} = t{one.first}")
             lines += body if whole else [*shared, *_rounds(loop[0].count, body)]
-        return lines + self._copies(places, whole)
+        return lines + self._copies(places, whole, home, into)
+
+    def _homes(self, into: int) -> np.ndarray:
+        """Return where each value is if outputs replace inputs at once, wherever nothing needs those afterwards."""
+        home, target = np.arange(self.end), np.full(self.end, -1)
+        target[self.outputs] = into + np.arange(len(self.outputs))
+        last = np.full(self.end, -1)  # the loop that reads a value last
+        for number, loop in enumerate(self.loops):
+            for a in (a for one in loop for a in one.arguments if isinstance(a, np.ndarray)):
+                last[a] = number
+        last[self.outputs] = np.where(self.outputs < self.base, len(self.loops), last[self.outputs])
+        for number, loop in enumerate(self.loops):
+            for position, one in enumerate(loop):
+                new = target[one.places]
+                if (new < 0).any() or (last[new] > number).any():
+                    continue
+                read = [(k, a) for k, other in enumerate(loop) for a in other.arguments if isinstance(a, np.ndarray)]
+                if all(np.array_equal(a, new) and k <= position for k, a in read if np.isin(a, new).any()):
+                    home[one.places] = new
+        return home
 
     def _kept(self) -> tuple[np.ndarray, np.ndarray]:
         """Return for each value its loop, or -1, and whether it is needed outside of it."""
@@ -172,15 +194,22 @@ class Rolled:
                 kept[a[loop_of[a] != number]] = True
         return loop_of, kept
 
-    def _copies(self, places: list[int], whole: bool) -> list[str]:
-        """Return the lines that copy the outputs behind the inputs, those side by side together."""
-        pieces = np.split(self.outputs, np.flatnonzero(np.diff(self.outputs) != 1) + 1)
-        lines, first = [], len(self.code.inputs)
-        for piece in pieces if len(pieces) < PIECES else [self.outputs]:
-            target = _place(np.arange(first, first + len(piece)), places, whole)
-            copy = f"{target} = {_place(piece, places, whole)}"
+    def _copies(self, places: list[int], whole: bool, home: np.ndarray, into: int | None) -> list[str]:
+        """Return the lines that copy the outputs behind the inputs, those side by side together, and then into them."""
+        sources, numbers = home[self.outputs], np.arange(len(self.outputs))
+        if into is not None:
+            numbers = numbers[sources != into + numbers]
+        ends = np.flatnonzero((np.diff(sources[numbers]) != 1) | (np.diff(numbers) != 1)) + 1
+        pieces = [piece for piece in np.split(numbers, ends) if len(piece)]
+        pieces = pieces if len(pieces) < PIECES else [numbers]
+        behind = len(self.code.inputs)
+        copies = [(piece, behind + piece, sources[piece]) for piece in pieces]
+        if into is not None:
+            copies += [(piece, into + piece, behind + piece) for piece in pieces]
+        lines = []
+        for piece, to, source in copies:
+            copy = f"{_place(to, places, whole)} = {_place(source, places, whole)}"
             lines += [copy] if whole else _rounds(len(piece), [copy])
-            first += len(piece)
         return lines
 
 
@@ -205,8 +234,8 @@ def _rounds(count: int, body: list[str]) -> list[str]:
 def rolled(code: Trace, base: int, apart: bool = False) -> Rolled:
     """Return a trace as loops; its constants and results are the values from `base` on.
 
-    With `apart`, operations of one kind become several loops if many of them have an argument in common:
-    better loops, but more of them.
+    With `apart`, operations of one kind become several loops if many of them have an argument in common, or if
+    they are used in different ways: better loops, but more of them.
     """
     numbers = Counter(repr(x) for _, *given in code.operations for x in given if isinstance(x, float))
     common = {text for text, times in numbers.items() if times >= COMMON}
@@ -216,7 +245,7 @@ def rolled(code: Trace, base: int, apart: bool = False) -> Rolled:
 
     kind_of: list[Any] = [re.sub(r"(_\d+)*$", "", name) for name in code.inputs]
     kinds: dict[tuple[Any, ...], int] = {}  # numbered as they come: an argument's kind comes before
-    members: list[list[tuple[int, list[Any]]]] = []  # of each kind: which operations, and their arguments
+    members: list[list[_Operation]] = []
     for n, (name, *given) in enumerate(code.operations):
         pairs = [(kind_of[x] if isinstance(x, int) else (repr(x) in common and repr(x),), x) for x in given]
         if name in COMMUTING:
@@ -225,62 +254,106 @@ def rolled(code: Trace, base: int, apart: bool = False) -> Rolled:
         kind_of.append(kind)
         if kind == len(members):
             members.append([])
-        members[kind].append((n, [x for _, x in pairs]))
+        turned = name in COMMUTING and pairs[0][0] == pairs[1][0]
+        members[kind].append(_Operation(n, name, tuple(x for _, x in pairs), turned))
+    groups = [[operations] for operations in members]
+    if apart:
+        groups = _used_alike(code, [part for operations in members for part in _parts(operations)])
 
     place, alike = [*range(len(code.inputs)), *(0 for _ in code.operations)], list[Alike]()
-    for (name, *parts), operations in zip(kinds, members):
-        rows = []
-        for n, given in operations:
-            row = [place[x] if isinstance(x, int) else -1 for x in given]
-            rows.append((sorted(row) if name in COMMUTING and parts[0] == parts[1] else row, n, given))
-        for some in _parts(rows, apart):
-            arguments = list[Any]()
-            for k, x in enumerate(some[0][2]):
-                if isinstance(x, int):
-                    arguments.append(np.array([row[k] for row, _, _ in some]))
-                elif repr(x) in common:
-                    arguments.append(x)
-                else:  # side by side, in the order in which they are needed
-                    arguments.append(base + len(constants) + np.arange(len(some)))
-                    constants += [given[k] for _, _, given in some]
-            alike.append(Alike(name, first, len(some), tuple(arguments)))
-            for _, n, _ in some:
-                place[len(code.inputs) + n] = first
-                first += 1
+    for rows in (rows for parts in groups for rows in _in_order(parts, place)):
+        arguments = list[Any]()
+        for k, x in enumerate(rows[0][1].given):
+            if isinstance(x, int):
+                arguments.append(np.array([row[k] for row, _ in rows]))
+            elif repr(x) in common:
+                arguments.append(x)
+            else:  # side by side, in the order in which they are needed
+                arguments.append(base + len(constants) + np.arange(len(rows)))
+                constants += [one.given[k] for _, one in rows]
+        alike.append(Alike(rows[0][1].name, first, len(rows), tuple(arguments)))
+        for _, one in rows:
+            place[len(code.inputs) + one.number] = first
+            first += 1
     outputs = np.array([place[x] if isinstance(x, int) else home[repr(x)] for x in code.outputs])
     return Rolled(code, base, tuple(constants), _joined(alike, results), outputs)
 
 
-def _parts(rows: list[tuple[list[int], int, list[Any]]], apart: bool) -> list[list[tuple[list[int], int, list[Any]]]]:
-    """Return operations of one kind in order, and perhaps apart by an argument that many of them have in common.
+class _Operation(NamedTuple):
+    """An operation with its number in the trace; `turned` says that its arguments may be in either order."""
+
+    number: int
+    name: str
+    given: tuple[Any, ...]
+    turned: bool
+
+
+def _in_order(parts: list[list[_Operation]], place: Sequence[int]) -> Iterator[list[tuple[list[int], _Operation]]]:
+    """Yield parts of what is alike with the places of the arguments (-1 for a constant), all in their order."""
+
+    def row(one: _Operation) -> list[int]:
+        row = [place[x] if isinstance(x, int) else -1 for x in one.given]
+        return sorted(row) if one.turned else row
+
+    yield from sorted(sorted((row(one), one) for one in part) for part in parts)
+
+
+def _parts(operations: list[_Operation]) -> list[list[_Operation]]:
+    """Return operations of one kind, apart by an argument if each of several is that of as many.
 
     So the products of a matrix and a vector become one loop over the rows for each entry of the vector.
     """
-    for k in range(len(rows[0][0]) if apart else 0):
-        times = Counter(row[k] for row, _, _ in rows)
-        if len(times) > 1 and -1 not in times and len(set(times.values())) == 1 and min(times.values()) >= COMMON:
-            ordered = sorted(rows, key=lambda one: (one[0][k], one[0], one[1]))
-            size = len(rows) // len(times)
-            return [ordered[n : n + size] for n in range(0, len(rows), size)]
-    return [sorted(rows, key=lambda one: one[:2])]
+    for k, x in enumerate(operations[0].given):
+        times = Counter(one.given[k] for one in operations) if isinstance(x, int) else {}
+        if len(times) > 1 and len(set(times.values())) == 1 and min(times.values()) >= COMMON:
+            parts: dict[int, list[_Operation]] = {x: [] for x in sorted(times)}
+            for one in operations:
+                parts[one.given[k]].append(one)
+            return list(parts.values())
+    return [operations]
+
+
+def _used_alike(code: Trace, members: list[list[_Operation]]) -> list[list[list[_Operation]]]:
+    """Return operations that are alike, apart by what they are used for, if that is not too many parts.
+
+    So a loop can make what it needs, even if the first and the last of these are used in another way.
+    """
+    users: list[set[tuple[int, int]]] = [set() for _ in code.operations]
+    groups = list[list[list[_Operation]]]()
+    for operations in reversed(members):
+        uses: dict[Any, list[_Operation]] = {}
+        for one in operations:
+            uses.setdefault(frozenset(users[one.number]), []).append(one)
+        parts = list(uses.values()) if len(uses) <= USES else [operations]
+        for number, one in ((number, one) for number, part in enumerate(parts) for one in part):
+            for x in one.given:
+                if isinstance(x, int) and x >= len(code.inputs):
+                    users[x - len(code.inputs)].add((len(groups), number))
+        groups.append(parts)
+    return groups[::-1]
 
 
 def _joined(alike: list[Alike], first: int) -> tuple[list[Alike], ...]:
-    """Return operations, in an order in which they can be made, as loops; the results begin at `first`."""
-    loops, left = [], alike
-    maker = {one.first: one for one in alike}
-    starts = np.array([one.first for one in alike])
-    done: set[int] = set()
+    """Return operations as loops, in an order in which they can be made; the results begin at `first`.
+
+    The last loop is joined first, so that what it needs is made in it if possible.
+    """
+    starts, maker = np.array([one.first for one in alike]), {one.first: one for one in alike}
+    users: dict[int, list[tuple[int, bool]]] = {one.first: [] for one in alike}
+    for one in alike:
+        for a in (a for a in one.arguments if isinstance(a, np.ndarray)):
+            for m in starts[np.unique(np.searchsorted(starts, a[a >= first], "right") - 1)].tolist():
+                users[m].append((one.first, np.array_equal(maker[m].places, a)))
+
+    loops, left, done = list[list[Alike]](), alike[::-1], set[int]()
     while left:
         loop: dict[int, Alike] = {}
         for one in left:
-            if loop and one.count != left[0].count:
-                continue
-            given = [a for a in one.arguments if isinstance(a, np.ndarray) and a[0] >= first]
-            makers = [maker[int(starts[np.searchsorted(starts, a[0], "right") - 1])] for a in given]
-            if all(m.first in done or m.first in loop and np.array_equal(m.places, a) for m, a in zip(makers, given)):
+            if one.count == left[0].count and all(
+                user in done or own and user in loop for user, own in users[one.first]
+            ):
                 loop[one.first] = one
-        loops.append(list(loop.values()))
+        loops.append(list(loop.values())[::-1])
         done.update(loop)
         left = [one for one in left if one.first not in done]
-    return tuple(loops)
+    return tuple(loops[::-1])

@@ -68,6 +68,7 @@ def run(
     batches: Iterable[int] | None = None,
     memory: Sequence[Any] | None = None,
     every: int = 1,
+    vector_functions: bool = False,
 ) -> np.ndarray:
     r"""Return the iterates :math:`\theta^{(0)}, \dots, \theta^{(\mathrm{steps})}` of an optimizer.
 
@@ -92,6 +93,9 @@ def run(
         correct.
     every : int
         Keep the iterates 0, every, 2 every, ... up to ``steps``, a multiple of it.
+    vector_functions : bool
+        Let a compiled run take functions such as exp from the C library's vector versions, where there are any
+        (glibc on x86-64).  Their last bits may differ, and may differ with the number of configurations.
 
     Returns
     -------
@@ -130,13 +134,13 @@ def run(
     steps, every = whole("steps", steps, 0), whole("every", every, 1)
     if steps % every:
         raise ValueError(f"every = {every} must divide the number of steps, {steps}")
-    start = _prepared(optimizer, loss, theta0, h, memory)
+    start = _prepared(optimizer, loss, theta0, h, memory, vector_functions)
     order = _order(batches, len(start.losses), steps)
     path = _room(steps // every + 1, start.theta.shape)
     path[0] = start.theta
     if steps:
         _fill(path, start, every, order)
-    return np.moveaxis(path, 1, -1)
+    return path.swapaxes(1, -1)
 
 
 def walk(
@@ -231,7 +235,7 @@ def state_after(
 
 @dataclass(frozen=True)
 class _Start:
-    """The arguments of a run, checked: theta is (d,) or, for a batch, (d, batch); steps made before."""
+    """The arguments of a run, checked: theta is (d,) or, for a batch, (d, batch); steps made before; vector functions."""
 
     optimizer: Optimizer
     losses: tuple[Any, ...]
@@ -239,6 +243,7 @@ class _Start:
     h: Any
     memory: list[tuple[Any, Any]] | None = None
     made: int = 0
+    vectors: bool = False
 
     @cached_property
     def read(self) -> tuple[Any, ...] | None:
@@ -263,7 +268,7 @@ class _Start:
         single = {name: pick(v) for name, v in given if isinstance(v, np.ndarray)}
         optimizer = self.optimizer.with_hyperparameters(**single) if single else self.optimizer
         memory = self.memory and [(pick(m), pick(p)) for m, p in self.memory]
-        return _Start(optimizer, self.losses, pick(self.theta), pick(self.h), memory, self.made)
+        return _Start(optimizer, self.losses, pick(self.theta), pick(self.h), memory, self.made, self.vectors)
 
     def ends(self) -> list[_Start]:
         """Return the first and the last configuration."""
@@ -278,7 +283,7 @@ class _Start:
         return tuple(np.shape(part) for pair in probe.new for part in pair)
 
 
-def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any) -> _Start:
+def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any, vectors: bool = False) -> _Start:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
             f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}"
@@ -287,8 +292,10 @@ def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any) -> _S
         symbols = ", ".join(sorted(map(str, optimizer.symbols)))
         raise ValueError(f"{optimizer} holds the symbols {symbols}; give them numbers to run it")
     optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), float_step(h)
-    batch = np.broadcast_shapes(optimizer.batch_shape, np.shape(h))
-    start = _Start(optimizer, losses, with_batch(losses[0].components(theta0), batch), h)
+    batch = optimizer.batch_shape
+    if isinstance(h, np.ndarray):
+        batch = np.broadcast_shapes(batch, h.shape)
+    start = _Start(optimizer, losses, with_batch(losses[0].components(theta0), batch), h, vectors=vectors)
     if not repeats(optimizer, start.read):
         one = start.ends()[0]
         check_repeats(one.optimizer, one.theta, one.h)
@@ -521,6 +528,6 @@ def _diverged(start: _Start, path: np.ndarray, every: int, batch: int, first: in
     raise Divergence(
         f"the run diverged at step {step}{which}: the last finite iterate is step {step - every}; {advice}",
         step,
-        np.moveaxis(path[:row], 1, -1),
+        path[:row].swapaxes(1, -1),
         wrong,
     )

@@ -21,7 +21,19 @@ import numpy as np
 from bea.program import Optimizer, Running, outside
 from bea.rolled import Rolled, rolled
 from bea.series import Series
-from bea.trace import BLOCK, COMPILING, COMPILING_LINE, Node, Trace, Untraceable, _Tape, by_numba, numba_is_there, trace
+from bea.trace import (
+    BLOCK,
+    COMPILED_FORMS,
+    COMPILING,
+    COMPILING_LINE,
+    Node,
+    Trace,
+    Untraceable,
+    _Tape,
+    by_numba,
+    numba_is_there,
+    trace,
+)
 
 __all__ = ["Step", "StraightRun", "alike", "traced_step"]
 
@@ -76,15 +88,18 @@ class Step:
 
     def inputs(self, start: Any) -> np.ndarray:
         """Return what the first step starts from, but for the step count: shape (inputs, configurations)."""
-        if start.theta.ndim == 1 and start.memory is None:  # nearly always, and NumPy takes its time
-            given = start.optimizer.hyperparameters
-            states = [x for n, shape in enumerate(self.shapes) for x in [float(n % 2)] * math.prod(shape)]
-            return np.array([start.h, *(given[name] for name in self.names), *start.theta.tolist(), *states])[:, None]
-        columns = start.theta[0].size
-        given = [start.h, *(start.optimizer.hyperparameters[name] for name in self.names)]
-        rows = np.array([np.broadcast_to(value, columns) for value in given])
-        memory = start.memory or [(0.0, 1.0)] * (len(self.shapes) // 2)  # the weight of an empty memory is 1
-        return np.concatenate([rows, start.theta.reshape(-1, columns), self.rows(memory, columns)])
+        columns, first = start.theta[0].size, 1 + len(self.names)
+        rows = np.empty((len(self.code.inputs) - 1, columns))
+        for row, value in zip(rows, [start.h, *(start.optimizer.hyperparameters[name] for name in self.names)]):
+            row[:] = value
+        rows[first : first + len(start.theta)] = start.theta.reshape(-1, columns)
+        rows[first + len(start.theta) :] = self.rows(start.memory, columns) if start.memory else self._empty
+        return rows
+
+    @cached_property
+    def _empty(self) -> np.ndarray:
+        """The states of an empty memory, whose weight is 1: shape (entries, 1)."""
+        return self.rows([(0.0, 1.0)] * (len(self.shapes) // 2), 1)
 
     def rows(self, states: Sequence[tuple[Any, Any]], columns: int) -> np.ndarray:
         """Return the entries of all states, shape (entries, configurations)."""
@@ -308,10 +323,12 @@ class StraightRun:
     """A run by traced steps, one for each loss; ``total`` of them, or an unknown number.
 
     The same configuration has the same bits alone and in every batch, as long as the loss and the
-    program need only sums, products, quotients, square roots, logistic functions and comparisons.
+    program need only sums, products, quotients, square roots, logistic functions and comparisons, and
+    no vector functions are taken.
     """
 
     def __init__(self, start: Any, steps: Sequence[Step], total: int | None) -> None:
+        self.vectors = start.vectors
         self.steps, self.batch, self.count = tuple(steps), start.theta.shape[1:], start.made
         self.values, self.d = steps[0].inputs(start), len(start.theta)
         self.first, self.columns = 1 + len(steps[0].names), self.values.shape[1]
@@ -347,7 +364,7 @@ class StraightRun:
             compiling = COMPILING + COMPILING_LINE * sum(roll.operations for roll in self.rolls)
         single = floats < arrays
         if total is not None and compiling < math.inf:
-            exact = all(code.exact for code in codes)
+            exact = self.vectors or all(code.exact for code in codes)
             if not exact and all(code.compiled_exactly for code in codes):
                 single = single or not self.rolls and min(total * floats, compiling) < AFFORDABLE
                 exact = single or bool(self.rolls)
@@ -409,7 +426,7 @@ class StraightRun:
 
     def in_loops(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
         """Step one configuration in Numba's loops."""
-        loops, places = _loops(self.steps, self.first, self.d)
+        loops, places = _loops(self.steps, self.first, self.d, self.vectors)
         if loops is None:  # Numba lacks one of the functions
             return self.whole(values, piece, every, batches)
         rolls = _rolled(self.steps, True)
@@ -424,10 +441,11 @@ class StraightRun:
 
     def compiled(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
         """Step some configurations side by side in Numba's loop, with a break now and then."""
-        loop = _loop(self.steps, self.first, self.d)
+        width = 1 if self.columns == 1 else WIDTH
+        loop = _loop(self.steps, self.first, self.d, width, self.vectors)
         if loop is None:  # Numba lacks one of the functions
             return (self.floats if self.columns == 1 else self.arrays)(values, piece, every, batches)
-        work = np.ones((len(values), WIDTH))
+        work = np.ones((len(values), width))
         work[:, : values.shape[1]] = values
         order, total = np.array(batches or [0], dtype=np.int64), len(piece) * every
         most = max(1, int(PATIENCE / (values.shape[1] * (1 + len(self.steps[0].code.operations)))))
@@ -437,29 +455,32 @@ class StraightRun:
 
 
 @lru_cache(MOST)
-def _loop(steps: tuple[Step, ...], first: int, d: int) -> Callable[..., None] | None:
-    """Return the loop over steps, and inside it over configurations side by side; None if Numba cannot compile it."""
+def _loop(steps: tuple[Step, ...], first: int, d: int, most: int, vectors: bool) -> Callable[..., None] | None:
+    """Return the loop over steps, and inside it over at most so many configurations; None if Numba cannot compile it."""
     exact = all(step.code.exact for step in steps)
     lines = [
         "def loop(piece, work, order, count, begin, end, every):",
-        " width = piece.shape[2]",
+        f" width = {1 if most == 1 else 'piece.shape[2]'}",
+        " row, left = begin // every, every - begin % every",
         " for n in range(begin, end):",
         "  x0 = float(count + n)",
         "  loss = order[n] if order.size > 1 else order[0]",
     ]
     for k, step in enumerate(steps):
         lines += [f"  if loss == {k}:", "   for c in range(width):"]
-        lines += [f"    x{i + 1} = work[{i * WIDTH} + c]" for i in range(len(step.code.inputs) - 1)]
-        lines += [f"    {line}" for line in step.code.lines()]
+        lines += [f"    x{i + 1} = work[{i * most} + c]" for i in range(len(step.code.inputs) - 1)]
+        lines += [f"    {line}" for line in step.code.lines(COMPILED_FORMS)]
         outputs = map(step.code.text, step.code.outputs)
-        lines += [f"    work[{(first + i) * WIDTH} + c] = {output}" for i, output in enumerate(outputs)]
+        lines += [f"    work[{(first + i) * most} + c] = {output}" for i, output in enumerate(outputs)]
     lines += [
-        "  if n % every == every - 1:",
+        "  left -= 1",
+        "  if left == 0:",
         f"   for i in range({d}):",
         "    for c in range(width):",
-        f"     piece[n // every, i, c] = work[({first} + i) * {WIDTH} + c]",
+        f"     piece[row, i, c] = work[({first} + i) * {most} + c]",
+        "   row, left = row + 1, every",
     ]
-    return by_numba(lines, "loop", "void(f8[:, :, :], f8[::1], i8[::1], i8, i8, i8, i8)", exact)
+    return by_numba(lines, "loop", "void(f8[:, :, :], f8[::1], i8[::1], i8, i8, i8, i8)", exact, vectors)
 
 
 @lru_cache(MOST)
@@ -475,25 +496,25 @@ def _rolled(steps: tuple[Step, ...], apart: bool = False) -> tuple[Rolled, ...]:
 
 
 @lru_cache(MOST)
-def _loops(steps: tuple[Step, ...], first: int, d: int) -> tuple[Callable[..., None] | None, np.ndarray]:
+def _loops(steps: tuple[Step, ...], first: int, d: int, vectors: bool) -> tuple[Callable[..., None] | None, np.ndarray]:
     """Return the steps as loops over coordinates, None if Numba cannot compile them, and the places they look up."""
     places = [0]
-    inputs, outputs = len(steps[0].code.inputs), len(steps[0].code.outputs)
     lines = [
         "def loops(piece, v, g, order, count, begin, end, every):",
+        " row, left = begin // every, every - begin % every",
         " for n in range(begin, end):",
         "  v[0] = float(count + n)",
         "  loss = order[n] if order.size > 1 else order[0]",
     ]
     for k, roll in enumerate(_rolled(steps, True)):
-        lines += [f"  if loss == {k}:", *(f"   {line}" for line in roll.lines(places))]
+        lines += [f"  if loss == {k}:", *(f"   {line}" for line in roll.lines(places, into=1 + first))]
     lines += [
-        f"  for i in range({outputs}):",
-        f"   v[{1 + first} + i] = v[{inputs} + i]",
-        "  if n % every == every - 1:",
+        "  left -= 1",
+        "  if left == 0:",
         f"   for i in range({d}):",
-        f"    piece[n // every, i] = v[{1 + first} + i]",
+        f"    piece[row, i] = v[{1 + first} + i]",
+        "   row, left = row + 1, every",
     ]
     exact = all(step.code.exact for step in steps)
     kind = "void(f8[:, :], f8[::1], i8[::1], i8[::1], i8, i8, i8, i8)"
-    return by_numba(lines, "loops", kind, exact), np.array(places)
+    return by_numba(lines, "loops", kind, exact, vectors), np.array(places)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from bea.elementary import vector_functions
 from bea.series import Series
 
 __all__ = ["LIMIT", "Node", "Trace", "Traced", "Untraceable", "trace"]
@@ -59,6 +60,8 @@ ON_FLOATS = OPERATORS | {
     "log_expit": "{0} - log1p(exp({0})) if {0} < 0 else -log1p(exp(-{0}))",
     "logaddexp": "{0} + log(2.0) if {0} == {1} else ({0} if {0} > {1} else {1}) + log1p(exp(-absolute({0} - {1})))",
 }
+#: In compiled code exp may overflow, to infinity.
+COMPILED_FORMS = ON_FLOATS | {"expit": "1.0 / (1.0 + exp(-{0}))"}
 #: All else is printed as a function of its own name: that of NumPy or SciPy, and on floats this one.
 MATH = {name: getattr(math, name) for name in "sqrt exp log log1p expm1 log2 log10 exp2 cbrt erf erfc hypot".split()}
 MATH |= {name: getattr(math, name) for name in "sin cos tan sinh cosh tanh".split()}
@@ -426,7 +429,7 @@ class Trace:
         """
         lines = ["def straight(values, found):", " for c in range(values.shape[1]):"]
         lines += [f"  {self.text(i)} = values[{i}, c]" for i in range(len(self.inputs))]
-        lines += [f"  {line}" for line in self.lines()]
+        lines += [f"  {line}" for line in self.lines(COMPILED_FORMS)]
         lines += [f"  found[{i}, c] = {self.text(output)}" for i, output in enumerate(self.outputs)]
         return by_numba(lines, "straight", "void(f8[:, :], f8[:, :])", self.exact)
 
@@ -444,18 +447,21 @@ def by_math(name: str, by_numpy: Callable[..., Any]) -> Callable[..., np.ndarray
     return lambda *x: np.asarray(np.frompyfunc(one, len(x), 1)(*x), dtype=float)
 
 
-def by_numba(lines: Sequence[str], name: str, kind: str, exact: bool) -> Callable[..., None] | None:
+def by_numba(
+    lines: Sequence[str], name: str, kind: str, exact: bool, vectors: bool = False
+) -> Callable[..., None] | None:
     """Return a printed function as Numba compiles it for arguments of some types; None if it cannot.
 
     `exact` says that all operations are rounded in the same way everywhere.  Others are not compiled where Numba
-    takes them from Intel's library: their last bits depend on the place in a loop there.
+    takes them from Intel's library: their last bits depend on the place in a loop there.  With `vectors` that is
+    allowed, and vector functions are taken where there are any.
     """
-    scope = dict(SCOPE)
+    scope = SCOPE | (vector_functions() if vectors else {})
     exec("\n".join(lines), scope)
     try:
         import numba
 
-        if exact or not numba.config.USING_SVML:  # type: ignore[attr-defined]
+        if exact or vectors or not numba.config.USING_SVML:  # type: ignore[attr-defined]
             return numba.njit(kind, error_model="numpy", nogil=True)(scope[name])
     except Exception:  # of Numba's own kinds
         pass
