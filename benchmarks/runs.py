@@ -89,9 +89,9 @@ def our_loss(loss, d):
 # --- ours and the rivals', as functions that run ---------------------------------------------------
 
 
-def ours(loss, start, steps, beta=BETA, rho=RHO):
+def ours(loss, start, steps, beta=BETA, rho=RHO, **options):
     known = our_loss(loss, len(start)) if loss in GRADIENTS else loss
-    return partial(bea.run, bea.adam(beta, rho, EPSILON, epsilon_inside=False), known, start, H, steps)
+    return partial(bea.run, bea.adam(beta, rho, EPSILON, epsilon_inside=False), known, start, H, steps, **options)
 
 
 def by_optax(loss, start, steps, beta=BETA, rho=RHO):
@@ -209,11 +209,10 @@ def paths(title, loss, start, steps, rounds, *, count=1, ours=ours):
     makers = {"bea": ours, "optax, compiled": by_optax, "JAX by hand, compiled": by_jax}
     makers |= {"PyTorch by hand": by_torch} if steps <= 10_000 else {}  # it would take minutes
     makers |= {"Numba by hand": by_numba} if loss in GRADIENTS else {}
+    makers |= {"bea, vector functions": partial(ours, vector_functions=True)} if loss in (transcendental, data) else {}
     turn = {by_jax, by_torch} if count > 1 else ()
-    tasks = {
-        name: (lambda make=make: turned(make(*given)) if make in turn else make(*given))
-        for name, make in makers.items()
-    }
+    tasks = {name: (lambda make=make: turned(make(*given)) if make in turn else make(*given))
+             for name, make in makers.items()}  # fmt: skip
     many = f"{count:,} configurations" if count > 1 else "one configuration"
     return race(f"{title}, {many}, {steps:,} steps", "bea", tasks, rounds, tolerance=1e-8, targets=WANTED,
                 part=lambda path: path[len(path) - steps :][:EARLY])  # fmt: skip
