@@ -101,7 +101,7 @@ GOOD = {
         bea.run,
         {
             "optimizer": ADAM, "loss": ONE, "theta0": (1.0,), "h": 0.1, "steps": 3, "batches": None, "memory": None,
-            "every": 1,
+            "every": 1, "vector_functions": False,
         },
     ),
     "signum": (bea.signum, {"beta": 0.9, "epsilon": 1e-8}),
@@ -162,6 +162,7 @@ NEVER = {
     ("run", "h"): [True, [0.1, -0.1], 0, float("nan")],
     ("run", "steps"): [True, 1.0, -1],
     ("run", "every"): [True, 0, 2],
+    ("run", "vector_functions"): [1, 0, None, "no"],
     ("taylor", "symbols"): ["word", "", {}],
     ("TransientEquation.pieces", "steps"): [True, -1],
     ("weights", "count"): [0, -1, True],

@@ -179,8 +179,9 @@ def _solve(
     def rhs(t: float, y: np.ndarray) -> np.ndarray:
         if not isfinite(y.dot(y)) and not np.isfinite(y).all():
             return np.full(y.shape, np.nan)  # the solver takes it back, and gives up in the end
-        point = y.reshape(start.shape)
-        return np.ravel(rate(point, time=t) if takes_time else rate(point))
+        point = y if start.ndim == 1 else y.reshape(start.shape)
+        found = rate(point, time=t) if takes_time else rate(point)
+        return found if start.ndim == 1 else np.ravel(found)
 
     path, limit = [start.ravel()], PATIENCE + 30 * len(times)
     with np.errstate(all="ignore"):  # a blow-up is reported by whoever called

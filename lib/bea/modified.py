@@ -181,8 +181,16 @@ class ModifiedEquation(Equation):
             return self._numbers(optimizer, theta, time, h)
 
         def held() -> Callable[..., np.ndarray]:
-            function = self._function(optimizer, 2)
-            return lambda theta, time=0.0: self._numbers(optimizer, theta, time, h, function=function)
+            function, d = self._function(optimizer, 2), self.loss.dimension
+
+            def rate(theta: np.ndarray, time: float = 0.0) -> np.ndarray:
+                if theta.ndim > 1:
+                    return self._numbers(optimizer, theta, time, h, function=function)
+                x = np.empty(d + 2)
+                x[:d], x[d], x[d + 1] = theta, time, h
+                return function(x)
+
+            return rate
 
         if not optimizer.batch_shape:
             field.held = held  # type: ignore[attr-defined]  # for a flow, during which the program stays what it is

@@ -134,6 +134,8 @@ def run(
     steps, every = whole("steps", steps, 0), whole("every", every, 1)
     if steps % every:
         raise ValueError(f"every = {every} must divide the number of steps, {steps}")
+    if not isinstance(vector_functions, bool):
+        raise TypeError(f"vector_functions = {vector_functions!r} must be True or False")
     start = _prepared(optimizer, loss, theta0, h, memory, vector_functions)
     order = _order(batches, len(start.losses), steps)
     path = _room(steps // every + 1, start.theta.shape)
