@@ -3,8 +3,9 @@ r"""Straight-line code rolled up into loops over numbers that lie side by side.
 The step of a program in many coordinates does the same to nearly all of them.  Two operations of a trace
 are alike if they have one name and arguments that are alike, and so on down to the inputs, where those of
 one array are alike.  The results of operations that are alike lie side by side in one array of all values,
-and a loop makes them; loops of one length in which each number needs only its own become one.  Kind and
-order of the operations behind a number stay what they were, and with them every bit.
+and a loop makes them; loops of one length in which each number needs only its own become one.  What
+replaces an input is written over it at once where nothing needs the old value.  Kind and order of the
+operations behind a number stay what they were, and with them every bit.
 """
 
 from __future__ import annotations
