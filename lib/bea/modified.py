@@ -120,12 +120,7 @@ class ModifiedEquation(Equation):
         """Return the coefficients at points of floats and a time; if h is given as well, their sum."""
 
         def numbers(optimizer: Optimizer, start: np.ndarray) -> np.ndarray:
-            d = len(start)
-            x = np.empty((d + len(given), *start.shape[1:]))
-            x[:d] = start
-            for i, value in enumerate(given, d):
-                x[i] = value
-            return (function or self._function(optimizer, len(given)))(x)
+            return _at(function or self._function(optimizer, len(given)), start, given)
 
         start = with_batch(self.loss.components(theta), optimizer.batch_shape)
         if start.ndim == 1:
@@ -181,14 +176,12 @@ class ModifiedEquation(Equation):
             return self._numbers(optimizer, theta, time, h)
 
         def held() -> Callable[..., np.ndarray]:
-            function, d = self._function(optimizer, 2), self.loss.dimension
+            function = self._function(optimizer, 2)
 
             def rate(theta: np.ndarray, time: float = 0.0) -> np.ndarray:
                 if theta.ndim > 1:
                     return self._numbers(optimizer, theta, time, h, function=function)
-                x = np.empty(d + 2)
-                x[:d], x[d], x[d + 1] = theta, time, h
-                return function(x)
+                return _at(function, theta, (time, h))
 
             return rate
 
@@ -608,6 +601,16 @@ def sum_powers(terms: np.ndarray, h: Any) -> np.ndarray:
     for term in terms[-2::-1]:
         total = total * h + term
     return total
+
+
+def _at(function: Callable[[np.ndarray], np.ndarray], start: np.ndarray, given: Sequence[float]) -> np.ndarray:
+    """Return a function of one array at points, coordinates first, and the numbers that follow them."""
+    d = len(start)
+    x = np.empty((d + len(given), *start.shape[1:]))
+    x[:d] = start
+    for i, value in enumerate(given, d):
+        x[i] = value
+    return function(x)
 
 
 def _is_exact(theta: Any) -> bool:
