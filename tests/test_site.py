@@ -504,10 +504,11 @@ def test_a_wheel_for_the_browser_has_no_tests_of_its_own(tmp_path):
         assert archive.read(names[-1]).decode().split() == [f"{name},," for name in names if "core" not in name]
 
 
-@pytest.mark.parametrize("code, needed", [("from sklearn.datasets import load_digits", True), ("import bea", False)])
-def test_only_a_notebook_that_needs_scikit_learn_waits_for_it(code, needed):
+@pytest.mark.parametrize("code, needed", [("loss = bea.logistic_regression()", True), ("import bea", False)])
+def test_only_a_cell_that_needs_scikit_learn_waits_for_it(code, needed):
     notebook = lite.browser_copy(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]))
-    assert ("scikit-learn" in notebook.cells[0].source) == needed and "bea-book" in notebook.cells[0].source
+    assert [("scikit-learn" in cell.source) for cell in notebook.cells] == [False, needed]
+    assert "bea-book" in notebook.cells[0].source and notebook.cells[1].source.endswith(code)
 
 
 def test_python_in_the_browser_starts_with_the_wheels_of_the_site(tmp_path):

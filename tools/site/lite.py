@@ -59,9 +59,9 @@ def pin(package):
     return re.search(rf"^{package}==\S+$", text, re.M)[0]
 
 
-def install_line(code=""):
-    """What the browser's Python runs first; only some notebooks wait for scikit-learn."""
-    return f"%pip install -q bea-book {'scikit-learn ' if re.search('sklearn|logistic_regression', code) else ''}{pin('sympy')}"
+def install_line():
+    """What the browser's Python runs first."""
+    return f"%pip install -q bea-book {pin('sympy')}"
 
 
 def last_change():
@@ -166,8 +166,10 @@ def browser_copy(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    code = "".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    install = f"# The browser's Python gets the book's library first.\n{install_line(code)}"
+            # Its data come from scikit-learn, which only a cell that imports it gets by itself.
+            if "logistic_regression" in cell.source:
+                cell.source = f"%pip install -q scikit-learn\n{cell.source}"
+    install = f"# The browser's Python gets the book's library first.\n{install_line()}"
     notebook.cells.insert(0, new_code_cell(install, id="install"))
     notebook.metadata.pop("widgets", None)
     notebook.metadata.kernelspec = {
