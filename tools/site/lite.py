@@ -27,14 +27,16 @@ OUTPUT = ROOT / "_build" / "html" / "lite"
 PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
 # What the kernel and every chapter need is fetched while Python starts, instead of one after the other later on:
 # of Pyodide's packages, and of the wheels that the site holds.
-EARLY = "micropip ssl sqlite3 jedi ipython numpy scipy matplotlib".split()
+EARLY = "micropip jedi ipython numpy scipy matplotlib".split()
 LOCAL = "piplite ipykernel pyodide_kernel widgetsnbextension bea_book".split()
+# The kernel would fetch these, too, but can do without; a cell that imports one gets it.
+UNUSED = ["ssl", "sqlite3"]
 # Python looks for modules in the notebook's folder last: every look there is a request to the page.
 START = f"""\
 importScripts("{PYODIDE}pyodide.js");
-const load = self.loadPyodide, wheels = WHEELS;
+const load = self.loadPyodide, names = {json.dumps(EARLY)}, wheels = WHEELS;
 self.loadPyodide = async (options) => {{
-  const packages = options.packages.map((name) => wheels[name] ? new URL(wheels[name], options.indexURL).href : name);
+  const packages = [...names, ...wheels.map((place) => new URL(place, options.indexURL).href)];
   const pyodide = await load({{ ...options, packages, indexURL: "{PYODIDE}" }});
   const {{ path }} = pyodide.pyimport("sys");
   path.push(path.shift());
@@ -78,7 +80,7 @@ def last_change():
 
 def write_settings(folder):
     """The site's settings, and those of its build."""
-    kernel = {"pyodideUrl": "./pyodide.js", "loadPyodideOptions": {"packages": [*EARLY, *LOCAL, *WHEELS]}}
+    kernel = {"pyodideUrl": "./pyodide.js", "loadPyodideOptions": {"packages": [*EARLY, *UNUSED, *LOCAL, *WHEELS]}}
     site = {
         "appName": "Backward Error Analysis of Optimizers",
         # as in `jupyter lab --expose-app-in-browser`: the tests run notebooks through this
@@ -194,9 +196,9 @@ def write_files(folder):
 
 
 def start(site):
-    """The script that starts Python in the browser: START, with the place of each wheel in the site."""
+    """The script that starts Python in the browser: START, with the places of the wheels in the site."""
     wheels = {path.name.split("-")[0]: path.relative_to(site).as_posix() for path in sorted(site.rglob("*.whl"))}
-    return START.replace("WHEELS", json.dumps({name: wheels[name] for name in [*LOCAL, *WHEELS]}))
+    return START.replace("WHEELS", json.dumps([wheels[name] for name in [*LOCAL, *WHEELS]]))
 
 
 def main():
