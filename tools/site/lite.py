@@ -154,6 +154,12 @@ def without_tests(wheel):
             new.writestr(info, content)
 
 
+def compile_wheels(folder):
+    """Put bytecode into the wheels in a folder."""
+    node = shutil.which("node") or Path(sys.executable).with_name("node")
+    subprocess.run([node, Path(__file__).with_name("bytecode.mjs"), folder], check=True)
+
+
 def write_wheels(folder):
     """Wheels in `folder`/pypi, from which `%pip` installs in the browser."""
     library_wheel(folder / "pypi")
@@ -161,6 +167,7 @@ def write_wheels(folder):
     subprocess.run([*PIP, "wheel", "--only-binary", ":all:", *wheels, *map(pin, WHEELS)], check=True)
     for wheel in (folder / "pypi").glob("*.whl"):
         without_tests(wheel)
+    compile_wheels(folder / "pypi")
 
 
 def browser_copy(notebook):
