@@ -23,8 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 INPUT = ROOT / "_build" / "lite"
 OUTPUT = ROOT / "_build" / "html" / "lite"
 
-# Python itself, NumPy, SciPy, matplotlib and scikit-learn come from here when a reader starts a kernel.
-PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
+# Python itself, NumPy, SciPy, matplotlib and scikit-learn come from here when a reader starts a kernel, as bytecode:
+# to compile their sources in the browser takes longer than to fetch more.
+PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.27.7/pyc/"
 # What the kernel and every chapter need is fetched while Python starts, instead of one after the other later on:
 # of Pyodide's packages, and of the wheels that the site holds.
 EARLY = "micropip jedi ipython numpy scipy matplotlib".split()
