@@ -244,7 +244,7 @@ $(PDF): $(INSTALLED) $(SOURCES) CITATION.cff $(wildcard tools/print/*) tools/sit
 	@echo "Building the PDF ..."
 	$(BIN)/python -m tools.print.pdf
 
-$(LITE): $(VENV)/.lite $(SOURCES) $(wildcard assignments/student/*.ipynb) pyproject.toml tools/site/lite.py
+$(LITE): $(VENV)/.lite $(WEB) $(SOURCES) $(wildcard assignments/student/*.ipynb) pyproject.toml tools/site/lite.py $(wildcard tools/site/bytecode.*)
 	@echo "Building the JupyterLite site ..."
 	$(BIN)/python -m tools.site.lite
 	@touch $@

