@@ -384,13 +384,13 @@ class StraightRun:
         except (ArithmeticError, ValueError):  # arrays give what is not finite instead
             with np.errstate(all="ignore"):
                 codes = [step.code.on_arrays_by_math for step in self.steps]
-                values[:] = self.stepped(codes, np.float64, list(values), piece, every, batches)
+                values[:] = self.stepped(codes, np.float64, list(values.copy()), piece, every, batches)
 
     def arrays(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
         """Step several configurations on NumPy's arrays."""
         codes = [step.code.on_arrays for step in self.steps]
         with np.errstate(all="ignore"):
-            values[:] = self.stepped(codes, np.float64, list(values), piece, every, batches)
+            values[:] = self.stepped(codes, np.float64, list(values.copy()), piece, every, batches)
 
     def stepped(
         self,
