@@ -851,18 +851,20 @@ def test_a_memory_of_numbers_for_each_configuration():
 
 @bea.optimizer
 def extrapolated(theta, gradient, memory):
+    memory.previous(1.0 * memory.step)
     return gradient(2 * theta - memory.previous(theta, start=theta))
 
 
-def test_a_memory_may_hold_theta_itself(way):
-    """Its state is then an input of the step, which must not be written over before it is kept."""
+def test_a_memory_may_hold_theta_itself_and_the_step(way):
+    """A state that is an input of the step must not be written over before it is kept."""
     loss, points = bea.NumericLoss(3, None, lambda t: np.cos(t[::-1])), np.linspace((0.1, 0.5, 2), (1, 0.7, 0.3), 9)
     path = [points, points - 0.1 * np.cos(points[:, ::-1])]
     for _ in range(3):
         path.append(path[-1] - 0.1 * np.cos(2 * path[-1] - path[-2])[:, ::-1])
     walked = list(islice(bea.walk(extrapolated(), loss, points, 0.1), 5))
     np.testing.assert_allclose(walked, path, rtol=1e-15)
-    theta, [(state, _)] = state_after(extrapolated(), loss, points, 0.1, 4)
+    theta, [(step, _), (state, _)] = state_after(extrapolated(), loss, points, 0.1, 4)
+    assert np.all(step == 3)
     np.testing.assert_allclose([state.T, theta.T], path[-2:], rtol=1e-15)
 
 
