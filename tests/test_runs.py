@@ -1500,6 +1500,19 @@ def test_what_is_no_number_diverges_in_every_way(expression, start, way):
     assert again.value.step == caught.value.step
 
 
+def test_a_maximum_does_not_hide_what_is_no_number(way):
+    """Neither in a loss nor in a program, on the left or on the right."""
+
+    @bea.optimizer
+    def clipped(theta, gradient, memory):
+        return np.clip(np.minimum(gradient(theta), 1), 0, 1)
+
+    for larger in (lambda t: np.maximum(np.log(t), t) + 1, lambda t: np.maximum(t, np.log(t)) + 1):
+        with pytest.raises(bea.Divergence) as caught:
+            bea.run(clipped(), bea.NumericLoss(2, None, larger), [(0.75, 2.0)] * 3, 0.25, 9)
+        assert caught.value.step == 5
+
+
 # --- arguments ----------------------------------------------------------------------------------------------
 
 ADAM = bea.adam(0.6, 0.8, 0.05)
