@@ -849,6 +849,25 @@ def test_a_memory_of_numbers_for_each_configuration():
         np.testing.assert_allclose(same[:, 0], paths[0], rtol=1e-12)
 
 
+@bea.optimizer
+def extrapolated(theta, gradient, memory):
+    memory.previous(1.0 * memory.step)
+    return gradient(2 * theta - memory.previous(theta, start=theta))
+
+
+def test_a_memory_may_hold_theta_itself_and_the_step(way):
+    """A state that is an input of the step must not be written over before it is kept."""
+    loss, points = bea.NumericLoss(3, None, lambda t: np.cos(t[::-1])), np.linspace((0.1, 0.5, 2), (1, 0.7, 0.3), 9)
+    path = [points, points - 0.1 * np.cos(points[:, ::-1])]
+    for _ in range(3):
+        path.append(path[-1] - 0.1 * np.cos(2 * path[-1] - path[-2])[:, ::-1])
+    walked = list(islice(bea.walk(extrapolated(), loss, points, 0.1), 5))
+    np.testing.assert_allclose(walked, path, rtol=1e-15)
+    theta, [(step, _), (state, _)] = state_after(extrapolated(), loss, points, 0.1, 4)
+    assert np.all(step == 3)
+    np.testing.assert_allclose([state.T, theta.T], path[-2:], rtol=1e-15)
+
+
 def test_the_state_after_steps():
     optimizer = bea.adam(0.6, 0.8, 0.05)
     for loss in (HIMMELBLAU, by_code(HIMMELBLAU)):
@@ -1479,6 +1498,19 @@ def test_what_is_no_number_diverges_in_every_way(expression, start, way):
     with pytest.raises(bea.Divergence) as again:
         bea.run(bea.gradient_descent(), by_code(field), [(start,), (start,)], 0.6, 10)
     assert again.value.step == caught.value.step
+
+
+def test_a_maximum_does_not_hide_what_is_no_number(way):
+    """Neither in a loss nor in a program, on the left or on the right."""
+
+    @bea.optimizer
+    def clipped(theta, gradient, memory):
+        return np.clip(np.minimum(gradient(theta), 1), 0, 1)
+
+    for larger in (lambda t: np.maximum(np.log(t), t) + 1, lambda t: np.maximum(t, np.log(t)) + 1):
+        with pytest.raises(bea.Divergence) as caught:
+            bea.run(clipped(), bea.NumericLoss(2, None, larger), [(0.75, 2.0)] * 3, 0.25, 9)
+        assert caught.value.step == 5
 
 
 # --- arguments ----------------------------------------------------------------------------------------------

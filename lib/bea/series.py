@@ -667,10 +667,8 @@ def _sign(x: Series) -> np.ndarray:
 def _larger(compare: np.ufunc, left: Any, right: Any) -> Series:
     """Return the maximum (by >=) or minimum (by <=); what is not a number stays so."""
     left, right = _lifted(left, right)
-    condition = _compare(compare, left, right)
-    if not left.dtype.hasobject:
-        condition = condition | np.isnan(left.leading)
-    return select(condition, left, right)
+    other = select(_compare(np.not_equal, left, left), left, right)
+    return select(_compare(compare, left, right), left, other)
 
 
 def _extreme(compare: np.ufunc, arg: Callable[..., Any], x: Any) -> Series:

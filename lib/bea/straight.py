@@ -382,15 +382,17 @@ class StraightRun:
         try:
             values[:, 0] = self.stepped(codes, float, values[:, 0].tolist(), piece[:, :, 0], every, batches)
         except (ArithmeticError, ValueError):  # arrays give what is not finite instead
-            with np.errstate(all="ignore"):
-                codes = [step.code.on_arrays_by_math for step in self.steps]
-                values[:] = self.stepped(codes, np.float64, list(values), piece, every, batches)
+            self.arrays(values, piece, every, batches, "on_arrays_by_math")
 
-    def arrays(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
+    def arrays(
+        self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None, code: str = "on_arrays"
+    ) -> None:
         """Step several configurations on NumPy's arrays."""
-        codes = [step.code.on_arrays for step in self.steps]
+        codes = [getattr(step.code, code) for step in self.steps]
         with np.errstate(all="ignore"):
-            values[:] = self.stepped(codes, np.float64, list(values), piece, every, batches)
+            found = self.stepped(codes, np.float64, list(values.copy()), piece, every, batches)
+        for row, x in zip(values, found):  # some may be inputs, or numbers
+            row[:] = x
 
     def stepped(
         self,

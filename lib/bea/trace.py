@@ -618,9 +618,9 @@ class Traced:
 
 
 def _with_kinks(code: Trace) -> Trace:
-    """Return code that also returns, for each comparison, whether the two sides are equal."""
+    """Return code that also returns, for each comparison of two values, whether they are equal."""
     compared = [(*arguments, 0.0)[:2] for name, *arguments in code.operations if name in KINKED]
     first = len(code.inputs) + len(code.operations)
-    equal = tuple(("equal", *pair) for pair in dict.fromkeys(compared))
+    equal = tuple(("equal", *pair) for pair in dict.fromkeys(compared) if pair[0] != pair[1])
     outputs = (*code.outputs, *range(first, first + len(equal)))
     return replace(code, operations=(*code.operations, *equal), outputs=outputs)
