@@ -258,7 +258,7 @@ def _parts(rows: list[tuple[list[int], int, list[Any]]], apart: bool) -> list[li
     """
     for k in range(len(rows[0][0]) if apart else 0):
         times = Counter(row[k] for row, _, _ in rows)
-        if len(times) > 1 and -1 not in times and len(set(times.values())) == 1 and min(times.values()) >= COMMON:
+        if len(times) > 1 and len(set(times.values())) == 1 and min(times.values()) >= COMMON:
             ordered = sorted(rows, key=lambda one: (one[0][k], one[0], one[1]))
             size = len(rows) // len(times)
             return [ordered[n : n + size] for n in range(0, len(rows), size)]
