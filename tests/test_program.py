@@ -634,6 +634,9 @@ def test_decays_are_configurations_and_never_coordinates():
     ):
         with pytest.raises(ValueError, match="np.concatenate"):
             ask()
+    for value in (2.0, np.ones(2)):
+        with pytest.raises(ValueError, match="np.concatenate"):
+            Running(0.1).average(value, np.array([0.2, 0.6]))
     for order in (1, 2, 3):
         study = bea.order_study(two_groups(), LOSS, START, 0.12, [1e-3, 5e-4, 2.5e-4], order=order)
         assert abs(study.slope - order) < 0.1

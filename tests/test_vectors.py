@@ -31,7 +31,7 @@ def normalized(theta, gradient, memory):
 @bea.optimizer
 def in_groups(theta, gradient, memory):
     g = gradient(theta)
-    return np.concatenate([0.1 * g[:-3], g[-3:]])  # g itself, if there is one coordinate
+    return np.concatenate([(1 - 1e-6) * g[:-3], g[-3:]])  # g itself, if there is one coordinate
 
 
 @bea.optimizer
