@@ -51,20 +51,23 @@ class Step:
         point and the states before.
     spent : float
         Seconds that its runs have taken, about.
-    compared : int
-        How often it was to be compared with the program since they last differed.
+    asked : int
+        How often it was asked whether it is to be compared with the program.
+    differed : bool
+        Whether it ever differed from the program.
     """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     code: Trace
     spent: float = 0.0
-    compared: int = 0
+    asked: int = 0
+    differed: bool = False
 
     def is_due(self) -> bool:
-        """Return whether it is to be compared with the program now: at its runs 1, 2, 4, 8, ..."""
-        self.compared += 1
-        return self.compared & (self.compared - 1) == 0
+        """Return whether it is to be compared with the program now: at its runs 1, 2, 4, 8, ..., or all if it differed."""
+        self.asked += 1
+        return self.differed or self.asked & (self.asked - 1) == 0
 
     def is_worth_it(self) -> bool:
         """Return whether a loss that is code should be traced, which may be slower until it is compiled."""
