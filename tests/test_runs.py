@@ -183,6 +183,12 @@ def test_every_way_is_the_algorithm(name, way):
     assert len(way) == 2
 
 
+def test_one_coordinate_without_memory(way):
+    """(1 - 3 h)^n: a step of one output, and a constant."""
+    path = bea.run(bea.gradient_descent(), bea.quadratic([3]), (1.0,), 0.1, 20)
+    np.testing.assert_allclose(path[:, 0], 0.7 ** np.arange(21), rtol=1e-13)
+
+
 def torchs_path(torch, make, loss, steps):
     theta = torch.tensor(START, dtype=torch.float64, requires_grad=True)
     optimizer, path = make([theta]), [theta.detach().numpy().copy()]
@@ -986,6 +992,30 @@ def test_the_cheapest_way_is_taken(monkeypatch):
     assert taken(False, START, 10) == ["floats"]
 
 
+def test_a_long_step_is_made_for_many_configurations_at_once(monkeypatch):
+    """By NumPy for as many as the memory has room for, with the same bits; by Numba if that takes longer than to compile."""
+    optimizer, loss = bea.adam(0.9, 0.99, 0.01), bea.NumericLoss(60, None, chain_gradient)
+    points, numbers = np.random.default_rng(0).uniform(0.6, 1.4, (40, 60)), []
+    made = StraightRun.whole
+
+    def whole(self, values, *given):
+        numbers.append((values.shape[1], self.rolls[-1].end))
+        made(self, values, *given)
+
+    monkeypatch.setattr(StraightRun, "whole", whole)
+    assert ways_taken(monkeypatch, False, optimizer, loss, points, 0.01, 3) == ["whole"]
+    path = bea.run(optimizer, loss, points, 0.01, 3)
+    [*_, (columns, size)] = numbers
+    assert columns == 40
+    for room in (0, 7 * size, 8 * size - 1):
+        numbers.clear()
+        monkeypatch.setattr(straight, "ROOM", room)
+        np.testing.assert_array_equal(bea.run(optimizer, loss, points, 0.01, 3), path)
+        assert [columns for columns, _ in numbers] == ([7] * 5 + [5] if room else [1] * 40)
+    if trace.numba_is_there():
+        assert ways_taken(monkeypatch, True, optimizer, loss, points[0], 1e-3, 50_000, every=50_000) == ["in_loops"]
+
+
 def test_a_batch_goes_on_from_its_memory_as_straight_line_code(monkeypatch):
     points, memory = [START, (0.3, 0.2), (0.1, 0.4)], np.arange(6.0).reshape(2, 3)
     given = (bea.heavy_ball(0.6), HIMMELBLAU, points, 0.01, 7)
@@ -1011,7 +1041,7 @@ def test_what_numba_lacks_is_run_otherwise(monkeypatch):
     force(monkeypatch, "compiled")
     monkeypatch.setattr(straight, "by_numba", lambda *given: None)
     loss = bea.Loss(x**4 + 5 * y**2 + x * y, (x, y))
-    for theta0 in (START, [START] * 30):
+    for theta0 in (START, [START] * 2, [START] * 30):
         path = bea.run(bea.heavy_ball(0.6), loss, theta0, 1e-3, 20)
         np.testing.assert_array_equal(path, bea.run(bea.heavy_ball(0.6), by_code(loss), theta0, 1e-3, 20))
 
@@ -1074,9 +1104,15 @@ def test_a_loss_may_have_a_state():
 
 def test_a_batch_is_computed_together():
     """One gradient a step, one to see whether the program mixes columns, and those by which a loss is compared once."""
-    loss, seen = counting(HIMMELBLAU)
-    bea.run(bea.adam(0.6, 0.8, 0.05), loss, np.random.default_rng(0).uniform(0, 1, (5, 2)), 0.01, 7)
-    assert seen.count((2, 5)) == 17 and seen.count((2,)) == 2
+
+    @bea.optimizer
+    def weighted(theta, gradient, memory):
+        return (gradient(theta).T * WEIGHTS).T
+
+    for optimizer in (bea.adam(0.6, 0.8, 0.05), weighted()):
+        loss, seen = counting(HIMMELBLAU)
+        bea.run(optimizer, loss, np.random.default_rng(0).uniform(0, 1, (5, 2)), 0.01, 7)
+        assert seen.count((2, 5)) == 17 and seen.count((2,)) == 2
 
 
 @pytest.mark.parametrize("name", ["normalized", "by its largest", "norms", "listing"])
@@ -1585,6 +1621,7 @@ def test_mini_batches_are_checked():
             "the memory is not finite at the start: coordinate 1",
         ),
         ([np.zeros(2), ("a", "b")], TypeError, "memory must hold numbers"),
+        ([np.zeros(2), (1j, 2)], TypeError, "memory must hold numbers"),
     ],
 )
 def test_memory_is_checked(memory, error, match):
