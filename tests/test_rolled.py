@@ -11,6 +11,7 @@ from bea.rolled import rolled
 from bea.series import NoExpansion
 from bea.straight import _series
 from bea.trace import by_numba, trace
+from drawn import draws
 
 NAMES = ["add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "exp", "sqrt", "tanh", "negative"]
 
@@ -53,6 +54,7 @@ def codes(draw):
     return size, code
 
 
+@draws(100)
 @given(codes(), st.integers(0, 2**32 - 1))
 def test_rolled_code_has_the_bits_of_straight_code(drawn, seed):
     size, code = drawn
