@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bea.program import Optimizer, Running, outside
+from bea.program import Optimizer, Running, check_decay, outside
 from bea.rolled import Rolled, rolled
 from bea.series import Series
 from bea.trace import BLOCK, COMPILING, COMPILING_LINE, Node, Trace, Untraceable, _Tape, by_numba, numba_is_there, trace
@@ -46,6 +46,8 @@ class Step:
         The hyper-parameters that are inputs.
     shapes : tuple of shapes
         Those of the states of the memory: m, p, m, p, ...
+    decays : tuple of str
+        The hyper-parameters that are decays of averages.
     code : Trace
         The point and the states after a step, from the step count, h, the hyper-parameters, and the
         point and the states before.
@@ -59,6 +61,7 @@ class Step:
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
+    decays: tuple[str, ...]
     code: Trace
     spent: float = 0.0
     asked: int = 0
@@ -79,13 +82,14 @@ class Step:
 
     def inputs(self, start: Any) -> np.ndarray:
         """Return what the first step starts from, but for the step count: shape (inputs, configurations)."""
+        given = start.optimizer.hyperparameters
+        for name in self.decays:
+            check_decay(given[name], start.theta)
         if start.theta.ndim == 1 and start.memory is None:  # nearly always, and NumPy takes its time
-            given = start.optimizer.hyperparameters
             states = [x for n, shape in enumerate(self.shapes) for x in [float(n % 2)] * math.prod(shape)]
             return np.array([start.h, *(given[name] for name in self.names), *start.theta.tolist(), *states])[:, None]
         columns = start.theta[0].size
-        given = [start.h, *(start.optimizer.hyperparameters[name] for name in self.names)]
-        rows = np.array([np.broadcast_to(value, columns) for value in given])
+        rows = np.array([np.broadcast_to(x, columns) for x in (start.h, *(given[name] for name in self.names))])
         memory = start.memory or [(0.0, 1.0)] * (len(self.shapes) // 2)  # the weight of an empty memory is 1
         return np.concatenate([rows, start.theta.reshape(-1, columns), self.rows(memory, columns)])
 
@@ -169,12 +173,17 @@ def traced_step(start: Any, loss: Any) -> Step:
 class _Memory(Running):
     """A traced memory, in which the step may be any: it is empty as long as a weight is one."""
 
-    __slots__ = ()
+    __slots__ = ("decays",)
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.decays: set[int] = set()  # the inputs that are decays
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
-        value = decay.leading.item() if isinstance(decay, Series) and decay.ndim == 0 else decay
-        if isinstance(value, (Series, Node)) and not (isinstance(value, Node) and value.index < value.tape.inputs):
-            raise Untraceable("a decay that is computed is checked at every step")
+        if isinstance(decay, Series) or isinstance(decay, Node) and decay.index >= decay.tape.inputs:
+            raise Untraceable("a decay that is no hyper-parameter is checked at every step")
+        if isinstance(decay, Node):
+            self.decays.add(decay.index)
         return super().average(x, decay, corrected)
 
     def previous(self, x: Any, start: Any = 0.0) -> Any:
@@ -194,6 +203,7 @@ def _trace(
     """Trace a program, which is given Series of one term; names says which inputs are never zero."""
 
     tapes: list[_Tape] = []
+    decays: list[str] = []
 
     def gradient(theta: Any) -> Any:
         entries = theta.leading if isinstance(theta, Series) else theta  # the code of expressions needs no more
@@ -222,6 +232,7 @@ def _trace(
         update = program(_series(theta), gradient, memory, **{n: given[f"given {n}"] for n in names}, **constants)
         if 2 * len(memory.new) != len(shapes):
             raise Untraceable("the program does not ask its memory as often as before")
+        decays.extend(list(names)[k - 2] for k in memory.decays)  # behind the step and h
         new = [part for pair in memory.new for part in pair]
         return [theta - h * rows(update, point), *map(rows, new, shapes)]
 
@@ -229,7 +240,8 @@ def _trace(
     inputs |= {f"state {k}": shape for k, shape in enumerate(shapes)}
     nonzero = {"h", *(f"given {name}" for name, never in names.items() if never)}
     with np.errstate(all="ignore"):
-        return Step(tuple(names), shapes, trace(step, inputs, nonzero, LONGEST))
+        code = trace(step, inputs, nonzero, LONGEST)
+    return Step(tuple(names), shapes, tuple(decays), code)
 
 
 def _series(value: Any) -> Series:
