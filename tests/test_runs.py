@@ -534,6 +534,15 @@ def test_what_can_be_traced_is(name, way):
     assert bool(way) == (name not in UNTRACEABLE)
 
 
+def test_every_way_counts_the_steps(way, monkeypatch):
+    """Through the pieces of a path, and the calls that make a piece."""
+    monkeypatch.setattr(runs, "PIECE", 7)
+    monkeypatch.setattr(straight, "PATIENCE", 200)
+    wanted = literally(OWN["scheduled"], HIMMELBLAU, START, 0.01, 25)
+    np.testing.assert_allclose(bea.run(OWN["scheduled"], HIMMELBLAU, START, 0.01, 25), wanted, rtol=1e-11)
+    assert len(way) == 1
+
+
 def changed(text, change):
     """The runs before and after something that a program reads has changed, traced and plain."""
     optimizer, ends = bea.optimizer(text)(), []
@@ -1460,6 +1469,9 @@ def test_an_iteration_says_where_it_diverges():
             points.append(point)
     assert caught.value.step == len(points) and np.isfinite(points).all()
     np.testing.assert_array_equal(caught.value.path, points[-1:])
+    for start, step in ((1.0, 1024), (2.0, 1023)):
+        with pytest.raises(bea.Divergence, match=f"at step {step}: the last finite iterate is step {step - 1}"):
+            list(bea.walk(bea.gradient_descent(), bea.quadratic([1]), (start,), 3.0))
 
 
 def test_a_long_run_that_diverges_stops_early():
