@@ -991,7 +991,7 @@ def test_the_cheapest_way_is_taken(monkeypatch):
     many = np.random.default_rng(0).uniform(-1, 1, (2000, 2))
 
     def taken(numba, theta0, steps):
-        return ways_taken(monkeypatch, numba, adam, loss, theta0, 1e-3, steps, every=steps)
+        return ways_taken(monkeypatch, numba, adam, loss, theta0, 1e-3, steps, every=steps // 10)
 
     assert taken(False, START, 10) == taken(True, START, 10) == ["floats"]
     assert taken(False, [START] * 3, 10) == ["floats"]
