@@ -302,6 +302,29 @@ def test_every_decay_of_a_batch_is_checked_where_a_program_uses_it(betas, shift)
             ask()
 
 
+def test_a_decay_is_checked_however_often_a_program_ran_before():
+    """A hyper-parameter without a declared range, and a coordinate that leaves the range on its way."""
+
+    @bea.optimizer
+    def undeclared(theta, gradient, memory, beta):
+        return memory.average(gradient(theta), beta)
+
+    for beta in (0.1, 0.2, 0.3, 1.5, [0.4, 1.5, 0.5], 0.4, 0.5, 0.6, 0.7, -0.5):
+        if beta in (1.5, -0.5) or isinstance(beta, list):
+            with pytest.raises(ValueError, match="a decay = .* must be in"):
+                bea.run(undeclared(beta), LOSS, START, 0.01, 2)
+        else:
+            bea.run(undeclared(beta), LOSS, START, 0.01, 2)
+
+    @bea.optimizer
+    def by_coordinate(theta, gradient, memory):
+        return memory.average(gradient(theta), theta[0])
+
+    x = sp.Symbol("x")
+    with pytest.raises(ValueError, match="a decay = .* must be in"):
+        bea.run(by_coordinate(), bea.Loss(-x, (x,)), (0.0,), 0.1, 25)
+
+
 # --- an optimizer is data ----------------------------------------------------------------------------------------------------------
 
 
@@ -634,6 +657,9 @@ def test_decays_are_configurations_and_never_coordinates():
     ):
         with pytest.raises(ValueError, match="np.concatenate"):
             ask()
+    for value in (2.0, np.ones(2)):
+        with pytest.raises(ValueError, match="np.concatenate"):
+            Running(0.1).average(value, np.array([0.2, 0.6]))
     for order in (1, 2, 3):
         study = bea.order_study(two_groups(), LOSS, START, 0.12, [1e-3, 5e-4, 2.5e-4], order=order)
         assert abs(study.slope - order) < 0.1

@@ -183,6 +183,12 @@ def test_every_way_is_the_algorithm(name, way):
     assert len(way) == 2
 
 
+def test_one_coordinate_without_memory(way):
+    """(1 - 3 h)^n: a step of one output, and a constant."""
+    path = bea.run(bea.gradient_descent(), bea.quadratic([3]), (1.0,), 0.1, 20)
+    np.testing.assert_allclose(path[:, 0], 0.7 ** np.arange(21), rtol=1e-13)
+
+
 def torchs_path(torch, make, loss, steps):
     theta = torch.tensor(START, dtype=torch.float64, requires_grad=True)
     optimizer, path = make([theta]), [theta.detach().numpy().copy()]
@@ -528,6 +534,15 @@ def test_what_can_be_traced_is(name, way):
     assert bool(way) == (name not in UNTRACEABLE)
 
 
+def test_every_way_counts_the_steps(way, monkeypatch):
+    """Through the pieces of a path, and the calls that make a piece."""
+    monkeypatch.setattr(runs, "PIECE", 7)
+    monkeypatch.setattr(straight, "PATIENCE", 200)
+    wanted = literally(OWN["scheduled"], HIMMELBLAU, START, 0.01, 25)
+    np.testing.assert_allclose(bea.run(OWN["scheduled"], HIMMELBLAU, START, 0.01, 25), wanted, rtol=1e-11)
+    assert len(way) == 1
+
+
 def changed(text, change):
     """The runs before and after something that a program reads has changed, traced and plain."""
     optimizer, ends = bea.optimizer(text)(), []
@@ -642,7 +657,7 @@ def wrong(step, change):
     n = len(code.inputs) + len(code.operations)
     operations = (*code.operations, change(code.outputs))
     outputs = tuple(n if value == change(code.outputs)[1] else value for value in code.outputs)
-    return dataclasses.replace(step, code=dataclasses.replace(code, operations=operations, outputs=outputs), compared=0)
+    return dataclasses.replace(step, code=dataclasses.replace(code, operations=operations, outputs=outputs), asked=0)
 
 
 @pytest.mark.parametrize("points", [START, [START, (0.3, 0.2)]])
@@ -665,17 +680,20 @@ def test_a_wrong_trace_is_not_used(points, change, monkeypatch):
     assert not np.array_equal(bea.run(optimizer, HIMMELBLAU, points, 0.01, 30), wanted)
 
 
-def test_both_ends_of_a_batch_are_compared():
-    """A trace that is right for all points but the last one."""
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("place", [0, -1])
+def test_both_ends_of_a_batch_are_compared(count, place, monkeypatch):
+    """A trace that is wrong for one point alone: as a key, a traced number is not what it is in the program."""
 
-    @bea.optimizer
-    def two_faced(theta, gradient, memory):
-        return gradient(theta) if not isinstance(theta, np.ndarray) or theta[0] > 0 else gradient(abs(theta))
+    def loss():
+        return bea.NumericLoss(2, None, lambda t: {-0.5: 2.0}.get(t[0], 1.0) * t)
 
-    points = [(0.5, 0.6), (0.4, 0.2), (0.7, 0.6), (-0.5, 0.6)]
-    path = bea.run(two_faced(), HIMMELBLAU, points, 0.001, 10)
-    for k in range(4):
-        np.testing.assert_array_equal(path[:, k], bea.run(two_faced(), by_code(HIMMELBLAU), points[k], 0.001, 10))
+    points = np.linspace((0.4, 0.1), (0.9, 0.3), count)
+    points[place] = -0.5, 0.6
+    wanted = points * np.where(points[:, :1] == -0.5, 0.8, 0.9)
+    np.testing.assert_allclose(bea.run(bea.gradient_descent(), loss(), points, 0.1, 1)[1], wanted, rtol=1e-14)
+    monkeypatch.setattr(runs, "_agrees", lambda *given: True)  # the control
+    assert not np.allclose(bea.run(bea.gradient_descent(), loss(), points, 0.1, 1)[1], wanted)
 
 
 def test_exact_numbers_are_floats():
@@ -992,7 +1010,7 @@ def test_the_cheapest_way_is_taken(monkeypatch):
     many = np.random.default_rng(0).uniform(-1, 1, (2000, 2))
 
     def taken(numba, theta0, steps):
-        return ways_taken(monkeypatch, numba, adam, loss, theta0, 1e-3, steps, every=steps)
+        return ways_taken(monkeypatch, numba, adam, loss, theta0, 1e-3, steps, every=steps // 10)
 
     assert taken(False, START, 10) == taken(True, START, 10) == ["floats"]
     assert taken(False, [START] * 3, 10) == ["floats"]
@@ -1000,6 +1018,30 @@ def test_the_cheapest_way_is_taken(monkeypatch):
     assert taken(True, START, 10**6) == ["compiled"]
     assert taken(True, START, 10) == taken(True, many, 10) == ["compiled"]  # it is there
     assert taken(False, START, 10) == ["floats"]
+
+
+def test_a_long_step_is_made_for_many_configurations_at_once(monkeypatch):
+    """By NumPy for as many as the memory has room for, with the same bits; by Numba if that takes longer than to compile."""
+    optimizer, loss = bea.adam(0.9, 0.99, 0.01), bea.NumericLoss(60, None, chain_gradient)
+    points, numbers = np.random.default_rng(0).uniform(0.6, 1.4, (40, 60)), []
+    made = StraightRun.whole
+
+    def whole(self, values, *given):
+        numbers.append((values.shape[1], self.rolls[-1].end))
+        made(self, values, *given)
+
+    monkeypatch.setattr(StraightRun, "whole", whole)
+    assert ways_taken(monkeypatch, False, optimizer, loss, points, 0.01, 3) == ["whole"]
+    path = bea.run(optimizer, loss, points, 0.01, 3)
+    [*_, (columns, size)] = numbers
+    assert columns == 40
+    for room in (0, 7 * size, 8 * size - 1):
+        numbers.clear()
+        monkeypatch.setattr(straight, "ROOM", room)
+        np.testing.assert_array_equal(bea.run(optimizer, loss, points, 0.01, 3), path)
+        assert [columns for columns, _ in numbers] == ([7] * 5 + [5] if room else [1] * 40)
+    if trace.numba_is_there():
+        assert ways_taken(monkeypatch, True, optimizer, loss, points[0], 1e-3, 50_000, every=50_000) == ["in_loops"]
 
 
 def test_a_batch_goes_on_from_its_memory_as_straight_line_code(monkeypatch):
@@ -1027,7 +1069,7 @@ def test_what_numba_lacks_is_run_otherwise(monkeypatch):
     force(monkeypatch, "compiled")
     monkeypatch.setattr(straight, "by_numba", lambda *given: None)
     loss = bea.Loss(x**4 + 5 * y**2 + x * y, (x, y))
-    for theta0 in (START, [START] * 30):
+    for theta0 in (START, [START] * 2, [START] * 30):
         path = bea.run(bea.heavy_ball(0.6), loss, theta0, 1e-3, 20)
         np.testing.assert_array_equal(path, bea.run(bea.heavy_ball(0.6), by_code(loss), theta0, 1e-3, 20))
 
@@ -1090,9 +1132,15 @@ def test_a_loss_may_have_a_state():
 
 def test_a_batch_is_computed_together():
     """One gradient a step, one to see whether the program mixes columns, and those by which a loss is compared once."""
-    loss, seen = counting(HIMMELBLAU)
-    bea.run(bea.adam(0.6, 0.8, 0.05), loss, np.random.default_rng(0).uniform(0, 1, (5, 2)), 0.01, 7)
-    assert seen.count((2, 5)) == 17 and seen.count((2,)) == 2
+
+    @bea.optimizer
+    def weighted(theta, gradient, memory):
+        return (gradient(theta).T * WEIGHTS).T
+
+    for optimizer in (bea.adam(0.6, 0.8, 0.05), weighted()):
+        loss, seen = counting(HIMMELBLAU)
+        bea.run(optimizer, loss, np.random.default_rng(0).uniform(0, 1, (5, 2)), 0.01, 7)
+        assert seen.count((2, 5)) == 17 and seen.count((2,)) == 2
 
 
 @pytest.mark.parametrize("name", ["normalized", "by its largest", "norms", "listing"])
@@ -1400,7 +1448,10 @@ def test_a_trace_is_compared_at_the_first_runs_and_then_more_rarely(monkeypatch)
     monkeypatch.setattr(runs, "_agrees", lambda *given: seen.append(number) or False)
     for number in range(21, 36):  # at 32 it differs, and is not trusted then
         bea.run(bea.heavy_ball(0.6), loss, START, 1e-3, 4 + number)
-    assert seen[5:] == [32, 33, 34, 35]
+    monkeypatch.setattr(runs, "_agrees", lambda *given: seen.append(number) or agrees(*given))
+    for number in range(36, 40):
+        bea.run(bea.heavy_ball(0.6), loss, START, 1e-3, 4 + number)
+    assert seen[5:] == [*range(32, 40)]
 
 
 # --- what leaves the finite numbers -----------------------------------------------------------------------
@@ -1437,6 +1488,9 @@ def test_an_iteration_says_where_it_diverges():
             points.append(point)
     assert caught.value.step == len(points) and np.isfinite(points).all()
     np.testing.assert_array_equal(caught.value.path, points[-1:])
+    for start, step in ((1.0, 1024), (2.0, 1023)):
+        with pytest.raises(bea.Divergence, match=f"at step {step}: the last finite iterate is step {step - 1}"):
+            list(bea.walk(bea.gradient_descent(), bea.quadratic([1]), (start,), 3.0))
 
 
 def test_a_long_run_that_diverges_stops_early():
@@ -1611,6 +1665,7 @@ def test_mini_batches_are_checked():
             "the memory is not finite at the start: coordinate 1",
         ),
         ([np.zeros(2), ("a", "b")], TypeError, "memory must hold numbers"),
+        ([np.zeros(2), (1j, 2)], TypeError, "memory must hold numbers"),
     ],
 )
 def test_memory_is_checked(memory, error, match):

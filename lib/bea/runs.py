@@ -115,7 +115,7 @@ def run(
     -----
     A step is traced if nothing that the program and the losses read can change unseen, and a run then makes
     the traced operations in the fastest way.  At the runs 1, 2, 4, 8, ... of a program on a loss the first
-    three steps are compared with the program's own, to round-off.
+    three steps are compared with the program's own, to round-off; once they differ, at every run.
 
     A run that is not traced computes the configurations of a batch together only if the program, read on
     numbers without values, does to each of two columns what it does to one, and has, given the same gradients,
@@ -433,7 +433,7 @@ def _traced(start: _Start, steps: int | None) -> StraightRun | None:
         if not any([step.is_due() for step in found]) or all(_agrees(found, end) for end in start.ends()):
             return StraightRun(start, found, steps)
         for step in found:
-            step.compared = 0
+            step.differed = True
     except Exception:  # whatever it was, the plain reading does without
         pass
     return None

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bea.program import Optimizer, Running, outside
+from bea.program import Optimizer, Running, check_decay, outside
 from bea.rolled import Rolled, rolled
 from bea.series import Series
 from bea.trace import (
@@ -58,25 +58,31 @@ class Step:
         The hyper-parameters that are inputs.
     shapes : tuple of shapes
         Those of the states of the memory: m, p, m, p, ...
+    decays : tuple of str
+        The hyper-parameters that are decays of averages.
     code : Trace
         The point and the states after a step, from the step count, h, the hyper-parameters, and the
         point and the states before.
     spent : float
         Seconds that its runs have taken, about.
-    compared : int
-        How often it was to be compared with the program since they last differed.
+    asked : int
+        How often it was asked whether it is to be compared with the program.
+    differed : bool
+        Whether it ever differed from the program.
     """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
+    decays: tuple[str, ...]
     code: Trace
     spent: float = 0.0
-    compared: int = 0
+    asked: int = 0
+    differed: bool = False
 
     def is_due(self) -> bool:
-        """Return whether it is to be compared with the program now: at its runs 1, 2, 4, 8, ..."""
-        self.compared += 1
-        return self.compared & (self.compared - 1) == 0
+        """Return whether it is to be compared with the program now: at its runs 1, 2, 4, 8, ..., or all if it differed."""
+        self.asked += 1
+        return self.differed or self.asked & (self.asked - 1) == 0
 
     def is_worth_it(self) -> bool:
         """Return whether a loss that is code should be traced, which may be slower until it is compiled."""
@@ -88,9 +94,12 @@ class Step:
 
     def inputs(self, start: Any) -> np.ndarray:
         """Return what the first step starts from, but for the step count: shape (inputs, configurations)."""
+        given = start.optimizer.hyperparameters
+        for name in self.decays:
+            check_decay(given[name], start.theta)
         columns, first = start.theta[0].size, 1 + len(self.names)
         rows = np.empty((len(self.code.inputs) - 1, columns))
-        for row, value in zip(rows, [start.h, *(start.optimizer.hyperparameters[name] for name in self.names)]):
+        for row, value in zip(rows, [start.h, *(given[name] for name in self.names)]):
             row[:] = value
         rows[first : first + len(start.theta)] = start.theta.reshape(-1, columns)
         rows[first + len(start.theta) :] = self.rows(start.memory, columns) if start.memory else self._empty
@@ -181,12 +190,17 @@ def traced_step(start: Any, loss: Any) -> Step:
 class _Memory(Running):
     """A traced memory, in which the step may be any: it is empty as long as a weight is one."""
 
-    __slots__ = ()
+    __slots__ = ("decays",)
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.decays: set[int] = set()  # the inputs that are decays
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
-        value = decay.leading.item() if isinstance(decay, Series) and decay.ndim == 0 else decay
-        if isinstance(value, (Series, Node)) and not (isinstance(value, Node) and value.index < value.tape.inputs):
-            raise Untraceable("a decay that is computed is checked at every step")
+        if isinstance(decay, Series) or isinstance(decay, Node) and decay.index >= decay.tape.inputs:
+            raise Untraceable("a decay that is no hyper-parameter is checked at every step")
+        if isinstance(decay, Node):
+            self.decays.add(decay.index)
         return super().average(x, decay, corrected)
 
     def previous(self, x: Any, start: Any = 0.0) -> Any:
@@ -206,6 +220,7 @@ def _trace(
     """Trace a program, which is given Series of one term; names says which inputs are never zero."""
 
     tapes: list[_Tape] = []
+    decays: list[str] = []
 
     def gradient(theta: Any) -> Any:
         entries = theta.leading if isinstance(theta, Series) else theta  # the code of expressions needs no more
@@ -234,6 +249,7 @@ def _trace(
         update = program(_series(theta), gradient, memory, **{n: given[f"given {n}"] for n in names}, **constants)
         if 2 * len(memory.new) != len(shapes):
             raise Untraceable("the program does not ask its memory as often as before")
+        decays.extend(list(names)[k - 2] for k in memory.decays)  # behind the step and h
         new = [part for pair in memory.new for part in pair]
         return [theta - h * rows(update, point), *map(rows, new, shapes)]
 
@@ -241,7 +257,8 @@ def _trace(
     inputs |= {f"state {k}": shape for k, shape in enumerate(shapes)}
     nonzero = {"h", *(f"given {name}" for name, never in names.items() if never)}
     with np.errstate(all="ignore"):
-        return Step(tuple(names), shapes, trace(step, inputs, nonzero, LONGEST))
+        code = trace(step, inputs, nonzero, LONGEST)
+    return Step(tuple(names), shapes, tuple(decays), code)
 
 
 def _series(value: Any) -> Series:
