@@ -307,7 +307,15 @@ def test_an_altered_glossary_is_caught(pages, old, new, said):
 
 
 # Modules that no reader calls.
-INTERNAL = {"bea.elementary", "bea.expressions", "bea.rolled", "bea.straight", "bea.trace", "bea.vectors", "bea_book.ledger"}
+INTERNAL = {
+    "bea.elementary",
+    "bea.expressions",
+    "bea.rolled",
+    "bea.straight",
+    "bea.trace",
+    "bea.vectors",
+    "bea_book.ledger",
+}
 
 
 def modules_of_library():

@@ -1082,7 +1082,8 @@ def test_functions_of_intels_library_are_not_compiled(monkeypatch, loss):
     force(monkeypatch, "compiled")
     path = bea.run(bea.heavy_ball(0.6), loss, [START] * 3, 1e-3, 20)
     [step] = straight._steps[loss].values()
-    assert (straight._loop((step,), 3, 2, 64, False) is not None) == step.code.exact == (not loss.expression.has(sp.exp))
+    loop = straight._loop((step,), 3, 2, straight.WIDTH, False)
+    assert (loop is not None) == step.code.exact == (not loss.expression.has(sp.exp))
     for k in range(3):
         np.testing.assert_array_equal(path[:, k], bea.run(bea.heavy_ball(0.6), by_code(loss), START, 1e-3, 20))
 

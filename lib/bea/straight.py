@@ -86,11 +86,8 @@ class Step:
 
     def is_worth_it(self) -> bool:
         """Return whether a loss that is code should be traced, which may be slower until it is compiled."""
-        floats, whole = (
-            self.code.seconds(1)[0],
-            min([roll.seconds(1, 1) for roll in _rolled((self,))], default=math.inf),
-        )
-        return min(floats, whole) < PLAIN * (4 if numba_is_there() and self.code.compiled_exactly else 1)
+        seconds = [self.code.seconds(1)[0], *(roll.seconds(1, 1) for roll in _rolled((self,)))]
+        return min(seconds) < PLAIN * (4 if numba_is_there() and self.code.compiled_exactly else 1)
 
     def inputs(self, start: Any) -> np.ndarray:
         """Return what the first step starts from, but for the step count: shape (inputs, configurations)."""
