@@ -207,14 +207,14 @@ IN_TURN = [0, 2, 1] * 40
 WAVE_START = np.array([0.4, -0.3])
 ROWS = {  # beta, rho, epsilon inside?, bias correction?
     "heavy ball": (0.5, None, None, False),
-    "1": (0, 0.6, True, True),
-    "2": (0, 0.6, True, False),
-    "3": (0, 0.6, False, True),
-    "4": (0, 0.6, False, False),
-    "5": (0.5, 0.6, True, True),
-    "6": (0.5, 0.6, True, False),
-    "7": (0.5, 0.6, False, True),
-    "8": (0.5, 0.6, False, False),
+    "row 1": (0, 0.6, True, True),
+    "row 2": (0, 0.6, True, False),
+    "row 3": (0, 0.6, False, True),
+    "row 4": (0, 0.6, False, False),
+    "row 5": (0.5, 0.6, True, True),
+    "row 6": (0.5, 0.6, True, False),
+    "row 7": (0.5, 0.6, False, True),
+    "row 8": (0.5, 0.6, False, False),
 }
 EPSILON = 0.5
 
