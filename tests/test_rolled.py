@@ -12,6 +12,7 @@ from bea.rolled import rolled
 from bea.series import NoExpansion
 from bea.straight import _series
 from bea.trace import SCOPE, by_numba, trace
+from drawn import draws
 
 NAMES = ["add", "subtract", "multiply", "divide", "maximum", "minimum", "less", "exp", "sqrt", "tanh", "negative"]
 
@@ -56,6 +57,7 @@ def codes(draw):
     return size, code
 
 
+@draws(100)
 @given(codes(), st.integers(0, 2**32 - 1))
 def test_rolled_code_has_the_bits_of_straight_code(drawn, seed):
     size, code = drawn
@@ -92,6 +94,7 @@ def updates(draw):
     return size, update
 
 
+@draws(100)
 @given(updates(), st.integers(0, 2**32 - 1))
 def test_loops_that_write_over_their_inputs_make_the_same_steps(drawn, seed):
     size, update = drawn
