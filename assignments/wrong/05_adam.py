@@ -313,7 +313,7 @@ for _name, _answers in {
         (
             "constant(beta, n) -",
             "constant(beta, n+1) -",
-            "): the slope is right, but the errors are not those with the bracket o",
+            "your C are those of the next step",
         ),
         ("2 * p * constant(rho, n)", "2 * p * constant(beta, n)", "with the bracket (factor"),
         ("bracket = constant(beta, n)", "bracket = constant(beta, n) - 1", "with the bracket (factor"),
@@ -338,7 +338,7 @@ for _name, _answers in {
         ("(n + 1)", "min(n + 1, 4)", "is not what the two averages give"),
     ],
     "experiment": [
-        ("field(theta, h, n):", "field(theta, h, n):\n        n = n + 1", "not those with the bracket"),
+        ("field(theta, h, n):", "field(theta, h, n):\n        n = n + 1", "your C are those of the next step"),
         ("D = g**2 + epsilon", "D = (np.abs(g) + epsilon**0.5) ** 2", "the control without bracket"),
     ],
 }.items():
