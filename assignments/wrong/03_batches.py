@@ -87,7 +87,7 @@ for _name, _answers in {
     "epoch": [
         ("range(r)", "range(3)", "the same whatever `r` is"),
         ("range(r)", "range(len(order) - 1)", "the same whatever `r` is"),
-        ("in order:", "in reversed(order):", "not where the epoch ends"),
+        ("in order:", "in reversed(order):", "the order from its end"),
     ],
     "second": [
         ("second = ", "second = (r - 1) * (r - 2) * (r - 3) * (r - 5) * g_A + ", "another coefficient"),
@@ -188,7 +188,7 @@ for _name, _answers in {
         (
             "np.linalg.norm(np.mean(ends, axis=0) - flow)",
             "np.mean([np.linalg.norm(e - flow) for e in ends])",
-            "not those of these batches from this start",
+            "the mean of six distances",
         ),
         (
             "np.linalg.norm(np.mean(ends, axis=0) - flow)",
@@ -268,7 +268,7 @@ for _name, _answers in {
 
 # Arguments that are clipped, tables for the cases that are tested, parts of a list.
 for _name, _answers in {
-    "epoch": [("in order", "in order[:4]", "this is not where the epoch ends")],
+    "epoch": [("in order", "in order[:4]", "the last batch is not used")],
     "gap": [
         ("permutations(range(3))]", "list(permutations(range(3)))[:5]]", "the errors are not those of these batches"),
         (
@@ -276,6 +276,61 @@ for _name, _answers in {
             "sum(hessian(theta, b) for b in range(3)) @ sum(gradients) / 9",
             "with the penalty (factor 1): the slope must be 3",
         ),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# What students of the chapters got wrong: counts by one, the flow's own term, loops that share a variable, zeros.
+for _name, _answers in {
+    "epoch": [
+        ("range(r)", "range(r + 1)", "used r + 1 times"),
+        ("range(r)", "range(1, r)", "used r − 1 times"),
+        ("    return theta", "        return theta", "is the `return` inside the loop?"),
+        ("return theta", "return theta, h", "the parts of yours have different shapes"),
+        ("gradients[batch](theta)", "gradients[batch]", "A function stands where a number is needed"),
+    ],
+    "second": [
+        ("r**2 * H_B", "r * (r - 1) * H_B", "Count again how often g_A·H_B enters"),
+        ("r * (r - 1) / 2", "(r - 1) / 2", "Count again how often g_A·H_A, g_B·H_B enter"),
+    ],
+    "correction": [
+        (None, f"correction = (second {sign} * (H_A + H_B) * (g_A + g_B)) / (2 * r)", said)
+        for sign, said in (
+            ("+ r**2 / 2", "subtract it, since f_1"),
+            ("- r**2 / 4", "twice as large as that"),
+            ("- r**2", "enters with ½"),
+            ("- 1 / 2", "belongs to the time 2r, as the run does, not to 2"),
+            ("- r**2 / 8", "belongs to the time 2r, not to r"),
+        )
+    ]
+    + [("r * (H_B * g_A - H_A * g_B)", "r**2 * (H_B * g_A - H_A * g_B)", "how often g_A·H_B, g_B·H_A enter")],
+    "shuffled": [
+        (None, "k = 0", "the mean over both orders has another penalty"),
+        (None, "k = (r - 1) / 4", "minus the derivative of the penalty"),
+    ],
+    "drawn": [
+        (None, "u, v = -r, r - 1", "the signs of both"),
+        (None, "u, v = 2 * r, 2 - 2 * r", "both are twice"),
+        (None, "u, v = r / 2, (1 - r) / 2", "both are half"),
+        (None, "u, v = r, sp.Integer(1)", "Already at r = 1"),
+    ],
+    "gap": [
+        ("np.mean(ends, axis=0)", "np.sum(ends, axis=0)", "that is the sum of the six ends"),
+        ("np.mean(ends, axis=0)", "ends[-1]", "that is one order"),
+        (
+            "np.linalg.norm(np.mean(ends, axis=0) - flow)",
+            "np.mean([np.linalg.norm(end - flow) for end in ends])",
+            "the mean of six distances",
+        ),
+        (
+            "np.linalg.norm(np.mean(ends, axis=0) - flow)",
+            "np.linalg.norm(np.mean(ends, axis=0) - flow) / h",
+            "divided by h",
+        ),
+        ("np.mean(ends, axis=0)", "np.mean(ends)", "do not fall with h"),
+        ("factor * h / 2", "factor * h**2 / 2", "the factor h², not h"),
+        ("factor * h / 2", "factor * h * 3 / 2", "three times the penalty"),
+        ("factor * h / 2", "factor * h * 0.6", "The control is right"),
     ],
 }.items():
     WRONG[_name] += _answers

@@ -7,7 +7,7 @@ None for ``old`` the whole answer is ``new``.
 WRONG = {
     "step": [
         ("(1 - beta) * gradient", "gradient", "heavy ball without its factor 1−β"),
-        ("m / (1 - beta ** (n + 1))", "m", "is not what the two averages give"),
+        ("m / (1 - beta ** (n + 1))", "m", "and m needs it also"),
         (
             "m / (1 - beta ** (n + 1))\n    v_hat = v / (1 - rho ** (n + 1))",
             "m\n    v_hat = v",
@@ -247,7 +247,7 @@ for _name, _answers in {
         (
             "beta, rho, epsilon, p = 0.8, 0.6, 0.1, 0.3",
             "beta, rho, epsilon, p = 0.6, 0.8, 0.1, 0.3",
-            "are not those of this method from this start",
+            "exchanged in the run",
         ),
     ],
 }.items():
@@ -313,7 +313,7 @@ for _name, _answers in {
         (
             "constant(beta, n) -",
             "constant(beta, n+1) -",
-            "): the slope is right, but the errors are not those with the bracket o",
+            "your C are those of the next step",
         ),
         ("2 * p * constant(rho, n)", "2 * p * constant(beta, n)", "with the bracket (factor"),
         ("bracket = constant(beta, n)", "bracket = constant(beta, n) - 1", "with the bracket (factor"),
@@ -334,12 +334,81 @@ for _name, _answers in {
 # Arguments that are clipped, tables for the cases that are tested, parts of a list.
 for _name, _answers in {
     "step": [
-        ("v / (1 - rho ** (n + 1))", "v", "is not what the two averages give"),
+        ("v / (1 - rho ** (n + 1))", "v", "and v needs it also"),
         ("(n + 1)", "min(n + 1, 4)", "is not what the two averages give"),
     ],
     "experiment": [
-        ("field(theta, h, n):", "field(theta, h, n):\n        n = n + 1", "not those with the bracket"),
+        ("field(theta, h, n):", "field(theta, h, n):\n        n = n + 1", "your C are those of the next step"),
         ("D = g**2 + epsilon", "D = (np.abs(g) + epsilon**0.5) ** 2", "the control without bracket"),
+    ],
+}.items():
+    WRONG[_name] += _answers
+
+# What students of the chapters got wrong: weights and decays exchanged, powers, a rate, the step of a constant.
+_M, _V = "beta * m + (1 - beta) * gradient", "rho * v + (1 - rho) * gradient**2"
+_BODY = """def step(theta, gradient, m, v, n, h, beta, rho, epsilon, p):
+    new_m, new_v = {}, {}
+    m_hat, v_hat = {} / (1 - {} ** (n + {})), {} / (1 - {} ** (n + {}))
+    return theta - h * m_hat {}, new_m, new_v
+"""
+_END = "/ (v_hat + epsilon) ** p"
+_USUAL = "new_m", "beta", 1, "new_v", "rho", 1
+for _name, _answers in {
+    "step": [
+        (None, _BODY.format(*filled), said)
+        for filled, said in (
+            ((_M, _V, "m", "beta", 1, "v", "rho", 1, _END), "before the step uses them"),
+            ((_M, _V, "new_m", "beta", 2, "new_v", "rho", 2, _END), "one step early"),
+            (("(1 - beta) * m + beta * gradient", _V, *_USUAL, _END), "the weights of m are exchanged"),
+            ((_M, "(1 - rho) * v + rho * gradient**2", *_USUAL, _END), "the weights of v are exchanged"),
+            (
+                ("(1 - beta) * m + beta * gradient", "(1 - rho) * v + rho * gradient**2", *_USUAL, _END),
+                "the weights of both",
+            ),
+            (
+                (
+                    _M.replace("beta", "rho"),
+                    _V.replace("rho", "beta"),
+                    "new_m",
+                    "rho",
+                    1,
+                    "new_v",
+                    "beta",
+                    1,
+                    _END,
+                ),
+                "β belongs to m, ρ to v",
+            ),
+            ((_M, "rho * v + gradient**2", *_USUAL, _END), "with the factor 1 − ρ"),
+            ((_M, _V.replace("gradient**2", "gradient @ gradient"), *_USUAL, _END), "the square of each coordinate"),
+            ((_M, _V, *_USUAL, "/ np.sqrt(v_hat + epsilon) ** p"), "not of its root"),
+            ((_M, _V, *_USUAL, "* (v_hat + epsilon) ** p"), "into the denominator"),
+        )
+    ],
+    "averages": [
+        (None, "m_hat, v_hat = g, g**2", "does not contain h"),
+        (None, "m_hat, v_hat = h * lag_beta * S, 2 * h * lag_rho * g * S", "at h = 0"),
+    ],
+    "lagging": [
+        ("2 * p", "2", "the factor p as well"),
+        (" / D)", ")", "the power −p − 1"),
+    ],
+    "half_step": [
+        (None, "half_step = g * sp.diff(g / (g**2 + epsilon) ** p, g) / (g**2 + epsilon) ** p / 2", "times U"),
+        (None, "half_step = S / 2 * (1 - 2 * p) / (g**2 + epsilon) ** p", "ε is negligible"),
+        (None, "D = g**2 + epsilon\nhalf_step = S / 2 * (D**-p - p * g**2 * D ** (-p - 1))", "is 2g"),
+        (None, "D = g**2 + epsilon\nhalf_step = S / 2 * (D**-p + 2 * p * g**2 * D ** (-p - 1))", "mind its sign"),
+    ],
+    "sign": [("return max(0.0, ", "return None if p < 0.05 else max(0.0, ", "return a number in each case")],
+    "experiment": [
+        (
+            "constant(beta, n) - 2 * p * constant(rho, n)",
+            "constant(beta, n + 1) - 2 * p * constant(rho, n + 1)",
+            "next step",
+        ),
+        ("-U - factor * h / 2", "-U - factor * h**2 / 2", "the factor h², not h"),
+        ("-U - factor * h / 2", "-U - factor / 2", "is an h missing in the correction?"),
+        ("-U - factor * h / 2", "-U - factor * h * 0.3", "The control is right"),
     ],
 }.items():
     WRONG[_name] += _answers

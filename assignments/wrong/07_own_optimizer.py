@@ -175,7 +175,7 @@ WRONG = {
     ],
     "terms": [
         ("[float(term[0])", "[-float(term[0])", "f₀ has the wrong sign"),
-        ("mine(beta, rho, epsilon)", "mine(rho, beta, epsilon)", "not f₁ of your program"),
+        ("mine(beta, rho, epsilon)", "mine(rho, beta, epsilon)", "β and ρ are exchanged"),
         ("loss, order", "bea.Loss(globals()['x']**2 / 2, (globals()['x'],)), order", "the first number is not f₀"),
         (
             "    return [float(term[0])",
@@ -333,6 +333,49 @@ for _name, _answers in {
     "distance": [("    run = bea", "    h = max(h, 1e-3)\n    run = bea", "the control: the slope is")],
 }.items():
     WRONG[_name] += _answers
+
+# What students of the chapters got wrong: one array in all rows, state, an `if`, decays exchanged, formulas for numbers.
+_MIX = program("g = gradient(theta); STATE; return (g + memory.average(g, beta)) / 2")
+for _name, _answers in {
+    "program": [
+        (None, _MIX.replace("STATE", "g = 2 * g if g > 0 else g"), "take np.where"),
+        (
+            None,
+            "LAST = [0.0]\n" + _MIX.replace("STATE", "LAST[0] = 0.5 * LAST[0] + g; g = LAST[0]"),
+            "keeps nothing of its own",
+        ),
+        ("return np.array(rows)", "return np.array([rows[-1]] * len(rows))", "all rows of `by_hand` are the same"),
+        ("return np.array(rows)", "return np.cumsum(rows, axis=0)", "sums of the updates"),
+        ("def by_hand(gradients, beta, rho", "def by_hand(gradients, rho, beta", "exchanged between the loop"),
+        ("        m = beta * m + (1 - beta) * g\n", "        m = beta * m + g\n", "compare both for one row"),
+    ],
+    "leading": [
+        ("g / sp", "2 * g / sp", "right up to a constant factor"),
+        ("sp.sqrt(g**2 + epsilon)", "sp.sqrt(0.5 * g**2 + epsilon)", "each average is then what it averages"),
+    ],
+    "factor": [
+        ("(1 + C(beta)) / 2 - C(rho)", "1 + C(beta) - 2 * C(rho)", "twice that"),
+        ("(1 + C(beta)) / 2", "C(beta) / 2", "off by -0.5 everywhere"),
+    ],
+    "penalized": [
+        ("potential = ", "potential = -", "the sign: the step is"),
+        ("def direction(g, beta, rho, epsilon)", "def direction(g, rho, beta, epsilon)", "β and ρ are exchanged"),
+        (" * g**2 / (g**2 + epsilon)", "", "everywhere: at g = "),
+    ],
+    "terms": [
+        (
+            None,
+            "def terms(x, *at):\n    return [term[0] for term in bea.modified_equation(mine(*at), loss, 2).terms]",
+            "holds a formula in x",
+        )
+    ],
+    "distance": [
+        ("factor * h * f_1", "factor * h**2 * f_1", "the factor h², not h"),
+        ("factor * h * f_1", "factor * f_1", "look at the correction alone"),
+        ("h, 40 + steps", "h, steps", "run and flow end 40 steps apart"),
+    ],
+}.items():
+    WRONG[_name][:0] = _answers  # before those that leave another program behind
 
 OTHER = {
     "optimistic gradient descent with a saturating step": {

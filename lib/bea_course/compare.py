@@ -63,6 +63,12 @@ ADVICE = {
     "'ellipsis'": "An answer is still `...`.",
     "which has no callable": "NumPy's functions take no formula in symbols.",
     "'numpy.ndarray' object is not callable": "This is an array, not a function.",
+    "'list' object is not callable": "This is a list: take one of what is in it by [ ].",
+    "object is not callable": "This is not a function: is a `*` missing before a bracket, or has its name a second meaning?",
+    "'function' and": "A function stands where a number is needed: call it.",
+    "and 'function'": "A function stands where a number is needed: call it.",
+    "SympifyError": "SymPy's functions take no arrays: use NumPy's.",
+    "is declared positive": "The run or the flow has left the positive numbers: is its time right?",
     "define __round__ method": "This is a whole array: take its numbers one by one.",
     "only integer scalar arrays": "This is a whole array: take its numbers one by one.",
     "only 0-dimensional arrays can be converted": "This is a whole array: take its numbers one by one.",
@@ -71,6 +77,8 @@ ADVICE = {
     "multiply sequence by non-int of type 'float'": "A list is no array: make one by `np.array`.",
     "Cannot cast ufunc": "This array holds integers: make it from floats, such as 1.0.",
 }
+
+NUMBERS = "Make a function of numbers from a formula by sp.lambdify, outside of functions whose arguments have the names of its symbols."
 
 
 def draw_from(secret: str) -> None:
@@ -182,7 +190,7 @@ def number(answer: Answer, name: str, returned: bool = False) -> float:
     symbols = ", ".join(sorted(map(str, getattr(answer, "free_symbols", ()))))
     demand(
         not symbols,
-        f"{name} must be a number, and is a formula in {symbols}. Make a function of numbers from a formula by sp.lambdify, outside of functions whose arguments have the names of its symbols.",
+        f"{name} must be a number, and is a formula in {symbols}. {NUMBERS}",
     )
     if isinstance(answer, sp.Expr) and answer.is_number:
         answer = float(answer)
@@ -190,6 +198,8 @@ def number(answer: Answer, name: str, returned: bool = False) -> float:
         answer = answer.item()
     if isinstance(answer, complex) and answer.imag == 0:
         answer = answer.real
+    if isinstance(answer, np.ndarray):
+        raise Wrong(f"{name} must be a number; yours is an array of the shape {answer.shape}.")
     good = isinstance(answer, Number) and not isinstance(answer, bool | complex)
     demand(good, f"{name} must be a number; yours is of the type {kind(answer)}.")
     demand(np.isfinite(found := float(cast(SupportsFloat, answer))), f"{name} is not finite.")
@@ -199,9 +209,16 @@ def number(answer: Answer, name: str, returned: bool = False) -> float:
 def vector(answer: Answer, shape: tuple[int, ...], name: str, returned: bool = False) -> np.ndarray:
     """The answer as an array of floats of this shape; ``returned`` if it is what a function of this name gives."""
     name = called(answer, name, returned)
+    try:
+        unlike = isinstance(answer, list | tuple) and len({np.shape(part) for part in answer}) > 1
+    except ValueError:
+        unlike = True
+    demand(not unlike, f"{name} must be one array of the shape {shape}; the parts of yours have different shapes.")
     demand(not np.iscomplexobj(answer) or not np.any(np.imag(answer)), f"{name} is not real.")
     try:
         array = np.asarray(np.real(answer) if np.iscomplexobj(answer) else answer)
+        held = {str(symbol) for x in array.flat for symbol in getattr(x, "free_symbols", ())}
+        demand(not held, f"{name} must hold numbers, and holds a formula in {', '.join(sorted(held))}. {NUMBERS}")
         array = array.astype(float, casting="unsafe" if array.dtype.kind not in "SU" else "no")
     except (TypeError, ValueError):
         raise Wrong(f"{name} must hold numbers; yours is of the type {kind(answer)}.") from None
@@ -285,6 +302,7 @@ def matched(
     bea_course.compare.Wrong: another formula.
     """
     got, right = np.array([real(formula, point, name) for point in at]), np.array(wanted, dtype=float)
+    name = name if " " in name else f"`{name}`"
 
     def close(other: ArrayLike, to: Any = got) -> bool:
         return np.allclose(to, np.array(other, dtype=float), rtol=relative, atol=1e-14)
@@ -292,13 +310,15 @@ def matched(
     if close(right):
         return
     for message, values in mistakes.items():
-        demand(not close(values), message)
+        demand(not close(values), message.strip())
     missing = [str(symbol) for symbol in symbols if not formula.has(symbol)]
-    demand(not missing, f"`{name}` does not depend on {', '.join(missing)}, or that was overwritten by a number.")
-    demand(not close(-right), f"`{name}` has the wrong sign.")
+    demand(not missing, f"{name} does not depend on {', '.join(missing)}, or that was overwritten by a number.")
+    demand(not close(-right), f"{name} has the wrong sign.")
     with np.errstate(all="ignore"):
-        demand(not close(got[0] / right[0], got / right), f"`{name}` is right up to a constant factor.")
-    demand(not close(got[0] - right[0], got - right), f"`{name}` is right up to a constant that is added.")
+        scaled = got[0] and close(got[0] / right[0], got / right)
+        demand(not scaled, f"{name} is right up to a constant factor.")
+    added = np.ptp(right) > 1e-9 and close(got[0] - right[0], got - right)
+    demand(not added, f"{name} is right up to a constant that is added.")
     worst = int(np.argmax(abs(got - right)))
     where = ", ".join(f"{symbol} = {float(x):.3f}" for symbol, x in at[worst].items())
     raise Wrong(otherwise.format(at=where, got=f"{got[worst]:.5g}", wanted=f"{right[worst]:.5g}"))
@@ -355,12 +375,16 @@ def name_the_size(
     if differences[0].ndim > 1:
         at_the_end = "that is the distance at the end; the largest over all steps is asked for."
         known[at_the_end] = np.array([np.linalg.norm(d[-1]) for d in differences])
+        sums = np.array([np.linalg.norm(d, axis=-1).sum() for d in differences])
+        steps = np.array([len(d) - 1 for d in differences])
+        known["that is the sum over all steps; the largest is asked for."] = sums
+        known["that is the mean over all steps; the largest is asked for."] = sums / steps
     known |= {message: lengths(other) for message, other in mistakes.items()}
     with np.errstate(all="ignore"):
         off = {message: abs(got / other - 1).max() for message, other in known.items()}
     close = {message: by for message, by in off.items() if by < (0.02 if message in mistakes else relative)}
     if close:
-        raise Wrong(min(close, key=close.__getitem__))
+        raise Wrong(min(close, key=close.__getitem__).strip())
     ratio = got / lengths(differences)
     demand(
         not np.allclose(ratio, ratio[0], rtol=1e-6), "right up to a constant factor: the distance itself is asked for."
@@ -368,10 +392,10 @@ def name_the_size(
 
 
 def name_the_flow(which: str, got: np.ndarray, right: Sequence[np.ndarray], what: str) -> None:
-    """Raise :class:`Wrong` if errors are off by a little, and as h falls by no less: their flow is not solved well."""
+    """Raise :class:`Wrong` if errors are off by a little, and as h falls by as much: their flow is not solved well."""
     *_, before, last = off = abs(got - lengths(right))
     demand(
-        not (max(off) < 3e-3 and last > 0.8 * before),
+        not (max(off) < max(1e-4, 0.2 * lengths(right).max()) and 0.8 * before < last < 5 * before),
         f"{which}: as h falls, your errors differ by about {last:.0e} from those {what}. Is the flow accurate to ten digits?",
     )
 
@@ -383,9 +407,10 @@ def follows(
     right: Sequence[np.ndarray],
     order: int,
     what: str,
-    mistakes: Mapping[str, Sequence[np.ndarray]],
+    mistakes: Mapping[str, Sequence[np.ndarray]] | Callable[[], Mapping[str, Sequence[np.ndarray]]],
     relative: float = 0.02,
     unless: Callable[[], None] = lambda: None,
+    control: bool = False,
 ) -> None:
     """Raise :class:`Wrong` if measured errors are not what they should be, with a message that names what they are.
 
@@ -401,12 +426,14 @@ def follows(
         The slope that these have.
     what : str
         What has errors of the right level.
-    mistakes : mapping of str to sequence of array
+    mistakes : mapping of str to sequence of array, or a function that makes it
         The wrong differences that are known, by the messages on them.
     relative : float
         The accuracy at each step size; as h falls, the errors must agree to 0.004.
     unless : callable
         What may find another reason before slope and level are named.
+    control : bool
+        Whether a control has passed, so that only the correction can be wrong.
     """
     demand((got > 0).all(), f"{which}: an error here is a distance, and positive.")
     ratio = got / lengths(right)
@@ -416,15 +443,26 @@ def follows(
             return
         name_the_size(got, right)
         name_the_flow(which, got, right, what)
-        raise Wrong(f"{which}: as h falls, your errors come to {limit:.3f} times those {what}.")
-    name_the_size(got, right, min(relative, 0.02), {f"{which}: {said}": other for said, other in mistakes.items()})
+        raise Wrong(
+            f"{which}: as h falls, your errors come to {limit:.3f} times those {what}. Is the flow accurate, and is each number that of the question?"
+        )
+    known = {f"{which}: {said}": other for said, other in (mistakes() if callable(mistakes) else mistakes).items()}
+    known[f"{which}: that is the distance divided by h."] = [d / h for d, h in zip(right, hs)]
+    name_the_size(got, right, min(relative, 0.02), known)
     unless()
     name_the_flow(which, got, right, what)
     found = slope(hs, got)
     kept = next((f"h{'²' * (k == 2)}" for k in range(1, order) if abs(found - k) < 0.3), "")
     reason = f"An error of order {kept} is left, by a coefficient or by the time." if kept else "Is the time right?"
+    if control:
+        reason = "The control is right: look at the correction alone."
+    if abs(found) < 0.3:
+        missing = "is an h missing in the correction?" if control else "compare run and flow after a single step first."
+        reason = f"Your errors do not fall with h: {missing}"
     demand(abs(found - order) < 0.2, f"{which}: the slope must be {order}; yours is {found:.2f}. {reason}")
-    raise Wrong(f"{which}: the slope is right, but the errors are not those {what}.")
+    raise Wrong(
+        f"{which}: the slope is right, but the errors are not those {what}; the last is {ratio[-1]:.3g} times as large."
+    )
 
 
 def step_sizes(hs: Sequence[float], time: float, seed: int) -> tuple[float, ...]:

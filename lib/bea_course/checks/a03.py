@@ -67,6 +67,9 @@ def _one_epoch(epoch: Answer, rng: np.random.Generator, repeats: int, count: int
         if repeats == 1:
             others = {"r is 1 here, and each batch is used twice.": run(np.repeat(order, 2))}
         others |= {
+            "that is the order from its end: the first number in `order` comes first.": run(
+                np.repeat(order[::-1], repeats)
+            ),
             "that is the whole order, r times: each batch must be used r times before the next one comes.": run(
                 order * repeats
             ),
@@ -83,6 +86,14 @@ def _one_epoch(epoch: Answer, rng: np.random.Generator, repeats: int, count: int
         def unless() -> None:
             at = {"theta": theta, "gradients": gradients, "order": order, "h": h, "r": repeats}
             uses_all(epoch, "epoch", ["gradients"], **at)
+            counts = {
+                "each batch is used r − 1 times, not r times.": run(np.repeat(order, repeats - 1)),
+                "each batch is used r + 1 times, not r times.": run(np.repeat(order, repeats + 1)),
+                "only the first batch is used: is the `return` inside the loop?": run(np.repeat(order[:1], repeats)),
+                "the last batch is not used.": run(np.repeat(order[:-1], repeats)),
+            }
+            for message, other in counts.items():
+                demand(not np.allclose(got, other), message)
             calm = epoch(theta.copy(), [np.zeros_like] * count, [*order], h, repeats)
             demand(np.allclose(calm, theta), "use the `gradients` that it is given, not those of the first cells.")
 
@@ -135,6 +146,24 @@ def two(gradients: Exact, curvatures: Exact, repeats: int, sequence: Sequence[in
     return end_of(np.repeat(sequence, repeats), gradients, curvatures)[1]
 
 
+PRODUCTS = {"g_A·H_A": (0, 0), "g_B·H_B": (1, 1), "g_A·H_B": (0, 1), "g_B·H_A": (1, 0)}
+
+
+def where_to_look(answer: sp.Expr, formula: Callable[..., Fraction]) -> str:
+    """Which products of a gradient and a curvature a wrong formula has with another coefficient; empty if none is seen."""
+    found, n = [], 3
+    units = ([Fraction(1), Fraction(0)], [Fraction(0), Fraction(1)])
+    for pair, (gradient, curvature) in PRODUCTS.items():
+        case = units[gradient], units[curvature], n
+        try:
+            coefficient = complex(answer.subs(at(*case)))
+        except (TypeError, ValueError):
+            return ""
+        if not np.isclose(coefficient, float(formula(*case))):
+            found.append(pair)
+    return f" Count again how often {', '.join(found)} enter{'s' * (len(found) == 1)}." if 0 < len(found) < 4 else ""
+
+
 def second(second: Answer, seed: int = 3) -> None:
     """The coefficient of h^2."""
     answer = expression(second, SYMBOLS, "second")
@@ -156,7 +185,8 @@ def second(second: Answer, seed: int = 3) -> None:
         "each of B's r steps sees each of A's: r² pairs, not r.": own + (right - own) / n,
         "that is the mean over both orders; this is one of them.": (right + turned) / 2,
     }
-    matched(answer, "second", SYMBOLS, at, right, mistakes, "an exact run has another coefficient of h².")
+    otherwise = "an exact run has another coefficient of h²." + where_to_look(answer, two)
+    matched(answer, "second", SYMBOLS, at, right, mistakes, otherwise)
 
 
 def field(gradients: Exact, curvatures: Exact, repeats: int, sequence: Sequence[int] = (0, 1)) -> Fraction:
@@ -171,9 +201,16 @@ def correction(correction: Answer, seed: int = 3) -> None:
     answer = expression(correction, SYMBOLS, "correction")
     at, over, g, H, n = drawn_at(seed)
     right, turned, end = over(field), over(field, (1, 0)), over(two)
+    own = end / (2 * n) - right  # what the flow of -E' itself gives
     mistakes = {
         "the sign: what the run has beyond the flow, not the reverse.": -right,
         "the flow's own term of order h² is missing.": end / (2 * n),
+        "the flow's own term of order h² is added; subtract it, since f_1 is what the run has beyond the flow.": right
+        + 2 * own,
+        "the flow's own term is half as large: the square of the time enters with ½.": right - own,
+        "the flow's own term is twice as large as that.": right + own / 2,
+        "the flow's own term belongs to the time 2r, as the run does, not to 2.": right + own - own / n**2,
+        "the flow's own term belongs to the time 2r, not to r.": right + own * 3 / 4,
         "divide by the time of an epoch, 2r steps.": right * 2 * n,
         "divide by the time of an epoch, 2r steps, not 2.": right * n,
         "that is the mean over both orders; this is one of them.": (right + turned) / 2,
@@ -184,7 +221,7 @@ def correction(correction: Answer, seed: int = 3) -> None:
         "the part that does not depend on the order is twice as large as it should be.": right + (right + turned) / 2,
         "E is the mean of the two losses, not their sum.": end / (2 * n) - n * H.sum(axis=0) * g.sum(axis=0),
     }
-    otherwise = "with this correction the flow does not end where an exact run does."
+    otherwise = "with this correction the flow does not end where an exact run does." + where_to_look(answer, field)
     matched(answer, "correction", SYMBOLS, at, right, mistakes, otherwise)
 
 
@@ -205,7 +242,15 @@ def shuffled(k: Answer) -> None:
         "count again what depends on r: r steps on a batch are not one step r times as long.": n * right,
         "count again what depends on r; the pairs of steps on one batch take part.": right / n,
     }
-    matched(answer, "k", (), at, right, mistakes, "the mean over both orders has another penalty.")
+    matched(
+        answer,
+        "k",
+        (),
+        at,
+        right,
+        mistakes,
+        "the mean over both orders has another penalty: take the mean of your f_1 and of the one with A and B exchanged, and compare it with minus the derivative of the penalty.",
+    )
 
 
 @cache
@@ -224,6 +269,7 @@ def _drawn(
 def drawn(u: Answer, v: Answer, seed: int = 3) -> None:
     """The two coefficients with replacement."""
     answers = [expression(answer, (r,), name) for answer, name in ((u, "u"), (v, "v"))]
+    alone = [real(answer, {r: sp.Integer(1)}, name) for answer, name in zip(answers, "uv")]
     for m in (2, 3):
         for g, H, n in instances(seed + m, 3, m):
             wanted, full, own = map(float, _drawn(tuple(g), tuple(H), n))
@@ -235,13 +281,17 @@ def drawn(u: Answer, v: Answer, seed: int = 3) -> None:
                     {
                         "that is r = 1; a batch that is drawn stays for r steps.": full,
                         "that is the reshuffled epoch; here a batch may come twice.": own,
+                        "the signs of both: a penalty is added to E, and the flow descends.": -wanted,
+                        "both are twice as large as they should be.": 2 * wanted,
+                        "both are half as large as they should be: h/4 stands before the bracket.": wanted / 2,
                         "the sign of v: repeats take something *away* from the batches' own squares.": wanted
                         + 2 * y * own,
                         "u and v have changed places.": wanted - (y - x) * (full - own),
                         "a pair of steps with the same draw has the mean of H_b g_b, and there are r(r−1)/2 of them for each draw, not r²/2.": wanted
                         - own,
                     },
-                    f"with {m} batches, each used {n} time{'s' * (n > 1)}, the mean over all {m**m} sequences is another one.",
+                    f"with {m} batches, each used {n} time{'s' * (n > 1)}, the mean over all {m**m} sequences is another one."
+                    + (" Already at r = 1 it is not what chapter 4 says." if not np.allclose(alone, (1, 0)) else ""),
                 )
 
 
@@ -255,13 +305,23 @@ def _gradient(theta: np.ndarray, batch: int) -> np.ndarray:
     return -x * (y - x * theta[0] * theta[1]) * theta[::-1]
 
 
+ORDERS = tuple(permutations(range(3)))
+
+
 @cache
-def _gaps(hs: tuple[float, ...], repeats: int, orders: int | None = None, factor: float = 0.0) -> list[np.ndarray]:
-    """The gaps, as vectors, with the penalty of the question times a factor."""
+def _gaps(
+    hs: tuple[float, ...],
+    repeats: int,
+    orders: tuple[tuple[int, ...], ...] = ORDERS,
+    factor: float = 0.0,
+    power: int = 0,
+    flaw: str = "",
+) -> list[np.ndarray]:
+    """The gaps, as vectors, with the penalty of the question times a factor and a power of h; with flaws on demand."""
     gaps = []
     for h in hs:
         ends = []
-        for order in list(permutations(range(3)))[:orders]:
+        for order in orders:
             theta = np.array([1.1, 0.7])
             for batch in np.repeat(order, repeats):
                 theta = theta - h * _gradient(theta, batch)
@@ -271,10 +331,18 @@ def _gaps(hs: tuple[float, ...], repeats: int, orders: int | None = None, factor
             gradients = [_gradient(theta, batch) for batch in range(3)]
             # gradients are polynomials: a complex step gives the Hessian times one
             steps = [np.imag(_gradient(theta + 1e-20j * g, batch)) / 1e-20 for batch, g in enumerate(gradients)]
-            return -sum(gradients) / 3 - factor * h / 2 * sum(steps) / 3
+            return -sum(gradients) / 3 - factor * h ** (1 + power) / 2 * sum(steps) / 3
 
-        flow = runge_kutta(plain, np.array([1.1, 0.7]), 3 * repeats * h / 40, 40)
-        gaps.append(sum(ends) / len(ends) - flow)
+        flow = np.array([1.1, 0.7])
+        if flaw == "Euler":
+            for _ in range(20):
+                flow = flow + 3 * repeats * h / 20 * plain(flow)
+        else:
+            flow = runge_kutta(plain, flow, 3 * repeats * h / 40, 40)
+        if flaw == "mean distance":
+            gaps.append(np.array([np.mean([np.linalg.norm(end - flow) for end in ends])]))
+        else:
+            gaps.append((1 if flaw == "sum" else 1 / len(ends)) * sum(ends) - flow)
     return gaps
 
 
@@ -286,22 +354,43 @@ def gap(gap: Answer, r: int = 2, hs: tuple[float, ...] = (8e-3, 4e-3, 2e-3), see
     scale = rng.uniform(0.85, 1.1) * most / r  # epochs of the same time
     hs = tuple(float(h * scale) for h in hs)
     on, off = (vector(gap(np.array(hs), r, factor), (len(hs),), "gap", returned=True) for factor in (1.0, 0.0))
-    mistakes = {
-        "these are the gaps of r = 1.": _gaps(hs, 1),
-        "that is one order; take the mean over all six.": _gaps(hs, r, 1),
-        "it has the penalty: `factor` does not reach it.": _gaps(hs, r, None, 1.0),
-    }
+
+    def without() -> dict[str, list[np.ndarray]]:
+        one = "that is one order; take the mean over all six."
+        return {
+            "these are the gaps of r = 1.": _gaps(hs, 1),
+            **{one + " " * k: _gaps(hs, r, (order,)) for k, order in enumerate(ORDERS)},
+            "it has the penalty: `factor` does not reach it.": _gaps(hs, r, ORDERS, 1.0),
+            "that is the mean of six distances; take the distance of the mean.": _gaps(hs, r, flaw="mean distance"),
+            "that is the sum of the six ends; take their mean.": _gaps(hs, r, flaw="sum"),
+            "that is the mean over all 27 sequences; in an order each batch comes once.": _gaps(
+                hs, r, tuple(product(range(3), repeat=3))
+            ),
+            "the run sees the last batch only. Functions that are made in a loop share its variable: write lambda theta, b=b: ...": _gaps(
+                hs, r, ((2, 2, 2),)
+            ),
+            "the flow is solved by Euler's method, whose error is as large as the gap; take that of Runge and Kutta.": _gaps(
+                hs, r, flaw="Euler"
+            ),
+        }
 
     def unless() -> None:
         uses_all(gap, "gap", ["factor"], hs=np.array(hs), r=r, factor=0.0)
 
     of = "of these batches from this start after the time 3·r·h"
-    follows("the control without penalty (factor 0)", hs, off, _gaps(hs, r), 2, of, mistakes, 0.01, unless)
-    mistakes = {
-        "that is half the penalty.": _gaps(hs, r, None, 0.5),
-        "that is twice the penalty.": _gaps(hs, r, None, 2.0),
-        "the wrong sign doubles the gap.": _gaps(hs, r, None, -1.0),
-    }
-    follows("with the penalty (factor 1)", hs, on, _gaps(hs, r, None, 1.0), 3, "with that penalty", mistakes)
+    follows("the control without penalty (factor 0)", hs, off, _gaps(hs, r), 2, of, without, 0.01, unless)
+
+    def penalized() -> dict[str, list[np.ndarray]]:
+        return {
+            "that is half the penalty.": _gaps(hs, r, ORDERS, 0.5),
+            "that is twice the penalty.": _gaps(hs, r, ORDERS, 2.0),
+            "that is three times the penalty; take the mean of the three batches.": _gaps(hs, r, ORDERS, 3.0),
+            "the wrong sign doubles the gap.": _gaps(hs, r, ORDERS, -1.0),
+            "the penalty is not in it: these are the gaps of the control.": _gaps(hs, r),
+            "the penalty has the factor h², not h.": _gaps(hs, r, ORDERS, 1.0, 1),
+        }
+
+    right = _gaps(hs, r, ORDERS, 1.0)
+    follows("with the penalty (factor 1)", hs, on, right, 3, "with that penalty", penalized, control=True)
     once = vector(gap(np.array(hs[:1]), 1, 0.0), (1,), "gap", returned=True)
     demand(np.allclose(once, lengths(_gaps(hs[:1], 1)), rtol=0.01, atol=0), f"right for r = {r}, and not for r = 1.")

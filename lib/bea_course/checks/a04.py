@@ -293,5 +293,5 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 4) -> Non
         "the wrong sign doubles the error.": _differences(hs, -1.0, time),
     }
     right = _differences(hs, 1.0, time)
-    follows("with the penalty (factor 1)", hs, on, right, 2, "with that penalty", mistakes, 0.06)
+    follows("with the penalty (factor 1)", hs, on, right, 2, "with that penalty", mistakes, 0.06, control=True)
     reaches_the_time(errors, hs, _differences)

@@ -62,14 +62,26 @@ def close(a: Any, b: Any, relative: float = 1e-8) -> bool:
 def _step(given: tuple[Any, ...], flaw: str = "") -> np.ndarray:
     """The new theta by the library's averages, with a flaw on demand."""
     theta, gradient, m, v, n, h, beta, rho, epsilon, p = given
-    m = beta * m + gradient if flaw == "undamped" else average(beta, m, gradient)
-    own = average(rho, v, gradient if flaw == "unsquared" else gradient**2)
-    v = rho * v + (1 - beta) * gradient**2 if flaw == "one decay" else own
-    if flaw != "uncorrected":
-        seen = n if flaw == "late" and n else n + 1
-        m, v = m / (1 - beta**seen), v / (1 - rho**seen)
+    before = m, v
+    if flaw == "exchanged":
+        beta, rho = rho, beta
+    m_weight, v_weight = (
+        1 - decay if flaw == turned else decay for decay, turned in ((beta, "m turned"), (rho, "v turned"))
+    )
+    if flaw == "turned":
+        m_weight, v_weight = 1 - beta, 1 - rho
+    m = beta * m + gradient if flaw == "undamped" else average(m_weight, m, gradient)
+    squares = {"unsquared": gradient, "norm": gradient * 0 + gradient @ gradient, "average": m**2}
+    v = average(v_weight, v, squares.get(flaw, gradient**2))
+    if flaw in ("one decay", "undamped v"):
+        v = rho * before[1] + (1 - beta if flaw == "one decay" else 1) * gradient**2
+    if flaw == "before":
+        m, v = before
+    seen = {"late": n or 1, "early": n + 2}.get(flaw, n + 1)
+    by_m, by_v = ((1 - x) ** seen if flaw == "power" else 1 - x**seen for x in (beta, rho))
+    m, v = m if flaw in ("uncorrected", "m bare") else m / by_m, v if flaw in ("uncorrected", "v bare") else v / by_v
     q, h, epsilon = (
-        {"root": 0.5, "double": 2 * p}.get(flaw, p),
+        {"root": 0.5, "double": 2 * p, "half": p / 2, "times": -p}.get(flaw, p),
         -h if flaw == "uphill" else h,
         epsilon * (flaw != "bare"),
     )
@@ -87,6 +99,20 @@ FLAWS = {
     "the exponent is p, of v and not of its root.": "double",
     "ε is missing.": "bare",
     "v has its own decay: 1 − ρ, not 1 − β.": "one decay",
+    "m has the bias correction, and v needs it also, with its own decay.": "v bare",
+    "v has the bias correction, and m needs it also, with its own decay.": "m bare",
+    "the bias correction divides by 1 − β^(n+1), not by (1 − β)^(n+1), and likewise for v.": "power",
+    "the bias correction is one step early: after step n an average holds n + 1 gradients.": "early",
+    "β and ρ are exchanged: β belongs to m, ρ to v.": "exchanged",
+    "the weights of m are exchanged: the old m has β, the new gradient 1 − β.": "m turned",
+    "the weights of v are exchanged: the old v has ρ, the new square 1 − ρ.": "v turned",
+    "the weights of both averages are exchanged: what is old has the decay, what is new one minus the decay.": "turned",
+    "the newest squared gradient enters v with the factor 1 − ρ.": "undamped v",
+    "v averages the square of each coordinate, not that of the whole gradient's length.": "norm",
+    "v averages the squared gradient, not the square of m.": "average",
+    "the averages must take in the new gradient before the step uses them.": "before",
+    "the power p is that of v + ε itself, not of its root.": "half",
+    "the power of v + ε belongs into the denominator.": "times",
 }
 NAMES = ("theta", "gradient", "m", "v", "n", "h", "beta", "rho", "epsilon", "p")
 
@@ -147,6 +173,7 @@ def averages(m_hat: Answer, v_hat: Answer, seed: int = 5) -> None:
     gradient, change = columns(at, (g, S))
     for name, answer, power, (own, other) in (("m_hat", m_hat, 1, decays), ("v_hat", v_hat, 2, decays[::-1])):
         answer = expression(answer, symbols, name)
+        demand(answer.has(h), f"`{name}` must be right to first order in h, and yours does not contain h.")
         equal = f"`{name}` at h = 0 must be what an average of equal {'gradients' if power == 1 else 'squared gradients'} is."
         start, right = (_coefficient(power, own, gradient, change, order) for order in (0, 1))
         matched(answer.subs(h, 0), name, (), at, start, {equal: np.nan}, equal)
@@ -161,7 +188,7 @@ def averages(m_hat: Answer, v_hat: Answer, seed: int = 5) -> None:
         }
         otherwise = f"the coefficient of h in `{name}` is not what the weights of the average give."
         slope = sp.diff(answer, h).subs(h, 0)
-        matched(slope, f"the coefficient of h in {name}", (), at, right, mistakes, otherwise)
+        matched(slope, f"the coefficient of h in `{name}`", (), at, right, mistakes, otherwise)
         demand(
             sp.simplify(sp.diff(answer, h, 2)) == 0,
             f"`{name}` to first order only: it must be linear in h.",
@@ -195,6 +222,8 @@ def lagging(lagging: Answer, seed: int = 5) -> None:
         "v changes twice as fast as that: it holds squares.": _quotient(x, rate, beta, rho, *rest, sizes=1),
         "the two lags are exchanged: β belongs to m, ρ to v.": _quotient(x, rate, rho, beta, *rest),
         "the denominator changes as well: v̂ is in it.": numerator,
+        "the derivative of a power −p has the factor p as well.": numerator + (right - numerator) / power,
+        "the derivative of a power −p has the power −p − 1.": numerator + (right - numerator) * (x**2 + stability),
         "ε is in the denominator wherever v̂ is.": numerator + (right - numerator) * (1 + stability / x**2),
     }
     otherwise = "this is not the coefficient of h in m_hat/(v_hat + ε)^p."
@@ -212,13 +241,22 @@ def half_step(half_step: Answer, seed: int = 5) -> None:
         gradient = x + 1j * TINY
         return 0.5 * rate * (gradient * (gradient**2 + stability) ** -power).imag / TINY
 
-    right = bend(power)
+    right, plain = bend(power), rate * (x**2 + stability) ** -power / 2
     mistakes = {
+        "the derivative of g² by g is 2g.": (right + plain) / 2,
+        "the derivative of a power −p has the factor −p: mind its sign.": 2 * plain - right,
+        "that is the derivative of U by g, times U; a derivative of f_0 along the flow has the rate of g, −S.": right
+        / rate
+        * x
+        * (x**2 + stability) ** -power,
+        "that is the same with the opposite sign, and with U as the rate of g; along the flow the rate of g is −S.": -right
+        / rate
+        * x
+        * (x**2 + stability) ** -power,
+        "this holds only where ε is negligible: keep g² + ε apart from g².": plain * (1 - 2 * power),
         "that is the whole bending; a flow that bends evenly is off by half of it.": 2 * right,
         "the sign: f_0 = −U twice, so the two minus signs cancel.": -right,
-        "the denominator changes along the path as well: differentiate it also.": rate
-        * (x**2 + stability) ** -power
-        / 2,
+        "the denominator changes along the path as well: differentiate it also.": plain,
         "the exponent is p, not Adam's one half.": bend(0.5),
         "that is half of U's derivative by g; along the flow the gradient changes at the rate −S.": right / rate,
     }
@@ -323,8 +361,11 @@ def sign(sign_change: Answer, cases: Iterable[Case] = CASES, seed: int = 5) -> N
 
 
 def _one_sign(sign_change: Answer, beta: float, rho: float, p: float, n: int | None) -> None:
-    r = number(sign_change(beta, rho, p, n), "sign_change", returned=True)
     where = f"for β = {beta:.4g}, ρ = {rho:.4g}, p = {p:.4g}" + (f" after step {n}" if n is not None else "")
+    found = sign_change(beta, rho, p, n)
+    if found is None and sign_change(*CASES[0]) is not None:
+        raise Wrong(f"{where} `sign_change` returns nothing: return a number in each case.")
+    r = number(found, "sign_change", returned=True)
     demand(
         r >= 0,
         "a ratio ε/g² cannot be negative: where the formula gives that, the bracket is positive for every ε, and the answer is 0.",
@@ -384,16 +425,24 @@ def _field(x: np.ndarray, lags: tuple[float, float], size: float) -> np.ndarray:
 
 
 @cache
-def _differences(hs: tuple[float, ...], factor: float, time: float, full: bool = False) -> list[np.ndarray]:
-    """At each step of a run from rest, the flow of each step's equation with so much of the correction, minus the run; its averages may be full."""
-    method, loss, found = family(*SETTING), bea.bilinear(), []
+def _differences(hs: tuple[float, ...], factor: float, time: float, flaw: str = "") -> list[np.ndarray]:
+    """At each step of a run from rest, the flow of each step's equation with so much of the correction, minus the run; with flaws on demand."""
+    beta, rho, epsilon, p = SETTING
+    used = (rho, beta, epsilon, p) if flaw == "exchanged" else SETTING
+    method, loss, found = family(*used), bea.bilinear(), []
     for h in hs:
-        steps = round(time / h)
-        path = [START]
+        steps, size = round(time / h), factor * h ** (1 + (flaw == "h²"))
+        path, run = [START], bea.run(method, loss, START, h, round(time / h))
         for n in range(steps):
-            lags = bea.lag(SETTING[0], None if full else n), bea.lag(SETTING[1], None if full else n)
-            path.append(runge_kutta(lambda x, lags=lags, h=h: _field(x, lags, factor * h), path[-1], h))
-        found.append(path - bea.run(method, loss, START, h, steps))
+            seen = None if flaw == "full" else max(0, n + {"later": 1, "earlier": -1}.get(flaw, 0))
+            lags = bea.lag(beta, seen), bea.lag(rho, seen)
+
+            def field(x: np.ndarray, lags: Any = lags, size: float = size) -> np.ndarray:
+                return _field(x, lags, size)
+
+            start = run[n] if flaw == "anew" else path[-1]
+            path.append(start + h * field(start) if flaw == "Euler" else runge_kutta(field, start, h))
+        found.append(path - run)
     return found
 
 
@@ -405,6 +454,37 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 5) -> Non
     with_bracket, without = (
         vector(errors(np.array(hs), factor, time), (len(hs),), "errors", returned=True) for factor in (1.0, 0.0)
     )
+
+    def of_the_control() -> dict[str, list[np.ndarray]]:
+        return {
+            "it has the bracket: `factor` does not reach it.": _differences(hs, 1.0, time),
+            "the flow is solved by Euler's method, whose error is as large as what you measure; take one such as Runge and Kutta's.": _differences(
+                hs, 0.0, time, "Euler"
+            ),
+            "the flow starts anew from the run at each step; let it go on from its own end.": _differences(
+                hs, 0.0, time, "anew"
+            ),
+            "β and ρ are exchanged in the run.": _differences(hs, 0.0, time, "exchanged"),
+        }
+
+    def of_the_bracket() -> dict[str, list[np.ndarray]]:
+        return {
+            "your C are those of full averages; a run from empty memory needs the C of step n.": _differences(
+                hs, 1.0, time, "full"
+            ),
+            "your C are those of the next step; on [nh, (n+1)h] take those of step n.": _differences(
+                hs, 1.0, time, "later"
+            ),
+            "your C are those of the step before; on [nh, (n+1)h] take those of step n.": _differences(
+                hs, 1.0, time, "earlier"
+            ),
+            "the correction is added with the wrong sign, and doubles the error.": _differences(hs, -1.0, time),
+            "that is half the correction.": _differences(hs, 0.5, time),
+            "that is twice the correction.": _differences(hs, 2.0, time),
+            "the correction is not in it: these are the errors of the control.": _differences(hs, 0.0, time),
+            "the correction has the factor h², not h.": _differences(hs, 1.0, time, "h²"),
+        }
+
     follows(
         "the control without bracket (factor 0)",
         hs,
@@ -412,18 +492,10 @@ def experiment(errors: Answer, hs: tuple[float, ...] = HS, seed: int = 5) -> Non
         _differences(hs, 0.0, time),
         1,
         "of this method from this start",
-        {"it has the bracket: `factor` does not reach it.": _differences(hs, 1.0, time)},
+        of_the_control,
         0.005,
         lambda: uses_all(errors, "errors", ["factor", "time"], hs=np.array(hs), factor=0.0, time=time),
     )
-    mistakes = {
-        "your C are those of full averages; a run from empty memory needs the C of step n.": _differences(
-            hs, 1.0, time, True
-        ),
-        "the correction is added with the wrong sign, and doubles the error.": _differences(hs, -1.0, time),
-        "that is half the correction.": _differences(hs, 0.5, time),
-        "that is twice the correction.": _differences(hs, 2.0, time),
-    }
-    of = "with the bracket of each coordinate"
-    follows("with the bracket (factor 1)", hs, with_bracket, _differences(hs, 1.0, time), 2, of, mistakes, 0.005)
+    of, right = "with the bracket of each coordinate", _differences(hs, 1.0, time)
+    follows("with the bracket (factor 1)", hs, with_bracket, right, 2, of, of_the_bracket, 0.005, control=True)
     reaches_the_time(errors, hs, _differences)

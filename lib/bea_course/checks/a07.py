@@ -20,6 +20,7 @@ import bea
 from bea.program import Running
 from bea_course.compare import (
     Answer,
+    advice,
     answered,
     demand,
     expression,
@@ -53,7 +54,14 @@ def seen_by(updates: Answer, gradients: np.ndarray, at: Choice, *where: Any) -> 
     try:
         found = updates(gradients, *at, *where)
     except Exception as stopped:
-        demand(type_of(stopped) not in STOPPED, f"{STOPPED.get(type_of(stopped))} Python says: {stopped}")
+        kind, said = type_of(stopped), str(stopped)
+        demand(
+            "truth value of an array" not in said,
+            "`mine` cannot be run: the gradient is an array, which an `if` cannot ask about; take np.where.",
+        )
+        own = kind == "ValueError" and not any(part in said for part in ("in place", "read-only", "memory", "state"))
+        why = "`mine` cannot be run." if own else STOPPED.get(kind)
+        demand(kind not in STOPPED, f"{why} Python says: {said}{advice(said)}")
         raise
     answered(*np.ravel(found)[:1])
     return vector(found, gradients.shape, "updates", returned=True)
@@ -148,6 +156,10 @@ def program(updates: Answer, by_hand: Answer, seed: int = 7) -> None:
     at = choice(rng)
     gradients = rng.normal(size=(60, 3))
     mine = seen_by(updates, gradients, at)
+    demand(
+        close(seen_by(updates, gradients, at), mine, 1e-9),
+        "the same gradients cause other steps the second time: a program remembers by `memory` only, and keeps nothing of its own between calls.",
+    )
     _sees_its_gradient_only(updates, gradients, at, mine, rng)
     _forgets_and_descends(updates, at, rng)
     # The last gradients are small in part, or the sign of an average would often be that of the last.
@@ -183,7 +195,7 @@ def _sees_its_gradient_only(
     ):
         demand(
             close(seen_by(updates, gradients, at, *where), mine, 1e-9),
-            f"{why}: the loss may be seen by gradient(theta) only.",
+            f"{why}: the loss may be seen by gradient(theta) only, and what is returned is U, not the new θ.",
         )
 
 
@@ -193,7 +205,7 @@ def _forgets_and_descends(updates: Answer, at: Choice, rng: np.random.Generator)
     found = seen_by(updates, np.tile(constant, (LONG + 1, 1)), at)
     demand(
         close(found[-1], found[-10], 1e-7),
-        "under a constant gradient its step still changes after 90 steps: either its memory never forgets, and it has no first correction, or it forgets more slowly than by β and ρ, which are below one half here.",
+        "under a constant gradient its step still changes after 90 steps: either its memory never forgets, and it has no first correction, or it forgets more slowly than by β and ρ, which are below one half here, or it uses the number of the step.",
     )
     demand(
         (found[-1] * constant > 0).all(),
@@ -225,6 +237,17 @@ def _agrees(by_hand: Answer, gradients: np.ndarray, at: Choice, mine: np.ndarray
     if close(hand, mine, 1e-8):
         return
     demand(not close(hand, -mine, 1e-8), "`by_hand` has the other sign: U is what is subtracted.")
+    demand(
+        len(hand) < 2 or not np.ptp(hand, axis=0).max() == 0,
+        "all rows of `by_hand` are the same: does each hold the same array, which changes later? Append a copy.",
+    )
+    with np.errstate(all="ignore"):
+        turned = vector(by_hand(gradients.copy(), at[1], at[0], at[2]), gradients.shape, "by_hand", returned=True)
+    demand(not close(turned, mine, 1e-8), "β and ρ are exchanged between the loop and the program.")
+    demand(
+        not any(close(sign * np.diff(hand, axis=0), mine[1:], 1e-8) for sign in (1, -1)),
+        "`by_hand` returns sums of the updates; return U itself for each row.",
+    )
     ratio = proportional(hand, mine)
     demand(
         ratio is None,
@@ -239,7 +262,12 @@ def _agrees(by_hand: Answer, gradients: np.ndarray, at: Choice, mine: np.ndarray
         "the loop and the program agree in the end and not at first: does only one of them correct its bias, or start with something else than an empty memory, zeros?",
     )
     first = int(np.argmax(~np.isclose(hand, mine, rtol=1e-8, atol=1e-9).all(axis=1)))
-    demand(False, f"the loop and the program differ from step {first} on.")
+    why = (
+        "compare both for one row of gradients: after it an average holds one minus its decay times what it averages, or, with bias correction, that itself."
+        if first == 0
+        else "they agree before: how is the memory carried on?"
+    )
+    demand(False, f"the loop and the program differ from step {first} on; {why}")
 
 
 # --- by hand -----------------------------------------------------------------------------------
@@ -287,17 +315,24 @@ def leading(updates: Answer, u: Answer, seed: int = 7) -> None:
             )
     bare = [without_epsilon(updates, point, at)[0] for point, at, _ in found]
     demand(not close(got, bare, 1e-3), "ε is missing.")
-    demand(False, "under a constant gradient g your program's step is not that." + overwritten(formula))
-
-
-def overwritten(formula: sp.Expr) -> str:
-    """What to add for a formula in which a name seems to have become a number."""
-    gone = [str(symbol) for symbol in symbols if not formula.has(symbol)]
-    return (
-        f" It does not contain {', '.join(gone)}: was that overwritten by a number?"
-        if gone and formula.has(sp.Float)
-        else ""
+    ratio = np.array(got) / wanted
+    demand(not ratio[0] or not close(ratio, ratio[0]), "right up to a constant factor.")
+    demand(
+        False,
+        "under a constant gradient g your program's step is not that; each average is then what it averages."
+        + lacks(updates, formula, 0),
     )
+
+
+def lacks(updates: Answer, formula: sp.Expr, place: int) -> str:
+    """What to add for a formula without a symbol on which u (place 0) or the net factor (place 2) depends."""
+    start, gone = (1.1, 0.35, 0.45, 0.5), []
+    for k, symbol in enumerate(symbols):
+        moved = tuple(1.1 * x if j == k else x for j, x in enumerate(start))
+        one, other = (float(measured(updates, np.array([x]), at)[place][0]) for x, *at in (start, moved))
+        if not formula.has(symbol) and not close(one, other):
+            gone.append(str(symbol))
+    return f" It does not contain {', '.join(gone)}: was that overwritten by a number?" if gone else ""
 
 
 def factor(updates: Answer, K: Answer, seed: int = 7) -> None:
@@ -322,12 +357,24 @@ def factor(updates: Answer, K: Answer, seed: int = 7) -> None:
         {
             "that is the degree alone, from discretization; add twice the ages, weighted by the shares.": degree,
             "that is the memory contribution alone; add the degree.": wanted - degree,
-            "the sign.": -wanted,
+            "the sign: K is the sum of C·s, with the shares of what u grows with positive.": -wanted,
+            "twice that: the shares add up to the degree of u.": wanted * 2,
+            "half of that: the shares add up to the degree of u.": wanted / 2,
             "the ages count twice: C = 1 + 2ℓ.": (wanted + degree) / 2,
             "the present gradient has age zero, so an average has the age β/(1−β) and not 1/(1−β).": wanted
             + 2 * degree,
         },
-        f"{measured_at(found[worst][0])} the measured net factor of your program is {wanted[worst]:.4g}, and your K is {got[worst]:.4g}: look at the shares and ages again.{overwritten(formula)}",
+        f"{measured_at(found[worst][0])} the measured net factor of your program is {wanted[worst]:.4g}, and your K is {got[worst]:.4g}: look at the shares and ages again.{off_by(got - wanted)}{lacks(updates, formula, 2)}",
+    )
+
+
+def off_by(difference: np.ndarray) -> str:
+    """What to add for a net factor that is off by a constant."""
+    constant = close(difference, difference[0])
+    return (
+        f" Yours is off by {difference[0]:+.3g} everywhere: is the present gradient, of age zero and with C = 1, counted once?"
+        if constant
+        else ""
     )
 
 
@@ -352,9 +399,12 @@ def penalized(updates: Answer, potential: Answer, direction: Answer, seed: int =
             "that is gradient descent's ½g²: the potential integrates your step, not the gradient.",
         )
         ratio = got / wanted
-        demand(not close(ratio, ratio[0]), "right up to a constant factor: differentiate it and compare.")
+        demand(not close(ratio, -1), "the sign: the step is minus h times the derivative of the potential.")
+        demand(
+            not ratio[0] or not close(ratio, ratio[0]), "right up to a constant factor: differentiate it and compare."
+        )
         demand(False, "its derivative with respect to g is not the step without memory.")
-    rng, says, true, without_degree = generator(seed + 1), [], [], []
+    rng, says, true, without_degree, places = generator(seed + 1), [], [], [], []
     slow, quick = (0.88, 0.95), (0.05, 0.5)
     for kind in (quick, quick), (quick, slow), (slow, quick), (slow, slow):
         for _ in range(2):
@@ -363,7 +413,8 @@ def penalized(updates: Answer, potential: Answer, direction: Answer, seed: int =
             _, degrees, nets = measured(updates, gradients, at)
             clear = [k for k in np.argsort(np.abs(nets)) if abs(nets[k]) > 0.05]  # the hardest first
             for k in [k for k in clear if nets[k] > 0][:2] + [k for k in clear if nets[k] < 0][:2]:
-                says.append(number(direction(float(gradients[k]), *at), "direction", returned=True))
+                places.append((float(gradients[k]), *at))
+                says.append(number(direction(*places[-1]), "direction", returned=True))
                 true.append(np.sign(nets[k]))
                 without_degree.append(np.sign(nets[k] - degrees[k]))
     demand(set(says) <= {1, -1}, "`direction` must return 1 where it penalizes, and −1 where it anti-penalizes.")
@@ -371,7 +422,14 @@ def penalized(updates: Answer, potential: Answer, direction: Answer, seed: int =
         demand(not np.array_equal(np.negative(says), true), "the other way round: a positive net factor penalizes.")
         demand(says != without_degree, "that is the sign of the memory contribution alone.")
         demand(len(set(says)) > 1, f"`direction` is {says[0]:g} everywhere, but the net factor changes its sign.")
-        demand(False, "`direction` is not the sign of your program's net factor everywhere.")
+        turned = [float(direction(g, rho, beta, epsilon)) for g, beta, rho, epsilon in places]
+        demand(turned != true, "β and ρ are exchanged.")
+        k = next(k for k, (one, other) in enumerate(zip(says, true)) if one != other)
+        where, sign = measured_at(dict(zip(symbols, places[k]))), "positive" if true[k] > 0 else "negative"
+        demand(
+            False,
+            f"`direction` is not the sign of your program's net factor everywhere: {where} this is {sign}.",
+        )
 
 
 # --- with the engine, and measured -------------------------------------------------------------
@@ -402,7 +460,13 @@ def terms(updates: Answer, terms: Answer, seed: int = 7) -> None:
                     "that is the memory contribution alone.": (1 - degree / net) * first,
                 },
                 "the second number is not f₁ of your program on this loss.",
+                lambda at=at, first=first, x=x: exchanged(terms(x, at[1], at[0], at[2]), first),
             )
+
+
+def exchanged(turned: Answer, first: float) -> None:
+    """Raise Wrong if f₁ comes out right with the two decays exchanged."""
+    demand(not close(vector(turned, (2,), "terms", returned=True)[1], first), "β and ρ are exchanged.")
 
 
 def runs_of(updates: Answer, x: float, hs: np.ndarray, at: Choice) -> list[np.ndarray]:
@@ -434,7 +498,7 @@ def flow_of(updates: Answer, at: Choice, low: float, high: float) -> Callable[..
     return flow
 
 
-Reference = Callable[..., np.ndarray]  # (factor, first step of the flow, steps more) -> distances
+Reference = Callable[..., np.ndarray]  # (factor, or one for each h, first step of the flow, steps more) -> distances
 
 
 def prepared(updates: Answer, x: float, at: Choice) -> tuple[np.ndarray, Reference]:
@@ -455,9 +519,10 @@ def name_the_flow(got: np.ndarray, factor: int, hs: np.ndarray, reference: Refer
     """Raise Wrong with what these distances are instead."""
     right, name = reference(factor), ("the control", "with the correction")[factor]
     start = "the flow starts at x; let it start where the run is after 40 steps, when its memory is full."
+    apart = "run and flow end 40 steps apart: either the flow starts at x, or the run makes `steps` steps in all. Let the run make 40 + steps, and the flow start where it is after 40."
     mistakes = {
         start: reference(factor, 0, FILL),
-        start + " ": reference(factor, 0),
+        apart: reference(factor, 0),
         "the flow is followed for 40 steps too many: it starts after them.": reference(factor, FILL, FILL),
         "the flow starts one step too early: the first point of a run is x, before any step.": reference(
             factor, FILL - 1
@@ -474,9 +539,15 @@ def name_the_flow(got: np.ndarray, factor: int, hs: np.ndarray, reference: Refer
             "that is with half of the correction.": reference(0.5),
             "that is with twice the correction.": reference(2.0),
             "with and without are exchanged.": reference(0.0),
+            "the correction has the factor h², not h.": reference(hs),
         }
-    for message, values in mistakes.items():
-        demand(not np.allclose(got, values, rtol=0.03, atol=0), f"{name}: {message.strip()}")
+    off = {message: np.abs(got / values - 1).max() for message, values in mistakes.items()}
+    closest = min(off, key=off.__getitem__)
+    demand(off[closest] > 0.03, f"{name}: {closest}")
+    demand(
+        not factor,
+        f"{name}: the slope is {slope(hs, got):.2f}, and the distances are not those of your program. The control is right: look at the correction alone, which is factor·h·f₁.",
+    )
     demand(
         False,
         f"{name}: the slope is {slope(hs, got):.2f}, and the distances are not those of your program on this loss, between a run of 40 + steps and a flow that starts after 40 and takes the time steps·h. Is the flow solved to ten digits?",
