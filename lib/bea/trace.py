@@ -621,6 +621,7 @@ def _with_kinks(code: Trace) -> Trace:
     """Return code that also returns, for each comparison of two values, whether they are equal."""
     compared = [(*arguments, 0.0)[:2] for name, *arguments in code.operations if name in KINKED]
     first = len(code.inputs) + len(code.operations)
-    equal = tuple(("equal", *pair) for pair in dict.fromkeys(compared) if pair[0] != pair[1])
+    pairs = {str(pair): pair for pair in compared if str(pair[0]) != str(pair[1])}  # value 0 is not the number 0.0
+    equal = tuple(("equal", *pair) for pair in pairs.values())
     outputs = (*code.outputs, *range(first, first + len(equal)))
     return replace(code, operations=(*code.operations, *equal), outputs=outputs)
