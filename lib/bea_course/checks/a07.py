@@ -329,7 +329,8 @@ def lacks(updates: Answer, formula: sp.Expr, place: int) -> str:
     start, gone = (1.1, 0.35, 0.45, 0.5), []
     for k, symbol in enumerate(symbols):
         moved = tuple(1.1 * x if j == k else x for j, x in enumerate(start))
-        one, other = (float(measured(updates, np.array([x]), at)[place][0]) for x, *at in (start, moved))
+        cases = [(np.array([g]), (beta, rho, epsilon)) for g, beta, rho, epsilon in (start, moved)]
+        one, other = (float(measured(updates, *case)[place][0]) for case in cases)
         if not formula.has(symbol) and not close(one, other):
             gone.append(str(symbol))
     return f" It does not contain {', '.join(gone)}: was that overwritten by a number?" if gone else ""
