@@ -269,6 +269,14 @@ def test_what_needs_a_value_is_refused(code):
         trace(code, {"x": ()})
 
 
+@pytest.mark.parametrize("code", [lambda x: (x > 0) + (x > 1), lambda x: (x > 0) * (x < 3) + (x > 1) * (x < 2)])
+def test_numbers_that_are_truth_values_are_refused(code):
+    """Of NumPy's, true and true are true and not 2."""
+    assert code(np.float64(1.5)).dtype == bool
+    with pytest.raises(Untraceable, match="truth values"):
+        trace(code, {"x": ()})
+
+
 def test_too_many_operations_are_refused():
     assert len(trace(lambda x: sum((x + k) * k for k in range(2, 5)), {"x": ()}, most=10).operations) == 8
     with pytest.raises(Untraceable, match="more than 10 operations"):
