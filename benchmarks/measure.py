@@ -28,7 +28,8 @@ def fixed_loop():
 
 
 def processor_seconds(task, repeats=1):
-    """Processor time of one call."""
+    """Processor time of one call; of several, after one more, which finds the caches full of what others left."""
+    _ = repeats > 1 and task()
     began = time.process_time()
     for _ in range(repeats):
         task()
@@ -38,7 +39,7 @@ def processor_seconds(task, repeats=1):
 def rounds_of(tasks, rounds):
     """{name: [seconds of one call, for each round]} over rounds in which every task runs once; what is slow stops early."""
     tasks = {**tasks, LOOP: fixed_loop}
-    repeats = {name: max(1, int(SHORTEST / max(processor_seconds(task), 1e-7))) for name, task in tasks.items()}
+    repeats = {name: max(1, int(SHORTEST / max(processor_seconds(task, 2), 1e-7))) for name, task in tasks.items()}
     seconds = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
@@ -84,9 +85,8 @@ def race(title, ours, makers, rounds, *, tolerance, targets=(), note="", part=la
             first, warm = first if tasks else time.process_time() - first, time.process_time() + WARM
             while time.process_time() < warm:
                 task()
-            warmed = part(np.asarray(task()))
-            agree("ours, when it is warm", found, warmed, tolerance)
-            found = warmed
+            before, found = found, part(np.asarray(task()))
+            agree("ours, when it is warm", before, found, tolerance)
         wanted = wanted if tasks else found
         words += [agree(name, wanted, found, tolerance)] if tasks else []
         tasks[name] = task
