@@ -13,7 +13,7 @@ from statistics import median, quantiles
 
 import numpy as np
 
-SHORTEST = 0.02  # seconds: what takes less is repeated within a round
+SHORTEST = 0.1  # seconds: what takes less is repeated within a round
 WARM = 8.0  # seconds that ours is used before it is timed, since it compiles only what has been used for a while
 PATIENCE = 6.0  # seconds that one task may take altogether: slow rivals run in fewer rounds, at least once
 LOOP = "a fixed loop of plain Python"
