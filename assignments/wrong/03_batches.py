@@ -287,7 +287,7 @@ for _name, _answers in {
         ("range(r)", "range(1, r)", "used r − 1 times"),
         ("    return theta", "        return theta", "is the `return` inside the loop?"),
         ("return theta", "return theta, h", "the parts of yours have different shapes"),
-        ("gradients[batch](theta)", "gradients[batch]", "A function stands where a number is needed"),
+        ("gradients[batch](theta)", "gradients[batch]", "A number is needed, and this is a function"),
     ],
     "second": [
         ("r**2 * H_B", "r * (r - 1) * H_B", "Count again how often g_A·H_B enters"),

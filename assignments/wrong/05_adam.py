@@ -390,7 +390,7 @@ for _name, _answers in {
         (None, "m_hat, v_hat = h * lag_beta * S, 2 * h * lag_rho * g * S", "at h = 0"),
     ],
     "lagging": [
-        ("2 * p", "2", "the factor p as well"),
+        ("2 * p", "2", "also has the factor p"),
         (" / D)", ")", "the power −p − 1"),
     ],
     "half_step": [

@@ -283,7 +283,7 @@ def drawn(u: Answer, v: Answer, seed: int = 3) -> None:
                         "that is the reshuffled epoch; here a batch may come twice.": own,
                         "the signs of both: a penalty is added to E, and the flow descends.": -wanted,
                         "both are twice as large as they should be.": 2 * wanted,
-                        "both are half as large as they should be: h/4 stands before the bracket.": wanted / 2,
+                        "both are half as large as they should be: the factor before the bracket is h/4.": wanted / 2,
                         "the sign of v: repeats take something *away* from the batches' own squares.": wanted
                         + 2 * y * own,
                         "u and v have changed places.": wanted - (y - x) * (full - own),

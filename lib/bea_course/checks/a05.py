@@ -222,7 +222,7 @@ def lagging(lagging: Answer, seed: int = 5) -> None:
         "v changes twice as fast as that: it holds squares.": _quotient(x, rate, beta, rho, *rest, sizes=1),
         "the two lags are exchanged: β belongs to m, ρ to v.": _quotient(x, rate, rho, beta, *rest),
         "the denominator changes as well: v̂ is in it.": numerator,
-        "the derivative of a power −p has the factor p as well.": numerator + (right - numerator) / power,
+        "the derivative of a power −p also has the factor p.": numerator + (right - numerator) / power,
         "the derivative of a power −p has the power −p − 1.": numerator + (right - numerator) * (x**2 + stability),
         "ε is in the denominator wherever v̂ is.": numerator + (right - numerator) * (1 + stability / x**2),
     }
@@ -256,7 +256,7 @@ def half_step(half_step: Answer, seed: int = 5) -> None:
         "this holds only where ε is negligible: keep g² + ε apart from g².": plain * (1 - 2 * power),
         "that is the whole bending; a flow that bends evenly is off by half of it.": 2 * right,
         "the sign: f_0 = −U twice, so the two minus signs cancel.": -right,
-        "the denominator changes along the path as well: differentiate it also.": plain,
+        "the denominator changes along the path: differentiate it also.": plain,
         "the exponent is p, not Adam's one half.": bend(0.5),
         "that is half of U's derivative by g; along the flow the gradient changes at the rate −S.": right / rate,
     }
