@@ -583,7 +583,7 @@ def test_step_sizes_are_positive_and_finite():
         for h in (0, -0.1, float("nan"), float("inf"), [0.1, -0.1], np.array([]), np.ones((2, 2))):
             with pytest.raises(ValueError, match="(?s)step size h .*"):
                 ask(h)
-        for h in ("0.1", True, 1j):
+        for h in ("0.1", True, 1j, STEP):
             with pytest.raises(TypeError, match="step size h = .* must be a .*number"):
                 ask(h)
 

@@ -399,9 +399,10 @@ def test_a_function_is_compiled_once_it_has_taken_as_long(monkeypatch):
     monkeypatch.setattr(module, "numba_is_there", lambda: True)
     tried = []
     monkeypatch.setattr(module, "by_numba", lambda *given: tried.append(given))  # as if Numba could not
-    monkeypatch.setattr(module, "COMPILING", 61 * module.PER_FLOAT)
+    function = module.Traced(lambda x: x * x + 1)
+    once = module.trace(function.plain, {"x": (1,)}).seconds(1)[0]
+    monkeypatch.setattr(module, "COMPILING", 20.5 * once)
     monkeypatch.setattr(module, "COMPILING_LINE", 0.0)
-    function = module.Traced(lambda x: x * x + 1)  # size 3: the two operations and the output
     for n in range(40):
         assert function(np.array([3.0])) == 10
         assert bool(tried) == (n >= 22)  # three plain calls, one of which compares; the twenty-first is too much

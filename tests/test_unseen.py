@@ -1,5 +1,7 @@
 """Programs and losses with which a fast reading could go wrong unseen: each against a plain loop, or refused in words."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -191,6 +193,79 @@ def test_what_a_program_reads_may_change_between_calls(monkeypatch):
         assert [kept([1.0])[0] for _ in range(4)] == [-scale] * 4  # the fourth is traced
         assert steady([1.0])[0] == transient.field(0.1, 3)([1.0])[0] == -scale
         assert bea.run(scaled_from_outside(), LINE, [1.0], 0.1, 1)[-1, 0] == pytest.approx(1 - 0.1 * scale)
+
+
+def made_anew(theta, gradient, memory, *, scale=1.0):
+    return scale * gradient(theta)
+
+
+@pytest.mark.skipif(not find_spec("numba"), reason="Numba is not installed")
+def test_a_compiled_field_at_one_point(monkeypatch):
+    """The bits of the field that is not compiled, at points of every kind; what is not finite is refused."""
+    loss = bea.Loss(x**4 / 4 + sp.Abs(x - y) + sp.exp(x) * y**2, (x, y))
+    before = bea.modified_equation(bea.adam(0.9, 0.95, 0.01), loss, 2).field(0.1)
+    points = np.random.default_rng(3).uniform(-1.5, 1.5, (50, 2))
+    wanted = [before(point) for point in [*points[:3], *points]][3:]  # the first three calls are not traced
+    monkeypatch.setattr(bea.trace, "COMPILING", 0.0)
+    monkeypatch.setattr(bea.trace, "COMPILING_LINE", 0.0)
+    equation = bea.modified_equation(bea.adam(0.9, 0.95, 0.01), loss, 2)
+    field = equation.field(0.1)
+    for _ in range(5):
+        field(points[0])
+    [function] = equation.__dict__["functions"].values()
+    assert function.compiled is not None
+    np.testing.assert_array_equal([field(point) for point in points], wanted)
+    np.testing.assert_array_equal(field(list(points[1])), wanted[1])
+    strided = np.repeat(points[2], 3)[::3]
+    np.testing.assert_array_equal(field(strided), wanted[2])
+    assert field(points[3]) is not field(points[3])
+    np.testing.assert_allclose(field(points), wanted, rtol=1e-13)
+    for call in (field, before):
+        with pytest.raises(ValueError, match="kink"):
+            call(np.array([0.3, 0.3]))
+        for wrong in (np.nan, np.inf):
+            with pytest.raises(ValueError, match="a point must be finite"):
+                call(np.array([wrong, 0.5]))
+    positive = sp.Symbol("p", positive=True)
+    half = bea.modified_equation(bea.gradient_descent(), bea.Loss(positive**2 / 2, (positive,)), 1).field(0.1)
+    for _ in range(5):
+        assert half(np.array([2.0])) == -2.0
+    with pytest.raises(ValueError, match="p is declared positive"):
+        half(np.array([-2.0]))
+
+
+@pytest.mark.skipif(not find_spec("numba"), reason="Numba is not installed")
+@pytest.mark.parametrize("how", ["keyword", "global", "closure", "built-in"])
+def test_what_a_compiled_program_reads_may_change(how, monkeypatch):
+    monkeypatch.setattr(bea.trace, "COMPILING", 0.0)
+    monkeypatch.setattr(bea.trace, "COMPILING_LINE", 0.0)
+    scale = 1.0
+
+    def closed(theta, gradient, memory):
+        return scale * gradient(theta)
+
+    space = {"scale": 1.0}
+    exec("def text(theta, gradient, memory):\n return scale * gradient(theta)", space)
+    exec("def longer(theta, gradient, memory):\n return len((1, 2)) * gradient(theta)", space)
+
+    def set_to(value):
+        nonlocal scale
+        scale = space["scale"] = value
+        if how == "built-in":
+            space["len"] = lambda given: value
+
+    text = {"closure": closed, "global": space["text"], "built-in": space["longer"]}.get(how, made_anew)
+    program = bea.optimizer(text)
+    field = bea.modified_equation(program(), LINE, 1).field(0.1)
+    first = 2.0 if how == "built-in" else 1.0
+    for _ in range(6):
+        assert field(np.array([1.0])) == -first
+    set_to(3.0)
+    wanted = -1.0 if how == "keyword" else -3.0  # an optimizer holds the keywords that it was made with
+    for _ in range(6):
+        assert field(np.array([1.0])) == wanted
+    set_to(5.0)
+    assert field(np.array([1.0])) == (wanted if how == "keyword" else -5.0)
 
 
 @pytest.mark.parametrize("loss", [LINE, CODED_LINE])

@@ -30,7 +30,10 @@ def step_size(h: Any) -> Any:
     """Return `h` as a float, or as an array (batch,); raise unless it is positive and finite."""
     if type(h) is float and 0 < h < np.inf:  # nearly always; NumPy takes its time over one number
         return h
-    return interval("the step size h", h, 0.0, np.inf, open_below=True)
+    h = interval("the step size h", h, 0.0, np.inf, open_below=True)
+    if isinstance(h, sp.Expr) and not h.is_number:
+        raise TypeError(f"the step size h = {h} must be a number; it holds symbols")
+    return float(h) if isinstance(h, sp.Expr) else h
 
 
 def interval(name: str, value: Any, low: float, high: float, open_below: bool = False) -> Any:

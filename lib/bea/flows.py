@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bea._validate import finite, interval, whole, with_batch
+from bea._validate import finite, interval, step_size, whole, with_batch
 from bea.modified import KeptEquation, ModifiedEquation, curve, numeric, rates, sum_powers
 from bea.program import outside
-from bea.runs import Divergence, float_step, state_after
+from bea.runs import Divergence, state_after
 from bea.trace import KINKED, OPERATORS, trace
 from bea.transient import TransientEquation
 
@@ -90,7 +90,7 @@ def flow(
     >>> flow(equation, (1.0,), h=0.5, steps=2).ravel().round(6).tolist()
     [1.0, 0.606531, 0.367879]
     """
-    h, steps, per_step = float_step(h), whole("steps", steps, 0), whole("per_step", per_step, 1)
+    h, steps, per_step = step_size(h), whole("steps", steps, 0), whole("per_step", per_step, 1)
     first = whole("first", first, 0, steps)
     tolerance = interval("the tolerance", tolerance, 0.0, 1.0, open_below=True)
     if np.ndim(h):

@@ -137,7 +137,7 @@ class _SymbolicProblem(Problem):
     def components(self, theta: ArrayLike) -> np.ndarray:
         """Return the user's `theta` checked, also against what the symbols are declared to be."""
         array = super().components(theta)
-        for i, sign in self._declared:
+        for i, sign in self.declared:
             x, holds = array[i], _SIGNS[sign]
             if not np.all(holds(x, 0)):
                 symbol = self.symbols[i]
@@ -148,7 +148,7 @@ class _SymbolicProblem(Problem):
         return array
 
     @cached_property
-    def _declared(self) -> list[tuple[int, str]]:
+    def declared(self) -> list[tuple[int, str]]:
         """The coordinates whose symbols are declared to have a sign, and what it is."""
         return [(i, sign) for i, symbol in enumerate(self.symbols) for sign in _SIGNS if getattr(symbol, f"is_{sign}")]
 
@@ -616,12 +616,13 @@ def mean(losses: Sequence[Problem]) -> Problem:
     return NumericLoss(several[0].dimension, *functions)
 
 
-def batch_losses(loss_or_losses: Problem | Sequence[Problem]) -> tuple[Problem, ...]:
+def batch_losses(losses: Problem | Sequence[Problem]) -> tuple[Problem, ...]:
     """Return one loss, or a sequence of mini-batch losses in the same coordinates, as a tuple."""
-    losses = (loss_or_losses,) if isinstance(loss_or_losses, Problem) else loss_or_losses
+    if isinstance(losses, Problem):
+        return (losses,)
     if not isinstance(losses, (list, tuple)) or not all(isinstance(x, Problem) for x in losses):
         raise TypeError(
-            f"a loss (bea.Loss, bea.NumericLoss or bea.VectorField) or a list of them is needed, not {loss_or_losses!r}"
+            f"a loss (bea.Loss, bea.NumericLoss or bea.VectorField) or a list of them is needed, not {losses!r}"
         )
     if not losses:
         raise ValueError("the list of mini-batch losses is empty; give at least one")

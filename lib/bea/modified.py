@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from itertools import repeat
-from math import factorial, prod
+from math import factorial, isfinite, prod
 from numbers import Rational
 from typing import Any
 
@@ -32,7 +32,7 @@ import sympy as sp
 
 from bea._validate import batch_sequence, columns_apart, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Along, Optimizer, check_decay, check_repeats, outside, tidy
+from bea.program import Along, Optimizer, check_decay, check_repeats, outside, reading_of_constants, tidy
 from bea.program import update as update
 from bea.series import Series, antidifference
 from bea.straight import alike
@@ -42,6 +42,7 @@ from bea.vectors import Vectorial
 __all__ = ["KeptEquation", "ModifiedEquation", "modified_equation"]
 
 
+FLOAT = np.dtype(float)
 KEPT = 64  # functions that an equation keeps
 #: The time in printed terms.
 TIME = sp.Symbol("time", nonnegative=True)
@@ -120,7 +121,7 @@ class ModifiedEquation(Equation):
         """Return the coefficients at points of floats and a time; if h is given as well, their sum."""
 
         def numbers(optimizer: Optimizer, start: np.ndarray) -> np.ndarray:
-            return _at(function or self._function(optimizer, len(given)), start, given)
+            return (function or self._function(optimizer, len(given)))(_joined(start, given))
 
         start = with_batch(self.loss.components(theta), optimizer.batch_shape)
         if start.ndim == 1:
@@ -129,10 +130,11 @@ class ModifiedEquation(Equation):
 
     def _function(self, optimizer: Optimizer, given: int) -> Callable[[np.ndarray], np.ndarray]:
         """Return what :meth:`_numbers` computes as a function of one array, traced if nothing can change unseen."""
-        read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
-        last: Any = self.__dict__.get("last", (None, None, None, None))
-        if last[0] is optimizer and last[1] is read and last[2] == given:  # often, as at every point of a path
-            return last[3]
+        program: Any = optimizer.program.__wrapped__  # type: ignore[attr-defined]
+        last: Any = self.__dict__.get("last", (None, 0, None, None))
+        if last[0] is optimizer and last[1] == given and last[2].holds(program):
+            return last[3]  # often, as at every point of a path
+        read = outside(program)
         known, key = self.__dict__.setdefault("functions", {}), (optimizer, read, given)
 
         def plain(loss: Any, x: np.ndarray) -> np.ndarray:
@@ -147,7 +149,8 @@ class ModifiedEquation(Equation):
             if len(known) >= KEPT:  # of a program, say, that reads an array which changes all the time
                 known.clear()
             known[key] = Traced(partial(plain, self.loss)) if symbolic else Vectorial(plain, self.loss)
-        self.__dict__["last"] = optimizer, read, given, known[key]
+        if (reading := reading_of_constants(program)) is not None and reading.found is read:
+            self.__dict__["last"] = optimizer, given, reading, known[key]
         return known[key]
 
     def field(self, h: Any) -> Callable[..., np.ndarray]:
@@ -171,8 +174,19 @@ class ModifiedEquation(Equation):
         h, optimizer = step_size(h), numeric(self.optimizer)
         if isinstance(h, np.ndarray):
             return lambda theta, time=0.0: sum_powers(self._numbers(optimizer, theta, time), h[:, None])
+        shape = None if optimizer.batch_shape or getattr(self.loss, "declared", ()) else (self.loss.dimension,)
+        blank = np.full(self.loss.dimension + 2, h)
 
         def field(theta: Any, time: float = 0.0) -> np.ndarray:
+            if type(theta) is np.ndarray and theta.shape == shape and theta.dtype is FLOAT:
+                function: Any = self._function(optimizer, 2)
+                x = blank.copy()
+                x[:-2], x[-2] = theta, time
+                if type(function) is Traced and function.compiled is not None:
+                    if (found := function.at_once(x)) is not None:
+                        return found
+                elif isfinite(x.dot(x)):
+                    return function(x)
             return self._numbers(optimizer, theta, time, h)
 
         def held() -> Callable[..., np.ndarray]:
@@ -181,7 +195,9 @@ class ModifiedEquation(Equation):
             def rate(theta: np.ndarray, time: float = 0.0) -> np.ndarray:
                 if theta.ndim > 1:
                     return self._numbers(optimizer, theta, time, h, function=function)
-                return _at(function, theta, (time, h))
+                x = blank.copy()
+                x[:-2], x[-2] = theta, time
+                return function(x)
 
             return rate
 
@@ -603,14 +619,13 @@ def sum_powers(terms: np.ndarray, h: Any) -> np.ndarray:
     return total
 
 
-def _at(function: Callable[[np.ndarray], np.ndarray], start: np.ndarray, given: Sequence[float]) -> np.ndarray:
-    """Return a function of one array at points, coordinates first, and the numbers that follow them."""
-    d = len(start)
-    x = np.empty((d + len(given), *start.shape[1:]))
-    x[:d] = start
-    for i, value in enumerate(given, d):
+def _joined(start: np.ndarray, given: Sequence[float]) -> np.ndarray:
+    """Return points, coordinates first, and the numbers that follow them, as one array."""
+    x = np.empty((len(start) + len(given), *start.shape[1:]))
+    x[: len(start)] = start
+    for i, value in enumerate(given, len(start)):
         x[i] = value
-    return function(x)
+    return x
 
 
 def _is_exact(theta: Any) -> bool:

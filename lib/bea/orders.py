@@ -153,7 +153,7 @@ def order_study(
             "compare bea.flow(equation, ..., first=20) with bea.run at decays exp(-h / time)"
         )
     horizon = interval("the horizon", horizon, 0.0, 1e300, open_below=True)
-    sizes = np.unique([float(step_size(h)) for h in hs])[::-1]
+    sizes = np.unique([step_size(h) for h in hs])[::-1]
     if len(sizes) < 2:
         raise ValueError(f"hs = {hs!r} must be at least two different positive step sizes")
     errors, scale = [], 0.0

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import comb, inf
 from numbers import Rational, Real
+from operator import is_
 from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, ModuleType, NoneType
 from typing import Annotated, Any, Concatenate, ParamSpec, get_type_hints
 from weakref import WeakKeyDictionary
@@ -105,15 +106,19 @@ class Optimizer:
         """The name of the program."""
         return self.program.__name__
 
-    @property
-    def symbols(self) -> set[sp.Symbol]:
+    @functools.cached_property
+    def symbols(self) -> frozenset[sp.Symbol]:
         """The SymPy symbols among the hyper-parameters."""
-        return set().union(*(v.free_symbols for v in self.hyperparameters.values() if isinstance(v, sp.Expr)))
+        return frozenset().union(*(v.free_symbols for v in self._expressions.values()))
 
     @functools.cached_property
     def batch_shape(self) -> tuple[int, ...]:
         """The shape of the batch of configurations: () for one, (batch,) if hyper-parameters are arrays."""
         return np.broadcast_shapes(*(v.shape for v in self._arrays.values()))
+
+    @functools.cached_property
+    def _expressions(self) -> dict[str, sp.Expr]:
+        return {name: v for name, v in self.hyperparameters.items() if isinstance(v, sp.Expr)}
 
     @functools.cached_property
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -145,7 +150,7 @@ class Optimizer:
         -------
         Optimizer
         """
-        exact = {name: float(v) for name, v in self.hyperparameters.items() if isinstance(v, sp.Expr) and v.is_number}
+        exact = {name: float(v) for name, v in self._expressions.items() if v.is_number}
         return self.with_hyperparameters(**exact) if exact else self
 
     def configuration(self, index: int) -> Optimizer:
@@ -385,38 +390,75 @@ def _contents(function: FunctionType) -> list[Any]:
     return found
 
 
-_simple: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # functions that read no more than constants
+_simple: WeakKeyDictionary[Any, Reading] = WeakKeyDictionary()  # of functions that read no more than constants
+_LACKING, _NONE = object(), {}
+
+
+@dataclass(eq=False, slots=True)
+class Reading:
+    """What a function reads besides its arguments, no more than constants; `found` is what :func:`outside` returns."""
+
+    code: CodeType
+    defaults: tuple[Any, ...] | None
+    names: tuple[tuple[str, Any], ...]
+    keywords: tuple[tuple[str, Any], ...]
+    contents: tuple[Any, ...]
+    found: tuple[Any, ...]
+
+    def holds(self, function: Any) -> bool:
+        """Return whether a function reads the same objects; it is often asked, as by a field at every point."""
+        if function.__code__ is not self.code or function.__defaults__ is not self.defaults or function.__dict__:
+            return False
+        space, given = function.__globals__, function.__kwdefaults__ or _NONE
+        for name, value in self.names:
+            if space.get(name, _LACKING) is not value:
+                return False
+        for name, value in self.keywords:
+            if given.get(name, _LACKING) is not value:
+                return False
+        if self.contents and not all(map(is_, _contents(function), self.contents)):
+            return False
+        return len(given) == len(self.keywords)
+
+
+def reading_of_constants(function: Any) -> Reading | None:
+    """Return what a function was last found to read, if that was no more than constants."""
+    return _simple.get(function)
 
 
 def outside(function: Any, seen: dict[Any, int] | None = None) -> tuple[Any, ...] | None:
     """Return what a function reads besides its arguments, if none of it can change unseen; else None."""
     seen = {} if seen is None else seen  # the functions that were met before, by number
-    names: tuple[Any, ...]
     if isinstance(function, functools.partial):
         names, values = ("partial", *function.keywords), [function.func, *function.args, *function.keywords.values()]
-    elif isinstance(function, FunctionType):
-        code, space, keywords = function.__code__, function.__globals__, function.__kwdefaults__ or {}
-        if (asked := _names(code)) is None:
-            return None
-        known = [name for name in asked if name in space]
-        names = (code, *known, *keywords, *vars(function))
-        values = [*(space[name] for name in known), *_contents(function)]
-        values += [*keywords.values(), *vars(function).values(), *(function.__defaults__ or ())]
-        seen[function] = len(seen)
-        before, old, found = _simple.get(function, ((), (), None))
-        if names == before and len(values) == len(old) and all(x is y for x, y in zip(values, old)):
-            return found  # often asked for, as by a field at every point
-    else:
+        return _all_as_read(names, values, seen)
+    if not isinstance(function, FunctionType):
         return None
+    seen[function] = len(seen)
+    known = _simple.get(function)
+    if known is not None and known.holds(function):
+        return known.found
+    code, space, keywords = function.__code__, function.__globals__, function.__kwdefaults__ or {}
+    if (asked := _names(code)) is None:
+        return None
+    present, contents = [name for name in asked if name in space], _contents(function)
+    values = [*(space[name] for name in present), *contents]
+    values += [*keywords.values(), *vars(function).values(), *(function.__defaults__ or ())]
+    found = _all_as_read((code, *present, *keywords, *vars(function)), values, seen)
+    if found is not None and all(_constant(x) or _of_library(x) for x in values):
+        looked_up = tuple((name, space.get(name, _LACKING)) for name in asked)
+        held = function.__defaults__, looked_up, tuple(keywords.items()), tuple(contents)
+        _simple[function] = Reading(code, *held, found)
+    return found
+
+
+def _all_as_read(names: tuple[Any, ...], values: list[Any], seen: dict[Any, int]) -> tuple[Any, ...] | None:
     read = []
     for value in values:
         if (one := _as_read(value, seen)) is None:
             return None
         read.append(one)
-    found = (*names, *read)
-    if isinstance(function, FunctionType) and all(_constant(x) or _of_library(x) for x in values):
-        _simple[function] = names, values, found
-    return found
+    return *names, *read
 
 
 def _constant(value: Any) -> bool:

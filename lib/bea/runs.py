@@ -293,7 +293,7 @@ def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any, vecto
     if optimizer.symbols:
         symbols = ", ".join(sorted(map(str, optimizer.symbols)))
         raise ValueError(f"{optimizer} holds the symbols {symbols}; give them numbers to run it")
-    optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), float_step(h)
+    optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), step_size(h)
     batch = optimizer.batch_shape
     if isinstance(h, np.ndarray):
         batch = np.broadcast_shapes(batch, h.shape)
@@ -302,15 +302,6 @@ def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any, vecto
         one = start.ends()[0]
         check_repeats(one.optimizer, one.theta, one.h)
     return start if memory is None else replace(start, memory=_given_memory(start, list(memory)))
-
-
-def float_step(h: Any) -> Any:
-    """Return a step size, checked, as a float or an array (batch,)."""
-    h = step_size(h)
-    try:
-        return h if isinstance(h, np.ndarray) else float(h)
-    except TypeError:
-        raise TypeError(f"the step size h = {h} must be a number; it holds symbols") from None
 
 
 def _order(batches: Any, losses: int, steps: int) -> tuple[int, ...] | None:

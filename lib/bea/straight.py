@@ -461,13 +461,16 @@ class StraightRun:
         loop = _loop(self.steps, self.first, self.d, width, self.vectors)
         if loop is None:  # Numba lacks one of the functions
             return (self.floats if self.columns == 1 else self.arrays)(values, piece, every, batches)
-        work = np.ones((len(values), width))
-        work[:, : values.shape[1]] = values
-        order, total = np.array(batches or [0], dtype=np.int64), len(piece) * every
+        work = values
+        if width > 1:
+            work = np.ones((len(values), width))
+            work[:, : values.shape[1]] = values
+        order, total = np.array(batches or [0]), len(piece) * every
         most = max(1, int(PATIENCE / (values.shape[1] * (1 + len(self.steps[0].code.operations)))))
         for begin in range(0, total, most):
-            loop(piece, work.ravel(), order, self.count, begin, min(begin + most, total), every)
-        values[:] = work[:, : values.shape[1]]
+            loop(piece, work.reshape(-1), order, self.count, begin, min(begin + most, total), every)
+        if width > 1:
+            values[:] = work[:, : values.shape[1]]
 
 
 @lru_cache(MOST)

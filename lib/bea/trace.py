@@ -422,16 +422,22 @@ class Trace:
         return COMPILING + COMPILING_LINE * self.size if numba_is_there() else math.inf
 
     @cached_property
-    def compiled(self) -> Callable[[np.ndarray, np.ndarray], None] | None:
-        """Numba's loop over the columns of an array (inputs, columns), which fills (outputs, columns).
+    def compiled(self) -> Callable[..., int] | None:
+        """Numba's loop over points, which fills an array (outputs * points,) from one (inputs * points,).
 
-        None if Numba lacks one of the functions.
+        The outputs are those of the first shape; further ones are flags.  It returns 2 if a flag is raised, else 1 if
+        there is one point and a number is not finite, else 0.  None if Numba lacks one of the functions.
         """
-        lines = ["def straight(values, found):", " for c in range(values.shape[1]):"]
-        lines += [f"  {self.text(i)} = values[{i}, c]" for i in range(len(self.inputs))]
+        count = math.prod(self.shapes[0])
+        lines = ["def straight(values, found, points):", " flag, total = False, 0.0", " for c in range(points):"]
+        lines += [f"  {self.text(i)} = values[{i} * points + c]" for i in range(len(self.inputs))]
         lines += [f"  {line}" for line in self.lines(COMPILED_FORMS)]
-        lines += [f"  found[{i}, c] = {self.text(output)}" for i, output in enumerate(self.outputs)]
-        return by_numba(lines, "straight", "void(f8[:, :], f8[:, :])", self.exact)
+        lines += [f"  found[{i} * points + c] = {self.text(output)}" for i, output in enumerate(self.outputs[:count])]
+        lines += [f"  flag = flag | {self.text(output)}" for output in self.outputs[count:]]
+        lines += [" for x in values[: values.size if points == 1 else 0]:", "  total += 0.0 * x"]
+        lines += [" for x in found[: found.size if points == 1 else 0]:", "  total += 0.0 * x"]
+        lines += [" return 2 if flag else 0 if total == 0.0 else 1"]
+        return by_numba(lines, "straight", "i8(f8[:], f8[:], i8)", self.exact)
 
 
 def by_math(name: str, by_numpy: Callable[..., Any]) -> Callable[..., np.ndarray]:
@@ -449,7 +455,7 @@ def by_math(name: str, by_numpy: Callable[..., Any]) -> Callable[..., np.ndarray
 
 def by_numba(
     lines: Sequence[str], name: str, kind: str, exact: bool, vectors: bool = False
-) -> Callable[..., None] | None:
+) -> Callable[..., Any] | None:
     """Return a printed function as Numba compiles it for arguments of some types; None if it cannot.
 
     `exact` says that all operations are rounded in the same way everywhere.  Others are not compiled where Numba
@@ -572,10 +578,15 @@ class Traced:
 
     def __init__(self, plain: Callable[[np.ndarray], np.ndarray], patience: int = 3) -> None:
         self.plain, self.patience, self.calls, self.spent = plain, patience, 0, 0.0
+        self.shape: tuple[int, ...] = ()
         self.fast: Trace | None = None
+        self.compiled: Callable[..., int] | None = None
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the value at a vector, (n,), or at each column of an array (n, points)."""
+        if self.compiled is not None and x.ndim == 1:
+            found = self.at_once(x)
+            return self.plain(x) if found is None else found
         if self.fast is not None:
             try:
                 return self._evaluated(self.fast, x)
@@ -585,36 +596,46 @@ class Traced:
         value = self.plain(x)
         if self.calls == self.patience:
             try:
-                found = _with_kinks(trace(lambda x: self.plain(x), {"x": (len(x),)}))
-                if np.allclose(self._evaluated(found, x), value, rtol=1e-9, atol=1e-300, equal_nan=True):
-                    self.fast = found
+                code = _with_kinks(trace(lambda x: self.plain(x), {"x": (len(x),)}))
+                self.shape = code.shapes[0]
+                if np.allclose(self._evaluated(code, x), value, rtol=1e-9, atol=1e-300, equal_nan=True):
+                    self.fast = code
             except (ArithmeticError, TypeError, ValueError):
                 pass
         return value
 
-    def _evaluated(self, code: Trace, x: np.ndarray) -> np.ndarray:
-        rows, count = self._rows(code, x), math.prod(code.shapes[0])
-        if len(rows) > count and rows[count:].any():
-            raise ArithmeticError("a kink, a jump or a pole may be here")
-        return rows[:count].reshape(code.shapes[0] + x.shape[1:])
+    def at_once(self, x: np.ndarray) -> np.ndarray | None:
+        """Return the value at a vector of floats by code that is compiled; None at a kink, or if a number is not finite."""
+        found = np.empty(self.shape)
+        flagged: Any = self.compiled(x, found if found.ndim == 1 else found.reshape(-1), 1)  # type: ignore[misc]
+        return None if flagged else found
 
-    def _rows(self, code: Trace, x: np.ndarray) -> np.ndarray:
-        """Return the outputs, (outputs,) or (outputs, points), in the fastest way that has these bits."""
-        one = x.ndim == 1
-        if code.exact or (one and code.compiled_exactly):
-            if self.spent < math.inf:
-                self.spent += code.size * PER_FLOAT if one else min(code.seconds(x.shape[1]))
-                self.spent = math.inf if self.spent > code.compiling else self.spent
-            if self.spent == math.inf and code.compiled:
-                rows = np.empty((len(code.outputs), *x.shape[1:]))
-                code.compiled(x.reshape(len(x), -1), rows.reshape(len(rows), -1))
-                if one and not math.isfinite(rows.dot(rows)):
-                    raise ArithmeticError("floats raise here")
-                return rows
-        if one:
-            return np.array(code.on_floats(*x.tolist()))
-        blocks = (x[:, i : i + BLOCK] for i in range(0, x.shape[1], BLOCK))  # as much as a processor has at hand
-        return np.concatenate([np.array(np.broadcast_arrays(*code.on_arrays(*b), b[0])[:-1]) for b in blocks], axis=-1)
+    def _evaluated(self, code: Trace, x: np.ndarray) -> np.ndarray:
+        """Return the value in the fastest way that has these bits; where math raises, or at a kink, raise ArithmeticError."""
+        count, size = math.prod(self.shape), x.shape[1:]
+        if x.ndim == 1:
+            self._use(code, code.compiled_exactly, code.seconds(1)[0])
+            values = code.on_floats(*x.tolist())
+            rows, flagged = np.array(values[:count]), any(values[count:])
+        elif self._use(code, code.exact, min(code.seconds(*size))):
+            rows = np.empty(count * size[0])
+            flagged: Any = self.compiled(x.reshape(-1), rows, size[0])  # type: ignore[misc]
+        else:
+            blocks = (x[:, i : i + BLOCK] for i in range(0, size[0], BLOCK))  # as much as a processor has at hand
+            arrays = [np.array(np.broadcast_arrays(*code.on_arrays(*b), b[0])[:-1]) for b in blocks]
+            values = np.concatenate(arrays, axis=-1)
+            rows, flagged = values[:count], values[count:].any()
+        if flagged:
+            raise ArithmeticError("a kink, a jump or a pole may be here")
+        return rows.reshape(self.shape + size)
+
+    def _use(self, code: Trace, same: bool, seconds: float) -> bool:
+        """Return whether to use compiled code if it has the same bits; it is made once the other has taken as long."""
+        if same and self.spent < math.inf:
+            self.spent += seconds
+            if self.spent > code.compiling and self.fast is code:
+                self.spent, self.compiled = math.inf, code.compiled
+        return same and self.compiled is not None
 
 
 def _with_kinks(code: Trace) -> Trace:
