@@ -22,7 +22,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache, partial, reduce
-from math import floor, pi, sqrt
+from math import comb, floor, pi, sqrt
 from numbers import Real
 from typing import Any
 
@@ -881,8 +881,8 @@ def _refusal(name: str, out: Any) -> str:
 def antidifference(polynomial: np.ndarray) -> np.ndarray:
     r"""Return the polynomial :math:`P` with :math:`P(s+1) - P(s) = q(s)` and :math:`P(0) = 0`.
 
-    By Faulhaber, :math:`s^j` comes from :math:`(B_{j+1}(s) - B_{j+1}(0))/(j+1)` with Bernoulli's
-    polynomials.
+    By Faulhaber, :math:`s^j` comes from :math:`\frac1{j+1} \sum_{i \ge 1} \binom{j+1}i B_{j+1-i} s^i` with
+    Bernoulli's numbers.
 
     Parameters
     ----------
@@ -914,10 +914,11 @@ def antidifference(polynomial: np.ndarray) -> np.ndarray:
 @cache
 def faulhaber(length: int, exact: bool) -> np.ndarray:
     """Return the matrix of :func:`antidifference`: column j holds the polynomial that belongs to s^j."""
-    matrix, s = np.zeros((length + 1, length), dtype=object), sp.Symbol("s")
+    matrix, bernoulli = np.zeros((length + 1, length), dtype=object), list[Fraction]()
     for j in range(length):
-        bernoulli = sp.Poly(sp.bernoulli(j + 1, s), s).all_coeffs()[::-1]
-        matrix[1 : j + 2, j] = [coefficient / (j + 1) for coefficient in bernoulli[1:]]
+        bernoulli.append((j == 0) - Fraction(1, j + 1) * sum(comb(j + 1, k) * b for k, b in enumerate(bernoulli)))
+        for i in range(1, j + 2):
+            matrix[i, j] = sp.Rational(comb(j + 1, i) * bernoulli[j + 1 - i] / (j + 1))
     return matrix if exact else matrix.astype(float)
 
 
