@@ -918,7 +918,8 @@ def faulhaber(length: int, exact: bool) -> np.ndarray:
     for j in range(length):
         bernoulli.append((j == 0) - Fraction(1, j + 1) * sum(comb(j + 1, k) * b for k, b in enumerate(bernoulli)))
         for i in range(1, j + 2):
-            matrix[i, j] = sp.Rational(comb(j + 1, i) * bernoulli[j + 1 - i] / (j + 1))
+            found = Fraction(comb(j + 1, i), j + 1) * bernoulli[j + 1 - i]
+            matrix[i, j] = sp.Rational(found.numerator, found.denominator)
     return matrix if exact else matrix.astype(float)
 
 

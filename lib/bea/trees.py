@@ -19,14 +19,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, reduce
 from math import factorial, prod
 from typing import Any, TypeAlias
 
 import numpy as np
 import sympy as sp
 from sympy.polys.domains import QQ
-from sympy.polys.rings import ring
 
 from bea._validate import whole
 from bea.modified import check_optimizer, update
@@ -205,27 +204,31 @@ def tree_coefficients(optimizer: Optimizer, nodes: int) -> dict[Tree, sp.Expr]:
     nodes = whole("nodes", nodes, 1, 20)
     _check_linear(optimizer)
     symbols = sorted(optimizer.symbols, key=str)
-    domain = QQ.frac_field(*symbols) if symbols else QQ
-    polynomials = ring("s", domain)[0]
     powers = np.zeros((nodes, nodes, nodes), dtype=object)
     powers[-1] = sp.eye(nodes)
     # column j: the curve whose gradient is s^j
-    matrix = antidifference(_response(optimizer, Series(powers)).coefficients[-1])
-    matrix = [[domain.from_sympy(sp.sympify(c)) for c in column] for column in matrix.T]
-    curves = [polynomials.from_list(column[::-1]) for column in matrix]
+    columns = antidifference(_response(optimizer, Series(powers)).coefficients[-1])
+    # times a common denominator, once for each node: so all numbers are whole, or polynomials of the symbols
+    domain: Any = QQ.frac_field(*symbols) if symbols else QQ
+    ring, given = domain.get_ring(), [domain.from_sympy(sp.sympify(c)) for c in columns.flat]
+    denominator = reduce(ring.lcm, map(domain.denom, given))
+    matrix = np.empty(columns.shape, dtype=object)
+    matrix.flat[:] = [domain.numer(c) * ring.quo(denominator, domain.denom(c)) for c in given]
 
     @cache
-    def gradient(tree: Tree) -> Any:
-        """Return the polynomial of the gradient along the curve."""
-        return gradient(tree[:-1]) * curve(tree[-1]) if tree else polynomials.one
+    def gradient(tree: Tree) -> np.ndarray:
+        """Return the coefficients of the polynomial of the gradient along the curve."""
+        return np.convolve(gradient(tree[:-1]), curve(tree[-1])) if tree else np.array([ring.one], dtype=object)
 
     @cache
-    def curve(tree: Tree) -> Any:
-        return sum(c * curves[j] for (j,), c in gradient(tree).iterterms())
+    def curve(tree: Tree) -> np.ndarray:
+        along = gradient(tree)
+        return matrix[: len(along) + 1, : len(along)] @ along
 
     def coefficient(tree: Tree) -> sp.Expr:
-        slope = domain.to_sympy(sum(c * matrix[j][1] for (j,), c in gradient(tree).iterterms()))
-        return sp.factor(slope) if symbols else slope
+        slope = matrix[1, : order(tree)] @ gradient(tree)
+        found = domain.convert_from(slope, ring) / domain.convert_from(denominator, ring) ** order(tree)
+        return sp.factor(domain.to_sympy(found)) if symbols else domain.to_sympy(found)
 
     return {tree: coefficient(tree) for n in range(1, nodes + 1) for tree in rooted_trees(n)}
 
