@@ -205,7 +205,7 @@ def tree_coefficients(optimizer: Optimizer, nodes: int) -> dict[Tree, sp.Expr]:
     _check_linear(optimizer)
     symbols = sorted(optimizer.symbols, key=str)
     powers = np.zeros((nodes, nodes, nodes), dtype=object)
-    powers[-1] = sp.eye(nodes)
+    np.fill_diagonal(powers[-1], sp.S.One)
     # column j: the curve whose gradient is s^j
     columns = antidifference(_response(optimizer, Series(powers)).coefficients[-1])
     # times a common denominator, once for each node: so all numbers are whole, or polynomials of the symbols
@@ -271,7 +271,7 @@ def _response(optimizer: Optimizer, gradient: Series) -> Series:
 
     try:
         step = update(optimizer, at_the_point, memory.like, memory, memory.like)
-        if any(place in sp.sympify(c).free_symbols for c in step.coefficients.ravel()):
+        if any(isinstance(c, sp.Expr) and c.has(place) for c in step.coefficients.flat):
             raise ValueError("theta itself is used")
     except (TypeError, ValueError) as problem:
         raise ValueError(
