@@ -483,7 +483,7 @@ def _fill(path: np.ndarray, start: _Start, every: int, order: tuple[int, ...] | 
     for row in range(1, len(path), PIECE):
         piece, first = path[row : row + PIECE], (row - 1) * every
         reading.fill(piece, every, order and order[first : first + len(piece) * every])
-        if not np.isfinite(piece).all():
+        if not np.isfinite(piece[-1]).all():  # theta - h U: what is not finite once stays so
             _diverged(start, path[: row + len(piece)], every, order[0] if order else 0)
 
 
