@@ -409,6 +409,17 @@ def test_a_function_is_compiled_once_it_has_taken_as_long(monkeypatch):
     assert len(tried) == 1
 
 
+def test_estimated_times_choose_floats_for_one_point_and_arrays_for_many(monkeypatch):
+    monkeypatch.setattr(module, "numba_is_there", lambda: True)
+    short, long = (trace(lambda x, n=n: sum((x + k) * k for k in range(2, n)), {"x": ()}) for n in (5, 50))
+    for code in (short, long):
+        (floats, arrays), (floats_of_many, arrays_of_many) = code.seconds(1), code.seconds(2000)
+        assert floats < arrays and arrays_of_many < floats_of_many == pytest.approx(2000 * floats)
+    for columns in (1, 2000):
+        assert np.all(np.greater(long.seconds(columns), short.seconds(columns)))
+    assert long.compiling > short.compiling
+
+
 leaves = st.sampled_from(["x", "y", 0.5, -3.0, 2, Fraction(1, 3)])
 trees = st.recursive(
     leaves,
