@@ -3,8 +3,9 @@
 Each oracle is a function that raises AssertionError; the tests call them, and the mutants at the end must make them fail.
 """
 
+from dataclasses import FrozenInstanceError
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -567,6 +568,16 @@ def test_the_first_two_arguments_are_an_optimizer_and_a_loss(make):
     for wrong in ("E", A**2, ADAM, None, [BILINEAR, None]):
         with pytest.raises(TypeError, match="a loss .* or a list of them is needed"):
             make(ADAM, wrong, 2)
+
+
+@pytest.mark.parametrize(
+    "make", [bea.modified_equation, partial(bea.modified_equation, memory="kept"), bea.transient_equation]
+)
+def test_equations_cannot_be_changed_after_their_terms_are_known(make):
+    equation = make(ADAM, BILINEAR, 2)
+    for name, value in [("order", 3), ("optimizer", GD)]:
+        with pytest.raises(FrozenInstanceError):
+            setattr(equation, name, value)
 
 
 def test_step_sizes_are_positive_and_finite():
