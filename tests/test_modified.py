@@ -426,9 +426,8 @@ def test_many_configurations_are_configurations_one_by_one(count):
                         )
 
 
-@pytest.mark.parametrize("memory", ["forgotten", "kept"])
-def test_a_field_asks_its_loss_a_few_times_only(memory):
-    """Then all that it computes is one straight line of code."""
+def watched(expression, symbols):
+    """A loss, and the points at which its code was asked."""
     calls = []
 
     class Watched(bea.Loss):
@@ -436,9 +435,16 @@ def test_a_field_asks_its_loss_a_few_times_only(memory):
             calls.append(theta)
             return super().gradient_code(theta)
 
+    return Watched(expression, symbols), calls
+
+
+@pytest.mark.parametrize("memory", ["forgotten", "kept"])
+def test_a_field_asks_its_loss_a_few_times_only(memory):
+    """Then all that it computes is one straight line of code."""
     a, b = sp.symbols("a b", real=True)
     expression, size = sp.Max(a * b, sp.exp(a)) + a**4 * b, 2 if memory == "forgotten" else 4
-    field = bea.modified_equation(bea.heavy_ball(0.5), Watched(expression, (a, b)), 2, memory).field(0.1)
+    loss, calls = watched(expression, (a, b))
+    field = bea.modified_equation(bea.heavy_ball(0.5), loss, 2, memory).field(0.1)
     points = [np.full(size, x) for x in np.linspace(0.5, 1.3, 30)]
     first = [field(x) for x in points[:10]]
     several = len(calls)
@@ -447,6 +453,17 @@ def test_a_field_asks_its_loss_a_few_times_only(memory):
     plain = bea.NumericLoss(2, None, bea.Loss(expression, (a, b)).gradient_code)
     slow = bea.modified_equation(bea.heavy_ball(0.5), plain, 2, memory).field(0.1)
     np.testing.assert_allclose(found, [slow(x) for x in points], rtol=1e-9)
+
+
+def test_coefficients_and_field_by_turns_ask_the_loss_a_few_times_only():
+    loss, calls = watched(A**4 * B + sp.exp(B), (A, B))
+    equation = bea.modified_equation(bea.heavy_ball(0.5), loss, 2)
+    field, asked = equation.field(0.1), []
+    for x in np.linspace(0.5, 1.3, 10):
+        terms = equation.coefficients([x, 1.0])
+        np.testing.assert_allclose(field([x, 1.0]), terms[0] + 0.1 * terms[1], rtol=1e-12)
+        asked.append(len(calls))
+    assert 0 < asked[4] == asked[-1]
 
 
 @pytest.mark.parametrize("count", range(1, 6))
