@@ -83,6 +83,22 @@ def test_functions_of_two_numbers(name):
     np.testing.assert_array_equal(constant.on_arrays(x)[0], in_numpy(name)(2.5, x))
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", sorted(module.BY_MATH))
+def test_arrays_by_math_have_the_bits_of_floats_and_the_infinities_of_numpy(name):
+    x = np.array([0.3, -0.7, 2.5, 800.0, 0.0, -1.0, -3.0, math.inf, math.nan])
+    columns = [x, np.roll(x, 4)] if name in TWO else [x]
+    code = (lambda x, y: getattr(x, name)(y)) if name in TWO else (lambda x: getattr(x, name)())
+    found, wanted = trace(code, dict.fromkeys("xy"[: len(columns)], ())), []
+    for point in zip(*columns):
+        try:
+            wanted += found.on_floats(*map(float, point))
+        except (ArithmeticError, ValueError):
+            wanted.append(in_numpy(name)(*point))
+            assert not np.isfinite(wanted[-1])
+    np.testing.assert_array_equal(found.on_arrays_by_math(*columns)[0], wanted)
+
+
 def logistic_arguments(rng):
     """300,000 numbers: ordinary ones, bits drawn at random, and where a formula may change."""
     ordinary = [rng.standard_normal(100_000) * 10 ** rng.uniform(-4, 3, 100_000), rng.uniform(-800, 800, 100_000)]
