@@ -425,6 +425,16 @@ def test_a_function_is_compiled_once_it_has_taken_as_long(monkeypatch):
     assert len(tried) == 1
 
 
+@pytest.mark.parametrize("compiling", [math.inf, 0.0])
+@pytest.mark.parametrize("points", [np.array([1.0, 2.0]), np.ones((2, 5))])
+def test_a_function_that_computes_something_else_on_nodes_is_not_traced(points, compiling, monkeypatch):
+    monkeypatch.setattr(module, "COMPILING", compiling)
+    monkeypatch.setattr(module, "COMPILING_LINE", 0.0)
+    function = module.Traced(lambda x: x * (2.0 if x.dtype == object else 3.0))
+    for _ in range(6):
+        np.testing.assert_array_equal(function(points), 3 * points)
+
+
 def test_estimated_times_choose_floats_for_one_point_and_arrays_for_many(monkeypatch):
     monkeypatch.setattr(module, "numba_is_there", lambda: True)
     short, long = (trace(lambda x, n=n: sum((x + k) * k for k in range(2, n)), {"x": ()}) for n in (5, 50))

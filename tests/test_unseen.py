@@ -290,6 +290,20 @@ def test_a_kink_is_refused_also_after_many_calls_elsewhere(loss):
         field([0.0])
 
 
+@pytest.mark.parametrize("compiling", [np.inf, 0.0])
+def test_a_kink_is_refused_at_one_of_many_points(compiling, monkeypatch):
+    monkeypatch.setattr(bea.trace, "COMPILING", compiling)
+    monkeypatch.setattr(bea.trace, "COMPILING_LINE", 0.0)
+    loss = bea.Loss(sp.Max(x, 0) ** 2 / 2 + sp.Max(x, 0), (x,))
+    field = bea.modified_equation(bea.gradient_descent(), loss, 2).field(0.1)
+    points = np.linspace(1, 2, 7)[:, None]
+    for _ in range(6):
+        field(points)
+    points[3] = 0
+    with pytest.raises(ValueError, match="kink"):
+        field(points)
+
+
 def test_smaller_refusals():
     line = bea.modified_equation
     with pytest.raises(TypeError, match="needs a name of its own"):
