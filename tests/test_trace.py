@@ -435,6 +435,15 @@ def test_a_function_that_computes_something_else_on_nodes_is_not_traced(points, 
         np.testing.assert_array_equal(function(points), 3 * points)
 
 
+@pytest.mark.skipif(not find_spec("numba"), reason="Numba is not installed")
+def test_where_numba_has_intels_library_only_exact_code_is_compiled(monkeypatch):
+    import numba
+
+    monkeypatch.setattr(numba.config, "USING_SVML", True)
+    assert trace(lambda x: x.sqrt(), {"x": ()}).compiled is not None
+    assert trace(lambda x: x.exp(), {"x": ()}).compiled is None
+
+
 def test_estimated_times_choose_floats_for_one_point_and_arrays_for_many(monkeypatch):
     monkeypatch.setattr(module, "numba_is_there", lambda: True)
     short, long = (trace(lambda x, n=n: sum((x + k) * k for k in range(2, n)), {"x": ()}) for n in (5, 50))
