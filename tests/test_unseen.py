@@ -268,6 +268,29 @@ def test_what_a_compiled_program_reads_may_change(how, monkeypatch):
     assert field(np.array([1.0])) == (wanted if how == "keyword" else -5.0)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda function: setattr(function, "__defaults__", (3.0,)),
+        lambda function: function.__kwdefaults__.update(scale=3.0),
+        lambda function: setattr(function, "__kwdefaults__", {"scale": 3.0}),
+        lambda function: setattr(function, "__code__", (lambda g, factor=1.0, *, scale=1.0: 3 * g).__code__),
+    ],
+)
+def test_a_function_that_a_program_calls_may_change_between_calls(change):
+    def helper(g, factor=1.0, *, scale=1.0):
+        return factor * scale * g
+
+    @bea.optimizer
+    def by_helper(theta, gradient, memory):
+        return helper(gradient(theta))
+
+    field = bea.modified_equation(by_helper(), LINE, 1).field(0.1)
+    assert [field([1.0])[0] for _ in range(6)] == [-1.0] * 6
+    change(helper)
+    assert [field([1.0])[0] for _ in range(6)] == [-3.0] * 6
+
+
 @pytest.mark.parametrize("loss", [LINE, CODED_LINE])
 def test_a_decay_is_checked_at_every_step(loss):
     @bea.optimizer
