@@ -3,8 +3,9 @@
 Each oracle is a function that raises AssertionError; the tests call them, and the mutants at the end must make them fail.
 """
 
+from dataclasses import FrozenInstanceError
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -425,9 +426,8 @@ def test_many_configurations_are_configurations_one_by_one(count):
                         )
 
 
-@pytest.mark.parametrize("memory", ["forgotten", "kept"])
-def test_a_field_asks_its_loss_a_few_times_only(memory):
-    """Then all that it computes is one straight line of code."""
+def watched(expression, symbols):
+    """A loss, and the points at which its code was asked."""
     calls = []
 
     class Watched(bea.Loss):
@@ -435,9 +435,16 @@ def test_a_field_asks_its_loss_a_few_times_only(memory):
             calls.append(theta)
             return super().gradient_code(theta)
 
+    return Watched(expression, symbols), calls
+
+
+@pytest.mark.parametrize("memory", ["forgotten", "kept"])
+def test_a_field_asks_its_loss_a_few_times_only(memory):
+    """Then all that it computes is one straight line of code."""
     a, b = sp.symbols("a b", real=True)
     expression, size = sp.Max(a * b, sp.exp(a)) + a**4 * b, 2 if memory == "forgotten" else 4
-    field = bea.modified_equation(bea.heavy_ball(0.5), Watched(expression, (a, b)), 2, memory).field(0.1)
+    loss, calls = watched(expression, (a, b))
+    field = bea.modified_equation(bea.heavy_ball(0.5), loss, 2, memory).field(0.1)
     points = [np.full(size, x) for x in np.linspace(0.5, 1.3, 30)]
     first = [field(x) for x in points[:10]]
     several = len(calls)
@@ -446,6 +453,17 @@ def test_a_field_asks_its_loss_a_few_times_only(memory):
     plain = bea.NumericLoss(2, None, bea.Loss(expression, (a, b)).gradient_code)
     slow = bea.modified_equation(bea.heavy_ball(0.5), plain, 2, memory).field(0.1)
     np.testing.assert_allclose(found, [slow(x) for x in points], rtol=1e-9)
+
+
+def test_coefficients_and_field_by_turns_ask_the_loss_a_few_times_only():
+    loss, calls = watched(A**4 * B + sp.exp(B), (A, B))
+    equation = bea.modified_equation(bea.heavy_ball(0.5), loss, 2)
+    field, asked = equation.field(0.1), []
+    for x in np.linspace(0.5, 1.3, 10):
+        terms = equation.coefficients([x, 1.0])
+        np.testing.assert_allclose(field([x, 1.0]), terms[0] + 0.1 * terms[1], rtol=1e-12)
+        asked.append(len(calls))
+    assert 0 < asked[4] == asked[-1]
 
 
 @pytest.mark.parametrize("count", range(1, 6))
@@ -567,6 +585,16 @@ def test_the_first_two_arguments_are_an_optimizer_and_a_loss(make):
     for wrong in ("E", A**2, ADAM, None, [BILINEAR, None]):
         with pytest.raises(TypeError, match="a loss .* or a list of them is needed"):
             make(ADAM, wrong, 2)
+
+
+@pytest.mark.parametrize(
+    "make", [bea.modified_equation, partial(bea.modified_equation, memory="kept"), bea.transient_equation]
+)
+def test_equations_cannot_be_changed_after_their_terms_are_known(make):
+    equation = make(ADAM, BILINEAR, 2)
+    for name, value in [("order", 3), ("optimizer", GD)]:
+        with pytest.raises(FrozenInstanceError):
+            setattr(equation, name, value)
 
 
 def test_step_sizes_are_positive_and_finite():

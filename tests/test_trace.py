@@ -83,6 +83,22 @@ def test_functions_of_two_numbers(name):
     np.testing.assert_array_equal(constant.on_arrays(x)[0], in_numpy(name)(2.5, x))
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", sorted(module.BY_MATH))
+def test_arrays_by_math_have_the_bits_of_floats_and_the_infinities_of_numpy(name):
+    x = np.array([0.3, -0.7, 2.5, 800.0, 0.0, -1.0, -3.0, math.inf, math.nan])
+    columns = [x, np.roll(x, 4)] if name in TWO else [x]
+    code = (lambda x, y: getattr(x, name)(y)) if name in TWO else (lambda x: getattr(x, name)())
+    found, wanted = trace(code, dict.fromkeys("xy"[: len(columns)], ())), []
+    for point in zip(*columns):
+        try:
+            wanted += found.on_floats(*map(float, point))
+        except (ArithmeticError, ValueError):
+            wanted.append(in_numpy(name)(*point))
+            assert not np.isfinite(wanted[-1])
+    np.testing.assert_array_equal(found.on_arrays_by_math(*columns)[0], wanted)
+
+
 def logistic_arguments(rng):
     """300,000 numbers: ordinary ones, bits drawn at random, and where a formula may change."""
     ordinary = [rng.standard_normal(100_000) * 10 ** rng.uniform(-4, 3, 100_000), rng.uniform(-800, 800, 100_000)]
@@ -407,6 +423,36 @@ def test_a_function_is_compiled_once_it_has_taken_as_long(monkeypatch):
         assert function(np.array([3.0])) == 10
         assert bool(tried) == (n >= 22)  # three plain calls, one of which compares; the twenty-first is too much
     assert len(tried) == 1
+
+
+@pytest.mark.parametrize("compiling", [math.inf, 0.0])
+@pytest.mark.parametrize("points", [np.array([1.0, 2.0]), np.ones((2, 5))])
+def test_a_function_that_computes_something_else_on_nodes_is_not_traced(points, compiling, monkeypatch):
+    monkeypatch.setattr(module, "COMPILING", compiling)
+    monkeypatch.setattr(module, "COMPILING_LINE", 0.0)
+    function = module.Traced(lambda x: x * (2.0 if x.dtype == object else 3.0))
+    for _ in range(6):
+        np.testing.assert_array_equal(function(points), 3 * points)
+
+
+@pytest.mark.skipif(not find_spec("numba"), reason="Numba is not installed")
+def test_where_numba_has_intels_library_only_exact_code_is_compiled(monkeypatch):
+    import numba
+
+    monkeypatch.setattr(numba.config, "USING_SVML", True)
+    assert trace(lambda x: x.sqrt(), {"x": ()}).compiled is not None
+    assert trace(lambda x: x.exp(), {"x": ()}).compiled is None
+
+
+def test_estimated_times_choose_floats_for_one_point_and_arrays_for_many(monkeypatch):
+    monkeypatch.setattr(module, "numba_is_there", lambda: True)
+    short, long = (trace(lambda x, n=n: sum((x + k) * k for k in range(2, n)), {"x": ()}) for n in (5, 50))
+    for code in (short, long):
+        (floats, arrays), (floats_of_many, arrays_of_many) = code.seconds(1), code.seconds(2000)
+        assert floats < arrays and arrays_of_many < floats_of_many == pytest.approx(2000 * floats)
+    for columns in (1, 2000):
+        assert np.all(np.greater(long.seconds(columns), short.seconds(columns)))
+    assert long.compiling > short.compiling
 
 
 leaves = st.sampled_from(["x", "y", 0.5, -3.0, 2, Fraction(1, 3)])

@@ -268,6 +268,29 @@ def test_what_a_compiled_program_reads_may_change(how, monkeypatch):
     assert field(np.array([1.0])) == (wanted if how == "keyword" else -5.0)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda function: setattr(function, "__defaults__", (3.0,)),
+        lambda function: function.__kwdefaults__.update(scale=3.0),
+        lambda function: setattr(function, "__kwdefaults__", {"scale": 3.0}),
+        lambda function: setattr(function, "__code__", (lambda g, factor=1.0, *, scale=1.0: 3 * g).__code__),
+    ],
+)
+def test_a_function_that_a_program_calls_may_change_between_calls(change):
+    def helper(g, factor=1.0, *, scale=1.0):
+        return factor * scale * g
+
+    @bea.optimizer
+    def by_helper(theta, gradient, memory):
+        return helper(gradient(theta))
+
+    field = bea.modified_equation(by_helper(), LINE, 1).field(0.1)
+    assert [field([1.0])[0] for _ in range(6)] == [-1.0] * 6
+    change(helper)
+    assert [field([1.0])[0] for _ in range(6)] == [-3.0] * 6
+
+
 @pytest.mark.parametrize("loss", [LINE, CODED_LINE])
 def test_a_decay_is_checked_at_every_step(loss):
     @bea.optimizer
@@ -288,6 +311,20 @@ def test_a_kink_is_refused_also_after_many_calls_elsewhere(loss):
         field([1.0])
     with pytest.raises(ValueError, match="kink"):
         field([0.0])
+
+
+@pytest.mark.parametrize("compiling", [np.inf, 0.0])
+def test_a_kink_is_refused_at_one_of_many_points(compiling, monkeypatch):
+    monkeypatch.setattr(bea.trace, "COMPILING", compiling)
+    monkeypatch.setattr(bea.trace, "COMPILING_LINE", 0.0)
+    loss = bea.Loss(sp.Max(x, 0) ** 2 / 2 + sp.Max(x, 0), (x,))
+    field = bea.modified_equation(bea.gradient_descent(), loss, 2).field(0.1)
+    points = np.linspace(1, 2, 7)[:, None]
+    for _ in range(6):
+        field(points)
+    points[3] = 0
+    with pytest.raises(ValueError, match="kink"):
+        field(points)
 
 
 def test_smaller_refusals():

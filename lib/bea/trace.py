@@ -289,11 +289,13 @@ def _power(x: Any, y: Any) -> Any:
     """Return products and square roots for whole and half powers."""
     if isinstance(x, float) or not isinstance(y, float) or abs(y) > 16 or not (2 * y).is_integer():
         return None
+    if y == 0:
+        return 1.0
     if y < 0:
         return 1.0 / x**-y
     if y.is_integer():
-        half = x ** (y // 2) if y else 1.0
-        return (half * half * x if y % 2 else half * half) if y else 1.0
+        half = x ** (y // 2)
+        return half * half * x if y % 2 else half * half
     return x.sqrt() if y == 0.5 else None
 
 
