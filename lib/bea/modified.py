@@ -32,7 +32,7 @@ import sympy as sp
 
 from bea._validate import batch_sequence, columns_apart, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Along, Optimizer, check_decay, check_repeats, outside, reading_of_constants, tidy
+from bea.program import Along, Optimizer, check_decay, check_repeats, read_by, reading_of_constants, tidy
 from bea.program import update as update
 from bea.series import Series, antidifference
 from bea.straight import alike
@@ -134,7 +134,7 @@ class ModifiedEquation(Equation):
         last: Any = self.__dict__.get("last", (None, 0, None, None))
         if last[0] is optimizer and last[1] == given and last[2].holds(program):
             return last[3]  # often, as at every point of a path
-        read = outside(program)
+        read = read_by(optimizer)
         known, key = self.__dict__.setdefault("functions", {}), (optimizer, read, given)
 
         def plain(loss: Any, x: np.ndarray) -> np.ndarray:
@@ -332,11 +332,15 @@ class KeptEquation(Equation):
 
         traced: dict[Any, Traced] = {}
 
-        def rhs(z: np.ndarray, time: float = 0.0) -> np.ndarray:
-            read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+        def rhs(z: Any, time: float = 0.0) -> np.ndarray:
+            z = np.asarray(z)
+            if z.ndim != 1 or len(z) < loss.dimension or z.dtype.kind not in "biufO":
+                raise ValueError(f"a state must be one vector of real numbers, theta first, not {z!r}")
+            x = _joined(z, (time,))
+            read = read_by(optimizer)
             if read is None or not hasattr(loss, "gradient_expressions"):
-                return plain(np.append(z, time))
-            return traced.setdefault(read, Traced(plain))(np.append(z, time))
+                return plain(x)
+            return traced.setdefault(read, Traced(plain))(x)
 
         return rhs
 
@@ -554,7 +558,7 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
     def alone(j: int) -> np.ndarray:
         return evaluate(optimizer.configuration(j) if optimizer.batch_shape else optimizer, start[:, j].copy())
 
-    read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+    read = read_by(optimizer)
     if known.get("read", read) != read:
         known.pop("mixes", None)
     known["read"] = read

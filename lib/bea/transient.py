@@ -30,7 +30,7 @@ from scipy.linalg.lapack import dtbtrs
 from bea._validate import batch_sequence, columns_apart, step_size, whole, with_batch
 from bea.losses import NumericLoss, batch_losses
 from bea.modified import Equation, by_columns, check_optimizer, numeric, only, sum_powers, symbolic_start, update
-from bea.program import Memory, Optimizer, Running, outside, tidy
+from bea.program import Memory, Optimizer, Running, read_by, tidy
 from bea.series import Series, antidifference
 from bea.trace import Traced
 
@@ -152,7 +152,7 @@ class TransientEquation(Equation):
     def _numbers(self, n: int, h: Any, optimizer: Optimizer, theta: np.ndarray) -> np.ndarray:
         """Return the terms at one point, by a reading that was compared with the definition."""
         trusted = self.__dict__.setdefault("trusted", {})
-        read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+        read = read_by(optimizer)
         if read is None:
             return self._step_by_step(optimizer, theta, n, h)
         if (optimizer, read) not in trusted:
