@@ -195,6 +195,20 @@ def test_what_a_program_reads_may_change_between_calls(monkeypatch):
         assert bea.run(scaled_from_outside(), LINE, [1.0], 0.1, 1)[-1, 0] == pytest.approx(1 - 0.1 * scale)
 
 
+def test_what_a_program_read_before_is_not_kept_for_ever(monkeypatch):
+    monkeypatch.setattr(bea.modified, "KEPT", 3)
+    steady, transient = (
+        make(scaled_from_outside(), LINE, 1) for make in (bea.modified_equation, bea.transient_equation)
+    )
+    kept = bea.modified_equation(scaled_from_outside(), LINE, 1, memory="kept").field(0.1)
+    traced = kept.__closure__[kept.__code__.co_freevars.index("traced")].cell_contents
+    for n in range(1, 12):
+        monkeypatch.setitem(globals(), "SCALE", np.array([float(n)]))
+        for field in (kept, steady.field(0.1), transient.field(0.1, 3)):
+            assert field(np.array([1.0])) == -n
+        assert max(map(len, (traced, steady.__dict__["functions"], transient.__dict__["trusted"]))) <= 3
+
+
 class Scale:
     scale = 1.0
 

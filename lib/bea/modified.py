@@ -43,7 +43,7 @@ __all__ = ["KeptEquation", "ModifiedEquation", "modified_equation"]
 
 
 FLOAT = np.dtype(float)
-KEPT = 64  # functions that an equation keeps
+KEPT = 64  # functions that an equation keeps, of a program, say, that reads an array which changes all the time
 #: The time in printed terms.
 TIME = sp.Symbol("time", nonnegative=True)
 
@@ -135,7 +135,6 @@ class ModifiedEquation(Equation):
         if last[0] is optimizer and last[1] == given and last[2].holds(program):
             return last[3]  # often, as at every point of a path
         read = read_by(optimizer)
-        known, key = self.__dict__.setdefault("functions", {}), (optimizer, read, given)
 
         def plain(loss: Any, x: np.ndarray) -> np.ndarray:
             d = len(x) - given
@@ -145,13 +144,14 @@ class ModifiedEquation(Equation):
         symbolic = hasattr(self.loss, "gradient_expressions")
         if optimizer.batch_shape or read is None or not (symbolic or hasattr(self.loss, "whole_field")):
             return partial(plain, self.loss)
-        if key not in known:
-            if len(known) >= KEPT:  # of a program, say, that reads an array which changes all the time
-                known.clear()
-            known[key] = Traced(partial(plain, self.loss)) if symbolic else Vectorial(plain, self.loss)
+
+        def made() -> Any:
+            return Traced(partial(plain, self.loss)) if symbolic else Vectorial(plain, self.loss)
+
+        function = remembered(self.__dict__.setdefault("functions", {}), (optimizer, read, given), made)
         if (reading := reading_of_constants(program)) is not None and reading.found is read:
-            self.__dict__["last"] = optimizer, given, reading, known[key]
-        return known[key]
+            self.__dict__["last"] = optimizer, given, reading, function
+        return function
 
     def field(self, h: Any) -> Callable[..., np.ndarray]:
         r"""Return the right-hand side :math:`f_0 + h f_1 + \dots + h^{p-1} f_{p-1}` as a NumPy function.
@@ -340,7 +340,7 @@ class KeptEquation(Equation):
             read = read_by(optimizer)
             if read is None or not hasattr(loss, "gradient_expressions"):
                 return plain(x)
-            return traced.setdefault(read, Traced(plain))(x)
+            return remembered(traced, read, partial(Traced, plain))(x)
 
         return rhs
 
@@ -574,6 +574,15 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
     if known["mixes"]:
         return np.stack([alone(j) for j in range(start.shape[1])], axis=-1)
     return evaluate(optimizer, start)
+
+
+def remembered(known: dict, key: Any, make: Callable[[], Any]) -> Any:
+    """Return what was made for a key before, or make it; not too many are kept."""
+    if (found := known.get(key)) is None:
+        if len(known) >= KEPT:
+            known.clear()
+        found = known[key] = make()
+    return found
 
 
 def check_optimizer(optimizer: Any, loss: Any = None) -> None:
