@@ -235,7 +235,7 @@ def test_studies_refuse_what_gives_no_slope():
         ask(hs=[4e-3, 3e-3])
     with pytest.raises(ValueError, match="does not divide the horizon"):
         ask(hs=[4e-3, 0.3])
-    for hs in ([4e-3], [4e-3, 4e-3], []):
+    for hs in ([4e-3], [4e-3, 4e-3], [], np.array([[4e-3], [2e-3]]), [[4e-3, 2e-3], [1e-3, 5e-4]]):
         with pytest.raises(ValueError, match="at least two different"):
             ask(hs=hs)
     for hs in ([4e-3, -4e-3], [4e-3, 0], [float("nan"), 4e-3]):

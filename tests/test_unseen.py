@@ -195,6 +195,53 @@ def test_what_a_program_reads_may_change_between_calls(monkeypatch):
         assert bea.run(scaled_from_outside(), LINE, [1.0], 0.1, 1)[-1, 0] == pytest.approx(1 - 0.1 * scale)
 
 
+def test_what_a_program_read_before_is_not_kept_for_ever(monkeypatch):
+    monkeypatch.setattr(bea.modified, "KEPT", 3)
+    steady, transient = (
+        make(scaled_from_outside(), LINE, 1) for make in (bea.modified_equation, bea.transient_equation)
+    )
+    kept = bea.modified_equation(scaled_from_outside(), LINE, 1, memory="kept").field(0.1)
+    traced = kept.__closure__[kept.__code__.co_freevars.index("traced")].cell_contents
+    for n in range(1, 12):
+        monkeypatch.setitem(globals(), "SCALE", np.array([float(n)]))
+        for field in (kept, steady.field(0.1), transient.field(0.1, 3)):
+            assert field(np.array([1.0])) == -n
+        assert max(map(len, (traced, steady.__dict__["functions"], transient.__dict__["trusted"]))) <= 3
+
+
+class Scale:
+    scale = 1.0
+
+    def __call__(self, time):
+        return self.scale * (1 + 0 * time)
+
+
+def falling(time):
+    return SCALE * (1 + 0 * time)
+
+
+@pytest.mark.parametrize("given", [falling, Scale()], ids=["function", "object"])
+def test_what_a_hyper_parameter_reads_may_change_between_calls(given, monkeypatch):
+    @bea.optimizer
+    def scheduled(theta, gradient, memory, *, given):
+        return given(memory.time) * gradient(theta)
+
+    made, wanted = scheduled(given=given), 1.0
+    steady, transient = bea.modified_equation(made, LINE, 1), bea.transient_equation(made, LINE, 1)
+    kept, field = bea.modified_equation(made, LINE, 1, memory="kept").field(0.1), steady.field(0.1)
+    path = bea.walk(made, LINE, [1.0], 0.1)
+    assert next(path) == wanted
+    for scale in (1.0, 2.0, 3.0):
+        monkeypatch.setitem(globals(), "SCALE", scale)
+        monkeypatch.setattr(Scale, "scale", scale)
+        for _ in range(5):  # the fourth is traced
+            found = [f(np.array([1.0])).item() for f in (kept, field, steady.coefficients, transient.field(0.1, 3))]
+            assert found == [-scale] * 4
+        wanted = wanted - 0.1 * (scale * wanted)
+        assert next(path) == pytest.approx(wanted)
+        assert bea.run(made, LINE, [1.0], 0.1, 1)[-1, 0] == pytest.approx(1 - 0.1 * scale)
+
+
 def made_anew(theta, gradient, memory, *, scale=1.0):
     return scale * gradient(theta)
 
@@ -232,6 +279,40 @@ def test_a_compiled_field_at_one_point(monkeypatch):
         assert half(np.array([2.0])) == -2.0
     with pytest.raises(ValueError, match="p is declared positive"):
         half(np.array([-2.0]))
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.parametrize("compiling", [0.0, np.inf])
+@pytest.mark.parametrize("component", [1 / (1 + 1 / x), sp.exp(-1 / x**2), sp.tanh(1 / x)])
+def test_what_divides_by_zero_is_refused_alone_and_in_a_batch(component, compiling, monkeypatch):
+    """1/(1 + 1/x) and the like are finite at x = 0 if 1/0 is infinite."""
+    monkeypatch.setattr(bea.trace, "COMPILING", compiling)
+    monkeypatch.setattr(bea.trace, "COMPILING_LINE", 0.0)
+    field = bea.modified_equation(bea.gradient_descent(), bea.VectorField((component,), (x,)), 1).field(0.1)
+    for _ in range(5):
+        np.testing.assert_allclose(field([[0.7], [0.5]])[0], field(np.array([0.7])))
+    for point in (np.array([0.0]), [-0.0], [[0.7], [0.0]]):
+        with pytest.raises(ValueError, match="divided by is 0"):
+            field(point)
+
+
+@pytest.mark.parametrize("compiling", [0.0, np.inf])
+def test_a_state_of_another_kind_is_refused(compiling, monkeypatch):
+    """Before the field is traced and after; compiled code would read what lies behind the state."""
+    monkeypatch.setattr(bea.trace, "COMPILING", compiling)
+    monkeypatch.setattr(bea.trace, "COMPILING_LINE", 0.0)
+    state = np.linspace(0.1, 0.8, 8)
+    field = bea.modified_equation(bea.adam(0.9, 0.95, 0.01), BOWL, 2, memory="kept").field(0.1)
+    wanted = field(state)
+    for _ in range(3):
+        for wrong in (state[:-1], state[:3], np.append(state, 1.0)):
+            with pytest.raises(ValueError, match=f"the state has 8 coordinates, but {len(wrong)} were given"):
+                field(wrong)
+        for wrong in ([], state[:1], np.stack([state, state]), state[None], 0.5, None, state + 0j, ["a"] * 8):
+            with pytest.raises(ValueError, match="a state must be one vector of real numbers"):
+                field(wrong)
+        for right in (state, list(state), state.astype(np.longdouble), state.astype(object), np.repeat(state, 2)[::2]):
+            np.testing.assert_allclose(field(right, time=2), wanted, rtol=1e-13)
 
 
 @pytest.mark.skipif(not find_spec("numba"), reason="Numba is not installed")

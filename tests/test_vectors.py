@@ -58,6 +58,7 @@ def both(equation, point=POINT, h=0.05):
     values = [field(point, 0.7) for _ in range(3)]
     (computes,) = equation.functions.values()
     np.testing.assert_array_equal(values[0], values[1])
+    assert all(value.flags.writeable for value in values)  # they belong to the caller
     return values[0], values[2], computes
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from bea._validate import finite, interval, step_size, whole, with_batch
-from bea.modified import KeptEquation, ModifiedEquation, curve, numeric, rates, sum_powers
-from bea.program import outside
+from bea.modified import KeptEquation, ModifiedEquation, curve, numeric, rates, remembered, sum_powers
+from bea.program import read_by
 from bea.runs import Divergence, state_after
 from bea.trace import KINKED, OPERATORS, trace
 from bea.transient import TransientEquation
@@ -216,12 +216,11 @@ def _by_taylor(equation: Any, start: np.ndarray, h: float, times: np.ndarray, to
     optimizer = numeric(equation.optimizer)
     if optimizer.batch_shape:
         raise ValueError("method = 'taylor' takes one configuration at a time; leave the method out for several")
-    read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+    read = read_by(optimizer)
     key = (optimizer, read, tolerance)
     kept = equation.__dict__.setdefault("taylor", {}) if read is not None else {}  # what may change is read anew
-    if key not in kept:
-        kept[key] = _taylor_solver(equation, optimizer, tolerance), Lock()
-    (solver, alone), paths = kept[key], []
+    solver, alone = remembered(kept, key, lambda: (_taylor_solver(equation, optimizer, tolerance), Lock()))
+    paths = []
     for point in np.atleast_2d(start):
         rows = [np.atleast_2d(point)]
         with alone:  # a solver holds the time, the point and h of one flow

@@ -32,7 +32,7 @@ import sympy as sp
 
 from bea._validate import batch_sequence, columns_apart, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Along, Optimizer, check_decay, check_repeats, outside, reading_of_constants, tidy
+from bea.program import Along, Optimizer, check_decay, check_repeats, read_by, reading_of_constants, tidy
 from bea.program import update as update
 from bea.series import Series, antidifference
 from bea.straight import alike
@@ -43,7 +43,7 @@ __all__ = ["KeptEquation", "ModifiedEquation", "modified_equation"]
 
 
 FLOAT = np.dtype(float)
-KEPT = 64  # functions that an equation keeps
+KEPT = 64  # functions that an equation keeps, of a program, say, that reads an array which changes all the time
 #: The time in printed terms.
 TIME = sp.Symbol("time", nonnegative=True)
 
@@ -134,8 +134,7 @@ class ModifiedEquation(Equation):
         last: Any = self.__dict__.get("last", (None, 0, None, None))
         if last[0] is optimizer and last[1] == given and last[2].holds(program):
             return last[3]  # often, as at every point of a path
-        read = outside(program)
-        known, key = self.__dict__.setdefault("functions", {}), (optimizer, read, given)
+        read = read_by(optimizer)
 
         def plain(loss: Any, x: np.ndarray) -> np.ndarray:
             d = len(x) - given
@@ -145,13 +144,14 @@ class ModifiedEquation(Equation):
         symbolic = hasattr(self.loss, "gradient_expressions")
         if optimizer.batch_shape or read is None or not (symbolic or hasattr(self.loss, "whole_field")):
             return partial(plain, self.loss)
-        if key not in known:
-            if len(known) >= KEPT:  # of a program, say, that reads an array which changes all the time
-                known.clear()
-            known[key] = Traced(partial(plain, self.loss)) if symbolic else Vectorial(plain, self.loss)
+
+        def made() -> Any:
+            return Traced(partial(plain, self.loss)) if symbolic else Vectorial(plain, self.loss)
+
+        function = remembered(self.__dict__.setdefault("functions", {}), (optimizer, read, given), made)
         if (reading := reading_of_constants(program)) is not None and reading.found is read:
-            self.__dict__["last"] = optimizer, given, reading, known[key]
-        return known[key]
+            self.__dict__["last"] = optimizer, given, reading, function
+        return function
 
     def field(self, h: Any) -> Callable[..., np.ndarray]:
         r"""Return the right-hand side :math:`f_0 + h f_1 + \dots + h^{p-1} f_{p-1}` as a NumPy function.
@@ -332,11 +332,15 @@ class KeptEquation(Equation):
 
         traced: dict[Any, Traced] = {}
 
-        def rhs(z: np.ndarray, time: float = 0.0) -> np.ndarray:
-            read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+        def rhs(z: Any, time: float = 0.0) -> np.ndarray:
+            z = np.asarray(z)
+            if z.ndim != 1 or len(z) < loss.dimension or z.dtype.kind not in "biufO":
+                raise ValueError(f"a state must be one vector of real numbers, theta first, not {z!r}")
+            x = _joined(z, (time,))
+            read = read_by(optimizer)
             if read is None or not hasattr(loss, "gradient_expressions"):
-                return plain(np.append(z, time))
-            return traced.setdefault(read, Traced(plain))(np.append(z, time))
+                return plain(x)
+            return remembered(traced, read, partial(Traced, plain))(x)
 
         return rhs
 
@@ -554,7 +558,7 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
     def alone(j: int) -> np.ndarray:
         return evaluate(optimizer.configuration(j) if optimizer.batch_shape else optimizer, start[:, j].copy())
 
-    read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+    read = read_by(optimizer)
     if known.get("read", read) != read:
         known.pop("mixes", None)
     known["read"] = read
@@ -570,6 +574,15 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
     if known["mixes"]:
         return np.stack([alone(j) for j in range(start.shape[1])], axis=-1)
     return evaluate(optimizer, start)
+
+
+def remembered(known: dict, key: Any, make: Callable[[], Any]) -> Any:
+    """Return what was made for a key before, or make it; not too many are kept."""
+    if (found := known.get(key)) is None:
+        if len(known) >= KEPT:
+            known.clear()
+        found = known[key] = make()
+    return found
 
 
 def check_optimizer(optimizer: Any, loss: Any = None) -> None:

@@ -153,10 +153,10 @@ def order_study(
             "compare bea.flow(equation, ..., first=20) with bea.run at decays exp(-h / time)"
         )
     horizon = interval("the horizon", horizon, 0.0, 1e300, open_below=True)
-    sizes = np.unique([step_size(h) for h in hs])[::-1]
-    if len(sizes) < 2:
+    given = [step_size(h) for h in hs]
+    if any(map(np.ndim, given)) or len(set(given)) < 2:
         raise ValueError(f"hs = {hs!r} must be at least two different positive step sizes")
-    errors, scale = [], 0.0
+    sizes, errors, scale = np.unique(given)[::-1], [], 0.0
     for h in sizes.tolist():
         steps = round(min(horizon / h, 2.0**63))
         if steps < 1 or abs(steps * h - horizon) > 1e-9 * horizon:

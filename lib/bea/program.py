@@ -121,6 +121,11 @@ class Optimizer:
         return {name: v for name, v in self.hyperparameters.items() if isinstance(v, sp.Expr)}
 
     @functools.cached_property
+    def _changing(self) -> list[Any]:
+        """The hyper-parameters that may change and be the same object, such as functions."""
+        return [v for v in self.hyperparameters.values() if not isinstance(v, np.ndarray) and not _fixed(v)]
+
+    @functools.cached_property
     def _arrays(self) -> dict[str, np.ndarray]:
         return {name: v for name, v in self.hyperparameters.items() if isinstance(v, np.ndarray)}
 
@@ -426,6 +431,14 @@ def reading_of_constants(function: Any) -> Reading | None:
     return _simple.get(function)
 
 
+def read_by(optimizer: Optimizer) -> tuple[Any, ...] | None:
+    """Return what a program and its hyper-parameters read besides its arguments, if none can change unseen; else None."""
+    read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+    if read is None or not optimizer._changing:
+        return read
+    return _all_as_read(read, optimizer._changing, {})
+
+
 def outside(function: Any, seen: dict[Any, int] | None = None) -> tuple[Any, ...] | None:
     """Return what a function reads besides its arguments, if none of it can change unseen; else None."""
     seen = {} if seen is None else seen  # the functions that were met before, by number
@@ -445,7 +458,7 @@ def outside(function: Any, seen: dict[Any, int] | None = None) -> tuple[Any, ...
     values = [*(space[name] for name in present), *contents]
     values += [*keywords.values(), *vars(function).values(), *(function.__defaults__ or ())]
     found = _all_as_read((code, *present, *keywords, *vars(function)), values, seen)
-    if found is not None and all(_constant(x) or _of_library(x) for x in values):
+    if found is not None and all(map(_fixed, values)):
         looked_up = tuple((name, space.get(name, _LACKING)) for name in asked)
         held = function.__defaults__, looked_up, tuple(keywords.items()), tuple(contents)
         _simple[function] = Reading(code, *held, found)
@@ -463,6 +476,11 @@ def _all_as_read(names: tuple[Any, ...], values: list[Any], seen: dict[Any, int]
 
 def _constant(value: Any) -> bool:
     return type(value) in CONSTANT or isinstance(value, (np.number, np.bool_, sp.Expr))
+
+
+def _fixed(value: Any) -> bool:
+    """Return whether a value stays what it is as long as it is the same object."""
+    return _constant(value) or _of_library(value) or type(value) is tuple and all(map(_fixed, value))
 
 
 def _as_read(value: Any, seen: dict[Any, int]) -> tuple[Any, ...] | None:
@@ -523,7 +541,7 @@ def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None
             f"{optimizer.name} gave two different updates for the same point, gradient and memory: it keeps state of "
             "its own, or draws random numbers; keep state by memory.average or memory.previous"
         )
-    if (known := outside(text)) is not None:
+    if (known := read_by(optimizer)) is not None:
         _repeating[text] = known
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from bea._validate import batch_sequence, finite, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Optimizer, Running, check_in_place, check_repeats, outside, repeats
+from bea.program import Optimizer, Running, check_in_place, check_repeats, read_by, repeats
 from bea.straight import Step, StraightRun, alike, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
@@ -250,12 +250,11 @@ class _Start:
     @cached_property
     def read(self) -> tuple[Any, ...] | None:
         """What the program reads besides its arguments; None if that may change unseen."""
-        return outside(self.optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+        return read_by(self.optimizer)
 
     def everything(self) -> list[Any]:
         """Return what the program and the losses read now."""
-        program: Any = self.optimizer.program
-        return [outside(program.__wrapped__), *(loss.as_read for loss in self.losses)]
+        return [read_by(self.optimizer), *(loss.as_read for loss in self.losses)]
 
     def columns(self, index: Any) -> _Start:
         """Return one configuration of a batch, or those of an array of indices."""

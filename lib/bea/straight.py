@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bea.program import Optimizer, Running, check_decay, outside
+from bea.program import Optimizer, Running, check_decay, read_by
 from bea.rolled import Rolled, rolled
 from bea.series import Series
 from bea.trace import (
@@ -160,7 +160,7 @@ def traced_step(start: Any, loss: Any) -> Step:
 
     def traced() -> Step:
         step = _trace(program, loss, names, constants, start.shapes(), start.theta.shape[:1])
-        if outside(program) != start.read or loss.as_read != code:
+        if read_by(start.optimizer) != start.read or loss.as_read != code:
             raise Untraceable("the program or the loss changes what it reads")
         if code and not step.is_worth_it():
             raise Untraceable("the loss's own code is faster")

@@ -580,12 +580,14 @@ class Traced:
 
     def __init__(self, plain: Callable[[np.ndarray], np.ndarray], patience: int = 3) -> None:
         self.plain, self.patience, self.calls, self.spent = plain, patience, 0, 0.0
-        self.shape: tuple[int, ...] = ()
+        self.shape, self.size = tuple[int, ...](), 0  # of what comes out, and of the vectors that go in
         self.fast: Trace | None = None
         self.compiled: Callable[..., int] | None = None
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the value at a vector, (n,), or at each column of an array (n, points)."""
+        if self.fast is not None and len(x) != self.size:  # the plain way says what is wrong
+            return self.plain(x)
         if self.compiled is not None and x.ndim == 1:
             found = self.at_once(x)
             return self.plain(x) if found is None else found
@@ -599,7 +601,7 @@ class Traced:
         if self.calls == self.patience:
             try:
                 code = _with_kinks(trace(lambda x: self.plain(x), {"x": (len(x),)}))
-                self.shape = code.shapes[0]
+                self.shape, self.size = code.shapes[0], len(x)
                 if np.allclose(self._evaluated(code, x), value, rtol=1e-9, atol=1e-300, equal_nan=True):
                     self.fast = code
             except (ArithmeticError, TypeError, ValueError):
@@ -641,8 +643,12 @@ class Traced:
 
 
 def _with_kinks(code: Trace) -> Trace:
-    """Return code that also returns, for each comparison of two values, whether they are equal."""
+    """Return code that also returns whether what is compared is equal, and whether what is divided by is 0.
+
+    A quotient that is infinite may be hidden: 1/(1 + 1/x) is 0 at x = 0 then.
+    """
     compared = [(*arguments, 0.0)[:2] for name, *arguments in code.operations if name in KINKED]
+    compared += [(divisor, 0.0) for name, *_, divisor in code.operations if name == "divide"]
     first = len(code.inputs) + len(code.operations)
     pairs = {str(pair): pair for pair in compared if str(pair[0]) != str(pair[1])}  # value 0 is not the number 0.0
     equal = tuple(("equal", *pair) for pair in pairs.values())

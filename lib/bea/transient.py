@@ -29,8 +29,18 @@ from scipy.linalg.lapack import dtbtrs
 
 from bea._validate import batch_sequence, columns_apart, step_size, whole, with_batch
 from bea.losses import NumericLoss, batch_losses
-from bea.modified import Equation, by_columns, check_optimizer, numeric, only, sum_powers, symbolic_start, update
-from bea.program import Memory, Optimizer, Running, outside, tidy
+from bea.modified import (
+    Equation,
+    by_columns,
+    check_optimizer,
+    numeric,
+    only,
+    remembered,
+    sum_powers,
+    symbolic_start,
+    update,
+)
+from bea.program import Memory, Optimizer, Running, read_by, tidy
 from bea.series import Series, antidifference
 from bea.trace import Traced
 
@@ -152,13 +162,11 @@ class TransientEquation(Equation):
     def _numbers(self, n: int, h: Any, optimizer: Optimizer, theta: np.ndarray) -> np.ndarray:
         """Return the terms at one point, by a reading that was compared with the definition."""
         trusted = self.__dict__.setdefault("trusted", {})
-        read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
+        read = read_by(optimizer)
         if read is None:
             return self._step_by_step(optimizer, theta, n, h)
-        if (optimizer, read) not in trusted:
-            last = len(self.batches) - 1 if self.batches else 5
-            trusted[optimizer, read] = self._fastest(optimizer, theta, min(last, 5), h)
-        return trusted[optimizer, read](theta, n, h)
+        last = min(len(self.batches) - 1 if self.batches else 5, 5)
+        return remembered(trusted, (optimizer, read), lambda: self._fastest(optimizer, theta, last, h))(theta, n, h)
 
     def _fastest(self, optimizer: Optimizer, theta: np.ndarray, n: int, h: Any) -> Callable[..., np.ndarray]:
         """Return the fastest function of theta, n and h that agrees with the definition, also on generic losses."""

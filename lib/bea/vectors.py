@@ -41,7 +41,7 @@ class Vectorial:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the value at a vector, or at each column of an array in the plain way."""
         if x.ndim == 1 and self.fast is not None:
-            found = self.fast(x)
+            found = np.array(self.fast(x))  # which the caller may change
             if np.isfinite(found).all():  # else the plain way says what is wrong
                 return found
         value = self.plain(self.loss, x)
