@@ -372,6 +372,21 @@ def test_a_function_that_a_program_calls_may_change_between_calls(change):
     assert [field([1.0])[0] for _ in range(6)] == [-3.0] * 6
 
 
+@pytest.mark.parametrize(
+    "jumps, slope",
+    [(sp.floor(x), 0), (sp.ceiling(x), 0), (sp.frac(x), 1), (sp.Mod(x, 2), 1), (sp.floor(x) * sp.exp(x), np.exp(1.5))],
+)
+def test_a_jump_of_the_gradient_is_refused_where_a_curve_leaves_it(jumps, slope):
+    field = bea.modified_equation(bea.gradient_descent(), bea.VectorField((jumps + x,), (x,)), 2).field(0.1)
+    there = float(jumps.subs(x, 1.5)) + 1.5
+    for _ in range(5):
+        assert field([1.5])[0] == pytest.approx(there - 0.05 * there * (slope + 1))
+    with pytest.raises(ValueError, match="jump"):
+        field([2.0])
+    with pytest.raises(ValueError, match="jump"):
+        field([[0.5], [2.0]])
+
+
 @pytest.mark.parametrize("loss", [LINE, CODED_LINE])
 def test_a_decay_is_checked_at_every_step(loss):
     @bea.optimizer

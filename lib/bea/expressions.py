@@ -158,7 +158,11 @@ def _partial(node: Any, i: int) -> sp.Expr:
 
 def floor(x: Any) -> Any:
     """Return the largest whole number below, which is constant between its jumps."""
-    return np.floor(x.leading if isinstance(x, Series) else x)
+    if not isinstance(x, Series):
+        return np.floor(x)
+    below = np.floor(x.leading)
+    np.equal(x, below)  # a curve that leaves a jump is refused, as where values are compared
+    return below
 
 
 def _dispatching(function: Callable[..., Any]) -> Callable[..., Any]:
