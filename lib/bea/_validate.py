@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,11 @@ def with_batch(theta: np.ndarray, batch: tuple[int, ...]) -> np.ndarray:
     if 1 not in (*points, *batch) and points != batch:
         raise ValueError(f"{points[0]} points and {batch[0]} configurations do not combine; give one or as many")
     return np.ascontiguousarray(np.broadcast_to(theta, (len(theta), *np.broadcast_shapes(points, batch))))
+
+
+def all_finite(array: np.ndarray) -> bool:
+    """Return whether all entries are finite; nearly always the first question tells, and it is fast and warns of nothing."""
+    return isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 
 
 def finite(what: str, name: str, value: np.ndarray) -> None:

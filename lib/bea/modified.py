@@ -185,7 +185,7 @@ class ModifiedEquation(Equation):
                 if type(function) is Traced and function.compiled is not None:
                     if (found := function.at_once(x)) is not None:
                         return found
-                elif isfinite(x.dot(x)):
+                elif isfinite(np.vdot(x, x)):
                     return function(x)
             return self._numbers(optimizer, theta, time, h)
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from bea._validate import batch_sequence, finite, step_size, whole, with_batch
+from bea._validate import all_finite, batch_sequence, finite, step_size, whole, with_batch
 from bea.losses import batch_losses
 from bea.program import Optimizer, Running, check_in_place, check_repeats, read_by, repeats
 from bea.straight import Step, StraightRun, alike, traced_step
@@ -227,7 +227,7 @@ def state_after(
         return start.theta, [(np.zeros((*shape, *batch)), 1.0) for shape in start.shapes()[::2]]
     reading, row = _reading(start, steps), np.empty((1, *start.theta.shape))
     reading.fill(row, steps, order)
-    if not np.isfinite(row).all():
+    if not all_finite(row):
         _diverged(start, np.stack([start.theta, row[0]]), steps, order[0] if order else 0)
     return row[0], reading.memory()
 
@@ -482,7 +482,7 @@ def _fill(path: np.ndarray, start: _Start, every: int, order: tuple[int, ...] | 
     for row in range(1, len(path), PIECE):
         piece, first = path[row : row + PIECE], (row - 1) * every
         reading.fill(piece, every, order and order[first : first + len(piece) * every])
-        if not np.isfinite(piece[-1]).all():  # theta - h U: what is not finite once stays so
+        if not all_finite(piece[-1]):  # theta - h U: what is not finite once stays so
             _diverged(start, path[: row + len(piece)], every, order[0] if order else 0)
 
 
@@ -496,7 +496,7 @@ def _walk(start: _Start, batches: Iterable[int] | None) -> Iterator[np.ndarray]:
             reading = _Plain(now) if last.ndim == 1 else _Apart(_Plain(now.columns(k)) for k in range(last.shape[1]))
         row = np.empty((1, *last.shape))
         reading.fill(row, 1, (batch,))
-        if not np.isfinite(row).all():
+        if not all_finite(row):
             _diverged(start, np.stack([last, row[0]]), 1, batch, n)
         last = row[0]
         yield np.moveaxis(last, 0, -1).copy()
