@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from math import isfinite
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from bea._validate import finite, interval, step_size, whole, with_batch
+from bea._validate import all_finite, finite, interval, step_size, whole, with_batch
 from bea.modified import KeptEquation, ModifiedEquation, curve, numeric, rates, remembered, sum_powers
 from bea.program import read_by
 from bea.runs import Divergence, state_after
@@ -177,7 +176,7 @@ def _solve(
     rate = getattr(field, "held", lambda: field)()
 
     def rhs(t: float, y: np.ndarray) -> np.ndarray:
-        if not isfinite(y.dot(y)) and not np.isfinite(y).all():
+        if not all_finite(y):
             return np.full(y.shape, np.nan)  # the solver takes it back, and gives up in the end
         point = y if start.ndim == 1 else y.reshape(start.shape)
         found = rate(point, time=t) if takes_time else rate(point)

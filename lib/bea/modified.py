@@ -23,14 +23,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from itertools import repeat
-from math import factorial, isfinite, prod
+from math import factorial, prod
 from numbers import Rational
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from bea._validate import batch_sequence, columns_apart, step_size, whole, with_batch
+from bea._validate import all_finite, batch_sequence, columns_apart, step_size, whole, with_batch
 from bea.losses import batch_losses
 from bea.program import Along, Optimizer, check_decay, check_repeats, read_by, reading_of_constants, tidy
 from bea.program import update as update
@@ -185,7 +185,7 @@ class ModifiedEquation(Equation):
                 if type(function) is Traced and function.compiled is not None:
                     if (found := function.at_once(x)) is not None:
                         return found
-                elif isfinite(np.vdot(x, x)):
+                elif all_finite(x):
                     return function(x)
             return self._numbers(optimizer, theta, time, h)
 

@@ -424,11 +424,11 @@ class Trace:
         return COMPILING + COMPILING_LINE * self.size if numba_is_there() else math.inf
 
     @cached_property
-    def compiled(self) -> Callable[..., int] | None:
+    def compiled(self) -> Callable[..., bool] | None:
         """Numba's loop over points, which fills an array (outputs * points,) from one (inputs * points,).
 
-        The outputs are those of the first shape; further ones are flags.  It returns 2 if a flag is raised, else 1 if
-        there is one point and a number is not finite, else 0.  None if Numba lacks one of the functions.
+        The outputs are those of the first shape; further ones are flags.  It returns whether a flag is raised or, of
+        one point, a number is not finite.  None if Numba lacks one of the functions.
         """
         count = math.prod(self.shapes[0])
         lines = ["def straight(values, found, points):", " flag, total = False, 0.0", " for c in range(points):"]
@@ -438,8 +438,8 @@ class Trace:
         lines += [f"  flag = flag | {self.text(output)}" for output in self.outputs[count:]]
         lines += [" for x in values[: values.size if points == 1 else 0]:", "  total += 0.0 * x"]
         lines += [" for x in found[: found.size if points == 1 else 0]:", "  total += 0.0 * x"]
-        lines += [" return 2 if flag else 0 if total == 0.0 else 1"]
-        return by_numba(lines, "straight", "i8(f8[:], f8[:], i8)", self.exact)
+        lines += [" return flag or total != 0.0"]
+        return by_numba(lines, "straight", "b1(f8[:], f8[:], i8)", self.exact)
 
 
 def by_math(name: str, by_numpy: Callable[..., Any]) -> Callable[..., np.ndarray]:
@@ -582,7 +582,7 @@ class Traced:
         self.plain, self.patience, self.calls, self.spent = plain, patience, 0, 0.0
         self.shape, self.size = tuple[int, ...](), 0  # of what comes out, and of the vectors that go in
         self.fast: Trace | None = None
-        self.compiled: Callable[..., int] | None = None
+        self.compiled: Callable[..., bool] | None = None
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the value at a vector, (n,), or at each column of an array (n, points)."""

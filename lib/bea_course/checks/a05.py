@@ -106,7 +106,7 @@ FLAWS = {
     "β and ρ are exchanged: β belongs to m, ρ to v.": "exchanged",
     "the weights of m are exchanged: the old m has β, the new gradient 1 − β.": "m turned",
     "the weights of v are exchanged: the old v has ρ, the new square 1 − ρ.": "v turned",
-    "the weights of both averages are exchanged: what is old has the decay, what is new one minus the decay.": "turned",
+    "the weights of both averages are exchanged: the decay belongs to the old value, one minus the decay to the new one.": "turned",
     "the newest squared gradient enters v with the factor 1 − ρ.": "undamped v",
     "v averages the square of each coordinate, not that of the whole gradient's length.": "norm",
     "v averages the squared gradient, not the square of m.": "average",

@@ -195,7 +195,7 @@ def _sees_its_gradient_only(
     ):
         demand(
             close(seen_by(updates, gradients, at, *where), mine, 1e-9),
-            f"{why}: the loss may be seen by gradient(theta) only, and what is returned is U, not the new θ.",
+            f"{why}: the loss may be seen by gradient(theta) only, and the program returns U, not the new θ.",
         )
 
 
