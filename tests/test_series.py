@@ -335,9 +335,25 @@ def test_a_product_is_the_double_sum(terms, seed):
     np.testing.assert_allclose((a * b).coefficients, wanted, rtol=1e-13, atol=1e-14)
 
 
-def test_large_products_equal_small_ones():
-    a, b = curve(np.ones((2, 5000)), 3), curve(np.ones((2, 5000)), 4)
-    np.testing.assert_allclose((a * b)[:, 17].coefficients, (a[:, 17] * b[:, 17]).coefficients, rtol=1e-13)
+@pytest.mark.parametrize("shape", [(10_000,), (3, 3001), (5000, 2)])
+def test_many_values_are_each_alone(shape, monkeypatch):
+    """What is worked on in blocks has the same bits as all at once, and the values of its parts."""
+    v, w = curve(np.linspace(0.5, 1.5, np.prod(shape)).reshape(shape), 3), curve(np.full(shape, 2.0), 4)
+    turned, powers = Series(np.asfortranarray(w.coefficients)), np.linspace(0.3, 2.2, v.size).reshape(shape)
+    for function in (
+        lambda v, w: v * w,
+        lambda v, w: v * w[..., :1],
+        lambda v, w: v / w,
+        lambda v, w: v**0.3,
+        lambda v, w: v ** powers[: len(v)],
+        lambda v, w: np.exp(v) + np.arctan2(v, w),
+    ):
+        found = function(v, w).coefficients
+        np.testing.assert_array_equal(function(v, turned).coefficients, found)
+        with monkeypatch.context() as patch:
+            patch.setattr("bea.series.BLOCK", v.size)
+            np.testing.assert_array_equal(function(v, w).coefficients, found)
+        np.testing.assert_allclose(function(v[:1], w[:1]).coefficients, found[:, :, :1], rtol=1e-12, atol=1e-15)
 
 
 @draws(15)

@@ -22,7 +22,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache, partial, reduce
-from math import comb, floor, pi, sqrt
+from math import comb, floor, pi, prod, sqrt
 from numbers import Real
 from typing import Any
 
@@ -33,6 +33,8 @@ from scipy import special
 from sympy.codegen import cfunctions
 
 __all__ = ["Series", "antidifference", "select", "taylor"]
+
+BLOCK = 4096  # as many values are worked on at a time, so that what is needed for them stays in the cache
 
 _NOT_AN_ARRAY = (
     "a Series does not become an array; write np.stack([...]) instead of np.array([...]), A @ theta "
@@ -452,8 +454,18 @@ def _convolve(
         values: Any = plus.reduceat(multiply(a.take(left, axis=0), b.take(right, axis=0)), starts, axis=0)
     else:
         times = times or multiply
-        values = (reduce(plus, [times(a[i], b[j]) for i, j in group]) for group in groups)
+        values = (reduce(plus, (times(a[i], b[j]) for i, j in group)) for group in groups)
     return zip(places, values)
+
+
+def _blocks(*arrays: np.ndarray) -> Iterable[Sequence[np.ndarray]]:
+    """Yield arrays of coefficients; large ones as views of as many values as stay in the processor's cache."""
+    shape = arrays[0].shape[2:]
+    size = prod(shape)
+    if size <= BLOCK or any(a.shape[2:] != shape or a.dtype.hasobject for a in arrays):
+        return [arrays]
+    flat = [a.reshape(*a.shape[:2], size) for a in arrays]
+    return ([a[..., i : i + BLOCK] for a in flat] for i in range(0, size, BLOCK))
 
 
 def _add(left: Any, right: Any) -> Series:
@@ -470,7 +482,12 @@ def _multiply(left: Any, right: Any) -> Series:
     series, other = (left, right) if isinstance(left, Series) else (right, left)
     if isinstance(other, Series):
         a, b = _aligned(series, other)
-        return _assembled(_convolve(a, b, range(len(a))), a)
+        shape = np.broadcast_shapes(a.shape[2:], b.shape[2:])
+        product = np.zeros((*a.shape[:2], *shape), np.result_type(a, b))
+        for x, y, c in _blocks(a, b, product):
+            for place, value in _convolve(x, y, range(len(x))):
+                c[place] = value
+        return _wrap(product)
     other = np.asarray(_constant(other, series))
     c = _widened(series, other.ndim)
     return _wrap(_arithmetic(c)[1](c, other))
@@ -513,14 +530,16 @@ def _power(base: Series, exponent: Any, value: Any = None) -> Series:
             f"what is {done} is 0 there; that needs a leading coefficient other than 0 (that of memory.h is 0)"
         )
     value = np.asarray(base.leading**exponent if value is None else value)
-    v, w = _widened(base, value.ndim), _lift(value, base).coefficients
-    times, orders = _arithmetic(v)[1], _orders(w)
-    for k in range(1, base.terms):
-        weighted = times(v[: k + 1], (orders[: k + 1] * (exponent + 1) - k) * _one_over(k, v))
-        for place, total in _convolve(weighted, w, range(k, k + 1), 1):
-            w[place] = total
-        w[k] = times(w[k], base.leading ** (sp.Integer(-1) if exact else -1.0))
-    return _wrap(w)
+    found = _lift(value, base).coefficients
+    both = _widened(base, value.ndim), found
+    for v, w in [both] if np.ndim(exponent) else _blocks(*both):
+        times, orders = _arithmetic(v)[1], _orders(w)
+        for k in range(1, base.terms):
+            weighted = times(v[: k + 1], (orders[: k + 1] * (exponent + 1) - k) * _one_over(k, v))
+            for place, total in _convolve(weighted, w, range(k, k + 1), 1):
+                w[place] = total
+            w[k] = times(w[k], v[0, 0, ...] ** (sp.Integer(-1) if exact else -1.0))
+    return _wrap(found)
 
 
 # --- smooth functions ----------------------------------------------------------------------------
@@ -529,15 +548,15 @@ def _power(base: Series, exponent: Any, value: Any = None) -> Series:
 def _integral(value: Any, like: Series, pairs: Iterable[tuple[Series, Series]]) -> Series:
     r"""Return the series w with the leading coefficient ``value`` and :math:`\partial_h w = \sum F\,\partial_h v`
     for the pairs (F, v), of which F needs one term less."""
-    w = _lift(value, like).coefficients
-    for slope, v in pairs if len(w) > 1 else ():
-        c, f = _widened(v, w.ndim - 2), _widened(slope, w.ndim - 2)
-        plus, times = _arithmetic(c, f)
-        for place, rate in _convolve(times(c, _orders(c)), f, range(1, len(w)), 1):
-            w[place] = plus(w[place], rate)
-    for k in range(2, len(w)):
-        w[k] = w[k] * _one_over(k, w)
-    return _wrap(w)
+    found = _lift(value, like).coefficients
+    for slope, v in pairs if len(found) > 1 else ():
+        for c, f, w in _blocks(_widened(v, found.ndim - 2), _widened(slope, found.ndim - 2), found):
+            plus, times = _arithmetic(c, f)
+            for place, rate in _convolve(times(c, _orders(c)), f, range(1, len(w)), 1):
+                w[place] = plus(w[place], rate)
+    for k in range(2, len(found)):
+        found[k] = found[k] * _one_over(k, found)
+    return _wrap(found)
 
 
 def _smooth(ufunc: np.ufunc, slopes: Sequence[Callable[..., Any]], *arguments: Any) -> Series:
@@ -711,10 +730,11 @@ def _fixed(series: Series) -> Series:
 
 def _assembled(found: Iterable[tuple[Any, Any]], like: np.ndarray) -> Series:
     """Return the Series with the coefficients that were found, as pairs of a place (k, j) and a value."""
-    found = list(found)
-    first = np.asarray(found[0][1])
-    c = np.zeros((*like.shape[:2], *first.shape), np.result_type(like, first))
+    c: Any = None
     for place, value in found:
+        if c is None:
+            first = np.asarray(value)
+            c = np.zeros((*like.shape[:2], *first.shape), np.result_type(like, first))
         c[place] = value
     return _wrap(c)
 
