@@ -12,6 +12,7 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
+import bea
 from bea import trace as module
 from bea.series import Series
 from bea.trace import Node, Trace, Untraceable, trace
@@ -299,6 +300,14 @@ def test_too_many_operations_are_refused():
         trace(lambda x: sum((x + k) * k for k in range(2, 9)), {"x": ()}, most=10)
     with pytest.raises(Untraceable, match="more than 8,000 operations"):
         operations(lambda x: sum((x + k) * k for k in range(2, 9000)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_trace_that_is_too_long_gives_no_warning():
+    """What is computed once the tape is full is not a number, of which no user wants to hear."""
+    equation = bea.modified_equation(bea.adam(0.9, 0.95, 1e-2), bea.bilinear(), 10)
+    values = [equation.coefficients((0.9, 1.5)) for _ in range(5)]
+    assert all(np.array_equal(value, values[0]) for value in values)
 
 
 def test_an_input_that_is_not_zero():

@@ -522,7 +522,9 @@ def trace(
     arguments: dict[str, Any] = {key: np.empty(shape, dtype=object) for key, shape in inputs.items()}
     for i, (key, index) in enumerate(places):
         arguments[key][index] = Node(tape, i, key in nonzero)
-    arrays = list(_leaves(function(**{key: array if array.ndim else array[()] for key, array in arguments.items()})))
+    with np.errstate(all="ignore"):  # once the tape is full, whatever follows is not a number
+        found = function(**{key: array if array.ndim else array[()] for key, array in arguments.items()})
+    arrays = list(_leaves(found))
     if tape.full:
         raise Untraceable(f"the code makes more than {most:,} operations on numbers")
     outputs = [_number(x) for array in arrays for x in array.flat]
