@@ -532,7 +532,7 @@ def _power(base: Series, exponent: Any, value: Any = None) -> Series:
     value = np.asarray(base.leading**exponent if value is None else value)
     found = _lift(value, base).coefficients
     both = _widened(base, value.ndim), found
-    for v, w in [both] if np.ndim(exponent) else _blocks(*both):
+    for v, w in [both] if isinstance(exponent, np.ndarray) else _blocks(*both):
         times, orders = _arithmetic(v)[1], _orders(w)
         for k in range(1, base.terms):
             weighted = times(v[: k + 1], (orders[: k + 1] * (exponent + 1) - k) * _one_over(k, v))
