@@ -347,7 +347,7 @@ def coverage() -> str:
             "seeds, full batch": str(len({n for s in full for n in s.numbers}) or "—"),
             "size of mini-batches": joined(cases(norms, "batch")),
             "step sizes h": joined(cases(norms, "h")),
-            "ε inside the root, too": "yes" if any(cases(norms, "inside")) else "—",
+            "ε also inside the root": "yes" if any(cases(norms, "inside")) else "—",
             "levels of the loss": joined(x for s in norms for x in s.levels),
             "steps": joined(n for s in norms for n in s.times),
             "predicted sizes: pairs (β, ρ)": str(len({tuple(p) for s in response for p in s.common["pairs"]}) or "—"),
