@@ -83,7 +83,7 @@ def test_smith_et_al_2021_mean_over_all_orders(orders, penalty, slope):
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (2, 0, 3, 1), (1, 1, 0, 3)])
-def test_every_single_order_follows_its_piecewise_equation(order):
+def test_every_single_order_follows_its_transient_equation(order):
     """One epoch, h from 5e-4 to 4e-3: off by O(h^3) with two terms, by O(h^2) with one."""
     for terms in (1, 2):
         equation = bea.transient_equation(DESCENT, LOSSES, order=terms, batches=order)

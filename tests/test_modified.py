@@ -598,14 +598,14 @@ def test_equations_cannot_be_changed_after_their_terms_are_known(make):
 
 
 def test_step_sizes_are_positive_and_finite():
-    steady, piecewise = (
+    steady, transient = (
         bea.modified_equation(ADAM, BILINEAR, 2),
         bea.transient_equation(ADAM, BILINEAR),
     )
     for ask in (
         steady.field,
-        lambda h: piecewise.field(h, 0),
-        lambda h: list(piecewise.pieces(h, 1)),
+        lambda h: transient.field(h, 0),
+        lambda h: list(transient.pieces(h, 1)),
         lambda h: steady.memory((0.9, 1.5), h),
     ):
         for h in (0, -0.1, float("nan"), float("inf"), [0.1, -0.1], np.array([]), np.ones((2, 2))):
@@ -617,14 +617,14 @@ def test_step_sizes_are_positive_and_finite():
 
 
 def test_points_are_checked():
-    steady, piecewise = (
+    steady, transient = (
         bea.modified_equation(ADAM, BILINEAR, 2),
         bea.transient_equation(ADAM, BILINEAR),
     )
     for ask in (
         steady.coefficients,
         steady.field(0.1),
-        piecewise.field(0.1, 1),
+        transient.field(0.1, 1),
         lambda theta: steady.memory(theta, 0.1),
     ):
         for wrong in ([1.0], [1.0, 2.0, 3.0], 1.0, np.ones((2, 3))):

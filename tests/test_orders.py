@@ -47,7 +47,7 @@ class LastTermHalved:
 
 
 class TransientHalved(TransientEquation):
-    """A control: the piecewise equation with half of its h-term."""
+    """A control: the transient equation with half of its h-term."""
 
     def pieces(self, h, steps):
         first = bea.transient_equation(self.optimizer, self.losses, 1, batches=self.batches)
@@ -147,7 +147,7 @@ def window(name):
     [(name, None) for name in OPTIMIZERS] + [(name, IRREGULAR) for name in ("heavy_ball", "adam outside")],
     ids=lambda value: value if isinstance(value, str) else "mini-batches" if value else "full batch",
 )
-def test_piecewise_equations_have_order_two_from_rest(name, batches):
+def test_transient_equations_have_order_two_from_rest(name, batches):
     """Slope 2 within 0.15: bilinear loss, or three bilinear losses in the order 0, 2, 1, 1, 0, 2, 2, ...
 
     h = 5e-4 and 1e-3 over T = 0.04; RMSProp and Adam 2.5e-4 and 5e-4 over T = 0.05.
@@ -159,7 +159,7 @@ def test_piecewise_equations_have_order_two_from_rest(name, batches):
 
 
 @pytest.mark.parametrize("name", ["heavy_ball"])
-def test_control_piecewise_with_half_its_correction_is_first_order(name):
+def test_control_transient_with_half_its_correction_is_first_order(name):
     """Mini-batches as above; the h-term halved: slope 1 within 0.15; and so without the h-term (measured 0.92 to 1.05)."""
     optimizer = OPTIMIZERS[name]
     for equation in (
@@ -170,7 +170,7 @@ def test_control_piecewise_with_half_its_correction_is_first_order(name):
         assert abs(study.slope - 1) <= 0.15, study
 
 
-def test_control_piecewise_with_the_wrong_batches_has_no_order():
+def test_control_transient_with_the_wrong_batches_has_no_order():
     """The flow of another sequence of mini-batches stays at a distance that does not fall with h to order 2."""
     wrong = bea.transient_equation(OPTIMIZERS["adam"], THREE, batches=IRREGULAR[1:])
     errors = []
@@ -183,7 +183,7 @@ def test_control_piecewise_with_the_wrong_batches_has_no_order():
 
 def test_the_finite_n_equation_beats_the_stationary_one_which_is_worse_than_none():
     """Bilinear loss, beta = 0.9, rho = 0.95, eps = 1e-2, h = 5e-3, 40 steps from rest: greatest error 2.1e-2 with no correction,
-    6.7e-2 with the stationary one, 1.0e-3 with the piecewise one."""
+    6.7e-2 with the stationary one, 1.0e-3 with the transient one."""
     optimizer, loss, h, steps = bea.adam(0.9, 0.95, 1e-2), bea.bilinear(), 5e-3, 40
     run = bea.run(optimizer, loss, START, h, steps)
     none, stationary, finite = (

@@ -1,4 +1,4 @@
-"""The piecewise equation from the first step on: the paper's theorem by its printed sums, its readings, its limits; and mutants.
+"""The transient equation from the first step on: the paper's theorem by its printed sums, its readings, its limits; and mutants.
 
 Each oracle is a function that raises AssertionError; the tests call them, and the mutants at the end must make them fail.
 """
@@ -211,8 +211,8 @@ def test_pieces_with_exact_numbers_are_exact_also_where_an_average_remembers_not
         assert terms[1][0] == 1 / (3 * x)
 
 
-def test_the_piecewise_equation_ends_at_order_two():
-    with pytest.raises(ValueError, match="a piecewise equation, = 3 must be from 1 to 2"):
+def test_the_transient_equation_ends_at_order_two():
+    with pytest.raises(ValueError, match="a transient equation, = 3 must be from 1 to 2"):
         bea.transient_equation(ADAM, BILINEAR, order=3)
     first = bea.transient_equation(ADAM, BILINEAR, order=1)
     assert len(first.terms(2)) == 1

@@ -1,4 +1,4 @@
-r"""The piecewise equation of a run from its first step on: the Adam paper's theorem, for any program.
+r"""The transient equation of a run from its first step on: the Adam paper's theorem, for any program.
 
 While the memory fills, each step follows an equation of its own.  On :math:`[t_n, t_{n+1}]`, with
 averages and their weights as the optimizer has them at step n,
@@ -49,7 +49,7 @@ __all__ = ["TransientEquation", "transient_equation"]
 
 @dataclass(frozen=True, eq=False)
 class TransientEquation(Equation):
-    """The piecewise equation of an optimizer from its first step on, made by :func:`transient_equation`.
+    """The transient equation of an optimizer from its first step on, made by :func:`transient_equation`.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ class TransientEquation(Equation):
 def transient_equation(
     optimizer: Optimizer, loss_or_losses: Any, order: int = 2, batches: Any = None
 ) -> TransientEquation:
-    r"""Return the piecewise modified equation of a run that starts with empty memory.
+    r"""Return the transient equation of a run that starts with empty memory.
 
     The global error is :math:`O(h^{\text{order}})` on a fixed horizon.
 
@@ -290,7 +290,7 @@ def transient_equation(
     >>> equation.field(h=0.1, n=0)([2.0]).tolist()
     [-1.0]
     """
-    order = whole("order, the number of terms of a piecewise equation,", order, 1, 2)
+    order = whole("order, the number of terms of a transient equation,", order, 1, 2)
     losses = batch_losses(loss_or_losses)
     check_optimizer(optimizer, losses[0])
     batches = batch_sequence(batches, len(losses))
