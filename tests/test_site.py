@@ -458,6 +458,27 @@ def test_dense_maps_are_pixels_with_a_palette_that_keeps_their_colours():
     assert np.array_equal(same, drawn)
 
 
+@pytest.mark.parametrize("off", [3e-16, 1e-14])
+def test_the_last_bits_of_numbers_change_no_picture(off):
+    """They differ from machine to machine; a difference that can be seen makes another picture, with other names."""
+
+    def drawn(factor):
+        figure = Figure((6 * factor, 3), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        left.plot(np.array([1, 2, 3]) * factor, np.array([1, 4, 2]) * factor, "o-")
+        left.fill_between([1, 2], [0, 0], [factor, 1], hatch="//")
+        right.scatter(np.array([1, 2]) * factor, [3, 4], [20, 40 * factor])
+        right.twinx().plot([1, 2], [0, 1])
+        return svg.whole(figure)
+
+    text, other = drawn(1.0), drawn(1.01)
+    assert drawn(1 + off) == text
+    names = [set(re.findall(r'<clipPath id="(\w+)"', text)) for text in (text, other)]
+    assert len(names[0]) == 2 and names[0].isdisjoint(names[1])
+    for name in re.findall(r"(?:href=\"|url\()#([\w-]+)", text):
+        assert text.count(f' id="{name}"') == 1, name
+
+
 def test_axes_side_by_side_stand_one_below_another_on_a_telephone(tmp_path):
     """Panels that share an axis get its labels; one column needs no copy, and the page's ground shows through."""
     with rc_context(plot.STYLE):

@@ -9,6 +9,7 @@ short and the same on every machine.
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import re
 from collections.abc import Iterable, Iterator
@@ -268,13 +269,29 @@ def whole(figure: Figure, **options: Any) -> str:
     )
     text = re.sub(r"<svg[^>]*>", head, text, count=1)
     # the places of what is drawn, to a hundredth of a point; letters have units of their own
-    places = r'(?:(?<= d=)"[^"]*"|(?<= [xy]=)"[^"]*"|translate\([^)]*\))'
+    places = r'(?:(?<= d=)"[^"]*"|(?: x| y|width|height)="[^"]*"|translate\([^)]*\))'
     number = r"-?\d+\.\d+"
     text = re.sub(
         places, lambda found: re.sub(number, lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), found[0]), text
     )
     text = re.sub(r"\s*\n\s*", " ", re.sub(r'base64,\n([^"]*)', _small_pixels, text))
-    return text.replace("> <", "><").strip()
+    return _named(text.replace("> <", "><").strip())
+
+
+def _named(text: str) -> str:
+    """An SVG whose identifiers follow from what they name, as it is drawn: Matplotlib's follow from the last bits of
+    numbers, which are not the same on every machine."""
+    names: dict[str, str] = {}
+
+    def named(found: re.Match[str]) -> str:
+        new = found["name"][:-10] + hashlib.sha256(found["what"].encode()).hexdigest()[:10]
+        known = new in names.values()
+        names[found["name"]] = new
+        return "" if known else found[0]
+
+    definition = r'<(?P<tag>\w+) id="(?P<name>(?:[a-z]|C\w+_)[0-9a-f]{10})"(?P<what>[^>]*/>|[^>]*>.*?</(?P=tag)>)'
+    text = re.sub(definition, named, text)
+    return re.sub("|".join(names) or "-", lambda name: names.get(name[0], name[0]), text)
 
 
 def _small_pixels(found: re.Match[str]) -> str:
