@@ -15,7 +15,8 @@ PAGE = ROOT / "chapters" / "benchmarks.md"
 
 #: The sections, in the page's order: module, heading, what it asks.
 SECTIONS = {
-    "fields": ("Modified fields", "How long does it take from an optimizer and a loss to the numbers of the modified equation?"),
+    "fields": ("Modified fields", "How long does it take from an optimizer and a loss to the numbers of the modified equation?  "
+               "BSeries and kauri give formulas for every point; the library's own, its `terms`, would take longer than those of BSeries."),
     "runs": (
         "Runs",
         "How long do Adam's iterates take, all of them kept?  All in float64, all with epsilon outside the root.  "
@@ -31,11 +32,7 @@ TEXT = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
 
 def number(value):
     """Three digits, as one reads them."""
-    if value == 0:
-        return "0"
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def duration(seconds):
@@ -85,12 +82,15 @@ def page(results):
         [result["title"], target["what"], f"{target['sense']} {number(target['bound'])}", number(target["value"]), outcome(target)]
         for result in found for target in result.get("targets", [])
     ]  # fmt: skip
-    lost = [row for row in targets if row[-1] != "met"]
-    head, align = ["what", "ratio", "target", "measured"], ["---", "---", "---:", "---:"]
+    slower = [1 / target["value"] if result["kind"] == "comparison" and target["value"] < 1 else 0
+              for result in found for target in result.get("targets", [])]  # fmt: skip
+    lost = [[*row, f"{number(factor)}×"] for row, factor in zip(targets, slower) if factor]
+    others = [row for row, factor in zip(targets, slower) if not factor]
+    head, align = ["row", "quantity", "target", "measured"], ["---", "---", "---:", "---:"]
     grown = [result for result in found if result["kind"] == "growth"]
     compared = [result for result in found if result["kind"] == "comparison"]
     missing = {name: why for result in compared for name, why in result["missing"].items()}
-    others = [row for result in compared for row in result["rows"]
+    rivals = [row for result in compared for row in result["rows"]
               if row["name"] not in (result["ours"], LOOP) and row["rounds"] > 1]  # fmt: skip
     loops = [row["seconds"] for result in compared for row in result["rows"] if row["name"] == LOOP]
     where, sections = {}, {}
@@ -100,20 +100,17 @@ def page(results):
         sections.setdefault(section, []).append(row["result"])
     return TEXT.format(
         where="\n".join(f"- {', '.join(names)}: {text}" for text, names in where.items()),
-        noise=f"{median((row['high'] - row['low']) / row['ratio'] for row in others):.0%}",
-        loop=duration(min(loops)), busy=duration(max(loops)),
+        noise=f"{median((row['high'] - row['low']) / row['ratio'] for row in rivals):.0%}",
+        loop=duration(min(loops)), busy=duration(max(loops)), versions=len({row["code"] for row in results.values()}),
         missing="".join(f"Left out: {name}, which is not installed.\n" for name in missing),
-        lost=table([*head, "result"], [*align, "---"], lost) if lost else "Nowhere in what is measured here.",
-        met=table(head, align, [row[:-1] for row in targets if row[-1] == "met"]),
+        lost=table([*head, "result", "slower"], [*align, "---", "---:"], lost) if lost else "Nowhere in what is measured here.",
+        short=table([*head, "result"], [*align, "---"], [row for row in others if row[-1] != "met"]),
+        met=table(head, align, [row[:-1] for row in others if row[-1] == "met"]),
         exponents=table(["what", "variable", "exponent", "fitted from"], ["---", "---", "---:", "---:"],
                         [[r["title"], r["variable"], f"{r['exponent']:.2f}", f"{r['fit_from']:,}"] for r in grown]),
-        sections="".join(f"\n## {SECTIONS[name][0]}\n\n{sentences(SECTIONS[name][1])}\n" + "".join(f"\n{shown(result)}" for result in rows)
+        sections="".join(f"\n## {SECTIONS[name][0]}\n\n" + SECTIONS[name][1].replace("  ", "\n") + "\n" + "".join(f"\n{shown(result)}" for result in rows)
                          for name, rows in sections.items()),
     )  # fmt: skip
-
-
-def sentences(text):
-    return "\n".join(text.split("  "))
 
 
 def main():
