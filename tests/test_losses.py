@@ -234,6 +234,7 @@ def test_sums_of_exponentials_do_not_overflow():
         (sp.log(1 / (1 + sp.exp(-A))) + B**2, [640000.0, 639200.0], [[0, -1600], [1, 1600]]),
         (sp.exp(A) / (1 + sp.exp(A)) ** 2 + B, [-800.0, 800.0], [[0, 1], [0, 1]]),
         (sp.log(sp.cosh(A)) + sp.tanh(B), [799 - np.log(2), 801 - np.log(2)], [[1, 0], [-1, 0]]),
+        (sp.log((1 + sp.exp(A)) ** 3 + sp.sqrt(1 + sp.exp(B))), [2400.0, 400.0], [[3, 0], [0, 0.5]]),
     ]
     for expression, values, gradients in cases:
         loss = bea.Loss(expression, (A, B))
@@ -731,7 +732,7 @@ def test_points_must_be_what_the_symbols_are_declared(declared, wrong, words):
     symbol = sp.Symbol("p", **{declared: True})
     loss = bea.Loss(sp.sqrt(symbol**2) + A, (symbol, A))
     for points in ([wrong, -1.0], [[-wrong or 1.0, 1.0], [wrong, -1.0]]):
-        with pytest.raises(ValueError, match=f"p is declared {words}, but the point has p = "):
+        with pytest.raises(ValueError, match=f"p is declared {words}, but the point has p = {wrong};"):
             loss.gradient(points)
     assert np.isfinite(loss.hessian_vector([-wrong or 1.0, 1.0], [wrong, 1.0])).all()
 
@@ -778,6 +779,8 @@ def test_what_has_no_numbers_says_so():
 def test_lists_of_losses_are_checked():
     with pytest.raises(ValueError, match="must share their coordinates"):
         bea.mean([bea.bilinear(), bea.quadratic([1, 2])])
+    with pytest.raises(ValueError, match="must share their coordinates"):
+        bea.mean([bea.NumericLoss(dimension, None, np.sin) for dimension in (2, 3)])
     with pytest.raises(ValueError, match="empty"):
         bea.mean([])
     for wrong in (3, [bea.bilinear(), 3], "bilinear"):
@@ -787,6 +790,8 @@ def test_lists_of_losses_are_checked():
 
 def test_rows_and_columns_of_the_data_are_checked():
     assert bea.logistic_regression((0, 29), rows=[0, 568, -569]).dimension == 2  # the last of both
+    first_two = bea.logistic_regression((0, 1))
+    assert bea.logistic_regression().value([0.3, -0.2]) == first_two.value([0.3, -0.2])
     chosen = np.isin(np.arange(569), [5, 17, 400])
     by_mask, by_index = (bea.logistic_regression(rows=rows) for rows in (chosen, [5, 17, 400]))
     assert by_mask.value([0.3, -0.2]) == by_index.value([0.3, -0.2])
