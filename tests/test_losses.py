@@ -223,6 +223,14 @@ def test_bits_do_not_depend_on_the_batch(name, count):
     np.testing.assert_array_equal(loss.hessian(points)[[0, -1]], [loss.hessian(p) for p in ends])
 
 
+def test_small_powers_are_products_and_have_the_same_bits_on_every_machine():
+    x = np.random.default_rng(0).uniform(0.5, 1.5, 50)
+    square = x * x
+    fourth = square * square
+    for exponent, wanted in {2: square, 3: square * x, 4: fourth, 5: fourth * x, 8: fourth * fourth}.items():
+        np.testing.assert_array_equal(bea.Loss(A**exponent, A).value(x[:, None]), wanted)
+
+
 def test_sums_of_exponentials_do_not_overflow():
     """log(1 + e^x), log(e^x + e^y + 2), logistic functions and quotients at -800 and 800, without a warning."""
     ends = np.array([[800.0, -800.0], [-800.0, 800.0]])
@@ -466,6 +474,8 @@ ONE_POINT = {
     "flattened": lambda t: np.ravel(t)[:2] ** 2,
     "twice as much": lambda t: t * t.ndim,
     "a little different": lambda t: t * (1 + 1e-3 * (t.ndim - 1)),
+    "a little different and small": lambda t: 1e-3 * t * (1 + 1e-3 * (t.ndim - 1)),
+    "a little different and large": lambda t: 1e3 * t * (1 + 1e-3 * (t.ndim - 1)),
 }
 
 
