@@ -1424,7 +1424,10 @@ def test_programs_are_not_kept_alive():
 
 
 def test_a_large_loss_is_left_to_its_code():
-    """Not traced, and not for long tried to: a matrix of the data or of pairs, or the point itself, is too large."""
+    """Not traced, and not for long tried to: a matrix of the data or of pairs, or the point itself, is too large.
+
+    A small one is traced.
+    """
     features = np.random.default_rng(0).normal(size=(400, 300))
     begun = time.process_time()
     codes = (
@@ -1438,6 +1441,10 @@ def test_a_large_loss_is_left_to_its_code():
         bea.run(bea.adam(0.9, 0.99, 0.1), loss, np.ones(d), 1e-4, 3)
         assert not any(straight._steps.get(loss, {}).values())
     assert time.process_time() - begun < 6
+    few = features[:3, :2]
+    loss = bea.NumericLoss(2, None, lambda t: few.T @ (few @ t))
+    bea.run(bea.adam(0.9, 0.99, 0.1), loss, np.ones(2), 1e-4, 3)
+    assert any(straight._steps[loss].values())
 
 
 def test_a_trace_is_compared_at_the_first_runs_and_then_more_rarely(monkeypatch):

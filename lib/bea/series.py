@@ -982,7 +982,7 @@ def taylor(expression: sp.Expr, symbols: Sequence[sp.Symbol], curve: Series) -> 
 
     @cache
     def along(function: sp.Expr, terms: int) -> Series:
-        slopes = [sp.diff(function, symbol) for symbol in symbols] if terms > 1 else []
+        slopes = (sp.diff(function, symbol) for symbol in symbols)  # which one term alone does not ask for
         pairs = ((along(slope, terms - 1), _cut(v, terms)) for slope, v in zip(slopes, curve) if slope != 0)
         return _integral(function.xreplace(here), _cut(curve, terms), pairs)
 
