@@ -254,7 +254,14 @@ def test_studies_refuse_what_gives_no_slope():
         ask(order=2.5)
 
 
-@pytest.mark.parametrize("hs, errors", [(0.1, 0.2), ([0.1], [0.2]), ([0.1, 0.05], [0.2]), ([0.1, 0.0], [0.2, 0.1])])
+@pytest.mark.parametrize(
+    "hs, errors",
+    [
+        (0.1, 0.2), ([], []), ([0.1], [0.2]), ([0.1, 0.05], [0.2]), ([[0.1, 0.05]], [[0.2, 0.1]]),
+        ([0.1, 0.0], [0.2, 0.1]), ([0.1, -0.1], [0.2, 0.1]), ([0.1, np.nan], [0.2, 0.1]), ([np.inf, 0.1], [0.2, 0.1]),
+        ([0.1, 0.05], [0.2, -0.1]), ([0.1, 0.05], [0.2, np.nan]), ([0.1, 0.05], [np.inf, 0.1]),
+    ],
+)  # fmt: skip
 def test_a_study_needs_two_positive_steps_and_an_error_for_each(hs, errors):
     with pytest.raises(ValueError, match="one error for each of two positive step sizes"):
         bea.Study(np.array(hs), np.array(errors))
