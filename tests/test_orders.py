@@ -87,6 +87,23 @@ def test_adam_with_longer_memory(problem):
         assert abs(study.slope - order) <= 0.1, (order, study)
 
 
+def test_a_loss_of_two_terms_has_the_second_order():
+    """The bilinear loss as code for numbers only, with its Hessian: slope 2 within 0.1, over the window above."""
+
+    def gradient(theta):
+        a, b = map(float, theta)
+        return (4 * a * b - 3) * np.array([b, a])
+
+    def hessian_vector(theta, v):
+        a, b = map(float, theta)
+        return np.array([[4 * b * b, 8 * a * b - 3], [8 * a * b - 3, 4 * a * a]]) @ v
+
+    loss = bea.NumericLoss(2, None, gradient, hessian_vector)
+    _, start, horizon, hs = PROBLEMS["bilinear"]
+    study = bea.order_study(OPTIMIZERS["heavy_ball"], loss, start, horizon, hs, order=2)
+    assert study.order_holds is True, study
+
+
 @pytest.mark.parametrize("order", [2, 3])
 @pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball", "nesterov", "rmsprop", "adam", "adam outside"])
 def test_control_a_halved_coefficient_loses_an_order(name, order):
