@@ -362,6 +362,16 @@ def test_taylor_series_say_where_a_flow_ends():
     np.testing.assert_allclose(caught.value.path[:, 0], 1 / (1 - 0.07 * np.arange(15)), rtol=1e-9)
 
 
+def test_taylor_series_end_where_the_last_point_of_a_piece_is_missing():
+    """y' = y^2 from 1, which ends at t = 1, half a step before that point; another piece would follow."""
+    pytest.importorskip("heyoka", reason="heyoka is not installed")
+    y, h, n = sp.Symbol("y"), 1 / (flows.PIECE - 0.5), flows.PIECE
+    equation = bea.modified_equation(bea.gradient_descent(), bea.VectorField((y**2,), (y,)), 1)
+    with pytest.raises(bea.Divergence, match=f"step {n} of {2 * n}") as caught:
+        bea.flow(equation, (1.0,), h, 2 * n, method="taylor")
+    np.testing.assert_allclose(caught.value.path[:, 0], 1 / (1 - h * np.arange(n)), rtol=1e-7)
+
+
 def test_taylor_series_are_refused_where_they_do_not_exist(monkeypatch):
     def asked(equation):
         return lambda: bea.flow(equation, START, 0.01, 2, method="taylor")

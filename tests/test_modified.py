@@ -466,6 +466,39 @@ def test_coefficients_and_field_by_turns_ask_the_loss_a_few_times_only():
     assert 0 < asked[4] == asked[-1]
 
 
+def test_a_field_reads_the_time_at_every_call():
+    """A step that fades with the time, on a quadratic, exactly: at points, in the field, in a flow's own way to it and in coefficients."""
+
+    @bea.optimizer
+    def fading(theta, gradient, memory):
+        return gradient(theta) / (1 + memory.time)
+
+    rates, points = np.array([1.0, 3.0, 0.5]), np.array([[0.9, -1.5, 2.0], [0.4, 0.7, -1.0]])
+    equation = bea.modified_equation(fading(), bea.quadratic(rates.tolist()), 1)
+    field = equation.field(0.1)
+    for time in np.linspace(0.0, 3.0, 8).tolist():
+        wanted = -rates * points / (1 + time)
+        for ask in (field, field.held(), lambda theta, time: equation.coefficients(theta, time)[0]):
+            np.testing.assert_allclose(ask(points, time=time), wanted, rtol=1e-12)
+            np.testing.assert_allclose(ask(points[0], time=time), wanted[0], rtol=1e-12)
+    np.testing.assert_allclose(field(points[1]), -rates * points[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "loss", [bea.bilinear(), bea.NumericLoss(2, None, bea.bilinear().gradient_code)], ids=["x", "code"]
+)
+def test_a_field_takes_real_numbers_of_any_kind(loss):
+    """Before and after it is traced."""
+    field = bea.modified_equation(bea.gradient_descent(), loss, 2).field(0.1)
+    for _ in range(5):
+        for kind in (int, np.float16, np.float32, ">f8", np.uint8, object):
+            found = field(np.array([1, 2], dtype=kind))
+            assert found.dtype == np.dtype(float) and found.tolist() == field(np.array([1.0, 2.0])).tolist()
+        for kind in (bool, complex, str):
+            with pytest.raises(TypeError, match="must hold numbers"):
+                field(np.array([1, 2], dtype=kind))
+
+
 @pytest.mark.parametrize("count", range(1, 6))
 @pytest.mark.parametrize("memory", ["forgotten", "kept"])
 def test_a_kink_is_seen_at_every_call(memory, count):

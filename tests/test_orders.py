@@ -87,6 +87,23 @@ def test_adam_with_longer_memory(problem):
         assert abs(study.slope - order) <= 0.1, (order, study)
 
 
+def test_a_loss_of_two_terms_has_the_second_order():
+    """The bilinear loss as code for numbers only, with its Hessian: slope 2 within 0.1, over the window above."""
+
+    def gradient(theta):
+        a, b = map(float, theta)
+        return (4 * a * b - 3) * np.array([b, a])
+
+    def hessian_vector(theta, v):
+        a, b = map(float, theta)
+        return np.array([[4 * b * b, 8 * a * b - 3], [8 * a * b - 3, 4 * a * a]]) @ v
+
+    loss = bea.NumericLoss(2, None, gradient, hessian_vector)
+    _, start, horizon, hs = PROBLEMS["bilinear"]
+    study = bea.order_study(OPTIMIZERS["heavy_ball"], loss, start, horizon, hs, order=2)
+    assert study.order_holds is True, study
+
+
 @pytest.mark.parametrize("order", [2, 3])
 @pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball", "nesterov", "rmsprop", "adam", "adam outside"])
 def test_control_a_halved_coefficient_loses_an_order(name, order):
@@ -254,7 +271,14 @@ def test_studies_refuse_what_gives_no_slope():
         ask(order=2.5)
 
 
-@pytest.mark.parametrize("hs, errors", [(0.1, 0.2), ([0.1], [0.2]), ([0.1, 0.05], [0.2]), ([0.1, 0.0], [0.2, 0.1])])
+@pytest.mark.parametrize(
+    "hs, errors",
+    [
+        (0.1, 0.2), ([], []), ([0.1], [0.2]), ([0.1, 0.05], [0.2]), ([[0.1, 0.05]], [[0.2, 0.1]]),
+        ([0.1, 0.0], [0.2, 0.1]), ([0.1, -0.1], [0.2, 0.1]), ([0.1, np.nan], [0.2, 0.1]), ([np.inf, 0.1], [0.2, 0.1]),
+        ([0.1, 0.05], [0.2, -0.1]), ([0.1, 0.05], [0.2, np.nan]), ([0.1, 0.05], [np.inf, 0.1]),
+    ],
+)  # fmt: skip
 def test_a_study_needs_two_positive_steps_and_an_error_for_each(hs, errors):
     with pytest.raises(ValueError, match="one error for each of two positive step sizes"):
         bea.Study(np.array(hs), np.array(errors))

@@ -52,7 +52,7 @@ def codes(draw):
                 arrays.append(getattr(np, name)(one, other))
         if every:
             return arrays
-        return [arrays[-1], arrays[-1].sum(), x[::-1], 2.5, arrays[-2]]
+        return [arrays[-1], arrays[-1].sum(), x[::-1], arrays[-2]]
 
     return size, code
 
@@ -64,6 +64,8 @@ def test_rolled_code_has_the_bits_of_straight_code(drawn, seed):
     try:
         straight_code = traced(code, size)
     except NoExpansion:  # a zero weight under a root, or in a denominator
+        reject()
+    if float in map(type, straight_code.outputs):  # which no step has
         reject()
     inputs = np.random.default_rng(seed).uniform(-2, 2, (size + 1, 3))
     for apart in (False, True):
@@ -105,6 +107,8 @@ def test_loops_that_write_over_their_inputs_make_the_same_steps(drawn, seed):
     try:
         straight_code = trace(on_series, {"x": (size,), "y": (size,), "a": ()})
     except NoExpansion:
+        reject()
+    if float in map(type, straight_code.outputs):
         reject()
     inputs = np.random.default_rng(seed).uniform(-2, 2, 2 * size + 1)
     for apart in (False, True):
@@ -153,6 +157,33 @@ def test_products_of_a_matrix_and_a_vector_are_loops_over_the_rows():
     v = apart.filled(np.ones((6, 1)))
     apart.whole(v)
     np.testing.assert_allclose(v[6:46, 0], matrix.sum(axis=1), rtol=1e-13)
+
+
+def test_arguments_that_may_be_exchanged_are_in_the_order_of_their_places():
+    """Products of neighbours are one loop, in whatever order their factors were made."""
+    squares = {}
+
+    def code(x):
+        for k in (0, 2, 1, 4, 3):
+            squares[k] = x[k] * x[k]
+        return [squares[k] * squares[k + 1] for k in range(4)]
+
+    places, roll = [], rolled(trace(code, {"x": (5,)}), 9)
+    lines = roll.lines(places)
+    assert places == [] and [line for line in lines if line.startswith("for")] == [
+        "for i in range(5):", "for i in range(4):", "for i in range(4):"
+    ]  # fmt: skip
+
+
+def test_outputs_that_lie_side_by_side_are_copied_together():
+    places, roll = [], rolled(trace(lambda x, y, z: [z, x[:2], y], {"x": (3,), "y": (4,), "z": (3,)}), 19)
+    copies = roll.lines(places)
+    assert copies == [
+        "for i in range(3):", " v[10 + i] = v[7 + i]",
+        "for i in range(2):", " v[13 + i] = v[0 + i]",
+        "for i in range(4):", " v[15 + i] = v[3 + i]",
+    ]  # fmt: skip
+    assert places == []
 
 
 def shifted(t):

@@ -538,9 +538,11 @@ def test_every_way_counts_the_steps(way, monkeypatch):
     """Through the pieces of a path, and the calls that make a piece."""
     monkeypatch.setattr(runs, "PIECE", 7)
     monkeypatch.setattr(straight, "PATIENCE", 200)
-    wanted = literally(OWN["scheduled"], HIMMELBLAU, START, 0.01, 25)
-    np.testing.assert_allclose(bea.run(OWN["scheduled"], HIMMELBLAU, START, 0.01, 25), wanted, rtol=1e-11)
-    assert len(way) == 1
+    wanted = literally(OWN["scheduled"], HIMMELBLAU, START, 0.01, 24)
+    for every in (1, 3):
+        path = bea.run(OWN["scheduled"], HIMMELBLAU, START, 0.01, 24, every=every)
+        np.testing.assert_allclose(path, wanted[::every], rtol=1e-11)
+    assert len(way) == 2
 
 
 def changed(text, change):

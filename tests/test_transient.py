@@ -180,7 +180,7 @@ OPTIMIZERS = {
     "rmsprop": bea.rmsprop(0.7, 0.05),
     "rmsprop outside": bea.rmsprop(0.7, 0.05, epsilon_inside=False, bias_correction=True),
     "adam": bea.adam(0.6, 0.7, 0.05),
-    "adam outside": bea.adam(0.6, 0.7, 0.05, epsilon_inside=False),
+    "adam outside": bea.adam(0.3, 0.7, 0.05, epsilon_inside=False),
     "adam not corrected": bea.adam(0.6, 0.7, 0.05, bias_correction=False),
     "adamw": bea.adamw(0.6, 0.7, 0.05, 0.3),
     "nadam": bea.nadam(0.6, 0.7, 0.05),
@@ -191,7 +191,7 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_late_pieces_are_the_stationary_equation(name):
-    """n = 150 at decays of 0.6 and 0.7 (0.7^150 = 6e-24): equal to 1e-11; at n = 3 they differ by more than 1e-3."""
+    """n = 150 at decays of at most 0.7 (0.7^150 = 6e-24): equal to 1e-11; at n = 3 they differ by more than 1e-3."""
     points = np.random.default_rng(1).uniform(0.4, 1.3, (3, 2))
     transient = bea.transient_equation(OPTIMIZERS[name], bea.bilinear())
     stationary = bea.modified_equation(OPTIMIZERS[name], bea.bilinear(), 2).field(0.1)(points)

@@ -237,6 +237,16 @@ def test_what_trees_cannot_do_is_said(optimizer, nodes, message):
         tree_coefficients(optimizer, nodes)
 
 
+@pytest.mark.parametrize("ask", [rooted_trees, lambda nodes: tree_coefficients(bea.gradient_descent(), nodes)])
+def test_a_number_of_nodes_is_whole_and_from_1_to_20(ask):
+    for nodes in (0, 21):
+        with pytest.raises(ValueError, match="must be from 1 to 20"):
+            ask(nodes)
+    for nodes in (1.0, True, "1", None):
+        with pytest.raises(TypeError, match="must be a whole number"):
+            ask(nodes)
+
+
 def test_a_field_must_be_a_column():
     y = sp.Symbol("y")
     for wrong in (sp.Matrix([[y, y]]), np.array([[y]], dtype=object), [y], y):

@@ -512,6 +512,16 @@ def test_which_programs_treat_columns_alike():
     assert alike(made[0], 10**6) and not alike(made[5], 10**6)
 
 
+@pytest.mark.parametrize("axis", [0, None])
+def test_columns_may_be_mixed_in_the_second_thing_that_is_remembered(axis):
+    @bea.optimizer
+    def scaled_by_the_last(theta, gradient, memory):
+        g = gradient(theta)
+        return memory.average(g, 0.5) + memory.previous(g).sum(axis=axis)
+
+    assert alike(scaled_by_the_last(), 2) == (axis == 0)
+
+
 def test_a_program_that_returns_nothing_is_told_so():
     made = program(lambda g: None)
     for ask in (

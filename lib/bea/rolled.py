@@ -68,7 +68,7 @@ class Rolled:
     loops : tuple of lists of Alike
         Those of a list have one length, and each number needs only its own among them.
     outputs : array of int
-        Where the outputs are among inputs, constants and results; they are copied behind the inputs.
+        Where the outputs are among inputs and results; they are copied behind the inputs.
 
     Examples
     --------
@@ -233,16 +233,15 @@ def _rounds(count: int, body: list[str]) -> list[str]:
 
 
 def rolled(code: Trace, base: int, apart: bool = False) -> Rolled:
-    """Return a trace as loops; its constants and results are the values from `base` on.
+    """Return a trace without constant outputs as loops; its constants and results are the values from `base` on.
 
     With `apart`, operations of one kind become several loops if many of them have an argument in common, or if
     they are used in different ways: better loops, but more of them.
     """
     numbers = Counter(repr(x) for _, *given in code.operations for x in given if isinstance(x, float))
     common = {text for text, times in numbers.items() if times >= COMMON}
-    constants = [x for x in code.outputs if isinstance(x, float)]
-    home = {repr(x): base + k for k, x in enumerate(constants)}
-    first = results = base + len(constants) + sum(times for text, times in numbers.items() if text not in common)
+    constants = list[float]()
+    first = results = base + sum(times for text, times in numbers.items() if text not in common)
 
     kind_of: list[Any] = [re.sub(r"(_\d+)*$", "", name) for name in code.inputs]
     kinds: dict[tuple[Any, ...], int] = {}  # numbered as they come: an argument's kind comes before
@@ -255,8 +254,7 @@ def rolled(code: Trace, base: int, apart: bool = False) -> Rolled:
         kind_of.append(kind)
         if kind == len(members):
             members.append([])
-        turned = name in COMMUTING and pairs[0][0] == pairs[1][0]
-        members[kind].append(_Operation(n, name, tuple(x for _, x in pairs), turned))
+        members[kind].append(_Operation(n, name, tuple(x for _, x in pairs)))
     groups = [[operations] for operations in members]
     if apart:
         groups = _used_alike(code, [part for operations in members for part in _parts(operations)])
@@ -276,17 +274,16 @@ def rolled(code: Trace, base: int, apart: bool = False) -> Rolled:
         for _, one in rows:
             place[len(code.inputs) + one.number] = first
             first += 1
-    outputs = np.array([place[x] if isinstance(x, int) else home[repr(x)] for x in code.outputs])
+    outputs = np.array([place[x] for x in code.outputs])
     return Rolled(code, base, tuple(constants), _joined(alike, results), outputs)
 
 
 class _Operation(NamedTuple):
-    """An operation with its number in the trace; `turned` says that its arguments may be in either order."""
+    """An operation with its number in the trace."""
 
     number: int
     name: str
     given: tuple[Any, ...]
-    turned: bool
 
 
 def _in_order(parts: list[list[_Operation]], place: Sequence[int]) -> Iterator[list[tuple[list[int], _Operation]]]:
@@ -294,7 +291,7 @@ def _in_order(parts: list[list[_Operation]], place: Sequence[int]) -> Iterator[l
 
     def row(one: _Operation) -> list[int]:
         row = [place[x] if isinstance(x, int) else -1 for x in one.given]
-        return sorted(row) if one.turned else row
+        return sorted(row) if one.name in COMMUTING else row
 
     yield from sorted(sorted((row(one), one) for one in part) for part in parts)
 
