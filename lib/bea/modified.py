@@ -32,7 +32,7 @@ import sympy as sp
 
 from bea._validate import all_finite, batch_sequence, columns_apart, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Along, Optimizer, check_decay, check_repeats, read_by, reading_of_constants, tidy
+from bea.program import Along, Optimizer, check_decay, check_repeats, collected, read_by, reading_of_constants, tidy
 from bea.program import update as update
 from bea.series import Series, antidifference
 from bea.straight import alike
@@ -525,11 +525,15 @@ def modified_equation(
 
 def curve(optimizer, loss, start, order, time=0.0, reading: Any = Along):
     """Return the polynomials P_0, ..., P_order of the optimizer's smooth curve through `start`, coordinates first."""
-    polynomials = [start[None]]
+    polynomials, simple = [start[None]], start.dtype.hasobject
     for _ in range(order):
         memory = reading(Series.from_polynomials(polynomials), time)
         step = memory.update(optimizer, loss.gradient_code)
-        polynomials.append(antidifference(-step.coefficients[-1]))
+        found = antidifference(-step.coefficients[-1])
+        simple = simple and all(isinstance(x, sp.Expr) and x.is_polynomial() for x in found.flat)
+        if simple:  # so that they stay short
+            found = np.array([collected(x) for x in found.flat], dtype=object).reshape(found.shape)
+        polynomials.append(found)
     return polynomials
 
 

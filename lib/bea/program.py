@@ -820,25 +820,25 @@ def weights(decay: Any, count: int, corrected: bool = False) -> np.ndarray:
 
 def tidy(value: Any) -> Any:
     """Return a rational function as one factored fraction, and anything else as it is."""
-    return sp.factor(_collected(value)) if isinstance(value, sp.Expr) and value.is_rational_function() else value
+    return sp.factor(collected(value)) if isinstance(value, sp.Expr) and value.is_rational_function() else value
 
 
-def _collected(value: sp.Expr) -> sp.Expr:
+def collected(value: sp.Expr) -> sp.Expr:
     """Return a rational function as a sum over powers of what it is divided by, where coefficients are rational.
 
     SymPy multiplies out polynomials much faster than fractions, so each 1/a is a variable meanwhile.
     """
+    if value.has(sp.Float):
+        return value
     inverses: dict[Any, Any] = {}  # of 1/a, for each a
     polynomial = value.replace(
         lambda part: part.is_Pow and part.exp.is_negative,
         lambda part: inverses.setdefault(part.base, sp.Dummy()) ** -part.exp,
     )
-    if not inverses or value.has(sp.Float):
-        return value
     try:
         ring = sp.QQ[tuple(polynomial.free_symbols)]
         value = ring.to_sympy(ring.from_sympy(polynomial))
-    except ValueError:  # a root, as in sqrt(2) x
+    except ValueError:  # a root, as in sqrt(2) x, or no symbol
         return value
     for base, inverse in reversed(inverses.items()):  # a itself may hold the variables before it
         value = value.xreplace({inverse: 1 / base})
