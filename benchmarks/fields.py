@@ -60,7 +60,7 @@ def descent(order, turns, rounds):
 
 def trees(order, turns, rounds):
     title = f"Coefficients of explicit Euler's modified equation, all trees through order {order}"
-    note = "Exact fractions, no loss; each time in a fresh process."
+    note = "Exact fractions, but for kauri, whose are floats; no loss; each time in a fresh process."
     return processes(title, TREES, (order,), turns, FIFTY, note=note)
 
 
@@ -74,8 +74,9 @@ def adam(order):
 def by_lambdify(order, points):
     equation = adam(order)
     total = sum((H**k * term for k, term in enumerate(equation.terms)), sp.zeros(2, 1))
-    field = sp.lambdify(equation.loss.symbols, list(total), "math" if points.ndim == 1 else "numpy", cse=True)
-    return lambda: np.stack(field(*points.T), axis=-1)
+    one = points.ndim == 1
+    field = sp.lambdify(equation.loss.symbols, list(total), "math" if one else "numpy", cse=True)
+    return (lambda: np.array(field(*points.tolist()))) if one else lambda: np.stack(field(*points.T), axis=-1)
 
 
 def by_numba(points):
