@@ -1028,9 +1028,9 @@ def test_a_long_step_is_made_for_many_configurations_at_once(monkeypatch):
     points, numbers = np.random.default_rng(0).uniform(0.6, 1.4, (40, 60)), []
     made = StraightRun.whole
 
-    def whole(self, values, *given):
-        numbers.append((values.shape[1], self.rolls[-1].end))
-        made(self, values, *given)
+    def whole(self, piece, block, *given):
+        numbers.append((piece[:, :, block].shape[2], self.rolls[-1].end))
+        made(self, piece, block, *given)
 
     monkeypatch.setattr(StraightRun, "whole", whole)
     assert ways_taken(monkeypatch, False, optimizer, loss, points, 0.01, 3) == ["whole"]

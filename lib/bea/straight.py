@@ -37,7 +37,7 @@ from bea.trace import (
 
 __all__ = ["Step", "StraightRun", "alike", "traced_step"]
 
-WIDTH = 64  # configurations that the compiled loop has side by side
+WIDTH = 256  # configurations that the compiled loop has side by side
 AFFORDABLE = 1.0  # seconds of a run for which arrays, whose functions may have other last bits, are not taken
 PATIENCE = 2e7  # operations of the compiled loop in one call, which Ctrl-C has to wait for
 LONG, GAIN = 200, 4  # operations from which on steps are rolled up, if so many become one
@@ -365,7 +365,7 @@ class StraightRun:
         piece = rows.reshape(len(rows), self.d, self.columns)
         for first in range(0, self.columns, self.width):
             block = slice(first, first + self.width)
-            self.way(self.values[:, block], piece[:, :, block], every, batches)
+            self.way(piece, block, every, batches)
         self.count += len(rows) * every
 
     def cheapest(self, total: int | None) -> tuple[Callable[..., None], int]:
@@ -399,21 +399,22 @@ class StraightRun:
                 return compiled
         return (self.floats, 1) if single else several
 
-    def floats(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
+    def floats(self, piece: np.ndarray, block: slice, every: int, batches: Sequence[int] | None) -> None:
         """Step one configuration on Python's floats."""
-        codes = [step.code.on_floats for step in self.steps]
+        codes, at = [step.code.on_floats for step in self.steps], block.start
         try:
-            values[:, 0] = self.stepped(codes, float, values[:, 0].tolist(), piece[:, :, 0], every, batches)
+            found = self.stepped(codes, float, self.values[:, at].tolist(), piece[:, :, at], every, batches)
+            self.values[:, at] = found
         except (ArithmeticError, ValueError):  # arrays give what is not finite instead
-            self.arrays(values, piece, every, batches, "on_arrays_by_math")
+            self.arrays(piece, block, every, batches, "on_arrays_by_math")
 
     def arrays(
-        self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None, code: str = "on_arrays"
+        self, piece: np.ndarray, block: slice, every: int, batches: Sequence[int] | None, code: str = "on_arrays"
     ) -> None:
         """Step several configurations on NumPy's arrays."""
-        codes = [getattr(step.code, code) for step in self.steps]
+        codes, values = [getattr(step.code, code) for step in self.steps], self.values[:, block]
         with np.errstate(all="ignore"):
-            found = self.stepped(codes, np.float64, list(values.copy()), piece, every, batches)
+            found = self.stepped(codes, np.float64, list(values.copy()), piece[:, :, block], every, batches)
         for row, x in zip(values, found):  # some may be inputs, or numbers
             row[:] = x
 
@@ -434,8 +435,9 @@ class StraightRun:
                 piece[n // every] = x[: self.d]
         return [*given, *x]
 
-    def whole(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
+    def whole(self, piece: np.ndarray, block: slice, every: int, batches: Sequence[int] | None) -> None:
         """Step several configurations by NumPy, on numbers that lie side by side."""
+        values, piece = self.values[:, block], piece[:, :, block]
         given = np.concatenate([np.zeros((1, values.shape[1])), values])
         v, count = self.rolls[-1].filled(given), len(self.steps[0].code.outputs)
         for roll in self.rolls:
@@ -449,11 +451,12 @@ class StraightRun:
                     piece[n // every] = v[1 + self.first :][: self.d]
         values[:] = v[1 : len(given)]
 
-    def in_loops(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
+    def in_loops(self, piece: np.ndarray, block: slice, every: int, batches: Sequence[int] | None) -> None:
         """Step one configuration in Numba's loops."""
+        values = self.values[:, block]
         loops, places = _loops(self.steps, self.first, self.d, self.vectors)
         if loops is None:  # Numba lacks one of the functions
-            return self.whole(values, piece, every, batches)
+            return self.whole(piece, block, every, batches)
         rolls = _rolled(self.steps, True)
         v = rolls[-1].filled(np.concatenate([np.zeros((1, 1)), values]))
         for roll in rolls:
@@ -462,15 +465,18 @@ class StraightRun:
         total = len(piece) * every
         most = max(1, int(PATIENCE / len(v)))
         for begin in range(0, total, most):
-            loops(piece[:, :, 0], v.ravel(), places, order, self.count, begin, min(begin + most, total), every)
+            loops(
+                piece[:, :, block.start], v.ravel(), places, order, self.count, begin, min(begin + most, total), every
+            )
         values[:, 0] = v[1 : 1 + len(values), 0]
 
-    def compiled(self, values: np.ndarray, piece: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
+    def compiled(self, piece: np.ndarray, block: slice, every: int, batches: Sequence[int] | None) -> None:
         """Step some configurations side by side in Numba's loop, with a break now and then."""
+        values, path = self.values[:, block], np.ascontiguousarray(piece)
         width = 1 if self.columns == 1 else WIDTH
         loop = _loop(self.steps, self.first, self.d, width, self.vectors)
         if loop is None:  # Numba lacks one of the functions
-            return (self.floats if self.columns == 1 else self.arrays)(values, piece, every, batches)
+            return (self.floats if self.columns == 1 else self.arrays)(piece, block, every, batches)
         work = values
         if width > 1:
             work = np.ones((len(values), width))
@@ -479,9 +485,12 @@ class StraightRun:
         total = len(piece) * every
         most = max(1, int(PATIENCE / (values.shape[1] * (1 + len(self.steps[0].code.operations)))))
         for begin in range(0, total, most):
-            loop(piece, work.reshape(-1), order, self.count, begin, min(begin + most, total), every)
+            end, place = min(begin + most, total), (block.start, values.shape[1], self.columns)
+            loop(path.reshape(-1), work.reshape(-1), order, self.count, begin, end, every, *place)
         if width > 1:
             values[:] = work[:, : values.shape[1]]
+        if path is not piece:  # that of one configuration of a batch
+            piece[:, :, block] = path[:, :, block]
 
 
 @lru_cache(MOST)
@@ -489,8 +498,8 @@ def _loop(steps: tuple[Step, ...], first: int, d: int, most: int, vectors: bool)
     """Return the loop over steps, and inside it over at most so many configurations; None if Numba cannot compile it."""
     exact = all(step.code.exact for step in steps)
     lines = [
-        "def loop(piece, work, order, count, begin, end, every):",
-        f" width = {1 if most == 1 else 'piece.shape[2]'}",
+        "def loop(path, work, order, count, begin, end, every, first, width, columns):",
+        *[" width = 1"] * (most == 1),
         " row, left = begin // every, every - begin % every",
         " for n in range(begin, end):",
         "  x0 = float(count + n)",
@@ -506,11 +515,13 @@ def _loop(steps: tuple[Step, ...], first: int, d: int, most: int, vectors: bool)
         "  left -= 1",
         "  if left == 0:",
         f"   for i in range({d}):",
+        f"    place = (row * {d} + i) * columns + first",
         "    for c in range(width):",
-        f"     piece[row, i, c] = work[({first} + i) * {most} + c]",
+        f"     path[place + c] = work[({first} + i) * {most} + c]",
         "   row, left = row + 1, every",
     ]
-    return by_numba(lines, "loop", "void(f8[:, :, :], f8[::1], i8[::1], i8, i8, i8, i8)", exact, vectors)
+    kind = "void(f8[::1], f8[::1], i8[::1], i8, i8, i8, i8, i8, i8, i8)"
+    return by_numba(lines, "loop", kind, exact, vectors)
 
 
 @lru_cache(MOST)
