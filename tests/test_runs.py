@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import bea
 from bea import runs, straight, trace
-from bea.program import outside
+from bea.program import Running, outside
 from bea.runs import state_after
 from bea.straight import StraightRun
 from drawn import draws
@@ -1729,3 +1729,21 @@ def test_arrays_of_decays_are_configurations_not_groups():
     for loss in (HIMMELBLAU, by_code(HIMMELBLAU)):
         with pytest.raises(ValueError, match="an array of decays is a batch of configurations"):
             bea.run(groups(), loss, START, 0.001, 5)
+
+
+def test_weights_that_have_faded_are_nothing():
+    """A product of many decays would be stuck at the smallest numbers, which are slow; no iterate has other bits without it."""
+    optimizer, loss, h, steps = bea.adam(0.625, 0.75, 0.01), bea.quadratic([1, 2]), 1e-3, 9000
+    theta, memory = np.array(START), Running(h)
+    for _ in range(steps):
+        theta = theta - h * optimizer(theta, loss.gradient_code, memory)
+        memory = memory.advance()
+    assert all(0 < p < 1e-300 for _, p in memory.state)
+    np.testing.assert_array_equal(bea.run(optimizer, loss, START, h, steps)[-1], theta)
+    for many in (START, [START, (0.3, 0.2)]):
+        path = bea.run(optimizer, loss, many, h, 4096, every=4096)[-1]
+        found, state = state_after(optimizer, loss, many, h, 4096)
+        np.testing.assert_array_equal(found.T, path)
+        assert all(np.all(np.asarray(p) == 0) for _, p in state)
+    _, state = state_after(optimizer, loss, START, h, 500)
+    assert abs(state[0][1] - 0.625**500) < 1e-14 * 0.625**500 and state[1][1] > 0

@@ -43,6 +43,7 @@ PATIENCE = 2e7  # operations of the compiled loop in one call, which Ctrl-C has 
 LONG, GAIN = 200, 4  # operations from which on steps are rolled up, if so many become one
 LONGEST = 50_000  # operations that a step may have
 LARGEST = 2_000  # coordinates that a loss in code may have
+LATE, NOTHING = 4096, 1e-290  # steps from which on weights so small are 0: smaller ones are slow, and 1 - p is 1
 PLAIN = 5e-5  # seconds of a plain step, about
 ROOM = 2**21  # numbers in an array of all values
 MOST = 64  # traces that are kept of one loss
@@ -105,6 +106,11 @@ class Step:
         rows[len(head) : len(head) + len(start.theta)] = start.theta
         rows[len(head) + len(start.theta) :] = states
         return rows
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Which entries of the states are weights p."""
+        return np.repeat(np.arange(len(self.shapes)) % 2 == 1, [math.prod(shape) for shape in self.shapes])
 
     @cached_property
     def _empty(self) -> np.ndarray:
@@ -367,6 +373,10 @@ class StraightRun:
             block = slice(first, first + self.width)
             self.way(piece, block, every, batches)
         self.count += len(rows) * every
+        if self.count >= LATE:
+            p = self.values[self.first + self.d :][self.steps[0].weights]
+            p[p < NOTHING] = 0.0
+            self.values[self.first + self.d :][self.steps[0].weights] = p
 
     def cheapest(self, total: int | None) -> tuple[Callable[..., None], int]:
         """Return the way of least estimated cost, and how many configurations it takes at a time.
