@@ -519,8 +519,9 @@ def _loop(steps: tuple[Step, ...], first: int, d: int, most: int, vectors: bool)
         lines += [f"  if loss == {k}:", "   for c in range(width):"]
         lines += [f"    x{i + 1} = work[{i * most} + c]" for i in range(len(step.code.inputs) - 1)]
         lines += [f"    {line}" for line in step.code.lines(COMPILED_FORMS)]
-        outputs = map(step.code.text, step.code.outputs)
-        lines += [f"    work[{(first + i) * most} + c] = {output}" for i, output in enumerate(outputs)]
+        for i, output in enumerate(map(step.code.text, step.code.outputs)):
+            faded = f" if {output} > {NOTHING} else 0.0" if i >= d and step.weights[i - d] else ""
+            lines.append(f"    work[{(first + i) * most} + c] = {output}{faded}")
     lines += [
         "  left -= 1",
         "  if left == 0:",
