@@ -167,19 +167,14 @@ def symbolic(rounds):
                  targets=[target(f"{name}: seconds", found, "at most", 10) for name, found in seconds.items()])  # fmt: skip
 
 
-POINTS = np.random.default_rng(0).uniform(0.5, 1.5, (100_000, 2))
 ROWS = {
     "descent-8": partial(descent, 8, {"bea": 2, "BSeries": 2}),
     "descent-6": partial(descent, 6, {"bea": 3, "BSeries": 3, "kauri": 3}),
     "trees-8": partial(trees, 8, {"bea": 2, "BSeries": 2, "pybs": 2}),
     "trees-7": partial(trees, 7, {"bea": 3, "BSeries": 3, "kauri": 2, "pybs": 3}),
     **{f"adam-{order}-{count}": partial(warm, order, count) for order in (2, 3) for count in (1, 20_000)},
-    "terms": partial(grown, "Adam's coefficients at one point, 2 to 12 terms", "terms",
-                     lambda: {n: partial(adam(n).coefficients, START) for n in (2, 3, 4, 5, 6, 8, 10, 12)}, 4),
     "dimensions": partial(grown, "Four terms in many dimensions, at one point", "dimensions",
                           lambda: {d: of_dimension(d, 4) for d in (2, 10, 100, 1000, 10_000, 100_000, 1_000_000)}, 10_000),
-    "points": partial(grown, "Four terms in two dimensions, at many points", "points",
-                      lambda: {n: partial(adam(4).coefficients, POINTS[:n]) for n in (1, 10, 100, 1000, 10_000, 100_000)}, 1000),
     "transient": partial(grown, "The flow of Adam's transient equation, full batch", "steps",
                          lambda: {n: transient(n) for n in (25, 50, 100, 200, 400, 800)}, 50),
     "memory": memory, "symbolic": symbolic,

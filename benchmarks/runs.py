@@ -15,6 +15,7 @@ import bea
 from measure import facts, processes, processor_seconds, race, target
 
 H, BETA, RHO, EPSILON = 1e-3, 0.9, 0.95, 1e-2
+FEW = 16  # configurations up to which JAX is faster if it takes one after another
 EARLY = 100  # steps over which paths are compared: near a sign change of the gradient Adam amplifies round-off
 WANTED = [(name, "at least", 1) for name in ("optax, compiled", "JAX by hand, compiled", "Numba by hand", "PyTorch by hand")]  # fmt: skip
 FEATURES = np.random.default_rng(1).normal(size=(100, 30)) / 5
@@ -28,18 +29,18 @@ def polynomial(x, xp):
     return ((x[0] ** 2 + x[1] - 11) ** 2 + (x[0] + x[1] ** 2 - 7) ** 2) / 100
 
 
-def polynomial_gradient(x, g):
-    first, second = x[0] * x[0] + x[1] - 11, x[0] + x[1] * x[1] - 7
-    g[0], g[1] = (4 * first * x[0] + 2 * second) / 100, (2 * first + 4 * second * x[1]) / 100
+def polynomial_gradient(x, y):
+    first, second = x * x + y - 11, x + y * y - 7
+    return (4 * first * x + 2 * second) / 100, (2 * first + 4 * second * y) / 100
 
 
 def transcendental(x, xp):
     return xp.log(1 + xp.exp(x[0] - x[1])) + xp.exp(xp.cos(x[0]) / 2) + xp.tanh(x[1]) ** 2
 
 
-def transcendental_gradient(x, g):
-    logistic, wave, t = 1 / (1 + np.exp(x[1] - x[0])), np.exp(np.cos(x[0]) / 2), np.tanh(x[1])
-    g[0], g[1] = logistic - wave * np.sin(x[0]) / 2, -logistic + 2 * t * (1 - t * t)
+def transcendental_gradient(x, y):
+    logistic, wave, t = 1 / (1 + np.exp(y - x)), np.exp(np.cos(x) / 2), np.tanh(y)
+    return logistic - wave * np.sin(x) / 2, -logistic + 2 * t * (1 - t * t)
 
 
 def chain(x, xp):
@@ -62,7 +63,8 @@ def data_gradient(x, g):
     g[:] = -FEATURES.T @ (LABELS / (1 + np.exp(LABELS * (FEATURES @ x))) / len(LABELS))
 
 
-GRADIENTS = {polynomial: polynomial_gradient, transcendental: transcendental_gradient, chain: chain_gradient, data: data_gradient}  # fmt: skip
+IN_TWO = {polynomial: polynomial_gradient, transcendental: transcendental_gradient}
+GRADIENTS = IN_TWO | {chain: chain_gradient, data: data_gradient}
 
 
 def by_numpy(loss, x):
@@ -111,9 +113,19 @@ def by_optax(loss, start, steps, beta=BETA, rho=RHO):
 
         return jax.lax.scan(step, (theta0, method.init(theta0)), None, length=steps)[1]
 
-    compiled = jax.jit(jax.vmap(one, out_axes=1) if np.ndim(beta) else one)
     given = jax.numpy.asarray(beta), jax.numpy.asarray(rho)
+    if 1 < np.size(beta) <= FEW:
+        return one_by_one(one, given)
+    compiled = jax.jit(jax.vmap(one, out_axes=1) if np.ndim(beta) else one)
     return lambda: compiled(*given).block_until_ready()
+
+
+def one_by_one(run, given):
+    """JAX with one configuration after another, which is faster for a few; time comes first in the result."""
+    import jax
+
+    compiled = jax.jit(lambda given: jax.lax.map(lambda one: run(*one), given))
+    return lambda: np.swapaxes(np.asarray(compiled(given)), 0, 1)
 
 
 def by_jax(loss, start, steps, beta=BETA, rho=RHO):
@@ -122,7 +134,6 @@ def by_jax(loss, start, steps, beta=BETA, rho=RHO):
 
     gradient = jax.grad(lambda theta: loss(theta, jnp).sum())
 
-    @jax.jit
     def run(beta, rho):
         def step(carry, _):
             theta, m, v, b1, b2 = carry
@@ -135,35 +146,63 @@ def by_jax(loss, start, steps, beta=BETA, rho=RHO):
         one = jnp.ones_like(beta)
         return jax.lax.scan(step, (theta, 0 * theta, 0 * theta, one, one), None, length=steps)[1]
 
-    given = jnp.asarray(beta), jnp.asarray(rho)
-    return lambda: run(*given).block_until_ready()
+    given, compiled = (jnp.asarray(beta), jnp.asarray(rho)), jax.jit(run)
+    if 1 < np.size(beta) <= FEW:
+        return turned(one_by_one(run, given))
+    return lambda: compiled(*given).block_until_ready()
 
 
 def by_numba(loss, start, steps, beta=BETA, rho=RHO):
     import numba
 
-    gradient = numba.njit(GRADIENTS[loss])
+    compiled, theta0 = numba.njit(error_model="numpy"), np.array(start)
+    slopes = compiled(GRADIENTS[loss])
 
-    @numba.njit(error_model="numpy")
+    @compiled
+    def gradient_in_two(x, g):
+        g[0], g[1] = slopes(x[0], x[1])
+
+    gradient = gradient_in_two if loss in IN_TWO else slopes
+
+    @compiled
     def run(beta, rho, start, path):
-        g = np.empty_like(start)
-        for c in range(len(beta)):
-            x, m, v, b1, b2 = start.copy(), np.zeros_like(start), np.zeros_like(start), 1.0, 1.0
-            for n in range(steps):
-                gradient(x, g)
-                b1, b2 = b1 * beta[c], b2 * rho[c]
-                for i in range(len(x)):
-                    m[i] = beta[c] * m[i] + (1 - beta[c]) * g[i]
-                    v[i] = rho[c] * v[i] + (1 - rho[c]) * g[i] * g[i]
-                    x[i] -= H * (m[i] / (1 - b1)) / (np.sqrt(v[i] / (1 - b2)) + EPSILON)
-                    path[n, i, c] = x[i]
+        g, x, m, v, b1, b2 = np.empty_like(start), start.copy(), np.zeros_like(start), np.zeros_like(start), 1.0, 1.0
+        for n in range(steps):
+            gradient(x, g)
+            b1, b2 = b1 * beta, b2 * rho
+            for i in range(len(x)):
+                m[i] = beta * m[i] + (1 - beta) * g[i]
+                v[i] = rho * v[i] + (1 - rho) * g[i] * g[i]
+                x[i] -= H * (m[i] / (1 - b1)) / (np.sqrt(v[i] / (1 - b2)) + EPSILON)
+                path[n, i] = x[i]
 
-    decays, theta0 = (np.atleast_1d(beta), np.atleast_1d(rho)), np.array(start)
+    @compiled
+    def side_by_side(beta, rho, start, path):  # in blocks that stay in the cache, so that LLVM makes vectors of them
+        for first in range(0, len(beta), 512):
+            b, r = beta[first : first + 512], rho[first : first + 512]
+            g, m, v, b1, b2 = (
+                np.zeros((2, len(b))),
+                np.zeros((2, len(b))),
+                np.zeros((2, len(b))),
+                np.ones(len(b)),
+                np.ones(len(b)),
+            )
+            x = g + start.reshape(2, 1)
+            for n in range(steps):
+                for c in range(len(b)):
+                    g[0, c], g[1, c] = slopes(x[0, c], x[1, c])
+                    b1[c], b2[c] = b1[c] * b[c], b2[c] * r[c]
+                for i in range(2):
+                    for c in range(len(b)):
+                        m[i, c] = b[c] * m[i, c] + (1 - b[c]) * g[i, c]
+                        v[i, c] = r[c] * v[i, c] + (1 - r[c]) * g[i, c] * g[i, c]
+                        x[i, c] -= H * (m[i, c] / (1 - b1[c])) / (np.sqrt(v[i, c] / (1 - b2[c])) + EPSILON)
+                        path[n, i, first + c] = x[i, c]
 
     def task():
-        path = np.empty((steps, len(start), len(decays[0])))
-        run(*decays, theta0, path)
-        return np.moveaxis(path, 1, -1) if np.ndim(beta) else path[..., 0]
+        path = np.empty((steps, len(start), *np.shape(beta)))
+        (side_by_side if np.ndim(beta) else run)(beta, rho, theta0, path)
+        return np.moveaxis(path, 1, -1) if np.ndim(beta) else path
 
     return task
 
