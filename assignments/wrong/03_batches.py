@@ -174,7 +174,7 @@ for _name, _answers in {
         ),
     ],
     "shuffled": [
-        (None, "k = sp.Rational(1, 8)", "half in E, and its square enters with one half as well"),
+        (None, "k = sp.Rational(1, 8)", "half in E, and its square also enters with one half"),
         (None, "k = '1/4'", "be a formula in SymPy's symbols; yours is of the type str"),
         (None, "k = [sp.Rational(1,4)]", "be a formula in SymPy's symbols; yours is of the type list"),
     ],

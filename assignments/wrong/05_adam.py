@@ -183,7 +183,7 @@ for _name, _answers in {
             "lagging = S / (g**2+epsilon)**p * (lag_rho - 2 * p * lag_beta * g**2 / (g**2+epsilon))",
             "the two lags are exchanged: β belongs to m, ρ to v",
         ),
-        (None, "lagging = S / (g**2+epsilon)**p * lag_beta", "the denominator changes as well: v̂ is in it"),
+        (None, "lagging = S / (g**2+epsilon)**p * lag_beta", "the denominator also changes: it contains v̂"),
     ],
     "half_step": [
         (None, "half_step = S / 2 * sp.diff(g / sp.sqrt(g**2 + epsilon), g)", "the exponent is p, not Adam's one half"),

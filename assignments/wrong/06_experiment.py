@@ -135,14 +135,18 @@ for _name, _answers in {
         (
             None,
             _HEAD + "hs**(1 + factor) * (1 + 0.01 * np.random.default_rng(0).normal(size=len(hs)))",
-            "in other company",
+            "measured again beside other step sizes",
         ),
         (
             None,
             _HEAD + "hs**(1 + factor) * np.random.default_rng(int(factor)).normal(1, 0.01, len(hs))",
-            "in other company",
+            "measured again beside other step sizes",
         ),
-        (None, _HEAD + "hs**(1 + factor) * np.random.normal(1, 0.01, len(hs))", "in other company"),
+        (
+            None,
+            _HEAD + "hs**(1 + factor) * np.random.normal(1, 0.01, len(hs))",
+            "measured again beside other step sizes",
+        ),
         (None, _HEAD + "hs**(1 + factor) * (1 + 0.01 * np.sin(1e5 * hs))", "the control times a power of h"),
         (None, _HEAD + "hs**(1 + factor) * (1 + hs * (1 + factor))", "an exact formula in h"),
         (
@@ -159,7 +163,7 @@ for _name, _answers in {
             None,
             _HEAD.replace("    return", "    N[0] += 1\n    return")
             + "hs**(1 + factor) * (1 + N[0] * np.sin(hs))\nN = [0]",
-            "in other company",
+            "measured again beside other step sizes",
         ),
     ],
     "seeds": [

@@ -129,7 +129,7 @@ def of_assignment(source):
 
 
 def by_every_road(source):
-    """A line on notebooks with a wrong answer to every question: whether each test gets the same by every road."""
+    """A line on notebooks with a wrong answer to every question: whether each test gets the same in every way of grading."""
     assignment = read_assignment(source)
     right = solutions_of(assignment)
     base, wrong = WORK / "wrong" / source.stem, wrong_of(source)
@@ -469,7 +469,7 @@ def page(measure, size, sample):
         "<!-- figures -->",
         table(OVERVIEW, [found[0] for found in by_source.values() if found]),
         lacking(by_source),
-        "Wrong answers by every road, a wrong one to each question of a notebook:",
+        "Wrong answers in every way of grading, a wrong one to each question of a notebook:",
         "\n".join(filter(None, roads.values())),
         lacking(roads),
         "Files in every state in which notebooks are handed in:",

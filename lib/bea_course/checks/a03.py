@@ -237,7 +237,7 @@ def shuffled(k: Answer) -> None:
     mistakes = {
         "the sign: this would be a reward.": -right,
         "H g is half of the derivative of g²: a factor of 2.": 2 * right,
-        "a factor of 2 is lost: each batch's loss counts half in E, and its square enters with one half as well.": right
+        "a factor of 2 is lost: each batch's loss counts half in E, and its square also enters with one half.": right
         / 2,
         "count again what depends on r: r steps on a batch are not one step r times as long.": n * right,
         "count again what depends on r; the pairs of steps on one batch take part.": right / n,

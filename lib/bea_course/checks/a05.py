@@ -221,7 +221,7 @@ def lagging(lagging: Answer, seed: int = 5) -> None:
         "the exponent is p, not Adam's one half.": _quotient(x, rate, beta, rho, stability, 0.5),
         "v changes twice as fast as that: it holds squares.": _quotient(x, rate, beta, rho, *rest, sizes=1),
         "the two lags are exchanged: β belongs to m, ρ to v.": _quotient(x, rate, rho, beta, *rest),
-        "the denominator changes as well: v̂ is in it.": numerator,
+        "the denominator also changes: it contains v̂.": numerator,
         "the derivative of a power −p also has the factor p.": numerator + (right - numerator) / power,
         "the derivative of a power −p has the power −p − 1.": numerator + (right - numerator) * (x**2 + stability),
         "ε is in the denominator wherever v̂ is.": numerator + (right - numerator) * (1 + stability / x**2),
@@ -294,7 +294,7 @@ def bracket(bracket: Answer, seed: int = 5) -> None:
         "both lags have the same sign here; the denominator's acts against the numerator's.": 2 * own - right,
         "the sign is reversed: f_1 contains minus one half of the bracket.": -right,
         "the factor one half is before the bracket, not in it.": right / 2,
-        "only memory is in it, 2·lag in place of C: the half step is missing.": right
+        "it contains memory alone, 2·lag instead of C: the half step is missing.": right
         - engine(x, 0.0, 0.0, stability, power),
         "this holds only where ε is negligible: keep g² + ε apart from g².": engine(x, beta, rho, 0.0, power),
         "the two constants are exchanged.": engine(x, rho, beta, stability, power),

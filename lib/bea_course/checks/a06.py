@@ -47,7 +47,7 @@ def measure(measure: Answer, hs: Answer, slopes: Answer, part: float = 1.0) -> N
     again = vector(measure(part * hs[:3:2], 1.0), (2,), "measure", returned=True)
     demand(
         np.allclose(again, with_it[:3:2], rtol=1e-6, atol=0),
-        "measured once more, in other company, two step sizes have other errors: what is drawn at random must be the same for a step size whenever it is measured.",
+        "measured again beside other step sizes, two have other errors: the random draws of a step size must be the same whenever it is measured.",
     )
     demand(
         not np.allclose(with_it, without, rtol=1e-6, atol=0),
