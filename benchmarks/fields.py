@@ -159,9 +159,7 @@ def symbolic(rounds):
     x, (beta, rho, epsilon) = sp.symbols("x:4", real=True), sp.symbols("beta rho epsilon", positive=True)
     loss = bea.Loss(sum((x[i] * x[i - 1]) ** 2 + x[i] ** 2 for i in range(4)) / 2, x)
     equations = [bea.modified_equation(o, loss, 4) for o in (bea.heavy_ball(beta), bea.adam(beta, rho, epsilon))]
-    seconds = {
-        equation.optimizer.name: processor_seconds(partial(getattr, equation, "terms")) for equation in equations
-    }
+    seconds = {e.optimizer.name: processor_seconds(partial(getattr, e, "terms")) for e in equations}
     return facts("Four symbolic terms in four variables, with symbols for the hyper-parameters",
                  [(name, found, "s") for name, found in seconds.items()],
                  targets=[target(f"{name}: seconds", found, "at most", 10) for name, found in seconds.items()])  # fmt: skip

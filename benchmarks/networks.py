@@ -98,9 +98,7 @@ def field_by_products(order):
     @jax.jit
     def field(theta):
         (g, hg), (_, change) = jax.jvp(along, (theta,), (gradient(theta),)) if order > 2 else (along(theta), (0, 0))
-        hhg = (
-            jax.jvp(gradient, (theta,), (hg,))[1] if order > 2 else 0
-        )  # change is H H g and the third derivative's part
+        hhg = jax.jvp(gradient, (theta,), (hg,))[1] if order > 2 else 0  # change is H H g and the third derivative's
         return -g - H / 2 * hg - H**2 * (hhg / 4 + change / 12)
 
     start = jax.numpy.array(START)

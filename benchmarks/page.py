@@ -24,7 +24,6 @@ SECTIONS = {
     ),
     "networks": ("Networks", "The same for a small network on real images."),
     "flows": ("Flows", "How long does the flow take that iterates are compared with?"),
-    "book": ("The book", "How long does it take to build what you read?"),
 }  # fmt: skip
 
 TEXT = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")

@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests:benchmarks python benchmarks/run.py [--rounds 5] [--again] [section or section/row ...]
 
-Sections: fields, runs, networks, flows (all of them if nothing is named), and book, which takes much longer and must be named.  Each
-row is a process of its own, and is written to benchmarks/results.json as soon as it is there.  A row that was measured with the
-present library and benchmarks is not measured again without --again: after an interrupt the same command goes on.
+Sections: fields, runs, networks, flows; all of them if nothing is named.  Each row is a process of its own, and is written to
+benchmarks/results.json as soon as it is there.  A row that was measured with the present library and benchmarks is not measured
+again without --again: after an interrupt the same command goes on.
 """
 
 import argparse
@@ -30,7 +30,7 @@ ONE_THREAD = {
 }  # fmt: skip
 PACKAGES = {
     "fields": "numpy sympy numba BSeries kauri", "runs": "numpy numba jax optax torch", "networks": "numpy jax optax torch",
-    "flows": "numpy scipy sympy jax diffrax heyoka", "book": "jupyter-book sphinx",
+    "flows": "numpy scipy sympy jax diffrax heyoka",
 }  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def written(results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="sections, or rows such as flows/warm-2; all but the book by default")
+    parser.add_argument("names", nargs="*", help="sections, or rows such as flows/warm-2; all by default")
     parser.add_argument("--rounds", type=int, default=5, help="how often each rival runs; the median counts")
     parser.add_argument("--again", action="store_true", help="measure rows that were measured already, too")
     parser.add_argument("--print", action="store_true", help="measure one row here and print it (used by this script)")
@@ -80,7 +80,7 @@ def main():
         print("\n" + json.dumps({"where": where(section), "code": code(), "result": result}))
         return
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    sections = arguments.names or [name for name in SECTIONS if name != "book"]
+    sections = arguments.names or list(SECTIONS)
     rows = [f"{section}/{row}" for section in dict.fromkeys(name.split("/")[0] for name in sections)
             for row in importlib.import_module(section).ROWS]  # fmt: skip
     for name in (row for row in rows if any(row == asked or row.startswith(asked + "/") for asked in sections)):
