@@ -180,7 +180,9 @@ def by_numba(loss, start, steps, beta=BETA, rho=RHO):
     def side_by_side(beta, rho, start, path):  # in blocks that stay in the cache, so that LLVM makes vectors of them
         for first in range(0, len(beta), 512):
             b, r = beta[first : first + 512], rho[first : first + 512]
-            (g, m, v), b1, b2 = np.zeros((3, 2, len(b))), np.ones(len(b)), np.ones(len(b))
+            # Three arrays: of one that is cut in three LLVM makes no vectors.
+            g, m, v = np.zeros((2, len(b))), np.zeros((2, len(b))), np.zeros((2, len(b)))
+            b1, b2 = np.ones(len(b)), np.ones(len(b))
             x = g + start.reshape(2, 1)
             for n in range(steps):
                 for c in range(len(b)):
