@@ -54,8 +54,9 @@ ON_FLOATS = OPERATORS | {
     "maximum": "{0} if {0} >= {1} or {0} != {0} else {1}",
     "minimum": "{0} if {0} <= {1} or {0} != {0} else {1}",
     "sign": "1.0 if {0} > 0 else -1.0 if {0} < 0 else 0.0 * {0}",
-    "floor": "float(floor({0})) if absolute({0}) < 1e300 else {0}",
-    "ceil": "float(ceil({0})) if absolute({0}) < 1e300 else {0}",
+    # From 2**52 on every number is whole; Numba's floor gives an int64, which ends at 2**63.
+    "floor": "float(floor({0})) if absolute({0}) < 4503599627370496.0 else {0}",
+    "ceil": "float(ceil({0})) if absolute({0}) < 4503599627370496.0 else {0}",
     "expit": "0.0 if {0} < -709.782712893384 else 1.0 / (1.0 + exp(-{0}))",  # where exp overflows
     "log_expit": "{0} - log1p(exp({0})) if {0} < 0 else -log1p(exp(-{0}))",
     "logaddexp": "{0} + log(2.0) if {0} == {1} else ({0} if {0} > {1} else {1}) + log1p(exp(-absolute({0} - {1})))",
