@@ -120,8 +120,8 @@ class _SymbolicProblem(Problem):
 
     @property
     def as_read(self) -> tuple[Any, ...] | None:
-        """Nothing: expressions do not change."""
-        return ()
+        """Nothing: expressions do not change.  None for a class of the user's, whose code may read anything."""
+        return () if type(self) in (Loss, VectorField) else None
 
     def _numeric(self, *expressions: sp.Expr) -> list[sp.Expr]:
         """Return expressions in the form that is computed."""
