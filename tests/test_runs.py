@@ -659,7 +659,7 @@ def wrong(step, change):
     n = len(code.inputs) + len(code.operations)
     operations = (*code.operations, change(code.outputs))
     outputs = tuple(n if value == change(code.outputs)[1] else value for value in code.outputs)
-    return dataclasses.replace(step, code=dataclasses.replace(code, operations=operations, outputs=outputs), asked=0)
+    return dataclasses.replace(step, code=dataclasses.replace(code, operations=operations, outputs=outputs), runs=0)
 
 
 @pytest.mark.parametrize("points", [START, [START, (0.3, 0.2)]])
@@ -1614,6 +1614,8 @@ def test_numbers_of_steps_are_checked():
     for steps in (2.0, True, None, "2"):
         refused(TypeError, "steps = .* must be a whole number", ADAM, HIMMELBLAU, START, 0.1, steps)
     refused(ValueError, "steps = -1 must be at least 0", ADAM, HIMMELBLAU, START, 0.1, -1)
+    refused(ValueError, f"steps = {10**20} must be less than", ADAM, HIMMELBLAU, START, 0.1, 10**20, every=10**20)
+    refused(ValueError, "2 configurations and 3 step sizes do not combine", bea.heavy_ball([0.1, 0.2]), HIMMELBLAU, START, [0.1, 0.2, 0.3], 3)  # fmt: skip
     for every, error, match in [
         (0, ValueError, "every = 0 must be at least 1"),
         (7, ValueError, "every = 7 must divide the number of steps, 10"),
@@ -1676,6 +1678,10 @@ def test_mini_batches_are_checked():
         ),
         ([np.zeros(2), ("a", "b")], TypeError, "memory must hold numbers"),
         ([np.zeros(2), (1j, 2)], TypeError, "memory must hold numbers"),
+        ([np.zeros(2), ("1.5", "2")], TypeError, "memory must hold numbers"),
+        ([np.zeros(2), (True, False)], TypeError, "memory must hold numbers"),
+        ([np.zeros(2), np.ma.array([1.0, 2.0], mask=[0, 1])], TypeError, "memory must hold numbers"),
+        (5, TypeError, "memory must be a sequence of arrays, one for each value kept, not 5"),
     ],
 )
 def test_memory_is_checked(memory, error, match):
@@ -1747,3 +1753,88 @@ def test_weights_that_have_faded_are_nothing():
         assert all(np.all(np.asarray(p) == 0) for _, p in state)
     _, state = state_after(optimizer, loss, START, h, 500)
     assert abs(state[0][1] - 0.625**500) < 1e-14 * 0.625**500 and state[1][1] > 0
+
+
+def test_huge_numbers_are_whole_in_compiled_code(monkeypatch):
+    """Numba's floor gives an int64, which ends at 2**63; and there is no fraction from 2**52 on."""
+    loss = bea.VectorField((-sp.frac(x) - sp.ceiling(x) / 4,), (x,))
+    for start in (2.0**51 + 0.5, 2.0**52 + 1, 2.0**63, 3e20, -3e20):
+        theta, wanted = start, [start]
+        for _ in range(5):
+            theta = theta - 0.125 * ((theta - np.floor(theta)) + np.ceil(theta) / 4)
+            wanted.append(theta)
+        for way in ("floats", "arrays", "compiled"):
+            with monkeypatch.context() as patch:
+                force(patch, way)
+                found = bea.run(bea.gradient_descent(), loss, (start,), 0.125, 5).ravel()
+            np.testing.assert_array_equal(found, wanted, err_msg=f"{way}, {start}")
+
+
+def test_a_program_that_raises_raises_at_every_run():
+    """Its trace may know no such case: were the comparison given up once, later runs would return numbers."""
+
+    @bea.optimizer
+    def from_the_second(theta, gradient, memory):
+        return gradient(theta) / (1 + 1 / (memory.step - 1) ** 2)
+
+    for _ in range(9):
+        with pytest.raises(ZeroDivisionError):
+            bea.run(from_the_second(), BILINEAR, START, 0.1, 3)
+
+
+def test_an_interrupted_comparison_is_made_at_the_next_run(monkeypatch):
+    @bea.optimizer
+    def ten_at_first(theta, gradient, memory):  # a trace never sees an empty memory
+        g = gradient(theta)
+        m = memory.average(g, 0.9)
+        return m if memory.state is not None else 10 * g
+
+    wanted = bea.run(ten_at_first(), by_code(BILINEAR), START, 0.05, 1)
+    optimizer, real = ten_at_first(), runs._agrees
+    assert not real([straight.traced_step(runs._prepared(optimizer, BILINEAR, START, 0.05, None), BILINEAR)],
+                    runs._prepared(optimizer, BILINEAR, START, 0.05, None))  # fmt: skip
+
+    def stopped(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "_agrees", stopped)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            bea.run(optimizer, BILINEAR, START, 0.05, 1)
+    monkeypatch.setattr(runs, "_agrees", real)
+    np.testing.assert_array_equal(bea.run(optimizer, BILINEAR, START, 0.05, 1), wanted)
+
+
+def test_a_loss_of_ones_own_class_may_change():
+    scale = 1.0
+
+    class Scaled(bea.Loss):
+        def gradient_code(self, theta):
+            return scale * super().gradient_code(theta)
+
+    loss = Scaled(x**2 / 2, (x,))
+    for _ in range(2):  # the third run would not be compared
+        bea.run(bea.gradient_descent(), loss, (1.0,), 0.5, 2)
+    scale = 2.0
+    assert bea.run(bea.gradient_descent(), loss, (1.0,), 0.25, 2).ravel().tolist() == [1.0, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(("beta", "steps"), [(0.5, 1000), (1e-100, 3)])
+def test_a_faded_weight_does_not_tell_how_a_run_was_made(beta, steps, monkeypatch):
+    for way in ("floats", "arrays", "compiled"):
+        with monkeypatch.context() as patch:
+            force(patch, way)
+            _, [(_, p)] = state_after(bea.heavy_ball(beta), bea.quadratic([1]), (1.0,), 0.1, steps)
+            assert p == 0, way
+
+
+def test_what_numba_lacks_has_the_bits_of_floats(monkeypatch):
+    """A batch ran on floats before its step was to be compiled; if it cannot be, its functions stay those of ``math``."""
+    points = [START, (0.3, 0.2), (1.7, -0.4)]
+    paths = []
+    for way in ("floats", "compiled"):
+        with monkeypatch.context() as patch:
+            force(patch, way)
+            patch.setattr(straight, "_loop", lambda *given: None)
+            paths.append(bea.run(bea.adam(0.9, 0.99, 0.01), LOSSES["functions"], points, 0.01, 300))
+    np.testing.assert_array_equal(*paths)

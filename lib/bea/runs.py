@@ -22,6 +22,7 @@ from bea.straight import Step, StraightRun, alike, traced_step
 __all__ = ["Divergence", "run", "state_after", "walk"]
 
 PIECE = 4096  # rows of a path that are computed before it is asked whether they are finite
+MOST = 2**62  # steps of a run: compiled loops count in int64
 EPSILON = float(np.finfo(float).eps)
 CHECKED = 3  # steps in which a faster reading is compared with the plain one
 
@@ -131,7 +132,7 @@ def run(
     >>> run(gradient_descent(), quadratic([1]), theta0=(1.0,), h=0.5, steps=4, every=2).ravel().tolist()
     [1.0, 0.25, 0.0625]
     """
-    steps, every = whole("steps", steps, 0), whole("every", every, 1)
+    steps, every = _steps(steps), whole("every", every, 1)
     if steps % every:
         raise ValueError(f"every = {every} must divide the number of steps, {steps}")
     if not isinstance(vector_functions, bool):
@@ -219,7 +220,7 @@ def state_after(
     >>> theta.tolist(), state[0][0].tolist(), float(state[0][1])
     ([0.75], [0.5], 0.5)
     """
-    steps = whole("steps", steps, 0)
+    steps = _steps(steps)
     start = _prepared(optimizer, loss, theta0, h, None)
     order = _order(batches, len(start.losses), steps)
     if steps == 0:
@@ -295,12 +296,21 @@ def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any, vecto
     optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), step_size(h)
     batch = optimizer.batch_shape
     if isinstance(h, np.ndarray):
+        if batch and h.size > 1 and batch[0] not in (1, h.size):
+            raise ValueError(f"{batch[0]} configurations and {h.size} step sizes do not combine; give one or as many")
         batch = np.broadcast_shapes(batch, h.shape)
     start = _Start(optimizer, losses, with_batch(losses[0].components(theta0), batch), h, vectors=vectors)
     if not repeats(optimizer, start.read):
         one = start.ends()[0]
         check_repeats(one.optimizer, one.theta, one.h)
-    return start if memory is None else replace(start, memory=_given_memory(start, list(memory)))
+    return start if memory is None else replace(start, memory=_given_memory(start, memory))
+
+
+def _steps(steps: Any) -> int:
+    """Return the number of steps, checked."""
+    if (steps := whole("steps", steps, 0)) >= MOST:
+        raise ValueError(f"steps = {steps} must be less than 2**62, or use walk, which has no end")
+    return steps
 
 
 def _order(batches: Any, losses: int, steps: int) -> tuple[int, ...] | None:
@@ -314,16 +324,23 @@ def _order(batches: Any, losses: int, steps: int) -> tuple[int, ...] | None:
     return order
 
 
-def _given_memory(start: _Start, given: list[Any]) -> list[tuple[Any, Any]]:
+def _given_memory(start: _Start, memory: Any) -> list[tuple[Any, Any]]:
     """Return the states of a memory that is given, coordinates first; their weights p are 0."""
     shapes, batch, states = start.shapes()[::2], start.theta.shape[1:], []
+    try:
+        given = list(memory)
+    except TypeError:
+        raise TypeError(f"memory must be a sequence of arrays, one for each value kept, not {memory!r}") from None
     if len(given) != len(shapes):
         raise ValueError(
             f"{start.optimizer.name} keeps {len(shapes)} values in its memory, but memory holds {len(given)}"
         )
     for value, shape in zip(given, shapes):
         try:
-            array = np.array(value, dtype=float)
+            array = np.asarray(value)
+            if array.dtype.kind not in "iufO" or isinstance(value, np.ma.MaskedArray):
+                raise TypeError  # NumPy would make numbers of strings and of truth values
+            array = array.astype(float)
         except (TypeError, ValueError):
             raise TypeError(f"memory must hold numbers, not {value!r}") from None
         if array.shape == shape:
@@ -420,13 +437,16 @@ def _traced(start: _Start, steps: int | None) -> StraightRun | None:
     """Return the traced reading if no loss can change unseen and its first steps are those of the plain one."""
     try:
         found = [traced_step(start, loss) for loss in start.losses]
-        if not any([step.is_due() for step in found]) or all(_agrees(found, end) for end in start.ends()):
-            return StraightRun(start, found, steps)
-        for step in found:
-            step.differed = True
+        made = StraightRun(start, found, steps)
     except Exception:  # whatever it was, the plain reading does without
-        pass
-    return None
+        return None
+    try:
+        agreed = not any(step.is_due() for step in found) or all(_agrees(found, end) for end in start.ends())
+    except Exception:  # the plain reading raises it again
+        agreed = False
+    for step in set(found):  # not before: an interrupt leaves the comparison to the next run
+        step.runs, step.differed = step.runs + 1, step.differed or not agreed
+    return made if agreed else None
 
 
 def _agrees(traced: Sequence[Step], start: _Start) -> bool:

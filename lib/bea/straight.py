@@ -67,10 +67,10 @@ class Step:
         point and the states before.
     spent : float
         Seconds that its runs have taken, about.
-    asked : int
-        How often it was asked whether it is to be compared with the program.
+    runs : int
+        How many runs it has made, or was about to make.
     differed : bool
-        Whether it ever differed from the program.
+        Whether it ever differed from the program, or could not be compared with it.
     """
 
     names: tuple[str, ...]
@@ -78,13 +78,12 @@ class Step:
     decays: tuple[str, ...]
     code: Trace
     spent: float = 0.0
-    asked: int = 0
+    runs: int = 0
     differed: bool = False
 
     def is_due(self) -> bool:
-        """Return whether it is to be compared with the program now: at its runs 1, 2, 4, 8, ..., or all if it differed."""
-        self.asked += 1
-        return self.differed or self.asked & (self.asked - 1) == 0
+        """Return whether the next run is to be compared with the program: runs 1, 2, 4, 8, ..., or all if it differed."""
+        return self.differed or (self.runs + 1) & self.runs == 0
 
     def is_worth_it(self) -> bool:
         """Return whether a loss that is code should be traced, which may be slower until it is compiled."""
@@ -363,8 +362,14 @@ class StraightRun:
         self.way, self.width = self.cheapest(total)
 
     def memory(self) -> list[tuple[Any, Any]]:
-        """Return the states of the memory."""
+        """Return the states of the memory; they do not tell how the steps were made."""
+        self.fade()
         return self.steps[0].states(self.values[self.first + self.d :], self.batch)
+
+    def fade(self) -> None:
+        """Set the weights that no longer count to 0."""
+        states, weights = self.values[self.first + self.d :], self.steps[0].weights
+        states[weights] = np.where(states[weights] > NOTHING, states[weights], 0.0)
 
     def fill(self, rows: np.ndarray, every: int, batches: Sequence[int] | None) -> None:
         """Make ``every`` steps for each row and write the point after the last of them to it."""
@@ -374,9 +379,7 @@ class StraightRun:
             self.way(piece, block, every, batches)
         self.count += len(rows) * every
         if self.count >= LATE:
-            p = self.values[self.first + self.d :][self.steps[0].weights]
-            p[p < NOTHING] = 0.0
-            self.values[self.first + self.d :][self.steps[0].weights] = p
+            self.fade()
 
     def cheapest(self, total: int | None) -> tuple[Callable[..., None], int]:
         """Return the way of least estimated cost, and how many configurations it takes at a time.
@@ -386,10 +389,11 @@ class StraightRun:
         """
         codes = [step.code for step in self.steps]
         exact = self.vectors or all(code.exact for code in codes)
-        if exact and total is not None and self.steps[0].spent == math.inf > codes[0].compiling:
+        compiling = sum(code.compiling for code in codes)
+        if exact and total is not None and self.steps[0].spent == math.inf > compiling:
             return (self.in_loops, 1) if self.rolls else (self.compiled, WIDTH)
         largest = max(codes, key=lambda code: code.size)
-        (floats, arrays), compiling = largest.seconds(self.columns), largest.compiling
+        floats, arrays = largest.seconds(self.columns)
         compiled, several = (self.compiled, WIDTH), (self.arrays, BLOCK)
         if self.rolls:
             width = max(1, min(BLOCK, ROOM // self.rolls[-1].end))
@@ -485,8 +489,8 @@ class StraightRun:
         values, path = self.values[:, block], np.ascontiguousarray(piece)
         width = 1 if self.columns == 1 else WIDTH
         loop = _loop(self.steps, self.first, self.d, width, self.vectors)
-        if loop is None:  # Numba lacks one of the functions
-            return (self.floats if self.columns == 1 else self.arrays)(piece, block, every, batches)
+        if loop is None:  # Numba lacks one of the functions; what ran before had the bits of floats
+            return self.arrays(piece, block, every, batches, "on_arrays_by_math")
         work = values
         if width > 1:
             work = np.ones((len(values), width))
