@@ -116,7 +116,9 @@ def run(
     -----
     A step is traced if nothing that the program and the losses read can change unseen, and a run then makes
     the traced operations in the fastest way.  At the runs 1, 2, 4, 8, ... of a program on a loss the first
-    three steps are compared with the program's own, to round-off; once they differ, at every run.
+    three steps are compared with the program's own, to the round-off of the largest number in the step; once they
+    differ, or the program raises an error, at every run.  A product with a constant 0 is 0 in a trace, whatever the
+    other factor is.
 
     A run that is not traced computes the configurations of a batch together only if the program, read on
     numbers without values, does to each of two columns what it does to one, and has, given the same gradients,
