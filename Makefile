@@ -5,7 +5,7 @@
 #   EXTRAS   the extras of pyproject.toml that `extras` installs
 #   STUDIES  what `experiments` runs; all if none is named
 #   SECTIONS what `bench` measures: fields runs networks flows, rows such as flows/warm-2, all if nothing is named;
-#            a row that is measured already is left as it is (--again measures it as well)
+#            a row that is measured already is left as it is (--again also measures it)
 #   EXECUTE  no: the book's pages show the notebooks' outputs as they are committed
 #   TIMES    yes: `execute` writes chapters/run_times.md, too
 #   UPGRADE  yes: `constraints` takes the newest versions instead of keeping those that are pinned

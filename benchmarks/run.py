@@ -71,7 +71,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="sections, or rows such as flows/warm-2; all by default")
     parser.add_argument("--rounds", type=int, default=5, help="how often each rival runs; the median counts")
-    parser.add_argument("--again", action="store_true", help="measure rows that were measured already, too")
+    parser.add_argument("--again", action="store_true", help="also measure rows that were measured already")
     parser.add_argument("--print", action="store_true", help="measure one row here and print it (used by this script)")
     arguments = parser.parse_args()
     if arguments.print:
