@@ -21,7 +21,7 @@ from bea.straight import Step, StraightRun, alike, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
 
-PIECE = 4096  # rows of a path that are computed before it is asked whether they are finite
+PIECE = 4096  # rows of a path, at least, that are computed before it is asked whether they are finite
 MOST = 2**62  # steps of a run: compiled loops count in int64
 EPSILON = float(np.finfo(float).eps)
 CHECKED = 3  # steps in which a faster reading is compared with the plain one
@@ -501,11 +501,13 @@ def _mixes(start: _Start) -> bool:
 def _fill(path: np.ndarray, start: _Start, every: int, order: tuple[int, ...] | None) -> None:
     """Fill a path, of which the start is there, in pieces; raise as soon as one is not finite."""
     reading = _reading(start, (len(path) - 1) * every)
-    for row in range(1, len(path), PIECE):
-        piece, first = path[row : row + PIECE], (row - 1) * every
+    row = 1
+    while row < len(path):
+        piece, first = path[row : row + max(row, PIECE)], (row - 1) * every  # as long as all before
         reading.fill(piece, every, order and order[first : first + len(piece) * every])
         if not all_finite(piece[-1]):  # theta - h U: what is not finite once stays so
             _diverged(start, path[: row + len(piece)], every, order[0] if order else 0)
+        row += len(piece)
 
 
 def _walk(start: _Start, batches: Iterable[int] | None) -> Iterator[np.ndarray]:

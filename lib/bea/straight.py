@@ -467,7 +467,7 @@ class StraightRun:
 
     def in_loops(self, piece: np.ndarray, block: slice, every: int, batches: Sequence[int] | None) -> None:
         """Step one configuration in Numba's loops."""
-        values = self.values[:, block]
+        values, path = self.values[:, block], np.ascontiguousarray(piece[:, :, block.start])
         loops, places = _loops(self.steps, self.first, self.d, self.vectors)
         if loops is None:  # Numba lacks one of the functions
             return self.whole(piece, block, every, batches)
@@ -479,10 +479,10 @@ class StraightRun:
         total = len(piece) * every
         most = max(1, int(PATIENCE / len(v)))
         for begin in range(0, total, most):
-            loops(
-                piece[:, :, block.start], v.ravel(), places, order, self.count, begin, min(begin + most, total), every
-            )
+            loops(path, v.ravel(), places, order, self.count, begin, min(begin + most, total), every)
         values[:, 0] = v[1 : 1 + len(values), 0]
+        if self.columns > 1:
+            piece[:, :, block.start] = path
 
     def compiled(self, piece: np.ndarray, block: slice, every: int, batches: Sequence[int] | None) -> None:
         """Step some configurations side by side in Numba's loop, with a break now and then."""
@@ -526,15 +526,17 @@ def _loop(steps: tuple[Step, ...], first: int, d: int, most: int, vectors: bool)
         for i, output in enumerate(map(step.code.text, step.code.outputs)):
             faded = f" if {output} > {NOTHING} else 0.0" if i >= d and step.weights[i - d] else ""
             lines.append(f"    work[{(first + i) * most} + c] = {output}{faded}")
-    lines += [
-        "  left -= 1",
-        "  if left == 0:",
-        f"   for i in range({d}):",
-        f"    place = (row * {d} + i) * columns + first",
-        "    for c in range(width):",
-        f"     path[place + c] = work[({first} + i) * {most} + c]",
-        "   row, left = row + 1, every",
-    ]
+    lines += ["  left -= 1", "  if left == 0:", f"   for i in range({d}):"]
+    if most == 1:
+        lines += [f"    path[row * {d} + i] = work[{first} + i]"]
+    else:
+        lines += [
+            f"    place = (row * {d} + i) * columns + first",
+            "    out = path[place : place + width]",  # an index of it is not negative: so LLVM copies vectors
+            "    for c in range(width):",
+            f"     out[c] = work[({first} + i) * {most} + c]",
+        ]
+    lines += ["   row, left = row + 1, every"]
     kind = "void(f8[::1], f8[::1], i8[::1], i8, i8, i8, i8, i8, i8, i8)"
     return by_numba(lines, "loop", kind, exact, vectors)
 
@@ -572,5 +574,5 @@ def _loops(steps: tuple[Step, ...], first: int, d: int, vectors: bool) -> tuple[
         "   row, left = row + 1, every",
     ]
     exact = all(step.code.exact for step in steps)
-    kind = "void(f8[:, :], f8[::1], i8[::1], i8[::1], i8, i8, i8, i8)"
+    kind = "void(f8[:, ::1], f8[::1], i8[::1], i8[::1], i8, i8, i8, i8)"
     return by_numba(lines, "loops", kind, exact, vectors), np.array(places)
