@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-__all__ = ["batch_sequence", "columns_apart", "finite", "interval", "step_size", "whole", "with_batch"]
+__all__ = ["batch_sequence", "columns_apart", "finite", "interval", "real_numbers", "step_size", "whole", "with_batch"]
 
 
 def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
@@ -25,6 +25,14 @@ def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
             f"{name} = {value} must be {f'at least {least}' if most is None else f'from {least} to {most}'}"
         )
     return int(value)
+
+
+def real_numbers(value: Any) -> np.ndarray:
+    """Return `value` as an array of floats; raise TypeError, ValueError or OverflowError unless it is real numbers."""
+    array = np.asarray(value)
+    if value is None or array.dtype.kind not in "iufO" or isinstance(value, np.ma.MaskedArray):
+        raise TypeError  # NumPy would make numbers of None, strings and truth values, and show what is masked
+    return array.astype(float)
 
 
 def step_size(h: Any) -> Any:
@@ -42,10 +50,7 @@ def interval(name: str, value: Any, low: float, high: float, open_below: bool = 
     if isinstance(value, sp.Expr) and not value.is_number:
         return value
     try:
-        array = np.asarray(value)
-        if value is None or array.dtype.kind not in "iufO" or isinstance(value, np.ma.MaskedArray):
-            raise TypeError  # NumPy makes nan of None
-        array = array.astype(float)
+        array = real_numbers(value)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} = {value!r} must be a real number, a one-dimensional array or an expression") from None
     if array.ndim > 1 or array.size == 0:

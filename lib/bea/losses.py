@@ -20,7 +20,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike
 
-from bea._validate import all_finite, columns_apart, whole
+from bea._validate import all_finite, columns_apart, real_numbers, whole
 from bea.expressions import compiled, computable, partial_derivatives
 from bea.program import outside
 from bea.series import NoExpansion, Series, taylor
@@ -76,10 +76,7 @@ class Problem:
         """Return the user's `theta` checked, as floats, with the coordinate axis first."""
         allowed = f"allowed are ({self.dimension},) and (batch, {self.dimension})"
         try:
-            array = np.asarray(theta)
-            if array.dtype.kind not in "iufO" or isinstance(theta, np.ma.MaskedArray):
-                raise TypeError(f"{array.dtype} is not a type of real numbers")
-            array = array.astype(float)
+            array = real_numbers(theta)
         except (TypeError, ValueError, OverflowError) as problem:
             raise TypeError(f"a point must hold numbers, not {theta!r}; {allowed}") from problem
         if array.ndim not in (1, 2) or array.shape[-1] != self.dimension or array.size == 0:

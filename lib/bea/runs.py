@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from bea._validate import all_finite, batch_sequence, finite, step_size, whole, with_batch
+from bea._validate import all_finite, batch_sequence, finite, real_numbers, step_size, whole, with_batch
 from bea.losses import batch_losses
 from bea.program import Optimizer, Running, check_in_place, check_repeats, read_by, repeats
 from bea.straight import Step, StraightRun, alike, traced_step
@@ -339,11 +339,8 @@ def _given_memory(start: _Start, memory: Any) -> list[tuple[Any, Any]]:
         )
     for value, shape in zip(given, shapes):
         try:
-            array = np.asarray(value)
-            if array.dtype.kind not in "iufO" or isinstance(value, np.ma.MaskedArray):
-                raise TypeError  # NumPy would make numbers of strings and of truth values
-            array = array.astype(float)
-        except (TypeError, ValueError):
+            array = real_numbers(value)
+        except (TypeError, ValueError, OverflowError):
             raise TypeError(f"memory must hold numbers, not {value!r}") from None
         if array.shape == shape:
             array = array.reshape(shape + (1,) * len(batch))
