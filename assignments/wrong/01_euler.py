@@ -100,20 +100,20 @@ for _name, _answers in {
         (
             None,
             "def pair(f, x, h, a):\n    return str(x + (1 + a) * h * f(x))",
-            "what `pair` returns must hold numbers; yours is of the type str",
+            "the result of `pair` must hold numbers; yours is of the type str",
         ),
         (
             None,
             "def pair(f, x, h, a):\n    return [str(y) for y in x + (1 + a) * h * f(x)]",
             "`pair` returns must hold numbers; yours is of the type list",
         ),
-        ("(1 - a) * h * f(x)", "(1 - a) * h * f(x) + 1j", "what `pair` returns is not real"),
+        ("(1 - a) * h * f(x)", "(1 - a) * h * f(x) + 1j", "the result of `pair` is not real"),
         ("    x = x", "    h = 0.1\n    x = x", "`pair` gives the same whatever `h` is"),
         ("    x = x", "    a = 0.5\n    x = x", "`pair` gives the same whatever `a` is"),
         (
             "return x + (1 - a) * h * f(x)",
             "return (x + (1 - a) * h * f(x))[0]",
-            "what `pair` returns must have the shape (",
+            "the result of `pair` must have the shape (",
         ),
     ],
     "factor": [
@@ -158,7 +158,7 @@ for _name, _answers in {
         (
             None,
             "def limit(a, lam):\n    return str(2 / (1 - a**2) / lam)",
-            "what `limit` returns must be a number; yours is of the type str",
+            "the result of `limit` must be a number; yours is of the type str",
         ),
         ("product = 1 - a**2", "a = 0.5\n    product = 1 - a**2", "`limit` gives the same whatever `a` is"),
         (

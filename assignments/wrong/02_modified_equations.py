@@ -122,7 +122,7 @@ for _name, _answers in {
         ("for h in hs:", "for h in (0.04, 0.02, 0.01):", "`errors` gives the same whatever `hs` is"),
         ("return np.array(found)", "print(found)", "not answered yet: `errors` returns nothing"),
         ("if terms > 1:", "if True:", "the errors with 2 terms"),
-        ("np.array(found)", "np.array(found) * 1j", "what `errors` returns is not real"),
+        ("np.array(found)", "np.array(found) * 1j", "the result of `errors` is not real"),
     ],
 }.items():
     WRONG[_name] += _answers

@@ -98,7 +98,7 @@ for _name, _answers in {
         (
             "return theta - h * ((1 - alpha) * gradient + alpha * m), m",
             "return np.array([theta - h * ((1 - alpha) * gradient + alpha * m), m]) + 1j",
-            "what `step` returns is not real",
+            "the result of `step` is not real",
         ),
         ("(1 - alpha) * gradient", "gradient", "the newest gradient enters with"),
     ],
@@ -106,7 +106,7 @@ for _name, _answers in {
         ("return found", "print(found)", "not answered yet: `weights` returns nothing"),
         ("return found", "return -found", "a weight here is positive: the step is −h times the sum"),
         ("    found = alpha", "    alpha = 0.7\n    found = alpha", "`weights` gives the same whatever `alpha` is"),
-        ("    found = alpha", "    count = 2\n    found = alpha", "what `weights` returns must have the shape ("),
+        ("    found = alpha", "    count = 2\n    found = alpha", "the result of `weights` must have the shape ("),
         ("return found", "return found.cumsum()", "these are sums of weights"),
     ],
     "lag": [
@@ -130,7 +130,7 @@ for _name, _answers in {
         (
             "return np.array([[1 - y * (1 - alpha * beta), -y * alpha * beta], [1 - beta, beta]])",
             "return np.array([1 - y * (1 - alpha * beta), -y * alpha * beta, 1 - beta, beta])",
-            "what `matrix` returns must have the shape (",
+            "the result of `matrix` must have the shape (",
         ),
         ("-y * alpha * beta", "y * alpha * beta", "a sign: a step goes against the gradient"),
     ],

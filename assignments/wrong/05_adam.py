@@ -57,7 +57,7 @@ WRONG = {
     ],
     "bracket": [
         ("2 * p * C_rho", "C_rho", "that is Adam's bracket"),
-        ("C_beta - 2", "C_beta + 2", "acts against the numerator's"),
+        ("C_beta - 2", "C_beta + 2", "counteracts that of the numerator"),
         ("= C_beta - 2 * p * C_rho", "= -C_beta + 2 * p * C_rho", "the sign is reversed"),
         (
             None,
@@ -163,7 +163,7 @@ for _name, _answers in {
         ("(1 - rho) * gradient**2", "(1 - beta) * gradient**2", "v has its own decay"),
         ("** p", "**(2*p)", "the exponent is p, of v and not of its root"),
         ("(v_hat + epsilon) ** p", "v_hat ** p", "ε is missing"),
-        ("(1 - rho) * gradient**2", "(1 - rho) * gradient**2 * 1j", "what `step` returns is not real"),
+        ("(1 - rho) * gradient**2", "(1 - rho) * gradient**2 * 1j", "the result of `step` is not real"),
     ],
     "averages": [
         (
@@ -218,7 +218,7 @@ for _name, _answers in {
         (
             "max(0.0, 2 * p * constant(rho) / constant(beta) - 1)",
             "float('nan')",
-            "what `sign_change` returns is not finite",
+            "the result of `sign_change` is not finite",
         ),
         (
             "    def constant(decay):",

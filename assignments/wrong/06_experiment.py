@@ -69,12 +69,12 @@ for _name, _answers in {
         (
             None,
             "hs = [8e-3, 4e-3, 2e-3, 1e-3]\nslopes = (2, 1)\ndef measure(hs, factor):\n    e = {1: [1e-3, 2.51e-4, 6.2e-5, 1.6e-5], 0: [1e-2, 5.1e-3, 2.5e-3, 1.2e-3]}\n    return np.array(e[int(factor)])",
-            "what `measure` returns must have the shape (",
+            "the result of `measure` must have the shape (",
         ),
         (
             None,
             "hs = [8e-3, 4e-3, 2e-3, 1e-3]\nslopes = (2, 1)\ndef measure(hs, factor):\n    return np.array([complex(1, 1)]*4)",
-            "what `measure` returns is not real",
+            "the result of `measure` is not real",
         ),
         ("slopes = (2, 1)", "slopes = 2", "`slopes` must have the shape ("),
         ("slopes = (2, 1)", "slopes = ('2', '1')", "`slopes` must hold numbers; yours is of the type tuple"),
@@ -90,7 +90,7 @@ for _name, _answers in {
         (
             "return np.mean(values) - half, np.mean(values) + half",
             "return half",
-            "what `interval` returns must have the shape (",
+            "the result of `interval` must have the shape (",
         ),
         ("return np.mean(values) - half, np.mean(values) + half", "return -half, half", "the interval has to move by"),
         ("t.ppf(0.975, n - 1)", "t.ppf(0.975, n)", "Student's t here has n −"),
@@ -109,7 +109,7 @@ for _name, _answers in {
         (
             None,
             "smallest = 0.1\ndef effect(seed): return float('nan')\ndef control(seed): return 0.0",
-            "what `effect` returns is not finite",
+            "the result of `effect` is not finite",
         ),
         (
             None,

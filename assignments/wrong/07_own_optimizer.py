@@ -89,7 +89,7 @@ WRONG = {
             + program("g = gradient(theta); old = LAST['g']; LAST['g'] = g; return g + 0.5 * old"),
             "keeps nothing of its own",
         ),
-        ("return np.array(rows)", "return np.array(rows[-1])", "what `by_hand` returns must have"),
+        ("return np.array(rows)", "return np.array(rows[-1])", "the result of `by_hand` must have"),
         (
             None,
             program("g = gradient(theta); return (g + memory.average(g, beta)) / 2").replace(LOOP, "")
@@ -261,11 +261,11 @@ for _name, _answers in {
         ),
     ],
     "penalized": [
-        ("1 if half_sum", "True if half_sum", "what `direction` returns must be a number; yours is of the type bool"),
+        ("1 if half_sum", "True if half_sum", "the result of `direction` must be a number; yours is of the type bool"),
         ("else -1", "else 0", "where it penalizes, and −"),
     ],
     "terms": [
-        ("order=2)", "order=3)", "what `terms` returns must have the shape ("),
+        ("order=2)", "order=3)", "the result of `terms` must have the shape ("),
         (
             "mine(beta, rho, epsilon)",
             "bea.adam(beta, rho, epsilon)",

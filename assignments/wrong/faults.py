@@ -111,7 +111,7 @@ HARMS = [
         "MB of files",
     ),
     (
-        "sends what is no message",
+        "sends something that is no message",
         "import time\nk = get_ipython().kernel\n"
         "k.shell_stream.socket.send_multipart([*k._parent_ident['shell'], b'x'])\ntime.sleep(5)",
         "no message",

@@ -181,7 +181,7 @@ def called(answer: Answer, name: str, returned: bool = True) -> str:
     """What to call an answer, which a function of this name may have returned; raises Wrong if nothing was given."""
     demand(answer is not None or not returned, f"not answered yet: `{name}` returns nothing.")
     answered(answer)
-    return f"what `{name}` returns" if returned else f"`{name}`"
+    return f"the result of `{name}`" if returned else f"`{name}`"
 
 
 def number(answer: Answer, name: str, returned: bool = False) -> float:

@@ -273,7 +273,7 @@ class Kernel:
             message = get(timeout=1)
             _ = message["msg_type"], message["content"], message["parent_header"].get("msg_id")
         except Exception:
-            raise Fault("sent what is no message of a kernel") from None
+            raise Fault("sent something that is no message of a kernel") from None
         return message
 
     def _stop(self, message_id: str) -> bool:

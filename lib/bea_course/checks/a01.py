@@ -188,7 +188,7 @@ def limit(
 
     for part, rate in cases:
         where, got = f"for a = {part:.4g}, λ = {rate:.4g}", limit(part, rate)
-        demand(not (isinstance(got, float) and np.isnan(got)), f"{where} what `limit` returns is not a number.")
+        demand(not (isinstance(got, float) and np.isnan(got)), f"{where} the result of `limit` is not a number.")
         got = number(got, "limit", returned=True)
         demand(got > 0, f"{where} your limit is {got:.4g}; some step is always small enough.")
         grows = [h for h in (*np.linspace(0, got, 400)[1:-1], got * (1 - 1e-5)) if size(h, part, rate) > 1 + 1e-9]

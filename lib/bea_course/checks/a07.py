@@ -209,7 +209,7 @@ def _forgets_and_descends(updates: Answer, at: Choice, rng: np.random.Generator)
     )
     demand(
         (found[-1] * constant > 0).all(),
-        "it climbs: U is what is subtracted, and must have the sign of the gradient.",
+        "it climbs: U is subtracted, and must have the sign of the gradient.",
     )
 
 
@@ -236,7 +236,7 @@ def _agrees(by_hand: Answer, gradients: np.ndarray, at: Choice, mine: np.ndarray
     hand = vector(by_hand(gradients.copy(), *at), gradients.shape, "by_hand", returned=True)
     if close(hand, mine, 1e-8):
         return
-    demand(not close(hand, -mine, 1e-8), "`by_hand` has the other sign: U is what is subtracted.")
+    demand(not close(hand, -mine, 1e-8), "`by_hand` has the other sign: U is subtracted.")
     demand(
         len(hand) < 2 or not np.ptp(hand, axis=0).max() == 0,
         "all rows of `by_hand` are the same: does each hold the same array, which changes later? Append a copy.",
@@ -305,7 +305,7 @@ def leading(updates: Answer, u: Answer, seed: int = 7) -> None:
     wanted = [numbers[0] for *_, numbers in found]
     if close(got, wanted):
         return
-    demand(not close(np.negative(got), wanted), "the sign: U is what is subtracted.")
+    demand(not close(np.negative(got), wanted), "the sign: U is subtracted.")
     for name, place in (("β", 0), ("ρ", 1)):
         for power in (1, -1):
             spoilt = [w * (1 - at[place]) ** power for (_, at, _), w in zip(found, wanted)]
