@@ -75,7 +75,7 @@ for _name, _answers in {
         ("2 * a**2 <= 1", "a <= 0.75", "grows already"),
         ("2 * a**2 <= 1", "a < 0.74", "grows already"),
         ("return 2 / product / lam", "return 0.9995 * 2 / product / lam", "still safe"),
-        ("2 * a**2 <= 1", "a <= 0.70", "returns is not a number"),
+        ("2 * a**2 <= 1", "a <= 0.70", "`limit` is not a number"),
     ],
     "errors": [
         (
@@ -105,7 +105,7 @@ for _name, _answers in {
         (
             None,
             "def pair(f, x, h, a):\n    return [str(y) for y in x + (1 + a) * h * f(x)]",
-            "`pair` returns must hold numbers; yours is of the type list",
+            "the result of `pair` must hold numbers; yours is of the type list",
         ),
         ("(1 - a) * h * f(x)", "(1 - a) * h * f(x) + 1j", "the result of `pair` is not real"),
         ("    x = x", "    h = 0.1\n    x = x", "`pair` gives the same whatever `h` is"),
@@ -164,7 +164,7 @@ for _name, _answers in {
         (
             None,
             "def limit(a, lam):\n    return (2 / (1 - a**2) / lam, 0)",
-            "returns must be a number; yours is of the type tuple",
+            "must be a number; yours is of the type tuple",
         ),
         (
             None,
@@ -198,7 +198,7 @@ for _name, _answers in {
         (
             "    return np.array([",
             "    return np.array([str(1.0)] + [",
-            "returns must hold numbers; yours is of the type ndarray",
+            "must hold numbers; yours is of the type ndarray",
         ),
     ],
 }.items():
@@ -307,7 +307,7 @@ for _name, _answers in {
         ("2 / product / lam", "1.999 / product / lam", "is still safe"),
         ("2 / product / lam", "2.001 / product / lam", "by a little"),
         ("/ product / lam", "/ product * lam", "the factor is above 1 there"),
-        ("2 * a**2 <= 1", "a <= 0.7", "returns is not a number"),
+        ("2 * a**2 <= 1", "a <= 0.7", "`limit` is not a number"),
     ],
 }.items():
     WRONG[_name] += _answers

@@ -130,7 +130,7 @@ for _name, _answers in {
         (
             "return theta",
             "return theta.tolist().__str__()",
-            "`epoch` returns must hold numbers; yours is of the type str",
+            "the result of `epoch` must hold numbers; yours is of the type str",
         ),
     ],
     "second": [

@@ -104,7 +104,7 @@ for _name, _answers in {
         (
             None,
             "smallest = 0.1\ndef effect(seed): return 'yes'\ndef control(seed): return 0.0",
-            "`effect` returns must be a number; yours is of the type str",
+            "the result of `effect` must be a number; yours is of the type str",
         ),
         (
             None,
@@ -114,14 +114,14 @@ for _name, _answers in {
         (
             None,
             "smallest = 0.1\ndef effect(seed): return [np.random.default_rng(seed).normal(1, 0.01)]\ndef control(seed): return 0.0",
-            "returns must be a number; yours is of the type list",
+            "must be a number; yours is of the type list",
         ),
         ("smallest = 0.005", "smallest = float('inf')", "`smallest` is not finite"),
         ("smallest = 0.005", "smallest = '0.005'", "`smallest` must be a number; yours is of the type str"),
         (
             None,
             "smallest = 0.1\ndef effect(seed): return 1j*np.random.default_rng(seed).normal(1, 0.01)\ndef control(seed): return 0.0",
-            "returns must be a number; yours is of the type complex",
+            "must be a number; yours is of the type complex",
         ),
     ],
 }.items():
