@@ -37,8 +37,6 @@ def real_numbers(value: Any) -> np.ndarray:
 
 def step_size(h: Any) -> Any:
     """Return `h` as a float, or as an array (batch,); raise unless it is positive and finite."""
-    if type(h) is float and 0 < h < np.inf:  # nearly always; NumPy takes its time over one number
-        return h
     h = interval("the step size h", h, 0.0, np.inf, open_below=True)
     if isinstance(h, sp.Expr) and not h.is_number:
         raise TypeError(f"the step size h = {h} must be a number; it holds symbols")
@@ -47,6 +45,8 @@ def step_size(h: Any) -> Any:
 
 def interval(name: str, value: Any, low: float, high: float, open_below: bool = False) -> Any:
     """Return real numbers as a float or an array (batch,) in [low, high) or (low, high); symbols as they are."""
+    if type(value) is float and (low < value if open_below else low <= value) and value < high:
+        return value  # nearly always; NumPy takes its time over one number
     if isinstance(value, sp.Expr) and not value.is_number:
         return value
     try:
@@ -93,7 +93,9 @@ def with_batch(theta: np.ndarray, batch: tuple[int, ...]) -> np.ndarray:
     points = theta.shape[1:]
     if 1 not in (*points, *batch) and points != batch:
         raise ValueError(f"{points[0]} points and {batch[0]} configurations do not combine; give one or as many")
-    return np.ascontiguousarray(np.broadcast_to(theta, (len(theta), *np.broadcast_shapes(points, batch))))
+    room = np.empty((len(theta), max(*points, *batch)))
+    room[:] = theta
+    return room
 
 
 def all_finite(array: np.ndarray) -> bool:
