@@ -90,7 +90,7 @@ def race(title, ours, makers, rounds, *, tolerance, targets=(), note="", part=la
         wanted = wanted if tasks else found
         words += [agree(name, wanted, found, tolerance)] if tasks else []
         tasks[name] = task
-    note += f"  Timed after one call, ours after {WARM:.0f} s of calls; the first of them, the making of the problem included, took {first:.2g} s."
+    note += f"  The library's first call, with the making of the problem, took {first:.2g} s."
     return compared(
         title, ours, rounds_of(tasks, rounds), agreement=", ".join(words), targets=targets, note=note, missing=missing
     )
