@@ -126,19 +126,15 @@ def forms(run, beta, rho, last=False):
     def one_by_one(*given):
         return jax.lax.map(lambda one: run(*one), given)
 
-    def blocks(*given):
-        return one_by_one(*(x.reshape(-1, BLOCK) for x in given))
-
-    given = jax.numpy.asarray(beta), jax.numpy.asarray(rho)
-    if not np.ndim(beta):
+    given, size = (jax.numpy.asarray(beta), jax.numpy.asarray(rho)), np.size(beta)
+    if size == 1:
         return [task(run)]
-    together = task(run, lambda path: np.moveaxis(path, 1, -1)) if last else task(jax.vmap(run, out_axes=1))
-    many = [task(blocks, lambda path: path.transpose(1, 0, 3, 2).reshape(path.shape[1], np.size(beta), -1))]
-    return [
-        together,
-        task(one_by_one, lambda path: path.swapaxes(0, 1)),
-        *(many if last and np.size(beta) > BLOCK else []),
-    ]
+    found = [task(run, lambda path: np.moveaxis(path, 1, -1)) if last else task(jax.vmap(run, out_axes=1))]
+    found.append(task(one_by_one, lambda path: path.swapaxes(0, 1)))
+    if last and size > BLOCK:
+        cut = lambda *given: one_by_one(*(x.reshape(-1, BLOCK) for x in given))  # noqa: E731
+        found.append(task(cut, lambda path: path.transpose(1, 0, 3, 2).reshape(path.shape[1], size, -1)))
+    return found
 
 
 def by_optax(loss, start, steps, beta=BETA, rho=RHO):
@@ -306,6 +302,7 @@ if "optax" in name:
 else:
     import bea
 import runs
+runs.fastest = next  # no trial
 began = time.process_time()
 given = runs.polynomial, (0.6, 1.4), steps, *runs.decays(count)
 found = np.asarray((runs.by_optax if "optax" in name else runs.ours)(*given)())[-1].ravel()[::100]
