@@ -80,25 +80,27 @@ def by_lambdify(order, points):
 
 
 def by_numba(points):
-    """The two terms as they stand in a paper, with gradient and Hessian of the bilinear loss written by hand."""
+    """The two terms as they stand in a paper, with gradient and Hessian of the bilinear loss written by hand.
+
+    Without ``fastmath``, which would give other bits.
+    """
     import numba
 
-    a, b = BETA / (1 - BETA), RHO / (1 - RHO)
+    a, b, half = BETA / (1 - BETA), RHO / (1 - RHO), EPSILON / 2
 
-    @numba.njit
+    @numba.njit(error_model="numpy")
     def field(points, out):
         for i in range(len(points)):
-            x, y = points[i]
+            x, y = points[i, 0], points[i, 1]
             r = 1.5 - 2 * x * y
-            g = -2 * r * y, -2 * r * x
+            g0, g1 = -2 * r * y, -2 * r * x
             hxx, hxy, hyy = 4 * y * y, 8 * x * y - 3, 4 * x * x
-            w = np.sqrt(g[0] ** 2 + EPSILON), np.sqrt(g[1] ** 2 + EPSILON)
-            u = g[0] / w[0], g[1] / w[1]
-            hu = hxx * u[0] + hxy * u[1], hxy * u[0] + hyy * u[1]
-            for j in range(2):
-                # each average lags behind: H u times its mean age; and half of what one step changes
-                change = a / w[j] - b * g[j] ** 2 / w[j] ** 3 + EPSILON / w[j] ** 3 / 2
-                out[i, j] = -u[j] - H * change * hu[j]
+            q0, q1 = g0 * g0, g1 * g1
+            s0, s1 = 1 / np.sqrt(q0 + EPSILON), 1 / np.sqrt(q1 + EPSILON)
+            u0, u1 = g0 * s0, g1 * s1
+            # each average lags behind: H u times its mean age; and half of what one step changes
+            c0, c1 = s0 * (a - (b * q0 - half) * s0 * s0), s1 * (a - (b * q1 - half) * s1 * s1)
+            out[i, 0], out[i, 1] = -u0 - H * c0 * (hxx * u0 + hxy * u1), -u1 - H * c1 * (hxy * u0 + hyy * u1)
 
     many = np.atleast_2d(points)
     out = np.empty_like(many)
