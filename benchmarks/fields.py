@@ -12,27 +12,30 @@ from measure import facts, growth, processes, processor_seconds, race, rounds_of
 START, H = (0.9, 1.5), 0.1  # at this h all eight terms matter
 BETA, RHO, EPSILON = 0.9, 0.95, 1e-2
 
-# Each prints the sum of f_k h^k, of all terms, at one point, and the seconds it took from the loss on.
+# Each prints the sum of f_k h^k, of all terms, at one point, and the seconds from the loss to the numbers or to the formulas.
 FIELD = """
 import importlib, time
 import numpy as np, sympy as sp, bea
-name, order, h, point = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), (float(sys.argv[4]), float(sys.argv[5]))
+name, order, h, point, wanted = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), (float(sys.argv[4]), float(sys.argv[5])), sys.argv[6]
 loss = bea.bilinear()
 y, f = list(loss.symbols), [-g for g in loss.gradient_expressions]
 peer = importlib.import_module("BSeries.bs" if name == "BSeries" else name)
 sp.lambdify((), 0, "numpy")  # the first call imports what NumPy had put off
 began = time.process_time()
 if name == "bea":
-    terms = bea.modified_equation(bea.gradient_descent(), loss, order).coefficients(point)
-    value = sum(h**k * term for k, term in enumerate(terms))
+    equation = bea.modified_equation(bea.gradient_descent(), loss, order)
+    terms = equation.terms if wanted == "formulas" else equation.coefficients(point)
+    total = lambda: sum(h**k * np.array(term).ravel() for k, term in enumerate(terms))
 elif name == "kauri":
     series = peer.BSeries(sp.Matrix(y), sp.Matrix(f), peer.euler.modified_equation_map(), order)
-    value = (np.array(series(list(point), h), dtype=float).ravel() - point) / h
+    total = lambda: (np.array(series(list(point), h)) - point) / h
 else:
     euler = np.array([[0]], dtype=object), np.array([1], dtype=object)
     series = peer.modified_equation(np.array(y), np.array(f), *euler, order)
-    value = [float(s.subs({**dict(zip(y, point)), peer.h: h})) for s in series]
-print(*value, time.process_time() - began)
+    total = lambda: [s.subs(peer.h, h) for s in series]
+made = time.process_time()
+value = [float(v.subs(dict(zip(y, point))) if hasattr(v, "subs") else v) for v in total()]
+print(*value, (made if wanted == "formulas" else time.process_time()) - began)
 """
 
 # Each prints the coefficients of all trees, in one order, and the seconds.
@@ -49,19 +52,24 @@ seconds = time.process_time() - began
 print(*(float(found[tree]) for n in range(1, order + 1) for tree in bea.rooted_trees(n)), seconds)
 """
 
-FIFTY = [(name, "at least", 50) for name in ("BSeries", "kauri", "pybs")]
-NOTE = "From the loss to two numbers, each time in a fresh process; imports are not counted.  The rivals compute the series for every point and every h, we at one.  BSeries.jl (Julia), which its authors report to be far faster than the Python packages, was not run."
+FRESH = "From the loss to the {}, each time in a fresh process; imports are not counted."
+ONE = "  The rivals compute the series symbolically in the point and in h; the library evaluates it at one point and one h."
+ALL = "  The library also simplifies its formulas.  The clock stops before numbers are substituted, with which the formulas are compared."
+PYBS = "  pybs gives elementary differentials only as text, and is left out."
+JULIA = "  BSeries.jl (Julia), which its authors report to be far faster than the Python packages, was not run."
 
 
-def descent(order, turns, rounds):
-    title = f"Gradient descent's modified field at a point of the bilinear loss, order {order}"
-    return processes(title, FIELD, (order, H, *START), turns, FIFTY, note=NOTE)
+def descent(order, wanted, turns, rounds):
+    title = f"Gradient descent's modified field on the bilinear loss, {wanted}, order {order}"
+    note, bound = (ALL, 1) if wanted == "formulas" else (ONE, 50)
+    return processes(title, FIELD, (order, H, *START, wanted), turns, [(name, "at least", bound) for name in list(turns)[1:]],
+                     note=FRESH.format(wanted) + note + PYBS + JULIA)  # fmt: skip
 
 
 def trees(order, turns, rounds):
     title = f"Coefficients of explicit Euler's modified equation, all trees through order {order}"
-    note = "Exact fractions, but for kauri, whose are floats; no loss; each time in a fresh process."
-    return processes(title, TREES, (order,), turns, FIFTY, note=note)
+    note = "Exact fractions, except kauri's, which are floats.  No loss is involved.  Each measurement uses a fresh process."
+    return processes(title, TREES, (order,), turns, [(name, "at least", 50) for name in list(turns)[1:]], note=note + JULIA)  # fmt: skip
 
 
 # --- Adam's field, warm ----------------------------------------------------------------------------
@@ -186,9 +194,10 @@ def symbolic(rounds):
 
 
 ROWS = {
-    "descent-8": partial(descent, 8, {"bea": 2, "BSeries": 2}),
-    "descent-6": partial(descent, 6, {"bea": 3, "BSeries": 3, "kauri": 3}),
-    "trees-8": partial(trees, 8, {"bea": 2, "BSeries": 2, "pybs": 2}),
+    "descent-8": partial(descent, 8, "numbers at one point", {"bea": 2, "BSeries": 2, "kauri": 1}),
+    "descent-6": partial(descent, 6, "numbers at one point", {"bea": 3, "BSeries": 3, "kauri": 3}),
+    "formulas": partial(descent, 6, "formulas", {"bea": 3, "BSeries": 3, "kauri": 3}),
+    "trees-8": partial(trees, 8, {"bea": 2, "BSeries": 2, "kauri": 1, "pybs": 2}),
     "trees-7": partial(trees, 7, {"bea": 3, "BSeries": 3, "kauri": 2, "pybs": 3}),
     **{f"adam-{order}-{count}": partial(warm, order, count) for order in (2, 3) for count in (1, 20_000)},
     "dimensions": partial(grown, "Four terms in many dimensions, at one point", "dimensions",
