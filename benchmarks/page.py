@@ -15,15 +15,16 @@ PAGE = ROOT / "chapters" / "benchmarks.md"
 
 #: The sections, in the page's order: module, heading, what it asks.
 SECTIONS = {
-    "fields": ("Modified fields", "How long does it take from an optimizer and a loss to the numbers of the modified equation?  "
-               "BSeries and kauri give formulas for every point; the library's own, its `terms`, would take longer than those of BSeries."),
+    "fields": ("Modified fields", "How long does it take to evaluate the modified equation, given an optimizer and a loss?  "
+               "BSeries and kauri derive formulas and substitute numbers into them; the library computes the numbers at one point without formulas.  "
+               "One table compares the times for the formulas alone."),
     "runs": (
         "Runs",
         "How long do Adam's iterates take, all of them kept?  All in float64, all with epsilon outside the root.  "
         "Paths are compared over their first 100 steps; where a gradient changes sign, Adam makes round-off visible.",
     ),
     "networks": ("Networks", "The same for a small network on real images."),
-    "flows": ("Flows", "How long does the flow take that iterates are compared with?"),
+    "flows": ("Flows", "How long does it take to compute the flow with which the iterates are compared?"),
 }  # fmt: skip
 
 TEXT = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
