@@ -142,8 +142,7 @@ def warm(order, count, rounds):
               "heyoka, compiled": partial(by_heyoka, order, points)}  # fmt: skip
     makers |= {"Numba by hand": partial(by_numba, points)} if order == 2 else {}
     where = "one point" if count == 1 else f"{count:,} points"
-    note = "lambdify and heyoka take their formulas from the library."
-    note += "  Numba is left out, since three terms by hand fill a page." if order > 2 else ""
+    note = "lambdify and heyoka take their formulas from the library." + "  Numba is left out, since three terms by hand fill a page." * (order > 2)  # fmt: skip
     return race(f"Adam's field with {order} terms on the bilinear loss, at {where}", "bea", makers, rounds, tolerance=1e-9, note=note,
                 targets=[("lambdify", "at least", 1), ("heyoka, compiled", "at least", 0.2), ("Numba by hand", "at least", 0.2)])  # fmt: skip
 
@@ -202,10 +201,8 @@ ROWS = {
     "trees-7": partial(trees, 7, {"bea": 3, "BSeries": 3, "kauri": 2, "pybs": 3}),
     **{f"adam-{order}-{count}": partial(warm, order, count) for order in (2, 3) for count in (1, 20_000)},
     "dimensions": partial(grown, "Four terms in many dimensions, at one point", "dimensions", partial(of_dimension, order=4),
-                          (2, 10, 100, 1000, 10_000, 100_000, 1_000_000), 10_000,
-                          "The loss is a NumericLoss, whose gradient is NumPy code and is not traced."),
+                          (2, 10, 100, 1000, 10_000, 100_000, 1_000_000), 10_000, "The loss is a NumericLoss, whose gradient is NumPy code and is not traced."),
     "transient": partial(grown, "The flow of Adam's transient equation, full batch", "steps", transient, (25, 50, 100, 200, 400, 800), 25,
-                         "With the step size 0.0001 the path stays away from the minimum, near which a step takes more evaluations.  "
-                         "The field is traced in the first call."),
+                         "The step size of 0.0001 keeps the path away from the minimum, where steps take more evaluations.  The field is traced in the first call."),
     "memory": memory, "symbolic": symbolic,
 }  # fmt: skip

@@ -16,8 +16,7 @@ PAGE = ROOT / "chapters" / "benchmarks.md"
 #: The sections, in the page's order: module, heading, what it asks.
 SECTIONS = {
     "fields": ("Modified fields", "How long does it take to evaluate the modified equation, given an optimizer and a loss?  "
-               "BSeries and kauri derive formulas and substitute numbers into them; the library computes the numbers at one point without formulas.  "
-               "One table compares the times for the formulas alone."),
+               "BSeries and kauri derive formulas and substitute numbers into them; the library computes the numbers at one point without formulas.  One table compares the times for the formulas alone."),
     "runs": (
         "Runs",
         "How long do Adam's iterates take, all of them kept?  All in float64, all with epsilon outside the root.  "
