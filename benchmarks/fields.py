@@ -1,4 +1,4 @@
-"""Modified fields and their coefficients: against kauri, BSeries, pybs, SymPy's terms by lambdify, Numba by hand; and growth."""
+"""Modified fields and their coefficients: against kauri, BSeries, pybs, SymPy's terms by lambdify and heyoka, Numba by hand; and growth."""
 
 import tracemalloc
 from functools import partial
@@ -12,27 +12,30 @@ from measure import facts, growth, processes, processor_seconds, race, rounds_of
 START, H = (0.9, 1.5), 0.1  # at this h all eight terms matter
 BETA, RHO, EPSILON = 0.9, 0.95, 1e-2
 
-# Each prints the sum of f_k h^k, of all terms, at one point, and the seconds it took from the loss on.
+# Each prints the sum of f_k h^k, of all terms, at one point, and the seconds from the loss to the numbers or to the formulas.
 FIELD = """
 import importlib, time
 import numpy as np, sympy as sp, bea
-name, order, h, point = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), (float(sys.argv[4]), float(sys.argv[5]))
+name, order, h, point, wanted = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), (float(sys.argv[4]), float(sys.argv[5])), sys.argv[6]
 loss = bea.bilinear()
 y, f = list(loss.symbols), [-g for g in loss.gradient_expressions]
 peer = importlib.import_module("BSeries.bs" if name == "BSeries" else name)
 sp.lambdify((), 0, "numpy")  # the first call imports what NumPy had put off
 began = time.process_time()
 if name == "bea":
-    terms = bea.modified_equation(bea.gradient_descent(), loss, order).coefficients(point)
-    value = sum(h**k * term for k, term in enumerate(terms))
+    equation = bea.modified_equation(bea.gradient_descent(), loss, order)
+    terms = equation.terms if wanted == "formulas" else equation.coefficients(point)
+    total = lambda: sum(h**k * np.array(term).ravel() for k, term in enumerate(terms))
 elif name == "kauri":
     series = peer.BSeries(sp.Matrix(y), sp.Matrix(f), peer.euler.modified_equation_map(), order)
-    value = (np.array(series(list(point), h), dtype=float).ravel() - point) / h
+    total = lambda: (np.array(series(list(point), h)) - point) / h
 else:
     euler = np.array([[0]], dtype=object), np.array([1], dtype=object)
     series = peer.modified_equation(np.array(y), np.array(f), *euler, order)
-    value = [float(s.subs({**dict(zip(y, point)), peer.h: h})) for s in series]
-print(*value, time.process_time() - began)
+    total = lambda: [s.subs(peer.h, h) for s in series]
+made = time.process_time()
+value = [float(v.subs(dict(zip(y, point))) if hasattr(v, "subs") else v) for v in total()]
+print(*value, (made if wanted == "formulas" else time.process_time()) - began)
 """
 
 # Each prints the coefficients of all trees, in one order, and the seconds.
@@ -49,19 +52,25 @@ seconds = time.process_time() - began
 print(*(float(found[tree]) for n in range(1, order + 1) for tree in bea.rooted_trees(n)), seconds)
 """
 
-FIFTY = [(name, "at least", 50) for name in ("BSeries", "kauri", "pybs")]
-NOTE = "From the loss to two numbers, each time in a fresh process; imports are not counted.  The rivals compute the series for every point and every h, we at one.  BSeries.jl (Julia), which its authors report to be far faster than the Python packages, was not run."
+FRESH = "From the loss to the {}, each time in a fresh process; imports are not counted."
+ONE = "  The rivals compute the series symbolically in the point and in h; the library evaluates it at one point and one h."
+ALL = "  The library also simplifies its formulas.  The clock stops before numbers are substituted, with which the formulas are compared."
+PYBS = "  pybs gives elementary differentials only as text, and is left out."
+JULIA = ("  BSeries.jl (Julia) was not run.  Its authors report 0.054 s, once compiled, for the coefficients of the midpoint rule's modified "
+         "equation through order 9, where the Python package BSeries takes 15 s and pybs 5.7 s (ranocha.de/BSeries.jl/v0.1.71/benchmarks).")  # fmt: skip
 
 
-def descent(order, turns, rounds):
-    title = f"Gradient descent's modified field at a point of the bilinear loss, order {order}"
-    return processes(title, FIELD, (order, H, *START), turns, FIFTY, note=NOTE)
+def descent(order, wanted, turns, rounds):
+    title = f"Gradient descent's modified field on the bilinear loss, {wanted}, order {order}"
+    note, bound = (ALL, 1) if wanted == "formulas" else (ONE, 50)
+    return processes(title, FIELD, (order, H, *START, wanted), turns, [(name, "at least", bound) for name in list(turns)[1:]],
+                     note=FRESH.format(wanted) + note + PYBS + JULIA)  # fmt: skip
 
 
 def trees(order, turns, rounds):
     title = f"Coefficients of explicit Euler's modified equation, all trees through order {order}"
-    note = "Exact fractions, but for kauri, whose are floats; no loss; each time in a fresh process."
-    return processes(title, TREES, (order,), turns, FIFTY, note=note)
+    note = "Exact fractions, except kauri's, which are floats.  No loss is involved.  Each measurement uses a fresh process."
+    return processes(title, TREES, (order,), turns, [(name, "at least", 50) for name in list(turns)[1:]], note=note + JULIA)  # fmt: skip
 
 
 # --- Adam's field, warm ----------------------------------------------------------------------------
@@ -71,34 +80,50 @@ def adam(order):
     return bea.modified_equation(bea.adam(BETA, RHO, EPSILON), bea.bilinear(), order)
 
 
+def formulas(equation, h, modules):
+    """The entries of the sum of the terms h^k f_k as one function, by SymPy's lambdify."""
+    total = sum((h**k * term for k, term in enumerate(equation.terms)), sp.zeros(2, 1))
+    return sp.lambdify(equation.loss.symbols, list(total), modules, cse=True)
+
+
 def by_lambdify(order, points):
-    equation = adam(order)
-    total = sum((H**k * term for k, term in enumerate(equation.terms)), sp.zeros(2, 1))
     one = points.ndim == 1
-    field = sp.lambdify(equation.loss.symbols, list(total), "math" if one else "numpy", cse=True)
+    field = formulas(adam(order), H, "math" if one else "numpy")
     return (lambda: np.array(field(*points.tolist()))) if one else lambda: np.stack(field(*points.T), axis=-1)
 
 
+def by_heyoka(order, points):
+    import heyoka
+
+    variables = heyoka.make_vars("x", "y")
+    field = heyoka.cfunc(formulas(adam(order), H, [{"sqrt": heyoka.sqrt}])(*variables), vars=variables)
+    columns = np.ascontiguousarray(points.T)
+    out = np.empty_like(columns)
+    return lambda: field(columns, outputs=out).T
+
+
 def by_numba(points):
-    """The two terms as they stand in a paper, with gradient and Hessian of the bilinear loss written by hand."""
+    """The two terms as they stand in a paper, with gradient and Hessian of the bilinear loss written by hand.
+
+    Without ``fastmath``, which would give other bits.
+    """
     import numba
 
-    a, b = BETA / (1 - BETA), RHO / (1 - RHO)
+    a, b, half = BETA / (1 - BETA), RHO / (1 - RHO), EPSILON / 2
 
-    @numba.njit
+    @numba.njit(error_model="numpy")
     def field(points, out):
         for i in range(len(points)):
-            x, y = points[i]
+            x, y = points[i, 0], points[i, 1]
             r = 1.5 - 2 * x * y
-            g = -2 * r * y, -2 * r * x
+            g0, g1 = -2 * r * y, -2 * r * x
             hxx, hxy, hyy = 4 * y * y, 8 * x * y - 3, 4 * x * x
-            w = np.sqrt(g[0] ** 2 + EPSILON), np.sqrt(g[1] ** 2 + EPSILON)
-            u = g[0] / w[0], g[1] / w[1]
-            hu = hxx * u[0] + hxy * u[1], hxy * u[0] + hyy * u[1]
-            for j in range(2):
-                # each average lags behind: H u times its mean age; and half of what one step changes
-                change = a / w[j] - b * g[j] ** 2 / w[j] ** 3 + EPSILON / w[j] ** 3 / 2
-                out[i, j] = -u[j] - H * change * hu[j]
+            q0, q1 = g0 * g0, g1 * g1
+            s0, s1 = 1 / np.sqrt(q0 + EPSILON), 1 / np.sqrt(q1 + EPSILON)
+            u0, u1 = g0 * s0, g1 * s1
+            # each average lags behind: H u times its mean age; and half of what one step changes
+            c0, c1 = s0 * (a - (b * q0 - half) * s0 * s0), s1 * (a - (b * q1 - half) * s1 * s1)
+            out[i, 0], out[i, 1] = -u0 - H * c0 * (hxx * u0 + hxy * u1), -u1 - H * c1 * (hxy * u0 + hyy * u1)
 
     many = np.atleast_2d(points)
     out = np.empty_like(many)
@@ -111,13 +136,15 @@ def by_numba(points):
 
 
 def warm(order, count, rounds):
+    np.empty(2_000_000)  # once it is freed, malloc keeps the memory of temporary arrays, which lambdify needs
     points = np.random.default_rng(0).uniform(0.5, 1.5, (count, 2)) if count > 1 else np.array(START)
-    makers = {"bea": lambda: partial(adam(order).field(H), points), "lambdify": partial(by_lambdify, order, points)}
-    if order == 2:
-        makers["Numba by hand"] = partial(by_numba, points)
+    makers = {"bea": lambda: partial(adam(order).field(H), points), "lambdify": partial(by_lambdify, order, points),
+              "heyoka, compiled": partial(by_heyoka, order, points)}  # fmt: skip
+    makers |= {"Numba by hand": partial(by_numba, points)} if order == 2 else {}
     where = "one point" if count == 1 else f"{count:,} points"
-    return race(f"Adam's field with {order} terms on the bilinear loss, at {where}", "bea", makers, rounds, tolerance=1e-9,
-                targets=[("lambdify", "at least", 1), ("Numba by hand", "at least", 0.2)])  # fmt: skip
+    note = "lambdify and heyoka take their formulas from the library." + "  Numba is left out, since three terms by hand fill a page." * (order > 2)  # fmt: skip
+    return race(f"Adam's field with {order} terms on the bilinear loss, at {where}", "bea", makers, rounds, tolerance=1e-9, note=note,
+                targets=[("lambdify", "at least", 1), ("heyoka, compiled", "at least", 0.2), ("Numba by hand", "at least", 0.2)])  # fmt: skip
 
 
 # --- growth ----------------------------------------------------------------------------------------
@@ -129,15 +156,16 @@ def of_dimension(d, order):
     return partial(equation.coefficients, np.linspace(0.5, 1.5, d))
 
 
-def grown(title, variable, tasks, fit_from, rounds):
-    seconds = {x: float(np.median(found)) for x, found in rounds_of(tasks(), rounds).items() if not isinstance(x, str)}
-    return growth(title, variable, seconds, fit_from=fit_from)
-
-
 def transient(steps):
     """The flow of Adam's transient equation, all steps on one loss."""
     equation = bea.transient_equation(bea.adam(BETA, RHO, EPSILON), bea.bilinear(), 2)
-    return partial(bea.flow, equation, START, 0.01, steps)
+    return partial(bea.flow, equation, START, 1e-4, steps)
+
+
+def grown(title, variable, task, values, fit_from, note, rounds):
+    measured = rounds_of({value: task(value) for value in values}, rounds)
+    seconds = {value: float(np.median(measured[value])) for value in values}
+    return growth(title, variable, seconds, fit_from=fit_from, note=note + "  Each point is timed after three calls.")
 
 
 def memory(rounds):
@@ -149,10 +177,10 @@ def memory(rounds):
         task()
         vectors[order] = tracemalloc.get_traced_memory()[1] / (8 * d)
         tracemalloc.stop()
-    return facts(f"The most memory at one time, while Adam's coefficients are computed in {d:,} dimensions",
+    return facts(f"Peak memory while computing Adam's coefficients in {d:,} dimensions",
                  [(f"{order} terms", found, "vectors") for order, found in vectors.items()],
                  targets=[target(f"{order} terms: vectors", found, "at most", (order + 1) ** 2 / 2) for order, found in vectors.items()],
-                 note="In vectors of 8-byte floats, with what is returned.")  # fmt: skip
+                 note="In units of one float64 vector, including the returned arrays.")  # fmt: skip
 
 
 def symbolic(rounds):
@@ -166,14 +194,15 @@ def symbolic(rounds):
 
 
 ROWS = {
-    "descent-8": partial(descent, 8, {"bea": 2, "BSeries": 2}),
-    "descent-6": partial(descent, 6, {"bea": 3, "BSeries": 3, "kauri": 3}),
-    "trees-8": partial(trees, 8, {"bea": 2, "BSeries": 2, "pybs": 2}),
+    "descent-8": partial(descent, 8, "numbers at one point", {"bea": 2, "BSeries": 2, "kauri": 1}),
+    "descent-6": partial(descent, 6, "numbers at one point", {"bea": 3, "BSeries": 3, "kauri": 3}),
+    "formulas": partial(descent, 6, "formulas", {"bea": 3, "BSeries": 3, "kauri": 3}),
+    "trees-8": partial(trees, 8, {"bea": 2, "BSeries": 2, "kauri": 1, "pybs": 2}),
     "trees-7": partial(trees, 7, {"bea": 3, "BSeries": 3, "kauri": 2, "pybs": 3}),
     **{f"adam-{order}-{count}": partial(warm, order, count) for order in (2, 3) for count in (1, 20_000)},
-    "dimensions": partial(grown, "Four terms in many dimensions, at one point", "dimensions",
-                          lambda: {d: of_dimension(d, 4) for d in (2, 10, 100, 1000, 10_000, 100_000, 1_000_000)}, 10_000),
-    "transient": partial(grown, "The flow of Adam's transient equation, full batch", "steps",
-                         lambda: {n: transient(n) for n in (25, 50, 100, 200, 400, 800)}, 50),
+    "dimensions": partial(grown, "Four terms in many dimensions, at one point", "dimensions", partial(of_dimension, order=4),
+                          (2, 10, 100, 1000, 10_000, 100_000, 1_000_000), 10_000, "The loss is a NumericLoss, whose gradient is NumPy code and is not traced."),
+    "transient": partial(grown, "The flow of Adam's transient equation, full batch", "steps", transient, (25, 50, 100, 200, 400, 800), 25,
+                         "The step size of 0.0001 keeps the path away from the minimum, where steps take more evaluations.  The field is traced in the first call."),
     "memory": memory, "symbolic": symbolic,
 }  # fmt: skip

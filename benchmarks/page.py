@@ -15,15 +15,12 @@ PAGE = ROOT / "chapters" / "benchmarks.md"
 
 #: The sections, in the page's order: module, heading, what it asks.
 SECTIONS = {
-    "fields": ("Modified fields", "How long does it take from an optimizer and a loss to the numbers of the modified equation?  "
-               "BSeries and kauri give formulas for every point; the library's own, its `terms`, would take longer than those of BSeries."),
-    "runs": (
-        "Runs",
-        "How long do Adam's iterates take?  Everywhere epsilon is outside the root.  "
-        "Paths are compared over their first steps only: near a sign change of the gradient Adam amplifies round-off.",
-    ),
+    "fields": ("Modified fields", "How long does it take to evaluate the modified equation, given an optimizer and a loss?  "
+               "BSeries and kauri derive formulas and substitute numbers into them; the library computes the numbers at one point without formulas.  One table compares the times for the formulas alone."),
+    "runs": ("Runs", "How long do Adam's iterates take?  Everywhere epsilon is outside the root.  "
+             "Paths are compared over their first steps only: near a sign change of the gradient Adam amplifies round-off."),
     "networks": ("Networks", "The same for a small network trained on scikit-learn's digits; then the cost of its modified field."),
-    "flows": ("Flows", "How long does the flow take that iterates are compared with?"),
+    "flows": ("Flows", "How long does it take to compute the flow with which the iterates are compared?"),
 }  # fmt: skip
 
 DRAW = 0.1  # a ratio that is as close to its target decides nothing

@@ -29,7 +29,7 @@ ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }  # fmt: skip
 PACKAGES = {
-    "fields": "numpy sympy numba BSeries kauri", "runs": "numpy numba jax optax torch", "networks": "numpy jax optax torch",
+    "fields": "numpy sympy numba BSeries kauri heyoka", "runs": "numpy numba jax optax torch", "networks": "numpy scikit-learn jax optax torch",
     "flows": "numpy scipy sympy jax diffrax heyoka",
 }  # fmt: skip
 
