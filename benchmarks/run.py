@@ -17,7 +17,7 @@ import platform
 import re
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 
 from page import RESULTS, ROOT, SECTIONS
@@ -43,12 +43,8 @@ def processor():
 
 def where(section):
     """What a section was measured on, and with."""
-    found = []
-    for package in PACKAGES[section].split():
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            pass
+    known = {package.metadata["Name"]: package.version for package in distributions()}
+    found = [f"{name} {known[name]}" for name in PACKAGES[section].split() if name in known]
     return (f"{datetime.date.today().isoformat()}, {processor()}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores, {platform.system()}, "
             f"Python {platform.python_version()}, {', '.join(found)}.")  # fmt: skip
 

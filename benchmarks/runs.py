@@ -107,14 +107,6 @@ def fastest(forms):
     return min(forms, key=lambda form: (form(), processor_seconds(form, 2))[1]) if len(forms) > 1 else forms[0]
 
 
-def by_jax_gradients(loss):
-    """By differentiation, which also serves configurations on the last axis, and by hand where ours is."""
-    import jax
-
-    made = jax.grad(lambda theta: loss(theta, jax.numpy).sum())
-    return [made, partial(by_hand, loss, xp=jax.numpy)] if loss in (chain, data) else [made]
-
-
 def forms(run, beta, rho, last=False):
     """Ways to compile a run with JAX; `last` says that it takes many configurations, on the last axis."""
     import jax
@@ -137,41 +129,49 @@ def forms(run, beta, rho, last=False):
     return found
 
 
-def by_optax(loss, start, steps, beta=BETA, rho=RHO):
-    import jax
+def adam_by_hand(theta, beta, rho):
+    """What JAX's scan carries, and the update."""
+    from jax import numpy as jnp
+
+    def update(g, carry):
+        theta, m, v, b1, b2 = carry
+        m, v, b1, b2 = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g * g, b1 * beta, b2 * rho
+        return theta - H * (m / (1 - b1)) / (jnp.sqrt(v / (1 - b2)) + EPSILON), m, v, b1, b2
+
+    return (theta, 0 * theta, 0 * theta, jnp.ones_like(beta), jnp.ones_like(rho)), update
+
+
+def adam_of_optax(theta, beta, rho):
     import optax
 
-    def run(gradient, b1, b2):
-        method, theta0 = optax.adam(H, b1=b1, b2=b2, eps=EPSILON), jax.numpy.array(start)
+    method = optax.adam(H, b1=beta, b2=rho, eps=EPSILON)
 
-        def step(carry, _):
-            theta, state = carry
-            change, state = method.update(gradient(theta), state, theta)
-            theta = optax.apply_updates(theta, change)
-            return (theta, state), theta
+    def update(g, carry):
+        change, state = method.update(g, carry[1], carry[0])
+        return optax.apply_updates(carry[0], change), state
 
-        return jax.lax.scan(step, (theta0, method.init(theta0)), None, length=steps)[1]
-
-    return fastest(form for g in by_jax_gradients(loss) for form in forms(partial(run, g), beta, rho))
+    return (theta, method.init(theta)), update
 
 
-def by_jax(loss, start, steps, beta=BETA, rho=RHO):
+def by_jax(loss, start, steps, beta=BETA, rho=RHO, adam=adam_by_hand):
     import jax
-    from jax import numpy as jnp
 
     def run(gradient, beta, rho):
         def step(carry, _):
-            theta, m, v, b1, b2 = carry
-            g = gradient(theta)
-            m, v, b1, b2 = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g * g, b1 * beta, b2 * rho
-            theta = theta - H * (m / (1 - b1)) / (jnp.sqrt(v / (1 - b2)) + EPSILON)
-            return (theta, m, v, b1, b2), theta
+            carry = update(gradient(carry[0]), carry)
+            return carry, carry[0]
 
-        theta = jnp.array(start).reshape(-1, *[1] * beta.ndim) + jnp.zeros_like(beta)
-        one = jnp.ones_like(beta)
-        return jax.lax.scan(step, (theta, 0 * theta, 0 * theta, one, one), None, length=steps)[1]
+        first, update = adam(
+            jax.numpy.array(start).reshape(-1, *[1] * beta.ndim) + jax.numpy.zeros_like(beta), beta, rho
+        )
+        return jax.lax.scan(step, first, None, length=steps)[1]
 
-    return fastest(form for g in by_jax_gradients(loss) for form in forms(partial(run, g), beta, rho, last=True))
+    gradients = [jax.grad(lambda theta: loss(theta, jax.numpy).sum()), partial(by_hand, loss, xp=jax.numpy)]
+    return fastest(form for g in gradients[: 2 if loss in (chain, data) else 1]
+                   for form in forms(partial(run, g), beta, rho, last=adam is adam_by_hand))  # fmt: skip
+
+
+by_optax = partial(by_jax, adam=adam_of_optax)
 
 
 def by_numba(loss, start, steps, beta=BETA, rho=RHO):
@@ -310,12 +310,14 @@ print(*found, time.process_time() - began)
 """
 
 
+COMPILERS = "optax", "optax, warm compilation cache"
+
+
 def cold(count, rounds):
     many = f"{count:,} configurations" if count > 1 else "one configuration"
     with TemporaryDirectory() as folder:
         return processes(f"From cold: polynomial loss, {many}, 2,000 steps", COLD, (count, 2000, folder),
-                         {name: 3 for name in ("bea", "optax", "optax, warm compilation cache")},
-                         [(name, "at least", 1) for name in ("optax", "optax, warm compilation cache")], tolerance=1e-6, unseen=1,
+                         dict.fromkeys(("bea", *COMPILERS), 3), [(name, "at least", 1) for name in COMPILERS], tolerance=1e-6, unseen=1,
                          note="Making the loss, compiling and one run, in a fresh process; imports are not counted.")  # fmt: skip
 
 
