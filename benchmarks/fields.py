@@ -97,8 +97,7 @@ def by_heyoka(order, points):
 
     variables = heyoka.make_vars("x", "y")
     field = heyoka.cfunc(formulas(adam(order), H, [{"sqrt": heyoka.sqrt}])(*variables), vars=variables)
-    columns = np.ascontiguousarray(points.T)
-    out = np.empty_like(columns)
+    columns, out = np.ascontiguousarray(points.T), np.empty(points.shape[::-1])
     return lambda: field(columns, outputs=out).T
 
 

@@ -62,8 +62,7 @@ def compared(title, ours, seconds, *, agreement, targets=(), note="", missing=No
     wanted = [(name, sense, bound) for name, sense, bound in targets if name in found]
     return {
         "kind": "comparison", "title": title, "ours": ours, "agreement": agreement, "note": note, "rows": rows,
-        "targets": [target(f"{name} / {ours}", found[name], sense, bound) for name, sense, bound in wanted],
-        "missing": missing or {},
+        "targets": [target(f"{name} / {ours}", found[name], sense, bound) for name, sense, bound in wanted], "missing": missing or {},
     }  # fmt: skip
 
 
@@ -107,8 +106,7 @@ def growth(title, variable, points, *, fit_from, note=""):
     xs = [x for x in points if x >= fit_from]
     slope = float(np.polyfit(np.log(xs), np.log([points[x] for x in xs]), 1)[0])
     return {
-        "kind": "growth", "title": title, "variable": variable, "points": [[x, s] for x, s in points.items()],
-        "fit_from": fit_from, "exponent": slope, "note": note,
+        "kind": "growth", "title": title, "variable": variable, "points": [[x, s] for x, s in points.items()], "fit_from": fit_from, "exponent": slope, "note": note,
     }  # fmt: skip
 
 
@@ -126,21 +124,17 @@ def agree(what, ours, theirs, tolerance):
     return f"{what} to {difference:.0e}" if difference else f"{what} exactly"
 
 
-class Missing(ImportError):
-    """A rival is not installed."""
-
-
 def fresh(code, *arguments, limit=900):
     """(numbers, processor seconds) of ``code`` in a process of its own, which prints its results and, last, its time.
 
-    Raises Missing if it cannot import something.
+    Raises ImportError if it cannot import something.
     """
     guarded = "import sys\ntry:\n" + "".join(f"    {line}\n" for line in code.strip().splitlines())
     guarded += "except ImportError as problem:\n    print(problem, file=sys.stderr)\n    sys.exit(3)\n"
     command = [sys.executable, "-W", "ignore", "-c", guarded, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
     if done.returncode == 3:
-        raise Missing(done.stderr.strip())
+        raise ImportError(done.stderr.strip())
     if done.returncode:
         raise RuntimeError(done.stderr)
     *results, seconds = map(float, done.stdout.split())
@@ -159,7 +153,7 @@ def processes(title, code, arguments, turns, targets, *, tolerance=1e-9, note=""
                 continue
             try:
                 found, took = fresh(code, name, *arguments)
-            except Missing as problem:
+            except ImportError as problem:
                 missing[name] = str(problem)
                 continue
             if name == "bea":

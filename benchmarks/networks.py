@@ -24,36 +24,23 @@ def ours(_, start, steps, *decays):
     return runs.ours(LOSS, start, steps, *decays)
 
 
-def layers(theta):
-    """[(weights, biases)] from the last axis of an array of JAX or PyTorch."""
-    place, found = 0, []
-    for inputs, outputs in NETWORK.shapes:
-        end = place + inputs * outputs
-        weights = theta[..., place:end].reshape(*theta.shape[:-1], inputs, outputs)
-        found.append((weights, theta[..., None, end : end + outputs]))
-        place = end + outputs
-    return found
-
-
 def network(theta, xp):
     """The loss by JAX or PyTorch; coordinates first."""
-    (w1, b1), (w2, b2) = layers(xp.moveaxis(theta, 0, -1))
-    scores = xp.tanh(xp.asarray(FEATURES) @ w1 + b1) @ w2 + b2
+    theta = xp.moveaxis(theta, 0, -1)
+    w1, b1, w2, b2 = (theta[..., a:b] for a, b in ((0, 2048), (2048, 2080), (2080, 2400), (2400, 2410)))
+    hidden = xp.tanh(xp.asarray(FEATURES) @ w1.reshape(*w1.shape[:-1], 64, 32) + b1[..., None, :])
+    scores = hidden @ w2.reshape(*w2.shape[:-1], 32, 10) + b2[..., None, :]
     return (xp.log(xp.exp(scores).sum(-1)) - (scores * xp.asarray(CHOSEN)).sum(-1)).mean(-1)
 
 
 def correction(rounds):
     """What the first correction costs, in gradients: a Hessian-vector product, and the field with two terms."""
     direction, equation = LOSS.gradient(START), bea.modified_equation(bea.gradient_descent(), LOSS, 2)
-    tasks = {
-        "one gradient": partial(LOSS.gradient, START),
-        "one Hessian-vector product after it, at the same point": partial(LOSS.hessian_vector, START, direction),
-        "gradient descent's field with two terms": partial(equation.field(H), START),
-    }
+    tasks = {"one gradient": partial(LOSS.gradient, START), "gradient descent's field with two terms": partial(equation.field(H), START),
+             "one Hessian-vector product after a gradient, at the same point": partial(LOSS.hessian_vector, START, direction)}  # fmt: skip
     unit, *others = (np.array(found) for found in list(rounds_of(tasks, 4 * rounds).values())[:3])
     multiples = {name: float(np.median(found / unit)) for name, found in zip(list(tasks)[1:], others)}
-    rows = [("one gradient", 1e3 * float(np.median(unit)), "ms")]
-    return facts("The first correction, digits 64-32-10", rows + [(name, x, "gradients") for name, x in multiples.items()],
+    return facts("The first correction, digits 64-32-10", [("one gradient", 1e3 * float(np.median(unit)), "ms")] + [(name, x, "gradients") for name, x in multiples.items()],
                  targets=[target(f"{name} / one gradient", x, "at most", 3) for name, x in multiples.items()])  # fmt: skip
 
 
@@ -115,10 +102,8 @@ def field(order, rounds):
         "bea, from_jax": lambda: numbers(bea.from_jax(partial(network, xp=import_module("jax.numpy")), len(START))),
         "JAX's jet, compiled": partial(field_by_jet, order),
     }
-    if order == 2:  # its gradient gives no more
-        makers["bea, its own network"] = lambda: numbers(LOSS)
-    if order < 4:
-        makers["JAX by hand, compiled"] = partial(field_by_products, order)
+    makers |= {"bea, its own network": lambda: numbers(LOSS)} if order == 2 else {}  # its gradient gives no more
+    makers |= {"JAX by hand, compiled": partial(field_by_products, order)} if order < 4 else {}
     return race(f"Gradient descent's field with {order} terms, digits 64-32-10", "bea, from_jax", makers, rounds,
                 tolerance=1e-9, targets=[(name, "at least", 1) for name in ("JAX's jet, compiled", "JAX by hand, compiled")])  # fmt: skip
 

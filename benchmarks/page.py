@@ -96,8 +96,7 @@ def page(results):
         sections.setdefault(section, []).append(row["result"])
     return TEXT.format(
         where="\n".join(f"- {', '.join(names)}: {text}" for text, names in where.items()),
-        draw=DRAW, warm=WARM,
-        noise=f"{median((row['high'] - row['low']) / row['ratio'] for row in rivals):.0%}",
+        draw=DRAW, warm=WARM, noise=f"{median((row['high'] - row['low']) / row['ratio'] for row in rivals):.0%}",
         loop=duration(min(loops)), busy=duration(max(loops)), versions=len({row["code"] for row in results.values()}),
         missing="".join(f"Left out: {name}, which is not installed.\n" for name in missing),
         lost=table([*head, "result", "slower"], [*align, "---", "---:"], lost) if lost else "Nowhere in what is measured here.",

@@ -37,8 +37,8 @@ PACKAGES = {
 def processor():
     """The processor's model, with nothing that names the machine."""
     known = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", known.read_text("utf-8")) if known.exists() else None
-    return found[1] if found else platform.machine()
+    names = re.findall(r"model name\s*: (.+)", known.read_text("utf-8")) if known.exists() else []
+    return names[0] if names else platform.machine()
 
 
 def where(section):

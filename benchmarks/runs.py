@@ -97,8 +97,8 @@ def ours(loss, start, steps, beta=BETA, rho=RHO, **options):
 
 
 def anew(loss, start, steps):
-    draws = np.random.default_rng(0)
-    return lambda: ours(loss, start, steps, BETA + 1e-12 * draws.random())()
+    betas = iter(BETA + 1e-12 * np.random.default_rng(0).random(10**6))
+    return lambda: ours(loss, start, steps, next(betas))()
 
 
 def fastest(forms):
@@ -121,11 +121,11 @@ def forms(run, beta, rho, last=False):
     given, size = (jax.numpy.asarray(beta), jax.numpy.asarray(rho)), np.size(beta)
     if size == 1:
         return [task(run)]
-    found = [task(run, lambda path: np.moveaxis(path, 1, -1)) if last else task(jax.vmap(run, out_axes=1))]
-    found.append(task(one_by_one, lambda path: path.swapaxes(0, 1)))
+    found = [task(run, lambda path: np.moveaxis(path, 1, -1)) if last else task(jax.vmap(run, out_axes=1)),
+             task(one_by_one, lambda path: path.swapaxes(0, 1))]  # fmt: skip
     if last and size > BLOCK:
-        cut = lambda *given: one_by_one(*(x.reshape(-1, BLOCK) for x in given))  # noqa: E731
-        found.append(task(cut, lambda path: path.transpose(1, 0, 3, 2).reshape(path.shape[1], size, -1)))
+        found.append(task(lambda *given: one_by_one(*(x.reshape(-1, BLOCK) for x in given)),
+                          lambda path: path.transpose(1, 0, 3, 2).reshape(path.shape[1], size, -1)))  # fmt: skip
     return found
 
 
@@ -161,9 +161,8 @@ def by_jax(loss, start, steps, beta=BETA, rho=RHO, adam=adam_by_hand):
             carry = update(gradient(carry[0]), carry)
             return carry, carry[0]
 
-        first, update = adam(
-            jax.numpy.array(start).reshape(-1, *[1] * beta.ndim) + jax.numpy.zeros_like(beta), beta, rho
-        )
+        theta = jax.numpy.array(start).reshape(-1, *[1] * beta.ndim) + jax.numpy.zeros_like(beta)
+        first, update = adam(theta, beta, rho)
         return jax.lax.scan(step, first, None, length=steps)[1]
 
     gradients = [jax.grad(lambda theta: loss(theta, jax.numpy).sum()), partial(by_hand, loss, xp=jax.numpy)]
@@ -291,17 +290,13 @@ def small(loss, d, steps, rounds, count=1):
 
 
 COLD = """
-import time
+import os, time
 name, count, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-import numpy as np
+if "cache" in name:
+    os.environ.update(JAX_COMPILATION_CACHE_DIR=sys.argv[4], JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0")
+import numpy as np, runs
 if "optax" in name:
-    import jax, optax
-    if "cache" in name:
-        jax.config.update("jax_compilation_cache_dir", sys.argv[4])
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-else:
-    import bea
-import runs
+    import optax
 runs.fastest = next  # no trial
 began = time.process_time()
 given = runs.polynomial, (0.6, 1.4), steps, *runs.decays(count)
