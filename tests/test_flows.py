@@ -164,6 +164,38 @@ def test_a_flow_that_grows_without_bound_ends():
     np.testing.assert_allclose(caught.value.path[:, 0], np.exp(30.0 * np.arange(8)), rtol=1e-8)
 
 
+X, Y = sp.symbols("x y", real=True)
+BENT = bea.Loss(sp.Abs(X) + (X - Y) ** 2 / 2 + sp.Max(0, Y - sp.Rational(1, 2)) ** 2, (X, Y))
+
+
+@pytest.mark.parametrize("method", [None, "DOP853", "RK45", "LSODA", "Radau"])
+@pytest.mark.parametrize(
+    "equation, theta0, steps, last",
+    [
+        (bea.modified_equation(bea.gradient_descent(), bea.Loss(abs(X), (X,)), 1), (0.055,), 20, 6),
+        (bea.modified_equation(bea.heavy_ball(0.5), bea.Loss(abs(X), (X,)), 2), (0.055,), 20, 3),
+        (bea.modified_equation(bea.gradient_descent(), bea.Loss(abs(X), (X,)), 1, "kept"), (0.055,), 20, 6),
+        (bea.transient_equation(bea.gradient_descent(), bea.Loss(abs(X), (X,))), (0.055,), 20, 6),
+        (bea.modified_equation(bea.gradient_descent(), BENT, 1), (0.8, -0.2), 300, 58),
+    ],
+)
+def test_a_flow_ends_at_a_kink(equation, theta0, steps, last, method):
+    """The field of |x| points at 0 from both sides: the solver's steps once became smaller without end."""
+    with pytest.raises(bea.Divergence, match=f"ends before step {last} of {steps} .* perhaps at a kink") as caught:
+        bea.flow(equation, theta0, 0.01, steps, method=method)
+    assert caught.value.step == last == len(caught.value.path)
+
+
+def test_a_flow_passes_a_kink():
+    """Of |x| + 2 x the field is -3 and then -1; of a loss that ends, x' = -1/x, no jump is said to be the cause."""
+    equation = bea.modified_equation(bea.gradient_descent(), bea.Loss(abs(X) + 2 * X, (X,)), 1)
+    np.testing.assert_allclose(bea.flow(equation, (0.31,), 0.1, 3)[:, 0], [0.31, 0.01, -0.29 / 3, -0.59 / 3])
+    for method in ("DOP853", "LSODA", "RK45"):
+        with pytest.raises(bea.Divergence, match="not finite at step 5 of 10"):
+            ends = bea.modified_equation(bea.gradient_descent(), bea.Loss(sp.log(X), (X,)), 1)
+            bea.flow(ends, (1.0,), 0.11, 10, method=method)
+
+
 # --- errors -------------------------------------------------------------------------------------------------------------------------
 
 ADAM, BILINEAR = make("adam"), bea.bilinear()

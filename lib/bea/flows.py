@@ -27,6 +27,10 @@ PIECE = 1000  # points of a compiled Taylor series in one call, which Ctrl-C has
 TOLERANCE = 1e-12  # far below any error that the book measures
 PATIENCE = 3000  # evaluations before a problem is taken to be stiff, and 30 for each point
 SMALLEST, LARGEST = 1e-13, 1e100  # steps, compared with the time, and values of a solution that goes on
+ROUND, PACE = (
+    1000,
+    0.01,
+)  # so many steps of the solver should advance by this fraction of the flow, or the field may jump
 
 
 def flow(
@@ -45,6 +49,9 @@ def flow(
     SciPy's DOP853 computes it, or RK45 if the equation is defined step by step.  If DOP853 needs very many
     evaluations the equation is stiff, and LSODA starts again.  Where many flows of one equation are
     wanted, ``method="taylor"`` is faster by one or two orders of magnitude, once it is compiled.
+
+    A flow ends at a kink of the loss where the field points at the kink from both sides, as that of
+    :math:`|x|` does at 0: no solution goes on from there.
 
     Parameters
     ----------
@@ -74,7 +81,7 @@ def flow(
     Raises
     ------
     Divergence
-        If the solution ceases to exist before the end.
+        If the solution ceases to exist before the end, which includes a kink that it cannot leave.
     TypeError, ValueError
         If an argument is of the wrong kind or out of its range.
     ImportError
@@ -106,18 +113,24 @@ def flow(
         d = start.shape[-1]
     field: Any = equation.field
     if isinstance(equation, TransientEquation):
-        path = _in_pieces(equation.pieces(h, steps), start, times, per_step, method, tolerance)
+        path, jumps = _in_pieces(equation.pieces(h, steps), start, times, per_step, method, tolerance)
     elif isinstance(equation, KeptEquation) and equation.batches is not None:
         pieces = (field(h, n) for n in range(first, steps))
-        path = _in_pieces(pieces, start, times, per_step, method, tolerance)
+        path, jumps = _in_pieces(pieces, start, times, per_step, method, tolerance)
     elif method == "taylor":
-        path = _by_taylor(equation, start, h, times, tolerance)
+        path, jumps = _by_taylor(equation, start, h, times, tolerance), False
     else:
-        path = _solve(field(h), start, times, method, tolerance)
+        path, jumps = _solve(field(h), start, times, method, tolerance)
     path = path[..., :d]
     if len(path) < len(times):
         step = -(-len(path) // per_step) + first
-        raise Divergence(f"the flow is not finite at step {step} of {steps} (h = {h}), or ends before", step, path)
+        problem = f"the flow is not finite at step {step} of {steps} (h = {h}), or ends before"
+        if jumps:
+            problem = (
+                f"the flow ends before step {step} of {steps} (h = {h}): the field jumps there, perhaps at a kink of "
+                "the loss, and points at the jump from both sides, so that no solution goes on; ask for fewer steps"
+            )
+        raise Divergence(problem, step, path)
     return path
 
 
@@ -147,16 +160,16 @@ def _in_pieces(
     per_step: int,
     method: str | None,
     tolerance: float,
-) -> np.ndarray:
-    """Follow one field after another, each over one step of the run, as far as the solution exists."""
-    path = [start]
+) -> tuple[np.ndarray, bool]:
+    """Follow one field after another, each over one step of the run, as far as the solution exists, as `_solve` does."""
+    path, jumps = [start], False
     for n, field in enumerate(fields):
         piece = times[n * per_step : (n + 1) * per_step + 1]
-        solved = _solve(field, path[-1], piece, method or "RK45", tolerance, first_step=piece[-1] - piece[0])
+        solved, jumps = _solve(field, path[-1], piece, method or "RK45", tolerance, first_step=piece[-1] - piece[0])
         path.extend(solved[1:])
         if len(solved) < len(piece):
             break
-    return np.array(path)
+    return np.array(path), jumps
 
 
 def _solve(
@@ -166,8 +179,11 @@ def _solve(
     method: str | None,
     tolerance: float,
     first_step: float | None = None,
-) -> np.ndarray:
-    """Return the solution at `times`, as far as it exists, by LSODA if DOP853 finds the problem stiff."""
+) -> tuple[np.ndarray, bool]:
+    """Return the solution at `times`, as far as it exists, and whether it ends where the field jumps.
+
+    LSODA computes it if DOP853 finds the problem stiff.
+    """
     from scipy import integrate  # here, because it takes nearly half of the library's start
 
     if method not in (None, *METHODS):
@@ -182,7 +198,17 @@ def _solve(
         found = rate(point, time=t) if takes_time else rate(point)
         return found if start.ndim == 1 else np.ravel(found)
 
+    def jumps() -> bool:
+        """Whether the field jumps near the solver's point: across a distance, whatever it is, it differs by as much."""
+        across = np.random.default_rng(0).standard_normal(start.size) * max(1.0, np.abs(solver.y).max())
+        near, far = (
+            np.linalg.norm(rhs(solver.t, solver.y + e * across) - rhs(solver.t, solver.y - e * across))
+            for e in (1e3 * tolerance, 1e4 * tolerance)
+        )
+        return bool(near > 1e-6 * np.linalg.norm(rhs(solver.t, solver.y)) and 0.5 < near / far < 2)
+
     path, limit = [start.ravel()], PATIENCE + 30 * len(times)
+    count, reached = 0, times[0]
     with np.errstate(all="ignore"):  # a blow-up is reported by whoever called
         options = {"rtol": tolerance, "atol": tolerance, "first_step": first_step}
         solver = getattr(integrate, method or "DOP853")(rhs, times[0], path[0], times[-1], **options)
@@ -197,7 +223,11 @@ def _solve(
             solver.step()
             stuck = solver.status == "running" and solver.step_size < SMALLEST * abs(solver.t)
             if solver.status == "failed" or stuck or not np.abs(solver.y).max() < LARGEST:
-                break
+                return np.array(path).reshape(-1, *start.shape), jumps()
+            if (count := count + 1) % ROUND == 0:
+                if solver.t - reached < PACE * (times[-1] - times[0]) and jumps():
+                    return np.array(path).reshape(-1, *start.shape), True
+                reached = solver.t
             if method is None and solver.nfev > limit:
                 return _solve(field, start, times, "LSODA", tolerance)
             passed = times[len(path) : np.searchsorted(times, solver.t, side="right")]
@@ -205,7 +235,7 @@ def _solve(
                 path.append(solver.y)
             elif len(passed):
                 path.extend(solver.dense_output()(passed).T)
-    return np.array(path).reshape(-1, *start.shape)
+    return np.array(path).reshape(-1, *start.shape), False
 
 
 def _by_taylor(equation: Any, start: np.ndarray, h: float, times: np.ndarray, tolerance: float) -> np.ndarray:

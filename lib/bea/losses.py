@@ -183,8 +183,10 @@ class Loss(_SymbolicProblem):
     Notes
     -----
     Where a gradient jumps or has a kink (``Abs``, ``Max``, ``floor``, ``Heaviside``, ``Piecewise``)
-    the branch at the point counts.  Logarithms and quotients of sums of exponentials are computed
-    so that they do not overflow.  Losses are equal if their fields are, and can be pickled.
+    the branch at the point counts.  A run steps across such a place; a flow ends there if the field
+    points at it from both sides, as that of ``Abs(x)`` does at 0.  Logarithms and quotients of sums of
+    exponentials are computed so that they do not overflow.  Losses are equal if their fields are, and
+    can be pickled.
 
     Examples
     --------
