@@ -141,6 +141,14 @@ def test_anything_with_a_field_flows():
     )
 
 
+def test_a_kept_flow_of_mini_batches_starts_at_once():
+    losses = [bea.quadratic([1, 2]), bea.quadratic([2, 1])]
+    for optimizer in (bea.gradient_descent(), bea.heavy_ball(0.99, damped=True)):
+        equation = bea.modified_equation(optimizer, losses, 2, memory="kept", batches=[0, 1, 1])
+        path = bea.flow(equation, (1.0, 2.0), 0.01, 3)
+        assert abs(path - bea.run(optimizer, losses, (1.0, 2.0), 0.01, 3, batches=[0, 1, 1])).max() < 1e-3
+
+
 def test_a_flow_that_blows_up_says_where():
     """y' = y^2 from 1 blows up at t = 1: with h = 0.07 the last time before it is 14 h."""
     y = sp.Symbol("y")

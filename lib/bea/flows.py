@@ -148,8 +148,7 @@ def _kept_start(equation: KeptEquation, theta0: Any, h: float, first: int) -> tu
     """Return the state of one run after some steps, and how many of its coordinates are those of the point."""
     if equation.losses[0].components(theta0).ndim > 1 or equation.optimizer.batch_shape:
         raise ValueError("a flow with the memory kept takes one point and one configuration at a time")
-    batches = None if equation.batches is None else equation.batches[:first]
-    theta, states = state_after(equation.optimizer, equation.losses, theta0, h, first, batches)
+    theta, states = state_after(equation.optimizer, equation.losses, theta0, h, first, equation.batches)
     return equation.state(theta, states, h), len(theta)
 
 
