@@ -321,10 +321,39 @@ def test_what_is_above_the_floor_is_used():
 
 @pytest.mark.parametrize(
     ("errors", "holds"),
-    [([4.1, 1.0], True), ([4.0, 1.1], False), ([8.0, 1.0], False), ([2.0, 1.0], False)],
+    [([4.1, 1.0], True), ([4.0, 1.1], False), ([8.0, 1.0], True), ([6.0, 1.0], False), ([2.0, 1.0], False)],
 )
 def test_an_order_holds_within_a_tenth(errors, holds):
     assert bea.Study(np.array([0.2, 0.1]), np.array(errors), order=2).order_holds is holds
+
+
+def test_a_higher_order_holds_and_better():
+    """Of the implicit midpoint rule f_1 is 0, and the first term alone has order 2."""
+
+    @bea.optimizer
+    def midpoint(theta, gradient, memory):  # on the loss below, whose gradient is theta
+        return theta / (1 + memory.h / 2)
+
+    study = bea.order_study(midpoint(), bea.quadratic([1]), (1.0,), 0.4, [0.04, 0.02], order=1)
+    assert study.order_holds is True
+    assert str(study) == "observed order 2.00 over h = 0.02 to 0.04: order 1 holds, and better"
+
+
+def test_an_exact_equation_is_not_blamed_on_the_step_sizes():
+    study = bea.order_study(
+        bea.gradient_descent(), bea.VectorField((sp.Integer(1),), (sp.Symbol("y"),)), (1.0,), 0.4, [0.2, 0.1]
+    )
+    assert "the equation is exact here to round-off, or take larger step sizes" in str(study)
+    assert "exact" not in str(bea.Study(np.array([0.2, 0.1]), np.array([1e-9, 1e-13])))
+
+
+def test_a_negative_average_of_squares_is_named():
+    """The memory on the slow manifold is a polynomial in h, and long decays make it negative."""
+    optimizer = bea.adam(0.9, 0.99, 1e-3, epsilon_inside=False)
+    with pytest.raises(
+        bea.Divergence, match="holds negative numbers at h = 0.002; if an average of squares is negative, take"
+    ):
+        bea.order_study(optimizer, bea.rosenbrock(), (0.5, 0.5), 0.02, [2e-3, 1e-3], order=1)
 
 
 def test_a_study_is_equal_to_itself_and_travels():

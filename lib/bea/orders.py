@@ -13,7 +13,7 @@ from bea.flows import flow
 from bea.losses import Problem
 from bea.modified import KeptEquation, modified_equation
 from bea.program import Optimizer
-from bea.runs import run
+from bea.runs import Divergence, run
 
 __all__ = ["Study", "order_study"]
 
@@ -80,16 +80,20 @@ class Study:
 
     @property
     def order_holds(self) -> bool | None:
-        """Whether the slope is the expected order within 0.1; None if the errors are round-off."""
-        return None if np.isnan(self.slope) else bool(abs(self.slope - self.order) <= 0.1)
+        """Whether the slope is the expected order, or a higher whole number, within 0.1; None if the errors are round-off."""
+        if np.isnan(self.slope):
+            return None
+        return bool(abs(self.slope - max(self.order, round(self.slope))) <= 0.1)
 
     def __str__(self) -> str:
         window = f"over h = {self.hs.min():g} to {self.hs.max():g}"
         if self.order_holds is None:
-            return f"at the round-off floor {window}: no slope can be measured (take larger step sizes)"
+            exact = "" if self.above_floor.any() else "the equation is exact here to round-off, or "
+            return f"at the round-off floor {window}: no slope can be measured; {exact}take larger step sizes"
         left_out = np.sum(~self.above_floor)
         note = f" ({left_out} at the round-off floor left out)" if left_out else ""
-        result = "holds" if self.order_holds else "does NOT hold"
+        better = ", and better" if self.slope > self.order + 0.1 else ""
+        result = f"holds{better}" if self.order_holds else "does NOT hold"
         return f"observed order {self.slope:.2f} {window}{note}: order {self.order} {result}"
 
 
@@ -163,7 +167,18 @@ def order_study(
             raise ValueError(f"the step size {h} does not divide the horizon {horizon}; use horizon / (whole number)")
         memory = None if from_rest else _slow_manifold(optimizer, loss, order, theta0, h)
         batches = getattr(equation, "batches", None)
-        iterates = run(optimizer, loss, theta0, h, steps, batches=batches, memory=memory)
+        try:
+            iterates = run(optimizer, loss, theta0, h, steps, batches=batches, memory=memory)
+        except Divergence as problem:
+            if memory is None or problem.step > 1 or all(np.all(value >= 0) for value in memory):
+                raise
+            raise Divergence(
+                "the run diverged at step 1: the memory from which it starts is expanded in h, and holds negative numbers "
+                f"at h = {h}; if an average of squares is negative, take a smaller h or smaller decays, or compare "
+                'bea.run with the bea.flow of an equation with memory="kept"',
+                problem.step,
+                problem.path,
+            ) from None
         errors.append(np.linalg.norm(flow(equation, theta0, h, steps) - iterates, axis=-1).max())
         scale = max(scale, float(np.abs(iterates).max()))
     return Study(sizes, np.array(errors), getattr(equation, "order", order), scale)
