@@ -613,6 +613,16 @@ def test_disjoint_minibatches_average_to_the_full_batch():
     np.testing.assert_allclose(average.gradient(POINTS), full.gradient(POINTS), rtol=1e-11)
 
 
+def test_logistic_regression_says_how_data_are_given():
+    data, labels = np.eye(3), [0, 1, 1]
+    with pytest.raises(TypeError, match="^columns are .*; give them as features=, labels=$"):
+        bea.logistic_regression(data, labels)
+    with pytest.raises(TypeError, match="without labels; give labels="):
+        bea.logistic_regression(features=data)
+    with pytest.raises(TypeError, match="without features; give features="):
+        bea.logistic_regression(labels=labels)
+
+
 def test_logistic_regression_far_out_neither_overflows_nor_warns():
     with np.errstate(all="raise", under="ignore"):
         loss = bea.logistic_regression()

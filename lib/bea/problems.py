@@ -148,9 +148,9 @@ def logistic_regression(
 
     Raises
     ------
-    ValueError
-        If the data are not finite numbers, the labels do not have two values, or `columns` or
-        `rows` select nothing.
+    TypeError, ValueError
+        If features are given without labels or labels without features, the data are not finite
+        numbers, the labels do not have two values, or `columns` or `rows` select nothing.
 
     Examples
     --------
@@ -158,6 +158,8 @@ def logistic_regression(
     >>> round(logistic_regression(features=X, labels=y).value([0.0, 0.0]).item(), 6)    # ln 2
     0.693147
     """
+    if columns is not None and np.ndim(columns) > 1:
+        raise TypeError("columns are the numbers of features, but data were given; give them as features=, labels=")
     data, targets = _data(features, labels)
     if columns is None:
         columns = (0, 1) if features is None else range(data.shape[1])
@@ -180,6 +182,10 @@ def logistic_regression(
 
 def _data(features: Any, labels: Any) -> Any:
     """Return the features, (n, columns), and the labels, (n,)."""
+    if labels is None and features is not None and not isinstance(features, (str, PathLike)):
+        raise TypeError("features were given without labels; give labels=, one for each row of the features")
+    if labels is not None and features is None:
+        raise TypeError("labels were given without features; give features=, one row for each label")
     if features is None:
         from sklearn.datasets import load_breast_cancer  # takes longer than all the rest
 
