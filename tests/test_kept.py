@@ -368,8 +368,11 @@ def test_other_words_are_refused(memory):
 
 
 def test_a_word_for_each_average_is_needed():
-    with pytest.raises(ValueError, match="names 1 averages, but the program has more"):
-        bea.modified_equation(adam(0.01), LOSS, 2, ("kept",)).field(0.01)(np.full(8, 0.5))
+    beta, rho, epsilon = sp.symbols("beta rho epsilon", positive=True)
+    for optimizer in (adam(0.01), bea.adam(beta, rho, epsilon), bea.adam([0.9, 0.5], 0.9, 0.1)):
+        for words in (["kept"], ("kept", "forgotten", "kept")):
+            with pytest.raises(ValueError, match=f"^memory = .* names {len(words)} averages, but .* has 2; give"):
+                bea.modified_equation(optimizer, LOSS, 2, words)
 
 
 def test_a_number_of_steps_is_not_smooth():
@@ -379,7 +382,7 @@ def test_a_number_of_steps_is_not_smooth():
     def counting(theta, gradient, memory, beta):
         return memory.average(gradient(theta), beta) / (1 + memory.step)
 
-    with pytest.raises(ValueError, match="use memory.time"):
+    with pytest.raises(ValueError, match="^with the memory kept a program has no number of steps; use memory.time"):
         bea.modified_equation(counting(0.9), LOSS, 2, "kept").field(0.01)(np.ones(4))
 
 

@@ -782,7 +782,7 @@ def test_adabelief_without_epsilon_has_no_expansion():
     ):
         with pytest.raises(ValueError) as caught:
             ask()
-        assert "other than 0" in one_sentence(caught)
+        assert "no term of order 0 in h" in one_sentence(caught)
     for order in (1, 2, 3):
         study = bea.order_study(adabelief(0.3, 0.4, 0.5), LOSS, START, 0.12, [1e-3, 5e-4, 2.5e-4], order=order)
         assert abs(study.slope - order) < 0.1, study
@@ -986,6 +986,19 @@ ASKED = [
 def test_state_of_its_own_and_chance_are_refused(program, words, ask):
     with pytest.raises((AttributeError, ValueError), match=words):
         ask(program(0.9))
+
+
+@bea.optimizer
+def misspells(theta, gradient, memory, beta):
+    return memory.avg(gradient(theta), beta)
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_a_memory_says_what_it_has(ask):
+    with pytest.raises(
+        AttributeError, match=r"no 'avg'; it has memory.average.*previous.*step, memory.time and memory.h"
+    ):
+        ask(misspells(0.9))
 
 
 def test_a_random_loss_is_refused_by_the_flow():

@@ -586,13 +586,15 @@ def test_a_zero_leading_coefficient_has_no_such_power(power):
     zero = Series.from_polynomials([[np.array([1.0, 0.0])], [np.zeros(2), np.ones(2)]])
     exact = Series.from_polynomials([[np.array(sp.Integer(0), dtype=object)], [0, sp.Integer(1)]])
     for series in (zero, exact):
-        with pytest.raises(ValueError, match="leading coefficient other than 0"):
+        with pytest.raises(
+            ValueError, match="is 0 there: it has no term of order 0 in h .memory.h has order 1: add up"
+        ):
             series**power
 
 
 def test_a_value_alone_has_roots_at_zero():
     assert np.sqrt(Series.from_polynomials([[0.0]])).leading == 0
-    with pytest.raises(ValueError, match="leading coefficient other than 0"):
+    with pytest.raises(ValueError, match="raised to the power -0.5 is 0 there"):
         Series.from_polynomials([[0.0]]) ** -0.5
 
 

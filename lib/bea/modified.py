@@ -32,7 +32,18 @@ import sympy as sp
 
 from bea._validate import all_finite, batch_sequence, columns_apart, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Along, Optimizer, check_decay, check_repeats, collected, read_by, reading_of_constants, tidy
+from bea.program import (
+    Along,
+    Misfit,
+    Optimizer,
+    Running,
+    check_decay,
+    check_repeats,
+    collected,
+    read_by,
+    reading_of_constants,
+    tidy,
+)
 from bea.program import update as update
 from bea.series import Series, antidifference
 from bea.straight import alike
@@ -408,7 +419,7 @@ class _Kept(Along):
     @property
     def step(self) -> Any:  # type: ignore[override]
         """Refuse: along a curve that keeps its memory only the time is smooth."""
-        raise ValueError("with the memory kept a program has no number of steps; use memory.time and memory.h")
+        raise Misfit("with the memory kept a program has no number of steps; use memory.time and memory.h")
 
     def update(self, optimizer: Optimizer, gradient: Callable[[Any], Any]) -> Series:
         theta = self.like[: self.used]
@@ -422,7 +433,7 @@ class _Kept(Along):
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
         kept = next(self.words, None)
         if kept is None:
-            raise ValueError(
+            raise Misfit(
                 f'memory = ... names {len(self.choice)} averages, but the program has more; give "forgotten" or "kept" '
                 "for each"
             )
@@ -493,7 +504,8 @@ def modified_equation(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind, or `order` is not a positive whole number.
+        If an argument is of the wrong kind, `order` is not a positive whole number, or `memory` does
+        not name as many averages as the program has.
 
     Examples
     --------
@@ -513,11 +525,40 @@ def modified_equation(
         raise ValueError(f'memory = {memory!r} must be "forgotten" or "kept", or one of these for each average')
     if "kept" in words:
         kept = tuple(word == "kept" for word in words) if several else None
+        if several and (count := _averages(optimizer, losses[0].dimension)) not in (None, len(words)):
+            raise ValueError(
+                f"memory = {memory!r} names {len(words)} averages, but {optimizer.name} has {count}; "
+                'give "forgotten" or "kept" for each'
+            )
         found = batch_sequence(batches, len(losses))
         return KeptEquation(optimizer, losses, order, kept, found if found is None else tuple(found))
     if len(losses) > 1 or batches is not None:
         raise ValueError('the steady state takes one loss; use bea.mean, bea.transient_equation or memory="kept"')
     return ModifiedEquation(optimizer, only(losses), order)
+
+
+class _Counting(Running):
+    """A memory that counts the averages."""
+
+    __slots__ = ("count",)
+
+    def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
+        self.count += 1
+        return super().average(x, decay, corrected)
+
+
+def _averages(optimizer: Optimizer, dimension: int) -> int | None:
+    """Return how many averages a program asks for in a step on numbers, or None if it cannot make one."""
+    one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
+    memory, half = _Counting(1.0), dict.fromkeys(one.symbols, sp.Rational(1, 2))
+    memory.count = 0
+    try:
+        numbers = {name: v.subs(half) for name, v in one.hyperparameters.items() if isinstance(v, sp.Expr)}
+        with np.errstate(all="ignore"):  # whatever the values are
+            one.with_hyperparameters(**numbers).in_floats()(np.linspace(0.5, 1.5, dimension), np.ones_like, memory)
+    except Exception:  # the program's own error comes again where the program is used
+        return None
+    return memory.count
 
 
 # --- reading a program along a curve -------------------------------------------------------------

@@ -283,6 +283,10 @@ def copied(x: Any) -> Any:
     return x.copy() if isinstance(x, (np.ndarray, Series)) else x
 
 
+class Misfit(ValueError):
+    """A program does not fit the equation, whatever the point."""
+
+
 class Memory:
     """What all memories share: nothing else can be kept on them, since only some readings would see it."""
 
@@ -296,6 +300,12 @@ class Memory:
                 f"a program cannot keep {name!r} on its memory; what it has to remember is memory.average(x, decay) "
                 "or memory.previous(x)"
             ) from None
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"a memory has no {name!r}; it has memory.average(x, decay), memory.previous(x), memory.step, memory.time "
+            "and memory.h"
+        )
 
 
 class Running(Memory):
@@ -651,6 +661,8 @@ def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, mem
     getattr(theta, "coefficients", theta).flags.writeable = False
     try:
         step = _returned(optimizer, optimizer.program.__wrapped__(theta, gradient, memory, **values))  # type: ignore[attr-defined]
+    except Misfit:
+        raise
     except ValueError as problem:
         check_in_place(optimizer, problem)
         raise ValueError(f"{optimizer.name} has no expansion at this point: {problem}") from problem

@@ -527,7 +527,8 @@ def _power(base: Series, exponent: Any, value: Any = None) -> Series:
     if (base.terms > 1 or negative) and np.any(_vanishes(base.leading)):
         done = "divided by" if np.all(exponent == -1) else f"raised to the power {exponent}"
         raise NoExpansion(
-            f"what is {done} is 0 there; that needs a leading coefficient other than 0 (that of memory.h is 0)"
+            f"what is {done} is 0 there: it has no term of order 0 in h (memory.h has order 1: add up gradients instead "
+            "of dividing a difference of points by it)"
         )
     value = np.asarray(base.leading**exponent if value is None else value)
     found = _lift(value, base).coefficients
