@@ -120,10 +120,10 @@ def run(
     differ, or the program raises an error, at every run.  A product with a constant 0 is 0 in a trace, whatever the
     other factor is.
 
-    A run that is not traced computes the configurations of a batch together only if the program, read on
-    numbers without values, does to each of two columns what it does to one, and has, given the same gradients,
-    the same bits for the first and the last of them alone, over three steps.  A program that mixes columns, such
-    as ``m / np.sum(m**2) ** 0.5``, or that branches, is run for one configuration after another.
+    Write programs coordinate by coordinate, or along axis 0, such as ``m / np.sum(m**2, axis=0) ** 0.5``: then
+    the configurations of a batch are computed together.  Each result is that of its configuration alone, whatever
+    the program: one that mixes columns, such as ``m / np.sum(m**2) ** 0.5``, or that branches, is noticed, and
+    run for one configuration after another, which is slower.
 
     Examples
     --------
