@@ -996,7 +996,7 @@ def misspells(theta, gradient, memory, beta):
 @pytest.mark.parametrize("ask", ASKED)
 def test_a_memory_says_what_it_has(ask):
     with pytest.raises(
-        AttributeError, match=r"no 'avg'; it has memory.average.*previous.*step, memory.time and memory.h"
+        AttributeError, match=r"no attribute 'avg'; it has memory.average.*previous.*step, memory.time, memory.h"
     ):
         ask(misspells(0.9))
 

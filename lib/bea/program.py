@@ -302,10 +302,9 @@ class Memory:
             ) from None
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"a memory has no {name!r}; it has memory.average(x, decay), memory.previous(x), memory.step, memory.time "
-            "and memory.h"
-        )
+        names = ("average(x, decay)", "previous(x)", "step", "time", "h")
+        has = ", ".join(f"memory.{one}" for one in names if hasattr(type(self), one.split("(")[0]))
+        raise AttributeError(f"this memory has no attribute {name!r}; it has {has}")
 
 
 class Running(Memory):
