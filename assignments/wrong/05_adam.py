@@ -57,7 +57,7 @@ WRONG = {
     ],
     "bracket": [
         ("2 * p * C_rho", "C_rho", "that is Adam's bracket"),
-        ("C_beta - 2", "C_beta + 2", "counteracts that of the numerator"),
+        ("C_beta - 2", "C_beta + 2", "counteracts the numerator"),
         ("= C_beta - 2 * p * C_rho", "= -C_beta + 2 * p * C_rho", "the sign is reversed"),
         (
             None,

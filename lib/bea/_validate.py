@@ -45,10 +45,10 @@ def step_size(h: Any) -> Any:
 
 def interval(name: str, value: Any, low: float, high: float, open_below: bool = False) -> Any:
     """Return real numbers as a float or an array (batch,) in [low, high) or (low, high); symbols as they are."""
-    if type(value) is float and (low < value if open_below else low <= value) and value < high:
-        return value  # nearly always; NumPy takes its time over one number
     if isinstance(value, sp.Expr) and not value.is_number:
         return value
+    if type(value) is float and (low < value if open_below else low <= value) and value < high:
+        return value  # nearly always; NumPy takes its time over one number
     try:
         array = real_numbers(value)
     except (TypeError, ValueError, OverflowError):

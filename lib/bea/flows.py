@@ -27,10 +27,7 @@ PIECE = 1000  # points of a compiled Taylor series in one call, which Ctrl-C has
 TOLERANCE = 1e-12  # far below any error that the book measures
 PATIENCE = 3000  # evaluations before a problem is taken to be stiff, and 30 for each point
 SMALLEST, LARGEST = 1e-13, 1e100  # steps, compared with the time, and values of a solution that goes on
-ROUND, PACE = (
-    1000,
-    0.01,
-)  # so many steps of the solver should advance by this fraction of the flow, or the field may jump
+ROUND, PACE = 1000, 0.01  # so many steps that do not advance by this fraction of the flow may be at a jump
 
 
 def flow(

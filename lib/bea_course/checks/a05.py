@@ -291,7 +291,7 @@ def bracket(bracket: Answer, seed: int = 5) -> None:
         "that is Adam's bracket; with another exponent the denominator's lag has another factor.": engine(
             x, beta, rho, stability, 0.5
         ),
-        "both lags have the same sign here; that of the denominator counteracts that of the numerator.": 2 * own - right,
+        "both lags have the same sign here; the denominator counteracts the numerator.": 2 * own - right,
         "the sign is reversed: f_1 contains minus one half of the bracket.": -right,
         "the factor one half is before the bracket, not in it.": right / 2,
         "it contains memory alone, 2·lag instead of C: the half step is missing.": right
