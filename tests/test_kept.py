@@ -161,6 +161,45 @@ def test_mini_batches_step_by_step():
     assert follow(2, shift=1) < 1.5
 
 
+@bea.optimizer
+def curvature_scaled(theta, gradient, memory, decay: bea.Decay):
+    g = gradient(theta)
+    d = g - memory.previous(g)
+    return g / np.sqrt(0.1 + memory.average(d * d, decay))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "memory"),
+    [
+        (curvature_scaled(0.9), "kept"),
+        (curvature_scaled(np.array([0.9, 0.8])), "kept"),
+        (bea.adam(0.99, 0.5, 0.1), ("kept", "forgotten")),
+        (bea.adam(0.99, sp.Rational(1, 2), 0.1), ("forgotten", "kept")),
+    ],
+)
+def test_mini_batches_need_all_of_the_memory_kept(optimizer, memory):
+    """A value of the step before, or a short average, is of other mini-batches: the equation took the present one."""
+    with pytest.raises(ValueError, match=r"several losses .* all of them kept, and no memory\.previous.*transient"):
+        bea.modified_equation(optimizer, [LOSS, bea.bilinear(1, 1)], 2, memory, [0, 1] * 20)
+    assert bea.modified_equation(optimizer, LOSS, 2, memory).order == 2
+
+
+def test_mini_batches_with_an_average_of_decay_zero():
+    """It is what it averages, and may be forgotten: slope 2 with two losses in turn."""
+    losses, errors = [bea.bilinear(), bea.bilinear(1, 1)], []
+    for h in SIZES:
+        optimizer, batches = bea.adam(0.0, np.exp(-LAMBDA * h), 0.1), [0, 1] * round(HORIZON / h)
+        equation = bea.modified_equation(optimizer, losses, 2, ("forgotten", "kept"), batches)
+        errors.append(distance(optimizer, losses, equation, h, batches, horizon=0.1))
+    assert abs(observed(errors) - 2) < 0.2, errors
+
+
+def test_an_equation_made_without_the_check_refuses_in_its_field():
+    made = KeptEquation(curvature_scaled(0.9), (LOSS, bea.bilinear(1, 1)), 2, None, (0, 1))
+    with pytest.raises(ValueError, match="no memory.previous"):
+        made.field(0.01, 0)(np.full(4, 0.5))
+
+
 # --- exact solutions --------------------------------------------------------------------------------
 
 

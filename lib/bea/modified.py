@@ -54,6 +54,10 @@ __all__ = ["KeptEquation", "ModifiedEquation", "modified_equation"]
 
 
 FLOAT = np.dtype(float)
+EARLIER = (
+    "with several losses the memory kept takes averages alone, all of them kept, and no memory.previous: what else is "
+    "remembered depends on the mini-batches of the steps before; keep all averages, or use bea.transient_equation"
+)
 KEPT = 64  # functions that an equation keeps, of a program, say, that reads an array which changes all the time
 #: The time in printed terms.
 TIME = sp.Symbol("time", nonnegative=True)
@@ -298,7 +302,7 @@ class KeptEquation(Equation):
     @cached_property
     def terms(self) -> tuple[sp.Matrix, ...]:
         """The coefficients of the powers of h: SymPy column vectors in the rates kappa_1, kappa_2, ..."""
-        start, reading = np.array(self.coordinates, dtype=object), partial(_Kept, self.kept, self.loss.dimension, None)
+        start, reading = np.array(self.coordinates, dtype=object), self._reading(None)
         return tuple(column(f) for f in rates(curve(self.optimizer, self.loss, start, self.order, TIME, reading)))
 
     def field(self, h: float, n: int | None = None) -> Callable[..., np.ndarray]:
@@ -329,7 +333,7 @@ class KeptEquation(Equation):
         if self.batches is not None:
             n = whole("n, the step of a mini-batch,", n, 0, len(self.batches) - 1)
         loss = self.losses[0 if self.batches is None else self.batches[n]]
-        reading = partial(_Kept, self.kept, loss.dimension, h)
+        reading = self._reading(h)
 
         def plain(x: np.ndarray) -> np.ndarray:
             z, time = x[:-1], x[-1]
@@ -383,10 +387,25 @@ class KeptEquation(Equation):
             )
         return np.concatenate([theta, *(np.ravel(value) for _, value in parts)])
 
+    def check_batches(self) -> None:
+        """Raise ValueError if the memory holds more of earlier mini-batches than averages that are kept."""
+        if len(self.losses) == 1 or self.optimizer.symbols:
+            return
+        one = self.optimizer.configuration(0) if self.optimizer.batch_shape else self.optimizer
+        try:
+            self._layout(numeric(one), np.linspace(0.5, 1.5, self.losses[0].dimension), 0.1)
+        except Exception as problem:  # another one comes again where the equation is used
+            if EARLIER in str(problem):
+                raise ValueError(f"{self.optimizer} and {len(self.losses)} losses: {EARLIER}") from None
+
+    def _reading(self, h: Any) -> Callable[..., Any]:
+        """Return the memory of a state, as a function of a curve."""
+        return partial(_Kept, self.kept, len(self.losses) > 1, self.losses[0].dimension, h)
+
     def _layout(self, optimizer: Optimizer, theta: np.ndarray, h: Any) -> list[tuple[int, int, tuple[int, ...]]]:
         """Return for each part of the state after theta the number of its call, 0 for m or 1 for p, and its shape."""
         line = Series.from_polynomials([[theta]])
-        memory = _Kept(self.kept, len(theta), h, line)
+        memory = self._reading(h)(line)
         update(optimizer, self.losses[0].gradient_code, line, memory, line)
         return memory.layout
 
@@ -397,11 +416,13 @@ class _Kept(Along):
     `layout` notes them: the number of the call, 0 for the value m or 1 for its weight p, and the shape.
     """
 
-    __slots__ = ("choice", "exact", "layout", "size", "steps", "used", "words")
+    __slots__ = ("choice", "exact", "layout", "several", "size", "steps", "used", "words")
 
-    def __init__(self, choice: Any, dimension: int, size: Any, like: Series, time: Any = 0.0, exact: bool = False):
+    def __init__(
+        self, choice: Any, several: bool, dimension: int, size: Any, like: Series, time: Any = 0.0, exact: bool = False
+    ):
         super().__init__(like, time)
-        self.choice, self.used, self.size, self.exact = choice, dimension, size, exact
+        self.choice, self.several, self.used, self.size, self.exact = choice, several, dimension, size, exact
         self.words = repeat(True) if choice is None else iter(choice)
         self.layout: list[tuple[int, int, tuple[int, ...]]] = []
         self.steps: list[Series] = []  # minus the increments of the coordinates, divided by h
@@ -438,6 +459,8 @@ class _Kept(Along):
                 "for each"
             )
         if not kept:
+            if self.several and np.any(np.not_equal(getattr(decay, "coefficients", decay), 0)):
+                raise ValueError(EARLIER)
             return super().average(x, decay, corrected)
         check_decay(decay, x)
         x, rate = self.series(x), self._rate(decay)
@@ -452,6 +475,11 @@ class _Kept(Along):
         fading = self.series(-rate * p)
         self.steps.append(-fading.reshape(-1))
         return (m + h * change) / (1 - p - h * fading)
+
+    def previous(self, x: Any, start: Any = 0.0) -> Series:
+        if self.several:
+            raise ValueError(EARLIER)
+        return super().previous(x, start)
 
     def _next(self, part: int, shape: tuple[int, ...]) -> Any:
         """Return the next entries of the state, or anything if it ends before: then only the layout is of use."""
@@ -493,7 +521,8 @@ def modified_equation(
     order : int
         The number of terms, at least 1.
     memory : "forgotten", "kept", or a sequence of these
-        One word for all averages, or one for each, in the order of the calls.
+        One word for all averages, or one for each, in the order of the calls.  Several losses need
+        all of them kept (but for those with decay 0), and a program without ``memory.previous``.
     batches : sequence of int, optional
         For several losses, the index of the mini-batch of each step.
 
@@ -504,8 +533,9 @@ def modified_equation(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind, `order` is not a positive whole number, or `memory` does
-        not name as many averages as the program has.
+        If an argument is of the wrong kind, `order` is not a positive whole number, `memory` does not
+        name as many averages as the program has, or, with several losses, the program remembers more
+        than averages that are kept.
 
     Examples
     --------
@@ -531,7 +561,9 @@ def modified_equation(
                 'give "forgotten" or "kept" for each'
             )
         found = batch_sequence(batches, len(losses))
-        return KeptEquation(optimizer, losses, order, kept, found if found is None else tuple(found))
+        equation = KeptEquation(optimizer, losses, order, kept, found if found is None else tuple(found))
+        equation.check_batches()
+        return equation
     if len(losses) > 1 or batches is not None:
         raise ValueError('the steady state takes one loss; use bea.mean, bea.transient_equation or memory="kept"')
     return ModifiedEquation(optimizer, only(losses), order)
