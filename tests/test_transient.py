@@ -487,3 +487,79 @@ def test_mutants_of_the_engine_are_caught(name, monkeypatch):
     for oracle in oracles:
         with pytest.raises(AssertionError):
             oracle()
+
+
+# --- divisions by memory.h ---------------------------------------------------------------------------
+
+
+@bea.optimizer
+def heavy_ball_by_moves(theta, gradient, memory, b: bea.Decay):
+    return gradient(theta) - b * (theta - memory.previous(theta, start=theta)) / memory.h
+
+
+@bea.optimizer
+def over_the_root(theta, gradient, memory, b: bea.Decay):
+    g = gradient(theta)
+    return g + b * (g - memory.previous(g)) / memory.h**0.5
+
+
+@bea.optimizer
+def over_the_step(theta, gradient, memory, b: bea.Decay):
+    return b * gradient(theta) / memory.h
+
+
+BOWL = bea.quadratic([1])
+ASKED = {
+    "terms": lambda made, order: bea.transient_equation(made(0.5), BOWL, order).terms(5),
+    "symbols": lambda made, order: bea.transient_equation(made(sp.Symbol("b")), BOWL, order).terms(5),
+    "field": lambda made, order: bea.transient_equation(made(0.5), BOWL, order).field(0.001, 5)((1.0,)),
+    "batch": lambda made, order: bea.transient_equation(made([0.5, 0.4]), BOWL, order).field(0.001, 5)((1.0,)),
+    "kept": lambda made, order: bea.flow(bea.modified_equation(made(0.5), BOWL, order, "kept"), (1.0,), 0.001, 3),
+}
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("ask", ASKED)
+@pytest.mark.parametrize("made", [heavy_ball_by_moves, over_the_root, over_the_step])
+def test_a_division_by_the_step_size_has_no_expansion(made, ask, order):
+    """The equations take memory.h as a number: a change from step to step, divided by it, had a wrong order."""
+    with pytest.raises(ValueError, match="has no expansion: it divides by memory.h"):
+        ASKED[ask](made, order)
+
+
+@bea.optimizer
+def by_differences(theta, gradient, memory, b: bea.Decay):
+    m = memory.average(gradient(theta), b)
+    return m + (gradient(theta + memory.h * m) - gradient(theta)) / memory.h / (10 + memory.time)
+
+
+def test_a_difference_quotient_is_a_derivative():
+    """Its numerator is of the order of memory.h at each point: order 2 holds, and with the memory kept as well."""
+    loss, start = bea.bilinear(), (0.9, 1.5)
+    equation = bea.transient_equation(by_differences(0.5), loss)
+    study = bea.order_study(by_differences(0.5), loss, start, 0.05, [1e-3, 5e-4, 2.5e-4], equation=equation)
+    assert study.order_holds, study
+    errors, hs = [], np.array([2e-3, 1e-3])
+    for h in hs:
+        made, first, steps = by_differences(np.exp(-20 * h)), round(0.04 / h), round(0.16 / h)
+        flow = bea.flow(bea.modified_equation(made, loss, 2, "kept"), start, h, steps, first=first)
+        errors.append(abs(flow - bea.run(made, loss, start, h, steps)[first:]).max())
+    assert abs(bea.Study(hs, np.array(errors)).slope - 2) < 0.15, errors
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda g, memory: g / np.sqrt(memory.time + memory.h),
+        lambda g, memory: memory.average(g, np.exp(-memory.h / 1e-5)),
+        lambda g, memory: memory.average(g, 1 - memory.h) / memory.h,
+        lambda g, memory: g * (1 - np.exp(-memory.h)) / memory.h,
+    ],
+)
+def test_what_stays_bounded_as_the_step_size_falls_is_taken(step):
+    @bea.optimizer
+    def program(theta, gradient, memory):
+        return step(gradient(theta), memory)
+
+    field = bea.transient_equation(program(), BOWL).field(0.01, 5)
+    assert np.isfinite(field((1.0,))).all()

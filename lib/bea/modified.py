@@ -346,6 +346,7 @@ class KeptEquation(Equation):
             return sum_powers(rates(polynomials), h)
 
         traced: dict[Any, Traced] = {}
+        checked: set[Optimizer] = self.__dict__.setdefault("checked", set())
 
         def rhs(z: Any, time: float = 0.0) -> np.ndarray:
             z = np.asarray(z)
@@ -353,6 +354,9 @@ class KeptEquation(Equation):
                 raise ValueError(f"a state must be one vector of real numbers, theta first, not {z!r}")
             x = _joined(z, (time,))
             read = read_by(optimizer)
+            if optimizer not in checked:
+                check_division(optimizer, lambda s: rates(curve(optimizer, loss, z, 2, time, partial(reading, seen=s))))
+                checked.add(optimizer)
             if read is None or not hasattr(loss, "gradient_expressions"):
                 return plain(x)
             return remembered(traced, read, partial(Traced, plain))(x)
@@ -416,12 +420,21 @@ class _Kept(Along):
     `layout` notes them: the number of the call, 0 for the value m or 1 for its weight p, and the shape.
     """
 
-    __slots__ = ("choice", "exact", "layout", "several", "size", "steps", "used", "words")
+    __slots__ = ("choice", "exact", "layout", "seen", "several", "size", "steps", "used", "words")
 
     def __init__(
-        self, choice: Any, several: bool, dimension: int, size: Any, like: Series, time: Any = 0.0, exact: bool = False
+        self,
+        choice: Any,
+        several: bool,
+        dimension: int,
+        size: Any,
+        like: Series,
+        time: Any = 0.0,
+        exact: bool = False,
+        seen: Any = None,
     ):
         super().__init__(like, time)
+        self.seen = size if seen is None else seen
         self.choice, self.several, self.used, self.size, self.exact = choice, several, dimension, size, exact
         self.words = repeat(True) if choice is None else iter(choice)
         self.layout: list[tuple[int, int, tuple[int, ...]]] = []
@@ -435,7 +448,7 @@ class _Kept(Along):
     @property
     def h(self) -> Any:
         """The step size: a number, of which the decays may be any function."""
-        return super().h if self.size is None else self.size
+        return super().h if self.seen is None else self.seen
 
     @property
     def step(self) -> Any:  # type: ignore[override]
@@ -669,6 +682,21 @@ def check_optimizer(optimizer: Any, loss: Any = None) -> None:
     if loss is not None and not optimizer.symbols:
         one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
         check_repeats(one.in_floats(), np.linspace(0.5, 1.5, loss.dimension))
+
+
+def check_division(optimizer: Optimizer, terms: Callable[[float], np.ndarray]) -> None:
+    """Raise ValueError if terms grow without bound as the number that is memory.h goes to 0."""
+    try:
+        with np.errstate(all="ignore"):
+            large, small, smallest = (np.abs(terms(h)).sum() for h in (1e-4, 1e-6, 1e-8))
+    except Exception:  # it comes again where the terms are used
+        return
+    if small > 5 * large and smallest > max(5 * small, 100):  # 100: above round-off divided by h**2
+        raise ValueError(
+            f"{optimizer.name} has no expansion: it divides by memory.h what does not go to 0 with it, or a change from "
+            "step to step; for b times the move of the step before write memory.average(g, b) / (1 - b) instead of "
+            "g - b * (theta - memory.previous(theta)) / memory.h"
+        )
 
 
 def numeric(optimizer: Optimizer) -> Optimizer:

@@ -32,6 +32,7 @@ from bea.losses import NumericLoss, batch_losses
 from bea.modified import (
     Equation,
     by_columns,
+    check_division,
     check_optimizer,
     numeric,
     only,
@@ -98,6 +99,8 @@ class TransientEquation(Equation):
         """
         self._check_step(n)
         start = symbolic_start(self.optimizer, self.losses)
+        if (some := _at_some_numbers(self.optimizer)) is not None:
+            self._check(some, np.linspace(0.5, 1.5, len(start)))
         found = self._step_by_step(self.optimizer, start, n, sp.Symbol("h", positive=True))
         return tuple(sp.Matrix([tidy(entry) for entry in term]) for term in found)
 
@@ -159,9 +162,20 @@ class TransientEquation(Equation):
                 f"step {n} was asked for, but batches names the mini-batches of {len(self.batches)} steps only"
             )
 
+    def _check(self, optimizer: Optimizer, theta: np.ndarray) -> None:
+        """Refuse a program that divides by memory.h what is not of its order, by six steps on a generic loss."""
+        checked = self.__dict__.setdefault("checked", set())
+        if optimizer not in checked:
+            generic = TransientEquation(optimizer, (_generic(len(theta), 0),), 2)
+            check_division(
+                optimizer, lambda h: generic._terms(optimizer, theta, 6, generic._in_turn, partial(_Timed, h))
+            )
+            checked.add(optimizer)
+
     def _numbers(self, n: int, h: Any, optimizer: Optimizer, theta: np.ndarray) -> np.ndarray:
         """Return the terms at one point, by a reading that was compared with the definition."""
         trusted = self.__dict__.setdefault("trusted", {})
+        self._check(optimizer, theta)
         read = read_by(optimizer)
         if read is None:
             return self._step_by_step(optimizer, theta, n, h)
@@ -338,6 +352,27 @@ def _jacobian(loss: Any) -> Callable[[np.ndarray], np.ndarray]:
         return np.append(loss.gradient_code(theta)[:, None], loss.product_code(here, np.eye(len(theta))), axis=1)
 
     return Traced(plain) if hasattr(loss, "gradient_expressions") else plain
+
+
+def _at_some_numbers(optimizer: Optimizer) -> Optimizer | None:
+    """Return the optimizer in floats, 0.4 for each symbol; None if a hyper-parameter does not take what it is then."""
+    given, numbers = optimizer.hyperparameters.items(), dict.fromkeys(optimizer.symbols, 0.4)
+    values = {name: value.subs(numbers) for name, value in given if isinstance(value, sp.Expr)}
+    try:
+        return optimizer.with_hyperparameters(**values).in_floats()
+    except (TypeError, ValueError):
+        return None
+
+
+class _Timed(Running):
+    """The memory of a run whose times are 0, 1, 2, ... whatever memory.h is."""
+
+    __slots__ = ()
+
+    @property
+    def time(self) -> Any:
+        """The number of the step."""
+        return 1.0 * self.step
 
 
 class _Weighted(Running):
