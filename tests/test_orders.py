@@ -377,3 +377,28 @@ def test_single_precision_gradients_do_not_spoil_the_third_order():
         path = bea.run(bea.adam(0.5, 0.7, 0.1), coarse, START, 1e-3, 20)
     assert path.dtype == np.float64
     assert not np.array_equal(path[1:], path[1:].astype(np.float32))  # only the gradient is coarse
+
+
+# --- programs that count their steps -----------------------------------------------------------------
+
+
+@bea.optimizer
+def corrected_by_hand(theta, gradient, memory, beta: bea.Decay):
+    return memory.average(gradient(theta), beta) / (1 - beta ** (memory.step + 1))
+
+
+def test_a_program_that_counts_its_steps_has_no_start_on_the_slow_manifold():
+    """Its equation has step infinity and its run step 0: order 1 was observed for a right equation.  From rest order 2 holds."""
+    made, loss, hs = corrected_by_hand(0.5), bea.bilinear(), [1e-3, 5e-4, 2.5e-4]
+    for given in ({}, {"start": "slow manifold"}, {"equation": bea.modified_equation(made, loss, 2)}):
+        with pytest.raises(ValueError, match=r"reads memory\.step.*corrected=True.*transient_equation"):
+            bea.order_study(made, loss, (0.9, 1.5), 0.05, hs, **given)
+    assert bea.order_study(made, loss, (0.9, 1.5), 0.05, hs, equation=bea.transient_equation(made, loss)).order_holds
+
+
+def test_a_program_that_reads_the_time_has_one():
+    @bea.optimizer
+    def warmed(theta, gradient, memory, beta: bea.Decay):
+        return memory.average(gradient(theta), beta, corrected=True) * (1 + memory.time)
+
+    assert bea.order_study(warmed(0.5), bea.bilinear(), (0.9, 1.5), 0.05, [1e-3, 5e-4, 2.5e-4]).order_holds

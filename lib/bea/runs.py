@@ -90,8 +90,8 @@ def run(
     memory : sequence of arrays, optional
         The values that the memory holds before the first step, coordinates first, in the order in
         which the program asks for them, as :meth:`bea.modified.ModifiedEquation.memory` gives them.
-        Without it the memory is empty.  With it there is no bias correction: there is no start to
-        correct.
+        Without it the memory is empty.  With it an average with ``corrected=True`` is not corrected:
+        there is no start to correct.  ``memory.step`` and ``memory.time`` count from 0 all the same.
     every : int
         Keep the iterates 0, every, 2 every, ... up to ``steps``, a multiple of it.
     vector_functions : bool
