@@ -907,6 +907,45 @@ def test_a_schedule_without_a_limit_is_refused(code):
         bea.modified_equation(scheduled(), bea.quadratic([1]), 1).coefficients((2.0,))
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda g, n: g * (n + 1),
+        lambda g, n: (n + 1) ** 0.5 * g,
+        lambda g, n: np.log(n + 1) + g,
+        lambda g, n: g - n,
+        lambda g, n: n - g,
+        lambda g, n: n / g,
+        lambda g, n: g**n,
+        lambda g, n: n,
+    ],
+)
+def test_a_schedule_that_grows_without_bound_is_refused(step):
+    """In numbers and in symbols; they were infinities, with warnings alone."""
+
+    @bea.optimizer
+    def growing(theta, gradient, memory):
+        return step(gradient(theta), memory.step)
+
+    equation = bea.modified_equation(growing(), bea.quadratic([1]), 2)
+    for ask in (
+        lambda: equation.coefficients((2.0,)),
+        lambda: equation.field(0.1)(np.array([2.0])),
+        lambda: equation.terms,
+    ):
+        with pytest.raises(ValueError, match="a number grows without bound"):
+            ask()
+
+
+def test_what_bounds_a_growing_schedule_is_taken():
+    @bea.optimizer
+    def bounded(theta, gradient, memory):
+        g = gradient(theta)
+        return np.minimum(g, memory.step + 5) / (1 + 1 / (memory.step + 1)) + g / memory.step
+
+    assert bea.modified_equation(bounded(), bea.quadratic([1]), 2).coefficients((2.0,)).tolist() == [[-2.0], [-1.0]]
+
+
 @pytest.mark.parametrize("name", ["decay", "warm-up"])
 def test_schedules_have_their_order(name):
     """Of the decay and of the step, slopes 1, 2, 3 from the slow manifold, and 2 from the first step."""

@@ -33,7 +33,7 @@ import numpy as np
 import sympy as sp
 
 from bea._validate import interval, whole
-from bea.series import Series
+from bea.series import Endless, Series
 
 __all__ = ["Along", "Decay", "NonNegative", "Optimizer", "Running", "lag", "moments", "optimizer", "update", "weights"]
 
@@ -554,7 +554,7 @@ def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None
         _repeating[text] = known
 
 
-class Late(float):
+class Late(Endless):
     """The number of the step long after the start: infinite; what has no limit there is refused.
 
     Examples
@@ -567,6 +567,8 @@ class Late(float):
         return super().__new__(cls, value)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if any(isinstance(x, Series) for x in inputs):
+            return NotImplemented  # a Series knows what it takes
         inputs = tuple(float(x) if isinstance(x, Late) else x for x in inputs)
         with np.errstate(all="ignore"):
             return Late._limit(getattr(ufunc, method)(*inputs, **options))

@@ -56,6 +56,28 @@ class NoExpansion(ValueError):
     """
 
 
+class Endless(float):
+    """A number that may grow without bound; what a series becomes with it then has no expansion.
+
+    Examples
+    --------
+    >>> try:
+    ...     Series.from_polynomials([[1.0]]) * Endless("inf")
+    ... except NoExpansion as problem:
+    ...     print("no expansion:", str(problem)[:37])
+    no expansion: a number grows without bound, such as
+    """
+
+
+def _bounded(number: Any) -> None:
+    """Raise NoExpansion for a number that is known to grow without bound."""
+    if isinstance(number, Endless) and abs(number) == np.inf:
+        raise NoExpansion(
+            "a number grows without bound, such as that of the step long after the start, and something is multiplied by "
+            "it, raised to it or added to it; bound it, as in min(1.0, memory.step / 100), or write memory.time"
+        )
+
+
 class Series(np.lib.mixins.NDArrayOperatorsMixin):
     r"""The series :math:`\sum_{k<K} h^k \sum_{j\le k} c_{kj} s^j`, cut off at :math:`h^K`.
 
@@ -474,6 +496,7 @@ def _add(left: Any, right: Any) -> Series:
         c = series.coefficients.copy()
         c[0, 0] += other
         return _wrap(c)
+    _bounded(other)
     a, b = _aligned(series, other)
     return _wrap(_arithmetic(a, b)[0](a, b))
 
@@ -488,6 +511,7 @@ def _multiply(left: Any, right: Any) -> Series:
             for place, value in _convolve(x, y, range(len(x))):
                 c[place] = value
         return _wrap(product)
+    _bounded(other)
     other = np.asarray(_constant(other, series))
     c = _widened(series, other.ndim)
     return _wrap(_arithmetic(c)[1](c, other))
@@ -504,6 +528,7 @@ def _raise(base: Any, exponent: Any) -> Series:
     if isinstance(exponent, Series):
         base = _lift(base, exponent)
         return (exponent * np.log(base)).compose(base.leading**exponent.leading, lambda w: w)
+    _bounded(exponent)
     exponent = _constant(exponent, base)
     if isinstance(exponent, Real) and exponent == exponent // 1 and not exponent < 0:
         return _whole_power(base, int(floor(exponent)))
