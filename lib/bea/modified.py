@@ -301,7 +301,11 @@ class KeptEquation(Equation):
 
     @cached_property
     def terms(self) -> tuple[sp.Matrix, ...]:
-        """The coefficients of the powers of h: SymPy column vectors in the rates kappa_1, kappa_2, ..."""
+        r"""The coefficients of the powers of h: SymPy column vectors in the rates kappa_1, kappa_2, ...
+
+        The rate of an average with the decay :math:`\beta` is :math:`\kappa = -\ln(\beta)/h`.  Other uses of
+        a decay stay as they are: the terms of ``bea.heavy_ball(beta)`` hold beta beside kappa_1.
+        """
         start, reading = np.array(self.coordinates, dtype=object), self._reading(None)
         return tuple(column(f) for f in rates(curve(self.optimizer, self.loss, start, self.order, TIME, reading)))
 
@@ -524,7 +528,9 @@ def modified_equation(
     With p terms the flow follows the iterates to :math:`O(h^p)` on a fixed time horizon.  With the
     memory forgotten this holds for fixed decays and a run that starts on the slow manifold
     (:meth:`ModifiedEquation.memory`); bias correction plays no part.  With the memory kept it holds
-    for fixed memory times :math:`-h/\ln\beta`, from the run's own state after any step on.
+    for fixed memory times :math:`-h/\ln\beta`, from the run's own state after any step on, if decays
+    occur in averages only: other uses of a decay, such as the factor :math:`1/(1-\beta)` of
+    ``bea.heavy_ball(beta)`` (unless ``damped=True``), keep its value while :math:`h` falls.
 
     Parameters
     ----------
