@@ -268,7 +268,9 @@ def transient_equation(
 ) -> TransientEquation:
     r"""Return the transient equation of a run that starts with empty memory.
 
-    The global error is :math:`O(h^{\text{order}})` on a fixed horizon.
+    The global error is :math:`O(h^{\text{order}})` on a fixed horizon.  ``memory.h`` is a number here: a program
+    may divide by it what is of its order at each point, as in a difference quotient of the gradient.
+    Where one divides anything else by it, the terms and the field raise ValueError.
 
     Parameters
     ----------
