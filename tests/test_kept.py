@@ -173,6 +173,7 @@ def curvature_scaled(theta, gradient, memory, decay: bea.Decay):
     [
         (curvature_scaled(0.9), "kept"),
         (curvature_scaled(np.array([0.9, 0.8])), "kept"),
+        (curvature_scaled(sp.Symbol("b")), "kept"),
         (bea.adam(0.99, 0.5, 0.1), ("kept", "forgotten")),
         (bea.adam(0.99, sp.Rational(1, 2), 0.1), ("forgotten", "kept")),
     ],

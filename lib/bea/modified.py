@@ -397,14 +397,15 @@ class KeptEquation(Equation):
 
     def check_batches(self) -> None:
         """Raise ValueError if the memory holds more of earlier mini-batches than averages that are kept."""
-        if len(self.losses) == 1 or self.optimizer.symbols:
+        if len(self.losses) == 1 or (one := one_in_numbers(self.optimizer)) is None:
             return
-        one = self.optimizer.configuration(0) if self.optimizer.batch_shape else self.optimizer
         try:
-            self._layout(numeric(one), np.linspace(0.5, 1.5, self.losses[0].dimension), 0.1)
-        except Exception as problem:  # another one comes again where the equation is used
-            if EARLIER in str(problem):
-                raise ValueError(f"{self.optimizer} and {len(self.losses)} losses: {EARLIER}") from None
+            with np.errstate(all="ignore"):  # whatever the values are
+                self._layout(one, np.linspace(0.5, 1.5, self.losses[0].dimension), 0.1)
+        except Misfit as problem:
+            raise ValueError(f"{self.optimizer.name} and {len(self.losses)} losses: {problem}") from problem
+        except Exception:  # it comes again where the equation is used
+            return
 
     def _reading(self, h: Any) -> Callable[..., Any]:
         """Return the memory of a state, as a function of a curve."""
@@ -477,7 +478,7 @@ class _Kept(Along):
             )
         if not kept:
             if self.several and np.any(np.not_equal(getattr(decay, "coefficients", decay), 0)):
-                raise ValueError(EARLIER)
+                raise Misfit(EARLIER)
             return super().average(x, decay, corrected)
         check_decay(decay, x)
         x, rate = self.series(x), self._rate(decay)
@@ -495,7 +496,7 @@ class _Kept(Along):
 
     def previous(self, x: Any, start: Any = 0.0) -> Series:
         if self.several:
-            raise ValueError(EARLIER)
+            raise Misfit(EARLIER)
         return super().previous(x, start)
 
     def _next(self, part: int, shape: tuple[int, ...]) -> Any:
@@ -600,13 +601,13 @@ class _Counting(Running):
 
 def _averages(optimizer: Optimizer, dimension: int) -> int | None:
     """Return how many averages a program asks for in a step on numbers, or None if it cannot make one."""
-    one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
-    memory, half = _Counting(1.0), dict.fromkeys(one.symbols, sp.Rational(1, 2))
+    one, memory = one_in_numbers(optimizer), _Counting(1.0)
+    if one is None:
+        return None
     memory.count = 0
     try:
-        numbers = {name: v.subs(half) for name, v in one.hyperparameters.items() if isinstance(v, sp.Expr)}
         with np.errstate(all="ignore"):  # whatever the values are
-            one.with_hyperparameters(**numbers).in_floats()(np.linspace(0.5, 1.5, dimension), np.ones_like, memory)
+            one(np.linspace(0.5, 1.5, dimension), np.ones_like, memory)
     except Exception:  # the program's own error comes again where the program is used
         return None
     return memory.count
@@ -688,6 +689,17 @@ def check_optimizer(optimizer: Any, loss: Any = None) -> None:
     if loss is not None and not optimizer.symbols:
         one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
         check_repeats(one.in_floats(), np.linspace(0.5, 1.5, loss.dimension))
+
+
+def one_in_numbers(optimizer: Optimizer) -> Optimizer | None:
+    """Return one configuration with 1/2 for each symbol; None if a hyper-parameter does not take what it is then."""
+    one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
+    half = dict.fromkeys(one.symbols, sp.Rational(1, 2))
+    numbers = {name: v.subs(half) for name, v in one.hyperparameters.items() if isinstance(v, sp.Expr)}
+    try:
+        return one.with_hyperparameters(**numbers).in_floats()
+    except (TypeError, ValueError):
+        return None
 
 
 def check_division(optimizer: Optimizer, terms: Callable[[float], np.ndarray]) -> None:

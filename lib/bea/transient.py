@@ -35,6 +35,7 @@ from bea.modified import (
     check_division,
     check_optimizer,
     numeric,
+    one_in_numbers,
     only,
     remembered,
     sum_powers,
@@ -99,7 +100,7 @@ class TransientEquation(Equation):
         """
         self._check_step(n)
         start = symbolic_start(self.optimizer, self.losses)
-        if (some := _at_some_numbers(self.optimizer)) is not None:
+        if (some := one_in_numbers(self.optimizer)) is not None:
             self._check(some, np.linspace(0.5, 1.5, len(start)))
         found = self._step_by_step(self.optimizer, start, n, sp.Symbol("h", positive=True))
         return tuple(sp.Matrix([tidy(entry) for entry in term]) for term in found)
@@ -354,16 +355,6 @@ def _jacobian(loss: Any) -> Callable[[np.ndarray], np.ndarray]:
         return np.append(loss.gradient_code(theta)[:, None], loss.product_code(here, np.eye(len(theta))), axis=1)
 
     return Traced(plain) if hasattr(loss, "gradient_expressions") else plain
-
-
-def _at_some_numbers(optimizer: Optimizer) -> Optimizer | None:
-    """Return the optimizer in floats, 0.4 for each symbol; None if a hyper-parameter does not take what it is then."""
-    given, numbers = optimizer.hyperparameters.items(), dict.fromkeys(optimizer.symbols, 0.4)
-    values = {name: value.subs(numbers) for name, value in given if isinstance(value, sp.Expr)}
-    try:
-        return optimizer.with_hyperparameters(**values).in_floats()
-    except (TypeError, ValueError):
-        return None
 
 
 class _Timed(Running):
