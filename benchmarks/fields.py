@@ -129,7 +129,6 @@ def by_numba(points):
 
 
 def warm(order, count, rounds):
-    np.empty(2_000_000)  # once it is freed, malloc keeps the memory of temporary arrays, which lambdify needs
     points = np.random.default_rng(0).uniform(0.5, 1.5, (count, 2)) if count > 1 else np.array(START)
     makers = {"bea": lambda: partial(adam(order).field(H), points), "lambdify": partial(by_lambdify, order, points),
               "heyoka, compiled": partial(by_heyoka, order, points)}  # fmt: skip

@@ -72,6 +72,7 @@ def race(title, ours, makers, rounds, *, tolerance, targets=(), note="", part=la
     ``makers``: {name: function that returns a task}; the first is ours.  What is not installed is named as missing.
     ``part`` takes from a result what is compared.
     """
+    np.empty(2_000_000)  # once it is freed, malloc keeps the memory of temporary arrays, for ours and for theirs
     tasks, missing, words, wanted, first = {}, {}, [], None, time.process_time()
     for name, make in makers.items():
         try:
