@@ -162,7 +162,7 @@ def order_study(
         raise ValueError(
             f"{optimizer.name} reads memory.step, which is infinite on the slow manifold and 0 at the start of a run; correct "
             "a bias by memory.average(x, decay, corrected=True), write a schedule with memory.time, or measure a run from "
-            "rest against equation=bea.transient_equation(...)"
+            "rest with equation=bea.transient_equation(...)"
         )
     horizon = interval("the horizon", horizon, 0.0, 1e300, open_below=True)
     given = [step_size(h) for h in hs]

@@ -157,7 +157,7 @@ def lag(lag: Answer) -> None:
     a, b = columns(at, (alpha, beta))
     right = _mean_age(a, b)
     mistakes = {
-        "that is the memory's own lag; only the part α of a step is memory.": _mean_age(1, b),
+        "that is the memory's own lag; only the fraction α of a step is memory.": _mean_age(1, b),
         "the newest gradient has age zero: count from 0, not from 1.": right + a,
         "the present gradient's share 1−α has age zero, and only the rest is memory.": _mean_age(1 - a, b),
         "the age of an average is β/(1−β), with one factor 1−β below.": right / (1 - b),
@@ -184,7 +184,7 @@ def penalty(penalty: Answer) -> None:
     right = constant(a, b)
     mistakes = {
         "only the memory contribution is in it; a step by itself is worth half a step more.": right - 1,
-        "this is the damped heavy ball's; only the part α of a step is memory.": constant(1.0, b),
+        "this is the damped heavy ball's; only the fraction α of a step is memory.": constant(1.0, b),
         "α and 1−α have changed places: α belongs to the memory.": constant(1 - a, b),
         "a lag counts twice: K = 1 + 2 lag, since the penalty of one half step is h/4.": (right + 1) / 2,
         "the sign of the memory contribution: it looks back uphill, to larger gradients.": 2 - right,
