@@ -411,7 +411,10 @@ def test_a_word_for_each_average_is_needed():
     beta, rho, epsilon = sp.symbols("beta rho epsilon", positive=True)
     for optimizer in (adam(0.01), bea.adam(beta, rho, epsilon), bea.adam([0.9, 0.5], 0.9, 0.1)):
         for words in (["kept"], ("kept", "forgotten", "kept")):
-            with pytest.raises(ValueError, match=f"^memory = .* names {len(words)} averages, but .* has 2; give"):
+            with pytest.raises(
+                ValueError,
+                match=f"^memory = .* has the length {len(words)}, but the number of averages of .* is 2; give",
+            ):
                 bea.modified_equation(optimizer, LOSS, 2, words)
 
 

@@ -438,7 +438,7 @@ def test_smaller_refusals():
     for n in (None, 2, -1):
         with pytest.raises((TypeError, ValueError), match="n, the step of a mini-batch"):
             kept.field(0.1, n)
-    with pytest.raises(ValueError, match="names 2 averages, but heavy_ball has 1"):
+    with pytest.raises(ValueError, match="has the length 2, but the number of averages of heavy_ball is 1"):
         _ = line(bea.heavy_ball(0.9), LINE, 1, memory=["kept", "kept"]).terms
     with pytest.raises(ValueError, match="the tolerance"):
         bea.flow(line(bea.gradient_descent(), LINE, 1), [1.0], 0.1, 3, tolerance=float("nan"))

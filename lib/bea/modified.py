@@ -577,7 +577,7 @@ def modified_equation(
         kept = tuple(word == "kept" for word in words) if several else None
         if several and (count := _averages(optimizer, losses[0].dimension)) not in (None, len(words)):
             raise ValueError(
-                f"memory = {memory!r} names {len(words)} averages, but {optimizer.name} has {count}; "
+                f"memory = {memory!r} has the length {len(words)}, but the number of averages of {optimizer.name} is {count}; "
                 'give "forgotten" or "kept" for each'
             )
         found = batch_sequence(batches, len(losses))
