@@ -347,7 +347,7 @@ def _given_memory(start: _Start, memory: Any) -> list[tuple[Any, Any]]:
         elif not batch or array.shape not in ((*shape, *batch), (*shape, 1)):
             allowed = f"{shape} or {(*shape, *batch)}, coordinates first" if batch else f"{shape}"
             raise ValueError(f"memory holds a value of shape {array.shape}; allowed is {allowed}")
-        finite("the memory", "the start", np.atleast_1d(array))
+        finite("the memory", np.atleast_1d(array))
         states.append((np.broadcast_to(array, (*shape, *batch)).copy(), 0.0))
     return states
 
@@ -531,7 +531,7 @@ def _diverged(start: _Start, path: np.ndarray, every: int, batch: int, first: in
     advice = f"take a smaller step than h = {start.h}"
     if first == 0 and row == 1:  # perhaps no step is small enough
         with np.errstate(all="ignore"):
-            finite("the gradient", "the start", start.losses[batch].gradient_code(start.theta))
+            finite("the gradient", start.losses[batch].gradient_code(start.theta))
         point = np.empty((1, *start.theta.shape))
         _reading(replace(start, h=start.h * 1e-300), 1).fill(point, 1, (batch,))
         if not np.isfinite(point).all():
