@@ -17,7 +17,7 @@ import numpy as np
 from bea._validate import all_finite, batch_sequence, finite, real_numbers, step_size, whole, with_batch
 from bea.losses import batch_losses
 from bea.program import Optimizer, Running, check_in_place, check_repeats, read_by, repeats
-from bea.straight import Step, StraightRun, alike, traced_step
+from bea.straight import Step, StraightRun, alike, state_shapes, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
 
@@ -281,10 +281,7 @@ class _Start:
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Return the shapes of the states m, p, m, p, ... that the memory of one configuration holds."""
         one = self.ends()[0]
-        probe = Running(one.h)
-        with np.errstate(all="ignore"):  # whatever the values are
-            one.optimizer(one.theta, np.ones_like, probe)
-        return tuple(np.shape(part) for pair in probe.new for part in pair)
+        return state_shapes(one.optimizer, one.theta, one.h)
 
 
 def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any, vectors: bool = False) -> _Start:

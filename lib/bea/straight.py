@@ -35,7 +35,7 @@ from bea.trace import (
     trace,
 )
 
-__all__ = ["Step", "StraightRun", "alike", "traced_step"]
+__all__ = ["Step", "StraightRun", "alike", "state_shapes", "traced_step"]
 
 WIDTH = 256  # configurations that the compiled loop has side by side
 AFFORDABLE = 1.0  # seconds of a run for which arrays, whose functions may have other last bits, are not taken
@@ -288,20 +288,22 @@ def alike(optimizer: Optimizer, d: int) -> bool:
     """
     one, d, known = optimizer.configuration(0) if optimizer.batch_shape else optimizer, d if d < FEW else 5, {}
     try:
-        shapes = [_state_shapes(one, np.ones((d, *batch))) for batch in ((), (2,))]
+        shapes = [((d, *batch), *state_shapes(one, np.ones((d, *batch)))) for batch in ((), (2,))]
         [alone], columns = (_columns(one, d, shapes[0], made, known) for made in shapes)
         return columns == [alone, alone]
     except Exception:  # it asks for a value, or for other shapes
         return False
 
 
-def _state_shapes(optimizer: Optimizer, theta: np.ndarray) -> list[tuple[int, ...]]:
-    memory = Running(1.0)
-    optimizer(theta, np.ones_like, memory)
-    return [theta.shape, *(np.shape(part) for pair in memory.new for part in pair)]
+def state_shapes(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of the states m, p, m, p, ... that the memory holds after a step."""
+    memory = Running(h)
+    with np.errstate(all="ignore"):  # whatever the values are
+        optimizer(theta, np.ones_like, memory)
+    return tuple(np.shape(part) for pair in memory.new for part in pair)
 
 
-def _columns(optimizer: Optimizer, d: int, alone: list, shapes: list, known: dict[Any, int]) -> list[list[Any]]:
+def _columns(optimizer: Optimizer, d: int, alone: tuple, shapes: tuple, known: dict[Any, int]) -> list[list[Any]]:
     """Return for each column the update and the new states as numbers of expressions, which `known` collects."""
     tape, labels, calls = _Tape(0), [], count()
     batch = shapes[0][1:]
