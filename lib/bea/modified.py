@@ -36,7 +36,7 @@ from bea.program import (
     Along,
     Misfit,
     Optimizer,
-    Running,
+    asked_of_memory,
     check_decay,
     check_repeats,
     collected,
@@ -575,11 +575,13 @@ def modified_equation(
         raise ValueError(f'memory = {memory!r} must be "forgotten" or "kept", or one of these for each average')
     if "kept" in words:
         kept = tuple(word == "kept" for word in words) if several else None
-        if several and (count := _averages(optimizer, losses[0].dimension)) not in (None, len(words)):
-            raise ValueError(
-                f"memory = {memory!r} has the length {len(words)}, but the number of averages of {optimizer.name} is {count}; "
-                'give "forgotten" or "kept" for each'
-            )
+        if several and (one := one_in_numbers(optimizer)) is not None:
+            asked = asked_of_memory(one, np.linspace(0.5, 1.5, losses[0].dimension))
+            if (count := asked.count("average")) != len(words) and "error" not in asked:
+                raise ValueError(
+                    f"memory = {memory!r} has the length {len(words)}, but the number of averages of {optimizer.name} is "
+                    f'{count}; give "forgotten" or "kept" for each'
+                )
         found = batch_sequence(batches, len(losses))
         equation = KeptEquation(optimizer, losses, order, kept, found if found is None else tuple(found))
         equation.check_batches()
@@ -587,30 +589,6 @@ def modified_equation(
     if len(losses) > 1 or batches is not None:
         raise ValueError('the steady state takes one loss; use bea.mean, bea.transient_equation or memory="kept"')
     return ModifiedEquation(optimizer, only(losses), order)
-
-
-class _Counting(Running):
-    """A memory that counts the averages."""
-
-    __slots__ = ("count",)
-
-    def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
-        self.count += 1
-        return super().average(x, decay, corrected)
-
-
-def _averages(optimizer: Optimizer, dimension: int) -> int | None:
-    """Return how many averages a program asks for in a step on numbers, or None if it cannot make one."""
-    one, memory = one_in_numbers(optimizer), _Counting(1.0)
-    if one is None:
-        return None
-    memory.count = 0
-    try:
-        with np.errstate(all="ignore"):  # whatever the values are
-            one(np.linspace(0.5, 1.5, dimension), np.ones_like, memory)
-    except Exception:  # the program's own error comes again where the program is used
-        return None
-    return memory.count
 
 
 # --- reading a program along a curve -------------------------------------------------------------

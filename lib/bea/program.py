@@ -554,6 +554,30 @@ def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None
         _repeating[text] = known
 
 
+def asked_of_memory(optimizer: Optimizer, theta: Any) -> list[str]:
+    """Return what a program asks of its memory, "average" or "step", in a first step with gradients of ones.
+
+    The last word is "error" if it raises one, which comes again where the program is used.
+    """
+    found: list[str] = []
+
+    class Asked(Running):
+        __slots__ = ()
+        time = property(lambda self: 0.0)  # type: ignore[override]
+        step = property(lambda self: found.append("step") or 0, lambda self, value: None)
+
+        def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
+            found.append("average")
+            return super().average(x, decay, corrected)
+
+    try:
+        with np.errstate(all="ignore"):  # whatever the values are
+            optimizer.in_floats()(np.array(theta, dtype=float), np.ones_like, Asked(1.0))
+    except Exception:
+        found.append("error")
+    return found
+
+
 class Late(Endless):
     """The number of the step long after the start: infinite; what has no limit there is refused.
 
