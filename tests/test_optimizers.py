@@ -9,7 +9,7 @@ import sympy as sp
 
 import bea
 import naive
-from bea.modified import update
+from bea.program import update
 from bea.series import Series
 
 BETA, RHO, EPSILON, STEP = sp.symbols("beta rho epsilon h", positive=True)

@@ -38,13 +38,14 @@ from bea.program import (
     Optimizer,
     asked_of_memory,
     check_decay,
-    check_repeats,
+    check_optimizer,
     collected,
+    numeric,
     read_by,
     reading_of_constants,
     tidy,
+    update,
 )
-from bea.program import update as update
 from bea.series import Series, antidifference
 from bea.straight import alike
 from bea.trace import Traced
@@ -660,15 +661,6 @@ def remembered(known: dict, key: Any, make: Callable[[], Any]) -> Any:
     return found
 
 
-def check_optimizer(optimizer: Any, loss: Any = None) -> None:
-    """Raise TypeError if it is not an Optimizer, and ValueError if its program decides by more than its arguments."""
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"an optimizer such as bea.adam(0.9, 0.999, epsilon=1e-8) is needed, not {optimizer!r}")
-    if loss is not None and not optimizer.symbols:
-        one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
-        check_repeats(one.in_floats(), np.linspace(0.5, 1.5, loss.dimension))
-
-
 def one_in_numbers(optimizer: Optimizer) -> Optimizer | None:
     """Return one configuration with 1/2 for each symbol; None if a hyper-parameter does not take what it is then."""
     one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
@@ -693,15 +685,6 @@ def check_division(optimizer: Optimizer, terms: Callable[[float], np.ndarray]) -
             "step to step; for b times the move of the step before write memory.average(g, b) / (1 - b) instead of "
             "g - b * (theta - memory.previous(theta)) / memory.h"
         )
-
-
-def numeric(optimizer: Optimizer) -> Optimizer:
-    """Return the optimizer in floats; raise ValueError if it holds symbols."""
-    check_optimizer(optimizer)
-    if optimizer.symbols:
-        names = ", ".join(sorted(map(str, optimizer.symbols)))
-        raise ValueError(f"{optimizer} holds the symbols {names}; give them numbers to compute")
-    return optimizer.in_floats()
 
 
 def only(losses: Sequence[Any]) -> Any:

@@ -554,6 +554,26 @@ def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None
         _repeating[text] = known
 
 
+def numeric(optimizer: Optimizer) -> Optimizer:
+    """Return the optimizer in floats; raise ValueError if it holds symbols."""
+    check_optimizer(optimizer)
+    if optimizer.symbols:
+        names = ", ".join(sorted(map(str, optimizer.symbols)))
+        raise ValueError(f"{optimizer} holds the symbols {names}; give them numbers to compute")
+    return optimizer.in_floats()
+
+
+def check_optimizer(optimizer: Any, loss: Any = None) -> None:
+    """Raise TypeError if it is not an Optimizer, and ValueError if its program decides by more than its arguments."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}"
+        )
+    if loss is not None and not optimizer.symbols:
+        one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
+        check_repeats(one.in_floats(), np.linspace(0.5, 1.5, loss.dimension))
+
+
 def asked_of_memory(optimizer: Optimizer, theta: Any) -> list[str]:
     """Return what a program asks of its memory, "average" or "step", in a first step with gradients of ones.
 

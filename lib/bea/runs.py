@@ -16,7 +16,7 @@ import numpy as np
 
 from bea._validate import all_finite, batch_sequence, finite, real_numbers, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Optimizer, Running, check_in_place, check_repeats, read_by, repeats
+from bea.program import Optimizer, Running, check_in_place, check_repeats, numeric, read_by, repeats
 from bea.straight import Step, StraightRun, alike, state_shapes, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
@@ -285,14 +285,7 @@ class _Start:
 
 
 def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any, vectors: bool = False) -> _Start:
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}"
-        )
-    if optimizer.symbols:
-        symbols = ", ".join(sorted(map(str, optimizer.symbols)))
-        raise ValueError(f"{optimizer} holds the symbols {symbols}; give them numbers to run it")
-    optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), step_size(h)
+    optimizer, losses, h = numeric(optimizer), batch_losses(loss), step_size(h)
     batch = optimizer.batch_shape
     if isinstance(h, np.ndarray):
         if batch and h.size > 1 and batch[0] not in (1, h.size):

@@ -33,16 +33,13 @@ from bea.modified import (
     Equation,
     by_columns,
     check_division,
-    check_optimizer,
-    numeric,
     one_in_numbers,
     only,
     remembered,
     sum_powers,
     symbolic_start,
-    update,
 )
-from bea.program import Memory, Optimizer, Running, read_by, tidy
+from bea.program import Memory, Optimizer, Running, check_optimizer, numeric, read_by, tidy, update
 from bea.series import Series, antidifference
 from bea.trace import Traced
 

@@ -28,8 +28,7 @@ import sympy as sp
 from sympy.polys.domains import QQ
 
 from bea._validate import whole
-from bea.modified import check_optimizer, update
-from bea.program import Along, Optimizer
+from bea.program import Along, Optimizer, check_optimizer, update
 from bea.series import Series, antidifference
 
 __all__ = ["density", "elementary_differential", "order", "rooted_trees", "symmetry", "tree_coefficients"]
