@@ -33,6 +33,7 @@ from bea.modified import (
     Equation,
     by_columns,
     check_division,
+    column,
     one_in_numbers,
     only,
     remembered,
@@ -100,7 +101,7 @@ class TransientEquation(Equation):
         if (some := one_in_numbers(self.optimizer)) is not None:
             self._check(some, np.linspace(0.5, 1.5, len(start)))
         found = self._step_by_step(self.optimizer, start, n, sp.Symbol("h", positive=True))
-        return tuple(sp.Matrix([tidy(entry) for entry in term]) for term in found)
+        return tuple(map(column, found))
 
     def field(self, h: Any, n: int) -> Callable[..., np.ndarray]:
         r"""Return the right-hand side on :math:`[t_n, t_{n+1}]`.
