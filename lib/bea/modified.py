@@ -416,7 +416,7 @@ class KeptEquation(Equation):
         """Return for each part of the state after theta the number of its call, 0 for m or 1 for p, and its shape."""
         line = Series.from_polynomials([[theta]])
         memory = self._reading(h)(line)
-        update(optimizer, self.losses[0].gradient_code, line, memory, line)
+        update(optimizer, self.losses[0].gradient_code, line, memory)
         return memory.layout
 
 
@@ -463,7 +463,7 @@ class _Kept(Along):
 
     def update(self, optimizer: Optimizer, gradient: Callable[[Any], Any]) -> Series:
         theta = self.like[: self.used]
-        step: Any = np.concatenate([update(optimizer, gradient, theta, self, theta), *self.steps])
+        step: Any = np.concatenate([update(optimizer, gradient, theta, self), *self.steps])
         if self.choice is not None and next(self.words, None) is not None:
             raise ValueError(f"memory = ... names {len(self.choice)} averages, but the program has fewer")
         if step.shape != self.like.shape:

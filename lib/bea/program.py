@@ -696,12 +696,16 @@ class Along(Memory):
 
     def update(self, optimizer: Optimizer, gradient: Callable[[Any], Any]) -> Series:
         """Return the update of a program along the curve."""
-        return update(optimizer, gradient, self.like, self, self.like)
+        return update(optimizer, gradient, self.like, self)
 
 
-def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, memory: Any, like: Series) -> Series:
-    """Run a program on a Series; exact hyper-parameters become constant Series, so that ``**0.5`` stays exact."""
-    zero = Series(np.zeros((like.terms, like.terms), dtype=like.dtype))
+def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, memory: Any) -> Series:
+    """Run a program on a Series, or on an array instead of one of one term, and return a Series.
+
+    Exact hyper-parameters become constant Series, so that ``**0.5`` stays exact.
+    """
+    terms = getattr(theta, "terms", 1)
+    zero = Series(np.zeros((terms, terms), dtype=theta.dtype))
     values = {n: zero + v if isinstance(v, sp.Expr) else v for n, v in optimizer.hyperparameters.items()}
     getattr(theta, "coefficients", theta).flags.writeable = False
     try:
@@ -716,8 +720,10 @@ def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, mem
             raise
         raise TypeError(f"{optimizer.name} branches on a symbol; write np.where, np.minimum or np.clip") from problem
     step = step if isinstance(step, Series) else zero + step
-    if step.shape != like.shape:
-        raise ValueError(f"{optimizer.name} returned an update of shape {step.shape} for a point of shape {like.shape}")
+    if step.shape != theta.shape:
+        raise ValueError(
+            f"{optimizer.name} returned an update of shape {step.shape} for a point of shape {theta.shape}"
+        )
     return step
 
 

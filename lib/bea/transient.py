@@ -239,7 +239,7 @@ class TransientEquation(Equation):
         found = []
         for k in range(len(points.T)):
             gradient = self.losses[self.batches[k] if self.batches else 0].gradient_code
-            found.append(update(optimizer, gradient, _plain(points[:, k]), memory, points[:, k]))
+            found.append(update(optimizer, gradient, _plain(points[:, k]), memory))
             memory = memory.advance()
         return np.stack(found, axis=-1)
 
@@ -259,7 +259,7 @@ class TransientEquation(Equation):
             return found
 
         with np.errstate(all="ignore"):
-            return update(optimizer, gradient, _plain(points), memory, points)
+            return update(optimizer, gradient, _plain(points), memory)
 
 
 def transient_equation(

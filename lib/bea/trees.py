@@ -269,7 +269,7 @@ def _response(optimizer: Optimizer, gradient: Series) -> Series:
         return gradient
 
     try:
-        step = update(optimizer, at_the_point, memory.like, memory, memory.like)
+        step = update(optimizer, at_the_point, memory.like, memory)
         if any(isinstance(c, sp.Expr) and c.has(place) for c in step.coefficients.flat):
             raise ValueError("theta itself is used")
     except (TypeError, ValueError) as problem:
