@@ -632,7 +632,7 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
         return evaluate(optimizer, start)
 
     def alone(j: int) -> np.ndarray:
-        return evaluate(optimizer.configuration(j) if optimizer.batch_shape else optimizer, start[:, j].copy())
+        return evaluate(optimizer.configuration(j), start[:, j].copy())
 
     read = read_by(optimizer)
     if known.get("read", read) != read:
@@ -663,7 +663,7 @@ def remembered(known: dict, key: Any, make: Callable[[], Any]) -> Any:
 
 def one_in_numbers(optimizer: Optimizer) -> Optimizer | None:
     """Return one configuration with 1/2 for each symbol; None if a hyper-parameter does not take what it is then."""
-    one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
+    one = optimizer.configuration(0)
     half = dict.fromkeys(one.symbols, sp.Rational(1, 2))
     numbers = {name: v.subs(half) for name, v in one.hyperparameters.items() if isinstance(v, sp.Expr)}
     try:

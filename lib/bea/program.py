@@ -159,7 +159,7 @@ class Optimizer:
         return self.with_hyperparameters(**exact) if exact else self
 
     def configuration(self, index: int) -> Optimizer:
-        """Return one configuration of a batch.
+        """Return one configuration of a batch; the optimizer itself if there is no batch.
 
         Parameters
         ----------
@@ -169,7 +169,8 @@ class Optimizer:
         -------
         Optimizer
         """
-        return self.with_hyperparameters(**{n: float(v[index if v.size > 1 else 0]) for n, v in self._arrays.items()})
+        single = {name: float(v[index if v.size > 1 else 0]) for name, v in self._arrays.items()}
+        return self.with_hyperparameters(**single) if single else self
 
     @functools.cached_property
     def _key(self) -> tuple[Any, ...]:
@@ -570,8 +571,7 @@ def check_optimizer(optimizer: Any, loss: Any = None) -> None:
             f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}"
         )
     if loss is not None and not optimizer.symbols:
-        one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
-        check_repeats(one.in_floats(), np.linspace(0.5, 1.5, loss.dimension))
+        check_repeats(optimizer.configuration(0).in_floats(), np.linspace(0.5, 1.5, loss.dimension))
 
 
 def asked_of_memory(optimizer: Optimizer, theta: Any) -> list[str]:

@@ -286,7 +286,7 @@ def alike(optimizer: Optimizer, d: int) -> bool:
     It is read on one column and on two.  The numbers are traced, so that no branch depends on them; what
     becomes of each of the two must be what becomes of the one.
     """
-    one, d, known = optimizer.configuration(0) if optimizer.batch_shape else optimizer, d if d < FEW else 5, {}
+    one, d, known = optimizer.configuration(0), d if d < FEW else 5, {}
     try:
         shapes = [((d, *batch), *state_shapes(one, np.ones((d, *batch)))) for batch in ((), (2,))]
         [alone], columns = (_columns(one, d, shapes[0], made, known) for made in shapes)
