@@ -70,6 +70,24 @@ class Equation:
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
+    def _check_division(self, optimizer: Optimizer, terms: Callable[[float], np.ndarray]) -> None:
+        """Raise ValueError if terms grow without bound as the number that is memory.h goes to 0; asked once."""
+        checked = self.__dict__.setdefault("checked", set())
+        if optimizer in checked:
+            return
+        try:
+            with np.errstate(all="ignore"):
+                large, small, smallest = (np.abs(terms(h)).sum() for h in (1e-4, 1e-6, 1e-8))
+        except Exception:  # it comes again where the terms are used
+            large = small = smallest = 0.0
+        if small > 5 * large and smallest > max(5 * small, 100):  # 100: above round-off divided by h**2
+            raise ValueError(
+                f"{optimizer.name} has no expansion: it divides by memory.h what does not go to 0 with it, or a change from "
+                "step to step; for b times the move of the step before write memory.average(g, b) / (1 - b) instead of "
+                "g - b * (theta - memory.previous(theta)) / memory.h"
+            )
+        checked.add(optimizer)
+
 
 @dataclass(frozen=True, eq=False)
 class ModifiedEquation(Equation):
@@ -351,7 +369,6 @@ class KeptEquation(Equation):
             return sum_powers(rates(polynomials), h)
 
         traced: dict[Any, Traced] = {}
-        checked: set[Optimizer] = self.__dict__.setdefault("checked", set())
 
         def rhs(z: Any, time: float = 0.0) -> np.ndarray:
             z = np.asarray(z)
@@ -359,9 +376,9 @@ class KeptEquation(Equation):
                 raise ValueError(f"a state must be one vector of real numbers, theta first, not {z!r}")
             x = _joined(z, (time,))
             read = read_by(optimizer)
-            if optimizer not in checked:
-                check_division(optimizer, lambda s: rates(curve(optimizer, loss, z, 2, time, partial(reading, seen=s))))
-                checked.add(optimizer)
+            self._check_division(
+                optimizer, lambda s: rates(curve(optimizer, loss, z, 2, time, partial(reading, seen=s)))
+            )
             if read is None or not hasattr(loss, "gradient_expressions"):
                 return plain(x)
             return remembered(traced, read, partial(Traced, plain))(x)
@@ -670,21 +687,6 @@ def one_in_numbers(optimizer: Optimizer) -> Optimizer | None:
         return one.with_hyperparameters(**numbers).in_floats()
     except (TypeError, ValueError):
         return None
-
-
-def check_division(optimizer: Optimizer, terms: Callable[[float], np.ndarray]) -> None:
-    """Raise ValueError if terms grow without bound as the number that is memory.h goes to 0."""
-    try:
-        with np.errstate(all="ignore"):
-            large, small, smallest = (np.abs(terms(h)).sum() for h in (1e-4, 1e-6, 1e-8))
-    except Exception:  # it comes again where the terms are used
-        return
-    if small > 5 * large and smallest > max(5 * small, 100):  # 100: above round-off divided by h**2
-        raise ValueError(
-            f"{optimizer.name} has no expansion: it divides by memory.h what does not go to 0 with it, or a change from "
-            "step to step; for b times the move of the step before write memory.average(g, b) / (1 - b) instead of "
-            "g - b * (theta - memory.previous(theta)) / memory.h"
-        )
 
 
 def only(losses: Sequence[Any]) -> Any:

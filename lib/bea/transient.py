@@ -32,7 +32,6 @@ from bea.losses import NumericLoss, batch_losses
 from bea.modified import (
     Equation,
     by_columns,
-    check_division,
     column,
     one_in_numbers,
     only,
@@ -163,13 +162,12 @@ class TransientEquation(Equation):
 
     def _check(self, optimizer: Optimizer, theta: np.ndarray) -> None:
         """Refuse a program that divides by memory.h what is not of its order, by six steps on a generic loss."""
-        checked = self.__dict__.setdefault("checked", set())
-        if optimizer not in checked:
+
+        def terms(h: float) -> np.ndarray:
             generic = TransientEquation(optimizer, (_generic(len(theta), 0),), 2)
-            check_division(
-                optimizer, lambda h: generic._terms(optimizer, theta, 6, generic._in_turn, partial(_Timed, h))
-            )
-            checked.add(optimizer)
+            return generic._terms(optimizer, theta, 6, generic._in_turn, partial(_Timed, h))
+
+        self._check_division(optimizer, terms)
 
     def _numbers(self, n: int, h: Any, optimizer: Optimizer, theta: np.ndarray) -> np.ndarray:
         """Return the terms at one point, by a reading that was compared with the definition."""
