@@ -158,9 +158,8 @@ class ModifiedEquation(Equation):
             return (function or self._function(optimizer, len(given)))(_joined(start, given))
 
         start = with_batch(self.loss.components(theta), optimizer.batch_shape)
-        if start.ndim == 1:
-            return numbers(optimizer, start)
-        return np.moveaxis(by_columns(numbers, optimizer, start, self.__dict__), -2, -1)
+        found = by_columns(numbers, optimizer, start, self.__dict__)
+        return found if start.ndim == 1 else np.moveaxis(found, -2, -1)
 
     def _function(self, optimizer: Optimizer, given: int) -> Callable[[np.ndarray], np.ndarray]:
         """Return what :meth:`_numbers` computes as a function of one array, traced if nothing can change unseen."""
