@@ -527,7 +527,7 @@ class _Kept(Along):
         if self.exact:
             return (1 - decay) / self.size
         if self.size is None:
-            if isinstance(decay, Series) and np.any(_beyond_leading(decay) != 0):
+            if isinstance(decay, Series) and np.any(decay.coefficients.reshape(-1, *decay.shape)[1:] != 0):
                 raise ValueError("terms take every decay to be exp(-kappa h) with a constant kappa; this one changes")
             kappa: Any = sp.Symbol(f"kappa_{len(self.kept) + 1}", positive=True)
         elif np.any(self.series(decay).leading == 0):
@@ -628,11 +628,6 @@ def curve(optimizer, loss, start, order, time=0.0, reading: Any = Along):
 def rates(polynomials: list[np.ndarray]) -> np.ndarray:
     """Return the coefficients f_0, f_1, ... of the curve's velocity at s = 0."""
     return np.stack([polynomial[1] for polynomial in polynomials[1:]])
-
-
-def _beyond_leading(series: Series) -> np.ndarray:
-    """Return all coefficients but the leading one."""
-    return series.coefficients.reshape(-1, *series.shape)[1:]
 
 
 # --- shared small parts --------------------------------------------------------------------------
