@@ -878,7 +878,7 @@ def weights(decay: Any, count: int, corrected: bool = False) -> np.ndarray:
     decay, count = interval("the decay", decay, 0.0, 1.0), whole("count", count, 1)
     total = 1 - decay**count if corrected else 1
     found = [(1 - decay) * decay**age for age in reversed(range(count))]
-    return np.array([tidy(w / total if corrected else w) for w in found])
+    return np.array([tidy(w / total) for w in found])
 
 
 def tidy(value: Any) -> Any:
