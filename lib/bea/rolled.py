@@ -102,15 +102,12 @@ class Rolled:
         """How many operations the loops have inside."""
         return sum(map(len, self.loops))
 
-    def fill(self, v: np.ndarray) -> None:
-        """Write the constants to an array of values."""
-        v[self.base : self.base + len(self.constants)] = np.reshape(self.constants, (-1, 1))
-
-    def filled(self, inputs: np.ndarray) -> np.ndarray:
-        """Return an array of values, (values, columns), with inputs and constants."""
+    def filled(self, inputs: np.ndarray, before: Sequence[Rolled] = ()) -> np.ndarray:
+        """Return an array of values, (values, columns), with inputs and constants, also of those whose values lie before."""
         v = np.zeros((self.end, inputs.shape[1]))
         v[: len(inputs)] = inputs
-        self.fill(v)
+        for one in (*before, self):
+            v[one.base : one.base + len(one.constants)] = np.reshape(one.constants, (-1, 1))
         return v
 
     def seconds(self, columns: int, width: int) -> float:

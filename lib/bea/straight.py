@@ -455,9 +455,7 @@ class StraightRun:
         """Step several configurations by NumPy, on numbers that lie side by side."""
         values, piece = self.values[:, block], piece[:, :, block]
         given = np.concatenate([np.zeros((1, values.shape[1])), values])
-        v, count = self.rolls[-1].filled(given), len(self.steps[0].code.outputs)
-        for roll in self.rolls:
-            roll.fill(v)
+        v, count = self.rolls[-1].filled(given, self.rolls[:-1]), len(self.steps[0].code.outputs)
         with np.errstate(all="ignore"):
             for n in range(len(piece) * every):
                 v[0] = self.count + n
@@ -474,9 +472,7 @@ class StraightRun:
         if loops is None:  # Numba lacks one of the functions
             return self.whole(piece, block, every, batches)
         rolls = _rolled(self.steps, True)
-        v = rolls[-1].filled(np.concatenate([np.zeros((1, 1)), values]))
-        for roll in rolls:
-            roll.fill(v)
+        v = rolls[-1].filled(np.concatenate([np.zeros((1, 1)), values]), rolls[:-1])
         order = np.array(batches, dtype=np.int64) if batches else ONE_LOSS
         total = len(piece) * every
         most = max(1, int(PATIENCE / len(v)))
