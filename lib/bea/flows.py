@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bea._validate import all_finite, finite, interval, step_size, whole, with_batch
-from bea.modified import KeptEquation, ModifiedEquation, curve, rates, remembered, sum_powers
-from bea.program import numeric, read_by
+from bea.modified import KeptEquation, ModifiedEquation, curve, rates, sum_powers
+from bea.program import numeric, read_by, remembered
 from bea.runs import Divergence, state_after
 from bea.trace import KINKED, OPERATORS, trace
 from bea.transient import TransientEquation

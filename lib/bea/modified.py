@@ -43,6 +43,7 @@ from bea.program import (
     numeric,
     read_by,
     reading_of_constants,
+    remembered,
     tidy,
     update,
 )
@@ -59,7 +60,6 @@ EARLIER = (
     "with several losses the memory kept takes averages alone, all of them kept, and no memory.previous: what else is "
     "remembered depends on the mini-batches of the steps before; keep all averages, or use bea.transient_equation"
 )
-KEPT = 64  # functions that an equation keeps, of a program, say, that reads an array which changes all the time
 #: The time in printed terms.
 TIME = sp.Symbol("time", nonnegative=True)
 
@@ -661,15 +661,6 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
     if known["mixes"]:
         return np.stack([alone(j) for j in range(start.shape[1])], axis=-1)
     return evaluate(optimizer, start)
-
-
-def remembered(known: dict, key: Any, make: Callable[[], Any]) -> Any:
-    """Return what was made for a key before, or make it; not too many are kept."""
-    if (found := known.get(key)) is None:
-        if len(known) >= KEPT:
-            known.clear()
-        found = known[key] = make()
-    return found
 
 
 def one_in_numbers(optimizer: Optimizer) -> Optimizer | None:

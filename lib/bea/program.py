@@ -40,6 +40,7 @@ __all__ = ["Along", "Decay", "NonNegative", "Optimizer", "Running", "lag", "mome
 LIBRARIES = {"bea", "math", "numpy", "scipy"}
 EVERY_STEP = "than in the step before; ask it in the same order at every step, and choose between values by np.where"
 READABLE = 100_000  # bytes of an array
+KEPT = 64  # things that are remembered together, of a program, say, that reads an array which changes all the time
 CONSTANT = {bool, int, float, str, bytes, NoneType}
 RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 P = ParamSpec("P")  # the hyper-parameters of a program
@@ -447,6 +448,15 @@ def read_by(optimizer: Optimizer) -> tuple[Any, ...] | None:
     if read is None or not optimizer._changing:
         return read
     return _all_as_read(read, optimizer._changing, {})
+
+
+def remembered(known: dict, key: Any, make: Callable[[], Any]) -> Any:
+    """Return what was made for a key before, or make it; not too many are kept."""
+    if (found := known.get(key)) is None:
+        if len(known) >= KEPT:
+            known.clear()
+        found = known[key] = make()
+    return found
 
 
 def outside(function: Any, seen: dict[Any, int] | None = None) -> tuple[Any, ...] | None:

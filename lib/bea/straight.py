@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bea.program import Optimizer, Running, check_decay, read_by
+from bea.program import Optimizer, Running, check_decay, read_by, remembered
 from bea.rolled import Rolled, rolled
 from bea.series import Series
 from bea.trace import (
@@ -46,7 +46,7 @@ LARGEST = 2_000  # coordinates that a loss in code may have
 LATE, NOTHING = 4096, 1e-290  # steps from which on weights so small are 0: smaller ones are slow, and 1 - p is 1
 PLAIN = 5e-5  # seconds of a plain step, about
 ROOM = 2**21  # numbers in an array of all values
-MOST = 64  # traces that are kept of one loss
+MOST = 64  # loops that are kept
 ONE_LOSS = np.zeros(1, dtype=np.int64)  # the order of batches if there is one
 
 
@@ -151,7 +151,7 @@ class Step:
 
 # --- tracing -------------------------------------------------------------------------------------
 
-_steps: WeakKeyDictionary[Any, dict[Any, Step | None]] = WeakKeyDictionary()
+_steps: WeakKeyDictionary[Any, dict[Any, Step | bool]] = WeakKeyDictionary()
 
 
 def traced_step(start: Any, loss: Any) -> Step:
@@ -182,15 +182,16 @@ def traced_step(start: Any, loss: Any) -> Step:
         raise Untraceable("the loss or the program may hold state, draw random numbers or print, or is too large")
     if not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
         return traced()
-    key, known = (program, read, code, repr((names, constants))), _steps.setdefault(loss, {})
-    if key not in known:
-        if len(known) >= MOST:
-            known.clear()
+
+    def traced_if_possible() -> Step | bool:
         try:
-            known[key] = traced()
+            return traced()
         except Exception:  # whatever it was, it comes again
-            known[key] = None
-    if (step := known[key]) is None:
+            return False
+
+    key = program, read, code, repr((names, constants))
+    step: Any = remembered(_steps.setdefault(loss, {}), key, traced_if_possible)
+    if not step:
         raise Untraceable(f"{start.optimizer.name} on this loss was not traced before")
     start.optimizer.__dict__["last"] = loss, read, code, step
     return step

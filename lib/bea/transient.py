@@ -35,11 +35,10 @@ from bea.modified import (
     column,
     one_in_numbers,
     only,
-    remembered,
     sum_powers,
     symbolic_start,
 )
-from bea.program import Memory, Optimizer, Running, check_optimizer, numeric, read_by, tidy, update
+from bea.program import Memory, Optimizer, Running, check_optimizer, numeric, read_by, remembered, tidy, update
 from bea.series import Series, antidifference
 from bea.trace import Traced
 
