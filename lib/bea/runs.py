@@ -5,7 +5,6 @@ The plain reading of a program is the program itself, on NumPy arrays, step afte
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -448,11 +447,9 @@ def _agrees(traced: Sequence[Step], start: _Start) -> bool:
         step, loss = traced[n % len(traced)], start.losses[n % len(traced)]
         plain.step(loss.gradient_code)
         found, largest = step.outcome([start.made + n, *values])
-        allowed = 16 * EPSILON * largest
         wanted = [*plain.theta.tolist(), *step.rows(plain.memory(), 1)[:, 0].tolist()]
-        for x, y in zip(found, wanted):
-            if not math.isclose(x, y, rel_tol=0.0, abs_tol=allowed) and not (math.isnan(x) and math.isnan(y)):
-                return False
+        if not np.allclose(found, wanted, rtol=0.0, atol=16 * EPSILON * largest, equal_nan=True):
+            return False
         values[-len(wanted) :] = wanted
     return True
 
