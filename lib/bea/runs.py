@@ -258,8 +258,8 @@ class _Start:
         """Return what the program and the losses read now."""
         return [read_by(self.optimizer), *(loss.as_read for loss in self.losses)]
 
-    def columns(self, index: Any) -> _Start:
-        """Return one configuration of a batch, or those of an array of indices."""
+    def column(self, index: int) -> _Start:
+        """Return one configuration of a batch."""
 
         def pick(value: Any) -> Any:
             if np.ndim(value) == 0:
@@ -267,15 +267,13 @@ class _Start:
             chosen = np.broadcast_to(value, (*np.shape(value)[:-1], self.theta.shape[1]))[..., index]
             return chosen.copy() if chosen.ndim else float(chosen)
 
-        given = self.optimizer.hyperparameters.items()
-        single = {name: pick(v) for name, v in given if isinstance(v, np.ndarray)}
-        optimizer = self.optimizer.with_hyperparameters(**single) if single else self.optimizer
         memory = self.memory and [(pick(m), pick(p)) for m, p in self.memory]
-        return _Start(optimizer, self.losses, pick(self.theta), pick(self.h), memory, self.made, self.vectors)
+        one = self.optimizer.configuration(index)
+        return replace(self, optimizer=one, theta=pick(self.theta), h=pick(self.h), memory=memory)
 
     def ends(self) -> list[_Start]:
         """Return the first and the last configuration."""
-        return [self] if self.theta.ndim == 1 else [self.columns(k) for k in {0, self.theta.shape[1] - 1}]
+        return [self] if self.theta.ndim == 1 else [self.column(k) for k in {0, self.theta.shape[1] - 1}]
 
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Return the shapes of the states m, p, m, p, ... that the memory of one configuration holds."""
@@ -417,7 +415,7 @@ def _reading(start: _Start, steps: int | None) -> Any:
     if traced is not None or start.theta.ndim == 1:
         return traced or _Plain(start)
     if _mixes(start) or any(_traced(end, 0) for end in start.ends()):  # which have other bits, then
-        return _Apart(_reading(start.columns(k), steps) for k in range(start.theta.shape[1]))
+        return _Apart(_reading(start.column(k), steps) for k in range(start.theta.shape[1]))
     return _Plain(start)
 
 
@@ -473,7 +471,7 @@ def _mixes(start: _Start) -> bool:
         gradient = start.losses[0].gradient_code(start.theta)
         together = moved(start, gradient)
         return not all(
-            np.array_equal(moved(start.columns(k), gradient[:, k]), together[:, k], equal_nan=True) for k in (0, -1)
+            np.array_equal(moved(start.column(k), gradient[:, k]), together[:, k], equal_nan=True) for k in (0, -1)
         )
     except Exception:  # if a configuration alone raises it, too, the run does
         return True
@@ -501,7 +499,7 @@ def _walk(start: _Start, batches: Iterable[int] | None) -> Iterator[np.ndarray]:
     for n, batch in enumerate(repeat(0) if batches is None else batches):
         if read and start.everything() != read:  # it has changed since the step before, and may do so again
             now, read = replace(start, theta=last, memory=reading.memory() if n else None, made=n), []
-            reading = _Plain(now) if last.ndim == 1 else _Apart(_Plain(now.columns(k)) for k in range(last.shape[1]))
+            reading = _Plain(now) if last.ndim == 1 else _Apart(_Plain(now.column(k)) for k in range(last.shape[1]))
         row = np.empty((1, *last.shape))
         reading.fill(row, 1, (batch,))
         if not all_finite(row):
