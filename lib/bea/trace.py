@@ -27,6 +27,7 @@ __all__ = ["LIMIT", "Node", "Trace", "Traced", "Untraceable", "trace"]
 
 LIMIT = 8_000  # operations of a trace
 BLOCK = 1024  # points, or configurations, that are in one NumPy array
+PATIENCE = 3  # calls of a function before it is traced
 # Seconds, rounded, on a machine of 2024; they decide which way is taken, never what comes out.
 PER_FLOAT, PER_ARRAY, PER_ENTRY = 4e-8, 7e-7, 1.5e-9
 COMPILING, COMPILING_LINE = 0.5, 0.006
@@ -575,18 +576,16 @@ class Traced:
     Parameters
     ----------
     plain : function of an array (n,) or (n, points), of floats or Nodes; returns an array
-    patience : int
-        Calls before it is traced.
 
     Examples
     --------
-    >>> square = Traced(lambda x: x**2, patience=1)
-    >>> [square(np.array([3.0])).item() for _ in range(3)]
-    [9.0, 9.0, 9.0]
+    >>> square = Traced(lambda x: x**2)
+    >>> [square(np.array([3.0])).item() for _ in range(PATIENCE + 1)]
+    [9.0, 9.0, 9.0, 9.0]
     """
 
-    def __init__(self, plain: Callable[[np.ndarray], np.ndarray], patience: int = 3) -> None:
-        self.plain, self.patience, self.calls, self.spent = plain, patience, 0, 0.0
+    def __init__(self, plain: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.plain, self.calls, self.spent = plain, 0, 0.0
         self.shape, self.size = tuple[int, ...](), 0  # of what comes out, and of the vectors that go in
         self.fast: Trace | None = None
         self.compiled: Callable[..., bool] | None = None
@@ -605,7 +604,7 @@ class Traced:
                 return self.plain(x)
         self.calls += 1
         value = self.plain(x)
-        if self.calls == self.patience:
+        if self.calls == PATIENCE:
             try:
                 code = _with_kinks(trace(lambda x: self.plain(x), {"x": (len(x),)}))
                 self.shape, self.size = code.shapes[0], len(x)
