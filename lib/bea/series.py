@@ -56,22 +56,9 @@ class NoExpansion(ValueError):
     """
 
 
-class Endless(float):
-    """A number that may grow without bound; what a series becomes with it then has no expansion.
-
-    Examples
-    --------
-    >>> try:
-    ...     Series.from_polynomials([[1.0]]) * Endless("inf")
-    ... except NoExpansion as problem:
-    ...     print("no expansion:", str(problem)[:37])
-    no expansion: a number grows without bound, such as
-    """
-
-
 def _bounded(number: Any) -> None:
-    """Raise NoExpansion for a number that is known to grow without bound."""
-    if isinstance(number, Endless) and abs(number) == np.inf:
+    """Raise NoExpansion for infinite numbers, such as those that grow with the number of the step."""
+    if isinstance(number, (float, np.ndarray)) and np.asarray(number).dtype.kind == "f" and np.isinf(number).any():
         raise NoExpansion(
             "a number grows without bound, such as that of the step long after the start, and something is multiplied by "
             "it, raised to it or added to it; bound it, as in min(1.0, memory.step / 100), or write memory.time"
