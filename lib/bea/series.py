@@ -666,7 +666,7 @@ def _choice(condition: Any, x: Any, y: Any) -> Any:
     if hasattr(condition, "where"):
         return condition.where(x, y)
     if isinstance(condition, sp.core.relational.Relational):
-        return sp.Piecewise((x, condition), (y, True))
+        return sp.Piecewise((x, condition), *(y.args if isinstance(y, sp.Piecewise) else [(y, True)]))
     return x if condition else y
 
 
@@ -714,6 +714,9 @@ def _extreme(compare: np.ufunc, arg: Callable[..., Any], x: Any) -> Series:
 
 def _clip(x: Any, a_min: Any = None, a_max: Any = None, **bounds: Any) -> Series:
     low, high = bounds.get("min", a_min), bounds.get("max", a_max)
+    if isinstance(x, Series) and low is not None and high is not None and isinstance(x.leading.flat[0], sp.Expr):
+        inside = select(x > high, high, x)  # terms are easier to read if all conditions are on x itself
+        return select(x < low, np.minimum(_lift(low, x), high), inside)
     x = x if low is None else np.maximum(x, low)
     return x if high is None else np.minimum(x, high)
 
