@@ -686,6 +686,24 @@ def test_symbols_have_no_numbers():
         bea.modified_equation(ADAM, ABSTRACT, 2).coefficients((0.9, 1.5))
 
 
+@pytest.mark.parametrize("bound", [2, sp.Symbol("c", positive=True)])
+def test_terms_of_a_clipped_gradient_are_one_analysis_of_cases(bound):
+    """All conditions are on the gradient itself; between the bounds the terms are those without them."""
+
+    @bea.optimizer
+    def clipped(theta, gradient, memory, c, beta):
+        return memory.average(np.clip(gradient(theta), -c, c), beta)
+
+    loss = bea.Loss(A**4 / 4, (A,))
+    terms = bea.modified_equation(clipped(bound, BETA), loss, 3).terms
+    free = bea.modified_equation(bea.heavy_ball(BETA, damped=True), loss, 3).terms
+    for k, (term, other) in enumerate(zip(terms, free)):
+        cases = {case for node in term.atoms(sp.Piecewise) for _, case in node.args}
+        assert not any(case.has(sp.Piecewise, sp.ITE) for case in cases)
+        for a, wanted in ((1, other[0].subs(A, 1)), (2, -2 if k == 0 else 0), (-2, 2 if k == 0 else 0)):
+            assert sp.simplify(term[0].subs({A: a, bound: 2}) - wanted) == 0
+
+
 def test_terms_need_symbols_and_one_configuration():
     coded = bea.logistic_regression()
     for ask in (

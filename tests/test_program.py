@@ -918,6 +918,8 @@ def test_a_schedule_without_a_limit_is_refused(code):
         lambda g, n: n / g,
         lambda g, n: g**n,
         lambda g, n: n,
+        lambda g, n: np.array([2.0]) * (n + 1) * g,
+        lambda g, n: g - np.log(np.array([2.0]) + n),
     ],
 )
 def test_a_schedule_that_grows_without_bound_is_refused(step):
@@ -941,7 +943,8 @@ def test_what_bounds_a_growing_schedule_is_taken():
     @bea.optimizer
     def bounded(theta, gradient, memory):
         g = gradient(theta)
-        return np.minimum(g, memory.step + 5) / (1 + 1 / (memory.step + 1)) + g / memory.step
+        warm = np.minimum(1.0, np.array([1.0, 2.0])[: len(theta)] * (memory.step + 1) / 100)
+        return np.minimum(g, memory.step + 5) / (1 + 1 / (memory.step + 1)) * warm + g / memory.step
 
     assert bea.modified_equation(bounded(), bea.quadratic([1]), 2).coefficients((2.0,)).tolist() == [[-2.0], [-1.0]]
 

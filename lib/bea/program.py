@@ -33,7 +33,7 @@ import numpy as np
 import sympy as sp
 
 from bea._validate import interval, whole
-from bea.series import Endless, Series
+from bea.series import Series
 
 __all__ = ["Along", "Decay", "NonNegative", "Optimizer", "Running", "lag", "moments", "optimizer", "update", "weights"]
 
@@ -608,7 +608,7 @@ def asked_of_memory(optimizer: Optimizer, theta: Any) -> list[str]:
     return found
 
 
-class Late(Endless):
+class Late(float):
     """The number of the step long after the start: infinite; what has no limit there is refused.
 
     Examples

@@ -56,22 +56,9 @@ class NoExpansion(ValueError):
     """
 
 
-class Endless(float):
-    """A number that may grow without bound; what a series becomes with it then has no expansion.
-
-    Examples
-    --------
-    >>> try:
-    ...     Series.from_polynomials([[1.0]]) * Endless("inf")
-    ... except NoExpansion as problem:
-    ...     print("no expansion:", str(problem)[:37])
-    no expansion: a number grows without bound, such as
-    """
-
-
 def _bounded(number: Any) -> None:
-    """Raise NoExpansion for a number that is known to grow without bound."""
-    if isinstance(number, Endless) and abs(number) == np.inf:
+    """Raise NoExpansion for infinite numbers, such as those that grow with the number of the step."""
+    if isinstance(number, (float, np.ndarray)) and np.asarray(number).dtype.kind == "f" and np.isinf(number).any():
         raise NoExpansion(
             "a number grows without bound, such as that of the step long after the start, and something is multiplied by "
             "it, raised to it or added to it; bound it, as in min(1.0, memory.step / 100), or write memory.time"
@@ -679,7 +666,7 @@ def _choice(condition: Any, x: Any, y: Any) -> Any:
     if hasattr(condition, "where"):
         return condition.where(x, y)
     if isinstance(condition, sp.core.relational.Relational):
-        return sp.Piecewise((x, condition), (y, True))
+        return sp.Piecewise((x, condition), *(y.args if isinstance(y, sp.Piecewise) else [(y, True)]))
     return x if condition else y
 
 
@@ -727,6 +714,9 @@ def _extreme(compare: np.ufunc, arg: Callable[..., Any], x: Any) -> Series:
 
 def _clip(x: Any, a_min: Any = None, a_max: Any = None, **bounds: Any) -> Series:
     low, high = bounds.get("min", a_min), bounds.get("max", a_max)
+    if isinstance(x, Series) and low is not None and high is not None and isinstance(x.leading.flat[0], sp.Expr):
+        inside = select(x > high, high, x)  # terms are easier to read if all conditions are on x itself
+        return select(x < low, np.minimum(_lift(low, x), high), inside)
     x = x if low is None else np.maximum(x, low)
     return x if high is None else np.minimum(x, high)
 
