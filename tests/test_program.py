@@ -935,7 +935,7 @@ def test_a_schedule_that_grows_without_bound_is_refused(step):
         lambda: equation.field(0.1)(np.array([2.0])),
         lambda: equation.terms,
     ):
-        with pytest.raises(ValueError, match="a number grows without bound"):
+        with pytest.raises(ValueError, match="grows without bound"):
             ask()
 
 

@@ -47,7 +47,7 @@ from bea.program import (
     tidy,
     update,
 )
-from bea.series import Series, antidifference
+from bea.series import Series, antidifference, ties
 from bea.straight import alike
 from bea.trace import Traced
 from bea.vectors import Vectorial
@@ -60,6 +60,7 @@ EARLIER = (
     "with several losses the memory kept takes averages alone, all of them kept, and no memory.previous: what else is "
     "remembered depends on the mini-batches of the steps before; keep all averages, or use bea.transient_equation"
 )
+DECISIVE = 5  # polynomials after which values that are compared and equal so far are taken to be equal
 #: The time in printed terms.
 TIME = sp.Symbol("time", nonnegative=True)
 
@@ -69,24 +70,6 @@ class Equation:
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-
-    def _check_division(self, optimizer: Optimizer, terms: Callable[[float], np.ndarray]) -> None:
-        """Raise ValueError if terms grow without bound as the number that is memory.h goes to 0; asked once."""
-        checked = self.__dict__.setdefault("checked", set())
-        if optimizer in checked:
-            return
-        try:
-            with np.errstate(all="ignore"):
-                large, small, smallest = (np.abs(terms(h)).sum() for h in (1e-4, 1e-6, 1e-8))
-        except Exception:  # it comes again where the terms are used
-            large = small = smallest = 0.0
-        if small > 5 * large and smallest > max(5 * small, 100):  # 100: above round-off divided by h**2
-            raise ValueError(
-                f"{optimizer.name} has no expansion: it divides by memory.h what does not go to 0 with it, or a change from "
-                "step to step; for b times the move of the step before write memory.average(g, b) / (1 - b) instead of "
-                "g - b * (theta - memory.previous(theta)) / memory.h"
-            )
-        checked.add(optimizer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -376,13 +359,31 @@ class KeptEquation(Equation):
             x = _joined(z, (time,))
             read = read_by(optimizer)
             self._check_division(
-                optimizer, lambda s: rates(curve(optimizer, loss, z, 2, time, partial(reading, seen=s)))
+                optimizer, lambda s: rates(curve(optimizer, loss, z, 4, time, partial(reading, seen=s)))
             )
             if read is None or not hasattr(loss, "gradient_expressions"):
                 return plain(x)
             return remembered(traced, read, partial(Traced, plain))(x)
 
         return rhs
+
+    def _check_division(self, optimizer: Optimizer, terms: Callable[[float], np.ndarray]) -> None:
+        """Raise ValueError if terms grow without bound as the number that is memory.h goes to 0; asked once."""
+        checked = self.__dict__.setdefault("checked", set())
+        if optimizer in checked:
+            return
+        try:
+            with np.errstate(all="ignore"):
+                large, small, smallest = (np.abs(terms(h)).sum() for h in (1e-4, 1e-6, 1e-8))
+        except Exception:  # it comes again where the terms are used
+            large = small = smallest = 0.0
+        if small > 5 * large and smallest > max(5 * small, 100):  # 100: above round-off divided by h**2
+            raise ValueError(
+                f"{optimizer.name} has no expansion: it divides by memory.h what does not go to 0 with it, or a change from "
+                "step to step; for b times the move of the step before write memory.average(g, b) / (1 - b) instead of "
+                "g - b * (theta - memory.previous(theta)) / memory.h"
+            )
+        checked.add(optimizer)
 
     def state(self, theta: np.ndarray, states: Sequence[tuple[Any, Any]], h: float) -> np.ndarray:
         """Return the state z that a run has at a point.
@@ -613,8 +614,8 @@ def modified_equation(
 
 def curve(optimizer, loss, start, order, time=0.0, reading: Any = Along):
     """Return the polynomials P_0, ..., P_order of the optimizer's smooth curve through `start`, coordinates first."""
-    polynomials, simple = [start[None]], start.dtype.hasobject
-    for _ in range(order):
+    polynomials, simple, before = [start[None]], start.dtype.hasobject, ties.seen
+    while len(polynomials) <= order or ties.seen > before and len(polynomials) < DECISIVE:
         memory = reading(Series.from_polynomials(polynomials), time)
         step = memory.update(optimizer, loss.gradient_code)
         found = antidifference(-step.coefficients[-1])
@@ -622,7 +623,7 @@ def curve(optimizer, loss, start, order, time=0.0, reading: Any = Along):
         if simple:  # so that they stay short
             found = np.array([collected(x) for x in found.flat], dtype=object).reshape(found.shape)
         polynomials.append(found)
-    return polynomials
+    return polynomials[: order + 1]
 
 
 def rates(polynomials: list[np.ndarray]) -> np.ndarray:

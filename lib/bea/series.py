@@ -19,6 +19,7 @@ What is not smooth is decided by the leading coefficients.
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache, partial, reduce
@@ -60,8 +61,8 @@ def _bounded(number: Any) -> None:
     """Raise NoExpansion for infinite numbers, such as those that grow with the number of the step."""
     if isinstance(number, (float, np.ndarray)) and np.asarray(number).dtype.kind == "f" and np.isinf(number).any():
         raise NoExpansion(
-            "a number grows without bound, such as that of the step long after the start, and something is multiplied by "
-            "it, raised to it or added to it; bound it, as in min(1.0, memory.step / 100), or write memory.time"
+            "something is multiplied by an infinite number, raised to it or added to it: one that is divided by 0, or grows "
+            "without bound, as the number of the step does; bound it, as in min(1.0, memory.step / 100), or write memory.time"
         )
 
 
@@ -670,9 +671,20 @@ def _choice(condition: Any, x: Any, y: Any) -> Any:
     return x if condition else y
 
 
+class _Ties(threading.local):
+    """How often two values were compared that are equal in all terms, and may differ in later ones."""
+
+    seen = 0
+
+
+ties = _Ties()
+
+
 def _no_kink(left: Any, right: Any) -> None:
     """Raise ValueError where two values are equal at the present point, but not next to it."""
     same = _vanishes((left - right).coefficients)
+    if left is not right and np.any(same.all(axis=(0, 1))):
+        ties.seen += 1
     if np.any(same[0, 0] & ~same.all(axis=(0, 1))):
         raise NoExpansion(
             "two values that are compared are equal at this point but not next to it: a kink or a "
