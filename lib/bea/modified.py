@@ -40,9 +40,9 @@ from bea.program import (
     check_decay,
     check_optimizer,
     collected,
+    constant_readings,
     numeric,
     read_by,
-    reading_of_constants,
     remembered,
     tidy,
     update,
@@ -165,7 +165,7 @@ class ModifiedEquation(Equation):
             return Traced(partial(plain, self.loss)) if symbolic else Vectorial(plain, self.loss)
 
         function = remembered(self.__dict__.setdefault("functions", {}), (optimizer, read, given), made)
-        if (reading := reading_of_constants(program)) is not None and reading.found is read:
+        if (reading := constant_readings.get(program)) is not None and reading.found is read:
             self.__dict__["last"] = optimizer, given, reading, function
         return function
 

@@ -406,7 +406,8 @@ def _contents(function: FunctionType) -> list[Any]:
     return found
 
 
-_simple: WeakKeyDictionary[Any, Reading] = WeakKeyDictionary()  # of functions that read no more than constants
+#: What functions were last found to read, if that was no more than constants.
+constant_readings: WeakKeyDictionary[Any, Reading] = WeakKeyDictionary()
 _LACKING, _NONE = object(), {}
 
 
@@ -437,11 +438,6 @@ class Reading:
         return len(given) == len(self.keywords)
 
 
-def reading_of_constants(function: Any) -> Reading | None:
-    """Return what a function was last found to read, if that was no more than constants."""
-    return _simple.get(function)
-
-
 def read_by(optimizer: Optimizer) -> tuple[Any, ...] | None:
     """Return what a program and its hyper-parameters read besides its arguments, if none can change unseen; else None."""
     read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
@@ -468,7 +464,7 @@ def outside(function: Any, seen: dict[Any, int] | None = None) -> tuple[Any, ...
     if not isinstance(function, FunctionType):
         return None
     seen[function] = len(seen)
-    known = _simple.get(function)
+    known = constant_readings.get(function)
     if known is not None and known.holds(function):
         return known.found
     code, space, keywords = function.__code__, function.__globals__, function.__kwdefaults__ or {}
@@ -481,7 +477,7 @@ def outside(function: Any, seen: dict[Any, int] | None = None) -> tuple[Any, ...
     if found is not None and all(map(_fixed, values)):
         looked_up = tuple((name, space.get(name, _LACKING)) for name in asked)
         held = function.__defaults__, looked_up, tuple(keywords.items()), tuple(contents)
-        _simple[function] = Reading(code, *held, found)
+        constant_readings[function] = Reading(code, *held, found)
     return found
 
 

@@ -509,35 +509,39 @@ class StraightRun:
 @lru_cache(MOST)
 def _loop(steps: tuple[Step, ...], first: int, d: int, most: int, vectors: bool) -> Callable[..., None] | None:
     """Return the loop over steps, and inside it over at most so many configurations; None if Numba cannot compile it."""
-    exact = all(step.code.exact for step in steps)
-    lines = [
-        "def loop(path, work, order, count, begin, end, every, first, width, columns):",
-        *[" width = 1"] * (most == 1),
-        " row, left = begin // every, every - begin % every",
-        " for n in range(begin, end):",
-        "  x0 = float(count + n)",
-        "  loss = order[n] if order.size > 1 else order[0]",
-    ]
-    for k, step in enumerate(steps):
-        lines += [f"  if loss == {k}:", "   for c in range(width):"]
-        lines += [f"    x{i + 1} = work[{i * most} + c]" for i in range(len(step.code.inputs) - 1)]
-        lines += [f"    {line}" for line in step.code.lines(COMPILED_FORMS)]
+    bodies = []
+    for step in steps:
+        body = [f" x{i + 1} = work[{i * most} + c]" for i in range(len(step.code.inputs) - 1)]
+        body += [f" {line}" for line in step.code.lines(COMPILED_FORMS)]
         for i, output in enumerate(map(step.code.text, step.code.outputs)):
             faded = f" if {output} > {NOTHING} else 0.0" if i >= d and step.weights[i - d] else ""
-            lines.append(f"    work[{(first + i) * most} + c] = {output}{faded}")
-    lines += ["  left -= 1", "  if left == 0:", f"   for i in range({d}):"]
+            body.append(f" work[{(first + i) * most} + c] = {output}{faded}")
+        bodies.append(["for c in range(width):", *body])
     if most == 1:
-        lines += [f"    path[row * {d} + i] = work[{first} + i]"]
+        keep = [f" path[row * {d} + i] = work[{first} + i]"]
     else:
-        lines += [
-            f"    place = (row * {d} + i) * columns + first",
-            "    out = path[place : place + width]",  # an index of it is not negative: so LLVM copies vectors
-            "    for c in range(width):",
-            f"     out[c] = work[({first} + i) * {most} + c]",
+        keep = [
+            f" place = (row * {d} + i) * columns + first",
+            " out = path[place : place + width]",  # an index of it is not negative: so LLVM copies vectors
+            " for c in range(width):",
+            f"  out[c] = work[({first} + i) * {most} + c]",
         ]
-    lines += ["   row, left = row + 1, every"]
+    head = [
+        "def loop(path, work, order, count, begin, end, every, first, width, columns):",
+        *[" width = 1"] * (most == 1),
+    ]
+    lines = _stepping(head, "x0", bodies, [f"for i in range({d}):", *keep])
     kind = "void(f8[::1], f8[::1], i8[::1], i8, i8, i8, i8, i8, i8, i8)"
-    return by_numba(lines, "loop", kind, exact, vectors)
+    return by_numba(lines, "loop", kind, all(step.code.exact for step in steps), vectors)
+
+
+def _stepping(head: list[str], number: str, bodies: list[list[str]], keep: list[str]) -> list[str]:
+    """Return the lines of a function that makes steps, each by the body of its loss, and keeps every so many of them."""
+    lines = [*head, " row, left = begin // every, every - begin % every", " for n in range(begin, end):"]
+    lines += [f"  {number} = float(count + n)", "  loss = order[n] if order.size > 1 else order[0]"]
+    for k, body in enumerate(bodies):
+        lines += [f"  if loss == {k}:", *(f"   {line}" for line in body)]
+    return [*lines, "  left -= 1", "  if left == 0:", *(f"   {line}" for line in keep), "   row, left = row + 1, every"]
 
 
 @lru_cache(MOST)
@@ -556,22 +560,10 @@ def _rolled(steps: tuple[Step, ...], apart: bool = False) -> tuple[Rolled, ...]:
 def _loops(steps: tuple[Step, ...], first: int, d: int, vectors: bool) -> tuple[Callable[..., None] | None, np.ndarray]:
     """Return the steps as loops over coordinates, None if Numba cannot compile them, and the places they look up."""
     places = [0]
-    lines = [
-        "def loops(piece, v, g, order, count, begin, end, every):",
-        " row, left = begin // every, every - begin % every",
-        " for n in range(begin, end):",
-        "  v[0] = float(count + n)",
-        "  loss = order[n] if order.size > 1 else order[0]",
-    ]
-    for k, roll in enumerate(_rolled(steps, True)):
-        lines += [f"  if loss == {k}:", *(f"   {line}" for line in roll.lines(places, into=1 + first))]
-    lines += [
-        "  left -= 1",
-        "  if left == 0:",
-        f"   for i in range({d}):",
-        f"    piece[row, i] = v[{1 + first} + i]",
-        "   row, left = row + 1, every",
-    ]
+    bodies = [roll.lines(places, into=1 + first) for roll in _rolled(steps, True)]
+    keep = [f"for i in range({d}):", f" piece[row, i] = v[{1 + first} + i]"]
+    head = ["def loops(piece, v, g, order, count, begin, end, every):"]
+    lines = _stepping(head, "v[0]", bodies, keep)
     exact = all(step.code.exact for step in steps)
     kind = "void(f8[:, ::1], f8[::1], i8[::1], i8[::1], i8, i8, i8, i8)"
     return by_numba(lines, "loops", kind, exact, vectors), np.array(places)
