@@ -418,7 +418,7 @@ def wrong_average(change):
     """Running averages with another weight or another correction."""
 
     def average(self, x, decay, corrected=False):
-        m, p = self._last(0)
+        m, p = self._last(0, "average")
         found, m, p = change(m, p, x, decay, corrected)
         self.new.append((m, p))
         return found

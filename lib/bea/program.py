@@ -331,35 +331,40 @@ class Running(Memory):
     (1.0, 2.5)
     """
 
-    __slots__ = ("h", "new", "state", "step")
+    __slots__ = ("asked", "h", "last", "new", "state", "step")
 
     def __init__(self, h: Any, state: list[tuple[Any, Any]] | None = None, step: Any = 0) -> None:
         self.h, self.step, self.state = h, step, state
         self.new: list[tuple[Any, Any]] = []
+        self.asked: list[str] = []  # for what, in this step and in the last one
+        self.last: list[str] | None = None
 
     @property
     def time(self) -> Any:
         """The time h * step before the step."""
         return self.h * self.step
 
-    def _last(self, start: Any) -> tuple[Any, Any]:
+    def _last(self, start: Any, what: str) -> tuple[Any, Any]:
+        self.asked.append(what)
         if self.state is None:
             return start, 1
         if len(self.new) == len(self.state):
             raise ValueError(f"the program asked its memory more often {EVERY_STEP}")
+        if self.last is not None and self.last[len(self.new)] != what:
+            raise ValueError(f"the program asked its memory in another order {EVERY_STEP}")
         return self.state[len(self.new)]
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
         """Return decay * m + (1 - decay) * x, divided by one minus the product of decays if corrected."""
         check_decay(decay, x)
-        m, p = self._last(0)
+        m, p = self._last(0, "average")
         m, p = decay * m + (1 - decay) * x, p * decay
         self.new.append((m, p))
         return m / (1 - p) if corrected else copied(m)
 
     def previous(self, x: Any, start: Any = 0.0) -> Any:
         """Return the `x` of the step before, or `start`, in the shape of `x`, in the first step."""
-        before, _ = self._last(start if self.state is not None else 0 * x + start)
+        before, _ = self._last(start if self.state is not None else 0 * x + start, "previous")
         self.new.append((copied(x), 0.0))
         return copied(before)
 
@@ -367,7 +372,9 @@ class Running(Memory):
         """Return the memory for the next step."""
         if self.state is not None and len(self.new) != len(self.state):
             raise ValueError(f"the program asked its memory less often {EVERY_STEP}")
-        return type(self)(self.h, self.new, self.step + 1)
+        memory = type(self)(self.h, self.new, self.step + 1)
+        memory.last = self.asked
+        return memory
 
 
 #: What asks for more than numbers: it speaks to others, reads what nobody sees, or asks what kind a value has.

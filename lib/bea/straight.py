@@ -214,7 +214,7 @@ class _Memory(Running):
         return super().average(x, decay, corrected)
 
     def previous(self, x: Any, start: Any = 0.0) -> Any:
-        before, weight = self._last(start)
+        before, weight = self._last(start, "previous")
         self.new.append((x, 0.0))
         return np.where(_series(weight) > 0, start, before)
 

@@ -402,7 +402,7 @@ class _Weighted(Running):
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
         decay = decay.leading.item() if isinstance(decay, Series) else decay
-        past, p = self._last({})
+        past, p = self._last({}, "average")
         p = p * decay
         total = 1 - p if corrected else 1
 
