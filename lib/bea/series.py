@@ -538,10 +538,16 @@ def _power(base: Series, exponent: Any, value: Any = None) -> Series:
         exponent = (sp.nsimplify if isinstance(exponent, (float, sp.Float)) else sp.sympify)(exponent)
     negative = isinstance(exponent, Real) and exponent < 0
     if (base.terms > 1 or negative) and np.any(_vanishes(base.leading)):
-        done = "divided by" if np.all(exponent == -1) else f"raised to the power {exponent}"
+        if np.all(exponent == -1):
+            raise NoExpansion(
+                "what is divided by is 0 there: it has no term of order 0 in h (memory.h has order 1: add up gradients "
+                "instead of dividing a difference of points by it)"
+            )
+        place = np.argwhere(_vanishes(base.leading))[0].tolist()
         raise NoExpansion(
-            f"what is {done} is 0 there: it has no term of order 0 in h (memory.h has order 1: add up gradients instead "
-            "of dividing a difference of points by it)"
+            f"what is raised to the power {exponent} is 0 there{f', in its entry {place}' * bool(place)}: a power has no "
+            "expansion at 0, even if the gradient is 0 everywhere in that coordinate; add a constant before, as in "
+            "(v + epsilon) ** 0.5, or leave that coordinate out"
         )
     value = np.asarray(base.leading**exponent if value is None else value)
     found = _lift(value, base).coefficients
