@@ -94,6 +94,9 @@ class Study:
         note = f" ({left_out} at the round-off floor left out)" if left_out else ""
         better = ", and better" if self.slope > self.order + 0.1 else ""
         result = f"holds{better}" if self.order_holds else "does NOT hold"
+        away = np.abs(self.slopes[self.above_floor[1:]] - self.order)
+        if not self.order_holds and len(away) > 1 and away[-1] < 0.3 and np.all(away[1:] < 0.75 * away[:-1]):
+            result += " here, but from one step size to the next the slope comes closer to it; take smaller ones"
         return f"observed order {self.slope:.2f} {window}{note}: order {self.order} {result}"
 
 
