@@ -538,7 +538,7 @@ def _power(base: Series, exponent: Any, value: Any = None) -> Series:
         exponent = (sp.nsimplify if isinstance(exponent, (float, sp.Float)) else sp.sympify)(exponent)
     negative = isinstance(exponent, Real) and exponent < 0
     if (base.terms > 1 or negative) and np.any(_vanishes(base.leading)):
-        if np.all(exponent == -1):
+        if np.all(exponent % 1 == 0):
             raise NoExpansion(
                 "what is divided by is 0 there: it has no term of order 0 in h (memory.h has order 1: add up gradients "
                 "instead of dividing a difference of points by it)"
