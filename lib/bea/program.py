@@ -360,7 +360,7 @@ class Running(Memory):
         m, p = self._last(0, "average")
         m, p = decay * m + (1 - decay) * x, p * decay
         self.new.append((m, p))
-        return m / (1 - p) if corrected else copied(m)
+        return m * (1 / (1 - p)) if corrected else copied(m)  # one division for all entries
 
     def previous(self, x: Any, start: Any = 0.0) -> Any:
         """Return the `x` of the step before, or `start`, in the shape of `x`, in the first step."""

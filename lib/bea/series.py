@@ -507,6 +507,8 @@ def _multiply(left: Any, right: Any) -> Series:
 
 def _divide(left: Any, right: Any) -> Series:
     if isinstance(right, Series):
+        if right.terms == 1 and right.dtype.hasobject and not np.any(_vanishes(right.leading)):  # as traced numbers do
+            return _wrap(_of_objects(operator.truediv, *_aligned(left, right)))
         return _multiply(_power(right, -1), left)
     return _multiply(left, _one_over(1, left.coefficients) / _constant(right, left))
 

@@ -281,9 +281,6 @@ def _product(x: Any, y: Any) -> Any:
     for a, b in ((x, y), (y, x)):
         if isinstance(a, float) and a in (0, 1, -1):
             return 0.0 if a == 0 else b if a == 1 else -b
-        quotient = _inside("divide", b)
-        if quotient and _is(quotient[0], 1):
-            return a / quotient[1]
     return None
 
 

@@ -336,12 +336,13 @@ def _picture(optimizer: Optimizer, loss: Any, data: Mapping[str, Any]) -> str:
         ax = picture.subplots()
         if data["levels"]:
             plot.level_sets(ax, loss.value, *data["window"], levels=data["levels"])
+        smooth = {"tolerance": 1e-7, "per_step": -(-120 // steps)}
         for k in _flows(data):
             if isinstance(k, str):  # the one that keeps its memory
                 kept = modified_equation(optimizer, loss, data["kept"], memory="kept")
-                path = _as_far(flow, kept, start, h, steps, tolerance=1e-7, first=data["first"])
+                path = _as_far(flow, kept, start, h, steps, first=data["first"], **smooth)
             else:
-                path = _as_far(flow, modified_equation(optimizer, loss, k), start, h, steps, tolerance=1e-7)
+                path = _as_far(flow, modified_equation(optimizer, loss, k), start, h, steps, **smooth)
             color, dashes = FLOWS[k]
             style = "-" if dashes == "none" else (0, tuple(map(float, dashes.split())))
             ax.plot(*path.T, color=plot.COLORS[color], ls=style, label=NAMES[k], zorder=5)
