@@ -153,6 +153,25 @@ def test_ratios_are_paired():
         (2, 2, 2, 2),
     ]
     assert [wanted["met"] for wanted in result["targets"]] == [True, False]
+    line = measure.compared("race", "ours", {"ours": [1.0, 1.0], "theirs": [2.0, 6.0]}, agreement="exactly")["rows"][1]
+    assert (line["ratio"], line["low"], line["high"], line["times"]) == (4, 2, 6, [2.0, 6.0])
+
+
+def test_the_fastest_form_is_timed_and_named(monkeypatch):
+    """One bad trial decides nothing: of three the shortest counts."""
+    trials = iter([0.1, 0.2, 0.9, 0.2, 0.1, 0.2, 0.1, 0.2])  # two that set the repeats, then three rounds of two forms
+    monkeypatch.setattr(
+        measure, "processor_seconds", lambda task, repeats=1: 1.0 if task is measure.fixed_loop else next(trials)
+    )
+    forms = {"quick": lambda: 1, "slow": lambda: 2}
+    assert measure.fastest(iter(forms.items())) is forms["quick"] and forms["quick"].about == "quick"
+
+
+def test_the_page_names_the_form_and_compares_with_new_hyper_parameters():
+    result = measure.compared("race", "bea", {"bea": [1.0], "JAX": [2.0], measure.ANEW: [4.0], measure.LOOP: [1.0]},
+                              agreement="JAX exactly", about={"JAX": "all at once"})  # fmt: skip
+    text = page.shown(result)
+    assert "| JAX (all at once) | 2 s | 2 |" in text and f'Ratios to "{measure.ANEW}": JAX 0.5.' in text
 
 
 def test_exponents_are_fitted_where_they_are_meant_to():
