@@ -119,12 +119,12 @@ def warm(us, order, rounds):
 def cold(us, order, rounds):
     deriving = median(fresh(DERIVED, order)[1] for _ in range(3))
     note = "From the loss and the optimizer to the path, in a fresh process; imports are not counted.  "
-    note += f"Of the rivals' times, deriving the formulas, which the library does, took {deriving:.2g} s."
+    note += f"The library derives the formulas for the rivals, which took {deriving:.2g} s of their times."
     result = processes(f"The flow from cold, with {order} terms{BY[us]}", COLD, (order, us), dict.fromkeys(["bea", *RIVALS], 3), 1,
                        tolerance=1e-8, note=note)  # fmt: skip
     mine, *others = (row for row in result["rows"] if row["name"] != LOOP)
     ratios = (f"{row['name']} {(row['seconds'] - deriving) / mine['seconds']:.2g}" for row in others)
-    result["note"] += f"  Without it their ratios would be: {'; '.join(ratios)}."
+    result["note"] += f"  Without this their ratios would be: {'; '.join(ratios)}."
     return result
 
 
