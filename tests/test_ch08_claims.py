@@ -266,9 +266,9 @@ def test_newton_schulz_has_the_correction_at_a_larger_error(fit, measured, says)
     ratio = found[-1] / exact[-1]
     assert 70 < ratio < 115
     if fit is SQUARE:
-        says("08", "the remaining error is some 75", ratio)
+        says("08", "remains with the correction is some 75", ratio)
     else:
-        says("08", "to 110 times as large", round(ratio, -1))
+        says("08", "to 110 times that of the exact polar factor", round(ratio, -1))
     measured(
         "slope with, without, error in units of that of the polar factor",
         [slope(found, FINER), slope(without, FINER), ratio],

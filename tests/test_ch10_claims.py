@@ -361,7 +361,9 @@ def test_the_stationary_equation_catches_up_after_three_times_both_memories(meas
     assert (finite[1:] < none[1:]).all() and (finite[1:] < stationary[1:]).all()
     measured("step of the crossing", crossing, "90 ± 20 %")
     says(
-        "10", "catches up only after about three times the sum of both memory lengths", crossing / (1 / 0.1 + 1 / 0.05)
+        "10",
+        "better than none only after about three times the sum of both memory lengths",
+        crossing / (1 / 0.1 + 1 / 0.05),
     )
 
 

@@ -231,7 +231,7 @@ def test_from_an_early_start_two_terms_show_less_than_their_slope(measured, says
     found = slope(lambda s, h, n, first, b, r: of_engine(2, h, n, first, b, r), begin=0.02)
     assert 1.8 < found < 1.95
     measured("slope from t = 0.02", found, "1.9 ± 0.1")
-    says("12", "these sizes give a slope of 1.9 instead of 2", found, 2)
+    says("12", "these step sizes give a slope of 1.9 instead of 2", found, 2)
 
 
 @pytest.mark.parametrize("h, steps", [(1e-3, 8000), (5e-3, 4000), (2e-2, 1400)])
@@ -340,19 +340,22 @@ def test_mini_batches_leave_nothing_to_the_second_term(network, measured):
     measured("relative distance after 150 steps, one and two terms", found, "9e-4, 1.0e-3", digits=2)
 
 
-def ends_of(network):
-    """From the committed results: whether in batches, and the distances at the end of each run with h = 0.001."""
+def ends_of(network, h="h = 0.001", batches=None):
+    """From the committed results: the distances at the end of each run, in batches, with the full batch, or all."""
     folder, rows = Path(__file__).resolve().parent.parent / "experiments" / "results", []
-    for path in (folder / f"follow-{network}.json", folder / f"follow-{network}-more.json"):
+    for path in (folder / f"follow-{network}{end}.json" for end in ("", "-more", "-h")):
         rows += json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-    return [("batches" in r["case"], *r["error"][-1][:4]) for r in rows if r["case"].partition(",")[0] == "h = 0.001"]
+    rows = [row for row in rows if row["case"].partition(",")[0] == h and batches in (None, "batches" in row["case"])]
+    return [row["error"][-1][:4] for row in rows]  # None where the flow ended before
 
 
 def test_other_networks_are_followed_if_they_are_smooth(measured):
     """Only the half-step reading keeps the bound of a thousandth on all seeds."""
-    smooth = [end for network in ("tanh", "conv", "transformer", "resnet") for end in ends_of(network)]
-    full, batches = (np.array([end[1:] for end in smooth if end[0] == kind]) for kind in (False, True))
-    kinks = np.array([end[1:] for end in ends_of("resnet-relu")])
+    smooth = "tanh", "conv", "transformer", "resnet"
+    full, batches = (
+        np.array([end for network in smooth for end in ends_of(network, batches=kind)]) for kind in (False, True)
+    )
+    kinks = np.array(ends_of("resnet-relu"))
     assert len(full) == 14 and len(batches) == 12
     assert full[:, 1].max() < 1e-3 and full[:, [0, 2]].max() < 0.012 and batches[:, :3].max() < 0.01
     assert (full[:, 2] < 0.2 * full[:, 0]).all() and (batches[:, 2] > 0.6 * batches[:, 0]).all()
@@ -361,6 +364,23 @@ def test_other_networks_are_followed_if_they_are_smooth(measured):
     ends = [full[:, 1].max(), kinks[:, 1].max()]
     wanted = "below 1e-3, above 0.05"
     measured("largest distance with the memory half a step later: smooth, kinks", ends, wanted, digits=2)
+
+
+def test_larger_steps_are_not_followed_on_all_smooth_networks(measured, says):
+    """The half-step reading at h = 0.016, full batch, and one and two terms on the transformer, from the committed results."""
+    ends = {}
+    for network in ("tanh", "resnet", "conv", "transformer"):
+        found = [end[1] for end in ends_of(network, "h = 0.016", batches=False)]
+        ends[network] = min(found), max(found)
+    assert max(ends["tanh"][1], ends["resnet"][1]) < 1.02e-3
+    says("12", "but 0.012 to 0.054 away on the convolutional one", *ends["conv"])
+    says("12", "and 0.18 to 0.20 on the transformer", *ends["transformer"])
+    one, _, two, _ = np.max([end for end in ends_of("transformer", batches=False)], axis=0)
+    assert one > 0.01 and two > 0.001
+    batches = np.max([end for end in ends_of("tanh", batches=True)], axis=0)
+    assert batches[2] > batches[0]
+    measured("largest distance on the convolutional network and on the transformer", [ends["conv"][1], ends["transformer"][1]],
+             "0.054, 0.20", digits=2)  # fmt: skip
 
 
 # --- the bias --------------------------------------------------------------------------------------------------------------

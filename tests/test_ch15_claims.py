@@ -1,16 +1,22 @@
 """What chapter 15 claims, with Adam written anew and on repetitions that the chapter does not show."""
 
+import json
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy as sp
 from scipy import stats
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
+from sklearn.datasets import load_digits
 
 import bea
+from bea_book import compare
 
 START = np.array([2.8, 3.5])
+RESULTS = Path(__file__).resolve().parent.parent / "experiments" / "results"
 
 
 def C(decay, n=None):
@@ -474,6 +480,73 @@ def test_gradient_descent_trains_up_to_the_edge_and_adam_too(measured):
     assert 30 < np.median(seen) < 40
     measured("q of gradient descent, late", np.median(large[-20:]), "2 ± 0.1", digits=2)
     measured("Adam's q settles between 30 and 40", int(30 < np.median(seen) < 40), "1: the edge is 38")
+
+
+def test_truncations_of_the_rate_up_to_the_first_oscillation(measured, says):
+    """The slow root of heavy ball with the factor 1 - beta, expanded in q = h lambda / P."""
+    q, beta = sp.Symbol("q"), sp.Rational(9, 10)
+    trace = 1 + beta - (1 - beta) * q
+    rate = -sp.log((trace + sp.sqrt(trace**2 - 4 * beta)) / 2) / q
+    terms = sp.Poly(sp.series(rate, q, 0, 4).removeO(), q).all_coeffs()[::-1]
+    ring = (1 - sp.sqrt(beta)) / (1 + sp.sqrt(beta))
+    found = [float(sum(c * ring**k for k, c in enumerate(terms[:n]))) for n in (2, 3, 4)]
+    says("15", "two, three and four terms give 1.25, 1.38 and 1.45 times", 2, 3, 4, *found)
+    assert float(rate.subs(q, ring)) == pytest.approx(2, abs=0.001)
+    half = float(sum(c * (ring / 2) ** k for k, c in enumerate(terms))) / float(rate.subs(q, ring / 2))
+    assert 0.994 < half < 0.996
+    measured("four terms over the rate, at half of the q of the first oscillation", half, "0.995", digits=2)
+
+
+# --- networks: what the committed studies say ----------------------------------------------------
+
+
+def changes(study):
+    """The tested changes of a study, in per cent or points, and the result of each."""
+    rows = json.loads((RESULTS / f"{study}.json").read_text(encoding="utf-8"))["rows"]
+    cases = {
+        case: np.array([row["value"] for row in rows if row["case"] == case]) for case in {r["case"] for r in rows}
+    }
+    pairs = [(b, 0.999) for b in (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)]
+    pairs += [(0.9, r) for r in (0.9, 0.95, 0.98, 0.99, 0.995, 0.9995)]
+    moved = compare.changes(cases, pairs)
+    return moved, compare.results(moved)
+
+
+def test_norm_and_test_loss_on_networks(measured, says):
+    """From beta = 0 to 0.99 at h = 0.001 and three levels of the training loss."""
+    for study, falls in (("decays-tanh", 3), ("decays-conv", 1)):
+        moved, result = changes(study)
+        keys = [("h = 0.001", level, "β 0 to 0.99") for level in range(3)]
+        assert sum(result[*key, "one-norm"] == "falls" for key in keys) == falls
+        if falls == 3:
+            says("15", "and its accuracy by 1.65 points at $\\tfrac15$", -np.mean(moved[*keys[1], "accuracy"]))
+        else:
+            losses = [np.mean(moved[*key, "test loss"]) for key in keys]
+            assert all(result[*key, "test loss"] == "rises" for key in keys)
+            says("15", "at all three, by 5.6 to 8.9 per cent", 3, min(losses), max(losses))
+            measured(
+                "test loss on the convolutional network, per cent", [min(losses), max(losses)], "5.6, 8.9", digits=2
+            )
+
+
+def test_longer_steps_are_followed_up_to_a_point(measured, says):
+    rows = json.loads((RESULTS / "follow-tanh.json").read_text(encoding="utf-8"))["rows"]
+    ends = {h: [row["error"][-1][1] for row in rows if row["case"] == f"h = {h}"] for h in (0.064, 0.256)}
+    assert max(ends[0.064]) < 1e-3
+    says("15", "up to $h = 0.064$, but not at $h = 0.256$, where it ends 3 to 5 per cent away", 0.064, 0.256,
+         *(100 * end for end in sorted(ends[0.256])))  # fmt: skip
+    measured("half-step reading at h = 0.064 and 0.256", [max(ends[0.064]), max(ends[0.256])], "6e-4, 0.045", digits=2)
+
+
+def test_pixels_that_are_empty_in_all_images(measured, says):
+    """In the 200 images of each seed of question 3, times sixteen units."""
+    pixels = load_digits().data
+    rows = [np.random.default_rng(seed).permutation(len(pixels))[:200] for seed in range(3)]
+    empty = {int((pixels[chosen] == 0).all(axis=0).sum()) for chosen in rows}
+    weights = 64 * 16 + 16 + 16 * 10 + 10
+    says("15", "A constant 9 per cent are the weights of pixels that are empty", 100 * empty.pop() * 16 / weights)
+    assert not empty  # for all seeds
+    measured("weights of empty pixels, of all", 7 * 16, "112 of 1210")
 
 
 # --- question 10 ---------------------------------------------------------------------------------

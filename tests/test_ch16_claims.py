@@ -505,7 +505,7 @@ def test_adagrad_follows_its_equation(measured):
     measured("slopes with and without the correction", found, "2, 1", digits=2)
 
 
-# --- what has no expansion -----------------------------------------------------------------------
+# --- what the engine refuses -----------------------------------------------------------------------
 
 
 @bea.optimizer
@@ -548,6 +548,30 @@ def test_no_expansion(optimizer, words, measured):
     with pytest.raises(ValueError, match=words):
         bea.modified_equation(optimizer, LOSS, 2).coefficients(NEAR)
     measured("exact", 1, "refusal")
+
+
+def test_amsgrad_while_squares_fall(measured):
+    """Cut down to two steps it is Adam with a denominator that is one step older, and follows that equation."""
+
+    def program(pick):
+        @bea.optimizer
+        def cut_down(theta, gradient, memory):
+            g = gradient(theta)
+            v = memory.average(g**2, 0.5)
+            return memory.average(g, 0.4) / np.sqrt(pick(v, memory.previous(v)) + 0.1)
+
+        return cut_down()
+
+    older, largest = program(lambda v, before: before), program(np.maximum)
+    equation, errors, hs = bea.modified_equation(older, LOSS, 2), [], (4e-4, 2e-4, 1e-4)
+    for h in hs:
+        steps = round(0.016 / h)
+        run = bea.run(largest, LOSS, NEAR, h, steps, memory=equation.memory(NEAR, h))
+        assert np.array_equal(run, bea.run(older, LOSS, NEAR, h, steps, memory=equation.memory(NEAR, h)))
+        errors.append(np.abs(run - bea.flow(equation, NEAR, h, steps)).max())
+    slope = float(np.polyfit(np.log(hs), np.log(errors), 1)[0])
+    assert slope == pytest.approx(2, abs=0.05)
+    measured("slope", slope, "2", digits=2)
 
 
 # --- the live figure ---------------------------------------------------------------------------------------------------

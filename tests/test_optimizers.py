@@ -9,7 +9,7 @@ import sympy as sp
 
 import bea
 import naive
-from bea.modified import update
+from bea.program import update
 from bea.series import Series
 
 BETA, RHO, EPSILON, STEP = sp.symbols("beta rho epsilon h", positive=True)
@@ -22,7 +22,7 @@ def library_steps(optimizer, gradients, start, h=STEP):
     memory, path = naive.Sums(h), [start]
     for g in gradients:
         theta, seen = (Series.from_polynomials([[np.array([v], dtype=object)]]) for v in (path[-1], g))
-        step = update(optimizer, lambda point, seen=seen: seen, theta, memory, theta)
+        step = update(optimizer, lambda point, seen=seen: seen, theta, memory)
         memory.next_step()
         path.append(path[-1] - h * step.leading[0])
     return path

@@ -227,6 +227,14 @@ def test_slopes_are_least_squares():
     assert np.isclose(bent.slope, ((x - x.mean()) @ (y - y.mean())) / ((x - x.mean()) @ (x - x.mean())))
 
 
+def test_a_slope_that_comes_closer_to_the_order_is_said():
+    """Errors h^4 (1 + 2 h): slopes 4.40, 4.22, 4.12; those of an order two and a half do not come closer to 2."""
+    hs = np.array([0.4, 0.2, 0.1, 0.05])
+    near, far = bea.Study(hs, hs**4 * (1 + 2 * hs), order=4), bea.Study(hs, hs**2.5 * (1 + hs), order=2)
+    assert near.order_holds is False and str(near).endswith("the slope comes closer to it; take smaller ones")
+    assert far.order_holds is False and str(far).endswith("does NOT hold")
+
+
 def test_a_study_is_of_the_runs_and_flows_it_says():
     """Errors against run and flow called by hand, step sizes in falling order whatever the order given."""
     optimizer, loss = OPTIMIZERS["adam"], bea.bilinear()

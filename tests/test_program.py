@@ -935,8 +935,96 @@ def test_a_schedule_that_grows_without_bound_is_refused(step):
         lambda: equation.field(0.1)(np.array([2.0])),
         lambda: equation.terms,
     ):
-        with pytest.raises(ValueError, match="a number grows without bound"):
+        with pytest.raises(ValueError, match="grows without bound"):
             ask()
+
+
+# --- comparisons that later terms decide ---------------------------------------------------------
+
+
+@bea.optimizer
+def twice_while_shrinking(theta, gradient, memory):
+    g = gradient(theta)
+    return g * np.where(g * (g - memory.previous(g)) < 0, 2.0, 1.0)
+
+
+@bea.optimizer
+def ahead_of_the_average(theta, gradient, memory):
+    g = gradient(theta)
+    return g + np.sign(memory.average(g, 0.5, corrected=True) - g)
+
+
+@bea.optimizer
+def third_difference(theta, gradient, memory):
+    g = gradient(theta)
+    p = memory.previous(g)
+    q = memory.previous(p)
+    return g * (1 + np.sign(g - 3 * p + 3 * q - memory.previous(q)))
+
+
+@bea.optimizer
+def by_speed(theta, gradient, memory):
+    v = (theta - memory.previous(theta, start=theta)) / memory.h
+    return gradient(theta) / np.sqrt(1 + np.sum(v * v))
+
+
+@bea.optimizer
+def by_a_quotient_of_moves(theta, gradient, memory):
+    g = gradient(theta)
+    s, y = (theta - memory.previous(theta)) / memory.h, (g - memory.previous(g)) / memory.h
+    return g * np.clip(np.sum(s * y) / np.sum(y * y), 0.1, 10)
+
+
+WITHIN = [twice_while_shrinking(), ahead_of_the_average(), third_difference(), by_speed(), by_a_quotient_of_moves()]
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("optimizer", WITHIN, ids=lambda made: made.name)
+def test_what_terms_decide_that_are_not_computed_is_refused(optimizer, order):
+    """The runs take the other branch, or the other factor, however small h is: the terms had an error of order one."""
+    bowl, at = bea.quadratic([2.0]), (1.0,)
+    run = bea.run(optimizer, bowl, at, 1e-6, 60)[:, 0]
+    assert abs((run[60] - run[59]) / 1e-6 + 2 * run[59]) > 0.1  # not gradient descent, which is what was returned
+    steady, transient = bea.modified_equation(optimizer, bowl, order), bea.transient_equation(optimizer, bowl, order)
+    for ask in (
+        lambda: steady.field(1e-3)(at),
+        lambda: steady.terms,
+        lambda: transient.field(1e-3, 9)(at),
+        lambda: transient.terms(9),
+    ):
+        with pytest.raises(ValueError, match="no expansion"):
+            ask()
+
+
+def test_what_is_equal_in_all_terms_is_taken():
+    """A coordinate without a gradient, a product with 0: the comparison is decided, and the equation that of gradient descent."""
+
+    @bea.optimizer
+    def with_ties(theta, gradient, memory):
+        g = gradient(theta)
+        return np.where(g == 0, 0.0, g) * (1 + np.sign(0 * g)) + np.maximum(memory.average(0 * g, 0.5), 0)
+
+    loss, plain = bea.NumericLoss(2, None, lambda t: np.stack([t[0] ** 3, 0 * t[1]])), bea.gradient_descent()
+    for order in (1, 2, 3):
+        found, wanted = (bea.modified_equation(o, loss, order).coefficients((1.3, 0.4)) for o in (with_ties(), plain))
+        np.testing.assert_array_equal(found, wanted)
+        if order < 3:
+            found, wanted = (
+                bea.transient_equation(o, loss, order).field(0.1, 3)((1.3, 0.4)) for o in (with_ties(), plain)
+            )
+            np.testing.assert_allclose(found, wanted, rtol=1e-14)
+
+
+def test_memory_that_is_asked_in_another_order_is_refused():
+    @bea.optimizer
+    def exchanged(theta, gradient, memory):
+        g = gradient(theta)
+        if theta[0] > 0.5:
+            return memory.average(g, 0.9) + memory.previous(g)
+        return memory.previous(g) + memory.average(g, 0.9)
+
+    with pytest.raises(ValueError, match="in another order than in the step before"):
+        bea.run(exchanged(), bea.quadratic([1.0]), (1.0,), 0.1, 30)
 
 
 def test_what_bounds_a_growing_schedule_is_taken():

@@ -973,7 +973,7 @@ def test_traces_do_not_keep_losses_and_programs_alive():
 
 
 def test_few_traces_of_one_loss_are_kept(monkeypatch):
-    monkeypatch.setattr(straight, "MOST", 3)
+    monkeypatch.setattr(bea.program, "KEPT", 3)
     loss = bea.Loss(x**4 / 11 + y**2, (x, y))
     for weight_decay in range(1, 6):  # whole numbers are constants of a trace
         optimizer = bea.adamw(0.9, 0.9, 0.1, float(weight_decay)).with_hyperparameters(epsilon_inside=weight_decay > 2)

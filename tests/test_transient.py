@@ -418,7 +418,7 @@ def wrong_average(change):
     """Running averages with another weight or another correction."""
 
     def average(self, x, decay, corrected=False):
-        m, p = self._last(0)
+        m, p = self._last(0, "average")
         found, m, p = change(m, p, x, decay, corrected)
         self.new.append((m, p))
         return found
@@ -523,7 +523,7 @@ ASKED = {
 @pytest.mark.parametrize("made", [heavy_ball_by_moves, over_the_root, over_the_step])
 def test_a_division_by_the_step_size_has_no_expansion(made, ask, order):
     """The equations take memory.h as a number: a change from step to step, divided by it, had a wrong order."""
-    with pytest.raises(ValueError, match="has no expansion: it divides by memory.h"):
+    with pytest.raises(ValueError, match="has no expansion: .*divides by memory.h"):
         ASKED[ask](made, order)
 
 

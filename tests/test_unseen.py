@@ -196,7 +196,7 @@ def test_what_a_program_reads_may_change_between_calls(monkeypatch):
 
 
 def test_what_a_program_read_before_is_not_kept_for_ever(monkeypatch):
-    monkeypatch.setattr(bea.modified, "KEPT", 3)
+    monkeypatch.setattr(bea.program, "KEPT", 3)
     steady, transient = (
         make(scaled_from_outside(), LINE, 1) for make in (bea.modified_equation, bea.transient_equation)
     )

@@ -103,12 +103,12 @@ def all_finite(array: np.ndarray) -> bool:
     return isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 
 
-def finite(what: str, name: str, value: np.ndarray) -> None:
-    """Raise ValueError if an array (d, ...) has an entry that is not finite, naming its coordinate."""
+def finite(what: str, value: np.ndarray) -> None:
+    """Raise ValueError if an array (d, ...) at the start has an entry that is not finite, naming its coordinate."""
     wrong = np.argwhere(~np.isfinite(np.asarray(value, dtype=float)))
     if wrong.size:
         coordinate = int(wrong[0][0])
-        raise ValueError(f"{what} is not finite at {name}: coordinate {coordinate} is {value[coordinate]}")
+        raise ValueError(f"{what} is not finite at the start: coordinate {coordinate} is {value[coordinate]}")
 
 
 def columns_apart(evaluate: Callable[[np.ndarray], np.ndarray], x: np.ndarray, last: bool = True) -> bool:

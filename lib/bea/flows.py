@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bea._validate import all_finite, finite, interval, step_size, whole, with_batch
-from bea.modified import KeptEquation, ModifiedEquation, curve, numeric, rates, remembered, sum_powers
-from bea.program import read_by
+from bea.modified import KeptEquation, ModifiedEquation, curve, rates, sum_powers
+from bea.program import numeric, read_by, remembered
 from bea.runs import Divergence, state_after
 from bea.trace import KINKED, OPERATORS, trace
 from bea.transient import TransientEquation
@@ -212,7 +212,7 @@ def _solve(
             slopes = np.reshape(solver.f if hasattr(solver, "f") else rhs(times[0], path[0]), start.shape)
             if np.iscomplexobj(slopes):
                 raise TypeError("the field is complex at the start")
-            finite("the field", "the start", np.moveaxis(slopes, -1, 0))
+            finite("the field", np.moveaxis(slopes, -1, 0))
             if first_step is None and not np.allclose(slopes.ravel(), rhs(times[0], path[0]), rtol=1e-6, atol=1e-300):
                 raise ValueError("the field has two values at the start: its loss or program is random or keeps state")
         while len(path) < len(times):

@@ -36,16 +36,18 @@ from bea.program import (
     Along,
     Misfit,
     Optimizer,
-    Running,
+    asked_of_memory,
     check_decay,
-    check_repeats,
+    check_optimizer,
     collected,
+    constant_readings,
+    numeric,
     read_by,
-    reading_of_constants,
+    remembered,
     tidy,
+    update,
 )
-from bea.program import update as update
-from bea.series import Series, antidifference
+from bea.series import Series, antidifference, ties
 from bea.straight import alike
 from bea.trace import Traced
 from bea.vectors import Vectorial
@@ -58,7 +60,7 @@ EARLIER = (
     "with several losses the memory kept takes averages alone, all of them kept, and no memory.previous: what else is "
     "remembered depends on the mini-batches of the steps before; keep all averages, or use bea.transient_equation"
 )
-KEPT = 64  # functions that an equation keeps, of a program, say, that reads an array which changes all the time
+DECISIVE = 5  # polynomials after which values that are compared and equal so far are taken to be equal
 #: The time in printed terms.
 TIME = sp.Symbol("time", nonnegative=True)
 
@@ -139,9 +141,8 @@ class ModifiedEquation(Equation):
             return (function or self._function(optimizer, len(given)))(_joined(start, given))
 
         start = with_batch(self.loss.components(theta), optimizer.batch_shape)
-        if start.ndim == 1:
-            return numbers(optimizer, start)
-        return np.moveaxis(by_columns(numbers, optimizer, start, self.__dict__), -2, -1)
+        found = by_columns(numbers, optimizer, start, self.__dict__)
+        return found if start.ndim == 1 else np.moveaxis(found, -2, -1)
 
     def _function(self, optimizer: Optimizer, given: int) -> Callable[[np.ndarray], np.ndarray]:
         """Return what :meth:`_numbers` computes as a function of one array, traced if nothing can change unseen."""
@@ -164,7 +165,7 @@ class ModifiedEquation(Equation):
             return Traced(partial(plain, self.loss)) if symbolic else Vectorial(plain, self.loss)
 
         function = remembered(self.__dict__.setdefault("functions", {}), (optimizer, read, given), made)
-        if (reading := reading_of_constants(program)) is not None and reading.found is read:
+        if (reading := constant_readings.get(program)) is not None and reading.found is read:
             self.__dict__["last"] = optimizer, given, reading, function
         return function
 
@@ -350,7 +351,6 @@ class KeptEquation(Equation):
             return sum_powers(rates(polynomials), h)
 
         traced: dict[Any, Traced] = {}
-        checked: set[Optimizer] = self.__dict__.setdefault("checked", set())
 
         def rhs(z: Any, time: float = 0.0) -> np.ndarray:
             z = np.asarray(z)
@@ -358,14 +358,32 @@ class KeptEquation(Equation):
                 raise ValueError(f"a state must be one vector of real numbers, theta first, not {z!r}")
             x = _joined(z, (time,))
             read = read_by(optimizer)
-            if optimizer not in checked:
-                check_division(optimizer, lambda s: rates(curve(optimizer, loss, z, 2, time, partial(reading, seen=s))))
-                checked.add(optimizer)
+            self._check_division(
+                optimizer, lambda s: rates(curve(optimizer, loss, z, 4, time, partial(reading, seen=s)))
+            )
             if read is None or not hasattr(loss, "gradient_expressions"):
                 return plain(x)
             return remembered(traced, read, partial(Traced, plain))(x)
 
         return rhs
+
+    def _check_division(self, optimizer: Optimizer, terms: Callable[[float], np.ndarray]) -> None:
+        """Raise ValueError if terms grow without bound as the number that is memory.h goes to 0; asked once."""
+        checked = self.__dict__.setdefault("checked", set())
+        if optimizer in checked:
+            return
+        try:
+            with np.errstate(all="ignore"):
+                large, small, smallest = (np.abs(terms(h)).sum() for h in (1e-4, 1e-6, 1e-8))
+        except Exception:  # it comes again where the terms are used
+            large = small = smallest = 0.0
+        if small > 5 * large and smallest > max(5 * small, 100):  # 100: above round-off divided by h**2
+            raise ValueError(
+                f"{optimizer.name} has no expansion: it divides by memory.h what does not go to 0 with it, or a change from "
+                "step to step; for b times the move of the step before write memory.average(g, b) / (1 - b) instead of "
+                "g - b * (theta - memory.previous(theta)) / memory.h"
+            )
+        checked.add(optimizer)
 
     def state(self, theta: np.ndarray, states: Sequence[tuple[Any, Any]], h: float) -> np.ndarray:
         """Return the state z that a run has at a point.
@@ -415,7 +433,7 @@ class KeptEquation(Equation):
         """Return for each part of the state after theta the number of its call, 0 for m or 1 for p, and its shape."""
         line = Series.from_polynomials([[theta]])
         memory = self._reading(h)(line)
-        update(optimizer, self.losses[0].gradient_code, line, memory, line)
+        update(optimizer, self.losses[0].gradient_code, line, memory)
         return memory.layout
 
 
@@ -462,7 +480,7 @@ class _Kept(Along):
 
     def update(self, optimizer: Optimizer, gradient: Callable[[Any], Any]) -> Series:
         theta = self.like[: self.used]
-        step: Any = np.concatenate([update(optimizer, gradient, theta, self, theta), *self.steps])
+        step: Any = np.concatenate([update(optimizer, gradient, theta, self), *self.steps])
         if self.choice is not None and next(self.words, None) is not None:
             raise ValueError(f"memory = ... names {len(self.choice)} averages, but the program has fewer")
         if step.shape != self.like.shape:
@@ -510,7 +528,7 @@ class _Kept(Along):
         if self.exact:
             return (1 - decay) / self.size
         if self.size is None:
-            if isinstance(decay, Series) and np.any(_beyond_leading(decay) != 0):
+            if isinstance(decay, Series) and np.any(decay.coefficients.reshape(-1, *decay.shape)[1:] != 0):
                 raise ValueError("terms take every decay to be exp(-kappa h) with a constant kappa; this one changes")
             kappa: Any = sp.Symbol(f"kappa_{len(self.kept) + 1}", positive=True)
         elif np.any(self.series(decay).leading == 0):
@@ -575,11 +593,13 @@ def modified_equation(
         raise ValueError(f'memory = {memory!r} must be "forgotten" or "kept", or one of these for each average')
     if "kept" in words:
         kept = tuple(word == "kept" for word in words) if several else None
-        if several and (count := _averages(optimizer, losses[0].dimension)) not in (None, len(words)):
-            raise ValueError(
-                f"memory = {memory!r} has the length {len(words)}, but the number of averages of {optimizer.name} is {count}; "
-                'give "forgotten" or "kept" for each'
-            )
+        if several and (one := one_in_numbers(optimizer)) is not None:
+            asked = asked_of_memory(one, np.linspace(0.5, 1.5, losses[0].dimension))
+            if (count := asked.count("average")) != len(words) and "error" not in asked:
+                raise ValueError(
+                    f"memory = {memory!r} has the length {len(words)}, but the number of averages of {optimizer.name} is "
+                    f'{count}; give "forgotten" or "kept" for each'
+                )
         found = batch_sequence(batches, len(losses))
         equation = KeptEquation(optimizer, losses, order, kept, found if found is None else tuple(found))
         equation.check_batches()
@@ -589,37 +609,13 @@ def modified_equation(
     return ModifiedEquation(optimizer, only(losses), order)
 
 
-class _Counting(Running):
-    """A memory that counts the averages."""
-
-    __slots__ = ("count",)
-
-    def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
-        self.count += 1
-        return super().average(x, decay, corrected)
-
-
-def _averages(optimizer: Optimizer, dimension: int) -> int | None:
-    """Return how many averages a program asks for in a step on numbers, or None if it cannot make one."""
-    one, memory = one_in_numbers(optimizer), _Counting(1.0)
-    if one is None:
-        return None
-    memory.count = 0
-    try:
-        with np.errstate(all="ignore"):  # whatever the values are
-            one(np.linspace(0.5, 1.5, dimension), np.ones_like, memory)
-    except Exception:  # the program's own error comes again where the program is used
-        return None
-    return memory.count
-
-
 # --- reading a program along a curve -------------------------------------------------------------
 
 
 def curve(optimizer, loss, start, order, time=0.0, reading: Any = Along):
     """Return the polynomials P_0, ..., P_order of the optimizer's smooth curve through `start`, coordinates first."""
-    polynomials, simple = [start[None]], start.dtype.hasobject
-    for _ in range(order):
+    polynomials, simple, before = [start[None]], start.dtype.hasobject, ties.seen
+    while len(polynomials) <= order or ties.seen > before and len(polynomials) < DECISIVE:
         memory = reading(Series.from_polynomials(polynomials), time)
         step = memory.update(optimizer, loss.gradient_code)
         found = antidifference(-step.coefficients[-1])
@@ -627,17 +623,12 @@ def curve(optimizer, loss, start, order, time=0.0, reading: Any = Along):
         if simple:  # so that they stay short
             found = np.array([collected(x) for x in found.flat], dtype=object).reshape(found.shape)
         polynomials.append(found)
-    return polynomials
+    return polynomials[: order + 1]
 
 
 def rates(polynomials: list[np.ndarray]) -> np.ndarray:
     """Return the coefficients f_0, f_1, ... of the curve's velocity at s = 0."""
     return np.stack([polynomial[1] for polynomial in polynomials[1:]])
-
-
-def _beyond_leading(series: Series) -> np.ndarray:
-    """Return all coefficients but the leading one."""
-    return series.coefficients.reshape(-1, *series.shape)[1:]
 
 
 # --- shared small parts --------------------------------------------------------------------------
@@ -653,7 +644,7 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
         return evaluate(optimizer, start)
 
     def alone(j: int) -> np.ndarray:
-        return evaluate(optimizer.configuration(j) if optimizer.batch_shape else optimizer, start[:, j].copy())
+        return evaluate(optimizer.configuration(j), start[:, j].copy())
 
     read = read_by(optimizer)
     if known.get("read", read) != read:
@@ -673,57 +664,15 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
     return evaluate(optimizer, start)
 
 
-def remembered(known: dict, key: Any, make: Callable[[], Any]) -> Any:
-    """Return what was made for a key before, or make it; not too many are kept."""
-    if (found := known.get(key)) is None:
-        if len(known) >= KEPT:
-            known.clear()
-        found = known[key] = make()
-    return found
-
-
-def check_optimizer(optimizer: Any, loss: Any = None) -> None:
-    """Raise TypeError if it is not an Optimizer, and ValueError if its program decides by more than its arguments."""
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"an optimizer such as bea.adam(0.9, 0.999, epsilon=1e-8) is needed, not {optimizer!r}")
-    if loss is not None and not optimizer.symbols:
-        one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
-        check_repeats(one.in_floats(), np.linspace(0.5, 1.5, loss.dimension))
-
-
 def one_in_numbers(optimizer: Optimizer) -> Optimizer | None:
     """Return one configuration with 1/2 for each symbol; None if a hyper-parameter does not take what it is then."""
-    one = optimizer.configuration(0) if optimizer.batch_shape else optimizer
+    one = optimizer.configuration(0)
     half = dict.fromkeys(one.symbols, sp.Rational(1, 2))
     numbers = {name: v.subs(half) for name, v in one.hyperparameters.items() if isinstance(v, sp.Expr)}
     try:
         return one.with_hyperparameters(**numbers).in_floats()
     except (TypeError, ValueError):
         return None
-
-
-def check_division(optimizer: Optimizer, terms: Callable[[float], np.ndarray]) -> None:
-    """Raise ValueError if terms grow without bound as the number that is memory.h goes to 0."""
-    try:
-        with np.errstate(all="ignore"):
-            large, small, smallest = (np.abs(terms(h)).sum() for h in (1e-4, 1e-6, 1e-8))
-    except Exception:  # it comes again where the terms are used
-        return
-    if small > 5 * large and smallest > max(5 * small, 100):  # 100: above round-off divided by h**2
-        raise ValueError(
-            f"{optimizer.name} has no expansion: it divides by memory.h what does not go to 0 with it, or a change from "
-            "step to step; for b times the move of the step before write memory.average(g, b) / (1 - b) instead of "
-            "g - b * (theta - memory.previous(theta)) / memory.h"
-        )
-
-
-def numeric(optimizer: Optimizer) -> Optimizer:
-    """Return the optimizer in floats; raise ValueError if it holds symbols."""
-    check_optimizer(optimizer)
-    if optimizer.symbols:
-        names = ", ".join(sorted(map(str, optimizer.symbols)))
-        raise ValueError(f"{optimizer} holds the symbols {names}; give them numbers to compute")
-    return optimizer.in_floats()
 
 
 def only(losses: Sequence[Any]) -> Any:

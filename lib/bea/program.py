@@ -40,6 +40,7 @@ __all__ = ["Along", "Decay", "NonNegative", "Optimizer", "Running", "lag", "mome
 LIBRARIES = {"bea", "math", "numpy", "scipy"}
 EVERY_STEP = "than in the step before; ask it in the same order at every step, and choose between values by np.where"
 READABLE = 100_000  # bytes of an array
+KEPT = 64  # things that are remembered together, of a program, say, that reads an array which changes all the time
 CONSTANT = {bool, int, float, str, bytes, NoneType}
 RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 P = ParamSpec("P")  # the hyper-parameters of a program
@@ -159,7 +160,7 @@ class Optimizer:
         return self.with_hyperparameters(**exact) if exact else self
 
     def configuration(self, index: int) -> Optimizer:
-        """Return one configuration of a batch.
+        """Return one configuration of a batch; the optimizer itself if there is no batch.
 
         Parameters
         ----------
@@ -169,7 +170,8 @@ class Optimizer:
         -------
         Optimizer
         """
-        return self.with_hyperparameters(**{n: float(v[index if v.size > 1 else 0]) for n, v in self._arrays.items()})
+        single = {name: float(v[index if v.size > 1 else 0]) for name, v in self._arrays.items()}
+        return self.with_hyperparameters(**single) if single else self
 
     @functools.cached_property
     def _key(self) -> tuple[Any, ...]:
@@ -329,35 +331,40 @@ class Running(Memory):
     (1.0, 2.5)
     """
 
-    __slots__ = ("h", "new", "state", "step")
+    __slots__ = ("asked", "h", "last", "new", "state", "step")
 
     def __init__(self, h: Any, state: list[tuple[Any, Any]] | None = None, step: Any = 0) -> None:
         self.h, self.step, self.state = h, step, state
         self.new: list[tuple[Any, Any]] = []
+        self.asked: list[str] = []  # for what, in this step and in the last one
+        self.last: list[str] | None = None
 
     @property
     def time(self) -> Any:
         """The time h * step before the step."""
         return self.h * self.step
 
-    def _last(self, start: Any) -> tuple[Any, Any]:
+    def _last(self, start: Any, what: str) -> tuple[Any, Any]:
+        self.asked.append(what)
         if self.state is None:
             return start, 1
         if len(self.new) == len(self.state):
             raise ValueError(f"the program asked its memory more often {EVERY_STEP}")
+        if self.last is not None and self.last[len(self.new)] != what:
+            raise ValueError(f"the program asked its memory in another order {EVERY_STEP}")
         return self.state[len(self.new)]
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
         """Return decay * m + (1 - decay) * x, divided by one minus the product of decays if corrected."""
         check_decay(decay, x)
-        m, p = self._last(0)
+        m, p = self._last(0, "average")
         m, p = decay * m + (1 - decay) * x, p * decay
         self.new.append((m, p))
         return m / (1 - p) if corrected else copied(m)
 
     def previous(self, x: Any, start: Any = 0.0) -> Any:
         """Return the `x` of the step before, or `start`, in the shape of `x`, in the first step."""
-        before, _ = self._last(start if self.state is not None else 0 * x + start)
+        before, _ = self._last(start if self.state is not None else 0 * x + start, "previous")
         self.new.append((copied(x), 0.0))
         return copied(before)
 
@@ -365,7 +372,9 @@ class Running(Memory):
         """Return the memory for the next step."""
         if self.state is not None and len(self.new) != len(self.state):
             raise ValueError(f"the program asked its memory less often {EVERY_STEP}")
-        return type(self)(self.h, self.new, self.step + 1)
+        memory = type(self)(self.h, self.new, self.step + 1)
+        memory.last = self.asked
+        return memory
 
 
 #: What asks for more than numbers: it speaks to others, reads what nobody sees, or asks what kind a value has.
@@ -404,7 +413,8 @@ def _contents(function: FunctionType) -> list[Any]:
     return found
 
 
-_simple: WeakKeyDictionary[Any, Reading] = WeakKeyDictionary()  # of functions that read no more than constants
+#: What functions were last found to read, if that was no more than constants.
+constant_readings: WeakKeyDictionary[Any, Reading] = WeakKeyDictionary()
 _LACKING, _NONE = object(), {}
 
 
@@ -435,17 +445,21 @@ class Reading:
         return len(given) == len(self.keywords)
 
 
-def reading_of_constants(function: Any) -> Reading | None:
-    """Return what a function was last found to read, if that was no more than constants."""
-    return _simple.get(function)
-
-
 def read_by(optimizer: Optimizer) -> tuple[Any, ...] | None:
     """Return what a program and its hyper-parameters read besides its arguments, if none can change unseen; else None."""
     read = outside(optimizer.program.__wrapped__)  # type: ignore[attr-defined]
     if read is None or not optimizer._changing:
         return read
     return _all_as_read(read, optimizer._changing, {})
+
+
+def remembered(known: dict, key: Any, make: Callable[[], Any]) -> Any:
+    """Return what was made for a key before, or make it; not too many are kept."""
+    if (found := known.get(key)) is None:
+        if len(known) >= KEPT:
+            known.clear()
+        found = known[key] = make()
+    return found
 
 
 def outside(function: Any, seen: dict[Any, int] | None = None) -> tuple[Any, ...] | None:
@@ -457,7 +471,7 @@ def outside(function: Any, seen: dict[Any, int] | None = None) -> tuple[Any, ...
     if not isinstance(function, FunctionType):
         return None
     seen[function] = len(seen)
-    known = _simple.get(function)
+    known = constant_readings.get(function)
     if known is not None and known.holds(function):
         return known.found
     code, space, keywords = function.__code__, function.__globals__, function.__kwdefaults__ or {}
@@ -470,7 +484,7 @@ def outside(function: Any, seen: dict[Any, int] | None = None) -> tuple[Any, ...
     if found is not None and all(map(_fixed, values)):
         looked_up = tuple((name, space.get(name, _LACKING)) for name in asked)
         held = function.__defaults__, looked_up, tuple(keywords.items()), tuple(contents)
-        _simple[function] = Reading(code, *held, found)
+        constant_readings[function] = Reading(code, *held, found)
     return found
 
 
@@ -552,6 +566,49 @@ def check_repeats(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> None
         )
     if (known := read_by(optimizer)) is not None:
         _repeating[text] = known
+
+
+def numeric(optimizer: Optimizer) -> Optimizer:
+    """Return the optimizer in floats; raise ValueError if it holds symbols."""
+    check_optimizer(optimizer)
+    if optimizer.symbols:
+        names = ", ".join(sorted(map(str, optimizer.symbols)))
+        raise ValueError(f"{optimizer} holds the symbols {names}; give them numbers to compute")
+    return optimizer.in_floats()
+
+
+def check_optimizer(optimizer: Any, loss: Any = None) -> None:
+    """Raise TypeError if it is not an Optimizer, and ValueError if its program decides by more than its arguments."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}"
+        )
+    if loss is not None and not optimizer.symbols:
+        check_repeats(optimizer.configuration(0).in_floats(), np.linspace(0.5, 1.5, loss.dimension))
+
+
+def asked_of_memory(optimizer: Optimizer, theta: Any) -> list[str]:
+    """Return what a program asks of its memory, "average" or "step", in a first step with gradients of ones.
+
+    The last word is "error" if it raises one, which comes again where the program is used.
+    """
+    found: list[str] = []
+
+    class Asked(Running):
+        __slots__ = ()
+        time = property(lambda self: 0.0)  # type: ignore[override]
+        step = property(lambda self: found.append("step") or 0, lambda self, value: None)
+
+        def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
+            found.append("average")
+            return super().average(x, decay, corrected)
+
+    try:
+        with np.errstate(all="ignore"):  # whatever the values are
+            optimizer.in_floats()(np.array(theta, dtype=float), np.ones_like, Asked(1.0))
+    except Exception:
+        found.append("error")
+    return found
 
 
 class Late(float):
@@ -652,12 +709,16 @@ class Along(Memory):
 
     def update(self, optimizer: Optimizer, gradient: Callable[[Any], Any]) -> Series:
         """Return the update of a program along the curve."""
-        return update(optimizer, gradient, self.like, self, self.like)
+        return update(optimizer, gradient, self.like, self)
 
 
-def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, memory: Any, like: Series) -> Series:
-    """Run a program on a Series; exact hyper-parameters become constant Series, so that ``**0.5`` stays exact."""
-    zero = Series(np.zeros((like.terms, like.terms), dtype=like.dtype))
+def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, memory: Any) -> Series:
+    """Run a program on a Series, or on an array instead of one of one term, and return a Series.
+
+    Exact hyper-parameters become constant Series, so that ``**0.5`` stays exact.
+    """
+    terms = getattr(theta, "terms", 1)
+    zero = Series(np.zeros((terms, terms), dtype=theta.dtype))
     values = {n: zero + v if isinstance(v, sp.Expr) else v for n, v in optimizer.hyperparameters.items()}
     getattr(theta, "coefficients", theta).flags.writeable = False
     try:
@@ -672,8 +733,10 @@ def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, mem
             raise
         raise TypeError(f"{optimizer.name} branches on a symbol; write np.where, np.minimum or np.clip") from problem
     step = step if isinstance(step, Series) else zero + step
-    if step.shape != like.shape:
-        raise ValueError(f"{optimizer.name} returned an update of shape {step.shape} for a point of shape {like.shape}")
+    if step.shape != theta.shape:
+        raise ValueError(
+            f"{optimizer.name} returned an update of shape {step.shape} for a point of shape {theta.shape}"
+        )
     return step
 
 
@@ -828,7 +891,7 @@ def weights(decay: Any, count: int, corrected: bool = False) -> np.ndarray:
     decay, count = interval("the decay", decay, 0.0, 1.0), whole("count", count, 1)
     total = 1 - decay**count if corrected else 1
     found = [(1 - decay) * decay**age for age in reversed(range(count))]
-    return np.array([tidy(w / total if corrected else w) for w in found])
+    return np.array([tidy(w / total) for w in found])
 
 
 def tidy(value: Any) -> Any:

@@ -18,9 +18,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.special
 
-from bea.trace import BY_MATH, COMPILED_FORMS, OPERATORS, PER_ARRAY, PER_ENTRY, SCOPE, Trace, by_math
+from bea.trace import BY_MATH, COMPILED_FORMS, OPERATORS, PER_ARRAY, PER_ENTRY, SCOPE, Trace, array_functions
 
 __all__ = ["Alike", "Rolled", "rolled"]
 
@@ -103,15 +102,12 @@ class Rolled:
         """How many operations the loops have inside."""
         return sum(map(len, self.loops))
 
-    def fill(self, v: np.ndarray) -> None:
-        """Write the constants to an array of values."""
-        v[self.base : self.base + len(self.constants)] = np.reshape(self.constants, (-1, 1))
-
-    def filled(self, inputs: np.ndarray) -> np.ndarray:
-        """Return an array of values, (values, columns), with inputs and constants."""
+    def filled(self, inputs: np.ndarray, before: Sequence[Rolled] = ()) -> np.ndarray:
+        """Return an array of values, (values, columns), with inputs and constants, also of those whose values lie before."""
         v = np.zeros((self.end, inputs.shape[1]))
         v[: len(inputs)] = inputs
-        self.fill(v)
+        for one in (*before, self):
+            v[one.base : one.base + len(one.constants)] = np.reshape(one.constants, (-1, 1))
         return v
 
     def seconds(self, columns: int, width: int) -> float:
@@ -125,10 +121,8 @@ class Rolled:
         """The function that computes all values, (values, columns), by NumPy, and where bits may differ by ``math``."""
         places: list[int] = []
         lines = self.lines(places, whole=True)
-        scope: dict[str, Any] = {**SCOPE, "g": np.array(places, dtype=int)}
-        for name in {one.name for loop in self.loops for one in loop}:
-            by_numpy = getattr(np, name, None) or getattr(scipy.special, name)
-            scope[name] = by_math(name, by_numpy) if name in BY_MATH else by_numpy
+        scope = SCOPE | array_functions({one.name for loop in self.loops for one in loop}, True)
+        scope["g"] = np.array(places, dtype=int)
         exec("\n ".join(["def whole(v):", *lines]), scope)
         return scope["whole"]
 

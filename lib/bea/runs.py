@@ -5,7 +5,6 @@ The plain reading of a program is the program itself, on NumPy arrays, step afte
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,8 +15,8 @@ import numpy as np
 
 from bea._validate import all_finite, batch_sequence, finite, real_numbers, step_size, whole, with_batch
 from bea.losses import batch_losses
-from bea.program import Optimizer, Running, check_in_place, check_repeats, read_by, repeats
-from bea.straight import Step, StraightRun, alike, traced_step
+from bea.program import Optimizer, Running, check_in_place, check_repeats, numeric, read_by, repeats
+from bea.straight import Step, StraightRun, alike, state_shapes, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
 
@@ -259,8 +258,8 @@ class _Start:
         """Return what the program and the losses read now."""
         return [read_by(self.optimizer), *(loss.as_read for loss in self.losses)]
 
-    def columns(self, index: Any) -> _Start:
-        """Return one configuration of a batch, or those of an array of indices."""
+    def column(self, index: int) -> _Start:
+        """Return one configuration of a batch."""
 
         def pick(value: Any) -> Any:
             if np.ndim(value) == 0:
@@ -268,34 +267,22 @@ class _Start:
             chosen = np.broadcast_to(value, (*np.shape(value)[:-1], self.theta.shape[1]))[..., index]
             return chosen.copy() if chosen.ndim else float(chosen)
 
-        given = self.optimizer.hyperparameters.items()
-        single = {name: pick(v) for name, v in given if isinstance(v, np.ndarray)}
-        optimizer = self.optimizer.with_hyperparameters(**single) if single else self.optimizer
         memory = self.memory and [(pick(m), pick(p)) for m, p in self.memory]
-        return _Start(optimizer, self.losses, pick(self.theta), pick(self.h), memory, self.made, self.vectors)
+        one = self.optimizer.configuration(index)
+        return replace(self, optimizer=one, theta=pick(self.theta), h=pick(self.h), memory=memory)
 
     def ends(self) -> list[_Start]:
         """Return the first and the last configuration."""
-        return [self] if self.theta.ndim == 1 else [self.columns(k) for k in {0, self.theta.shape[1] - 1}]
+        return [self] if self.theta.ndim == 1 else [self.column(k) for k in {0, self.theta.shape[1] - 1}]
 
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Return the shapes of the states m, p, m, p, ... that the memory of one configuration holds."""
         one = self.ends()[0]
-        probe = Running(one.h)
-        with np.errstate(all="ignore"):  # whatever the values are
-            one.optimizer(one.theta, np.ones_like, probe)
-        return tuple(np.shape(part) for pair in probe.new for part in pair)
+        return state_shapes(one.optimizer, one.theta, one.h)
 
 
 def _prepared(optimizer: Any, loss: Any, theta0: Any, h: Any, memory: Any, vectors: bool = False) -> _Start:
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"an optimizer such as bea.adam(beta=0.9, rho=0.999, epsilon=1e-8) is needed, not {optimizer!r}"
-        )
-    if optimizer.symbols:
-        symbols = ", ".join(sorted(map(str, optimizer.symbols)))
-        raise ValueError(f"{optimizer} holds the symbols {symbols}; give them numbers to run it")
-    optimizer, losses, h = optimizer.in_floats(), batch_losses(loss), step_size(h)
+    optimizer, losses, h = numeric(optimizer), batch_losses(loss), step_size(h)
     batch = optimizer.batch_shape
     if isinstance(h, np.ndarray):
         if batch and h.size > 1 and batch[0] not in (1, h.size):
@@ -347,7 +334,7 @@ def _given_memory(start: _Start, memory: Any) -> list[tuple[Any, Any]]:
         elif not batch or array.shape not in ((*shape, *batch), (*shape, 1)):
             allowed = f"{shape} or {(*shape, *batch)}, coordinates first" if batch else f"{shape}"
             raise ValueError(f"memory holds a value of shape {array.shape}; allowed is {allowed}")
-        finite("the memory", "the start", np.atleast_1d(array))
+        finite("the memory", np.atleast_1d(array))
         states.append((np.broadcast_to(array, (*shape, *batch)).copy(), 0.0))
     return states
 
@@ -428,7 +415,7 @@ def _reading(start: _Start, steps: int | None) -> Any:
     if traced is not None or start.theta.ndim == 1:
         return traced or _Plain(start)
     if _mixes(start) or any(_traced(end, 0) for end in start.ends()):  # which have other bits, then
-        return _Apart(_reading(start.columns(k), steps) for k in range(start.theta.shape[1]))
+        return _Apart(_reading(start.column(k), steps) for k in range(start.theta.shape[1]))
     return _Plain(start)
 
 
@@ -458,11 +445,9 @@ def _agrees(traced: Sequence[Step], start: _Start) -> bool:
         step, loss = traced[n % len(traced)], start.losses[n % len(traced)]
         plain.step(loss.gradient_code)
         found, largest = step.outcome([start.made + n, *values])
-        allowed = 16 * EPSILON * largest
         wanted = [*plain.theta.tolist(), *step.rows(plain.memory(), 1)[:, 0].tolist()]
-        for x, y in zip(found, wanted):
-            if not math.isclose(x, y, rel_tol=0.0, abs_tol=allowed) and not (math.isnan(x) and math.isnan(y)):
-                return False
+        if not np.allclose(found, wanted, rtol=0.0, atol=16 * EPSILON * largest, equal_nan=True):
+            return False
         values[-len(wanted) :] = wanted
     return True
 
@@ -486,7 +471,7 @@ def _mixes(start: _Start) -> bool:
         gradient = start.losses[0].gradient_code(start.theta)
         together = moved(start, gradient)
         return not all(
-            np.array_equal(moved(start.columns(k), gradient[:, k]), together[:, k], equal_nan=True) for k in (0, -1)
+            np.array_equal(moved(start.column(k), gradient[:, k]), together[:, k], equal_nan=True) for k in (0, -1)
         )
     except Exception:  # if a configuration alone raises it, too, the run does
         return True
@@ -514,7 +499,7 @@ def _walk(start: _Start, batches: Iterable[int] | None) -> Iterator[np.ndarray]:
     for n, batch in enumerate(repeat(0) if batches is None else batches):
         if read and start.everything() != read:  # it has changed since the step before, and may do so again
             now, read = replace(start, theta=last, memory=reading.memory() if n else None, made=n), []
-            reading = _Plain(now) if last.ndim == 1 else _Apart(_Plain(now.columns(k)) for k in range(last.shape[1]))
+            reading = _Plain(now) if last.ndim == 1 else _Apart(_Plain(now.column(k)) for k in range(last.shape[1]))
         row = np.empty((1, *last.shape))
         reading.fill(row, 1, (batch,))
         if not all_finite(row):
@@ -531,7 +516,7 @@ def _diverged(start: _Start, path: np.ndarray, every: int, batch: int, first: in
     advice = f"take a smaller step than h = {start.h}"
     if first == 0 and row == 1:  # perhaps no step is small enough
         with np.errstate(all="ignore"):
-            finite("the gradient", "the start", start.losses[batch].gradient_code(start.theta))
+            finite("the gradient", start.losses[batch].gradient_code(start.theta))
         point = np.empty((1, *start.theta.shape))
         _reading(replace(start, h=start.h * 1e-300), 1).fill(point, 1, (batch,))
         if not np.isfinite(point).all():

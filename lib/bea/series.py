@@ -19,10 +19,11 @@ What is not smooth is decided by the leading coefficients.
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache, partial, reduce
-from math import comb, floor, pi, prod, sqrt
+from math import floor, pi, prod, sqrt
 from numbers import Real
 from typing import Any
 
@@ -60,8 +61,8 @@ def _bounded(number: Any) -> None:
     """Raise NoExpansion for infinite numbers, such as those that grow with the number of the step."""
     if isinstance(number, (float, np.ndarray)) and np.asarray(number).dtype.kind == "f" and np.isinf(number).any():
         raise NoExpansion(
-            "a number grows without bound, such as that of the step long after the start, and something is multiplied by "
-            "it, raised to it or added to it; bound it, as in min(1.0, memory.step / 100), or write memory.time"
+            "something is multiplied by an infinite number, raised to it or added to it: one that is divided by 0, or grows "
+            "without bound, as the number of the step does; bound it, as in min(1.0, memory.step / 100), or write memory.time"
         )
 
 
@@ -537,10 +538,16 @@ def _power(base: Series, exponent: Any, value: Any = None) -> Series:
         exponent = (sp.nsimplify if isinstance(exponent, (float, sp.Float)) else sp.sympify)(exponent)
     negative = isinstance(exponent, Real) and exponent < 0
     if (base.terms > 1 or negative) and np.any(_vanishes(base.leading)):
-        done = "divided by" if np.all(exponent == -1) else f"raised to the power {exponent}"
+        if np.all(exponent % 1 == 0):
+            raise NoExpansion(
+                "what is divided by is 0 there: it has no term of order 0 in h (memory.h has order 1: add up gradients "
+                "instead of dividing a difference of points by it)"
+            )
+        place = np.argwhere(_vanishes(base.leading))[0].tolist()
         raise NoExpansion(
-            f"what is {done} is 0 there: it has no term of order 0 in h (memory.h has order 1: add up gradients instead "
-            "of dividing a difference of points by it)"
+            f"what is raised to the power {exponent} is 0 there{f', in its entry {place}' * bool(place)}: a power has no "
+            "expansion at 0, even if the gradient is 0 everywhere in that coordinate; add a constant before, as in "
+            "(v + epsilon) ** 0.5, or leave that coordinate out"
         )
     value = np.asarray(base.leading**exponent if value is None else value)
     found = _lift(value, base).coefficients
@@ -670,9 +677,20 @@ def _choice(condition: Any, x: Any, y: Any) -> Any:
     return x if condition else y
 
 
+class _Ties(threading.local):
+    """How often two values were compared that are equal in all terms, and may differ in later ones."""
+
+    seen = 0
+
+
+ties = _Ties()
+
+
 def _no_kink(left: Any, right: Any) -> None:
     """Raise ValueError where two values are equal at the present point, but not next to it."""
     same = _vanishes((left - right).coefficients)
+    if left is not right and np.any(same.all(axis=(0, 1))):
+        ties.seen += 1
     if np.any(same[0, 0] & ~same.all(axis=(0, 1))):
         raise NoExpansion(
             "two values that are compared are equal at this point but not next to it: a kink or a "
@@ -950,12 +968,10 @@ def antidifference(polynomial: np.ndarray) -> np.ndarray:
 @cache
 def faulhaber(length: int, exact: bool) -> np.ndarray:
     """Return the matrix of :func:`antidifference`: column j holds the polynomial that belongs to s^j."""
-    matrix, bernoulli = np.zeros((length + 1, length), dtype=object), list[Fraction]()
+    matrix = np.zeros((length + 1, length), dtype=object)
     for j in range(length):
-        bernoulli.append((j == 0) - Fraction(1, j + 1) * sum(comb(j + 1, k) * b for k, b in enumerate(bernoulli)))
         for i in range(1, j + 2):
-            found = Fraction(comb(j + 1, i), j + 1) * bernoulli[j + 1 - i]
-            matrix[i, j] = sp.Rational(found.numerator, found.denominator)
+            matrix[i, j] = sp.binomial(j + 1, i) * sp.bernoulli(j + 1 - i, 0) / (j + 1)  # with B_1 = -1/2
     return matrix if exact else matrix.astype(float)
 
 

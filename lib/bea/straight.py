@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bea.program import Optimizer, Running, check_decay, read_by
+from bea.program import Optimizer, Running, check_decay, read_by, remembered
 from bea.rolled import Rolled, rolled
 from bea.series import Series
 from bea.trace import (
@@ -35,7 +35,7 @@ from bea.trace import (
     trace,
 )
 
-__all__ = ["Step", "StraightRun", "alike", "traced_step"]
+__all__ = ["Step", "StraightRun", "alike", "state_shapes", "traced_step"]
 
 WIDTH = 256  # configurations that the compiled loop has side by side
 AFFORDABLE = 1.0  # seconds of a run for which arrays, whose functions may have other last bits, are not taken
@@ -46,7 +46,7 @@ LARGEST = 2_000  # coordinates that a loss in code may have
 LATE, NOTHING = 4096, 1e-290  # steps from which on weights so small are 0: smaller ones are slow, and 1 - p is 1
 PLAIN = 5e-5  # seconds of a plain step, about
 ROOM = 2**21  # numbers in an array of all values
-MOST = 64  # traces that are kept of one loss
+MOST = 64  # loops that are kept
 ONE_LOSS = np.zeros(1, dtype=np.int64)  # the order of batches if there is one
 
 
@@ -151,7 +151,7 @@ class Step:
 
 # --- tracing -------------------------------------------------------------------------------------
 
-_steps: WeakKeyDictionary[Any, dict[Any, Step | None]] = WeakKeyDictionary()
+_steps: WeakKeyDictionary[Any, dict[Any, Step | bool]] = WeakKeyDictionary()
 
 
 def traced_step(start: Any, loss: Any) -> Step:
@@ -182,15 +182,16 @@ def traced_step(start: Any, loss: Any) -> Step:
         raise Untraceable("the loss or the program may hold state, draw random numbers or print, or is too large")
     if not all(isinstance(v, (bool, int, float, str)) for v in constants.values()):
         return traced()
-    key, known = (program, read, code, repr((names, constants))), _steps.setdefault(loss, {})
-    if key not in known:
-        if len(known) >= MOST:
-            known.clear()
+
+    def traced_if_possible() -> Step | bool:
         try:
-            known[key] = traced()
+            return traced()
         except Exception:  # whatever it was, it comes again
-            known[key] = None
-    if (step := known[key]) is None:
+            return False
+
+    key = program, read, code, repr((names, constants))
+    step: Any = remembered(_steps.setdefault(loss, {}), key, traced_if_possible)
+    if not step:
         raise Untraceable(f"{start.optimizer.name} on this loss was not traced before")
     start.optimizer.__dict__["last"] = loss, read, code, step
     return step
@@ -213,7 +214,7 @@ class _Memory(Running):
         return super().average(x, decay, corrected)
 
     def previous(self, x: Any, start: Any = 0.0) -> Any:
-        before, weight = self._last(start)
+        before, weight = self._last(start, "previous")
         self.new.append((x, 0.0))
         return np.where(_series(weight) > 0, start, before)
 
@@ -286,22 +287,24 @@ def alike(optimizer: Optimizer, d: int) -> bool:
     It is read on one column and on two.  The numbers are traced, so that no branch depends on them; what
     becomes of each of the two must be what becomes of the one.
     """
-    one, d, known = optimizer.configuration(0) if optimizer.batch_shape else optimizer, d if d < FEW else 5, {}
+    one, d, known = optimizer.configuration(0), d if d < FEW else 5, {}
     try:
-        shapes = [_state_shapes(one, np.ones((d, *batch))) for batch in ((), (2,))]
+        shapes = [((d, *batch), *state_shapes(one, np.ones((d, *batch)))) for batch in ((), (2,))]
         [alone], columns = (_columns(one, d, shapes[0], made, known) for made in shapes)
         return columns == [alone, alone]
     except Exception:  # it asks for a value, or for other shapes
         return False
 
 
-def _state_shapes(optimizer: Optimizer, theta: np.ndarray) -> list[tuple[int, ...]]:
-    memory = Running(1.0)
-    optimizer(theta, np.ones_like, memory)
-    return [theta.shape, *(np.shape(part) for pair in memory.new for part in pair)]
+def state_shapes(optimizer: Optimizer, theta: np.ndarray, h: Any = 1.0) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of the states m, p, m, p, ... that the memory holds after a step."""
+    memory = Running(h)
+    with np.errstate(all="ignore"):  # whatever the values are
+        optimizer(theta, np.ones_like, memory)
+    return tuple(np.shape(part) for pair in memory.new for part in pair)
 
 
-def _columns(optimizer: Optimizer, d: int, alone: list, shapes: list, known: dict[Any, int]) -> list[list[Any]]:
+def _columns(optimizer: Optimizer, d: int, alone: tuple, shapes: tuple, known: dict[Any, int]) -> list[list[Any]]:
     """Return for each column the update and the new states as numbers of expressions, which `known` collects."""
     tape, labels, calls = _Tape(0), [], count()
     batch = shapes[0][1:]
@@ -453,9 +456,7 @@ class StraightRun:
         """Step several configurations by NumPy, on numbers that lie side by side."""
         values, piece = self.values[:, block], piece[:, :, block]
         given = np.concatenate([np.zeros((1, values.shape[1])), values])
-        v, count = self.rolls[-1].filled(given), len(self.steps[0].code.outputs)
-        for roll in self.rolls:
-            roll.fill(v)
+        v, count = self.rolls[-1].filled(given, self.rolls[:-1]), len(self.steps[0].code.outputs)
         with np.errstate(all="ignore"):
             for n in range(len(piece) * every):
                 v[0] = self.count + n
@@ -472,9 +473,7 @@ class StraightRun:
         if loops is None:  # Numba lacks one of the functions
             return self.whole(piece, block, every, batches)
         rolls = _rolled(self.steps, True)
-        v = rolls[-1].filled(np.concatenate([np.zeros((1, 1)), values]))
-        for roll in rolls:
-            roll.fill(v)
+        v = rolls[-1].filled(np.concatenate([np.zeros((1, 1)), values]), rolls[:-1])
         order = np.array(batches, dtype=np.int64) if batches else ONE_LOSS
         total = len(piece) * every
         most = max(1, int(PATIENCE / len(v)))
@@ -510,35 +509,39 @@ class StraightRun:
 @lru_cache(MOST)
 def _loop(steps: tuple[Step, ...], first: int, d: int, most: int, vectors: bool) -> Callable[..., None] | None:
     """Return the loop over steps, and inside it over at most so many configurations; None if Numba cannot compile it."""
-    exact = all(step.code.exact for step in steps)
-    lines = [
-        "def loop(path, work, order, count, begin, end, every, first, width, columns):",
-        *[" width = 1"] * (most == 1),
-        " row, left = begin // every, every - begin % every",
-        " for n in range(begin, end):",
-        "  x0 = float(count + n)",
-        "  loss = order[n] if order.size > 1 else order[0]",
-    ]
-    for k, step in enumerate(steps):
-        lines += [f"  if loss == {k}:", "   for c in range(width):"]
-        lines += [f"    x{i + 1} = work[{i * most} + c]" for i in range(len(step.code.inputs) - 1)]
-        lines += [f"    {line}" for line in step.code.lines(COMPILED_FORMS)]
+    bodies = []
+    for step in steps:
+        body = [f" x{i + 1} = work[{i * most} + c]" for i in range(len(step.code.inputs) - 1)]
+        body += [f" {line}" for line in step.code.lines(COMPILED_FORMS)]
         for i, output in enumerate(map(step.code.text, step.code.outputs)):
             faded = f" if {output} > {NOTHING} else 0.0" if i >= d and step.weights[i - d] else ""
-            lines.append(f"    work[{(first + i) * most} + c] = {output}{faded}")
-    lines += ["  left -= 1", "  if left == 0:", f"   for i in range({d}):"]
+            body.append(f" work[{(first + i) * most} + c] = {output}{faded}")
+        bodies.append(["for c in range(width):", *body])
     if most == 1:
-        lines += [f"    path[row * {d} + i] = work[{first} + i]"]
+        keep = [f" path[row * {d} + i] = work[{first} + i]"]
     else:
-        lines += [
-            f"    place = (row * {d} + i) * columns + first",
-            "    out = path[place : place + width]",  # an index of it is not negative: so LLVM copies vectors
-            "    for c in range(width):",
-            f"     out[c] = work[({first} + i) * {most} + c]",
+        keep = [
+            f" place = (row * {d} + i) * columns + first",
+            " out = path[place : place + width]",  # an index of it is not negative: so LLVM copies vectors
+            " for c in range(width):",
+            f"  out[c] = work[({first} + i) * {most} + c]",
         ]
-    lines += ["   row, left = row + 1, every"]
+    head = [
+        "def loop(path, work, order, count, begin, end, every, first, width, columns):",
+        *[" width = 1"] * (most == 1),
+    ]
+    lines = _stepping(head, "x0", bodies, [f"for i in range({d}):", *keep])
     kind = "void(f8[::1], f8[::1], i8[::1], i8, i8, i8, i8, i8, i8, i8)"
-    return by_numba(lines, "loop", kind, exact, vectors)
+    return by_numba(lines, "loop", kind, all(step.code.exact for step in steps), vectors)
+
+
+def _stepping(head: list[str], number: str, bodies: list[list[str]], keep: list[str]) -> list[str]:
+    """Return the lines of a function that makes steps, each by the body of its loss, and keeps every so many of them."""
+    lines = [*head, " row, left = begin // every, every - begin % every", " for n in range(begin, end):"]
+    lines += [f"  {number} = float(count + n)", "  loss = order[n] if order.size > 1 else order[0]"]
+    for k, body in enumerate(bodies):
+        lines += [f"  if loss == {k}:", *(f"   {line}" for line in body)]
+    return [*lines, "  left -= 1", "  if left == 0:", *(f"   {line}" for line in keep), "   row, left = row + 1, every"]
 
 
 @lru_cache(MOST)
@@ -557,22 +560,10 @@ def _rolled(steps: tuple[Step, ...], apart: bool = False) -> tuple[Rolled, ...]:
 def _loops(steps: tuple[Step, ...], first: int, d: int, vectors: bool) -> tuple[Callable[..., None] | None, np.ndarray]:
     """Return the steps as loops over coordinates, None if Numba cannot compile them, and the places they look up."""
     places = [0]
-    lines = [
-        "def loops(piece, v, g, order, count, begin, end, every):",
-        " row, left = begin // every, every - begin % every",
-        " for n in range(begin, end):",
-        "  v[0] = float(count + n)",
-        "  loss = order[n] if order.size > 1 else order[0]",
-    ]
-    for k, roll in enumerate(_rolled(steps, True)):
-        lines += [f"  if loss == {k}:", *(f"   {line}" for line in roll.lines(places, into=1 + first))]
-    lines += [
-        "  left -= 1",
-        "  if left == 0:",
-        f"   for i in range({d}):",
-        f"    piece[row, i] = v[{1 + first} + i]",
-        "   row, left = row + 1, every",
-    ]
+    bodies = [roll.lines(places, into=1 + first) for roll in _rolled(steps, True)]
+    keep = [f"for i in range({d}):", f" piece[row, i] = v[{1 + first} + i]"]
+    head = ["def loops(piece, v, g, order, count, begin, end, every):"]
+    lines = _stepping(head, "v[0]", bodies, keep)
     exact = all(step.code.exact for step in steps)
     kind = "void(f8[:, ::1], f8[::1], i8[::1], i8[::1], i8, i8, i8, i8)"
     return by_numba(lines, "loops", kind, exact, vectors), np.array(places)

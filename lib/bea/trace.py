@@ -11,7 +11,7 @@ are those of ``math`` and those of NumPy or SciPy, which may differ from each ot
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from importlib.util import find_spec
@@ -27,6 +27,7 @@ __all__ = ["LIMIT", "Node", "Trace", "Traced", "Untraceable", "trace"]
 
 LIMIT = 8_000  # operations of a trace
 BLOCK = 1024  # points, or configurations, that are in one NumPy array
+PATIENCE = 3  # calls of a function before it is traced
 # Seconds, rounded, on a machine of 2024; they decide which way is taken, never what comes out.
 PER_FLOAT, PER_ARRAY, PER_ENTRY = 4e-8, 7e-7, 1.5e-9
 COMPILING, COMPILING_LINE = 0.5, 0.006
@@ -395,17 +396,15 @@ class Trace:
     @cached_property
     def on_arrays(self) -> Callable[..., tuple[Any, ...]]:
         """The function of arrays (or floats), by NumPy and SciPy."""
-        return self._of_arrays(lambda name, function: function)
+        return self._of_arrays(False)
 
     @cached_property
     def on_arrays_by_math(self) -> Callable[..., tuple[Any, ...]]:
         """The function of arrays that has the bits of that of floats, and NumPy's infinities where that raises."""
-        return self._of_arrays(lambda name, function: by_math(name, function) if name in BY_MATH else function)
+        return self._of_arrays(True)
 
-    def _of_arrays(self, chosen: Callable[[str, Any], Any]) -> Callable[..., tuple[Any, ...]]:
-        used = {name for name, *_ in self.operations}
-        functions = {name: chosen(name, getattr(np, name, None) or getattr(scipy.special, name)) for name in used}
-        scope = {**SCOPE, **functions}
+    def _of_arrays(self, as_math: bool) -> Callable[..., tuple[Any, ...]]:
+        scope = SCOPE | array_functions({name for name, *_ in self.operations}, as_math)
         exec(self.source(OPERATORS), scope)
         return scope["straight"]
 
@@ -441,6 +440,12 @@ class Trace:
         lines += [" for x in found[: found.size if points == 1 else 0]:", "  total += 0.0 * x"]
         lines += [" return flag or total != 0.0"]
         return by_numba(lines, "straight", "b1(f8[:], f8[:], i8)", self.exact)
+
+
+def array_functions(names: Iterable[str], as_math: bool) -> dict[str, Callable[..., Any]]:
+    """Return NumPy's or SciPy's functions of these names; if `as_math`, with the bits of ``math`` where they may differ."""
+    found = {name: getattr(np, name, None) or getattr(scipy.special, name) for name in names}
+    return {name: by_math(name, f) if as_math and name in BY_MATH else f for name, f in found.items()}
 
 
 def by_math(name: str, by_numpy: Callable[..., Any]) -> Callable[..., np.ndarray]:
@@ -571,18 +576,16 @@ class Traced:
     Parameters
     ----------
     plain : function of an array (n,) or (n, points), of floats or Nodes; returns an array
-    patience : int
-        Calls before it is traced.
 
     Examples
     --------
-    >>> square = Traced(lambda x: x**2, patience=1)
-    >>> [square(np.array([3.0])).item() for _ in range(3)]
-    [9.0, 9.0, 9.0]
+    >>> square = Traced(lambda x: x**2)
+    >>> [square(np.array([3.0])).item() for _ in range(PATIENCE + 1)]
+    [9.0, 9.0, 9.0, 9.0]
     """
 
-    def __init__(self, plain: Callable[[np.ndarray], np.ndarray], patience: int = 3) -> None:
-        self.plain, self.patience, self.calls, self.spent = plain, patience, 0, 0.0
+    def __init__(self, plain: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.plain, self.calls, self.spent = plain, 0, 0.0
         self.shape, self.size = tuple[int, ...](), 0  # of what comes out, and of the vectors that go in
         self.fast: Trace | None = None
         self.compiled: Callable[..., bool] | None = None
@@ -601,7 +604,7 @@ class Traced:
                 return self.plain(x)
         self.calls += 1
         value = self.plain(x)
-        if self.calls == self.patience:
+        if self.calls == PATIENCE:
             try:
                 code = _with_kinks(trace(lambda x: self.plain(x), {"x": (len(x),)}))
                 self.shape, self.size = code.shapes[0], len(x)

@@ -19,6 +19,7 @@ bias-corrected and so is as old as its mean age (:class:`_MeanAge`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -32,21 +33,20 @@ from bea.losses import NumericLoss, batch_losses
 from bea.modified import (
     Equation,
     by_columns,
-    check_division,
-    check_optimizer,
-    numeric,
+    column,
     one_in_numbers,
     only,
-    remembered,
     sum_powers,
     symbolic_start,
-    update,
 )
-from bea.program import Memory, Optimizer, Running, read_by, tidy
+from bea.program import Memory, Optimizer, Running, check_optimizer, numeric, read_by, remembered, tidy, update
 from bea.series import Series, antidifference
 from bea.trace import Traced
 
 __all__ = ["TransientEquation", "transient_equation"]
+
+
+EARLY, TINY = 40, (1e-8, 1e-11)  # steps of a run, and their lengths, by which a program is tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ class TransientEquation(Equation):
         if (some := one_in_numbers(self.optimizer)) is not None:
             self._check(some, np.linspace(0.5, 1.5, len(start)))
         found = self._step_by_step(self.optimizer, start, n, sp.Symbol("h", positive=True))
-        return tuple(sp.Matrix([tidy(entry) for entry in term]) for term in found)
+        return tuple(map(column, found))
 
     def field(self, h: Any, n: int) -> Callable[..., np.ndarray]:
         r"""Return the right-hand side on :math:`[t_n, t_{n+1}]`.
@@ -164,14 +164,41 @@ class TransientEquation(Equation):
             )
 
     def _check(self, optimizer: Optimizer, theta: np.ndarray) -> None:
-        """Refuse a program that divides by memory.h what is not of its order, by six steps on a generic loss."""
-        checked = self.__dict__.setdefault("checked", set())
-        if optimizer not in checked:
-            generic = TransientEquation(optimizer, (_generic(len(theta), 0),), 2)
-            check_division(
-                optimizer, lambda h: generic._terms(optimizer, theta, 6, generic._in_turn, partial(_Timed, h))
+        """Refuse a program whose first steps on a generic loss are not those at a fixed point, however small they are."""
+        checked, gradient = self.__dict__.setdefault("checked", set()), _generic(len(theta), 0).gradient_code
+        if optimizer in checked:
+            return
+
+        def updates(h: float, moved: bool) -> np.ndarray:
+            memory, point, found = _Timed(h), theta.copy(), []
+            for _ in range(EARLY):
+                found.append(optimizer(point, gradient, memory))
+                point, memory = point - moved * h * found[-1], memory.advance()
+            return np.array(found)
+
+        def apart(length: float) -> float:
+            """The largest relative difference of an update, for moves of this length."""
+            h = length / max(1.0, np.abs(optimizer(theta.copy(), gradient, _Timed(length))).max())
+            both = np.array([updates(h, True), updates(h, False)])
+            finite = np.isfinite(both).all(axis=(1, 2))
+            if not finite.all():
+                return np.inf if finite.any() else 0.0
+            return float(
+                (np.abs(both[0] - both[1]).max(axis=1) / np.maximum(np.abs(both).max(axis=(0, 2)), 1e-300)).max()
             )
-            checked.add(optimizer)
+
+        found = False
+        with suppress(Exception), np.errstate(all="ignore"):  # an error comes again where the terms are used
+            large, small = map(apart, TINY)  # smooth programs have about their length, or a thousandth of the first
+            found = large > 1e3 * TINY[0] and small >= large / 100
+        if found:
+            raise ValueError(
+                f"{optimizer.name} has no expansion: however small the steps, it does not do what it does at a fixed point. "
+                "It divides by memory.h what does not go to 0 with it, or a change from step to step, or it compares what "
+                "differs by such changes alone; for b times the move of the step before write memory.average(g, b) / (1 - b) "
+                "instead of g - b * (theta - memory.previous(theta)) / memory.h"
+            )
+        checked.add(optimizer)
 
     def _numbers(self, n: int, h: Any, optimizer: Optimizer, theta: np.ndarray) -> np.ndarray:
         """Return the terms at one point, by a reading that was compared with the definition."""
@@ -241,7 +268,7 @@ class TransientEquation(Equation):
         found = []
         for k in range(len(points.T)):
             gradient = self.losses[self.batches[k] if self.batches else 0].gradient_code
-            found.append(update(optimizer, gradient, _plain(points[:, k]), memory, points[:, k]))
+            found.append(update(optimizer, gradient, _plain(points[:, k]), memory))
             memory = memory.advance()
         return np.stack(found, axis=-1)
 
@@ -261,7 +288,7 @@ class TransientEquation(Equation):
             return found
 
         with np.errstate(all="ignore"):
-            return update(optimizer, gradient, _plain(points), memory, points)
+            return update(optimizer, gradient, _plain(points), memory)
 
 
 def transient_equation(
@@ -375,7 +402,7 @@ class _Weighted(Running):
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
         decay = decay.leading.item() if isinstance(decay, Series) else decay
-        past, p = self._last({})
+        past, p = self._last({}, "average")
         p = p * decay
         total = 1 - p if corrected else 1
 

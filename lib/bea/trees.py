@@ -28,8 +28,7 @@ import sympy as sp
 from sympy.polys.domains import QQ
 
 from bea._validate import whole
-from bea.modified import check_optimizer, update
-from bea.program import Along, Optimizer
+from bea.program import Along, Optimizer, check_optimizer, update
 from bea.series import Series, antidifference
 
 __all__ = ["density", "elementary_differential", "order", "rooted_trees", "symmetry", "tree_coefficients"]
@@ -270,7 +269,7 @@ def _response(optimizer: Optimizer, gradient: Series) -> Series:
         return gradient
 
     try:
-        step = update(optimizer, at_the_point, memory.like, memory, memory.like)
+        step = update(optimizer, at_the_point, memory.like, memory)
         if any(isinstance(c, sp.Expr) and c.has(place) for c in step.coefficients.flat):
             raise ValueError("theta itself is used")
     except (TypeError, ValueError) as problem:

@@ -4,10 +4,9 @@ Each is written with nothing but NumPy and the memory that a reader's own progra
 read from the vector of parameters by a ``shape``; decays and constants have the papers' roles, with
 the names of this book.  Chapter 16 says what each of them penalizes.
 
-Some well-known methods are absent, because no program of this kind has an expansion in the step size.
-AMSGrad's maximum and Adagrad's sum never forget: they are slow coordinates, not memory.  Lookahead
-does something else every k steps, so that only k steps together are one map.  Yogi takes the sign of
-a difference that vanishes to leading order, where a sign has no expansion.
+Some well-known methods are absent.  AMSGrad's maximum and Adagrad's sum never forget: they are slow
+coordinates, not memory.  Lookahead does something else every k steps, so that only k steps together are
+one map.  Yogi takes the sign of a difference that vanishes to leading order, by which the engine decides.
 """
 
 from __future__ import annotations
