@@ -8,7 +8,7 @@ import numpy as np
 import sympy as sp
 
 import bea
-from measure import facts, growth, processes, processor_seconds, race, rounds_of, target
+from measure import facts, processes, processor_seconds, race, rounds_of, target
 
 START, H = (0.9, 1.5), 0.1  # at this h all eight terms matter
 BETA, RHO, EPSILON = 0.9, 0.95, 1e-2
@@ -154,11 +154,19 @@ def of_dimension(d, order):
     return partial(equation.coefficients, np.linspace(0.5, 1.5, d))
 
 
-def dimensions(rounds):
-    values = 2, 10, 100, 1000, 10_000, 100_000, 1_000_000
-    measured = rounds_of({d: of_dimension(d, 4) for d in values}, rounds)
-    return growth("Four terms in many dimensions, at one point", "dimensions", {d: median(measured[d]) for d in values}, fit_from=10_000,
-                  note="The loss is a NumericLoss, whose gradient is NumPy code and is not traced.  Each point is timed after three calls.")  # fmt: skip
+def transient(steps):
+    """The flow of Adam's transient equation, all steps on one loss."""
+    equation = bea.transient_equation(bea.adam(BETA, RHO, EPSILON), bea.bilinear(), 2)
+    return partial(bea.flow, equation, START, 1e-4, steps)
+
+
+def grown(title, variable, task, values, fit_from, note, rounds):
+    """The time against a number, with the exponent of the number fitted where it is at least ``fit_from``."""
+    measured = rounds_of({value: task(value) for value in values}, rounds)
+    points = [[value, median(measured[value])] for value in values]
+    slope, _ = np.polyfit(*np.log([point for point in points if point[0] >= fit_from]).T, 1)
+    return {"kind": "growth", "title": title, "variable": variable, "points": points, "fit_from": fit_from, "exponent": float(slope),
+            "note": note + "  Each point is timed after three calls."}  # fmt: skip
 
 
 def memory(rounds):
@@ -194,5 +202,9 @@ ROWS = {
     "trees-8": partial(trees, 8, {"bea": 2, "BSeries": 2, "kauri": 1, "pybs": 2}),
     "trees-7": partial(trees, 7, {"bea": 3, "BSeries": 3, "kauri": 2, "pybs": 3}),
     **{f"adam-{order}-{count}": partial(warm, order, count) for order in (2, 3) for count in (1, 20_000)},
-    "dimensions": dimensions, "memory": memory, "symbolic": symbolic,
+    "dimensions": partial(grown, "Four terms in many dimensions, at one point", "dimensions", partial(of_dimension, order=4),
+                          (2, 10, 100, 1000, 10_000, 100_000, 1_000_000), 10_000, "The loss is a NumericLoss, whose gradient is NumPy code and is not traced."),
+    "transient": partial(grown, "The flow of Adam's transient equation, full batch", "steps", transient, (25, 50, 100, 200, 400, 800), 25,
+                         "The step size of 0.0001 keeps the path away from the minimum, where steps take more evaluations.  The field is traced in the first call."),
+    "memory": memory, "symbolic": symbolic,
 }  # fmt: skip

@@ -4,14 +4,13 @@ The rivals need the equation's terms as expressions, and take them from the libr
 """
 
 from functools import cache, partial
-from statistics import median
 
 import numpy as np
 import sympy as sp
 
 import bea
 from fields import formulas
-from measure import LOOP, fastest, fresh, processes, race
+from measure import fastest, processes, race
 
 START, H, STEPS, TOLERANCE = (1.0, 0.7), 1e-2, 100, 1e-12
 TIMES = np.arange(STEPS + 1) * H
@@ -103,7 +102,6 @@ began = time.process_time()
 path = flows.MAKERS[name](order)()
 print(*path[-1], time.process_time() - began)
 """
-DERIVED = "import time, flows; e = flows.equation(int(sys.argv[1])); began = time.process_time(); e.terms; print(time.process_time() - began)"
 RIVALS, BY = list(MAKERS)[2:], {"bea": "", SERIES: ", by heyoka's Taylor series"}
 BOUNDS = {"lambdify, DOP853": 5, "heyoka, compiled": 0.1}
 
@@ -117,15 +115,9 @@ def warm(us, order, rounds):
 
 
 def cold(us, order, rounds):
-    deriving = median(fresh(DERIVED, order)[1] for _ in range(3))
-    note = "From the loss and the optimizer to the path, in a fresh process; imports are not counted.  "
-    note += f"The library derives the formulas for the rivals, which took {deriving:.2g} s of their times."
-    result = processes(f"The flow from cold, with {order} terms{BY[us]}", COLD, (order, us), dict.fromkeys(["bea", *RIVALS], 3), 1,
-                       tolerance=1e-8, note=note)  # fmt: skip
-    mine, *others = (row for row in result["rows"] if row["name"] != LOOP)
-    ratios = (f"{row['name']} {(row['seconds'] - deriving) / mine['seconds']:.2g}" for row in others)
-    result["note"] += f"  Without this their ratios would be: {'; '.join(ratios)}."
-    return result
+    note = "From the loss and the optimizer to the path, in a fresh process; imports are not counted.  The library derives the formulas for the rivals."
+    return processes(f"The flow from cold, with {order} terms{BY[us]}", COLD, (order, us), dict.fromkeys(["bea", *RIVALS], 3), 1,
+                     tolerance=1e-8, note=note)  # fmt: skip
 
 
 ROWS = {f"warm-{order}": partial(warm, "bea", order) for order in (1, 2, 3)}

@@ -117,14 +117,6 @@ def target(what, value, sense, bound):
     return {"what": what, "value": value, "sense": sense, "bound": bound, "met": bool(met)}
 
 
-def growth(title, variable, points, *, fit_from, note=""):
-    """The result of a series of measurements {x: seconds}, with the exponent of x fitted where it is at least ``fit_from``."""
-    xs = [x for x in points if x >= fit_from]
-    slope = float(np.polyfit(np.log(xs), np.log([points[x] for x in xs]), 1)[0])
-    return {"kind": "growth", "title": title, "variable": variable, "points": [[x, s] for x, s in points.items()],
-            "fit_from": fit_from, "exponent": slope, "note": note}  # fmt: skip
-
-
 def facts(title, rows, *, targets=(), note=""):
     """The result of what is no comparison: rows (what, value, unit)."""
     return {"kind": "facts", "title": title, "rows": [list(r) for r in rows], "targets": list(targets), "note": note}

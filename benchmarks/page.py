@@ -12,12 +12,8 @@ from measure import ANEW, LOOP, WARM
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
 PAGE = ROOT / "chapters" / "benchmarks.md"
-SECTIONS = {
-    "fields": "Modified fields",
-    "runs": "Runs",
-    "networks": "Networks",
-    "flows": "Flows",
-}  # in the page's order
+#: In the page's order.
+SECTIONS = {"fields": "Modified fields", "runs": "Runs", "networks": "Networks", "flows": "Flows"}
 DRAW = 1.1  # a ratio that differs from its target by at most this factor decides nothing
 JULIA = 0.054 / 15  # times of BSeries.jl and of BSeries that the authors of the former report
 TEXT = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")

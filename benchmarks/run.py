@@ -79,9 +79,8 @@ def main():
         return
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     rows = [f"{section}/{row}" for section in SECTIONS for row in importlib.import_module(section).ROWS]
-    for name in (
-        row for row in rows if any(f"{row}/".startswith(f"{asked}/") for asked in arguments.names or SECTIONS)
-    ):
+    asked = arguments.names or SECTIONS
+    for name in (row for row in rows if any(f"{row}/".startswith(f"{part}/") for part in asked)):
         if not arguments.again and results.get(name, {}).get("code") == code():
             continue
         print(f"{name} ...", flush=True)

@@ -5,13 +5,14 @@ is fastest in a first trial is timed.  Epsilon is outside the square root throug
 """
 
 from functools import cache, partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import sympy as sp
 
 import bea
-from measure import ANEW, fastest, processes, race
+from measure import ANEW, facts, fastest, processes, processor_seconds, race, target
 
 H, BETA, RHO, EPSILON = 1e-3, 0.9, 0.95, 1e-2
 UNROLLED = 10  # steps that PyTorch compiles into one function; it divides all numbers of steps
@@ -297,9 +298,26 @@ def cold(count, rounds):
                          note="Making the loss, compiling and one run, in a fresh process; imports are not counted.")  # fmt: skip
 
 
+def square(a):
+    return a * a
+
+
+def sweep(rounds):
+    """What a sweep costs besides the work: 10,000 tasks of no work at all, stored in a folder, and then reloaded."""
+    from bea_book import sweep
+
+    with TemporaryDirectory() as folder:
+        task = partial(sweep, square, {"a": np.arange(10_000.0)}, folder=folder, progress=False)
+        first, again = (processor_seconds(task) / 10 for _ in range(2))
+        files = sum(path.is_file() for path in Path(folder).rglob("*"))
+    rows = [("stored, per task", first, "ms"), ("reloaded, per task", again, "ms"), ("files", files, "")]
+    return facts("Overhead of a sweep: 10,000 empty tasks, results stored in a folder", rows,
+                 targets=[target("milliseconds a task", first, "at most", 1)])  # fmt: skip
+
+
 COUNTS = {1: 2000, 2: 2000, 16: 2000, 49: 2000, 256: 2000, 10_000: 200}
 ROWS = {f"{loss.__name__}-{count}": partial(small, loss, 2, steps, count=count)
         for loss in (polynomial, transcendental) for count, steps in COUNTS.items()}  # fmt: skip
 ROWS |= {f"dimension-{d}": partial(small, chain, d, min(2000, 2_000_000 // d)) for d in (5, 20, 100, 1000, 100_000)}
 ROWS |= {"data": partial(small, data, 30, 2000), "long": partial(small, polynomial, 2, 300_000)}
-ROWS |= {"cold-1": partial(cold, 1), "cold-256": partial(cold, 256)}
+ROWS |= {"cold-1": partial(cold, 1), "cold-256": partial(cold, 256), "sweep": sweep}
