@@ -1,13 +1,14 @@
-"""Modified fields and their coefficients: against kauri, BSeries, pybs, SymPy's terms by lambdify and heyoka, Numba by hand; and growth."""
+"""Modified fields and their coefficients: against kauri, BSeries, pybs, SymPy's terms by lambdify, Numba and heyoka; and growth."""
 
 import tracemalloc
 from functools import partial
+from statistics import median
 
 import numpy as np
 import sympy as sp
 
 import bea
-from measure import facts, growth, processes, processor_seconds, race, rounds_of, target
+from measure import facts, processes, processor_seconds, race, rounds_of, target
 
 START, H = (0.9, 1.5), 0.1  # at this h all eight terms matter
 BETA, RHO, EPSILON = 0.9, 0.95, 1e-2
@@ -20,6 +21,8 @@ name, order, h, point, wanted = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]
 loss = bea.bilinear()
 y, f = list(loss.symbols), [-g for g in loss.gradient_expressions]
 peer = importlib.import_module("BSeries.bs" if name == "BSeries" else name)
+step = getattr(peer, "h", sp.Symbol("h"))
+numbers = dict(zip([step, *y], map(sp.Float, (h, *point))))
 sp.lambdify((), 0, "numpy")  # the first call imports what NumPy had put off
 began = time.process_time()
 if name == "bea":
@@ -28,13 +31,13 @@ if name == "bea":
     total = lambda: sum(h**k * np.array(term).ravel() for k, term in enumerate(terms))
 elif name == "kauri":
     series = peer.BSeries(sp.Matrix(y), sp.Matrix(f), peer.euler.modified_equation_map(), order)
-    total = lambda: (np.array(series(list(point), h)) - point) / h
+    total = lambda: [(entry - start) / step for entry, start in zip(series.series(), y)]
 else:
     euler = np.array([[0]], dtype=object), np.array([1], dtype=object)
     series = peer.modified_equation(np.array(y), np.array(f), *euler, order)
-    total = lambda: [s.subs(peer.h, h) for s in series]
+    total = lambda: series
 made = time.process_time()
-value = [float(v.subs(dict(zip(y, point))) if hasattr(v, "subs") else v) for v in total()]
+value = [float(v.xreplace(numbers) if hasattr(v, "xreplace") else v) for v in total()]
 print(*value, (made if wanted == "formulas" else time.process_time()) - began)
 """
 
@@ -52,25 +55,19 @@ seconds = time.process_time() - began
 print(*(float(found[tree]) for n in range(1, order + 1) for tree in bea.rooted_trees(n)), seconds)
 """
 
-FRESH = "From the loss to the {}, each time in a fresh process; imports are not counted."
-ONE = "  The rivals compute the series symbolically in the point and in h; the library evaluates it at one point and one h."
-ALL = "  The library also simplifies its formulas.  The clock stops before numbers are substituted, with which the formulas are compared."
-PYBS = "  pybs gives elementary differentials only as text, and is left out."
-JULIA = ("  BSeries.jl (Julia) was not run.  Its authors report 0.054 s, once compiled, for the coefficients of the midpoint rule's modified "
-         "equation through order 9, where the Python package BSeries takes 15 s and pybs 5.7 s (ranocha.de/BSeries.jl/v0.1.71/benchmarks).")  # fmt: skip
-
 
 def descent(order, wanted, turns, rounds):
     title = f"Gradient descent's modified field on the bilinear loss, {wanted}, order {order}"
-    note, bound = (ALL, 1) if wanted == "formulas" else (ONE, 50)
-    return processes(title, FIELD, (order, H, *START, wanted), turns, [(name, "at least", bound) for name in list(turns)[1:]],
-                     note=FRESH.format(wanted) + note + PYBS + JULIA)  # fmt: skip
+    note = f"From the loss to the {wanted}, each time in a fresh process; imports are not counted."
+    if wanted == "formulas":
+        note += "  The library also simplifies its formulas.  The clock stops before numbers are substituted, with which the formulas are compared."
+    return processes(title, FIELD, (order, H, *START, wanted), turns, 1 if wanted == "formulas" else 50, note=note)
 
 
 def trees(order, turns, rounds):
     title = f"Coefficients of explicit Euler's modified equation, all trees through order {order}"
-    note = "Exact fractions, except kauri's, which are floats.  No loss is involved.  Each measurement uses a fresh process."
-    return processes(title, TREES, (order,), turns, [(name, "at least", 50) for name in list(turns)[1:]], note=note + JULIA)  # fmt: skip
+    note = "The coefficients are exact fractions, except kauri's, which are floats.  No loss is involved.  Each measurement uses a fresh process."
+    return processes(title, TREES, (order,), turns, 50, note=note)
 
 
 # --- Adam's field, warm ----------------------------------------------------------------------------
@@ -83,7 +80,7 @@ def adam(order):
 def formulas(equation, h, modules):
     """The entries of the sum of the terms h^k f_k as one function, by SymPy's lambdify."""
     total = sum((h**k * term for k, term in enumerate(equation.terms)), sp.zeros(2, 1))
-    return sp.lambdify(equation.loss.symbols, list(total), modules, cse=True)
+    return sp.lambdify(equation.loss.symbols, tuple(total), modules, cse=True)
 
 
 def by_lambdify(order, points):
@@ -96,47 +93,56 @@ def by_heyoka(order, points):
     import heyoka
 
     variables = heyoka.make_vars("x", "y")
-    field = heyoka.cfunc(formulas(adam(order), H, [{"sqrt": heyoka.sqrt}])(*variables), vars=variables)
+    field = heyoka.cfunc(list(formulas(adam(order), H, [{"sqrt": heyoka.sqrt}])(*variables)), vars=variables)
     columns, out = np.ascontiguousarray(points.T), np.empty(points.shape[::-1])
     return lambda: field(columns, outputs=out).T
 
 
-def by_numba(points):
-    """The two terms as they stand in a paper, with gradient and Hessian of the bilinear loss written by hand.
-
-    Without ``fastmath``, which would give other bits.
-    """
+def by_numba(entries, points):
+    """A loop over the points, without ``fastmath``, which would give other bits."""
     import numba
 
-    a, b, half = BETA / (1 - BETA), RHO / (1 - RHO), EPSILON / 2
+    compiled = numba.njit(error_model="numpy")
+    entries = compiled(entries)
 
-    @numba.njit(error_model="numpy")
+    @compiled
     def field(points, out):
         for i in range(len(points)):
-            x, y = points[i, 0], points[i, 1]
-            r = 1.5 - 2 * x * y
-            g0, g1 = -2 * r * y, -2 * r * x
-            hxx, hxy, hyy = 4 * y * y, 8 * x * y - 3, 4 * x * x
-            q0, q1 = g0 * g0, g1 * g1
-            s0, s1 = 1 / np.sqrt(q0 + EPSILON), 1 / np.sqrt(q1 + EPSILON)
-            u0, u1 = g0 * s0, g1 * s1
-            # each average lags behind: H u times its mean age; and half of what one step changes
-            c0, c1 = s0 * (a - (b * q0 - half) * s0 * s0), s1 * (a - (b * q1 - half) * s1 * s1)
-            out[i, 0], out[i, 1] = -u0 - H * c0 * (hxx * u0 + hxy * u1), -u1 - H * c1 * (hxy * u0 + hyy * u1)
+            out[i, 0], out[i, 1] = entries(points[i, 0], points[i, 1])
+
+    def task():
+        field(many, out)
+        return out.reshape(points.shape)
 
     many, out = np.atleast_2d(points), np.empty_like(np.atleast_2d(points))
-    return lambda: (field(many, out), out.reshape(points.shape))[1]
+    task.about = f"compiled in {processor_seconds(task):.2g} s"
+    return task
+
+
+def two_terms(x, y):
+    """The two terms as they stand in a paper, with gradient and Hessian of the bilinear loss written by hand."""
+    a, b, half = BETA / (1 - BETA), RHO / (1 - RHO), EPSILON / 2
+    r = 1.5 - 2 * x * y
+    g0, g1 = -2 * r * y, -2 * r * x
+    hxx, hxy, hyy = 4 * y * y, 8 * x * y - 3, 4 * x * x
+    q0, q1 = g0 * g0, g1 * g1
+    s0, s1 = 1 / np.sqrt(q0 + EPSILON), 1 / np.sqrt(q1 + EPSILON)
+    u0, u1 = g0 * s0, g1 * s1
+    # each average lags behind: H u times its mean age; and half of what one step changes
+    c0, c1 = s0 * (a - (b * q0 - half) * s0 * s0), s1 * (a - (b * q1 - half) * s1 * s1)
+    return -u0 - H * c0 * (hxx * u0 + hxy * u1), -u1 - H * c1 * (hxy * u0 + hyy * u1)
 
 
 def warm(order, count, rounds):
     points = np.random.default_rng(0).uniform(0.5, 1.5, (count, 2)) if count > 1 else np.array(START)
     makers = {"bea": lambda: partial(adam(order).field(H), points), "lambdify": partial(by_lambdify, order, points),
+              "lambdify, compiled by Numba": lambda: by_numba(formulas(adam(order), H, "math"), points),
               "heyoka, compiled": partial(by_heyoka, order, points)}  # fmt: skip
-    makers |= {"Numba by hand": partial(by_numba, points)} if order == 2 else {}
+    makers |= {"Numba by hand": partial(by_numba, two_terms, points)} if order == 2 else {}
     where = "one point" if count == 1 else f"{count:,} points"
-    note = "lambdify and heyoka take their formulas from the library." + "  Numba is left out, since three terms by hand fill a page." * (order > 2)  # fmt: skip
-    return race(f"Adam's field with {order} terms on the bilinear loss, at {where}", "bea", makers, rounds, tolerance=1e-9, note=note,
-                targets=[("lambdify", "at least", 1), ("heyoka, compiled", "at least", 0.2), ("Numba by hand", "at least", 0.2)])  # fmt: skip
+    return race(f"Adam's field with {order} terms on the bilinear loss, at {where}", "bea", makers, rounds, tolerance=1e-9,
+                targets=[(name, "at least", 1 if name == "lambdify" else 0.2) for name in list(makers)[1:]],
+                note="lambdify and heyoka take their formulas from the library.")  # fmt: skip
 
 
 # --- growth ----------------------------------------------------------------------------------------
@@ -155,9 +161,12 @@ def transient(steps):
 
 
 def grown(title, variable, task, values, fit_from, note, rounds):
+    """The time against a number, with the exponent of the number fitted where it is at least ``fit_from``."""
     measured = rounds_of({value: task(value) for value in values}, rounds)
-    seconds = {value: float(np.median(measured[value])) for value in values}
-    return growth(title, variable, seconds, fit_from=fit_from, note=note + "  Each point is timed after three calls.")
+    points = [[value, median(measured[value])] for value in values]
+    slope, _ = np.polyfit(*np.log([point for point in points if point[0] >= fit_from]).T, 1)
+    return {"kind": "growth", "title": title, "variable": variable, "points": points, "fit_from": fit_from, "exponent": float(slope),
+            "note": note + "  Each point is timed after three calls."}  # fmt: skip
 
 
 def memory(rounds):
@@ -172,14 +181,15 @@ def memory(rounds):
     return facts(f"Peak memory while computing Adam's coefficients in {d:,} dimensions",
                  [(f"{order} terms", found, "vectors") for order, found in vectors.items()],
                  targets=[target(f"{order} terms: vectors", found, "at most", (order + 1) ** 2 / 2) for order, found in vectors.items()],
-                 note="In units of one float64 vector, including the returned arrays.")  # fmt: skip
+                 note=f"In units of one vector of {d:,} float64 numbers, including the returned arrays.")  # fmt: skip
 
 
 def symbolic(rounds):
     x, (beta, rho, epsilon) = sp.symbols("x:4", real=True), sp.symbols("beta rho epsilon", positive=True)
     loss = bea.Loss(sum((x[i] * x[i - 1]) ** 2 + x[i] ** 2 for i in range(4)) / 2, x)
-    equations = [bea.modified_equation(o, loss, 4) for o in (bea.heavy_ball(beta), bea.adam(beta, rho, epsilon))]
-    seconds = {e.optimizer.name: processor_seconds(partial(getattr, e, "terms")) for e in equations}
+    seconds = {}
+    for name, o in (("heavy ball", bea.heavy_ball(beta)), ("Adam", bea.adam(beta, rho, epsilon))):
+        seconds[name] = processor_seconds(partial(getattr, bea.modified_equation(o, loss, 4), "terms"))
     return facts("Four symbolic terms in four variables, with symbols for the hyper-parameters",
                  [(name, found, "s") for name, found in seconds.items()],
                  targets=[target(f"{name}: seconds", found, "at most", 10) for name, found in seconds.items()])  # fmt: skip

@@ -1,21 +1,23 @@
 """How things are timed, and in which form the results are written down.
 
 All times are *processor time* of a process with one thread: on a machine that others use, too, wall time says more about them than
-about us.  Rivals alternate, and what is compared is the ratio within one round, of which the median counts; its quartiles say how much
-noise there was.  A fixed loop of plain Python runs in every round as well: its time says how fast the machine was at that moment.
+about us.  Rivals alternate, and what is compared is the ratio within one round, of which the median counts; the smallest and the largest
+say how much noise there was.  A fixed loop of plain Python runs in every round as well: its time says how fast the machine was at
+that moment.
 Before anything is timed the caller has compared the results (`agree`).
 """
 
 import subprocess
 import sys
 import time
-from statistics import median, quantiles
+from statistics import median
 
 import numpy as np
 
 SHORTEST = 0.1  # seconds: what takes less is repeated within a round
 WARM = 8.0  # seconds that ours is used before it is timed, since it compiles only what has been used for a while
 PATIENCE = 6.0  # seconds that one task may take altogether: slow rivals run in fewer rounds, at least once
+ANEW = "bea, other hyper-parameters each time"
 LOOP = "a fixed loop of plain Python"
 
 
@@ -48,21 +50,34 @@ def rounds_of(tasks, rounds):
     return seconds
 
 
-def compared(title, ours, seconds, *, agreement, targets=(), note="", missing=None):
-    """The result of one comparison: for each rival the median time, and the paired ratio to ours with its quartiles.
+def fastest(forms):
+    """Of a rival's forms, pairs (name, task), the task that had the shortest of three trials; its name goes to the page.
+
+    The trials alternate, and each takes as long as a measurement.
+    """
+    forms = dict(forms)
+    trials = rounds_of(forms, 3)
+    name = min(forms, key=lambda name: min(trials[name]))
+    forms[name].about = name
+    return forms[name]
+
+
+def compared(title, ours, seconds, *, agreement, targets=(), note="", missing=(), about=()):
+    """The result of one comparison: for each rival all times and their median, and the paired ratio to ours with its range.
 
     ``targets``: (name, "at least" or "at most", bound), on the ratio name / ours.
+    ``about``: {name: what the page says of it in brackets}.
     """
     rows = []
     for name, values in seconds.items():
         ratios = [theirs / mine for theirs, mine in zip(values, seconds[ours])]
-        low, middle, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
-        rows.append({"name": name, "seconds": median(values), "ratio": middle, "low": low, "high": high, "rounds": len(values)})  # fmt: skip
+        label = f"{name} ({about[name]})" if name in about else name
+        rows.append({"name": name, "label": label, "seconds": median(values), "ratio": median(ratios),
+                     "low": min(ratios), "high": max(ratios), "rounds": len(values), "times": values})  # fmt: skip
     found = {row["name"]: row["ratio"] for row in rows}
-    wanted = [(name, sense, bound) for name, sense, bound in targets if name in found]
     return {
-        "kind": "comparison", "title": title, "ours": ours, "agreement": agreement, "note": note, "rows": rows,
-        "targets": [target(f"{name} / {ours}", found[name], sense, bound) for name, sense, bound in wanted], "missing": missing or {},
+        "kind": "comparison", "title": title, "ours": ours, "agreement": agreement, "note": note, "rows": rows, "missing": dict(missing),
+        "targets": [target(f"{name} / {ours}", found[name], sense, bound) for name, sense, bound in targets if name in found],
     }  # fmt: skip
 
 
@@ -70,45 +85,36 @@ def race(title, ours, makers, rounds, *, tolerance, targets=(), note="", part=la
     """Build the rivals, compare what they give with what ours gives once it is warm, then time them.
 
     ``makers``: {name: function that returns a task}; the first is ours.  What is not installed is named as missing.
+    What a task has as ``about`` stands beside its name on the page; beside ours, the time of the first call.
     ``part`` takes from a result what is compared.
     """
     np.empty(2_000_000)  # once it is freed, malloc keeps the memory of temporary arrays, for ours and for theirs
-    tasks, missing, words, wanted, first = {}, {}, [], None, time.process_time()
+    tasks, found, missing, about, words = {}, {}, {}, {}, []
     for name, make in makers.items():
+        began = time.process_time()
         try:
             task = make()
-            found = part(np.asarray(task()))
+            found[name] = np.array(part(np.asarray(task())))  # a copy, since a part would keep the whole
         except ImportError as problem:
             missing[name] = str(problem)
             continue
+        about |= {name: task.about} if hasattr(task, "about") else {}
         if name.startswith(ours):  # in one way or another
-            first, warm = first if tasks else time.process_time() - first, time.process_time() + WARM
+            about[name] = f"first call: {time.process_time() - began:.2g} s"
+            warm = time.process_time() + WARM
             while time.process_time() < warm:
                 task()
-            before, found = found, part(np.asarray(task()))
-            agree("ours, when it is warm", before, found, tolerance)
-        wanted = wanted if tasks else found
-        words += [agree(name, wanted, found, tolerance)] if tasks else []
+            agree("ours, when it is warm", found[name], part(np.asarray(task())), tolerance)
+        words += [agree(name, found[ours], found[name], tolerance)] if tasks else []
         tasks[name] = task
-    note += f"  The library's first call, with the making of the problem, took {first:.2g} s."
-    return compared(
-        title, ours, rounds_of(tasks, rounds), agreement=", ".join(words), targets=targets, note=note, missing=missing
-    )
+    return compared(title, ours, rounds_of(tasks, rounds), agreement=", ".join(words), targets=targets, note=note,
+                    missing=missing, about=about)  # fmt: skip
 
 
 def target(what, value, sense, bound):
     """What was wanted, and whether it was met."""
     met = value >= bound if sense == "at least" else value <= bound
     return {"what": what, "value": value, "sense": sense, "bound": bound, "met": bool(met)}
-
-
-def growth(title, variable, points, *, fit_from, note=""):
-    """The result of a series of measurements {x: seconds}, with the exponent of x fitted where it is at least ``fit_from``."""
-    xs = [x for x in points if x >= fit_from]
-    slope = float(np.polyfit(np.log(xs), np.log([points[x] for x in xs]), 1)[0])
-    return {
-        "kind": "growth", "title": title, "variable": variable, "points": [[x, s] for x, s in points.items()], "fit_from": fit_from, "exponent": slope, "note": note,
-    }  # fmt: skip
 
 
 def facts(title, rows, *, targets=(), note=""):
@@ -130,28 +136,24 @@ def fresh(code, *arguments, limit=900):
 
     Raises ImportError if it cannot import something.
     """
-    guarded = "import sys\ntry:\n" + "".join(f"    {line}\n" for line in code.strip().splitlines())
-    guarded += "except ImportError as problem:\n    print(problem, file=sys.stderr)\n    sys.exit(3)\n"
-    command = [sys.executable, "-W", "ignore", "-c", guarded, *map(str, arguments)]
+    command = [sys.executable, "-W", "ignore", "-c", "import sys\n" + code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
-    if done.returncode == 3:
-        raise ImportError(done.stderr.strip())
     if done.returncode:
-        raise RuntimeError(done.stderr)
+        last = done.stderr.splitlines()[-1]
+        raise (ImportError if last.startswith(("ImportError", "ModuleNotFoundError")) else RuntimeError)(done.stderr)
     *results, seconds = map(float, done.stdout.split())
     return np.array(results), seconds
 
 
-def processes(title, code, arguments, turns, targets, *, tolerance=1e-9, note="", unseen=0):
+def processes(title, code, arguments, turns, bound, *, tolerance=1e-9, note="", unseen=0):
     """A comparison in which every measurement is a fresh process, so that nobody finds a cache filled in memory.
 
-    ``turns``: {name: in how many rounds it takes part}; ours is "bea".  The first ``unseen`` rounds are not counted.
+    ``turns``: {name: in how many rounds it takes part}; ours is "bea", and every rival's ratio is to be at least ``bound``.
+    The first ``unseen`` rounds are not counted.
     """
-    missing, agreement, seconds = {}, [], {}
+    missing, agreement, seconds = {}, {}, {}
     for turn in range(-unseen, max(turns.values())):
-        for name in turns:
-            if name in missing or turn >= turns[name]:
-                continue
+        for name in (name for name in turns if turn < turns[name] and name not in missing):
             try:
                 found, took = fresh(code, name, *arguments)
             except ImportError as problem:
@@ -160,10 +162,8 @@ def processes(title, code, arguments, turns, targets, *, tolerance=1e-9, note=""
             if name == "bea":
                 ours = found
             else:
-                agreement += [agree(name, ours, found, tolerance)][: turn == 0]
-            if turn >= 0:
-                seconds.setdefault(name, []).append(took)
+                agreement[name] = agree(name, ours, found, tolerance)
+            seconds.setdefault(name, []).append(took)
         seconds.setdefault(LOOP, []).append(processor_seconds(fixed_loop, 10))
-    seconds[LOOP] = seconds[LOOP][unseen:]
-    said = ", ".join(agreement)
-    return compared(title, "bea", seconds, agreement=said, note=note, targets=targets, missing=missing)
+    return compared(title, "bea", {name: values[unseen:] for name, values in seconds.items()}, note=note,
+                    agreement=", ".join(agreement.values()), missing=missing, targets=[(name, "at least", bound) for name in turns if name != "bea"])  # fmt: skip

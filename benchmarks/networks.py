@@ -1,7 +1,6 @@
 """Networks: full-batch Adam on scikit-learn's digits (64-32-10), against JAX's scan and PyTorch; modified fields of a network."""
 
 from functools import partial
-from importlib import import_module
 from math import factorial
 
 import numpy as np
@@ -74,7 +73,7 @@ def field_by_jet(order):
 
 
 def field_by_products(order):
-    """The same with two or three terms by hand: g, H g and the derivative of H g along g, by jvp."""
+    """Gradient descent's field with two or three terms by hand: g, H g and the derivative of H g along g, by jvp."""
     import jax
 
     gradient = jax.grad(partial(network, xp=jax.numpy))
@@ -94,12 +93,13 @@ def field_by_products(order):
 
 def field(order, rounds):
     """Gradient descent's modified field of the network: by bea.from_jax, by our own network, by JAX alone."""
+    import jax  # here, so that the library's first call does not count it
 
     def numbers(loss):
         return partial(bea.modified_equation(bea.gradient_descent(), loss, order).field(H), START)
 
     makers = {
-        "bea, from_jax": lambda: numbers(bea.from_jax(partial(network, xp=import_module("jax.numpy")), len(START))),
+        "bea, from_jax": lambda: numbers(bea.from_jax(partial(network, xp=jax.numpy), len(START))),
         "JAX's jet, compiled": partial(field_by_jet, order),
     }
     makers |= {"bea, its own network": lambda: numbers(LOSS)} if order == 2 else {}  # its gradient gives no more

@@ -28,23 +28,25 @@ ONE_THREAD = {
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }  # fmt: skip
-PACKAGES = {
-    "fields": "numpy sympy numba BSeries kauri heyoka", "runs": "numpy numba jax optax torch", "networks": "numpy scikit-learn jax optax torch",
-    "flows": "numpy scipy sympy jax diffrax heyoka",
-}  # fmt: skip
+PACKAGES = "numpy scipy sympy numba scikit-learn jax jaxlib optax torch diffrax heyoka BSeries kauri pybs"
 
 
 def processor():
     """The processor's model, with nothing that names the machine."""
     known = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.+)", known.read_text("utf-8")) if known.exists() else []
-    return names[0] if names else platform.machine()
+    found = dict(re.findall(r"(.*?)\s*: (.*)", known.read_text("utf-8"))) if known.exists() else {}
+    if "model name" not in found:
+        return platform.machine()
+    vectors = "with" if "avx512f" in found["flags"] else "without"
+    return f"{found['model name']} (family {found['cpu family']}, model {found['model']}, {vectors} AVX-512)"
 
 
-def where(section):
-    """What a section was measured on, and with."""
+def where():
+    """What is measured on, and with."""
     known = {package.metadata["Name"]: package.version for package in distributions()}
-    found = [f"{name} {known[name]}" for name in PACKAGES[section].split() if name in known]
+    failed, commit = subprocess.getstatusoutput(f"git -C '{ROOT}/_build/bench/pybs' rev-parse --short=12 HEAD")
+    known |= {} if failed else {"pybs": f"at commit {commit}"}
+    found = [f"{name} {known[name]}" for name in PACKAGES.split() if name in known]
     return (f"{datetime.date.today().isoformat()}, {processor()}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores, {platform.system()}, "
             f"Python {platform.python_version()}, {', '.join(found)}.")  # fmt: skip
 
@@ -73,13 +75,12 @@ def main():
     if arguments.print:
         section, _, row = arguments.names[0].partition("/")
         result = importlib.import_module(section).ROWS[row](arguments.rounds)
-        print("\n" + json.dumps({"where": where(section), "code": code(), "result": result}))
+        print("\n" + json.dumps({"where": where(), "code": code(), "result": result}))
         return
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    sections = arguments.names or list(SECTIONS)
-    rows = [f"{section}/{row}" for section in dict.fromkeys(name.split("/")[0] for name in sections)
-            for row in importlib.import_module(section).ROWS]  # fmt: skip
-    for name in (row for row in rows if any(row == asked or row.startswith(asked + "/") for asked in sections)):
+    rows = [f"{section}/{row}" for section in SECTIONS for row in importlib.import_module(section).ROWS]
+    asked = arguments.names or SECTIONS
+    for name in (row for row in rows if any(f"{row}/".startswith(f"{part}/") for part in asked)):
         if not arguments.again and results.get(name, {}).get("code") == code():
             continue
         print(f"{name} ...", flush=True)

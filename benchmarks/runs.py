@@ -1,7 +1,7 @@
 """Runs of Adam with all iterates kept, for one configuration and many, in few coordinates and many, and on data.
 
-The rivals: optax (scan), and Adam by hand in JAX, Numba and PyTorch (a compiled step).  Of several forms of one rival the one that
-is fastest in a first trial is timed.  Everywhere epsilon is outside the root, as in all of these packages.
+The rivals: optax (scan), and Adam by hand in JAX, Numba and PyTorch (compiled steps).  Of several forms of one rival the one that
+is fastest in a first trial is timed.  Epsilon is outside the square root throughout, as in all of these packages.
 """
 
 from functools import cache, partial
@@ -12,12 +12,11 @@ import numpy as np
 import sympy as sp
 
 import bea
-from measure import facts, processes, processor_seconds, race, target
+from measure import ANEW, facts, fastest, processes, processor_seconds, race, target
 
 H, BETA, RHO, EPSILON = 1e-3, 0.9, 0.95, 1e-2
-BLOCK = 500  # configurations that JAX takes at a time in one of its forms
+UNROLLED = 10  # steps that PyTorch compiles into one function; it divides all numbers of steps
 EARLY = 100  # steps over which paths are compared: near a sign change of the gradient Adam amplifies round-off
-WANTED = [(name, "at least", 1) for name in ("optax", "JAX by hand", "Numba by hand", "PyTorch, compiled")]  # fmt: skip
 FEATURES = np.random.default_rng(1).normal(size=(100, 30)) / 5
 LABELS = np.sign(FEATURES @ np.linspace(-1, 1, 30) + 0.1 * np.random.default_rng(2).normal(size=100))
 SIGNED = LABELS[:, None] * FEATURES
@@ -49,11 +48,10 @@ def chain(x, xp):
 
 
 def chain_gradient(x, g):
-    for i in range(len(x) - 1):
-        g[i] = -4 * (x[i + 1] - x[i] * x[i]) * x[i] - (1 - x[i]) / 50
-    g[-1] = 0.0
-    for i in range(1, len(x)):
-        g[i] += 2 * (x[i] - x[i - 1] * x[i - 1])
+    g[0] = -4 * (x[1] - x[0] * x[0]) * x[0] - (1 - x[0]) / 50
+    for i in range(1, len(x) - 1):
+        g[i] = 2 * (x[i] - x[i - 1] * x[i - 1]) - 4 * (x[i + 1] - x[i] * x[i]) * x[i] - (1 - x[i]) / 50
+    g[-1] = 2 * (x[-1] - x[-2] * x[-2])
 
 
 def data(x, xp):
@@ -67,8 +65,8 @@ def data_gradient(x, g):
     g[:] = s @ SIGNED
 
 
-IN_TWO = {polynomial: polynomial_gradient, transcendental: transcendental_gradient}
-GRADIENTS = IN_TWO | {chain: chain_gradient, data: data_gradient}
+GRADIENTS = {polynomial: polynomial_gradient, transcendental: transcendental_gradient}
+GRADIENTS |= {chain: chain_gradient, data: data_gradient}
 
 
 def by_hand(loss, x, xp):
@@ -102,46 +100,18 @@ def anew(loss, start, steps):
     return lambda: ours(loss, start, steps, next(betas))()
 
 
-def fastest(forms):
-    """The form of a rival that is fastest in a first trial, after two calls."""
-    return min(forms, key=lambda form: (form(), processor_seconds(form, 2))[1])
-
-
-def forms(run, beta, rho, last=False):
-    """Ways to compile a run with JAX; `last` says that it takes many configurations, on the last axis."""
-    import jax
-
-    def task(function, turned=lambda path: path):
-        compiled = jax.jit(function)
-        return lambda: turned(np.asarray(compiled(*given)))
-
-    def one_by_one(*given):
-        return jax.lax.map(lambda one: run(*one), given)
-
-    given, size = (jax.numpy.asarray(beta), jax.numpy.asarray(rho)), np.size(beta)
-    if size == 1:
-        return [task(run)]
-    found = [task(run, lambda path: np.moveaxis(path, 1, -1)) if last else task(jax.vmap(run, out_axes=1)),
-             task(one_by_one, lambda path: path.swapaxes(0, 1))]  # fmt: skip
-    if last and size > BLOCK:
-        found.append(task(lambda *given: one_by_one(*(x.reshape(-1, BLOCK) for x in given)),
-                          lambda path: path.transpose(1, 0, 3, 2).reshape(path.shape[1], size, -1)))  # fmt: skip
-    return found
-
-
-def adam_by_hand(theta, beta, rho):
-    """What JAX's scan carries, and the update."""
-    from jax import numpy as jnp
+def adam_by_hand(theta, beta, rho, xp):
+    """What a loop carries, and the update, for JAX and PyTorch."""
 
     def update(g, carry):
         theta, m, v, b1, b2 = carry
         m, v, b1, b2 = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g * g, b1 * beta, b2 * rho
-        return theta - H * (m / (1 - b1)) / (jnp.sqrt(v / (1 - b2)) + EPSILON), m, v, b1, b2
+        return theta - H / (1 - b1) * m / (xp.sqrt(1 / (1 - b2) * v) + EPSILON), m, v, b1, b2
 
-    return (theta, 0 * theta, 0 * theta, jnp.ones_like(beta), jnp.ones_like(rho)), update
+    return (theta, 0 * theta, 0 * theta, xp.ones_like(beta), xp.ones_like(rho)), update
 
 
-def adam_of_optax(theta, beta, rho):
+def adam_of_optax(theta, beta, rho, xp):
     import optax
 
     method = optax.adam(H, b1=beta, b2=rho, eps=EPSILON)
@@ -154,6 +124,7 @@ def adam_of_optax(theta, beta, rho):
 
 
 def by_jax(loss, start, steps, beta=BETA, rho=RHO, adam=adam_by_hand):
+    """Several configurations are on the last axis, or run one after another."""
     import jax
 
     def run(gradient, beta, rho):
@@ -162,12 +133,22 @@ def by_jax(loss, start, steps, beta=BETA, rho=RHO, adam=adam_by_hand):
             return carry, carry[0]
 
         theta = jax.numpy.array(start).reshape(-1, *[1] * beta.ndim) + jax.numpy.zeros_like(beta)
-        first, update = adam(theta, beta, rho)
+        first, update = adam(theta, beta, rho, jax.numpy)
         return jax.lax.scan(step, first, None, length=steps)[1]
 
-    gradients = [jax.grad(lambda theta: loss(theta, jax.numpy).sum()), partial(by_hand, loss, xp=jax.numpy)]
-    return fastest(form for g in gradients[: 2 if loss in (chain, data) else 1]
-                   for form in forms(partial(run, g), beta, rho, last=adam is adam_by_hand))  # fmt: skip
+    def one_by_one(gradient, *decays):
+        return jax.lax.map(lambda one: run(gradient, *one), decays)
+
+    def form(function, gradient, axes):
+        compiled, decays = jax.jit(partial(function, gradient)), (jax.numpy.asarray(beta), jax.numpy.asarray(rho))
+        return lambda: np.asarray(compiled(*decays)).transpose(axes)
+
+    gradients = {"jax.grad": jax.grad(lambda theta: loss(theta, jax.numpy).sum())}
+    gradients |= {"gradient by hand": partial(by_hand, loss, xp=jax.numpy)} if loss in (chain, data) else {}
+    many = {", all at once": (run, (0, 2, 1)), ", one after another": (one_by_one, (1, 0, 2))}
+    ways = many if np.ndim(beta) else {"": (run, (0, 1))}
+    return fastest((by + how, form(function, gradient, axes))
+                   for by, gradient in gradients.items() for how, (function, axes) in ways.items())  # fmt: skip
 
 
 by_optax = partial(by_jax, adam=adam_of_optax)
@@ -184,15 +165,19 @@ def by_numba(loss, start, steps, beta=BETA, rho=RHO):
         return p if p > 1e-290 else 0.0
 
     @compiled
+    def moved(x, m, v, g, beta, rho, c1, c2):  # with the bias corrections as factors, since divisions are slow
+        m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g * g
+        return x - c1 * m / (np.sqrt(c2 * v) + EPSILON), m, v
+
+    @compiled
     def in_two(beta, rho, start, path):
         x, y, m, k, v, w, b1, b2 = start[0], start[1], 0.0, 0.0, 0.0, 0.0, 1.0, 1.0
         for n in range(steps):
             g, s = slopes(x, y)
             b1, b2 = flushed(b1 * beta), flushed(b2 * rho)
-            m, v = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g * g
-            k, w = beta * k + (1 - beta) * s, rho * w + (1 - rho) * s * s
-            x -= H * (m / (1 - b1)) / (np.sqrt(v / (1 - b2)) + EPSILON)
-            y -= H * (k / (1 - b1)) / (np.sqrt(w / (1 - b2)) + EPSILON)
+            c1, c2 = H / (1 - b1), 1 / (1 - b2)
+            x, m, v = moved(x, m, v, g, beta, rho, c1, c2)
+            y, k, w = moved(y, k, w, s, beta, rho, c1, c2)
             path[n, 0], path[n, 1] = x, y
 
     @compiled
@@ -201,10 +186,9 @@ def by_numba(loss, start, steps, beta=BETA, rho=RHO):
         for n in range(steps):
             slopes(x, g)
             b1, b2 = flushed(b1 * beta), flushed(b2 * rho)
+            c1, c2 = H / (1 - b1), 1 / (1 - b2)
             for i in range(len(x)):
-                m[i] = beta * m[i] + (1 - beta) * g[i]
-                v[i] = rho * v[i] + (1 - rho) * g[i] * g[i]
-                x[i] -= H * (m[i] / (1 - b1)) / (np.sqrt(v[i] / (1 - b2)) + EPSILON)
+                x[i], m[i], v[i] = moved(x[i], m[i], v[i], g[i], beta, rho, c1, c2)
                 path[n, i] = x[i]
 
     @compiled
@@ -213,22 +197,21 @@ def by_numba(loss, start, steps, beta=BETA, rho=RHO):
             b, r = beta[first : first + 512], rho[first : first + 512]
             # Three arrays: of one that is cut in three LLVM makes no vectors.
             g, m, v = np.zeros((2, len(b))), np.zeros((2, len(b))), np.zeros((2, len(b)))
-            b1, b2 = np.ones(len(b)), np.ones(len(b))
+            b1, b2, c1, c2 = np.ones(len(b)), np.ones(len(b)), np.ones(len(b)), np.ones(len(b))
             x = g + start.reshape(2, 1)
             for n in range(steps):
                 for c in range(len(b)):
                     g[0, c], g[1, c] = slopes(x[0, c], x[1, c])
                     b1[c], b2[c] = flushed(b1[c] * b[c]), flushed(b2[c] * r[c])
+                    c1[c], c2[c] = H / (1 - b1[c]), 1 / (1 - b2[c])
                 for i in range(2):
                     for c in range(len(b)):
-                        m[i, c] = b[c] * m[i, c] + (1 - b[c]) * g[i, c]
-                        v[i, c] = r[c] * v[i, c] + (1 - r[c]) * g[i, c] * g[i, c]
-                        x[i, c] -= H * (m[i, c] / (1 - b1[c])) / (np.sqrt(v[i, c] / (1 - b2[c])) + EPSILON)
+                        x[i, c], m[i, c], v[i, c] = moved(x[i, c], m[i, c], v[i, c], g[i, c], b[c], r[c], c1[c], c2[c])
                         path[n, i, first + c] = x[i, c]
 
     def task():
         path = np.empty((steps, len(start), *np.shape(beta)))
-        (side_by_side if np.ndim(beta) else in_two if loss in IN_TWO else run)(beta, rho, theta0, path)
+        (side_by_side if np.ndim(beta) else in_two if len(start) == 2 else run)(beta, rho, theta0, path)
         return np.moveaxis(path, 1, -1) if np.ndim(beta) else path
 
     return task
@@ -242,23 +225,24 @@ def by_torch(loss, start, steps, beta=BETA, rho=RHO):
     torch.set_flush_denormal(True)
     b, r = torch.as_tensor(beta, dtype=torch.float64), torch.as_tensor(rho, dtype=torch.float64)
     gradient = torch.func.grad(lambda theta: loss(theta, torch).sum())
+    theta = torch.tensor(start, dtype=b.dtype).reshape(-1, *[1] * b.ndim) + torch.zeros_like(b)
+    first, update = adam_by_hand(theta, b, r, torch)
 
-    def step(theta, m, v, b1, b2):
-        g = gradient(theta)
-        m, v, b1, b2 = b * m + (1 - b) * g, r * v + (1 - r) * g * g, b1 * b, b2 * r
-        return theta - H * (m / (1 - b1)) / ((v / (1 - b2)).sqrt() + EPSILON), m, v, b1, b2
-
-    theta, one = torch.tensor(start, dtype=b.dtype).reshape(-1, *[1] * b.ndim) + torch.zeros_like(b), torch.ones_like(b)
-    first = theta, torch.zeros_like(theta), torch.zeros_like(theta), one, one.clone()
-    compiled = torch.compile(make_fx(step)(*first))
+    def several(*carry):
+        found = []
+        for _ in range(UNROLLED):
+            carry = update(gradient(carry[0]), carry)
+            found.append(carry[0])
+        return torch.stack(found), *carry
 
     def task():
         values, path = first, np.empty((steps, *theta.shape))
-        for n in range(steps):
-            values = compiled(*values)
-            path[n] = values[0].numpy()
+        for n in range(0, steps, UNROLLED):
+            found, *values = compiled(*values)
+            path[n : n + UNROLLED] = found.numpy()
         return np.moveaxis(path, 1, -1) if b.ndim else path
 
+    compiled, task.about = torch.compile(make_fx(several)(*first)), f"{UNROLLED} steps at a time"
     return task
 
 
@@ -277,10 +261,11 @@ def paths(title, loss, start, steps, rounds, *, count=1, ours=ours):
     makers |= {"PyTorch, compiled": by_torch} if steps <= 10_000 else {}  # it would take minutes
     makers |= {"Numba by hand": by_numba} if loss in GRADIENTS else {}
     makers |= {"bea, vector functions": partial(ours, vector_functions=True)} if loss in (transcendental, data) else {}
-    makers |= {"bea, other hyper-parameters each time": anew} if loss is polynomial and count == 1 else {}
+    makers |= {ANEW: anew} if loss is polynomial and count == 1 else {}
     tasks = {name: partial(make, *given) for name, make in makers.items()}
     many = f"{count:,} configurations" if count > 1 else "one configuration"
-    return race(f"{title}, {many}, {steps:,} steps", "bea", tasks, rounds, tolerance=1e-8, targets=WANTED,
+    return race(f"{title}, {many}, {steps:,} steps", "bea", tasks, rounds, tolerance=1e-8,
+                targets=[(name, "at least", 1) for name in makers if not name.startswith("bea")],
                 part=lambda path: path[len(path) - steps :][:EARLY])  # fmt: skip
 
 
@@ -297,7 +282,7 @@ if "cache" in name:
 import numpy as np, runs
 if "optax" in name:
     import optax
-runs.fastest = next  # no trial
+runs.fastest = lambda forms: next(iter(forms))[1]  # no trial
 began = time.process_time()
 given = runs.polynomial, (0.6, 1.4), steps, *runs.decays(count)
 found = np.asarray((runs.by_optax if "optax" in name else runs.ours)(*given)())[-1].ravel()[::100]
@@ -305,14 +290,11 @@ print(*found, time.process_time() - began)
 """
 
 
-COMPILERS = "optax", "optax, warm compilation cache"
-
-
 def cold(count, rounds):
     many = f"{count:,} configurations" if count > 1 else "one configuration"
     with TemporaryDirectory() as folder:
         return processes(f"From cold: polynomial loss, {many}, 2,000 steps", COLD, (count, 2000, folder),
-                         dict.fromkeys(("bea", *COMPILERS), 3), [(name, "at least", 1) for name in COMPILERS], tolerance=1e-6, unseen=1,
+                         {"bea": 3, "optax": 3, "optax, warm compilation cache": 3}, 1, tolerance=1e-6, unseen=1,
                          note="Making the loss, compiling and one run, in a fresh process; imports are not counted.")  # fmt: skip
 
 
@@ -328,16 +310,14 @@ def sweep(rounds):
         task = partial(sweep, square, {"a": np.arange(10_000.0)}, folder=folder, progress=False)
         first, again = (processor_seconds(task) / 10 for _ in range(2))
         files = sum(path.is_file() for path in Path(folder).rglob("*"))
-    return facts("Overhead of a sweep: 10,000 empty tasks, results stored in a folder",
-                 [("stored, per task", first, "ms"), ("reloaded, per task", again, "ms"), ("files", files, "")],
+    rows = [("stored, per task", first, "ms"), ("reloaded, per task", again, "ms"), ("files", files, "")]
+    return facts("Overhead of a sweep: 10,000 empty tasks, results stored in a folder", rows,
                  targets=[target("milliseconds a task", first, "at most", 1)])  # fmt: skip
 
 
 COUNTS = {1: 2000, 2: 2000, 16: 2000, 49: 2000, 256: 2000, 10_000: 200}
 ROWS = {f"{loss.__name__}-{count}": partial(small, loss, 2, steps, count=count)
         for loss in (polynomial, transcendental) for count, steps in COUNTS.items()}  # fmt: skip
-ROWS |= {
-    f"dimension-{d}": partial(small, chain, d, 2000 if d < 200 else 2_000_000 // d) for d in (5, 20, 100, 1000, 100_000)
-}
+ROWS |= {f"dimension-{d}": partial(small, chain, d, min(2000, 2_000_000 // d)) for d in (5, 20, 100, 1000, 100_000)}
 ROWS |= {"data": partial(small, data, 30, 2000), "long": partial(small, polynomial, 2, 300_000)}
 ROWS |= {"cold-1": partial(cold, 1), "cold-256": partial(cold, 256), "sweep": sweep}

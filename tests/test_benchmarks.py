@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import fields
 import measure
 import page
 
@@ -153,12 +154,32 @@ def test_ratios_are_paired():
         (2, 2, 2, 2),
     ]
     assert [wanted["met"] for wanted in result["targets"]] == [True, False]
+    line = measure.compared("race", "ours", {"ours": [1.0, 1.0], "theirs": [2.0, 6.0]}, agreement="exactly")["rows"][1]
+    assert (line["ratio"], line["low"], line["high"], line["times"]) == (4, 2, 6, [2.0, 6.0])
 
 
-def test_exponents_are_fitted_where_they_are_meant_to():
+def test_the_fastest_form_is_timed_and_named(monkeypatch):
+    """One bad trial decides nothing: of three the shortest counts."""
+    trials = iter([0.1, 0.2, 0.9, 0.2, 0.1, 0.2, 0.1, 0.2])  # two that set the repeats, then three rounds of two forms
+    monkeypatch.setattr(
+        measure, "processor_seconds", lambda task, repeats=1: 1.0 if task is measure.fixed_loop else next(trials)
+    )
+    forms = {"quick": lambda: 1, "slow": lambda: 2}
+    assert measure.fastest(iter(forms.items())) is forms["quick"] and forms["quick"].about == "quick"
+
+
+def test_the_page_names_the_form_and_compares_with_new_hyper_parameters():
+    result = measure.compared("race", "bea", {"bea": [1.0], "JAX": [2.0], measure.ANEW: [4.0], measure.LOOP: [1.0]},
+                              agreement="JAX exactly", about={"JAX": "all at once"})  # fmt: skip
+    text = page.shown(result)
+    assert "| JAX (all at once) | 2 s | 2 |" in text and f'Ratios to "{measure.ANEW}": JAX 0.5.' in text
+
+
+def test_exponents_are_fitted_where_they_are_meant_to(monkeypatch):
     points = {n: 1e-3 + 2e-6 * n**1.5 if n < 100 else 2e-6 * n**1.5 for n in (1, 10, 100, 1000, 10_000)}
-    assert measure.growth("time", "n", points, fit_from=100)["exponent"] == pytest.approx(1.5)
-    assert measure.growth("time", "n", points, fit_from=1)["exponent"] < 1
+    monkeypatch.setattr(fields, "rounds_of", lambda tasks, rounds: {n: [points[n]] * rounds for n in tasks})
+    for fit_from, exponent in ((100, pytest.approx(1.5)), (1, pytest.approx(1.1, abs=0.4))):
+        assert fields.grown("time", "n", lambda n: None, points, fit_from, "", 3)["exponent"] == exponent
 
 
 def test_slow_rivals_stop_early(monkeypatch):

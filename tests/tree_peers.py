@@ -24,7 +24,7 @@ def as_list(tree):
 
 
 def of_bseries(nodes):
-    """BSeries 0.1: the recursion of its `modified_equation`, whose coefficients cannot be had alone, line by line with its own parts."""
+    """BSeries 0.1 of the package index, whose `modified_equation` does not give coefficients alone: its recursion with its own parts."""
     from BSeries import bs, trees
 
     A, b = np.array([[0]], dtype=object), np.array([1], dtype=object)
