@@ -144,7 +144,7 @@ class _Recording(Memory):
         last = (_entries(decay).item(), self.calls)
         self.calls += 1
         m = _each(lambda value: self._record("average", value, *last), x)
-        return m / (1.0 - _series(self._record("weight", *last))) if corrected else m
+        return m * (1.0 / (1.0 - _series(self._record("weight", *last)))) if corrected else m
 
     def previous(self, x: Any, start: Any = 0.0) -> Series:
         """Return the numbers of the step before."""
