@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache, partial, reduce
-from math import floor, pi, prod, sqrt
+from math import comb, floor, pi, prod, sqrt
 from numbers import Real
 from typing import Any
 
@@ -970,10 +970,12 @@ def antidifference(polynomial: np.ndarray) -> np.ndarray:
 @cache
 def faulhaber(length: int, exact: bool) -> np.ndarray:
     """Return the matrix of :func:`antidifference`: column j holds the polynomial that belongs to s^j."""
-    matrix = np.zeros((length + 1, length), dtype=object)
+    matrix, bernoulli = np.zeros((length + 1, length), dtype=object), list[Fraction]()
     for j in range(length):
+        bernoulli.append((j == 0) - Fraction(1, j + 1) * sum(comb(j + 1, k) * b for k, b in enumerate(bernoulli)))
         for i in range(1, j + 2):
-            matrix[i, j] = sp.binomial(j + 1, i) * sp.bernoulli(j + 1 - i, 0) / (j + 1)  # with B_1 = -1/2
+            found = Fraction(comb(j + 1, i), j + 1) * bernoulli[j + 1 - i]
+            matrix[i, j] = sp.Rational(found.numerator, found.denominator)
     return matrix if exact else matrix.astype(float)
 
 
