@@ -1,6 +1,10 @@
 """Flows are solutions: exact ones, in pieces, stiff ones, and those that end; bad arguments are refused."""
 
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -484,9 +488,99 @@ def test_the_start_is_blamed_where_the_field_is_not_finite():
                 bea.flow(equation, start, 0.01, 3)
 
 
+# --- compiled LSODA, and what follows where it gives up -----------------------------------------------------------------------------
+
+
+@dataclass
+class Field:
+    """A field as it is, and how often it was asked."""
+
+    rate: Callable
+    asked: int = 0
+
+    def field(self, h):
+        def rhs(theta, time):
+            self.asked += 1
+            return self.rate(theta, time)
+
+        return rhs
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_compiled_lsoda_agrees_with_plain_solvers(seed):
+    """Random smooth, bent and stiff fields, against DOP853 and Radau, which are Python: to 2e-9; no solver in Python is asked."""
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(1, 5))
+    a, c, start = rng.standard_normal((d, d)), rng.standard_normal(d), rng.standard_normal(d)
+    fields = {
+        "smooth": (lambda y, t: np.tanh(a @ y) + c * np.cos(t) - y, "DOP853", 1e-13),
+        "bent": (lambda y, t: np.abs(a @ y - c) + np.maximum(y, t) - y, "DOP853", 1e-13),
+        "jumps": (lambda y, t: np.abs(c) * (2 + np.sign(y)), "DOP853", 1e-13),
+        "stiff": (lambda y, t: np.sin(a @ y) - np.linspace(1, 1e5, d) * y, "Radau", 1e-10),
+    }
+    for rate, method, tolerance in fields.values():
+        plain = bea.flow(Field(rate), start, 0.02, 40, method=method, tolerance=tolerance)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delattr("scipy.integrate.DOP853")
+            path = bea.flow(Field(rate), start, 0.02, 40)
+        np.testing.assert_allclose(path, plain, rtol=2e-9, atol=2e-9)
+        assert abs(bea.flow(Field(lambda y, t: 1.000001 * rate(y, t)), start, 0.02, 40) - plain).max() > 2e-8  # noqa: B023
+
+
+def test_lsoda_is_not_asked_beyond_the_end():
+    last = 0.0
+
+    def rate(theta, time):
+        nonlocal last
+        last = max(last, time)
+        return -theta
+
+    bea.flow(Field(rate), (1.0,), 0.1, 7)
+    assert 0.5 < last <= 0.1 * 7
+
+
+def test_a_field_may_itself_ask_for_a_flow():
+    """odeint cannot be entered twice: the inner flow has DOP853's values, the outer one its own."""
+    inner = bea.modified_equation(bea.gradient_descent(), bea.quadratic([1]), 1)
+    path = bea.flow(Field(lambda theta, time: -theta * bea.flow(inner, (1.0,), 0.1, 10)[-1]), (2.0,), 0.1, 10)
+    np.testing.assert_allclose(path[:, 0], 2 * np.exp(-np.exp(-1) * 0.1 * np.arange(11)), rtol=1e-10)
+    after = bea.flow(inner, (1.0,), 0.1, 10)
+    np.testing.assert_allclose(after[:, 0], np.exp(-0.1 * np.arange(11)), rtol=1e-10)
+
+
+def test_flows_in_threads_have_the_bits_that_they_have_alone():
+    fields = [Field(lambda y, t, k=k: np.array([y[1], -k * y[0] - y[0] ** 3])) for k in range(1, 9)]
+    flows_of = partial(bea.flow, theta0=(1.0, 0.3), h=0.1, steps=40)
+    alone = [flows_of(field) for field in fields]
+    patience = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(flows_of, fields))
+    finally:
+        sys.setswitchinterval(patience)
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_what_a_field_raises_comes_out():
+    """And the next flow starts afresh."""
+
+    def rate(theta, time):
+        if time > 0.3:
+            raise LookupError("no wind after 0.3")
+        return -theta
+
+    for _ in range(2):
+        with pytest.raises(LookupError, match="no wind"):
+            bea.flow(Field(rate), (1.0,), 0.1, 10)
+    counted = Field(lambda theta, time: -theta)
+    bea.flow(counted, (1.0,), 0.1, 10)
+    assert counted.asked < 200  # DOP853 needs 170 for as few points, and 700 for 100
+
+
 def test_patience_is_counted_for_each_point_in_time():
-    """A long smooth flow is not taken for a stiff one: DOP853 does it alone."""
-    asked = []
+    """A long smooth flow of many values, for which LSODA is not asked, is not taken for a stiff one: DOP853 does it alone."""
+    asked, start = [], np.ones(flows.SMALL + 1)
 
     class Slow:
         def field(self, h):
@@ -496,10 +590,10 @@ def test_patience_is_counted_for_each_point_in_time():
 
             return rhs
 
-    path = bea.flow(Slow(), (1.0,), 1e-3, 5000)
+    path = bea.flow(Slow(), start, 1e-3, 5000)
     assert len(asked) < flows.PATIENCE
     np.testing.assert_allclose(path[-1], np.exp(-5.0), rtol=1e-10)
-    np.testing.assert_array_equal(path, bea.flow(Slow(), (1.0,), 1e-3, 5000, method="DOP853"))
+    np.testing.assert_array_equal(path, bea.flow(Slow(), start, 1e-3, 5000, method="DOP853"))
 
 
 SCALE = 1.0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ FORMS |= {"logaddexp": "{0} + log1p(exp({1} - {0}))"}
 COMPACT = 200  # operations of a field from which on heyoka's code is compact: slower, and compiled in time
 PIECE = 1000  # points of a compiled Taylor series in one call, which Ctrl-C has to wait for
 TOLERANCE = 1e-12  # far below any error that the book measures
+SMALL = 500  # values of a solution up to which LSODA's room for a Jacobian, their square, is small
+ODEPACK, INSIDE = Lock(), local()  # SciPy's odeint runs once at a time, and not within itself
 PATIENCE = 3000  # evaluations before a problem is taken to be stiff, and 30 for each point
 SMALLEST, LARGEST = 1e-13, 1e100  # steps, compared with the time, and values of a solution that goes on
 ROUND, PACE = 1000, 0.01  # so many steps that do not advance by this fraction of the flow may be at a jump
@@ -43,9 +46,10 @@ def flow(
 ) -> np.ndarray:
     r"""Return the solution of a modified equation at the times :math:`t_n = nh`.
 
-    SciPy's DOP853 computes it, or RK45 if the equation is defined step by step.  If DOP853 needs very many
-    evaluations the equation is stiff, and LSODA starts again.  Where many flows of one equation are
-    wanted, ``method="taylor"`` is faster by one or two orders of magnitude, once it is compiled.
+    SciPy's compiled LSODA, ``odeint``, computes it; where LSODA gives up, or the solution has very many
+    values, DOP853 starts again, and finds out why.  If DOP853 needs very many evaluations the equation is
+    stiff, and LSODA goes on step by step.  If the equation is defined step by step, RK45 computes it.  Where
+    many flows of one equation are wanted, ``method="taylor"`` is faster again, once it is compiled.
 
     A flow ends at a kink of the loss where the field points at the kink from both sides, as that of
     :math:`|x|` does at 0: no solution goes on from there.
@@ -176,10 +180,7 @@ def _solve(
     tolerance: float,
     first_step: float | None = None,
 ) -> tuple[np.ndarray, bool]:
-    """Return the solution at `times`, as far as it exists, and whether it ends where the field jumps.
-
-    LSODA computes it if DOP853 finds the problem stiff.
-    """
+    """Return the solution at `times`, as far as it exists, and whether it ends where the field jumps."""
     from scipy import integrate  # here, because it takes nearly half of the library's start
 
     if method not in (None, *METHODS):
@@ -206,15 +207,17 @@ def _solve(
     path, limit = [start.ravel()], PATIENCE + 30 * len(times)
     count, reached = 0, times[0]
     with np.errstate(all="ignore"):  # a blow-up is reported by whoever called
-        options = {"rtol": tolerance, "atol": tolerance, "first_step": first_step}
-        solver = getattr(integrate, method or "DOP853")(rhs, times[0], path[0], times[-1], **options)
-        if len(times) > 1:  # LSODA does not keep its first slopes
-            slopes = np.reshape(solver.f if hasattr(solver, "f") else rhs(times[0], path[0]), start.shape)
+        if len(times) > 1:
+            slopes = rhs(times[0], path[0])
             if np.iscomplexobj(slopes):
                 raise TypeError("the field is complex at the start")
-            finite("the field", np.moveaxis(slopes, -1, 0))
-            if first_step is None and not np.allclose(slopes.ravel(), rhs(times[0], path[0]), rtol=1e-6, atol=1e-300):
+            finite("the field", np.moveaxis(np.reshape(slopes, start.shape), -1, 0))
+            if first_step is None and not np.allclose(slopes, rhs(times[0], path[0]), rtol=1e-6, atol=1e-300):
                 raise ValueError("the field has two values at the start: its loss or program is random or keeps state")
+        if method is None and start.size <= SMALL and (whole := _by_odeint(rhs, path[0], times, tolerance)) is not None:
+            return whole.reshape(-1, *start.shape), False
+        options = {"rtol": tolerance, "atol": tolerance, "first_step": first_step}
+        solver = getattr(integrate, method or "DOP853")(rhs, times[0], path[0], times[-1], **options)
         while len(path) < len(times):
             solver.step()
             stuck = solver.status == "running" and solver.step_size < SMALLEST * abs(solver.t)
@@ -232,6 +235,24 @@ def _solve(
             elif len(passed):
                 path.extend(solver.dense_output()(passed).T)
     return np.array(path).reshape(-1, *start.shape), False
+
+
+def _by_odeint(rhs: Callable[..., Any], start: np.ndarray, times: np.ndarray, tolerance: float) -> np.ndarray | None:
+    """Return the solution at `times` by SciPy's compiled LSODA, or None where it does not get to the end."""
+    from scipy import integrate
+
+    if len(times) == 1 or getattr(INSIDE, "odepack", False):
+        return None
+    with ODEPACK, warnings.catch_warnings():
+        INSIDE.odepack = True
+        warnings.simplefilter("ignore", integrate.ODEintWarning)
+        accuracy = {"rtol": tolerance, "atol": tolerance, "tcrit": times[-1:], "mxstep": PATIENCE}
+        try:
+            path, report = integrate.odeint(rhs, start, times, tfirst=True, full_output=True, **accuracy)
+        finally:
+            INSIDE.odepack = False
+    done = report["message"] == "Integration successful." and np.abs(path).max() < LARGEST
+    return path if done else None
 
 
 def _by_taylor(equation: Any, start: np.ndarray, h: float, times: np.ndarray, tolerance: float) -> np.ndarray:
