@@ -257,6 +257,17 @@ def test_a_count_that_counts_nothing_is_refused(count):
             refuse()
 
 
+@pytest.mark.parametrize("decay", [1e-300, 0.3, 0.59, 0.61, 0.999999, 1 - 1e-9, 1 - 1e-12, np.nextafter(1, 0)])
+def test_lag_has_all_digits_near_decay_one(decay):
+    """Against its formula with 400 digits; as it stands it cancels: at 1 - 1e-9 it would be 1 instead of 1/2 after one step."""
+    n = [0, 1, 5, 100, 10**6, 10**12]
+    with mpmath.workdps(400):
+        b = mpmath.mpf(float(decay))
+        wanted = [float(b / (1 - b) - (k + 1) * b ** (k + 1) / (1 - b ** (k + 1))) for k in n]
+    np.testing.assert_allclose(bea.lag(decay, np.array(n)), wanted, rtol=1e-14)
+    assert [bea.lag(decay, k) for k in n] == bea.lag(decay, np.array(n)).tolist()
+
+
 def test_steps_may_be_symbols_arrays_and_between_the_steps():
     n = sp.Symbol("n", real=True)
     assert lag(BETA, n).subs(n, 4).equals(lag(BETA, 4))

@@ -859,7 +859,19 @@ def lag(decay: Any, n: Any = None) -> Any:
         return decay / (1 - decay)
     if not isinstance(n, sp.Expr) or n.is_number:  # also an array of any shape
         interval("n, the number of a step, 0 or more,", np.ravel(n), 0.0, inf)
-    return decay / (1 - decay) - (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))
+    plain = decay / (1 - decay) - (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))
+    if np.result_type(np.asarray(decay), np.asarray(n)).kind != "f":
+        return plain
+    rate, count = -np.log(np.maximum(decay, 0.5)), np.add(n, 1.0)
+    found = np.where(np.less(decay, 0.6), plain, count * _smoothed(rate * count) - _smoothed(rate))
+    return found if found.ndim else found.item()
+
+
+def _smoothed(x: Any) -> Any:
+    """Return 1/x - 1/(exp(x) - 1), near 0, where the two cancel, by its series in Bernoulli numbers."""
+    small = np.minimum(x, 0.5)
+    numbers = -691 / 1307674368000, 1 / 47900160, -1 / 1209600, 1 / 30240, -1 / 720, 1 / 12
+    return np.where(x < 0.5, 0.5 - small * np.polyval(numbers, small**2), 1 / x + np.exp(-x) / np.expm1(-x))
 
 
 def weights(decay: Any, count: int, corrected: bool = False) -> np.ndarray:
