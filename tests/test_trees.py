@@ -217,6 +217,48 @@ def test_same_coefficients_for_symbol_and_number():
 # --- refusals ----------------------------------------------------------------------------------
 
 
+@bea.optimizer
+def drawn_to_its_past(theta, gradient, memory, c):
+    return gradient(theta) + (theta - memory.average(theta, c)) / 3
+
+
+@bea.optimizer
+def keeps_its_move(theta, gradient, memory):
+    return 2 * gradient(theta) + (theta - memory.previous(theta))
+
+
+@bea.optimizer
+def bends(theta, gradient, memory):
+    before = memory.previous(theta)
+    return gradient(theta) + theta - 2 * before + memory.previous(before)
+
+
+@bea.optimizer
+def names_coordinates(theta, gradient, memory):
+    g = gradient(theta)
+    return np.stack([g[0], g[1]])
+
+
+@bea.optimizer
+def sums_up(theta, gradient, memory):
+    return np.cumsum(gradient(theta), axis=0)
+
+
+@bea.optimizer
+def by_layer(theta, gradient, memory):
+    return gradient(theta) * np.arange(1, len(theta) + 1)
+
+
+@bea.optimizer
+def in_a_loop(theta, gradient, memory):
+    g = gradient(theta)
+    update, total = 0 * g, 0
+    for j in range(len(g)):
+        total = total + g[j]
+        update[j] = total
+    return update
+
+
 @pytest.mark.parametrize(
     ("optimizer", "nodes", "message"),
     [
@@ -227,6 +269,13 @@ def test_same_coefficients_for_symbol_and_number():
         (begins_slowly(), 3, "linear memory"),
         (modulus(sp.Integer(1)), 3, "not linear"),
         (modulus(sp.Integer(-1)), 3, "not linear"),
+        (drawn_to_its_past(sp.Rational(1, 3)), 2, "uses more than averages"),
+        (keeps_its_move(), 2, "uses more than averages"),
+        (bends(), 3, "uses more than averages"),
+        (names_coordinates(), 2, "uses more than averages"),
+        (sums_up(), 2, "not the same for each coordinate"),
+        (by_layer(), 2, "not the same for each coordinate"),
+        (in_a_loop(), 2, "not the same for each coordinate"),
         (bea.heavy_ball(0.9), 3, "exact"),
         (bea.heavy_ball(np.array([0.5, 0.9])), 3, "exact"),
         (bea.gradient_descent(), 0, "from 1 to 20"),

@@ -181,7 +181,7 @@ def tree_coefficients(optimizer: Optimizer, nodes: int) -> dict[Tree, sp.Expr]:
     Raises
     ------
     ValueError
-        If the memory is not linear in the gradient, a hyper-parameter is a float or an array, or
+        If the memory is not linear in the gradient, coordinates are mixed or not treated alike, a hyper-parameter is a float or an array, or
         `nodes` is not from 1 to 20.
     TypeError
         If an argument is of the wrong kind.
@@ -240,10 +240,14 @@ def _check_linear(optimizer: Optimizer) -> None:
         raise ValueError(f"trees need exact hyper-parameters, Fraction(9, 10) or a symbol for 0.9; got {optimizer!r}")
     # of mixed signs, so that neither a sign nor a modulus passes
     x, y = np.split(np.array([[[5, -2], [0, 0]], [[3, 7], [-4, 6]]], dtype=object) * sp.S.One, 2, axis=-1)
-    apart = _response(optimizer, Series(x)) + 2 * _response(optimizer, Series(y))
-    together = _response(optimizer, Series(np.concatenate([x + 2 * y, x], axis=-1)))[:1]
+    alone = [_response(optimizer, Series(c)) for c in (x, y)]
+    together = _response(optimizer, Series(np.concatenate([x + 2 * y, x, y], axis=-1)))
+    apart = np.concatenate([alone[0] + 2 * alone[1], *alone])
     if any(sp.simplify(c) != 0 for c in (together - apart).coefficients.ravel()):
-        raise ValueError(f"the step of {optimizer!r} is not linear in the gradient; trees need linear memory")
+        raise ValueError(
+            f"the step of {optimizer!r} is not linear in the gradient, or not the same for each coordinate alone; trees "
+            "need linear memory"
+        )
 
 
 class _Plain(Along):
@@ -260,8 +264,9 @@ class _Plain(Along):
 
 def _response(optimizer: Optimizer, gradient: Series) -> Series:
     """Return the update for a given gradient along the curve; ValueError if it uses more than averages of it."""
-    place = sp.Dummy("theta")
-    memory = _Plain(gradient * 0 + place)
+    place, numbers = sp.Dummy("theta"), np.arange(2, gradient.terms + 2)
+    # theta moves: what differs from step to step is not to pass unseen
+    memory = _Plain(gradient * 0 + Series(np.diag(numbers.astype(object)) * place))
 
     def at_the_point(theta: Any) -> Series:
         if theta is not memory.like:
@@ -272,7 +277,7 @@ def _response(optimizer: Optimizer, gradient: Series) -> Series:
         step = update(optimizer, at_the_point, memory.like, memory)
         if any(isinstance(c, sp.Expr) and c.has(place) for c in step.coefficients.flat):
             raise ValueError("theta itself is used")
-    except (TypeError, ValueError) as problem:
+    except (IndexError, TypeError, ValueError) as problem:
         raise ValueError(
             f"{optimizer!r} uses more than averages of the gradient; trees need linear memory"
         ) from problem
