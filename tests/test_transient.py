@@ -563,3 +563,26 @@ def test_what_stays_bounded_as_the_step_size_falls_is_taken(step):
 
     field = bea.transient_equation(program(), BOWL).field(0.01, 5)
     assert np.isfinite(field((1.0,))).all()
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_terms_of_decays_that_depend_on_the_point(n):
+    """Exact terms are those of the field, which takes another way; at step 0 there is no memory, and f_1 = -U'U/2."""
+    x = sp.Symbol("x")
+    loss = bea.Loss(x**4 / 4 + x**2, (x,))
+
+    @bea.optimizer
+    def adaptive(theta, gradient, memory, b):
+        g = gradient(theta)
+        decay = b / (1 + np.sum(g * g, axis=0)) if memory.step != 1 else b
+        return memory.average(g, decay)
+
+    exact = bea.transient_equation(adaptive(sp.Rational(1, 3)), loss)
+    for h in (0.1, 0.05):
+        sums = sum(h**k * float(f[0].subs(x, sp.Rational(3, 5))) for k, f in enumerate(exact.terms(n)))
+        np.testing.assert_allclose(
+            sums, bea.transient_equation(adaptive(1 / 3), loss).field(h, n)([0.6])[0], rtol=1e-12
+        )
+    u = (1 - sp.Rational(1, 3) / (1 + (x**3 + 2 * x) ** 2)) * (x**3 + 2 * x)
+    if n == 0:
+        assert sp.simplify(exact.terms(0)[1][0] + sp.diff(u, x) * u / 2) == 0

@@ -248,8 +248,10 @@ class TransientEquation(Equation):
 
     def _step_by_step(self, optimizer: Optimizer, theta: np.ndarray, n: int, h: Any) -> np.ndarray:
         """Return the terms of piece n by their definition."""
-        memory = partial(_Weighted if theta.dtype == object else Running, h)
-        return self._terms(optimizer, theta, n + 1, self._in_turn, memory)
+        if theta.dtype == object:
+            with suppress(Varying):
+                return self._terms(optimizer, theta, n + 1, self._in_turn, partial(_Weighted, h))
+        return self._terms(optimizer, theta, n + 1, self._in_turn, partial(Running, h))
 
     def _terms(self, optimizer: Optimizer, theta: np.ndarray, steps: int, updates: Any, memory: Any) -> np.ndarray:
         """Return the terms of the last of some steps, all of which `updates` makes, each at its column of points."""
@@ -395,13 +397,20 @@ class _Timed(Running):
         return 1.0 * self.step
 
 
+class Varying(Exception):
+    """A decay depends on the point."""
+
+
 class _Weighted(Running):
     """Averages of symbols as sums of weights: what was seen more than once is added up first."""
 
     __slots__ = ()
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
-        decay = decay.leading.item() if isinstance(decay, Series) else decay
+        if isinstance(decay, Series):
+            if decay.leading.size > 1 or np.any(decay.coefficients[1:] != 0):
+                raise Varying
+            decay = decay.leading.item()
         past, p = self._last({}, "average")
         p = p * decay
         total = 1 - p if corrected else 1
