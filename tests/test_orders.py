@@ -284,12 +284,42 @@ def test_studies_refuse_what_gives_no_slope():
     [
         (0.1, 0.2), ([], []), ([0.1], [0.2]), ([0.1, 0.05], [0.2]), ([[0.1, 0.05]], [[0.2, 0.1]]),
         ([0.1, 0.0], [0.2, 0.1]), ([0.1, -0.1], [0.2, 0.1]), ([0.1, np.nan], [0.2, 0.1]), ([np.inf, 0.1], [0.2, 0.1]),
-        ([0.1, 0.05], [0.2, -0.1]), ([0.1, 0.05], [0.2, np.nan]), ([0.1, 0.05], [np.inf, 0.1]),
+        ([0.1, 0.1], [0.2, 0.1]), ([0.1, 0.05], [0.2, -0.1]), ([0.1, 0.05], [0.2, np.nan]), ([0.1, 0.05], [np.inf, 0.1]),
     ],
 )  # fmt: skip
 def test_a_study_needs_two_positive_steps_and_an_error_for_each(hs, errors):
     with pytest.raises(ValueError, match="one error for each of two positive step sizes"):
         bea.Study(np.array(hs), np.array(errors))
+
+
+def test_a_study_keeps_its_own_numbers_and_sorts_them():
+    errors = np.array([2.5e-3, 1e-2])
+    study = bea.Study(np.array([0.05, 0.1]), errors)
+    errors[0] = 1.0
+    assert study.hs.tolist() == [0.1, 0.05] and study.errors.tolist() == [1e-2, 2.5e-3]
+    assert study.slope == 2.0 and study.order_holds
+    for order, error in (("2", TypeError), (0, ValueError)):
+        with pytest.raises(error, match="order"):
+            bea.Study(study.hs, study.errors, order=order)
+    with pytest.raises(ValueError, match="scale"):
+        bea.Study(study.hs, study.errors, scale=-1.0)
+
+
+def test_slopes_that_fall_towards_small_steps_do_not_hold_on_average():
+    """Slopes 3, 2, 1: two on average; errors h^2 with noise of a few per cent still hold."""
+    hs = 0.1 * 0.5 ** np.arange(4)
+    falling = bea.Study(hs, 2.0 ** -np.cumsum([0, 3, 2, 1]))
+    assert round(falling.slope, 9) == 2 and falling.order_holds is False and "does NOT hold" in str(falling)
+    assert bea.Study(hs, hs**2 * [1.0, 1.05, 0.96, 1.03]).order_holds
+
+
+def test_a_study_takes_one_point_and_one_configuration():
+    for optimizer, theta0 in (
+        (bea.heavy_ball([0.3, 0.5]), (0.9, 1.5)),
+        (bea.gradient_descent(), [(0.9, 1.5), (1.0, 1.0)]),
+    ):
+        with pytest.raises(ValueError, match="one point and one configuration"):
+            bea.order_study(optimizer, bea.bilinear(), theta0, 0.02, [4e-3, 2e-3])
 
 
 def test_round_off_is_no_order():

@@ -27,7 +27,7 @@ class Study:
     Parameters
     ----------
     hs : array
-        Step sizes, the largest first.
+        Step sizes; they are kept with the largest first.
     errors : array
         The error at each.
     order : int
@@ -50,11 +50,15 @@ class Study:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        hs, errors = (np.asarray(values, dtype=float) for values in (self.hs, self.errors))
+        hs, errors = (np.array(values, dtype=float) for values in (self.hs, self.errors))
         fitting = hs.ndim == 1 and hs.shape == errors.shape and len(hs) > 1 and np.isfinite([hs, errors]).all()
-        if not fitting or np.any(hs <= 0) or np.any(errors < 0):
-            raise ValueError(f"one error for each of two positive step sizes or more is needed; not {hs} and {errors}")
-        self.__dict__.update(hs=hs, errors=errors)
+        if not fitting or np.any(hs <= 0) or len(set(hs)) < len(hs) or np.any(errors < 0):
+            raise ValueError(
+                f"one error for each of two positive step sizes or more, all different, is needed; not {hs} and {errors}"
+            )
+        order, scale = whole("order", self.order, 1), interval("the scale", self.scale, 0.0, np.inf)
+        down = np.argsort(-hs)
+        self.__dict__.update(hs=hs[down], errors=errors[down], order=order, scale=scale)
 
     @property
     def above_floor(self) -> np.ndarray:
@@ -80,10 +84,15 @@ class Study:
 
     @property
     def order_holds(self) -> bool | None:
-        """Whether the slope is the expected order, or a higher whole number, within 0.1; None if the errors are round-off."""
+        """Whether the slope is the expected order, or a higher whole number, within 0.1; None if the errors are round-off.
+
+        Between the smallest step sizes it is not to be smaller by more than 0.5.
+        """
         if np.isnan(self.slope):
             return None
-        return bool(abs(self.slope - max(self.order, round(self.slope))) <= 0.1)
+        use = self.above_floor
+        last = np.diff(np.log(self.errors[use][-2:])) / np.diff(np.log(self.hs[use][-2:]))
+        return bool(abs(self.slope - max(self.order, round(self.slope))) <= 0.1 and last.item() > self.slope - 0.5)
 
     def __str__(self) -> str:
         window = f"over h = {self.hs.min():g} to {self.hs.max():g}"
@@ -166,6 +175,8 @@ def order_study(
             "a bias by memory.average(x, decay, corrected=True), write a schedule with memory.time, or measure a run from "
             "rest with equation=bea.transient_equation(...)"
         )
+    if np.ndim(theta0) > 1 or optimizer.batch_shape:
+        raise ValueError(f"order_study takes one point and one configuration, not {theta0!r} and {optimizer!r}")
     horizon = interval("the horizon", horizon, 0.0, 1e300, open_below=True)
     given = [step_size(h) for h in hs]
     if any(map(np.ndim, given)) or len(set(given)) < 2:
