@@ -5,11 +5,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import sympy as sp
-from scipy.integrate import solve_ivp
+from scipy.integrate import quad, solve_ivp
+from scipy.optimize import brentq
 
 import bea
 import naive
@@ -591,12 +593,79 @@ def test_patience_is_counted_for_each_point_in_time():
             return rhs
 
     path = bea.flow(Slow(), start, 1e-3, 5000)
-    assert len(asked) < flows.PATIENCE
+    assert flows.PATIENCE < len(asked) < 3 * flows.PATIENCE
     np.testing.assert_allclose(path[-1], np.exp(-5.0), rtol=1e-10)
     np.testing.assert_array_equal(path, bea.flow(Slow(), start, 1e-3, 5000, method="DOP853"))
 
 
 SCALE = 1.0
+
+
+@bea.optimizer
+def pulses(theta, gradient, memory):
+    return gradient(theta) * np.exp(-((np.sin(memory.time / 3) / 0.05) ** 2))
+
+
+@bea.optimizer
+def burst(theta, gradient, memory):
+    """Twenty steps of a large learning rate among many of a small one."""
+    return gradient(theta) * np.where((memory.time > 50.05) & (memory.time < 52.05), 1.0, 0.001)
+
+
+@bea.optimizer
+def heavy_pulses(theta, gradient, memory):
+    return memory.average(gradient(theta), 0.1) * np.exp(-((np.sin(memory.time / 3) / 0.05) ** 2))
+
+
+PULSES = quad(lambda t: np.exp(-((np.sin(t / 3) / 0.05) ** 2)), 0, 100, points=3 * np.pi * np.arange(11), limit=500)[0]
+
+
+@pytest.mark.parametrize(("program", "wanted"), [(pulses, PULSES), (burst, 2 + 0.098)])
+def test_no_flow_steps_over_a_part_of_a_schedule(program, wanted):
+    """On a parabola, exactly: minus the logarithm of the end is the schedule's integral."""
+    equation = bea.modified_equation(program(), bea.quadratic([1]), 1)
+    for method in (None, "DOP853", "taylor") if program is pulses else (None, "DOP853"):
+        if method == "taylor" and not find_spec("heyoka"):
+            continue
+        end = bea.flow(equation, (1.0,), 0.1, 1000, method=method)[-1, 0]
+        np.testing.assert_allclose(-np.log(end), wanted, rtol=1e-8)
+
+
+def test_no_kept_flow_steps_over_a_part_of_a_schedule():
+    kept = bea.modified_equation(heavy_pulses(), bea.quadratic([1]), 1, memory="kept")
+    steady = bea.modified_equation(heavy_pulses(), bea.quadratic([1]), 1)
+    a, b = (bea.flow(equation, (1.0,), 0.1, 1000)[-1, 0] for equation in (kept, steady))
+    np.testing.assert_allclose([a, b], np.exp(-PULSES), rtol=0.05)
+    assert a != b
+
+
+@pytest.mark.parametrize("method", [None, "DOP853", "taylor"])
+def test_no_flow_steps_over_a_barrier(method):
+    """In one dimension no solution passes an equilibrium; the slope before it is flat, so that the solver's steps grow."""
+    if method == "taylor":
+        pytest.importorskip("heyoka", reason="heyoka is not installed")
+    loss = bea.Loss(-X + 2 * sp.exp(-((X - 50) ** 2)), (X,))
+    equation = bea.modified_equation(bea.gradient_descent(), loss, 1)
+    wall = brentq(lambda x: loss.gradient([x])[0], 48, 49)
+    np.testing.assert_allclose(bea.flow(equation, (0.0,), 0.1, 1500, method=method)[-1], wall, rtol=1e-10)
+
+
+def test_fields_of_the_wrong_kind_are_refused():
+    def in_place(theta):
+        theta *= 0
+        return theta + 1.0
+
+    for rate, error, text in (
+        (in_place, ValueError, "read-only"),
+        (lambda theta: None, ValueError, "the field has 1 values at a point of shape"),
+        (lambda theta: theta[:1], ValueError, "the field has 1 values at a point of shape"),
+        (lambda theta: 1j * theta, TypeError, "complex"),
+        (lambda theta: theta + np.random.default_rng().normal(), ValueError, "two values at the start"),
+    ):
+        control = type("Control", (), {"field": lambda self, h, rate=rate: rate})()
+        for method in (None, "DOP853"):
+            with pytest.raises(error, match=text):
+                bea.flow(control, (1.0, 2.0), 0.1, 2, method=method)
 
 
 def test_a_flow_sees_what_the_program_reads_when_it_begins(monkeypatch):

@@ -12,8 +12,9 @@ import numpy as np
 
 from bea._validate import all_finite, finite, interval, step_size, whole, with_batch
 from bea.modified import KeptEquation, ModifiedEquation, curve, rates, sum_powers
-from bea.program import numeric, read_by, remembered
+from bea.program import Along, numeric, read_by, remembered
 from bea.runs import Divergence, state_after
+from bea.series import Series
 from bea.trace import KINKED, OPERATORS, trace
 from bea.transient import TransientEquation
 
@@ -30,6 +31,7 @@ SMALL = 500  # values of a solution up to which LSODA's room for a Jacobian, the
 ODEPACK, INSIDE = Lock(), local()  # SciPy's odeint runs once at a time, and not within itself
 PATIENCE = 3000  # evaluations before a problem is taken to be stiff, and 30 for each point
 SMALLEST, LARGEST = 1e-13, 1e100  # steps, compared with the time, and values of a solution that goes on
+REACH = 10  # steps of the optimizer that the solver may take at once: it shall not step over what a run meets
 ROUND, PACE = 1000, 0.01  # so many steps that do not advance by this fraction of the flow may be at a jump
 
 
@@ -57,8 +59,8 @@ def flow(
     Parameters
     ----------
     equation : ModifiedEquation, KeptEquation or TransientEquation
-        Any object with a method ``field(h)`` that returns a function of theta, or of theta and the
-        time, serves as well (a control with a wrong coefficient, for instance).
+        Any object with a method ``field(h)`` that returns a function of theta, or of theta and a
+        parameter named ``time``, serves as well (a control with a wrong coefficient, for instance).
     theta0 : array of shape (d,) or (batch, d)
     h : float
         Step size.
@@ -112,20 +114,26 @@ def flow(
     else:
         start = _start(equation, theta0)
         d = start.shape[-1]
-    field: Any = equation.field
+    field, timed = equation.field, False
     if isinstance(equation, TransientEquation):
         path, jumps = _in_pieces(equation.pieces(h, steps), start, times, per_step, method, tolerance)
     elif isinstance(equation, KeptEquation) and equation.batches is not None:
         pieces = (field(h, n) for n in range(first, steps))
         path, jumps = _in_pieces(pieces, start, times, per_step, method, tolerance)
-    elif method == "taylor":
-        path, jumps = _by_taylor(equation, start, h, times, tolerance), False
     else:
-        path, jumps = _solve(field(h), start, times, method, tolerance)
+        rate = field(h)
+        timed = _reads_time(equation, rate, np.moveaxis(start, -1, 0)[:d])
+        longest = h if timed else REACH * h
+        if method == "taylor":
+            path, jumps = _by_taylor(equation, start, h, times, tolerance, longest), False
+        else:
+            path, jumps = _solve(rate, start, times, method, tolerance, longest)
     path = path[..., :d]
     if len(path) < len(times):
         step = -(-len(path) // per_step) + first
         problem = f"the flow is not finite at step {step} of {steps} (h = {h}), or ends before"
+        if timed:
+            problem += ", or its field jumps in time"
         if jumps:
             problem = (
                 f"the flow ends before step {step} of {steps} (h = {h}): the field jumps there, perhaps at a kink of "
@@ -153,6 +161,36 @@ def _kept_start(equation: KeptEquation, theta0: Any, h: float, first: int) -> tu
     return equation.state(theta, states, h), len(theta)
 
 
+class Clock(Along):
+    """A memory that notices whether it is asked for the time."""
+
+    asked = False
+
+    @property
+    def time(self) -> Series:
+        self.asked = True
+        return super().time
+
+
+def _reads_time(equation: Any, rate: Callable[..., np.ndarray], theta: np.ndarray) -> bool:
+    """Whether a field may depend on the time: a schedule can change at every step."""
+    if not isinstance(equation, (ModifiedEquation, KeptEquation)):
+        return "time" in inspect.signature(rate).parameters
+    optimizer, losses = numeric(equation.optimizer), getattr(equation, "losses", None) or (equation.loss,)
+
+    def asked() -> bool:
+        memory = Clock(Series.from_polynomials([[theta]]))
+        try:
+            memory.update(optimizer, losses[0].gradient_code)
+        except (TypeError, ValueError):  # with all of its memory forgotten there is no field
+            return True
+        return memory.asked
+
+    if (read := read_by(optimizer)) is None:
+        return asked()
+    return remembered(equation.__dict__.setdefault("clocks", {}), (optimizer, read), asked)
+
+
 def _in_pieces(
     fields: Iterable[Callable[..., np.ndarray]],
     start: np.ndarray,
@@ -165,7 +203,8 @@ def _in_pieces(
     path, jumps = [start], False
     for n, field in enumerate(fields):
         piece = times[n * per_step : (n + 1) * per_step + 1]
-        solved, jumps = _solve(field, path[-1], piece, method or "RK45", tolerance, first_step=piece[-1] - piece[0])
+        whole_piece = piece[-1] - piece[0]
+        solved, jumps = _solve(field, path[-1], piece, method or "RK45", tolerance, whole_piece, whole_piece)
         path.extend(solved[1:])
         if len(solved) < len(piece):
             break
@@ -178,9 +217,13 @@ def _solve(
     times: np.ndarray,
     method: str | None,
     tolerance: float,
+    longest: float,
     first_step: float | None = None,
 ) -> tuple[np.ndarray, bool]:
-    """Return the solution at `times`, as far as it exists, and whether it ends where the field jumps."""
+    """Return the solution at `times`, as far as it exists, and whether it ends where the field jumps.
+
+    No step is longer than `longest`.
+    """
     from scipy import integrate  # here, because it takes nearly half of the library's start
 
     if method not in (None, *METHODS):
@@ -205,18 +248,23 @@ def _solve(
         return bool(near > 1e-6 * np.linalg.norm(rhs(solver.t, solver.y)) and 0.5 < near / far < 2)
 
     path, limit = [start.ravel()], PATIENCE + 30 * len(times)
+    path[0].flags.writeable = False  # no field may change its argument
     count, reached = 0, times[0]
     with np.errstate(all="ignore"):  # a blow-up is reported by whoever called
         if len(times) > 1:
             slopes = rhs(times[0], path[0])
+            if np.shape(slopes) != path[0].shape:
+                raise ValueError(f"the field has {np.size(slopes)} values at a point of shape {start.shape}")
             if np.iscomplexobj(slopes):
                 raise TypeError("the field is complex at the start")
             finite("the field", np.moveaxis(np.reshape(slopes, start.shape), -1, 0))
             if first_step is None and not np.allclose(slopes, rhs(times[0], path[0]), rtol=1e-6, atol=1e-300):
                 raise ValueError("the field has two values at the start: its loss or program is random or keeps state")
-        if method is None and start.size <= SMALL and (whole := _by_odeint(rhs, path[0], times, tolerance)) is not None:
-            return whole.reshape(-1, *start.shape), False
-        options = {"rtol": tolerance, "atol": tolerance, "first_step": first_step}
+        if method is None and start.size <= SMALL:
+            solved = _by_odeint(rhs, path[0], times, tolerance, longest)
+            if solved is not None:
+                return solved.reshape(-1, *start.shape), False
+        options = {"rtol": tolerance, "atol": tolerance, "first_step": first_step, "max_step": longest}
         solver = getattr(integrate, method or "DOP853")(rhs, times[0], path[0], times[-1], **options)
         while len(path) < len(times):
             solver.step()
@@ -228,7 +276,7 @@ def _solve(
                     return np.array(path).reshape(-1, *start.shape), True
                 reached = solver.t
             if method is None and solver.nfev > limit:
-                return _solve(field, start, times, "LSODA", tolerance)
+                return _solve(field, start, times, "LSODA", tolerance, longest)
             passed = times[len(path) : np.searchsorted(times, solver.t, side="right")]
             if len(passed) == 1 and passed[0] == solver.t:
                 path.append(solver.y)
@@ -237,7 +285,9 @@ def _solve(
     return np.array(path).reshape(-1, *start.shape), False
 
 
-def _by_odeint(rhs: Callable[..., Any], start: np.ndarray, times: np.ndarray, tolerance: float) -> np.ndarray | None:
+def _by_odeint(
+    rhs: Callable[..., Any], start: np.ndarray, times: np.ndarray, tolerance: float, longest: float
+) -> np.ndarray | None:
     """Return the solution at `times` by SciPy's compiled LSODA, or None where it does not get to the end."""
     from scipy import integrate
 
@@ -246,16 +296,19 @@ def _by_odeint(rhs: Callable[..., Any], start: np.ndarray, times: np.ndarray, to
     with ODEPACK, warnings.catch_warnings():
         INSIDE.odepack = True
         warnings.simplefilter("ignore", integrate.ODEintWarning)
-        accuracy = {"rtol": tolerance, "atol": tolerance, "tcrit": times[-1:], "mxstep": PATIENCE}
+        accuracy = {"rtol": tolerance, "atol": tolerance, "hmax": longest}
+        limits = {"tcrit": times[-1:], "mxstep": PATIENCE}
         try:
-            path, report = integrate.odeint(rhs, start, times, tfirst=True, full_output=True, **accuracy)
+            path, report = integrate.odeint(rhs, start, times, tfirst=True, full_output=True, **accuracy, **limits)
         finally:
             INSIDE.odepack = False
     done = report["message"] == "Integration successful." and np.abs(path).max() < LARGEST
     return path if done else None
 
 
-def _by_taylor(equation: Any, start: np.ndarray, h: float, times: np.ndarray, tolerance: float) -> np.ndarray:
+def _by_taylor(
+    equation: Any, start: np.ndarray, h: float, times: np.ndarray, tolerance: float, longest: float
+) -> np.ndarray:
     """Return the solutions at `times` by heyoka, as far as all of them exist."""
     if not isinstance(equation, ModifiedEquation) or not hasattr(equation.loss, "gradient_expressions"):
         raise TypeError("method = 'taylor' takes a ModifiedEquation of a symbolic loss; leave the method out here")
@@ -273,7 +326,8 @@ def _by_taylor(equation: Any, start: np.ndarray, h: float, times: np.ndarray, to
             solver.time, solver.state[:], solver.pars[:] = times[0], point, h
             for first in range(0, len(times) - 1, PIECE):
                 piece = times[first : first + PIECE + 1]
-                rows.append(solver.propagate_grid(piece, max_steps=PATIENCE * len(piece))[-1][1:])
+                found = solver.propagate_grid(piece, max_steps=PATIENCE * len(piece), max_delta_t=longest)[-1]
+                rows.append(found[1:])
                 if len(rows[-1]) < len(piece) - 1 or not np.abs(rows[-1][-1]).max() < LARGEST:
                     break
         found = np.concatenate(rows)
