@@ -1,5 +1,6 @@
 """Programs and losses with which a fast reading could go wrong unseen: each against a plain loop, or refused in words."""
 
+import math
 from importlib.util import find_spec
 
 import numpy as np
@@ -544,3 +545,47 @@ def test_a_memory_that_is_asked_now_and_then_is_told_what_to_do():
 
     with pytest.raises(ValueError, match="less often than in the step before; ask it in the same order at every step"):
         bea.run(sometimes(), BOWL, [1.0, 2.0], 0.1, 3)
+
+
+# --- programs that do another thing with series than with numbers ----------------------------------------------------------------------
+
+
+@bea.optimizer
+def swallows(theta, gradient, memory):
+    g = gradient(theta)
+    try:
+        size = math.sqrt(float(np.sum(g * g)))  # no number, along a flow
+    except (TypeError, ValueError):
+        size = 1.0
+    return g / size
+
+
+@bea.optimizer
+def asks_for_a_dtype(theta, gradient, memory):
+    return gradient(theta) * (2 if theta.dtype == float else 1)
+
+
+@bea.optimizer
+def asks_for_a_type(theta, gradient, memory):
+    return memory.average(gradient(theta), 0.5) * (2 if isinstance(memory.h, float) else 1)
+
+
+@bea.optimizer
+def catches_and_agrees(theta, gradient, memory):
+    g = gradient(theta)
+    try:
+        return memory.average(g, 0.5) + (g - memory.previous(g)) / 3
+    except ZeroDivisionError:
+        return g
+
+
+@pytest.mark.parametrize("program", [swallows, asks_for_a_dtype, asks_for_a_type])
+@pytest.mark.parametrize("memory", ["forgotten", "kept"])
+def test_another_branch_than_the_run_is_refused(program, memory):
+    with pytest.raises(ValueError, match="one thing with numbers, and another with the series"):
+        bea.modified_equation(program(), bea.quadratic([1, 3]), 2, memory)
+
+
+def test_what_catches_errors_and_does_the_same_is_not_refused():
+    equation = bea.modified_equation(catches_and_agrees(), bea.quadratic([1.0]), 1)
+    assert equation.coefficients([2.0]).tolist() == [[-2.0]]

@@ -34,6 +34,8 @@ from bea._validate import all_finite, batch_sequence, columns_apart, step_size, 
 from bea.losses import batch_losses
 from bea.program import (
     Along,
+    Late,
+    Memory,
     Misfit,
     Optimizer,
     asked_of_memory,
@@ -41,8 +43,10 @@ from bea.program import (
     check_optimizer,
     collected,
     constant_readings,
+    copied,
     numeric,
     read_by,
+    reads_openly,
     remembered,
     tidy,
     update,
@@ -587,6 +591,7 @@ def modified_equation(
     """
     order, losses = whole("order, the number of terms,", order, 1), batch_losses(loss)
     check_optimizer(optimizer, losses[0])
+    _check_branches(optimizer, losses[0].dimension)
     several = isinstance(memory, (tuple, list))
     words = tuple(memory) if several else (memory,)
     if not words or any(word not in ("forgotten", "kept") for word in words):
@@ -607,6 +612,40 @@ def modified_equation(
     if len(losses) > 1 or batches is not None:
         raise ValueError('the steady state takes one loss; use bea.mean, bea.transient_equation or memory="kept"')
     return ModifiedEquation(optimizer, only(losses), order)
+
+
+class _Settled(Memory):
+    """The memory of numbers that have been the same for ever."""
+
+    h, time, step = float("nan"), 0.0, Late()
+
+    def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
+        return copied(x)
+
+    def previous(self, x: Any, start: Any = 0.0) -> Any:
+        return copied(x)
+
+
+def _check_branches(optimizer: Optimizer, dimension: int) -> None:
+    """Refuse a program that catches errors or asks for types, if it then does another thing with series than with numbers."""
+    if optimizer.symbols or reads_openly(optimizer):
+        return
+    numbers, point = optimizer.configuration(0).in_floats(), np.linspace(0.5, 1.5, dimension)
+    starts = point, np.array([sp.Rational(x) for x in point], dtype=object)
+    try:
+        with np.errstate(all="ignore"):
+            wanted = numbers(point, lambda x: 3 * x + 1, _Settled())
+            series = [
+                Along(Series.from_polynomials([[x]])).update(numbers, lambda x: 3 * x + 1).leading for x in starts
+            ]
+            same = not np.isfinite(wanted).all() or np.allclose(np.array(series, dtype=float), wanted, rtol=1e-9)
+    except Exception:  # the program's own error comes again where the program is used
+        return
+    if not same:
+        raise ValueError(
+            f"{optimizer.name} does one thing with numbers, and another with the series along the flow: it catches an "
+            "error or asks for a type; write what it computes with NumPy's functions alone, as np.sqrt for math.sqrt"
+        )
 
 
 # --- reading a program along a curve -------------------------------------------------------------

@@ -453,6 +453,11 @@ def read_by(optimizer: Optimizer) -> tuple[Any, ...] | None:
     return _all_as_read(read, optimizer._changing, {})
 
 
+def reads_openly(optimizer: Optimizer) -> bool:
+    """Whether a program neither catches errors nor asks for more than numbers."""
+    return _names(optimizer.program.__wrapped__.__code__) is not None  # type: ignore[attr-defined]
+
+
 def remembered(known: dict, key: Any, make: Callable[[], Any]) -> Any:
     """Return what was made for a key before, or make it; not too many are kept."""
     if (found := known.get(key)) is None:
