@@ -589,3 +589,29 @@ def test_another_branch_than_the_run_is_refused(program, memory):
 def test_what_catches_errors_and_does_the_same_is_not_refused():
     equation = bea.modified_equation(catches_and_agrees(), bea.quadratic([1.0]), 1)
     assert equation.coefficients([2.0]).tolist() == [[-2.0]]
+
+
+@bea.optimizer
+def masks(theta, gradient, memory):
+    g = gradient(theta).copy()
+    g[np.abs(theta) < 0.6] *= 2
+    g[g > 1] = 1 + g[g > 1] / 4
+    return g
+
+
+@bea.optimizer
+def asks_numpy_for_a_product(theta, gradient, memory):
+    g = gradient(theta)
+    return g / (1 + np.vdot(g, g))
+
+
+@pytest.mark.parametrize("program", [masks, asks_numpy_for_a_product])
+def test_what_cannot_be_traced_or_taken_together_has_its_value(program):
+    """Again and again at one point, and for a batch of points."""
+    loss, points = bea.quadratic([1, 3]), np.array([[0.4, 0.9], [0.8, 0.2], [0.3, 0.1]])
+    for equation in (bea.modified_equation(program(), loss, 2), bea.transient_equation(program(), loss)):
+        n = () if isinstance(equation, bea.ModifiedEquation) else (0,)
+        alone = [[equation.field(0.1, *n)(point) for _ in range(6)] for point in points]
+        assert all(np.array_equal(again, found[0]) for found in alone for again in found)
+        np.testing.assert_allclose(equation.field(0.1, *n)(points), [found[0] for found in alone], rtol=1e-14)
+    assert len(bea.flow(bea.modified_equation(program(), loss, 2), points[0], 0.01, 3)) == 4
