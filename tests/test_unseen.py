@@ -310,7 +310,7 @@ def test_a_state_of_another_kind_is_refused(compiling, monkeypatch):
             with pytest.raises(ValueError, match=f"the state has 8 coordinates, but {len(wrong)} were given"):
                 field(wrong)
         for wrong in ([], state[:1], np.stack([state, state]), state[None], 0.5, None, state + 0j, ["a"] * 8):
-            with pytest.raises(ValueError, match="a state must be one vector of real numbers"):
+            with pytest.raises(ValueError, match="a state must be one vector of finite real numbers"):
                 field(wrong)
         for right in (state, list(state), state.astype(np.longdouble), state.astype(object), np.repeat(state, 2)[::2]):
             np.testing.assert_allclose(field(right, time=2), wanted, rtol=1e-13)
@@ -615,3 +615,19 @@ def test_what_cannot_be_traced_or_taken_together_has_its_value(program):
         assert all(np.array_equal(again, found[0]) for found in alone for again in found)
         np.testing.assert_allclose(equation.field(0.1, *n)(points), [found[0] for found in alone], rtol=1e-14)
     assert len(bea.flow(bea.modified_equation(program(), loss, 2), points[0], 0.01, 3)) == 4
+
+
+def test_runs_and_flows_that_leave_a_declared_sign_are_refused():
+    """SymPy has made |x| + x^2 into x + x^2, which is another function below 0."""
+    p = sp.Symbol("p", positive=True)
+    loss, descent = bea.Loss(sp.Abs(p) + p**2, (p,)), bea.gradient_descent()
+    away = bea.Loss((p - 1) ** 2, (p,))
+    for ask in (
+        lambda loss: bea.run(descent, loss, [0.3], 0.3, 5),
+        lambda loss: bea.run(descent, loss, [[0.3], [0.9]], 0.3, 6, every=2),
+        lambda loss: bea.flow(bea.modified_equation(descent, loss, 1), [0.1], 0.1, 4),
+        lambda loss: bea.flow(bea.transient_equation(descent, loss, 1), [0.1], 0.1, 4),
+    ):
+        with pytest.raises(ValueError, match="p is declared positive, but the point has p = -0"):
+            ask(loss)
+        assert np.all(ask(away) > 0)

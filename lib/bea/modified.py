@@ -358,8 +358,9 @@ class KeptEquation(Equation):
 
         def rhs(z: Any, time: float = 0.0) -> np.ndarray:
             z = np.asarray(z)
-            if z.ndim != 1 or len(z) < loss.dimension or z.dtype.kind not in "biufO":
-                raise ValueError(f"a state must be one vector of real numbers, theta first, not {z!r}")
+            numbers = z.dtype.kind in "biufO" and all_finite(np.asarray(z, dtype=float))
+            if z.ndim != 1 or len(z) < loss.dimension or not numbers:
+                raise ValueError(f"a state must be one vector of finite real numbers, theta first, not {z!r}")
             x = _joined(z, (time,))
             read = read_by(optimizer)
             self._check_division(
