@@ -60,7 +60,7 @@ class Optimizer:
     Parameters
     ----------
     program : callable
-        The decorated function.
+        What ``bea.optimizer`` made of the decorated function, and makes the optimizer.
     hyperparameters : mapping from str to value
         Each is a number, an array (batch,) (many configurations at once), a SymPy expression, or
         whatever else the program takes, such as a bool or a shape.

@@ -309,8 +309,8 @@ def elementary_differential(tree: Tree, field: sp.Matrix, variables: Sequence[sp
     Matrix([[6*y**7]])
     """
     order(tree)  # refuses what is not a tree
-    if not variables or not all(isinstance(v, sp.Symbol) for v in variables):
-        raise TypeError("the variables must be a list of SymPy symbols, at least one")
+    if not variables or not all(isinstance(v, sp.Symbol) for v in variables) or len({*variables}) < len(variables):
+        raise TypeError(f"the variables must be a list of different SymPy symbols, at least one, not {variables!r}")
     if not isinstance(field, sp.MatrixBase) or field.shape[1] != 1:
         raise TypeError(f"the field must be a SymPy column of expressions, not {field!r}")
     result, directions = field, {}
