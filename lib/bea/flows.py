@@ -29,6 +29,7 @@ PIECE = 1000  # points of a compiled Taylor series in one call, which Ctrl-C has
 TOLERANCE = 1e-12  # far below any error that the book measures
 SMALL = 500  # values of a solution up to which LSODA's room for a Jacobian, their square, is small
 ODEPACK, INSIDE = Lock(), local()  # SciPy's odeint runs once at a time, and not within itself
+LEAST = 3e-14  # the smallest tolerance that LSODA takes
 PATIENCE = 3000  # evaluations before a problem is taken to be stiff, and 30 for each point
 SMALLEST, LARGEST = 1e-13, 1e100  # steps, compared with the time, and values of a solution that goes on
 REACH = 10  # steps of the optimizer that the solver may take at once: it shall not step over what a run meets
@@ -299,10 +300,10 @@ def _by_odeint(
     with ODEPACK, warnings.catch_warnings():
         INSIDE.odepack = True
         warnings.simplefilter("ignore", integrate.ODEintWarning)
-        accuracy = {"rtol": tolerance, "atol": tolerance, "hmax": longest}
-        limits = {"tcrit": times[-1:], "mxstep": PATIENCE}
+        local = max(tolerance / 10, LEAST)  # errors of its steps add up more than those of DOP853
+        limits = {"rtol": local, "atol": local, "hmax": longest, "tcrit": times[-1:], "mxstep": PATIENCE}
         try:
-            path, report = integrate.odeint(rhs, start, times, tfirst=True, full_output=True, **accuracy, **limits)
+            path, report = integrate.odeint(rhs, start, times, tfirst=True, full_output=True, **limits)
         finally:
             INSIDE.odepack = False
     done = report["message"] == "Integration successful." and np.abs(path).max() < LARGEST
