@@ -485,7 +485,7 @@ def test_the_start_is_blamed_where_the_field_is_not_finite():
         bea.modified_equation(bea.gradient_descent(), loss, 1),
         bea.transient_equation(bea.gradient_descent(), loss, 1),
     ):
-        for start in ((1.0, 0.5), [(1.0, 2.0), (1.0, 0.5), (2.0, 3.0)]):
+        for start in ((1.0, 0.5), [(1.0, 2.0), (2.0, 3.0), (1.0, 0.5)], [(1.0, 0.5), (1.0, 2.0), (2.0, 3.0)]):
             with pytest.raises(ValueError, match="the field is not finite at the start: coordinate 1"):
                 bea.flow(equation, start, 0.01, 3)
 

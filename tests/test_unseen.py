@@ -631,3 +631,14 @@ def test_runs_and_flows_that_leave_a_declared_sign_are_refused():
         with pytest.raises(ValueError, match="p is declared positive, but the point has p = -0"):
             ask(loss)
         assert np.all(ask(away) > 0)
+
+
+def test_an_equation_equals_itself_alone():
+    """So that it can be a key, whatever its losses are."""
+    for make in (
+        lambda: bea.modified_equation(bea.heavy_ball(0.5, damped=True), BOWL, 1),
+        lambda: bea.modified_equation(bea.heavy_ball(0.5, damped=True), BOWL, 1, "kept"),
+        lambda: bea.transient_equation(bea.heavy_ball(0.5, damped=True), [BOWL, CODED], batches=[0, 1]),
+    ):
+        one, other = make(), make()
+        assert {one: 1, other: 2}[one] == 1 and one == one and one != other
