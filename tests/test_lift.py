@@ -168,6 +168,54 @@ def test_what_is_not_installed_says_how_to_install_it(name, monkeypatch):
         getattr(bea, f"from_{name}")(value, D)
 
 
+def semi_gradient(name):
+    """A loss part of which is held fixed where its gradient is taken: that is 2 t (1 + t^2)."""
+    if name == "jax":
+        jax = pytest.importorskip("jax", reason="jax is not installed; pip install bea-book[jax]")
+        return bea.from_jax(lambda t: (jax.lax.stop_gradient(1 + t**2) * t**2).sum(), 2)
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    return bea.from_torch(lambda t: ((1 + t**2).detach() * t**2).sum(), 2)
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_derivatives_of_another_gradient_are_refused(name):
+    """What to do instead has two right terms; runs need no derivatives."""
+    loss, point = semi_gradient(name), np.array([0.6, 0.9])
+    expected = 2 * point * (1 + point**2)
+    np.testing.assert_allclose(loss.gradient(point), expected, rtol=1e-14)
+    np.testing.assert_allclose(bea.run(bea.gradient_descent(), loss, point, 0.1, 1)[1], point - 0.1 * expected)
+    for ask in (loss.hessian, bea.modified_equation(bea.gradient_descent(), loss, 2).coefficients):
+        with pytest.raises(ValueError, match="stop_gradient, custom_jvp, detach.* does not belong to the gradient"):
+            ask(point)
+    instead = bea.black_box(loss.gradient_code, 2)
+    found = bea.modified_equation(bea.gradient_descent(), instead, 2).coefficients(point)
+    np.testing.assert_allclose(found, [-expected, -(1 + 3 * point**2) * expected], rtol=1e-9)
+
+
+def test_rounding_whose_derivative_is_set_to_one_is_refused():
+    jax = pytest.importorskip("jax", reason="jax is not installed; pip install bea-book[jax]")
+    rounded = jax.custom_jvp(lambda t: jax.numpy.round(4 * t) / 4)
+    rounded.defjvp(lambda t, v: (rounded(*t), v[0]))
+    with pytest.raises(ValueError, match="does not belong"):
+        bea.from_jax(lambda t: (rounded(t) ** 2).sum(), 2).hessian([0.6, 0.9])
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_a_network_with_kinks_is_not_refused(name):
+    """At its start, where all biases are 0 and so many units are at their kink."""
+    sizes, x = (24, 6), RNG.normal(size=(20, 4))
+    start = np.concatenate([RNG.normal(size=sizes[0]) / 2, np.zeros(sizes[1])])
+    x[:5] = 0.0
+    if name == "jax":
+        jnp = pytest.importorskip("jax.numpy", reason="jax is not installed; pip install bea-book[jax]")
+        loss = bea.from_jax(lambda t: (jnp.maximum(x @ t[:24].reshape(4, 6) + t[24:], 0) ** 2).mean(), 30)
+    else:
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        data = torch.tensor(x)
+        loss = bea.from_torch(lambda t: (torch.relu(data @ t[:24].reshape(4, 6) + t[24:]) ** 2).mean(), 30)
+    assert np.isfinite(loss.hessian(start)).all()
+
+
 def test_a_module_is_refused():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     with pytest.raises(TypeError, match="a function of one vector"):

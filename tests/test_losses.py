@@ -374,6 +374,9 @@ def test_two_terms_cost_one_gradient_and_one_product():
     gradient, product = Counted(), Counted(lambda t, v: exact.product_code(t, v))
     loss = bea.NumericLoss(2, None, gradient, product)
     theta, v = np.array([0.7, 1.1]), np.array([1.0, -0.5])
+    loss.hessian_vector(theta, v)  # the first is compared with differences of the gradient
+    assert (gradient.calls, product.calls) == (6, 2)
+    gradient.calls = product.calls = 0
     loss.gradient_code(Series.from_polynomials([[theta]]))
     found = loss.gradient_code(two_terms(theta.copy(), v)).coefficients
     assert (gradient.calls, product.calls) == (1, 1)
@@ -381,6 +384,9 @@ def test_two_terms_cost_one_gradient_and_one_product():
     np.testing.assert_allclose(found, expected, rtol=1e-14)
     gradient = Counted()
     loss = bea.NumericLoss(2, None, gradient)
+    loss.hessian_vector(theta, v)
+    assert gradient.calls == 5  # two of them at one point
+    gradient.calls = 0
     loss.gradient_code(Series.from_polynomials([[theta]]))
     found = loss.gradient_code(two_terms(theta, v)).coefficients
     assert gradient.calls == 3
@@ -532,6 +538,86 @@ def test_what_a_gradient_returns_is_checked(code, error, message):
     for point in ([1.0, 1.0], [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]):
         with pytest.raises(error, match=message):
             loss.gradient(point)
+
+
+def derivatives_of(loss, point):
+    """Every way to ask for derivatives of a loss."""
+    equation, first = (
+        make(bea.gradient_descent(), loss, 2) for make in (bea.modified_equation, bea.transient_equation)
+    )
+    batch = np.tile(point, (3, 1))
+    return [
+        lambda: loss.hessian(point),
+        lambda: loss.hessian_vector(batch, point),
+        lambda: equation.coefficients(point),
+        lambda: equation.field(0.1)(batch),
+        lambda: first.field(0.1, 3)(point),
+    ]
+
+
+@pytest.mark.parametrize("product", [lambda t, v: 99 * v, lambda t, v: 2.1 * t * v, lambda t, v: 0 * v])
+def test_a_product_of_another_hessian_is_refused(product):
+    """In every call, also after the first one was refused; 5% more is seen."""
+    for point in ([1.0, 2.0], [1e-6, 2e-6], [0.0, 3e5]):
+        for ask in derivatives_of(bea.NumericLoss(2, None, lambda t: t**2, product), np.array(point)):
+            for _ in range(2):
+                with pytest.raises(
+                    ValueError, match=r"hessian_vector.*does not belong.*bea.black_box\(loss.gradient_code"
+                ):
+                    ask()
+
+
+def test_a_gradient_that_is_random_or_keeps_state_has_no_derivatives():
+    rng, calls = np.random.default_rng(0), iter(range(1, 10**6))
+    codes = [lambda t: t + 1e-3 * rng.normal(size=t.shape), lambda t: t * next(calls)]
+    for code in codes:
+        for make in (lambda f: bea.NumericLoss(2, None, f), lambda f: bea.black_box(f, 2)):
+            for ask in derivatives_of(make(code), np.array([1.0, 2.0])):
+                for _ in range(2):
+                    with pytest.raises(ValueError, match="two values at one point.*random or keeps state"):
+                        ask()
+
+
+def softened(t):
+    """One gradient of many scales: steep, periodic, and smooth only within 1e-12 of 0."""
+    return np.stack(
+        [np.sin(1e7 * t[0]), t[1] ** 3 / (t[0] ** 2 + t[1] ** 2 + 1e-24), t[2] / np.sqrt(t[2] ** 2 + 1e-24)]
+    )
+
+
+RIGHT = {
+    "kinks": (3, np.abs, lambda t, v: np.sign(t) * v),
+    "kinks, of the other side": (3, lambda t: np.maximum(t, 0), lambda t, v: (t >= 0) * v),
+    "jumps": (3, np.sign, lambda t, v: 0 * v),
+    "poles": (3, lambda t: 1 / t, lambda t, v: -v / t**2),
+    "roots": (3, lambda t: np.sqrt(t), lambda t, v: 0.5 * v / np.sqrt(t)),
+    "constant": (3, lambda t: 1 + 0 * t, lambda t, v: 1e-13 * v),
+    "waves": (1, lambda t: np.sin(1e9 * t), lambda t, v: 1e9 * np.cos(1e9 * t) * v),
+    "single precision inside": (3, lambda t: np.float32(t) ** 3 + 0.0 * t, lambda t, v: 3 * t**2 * v),
+    "overflow": (3, np.exp, lambda t, v: np.exp(t) * v),
+    "no numbers": (3, lambda t: t + np.nan, lambda t, v: v),
+    "a narrow valley": (3, lambda t: t + 1e8 * t[::-1].sum(axis=0), lambda t, v: v + 1e8 * v.sum(axis=0)),
+    "many scales": (3, softened, lambda t, v: bea.NumericLoss(3, None, softened).product_code(t, v)),
+    "bounded": (3, lambda t: np.exp(-1e4 * t * t) * t, lambda t, v: np.exp(-1e4 * t * t) * (1 - 2e4 * t * t) * v),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", RIGHT)
+def test_no_right_product_is_refused(name):
+    """At kinks, jumps and poles, and where the gradient changes within less than any step."""
+    dimension, code, product = RIGHT[name]
+    rng = np.random.default_rng(1)
+    points = [rng.normal(size=dimension) * size for size in (1e-9, 1e-3, 1.0, 1.0, 1.0, 1e3, 1e9)]
+    for point in (np.zeros(dimension), np.ones(dimension), -np.ones(dimension), np.arange(dimension) / 2, *points):
+        bea.NumericLoss(dimension, None, code, product).hessian_vector(point, np.ones(dimension))
+
+
+def test_waves_shorter_than_the_steps_are_not_refused_by_chance():
+    """Differences of one point agree by chance for one wave in a thousand, of three points for one in a billion."""
+    for shift in np.random.default_rng(0).uniform(1.0, 2.0, 2000):
+        wave = bea.NumericLoss(1, None, lambda t: np.sin(1e5 * t), lambda t, v: 1e5 * np.cos(1e5 * t) * v)
+        wave.hessian([shift])
 
 
 def test_losses_by_code_are_checked():
