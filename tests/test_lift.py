@@ -168,6 +168,35 @@ def test_what_is_not_installed_says_how_to_install_it(name, monkeypatch):
         getattr(bea, f"from_{name}")(value, D)
 
 
+def test_what_a_jax_function_reads_is_kept_as_it_was():
+    """Value, gradient, derivatives and batches are compiled apart, but from the data at the first call."""
+    jnp = pytest.importorskip("jax.numpy", reason="jax is not installed; pip install bea-book[jax]")
+    for first in ("value", "gradient", "hessian"):
+        data, scale = np.array([1.0, 3.0]), {"by": 1.0}
+        loss = bea.from_jax(lambda t, d=data, s=scale: s["by"] * jnp.sum(jnp.asarray(d) * t * t) / 2, 2)
+        getattr(loss, first)([1.0, 2.0])
+        data *= 2
+        scale["by"] = 5.0
+        assert loss.value([1.0, 2.0]) == 6.5
+        assert loss.gradient([[1.0, 2.0]] * 2).tolist() == [[1.0, 6.0]] * 2
+        assert loss.hessian([1.0, 2.0]).tolist() == [[1.0, 0.0], [0.0, 3.0]]
+        assert pickle.loads(pickle.dumps(bea.from_jax(np.sum, 2))) == bea.from_jax(np.sum, 2)
+
+
+@pytest.mark.parametrize("wrong", [lambda t: (t.sum(), t), lambda t: t, lambda t: None, lambda t: "word"])
+def test_a_jax_function_must_return_a_scalar(wrong):
+    pytest.importorskip("jax", reason="jax is not installed; pip install bea-book[jax]")
+    with pytest.raises((TypeError, ValueError)):
+        bea.from_jax(wrong, 2).gradient([1.0, 2.0])
+
+
+def test_a_jax_function_may_read_a_random_key():
+    jax = pytest.importorskip("jax", reason="jax is not installed; pip install bea-book[jax]")
+    for key in (jax.random.key(3), jax.random.PRNGKey(3)):
+        loss = bea.from_jax(lambda t, key=key: (jax.random.normal(key, (2,)) * t**2).sum(), 2)
+        np.testing.assert_allclose(loss.hessian([0.6, 0.9]) @ [0.6, 0.9], loss.gradient([0.6, 0.9]), rtol=1e-13)
+
+
 def semi_gradient(name):
     """A loss part of which is held fixed where its gradient is taken: that is 2 t (1 + t^2)."""
     if name == "jax":
