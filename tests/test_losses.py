@@ -707,6 +707,24 @@ def test_logistic_regression_says_how_data_are_given():
         bea.logistic_regression(features=data)
     with pytest.raises(TypeError, match="without features; give features="):
         bea.logistic_regression(labels=labels)
+    with pytest.raises(ValueError, match="data.csv.*holds the labels in its last column.*leave out labels="):
+        bea.logistic_regression(features="data.csv", labels=labels)
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0, 0.1, 1e-9, -1e6 / 3, 1e300])
+def test_a_constant_feature_is_refused_whatever_its_rounding(constant):
+    """Its standard deviation is not always 0; a feature that changes in its tenth digit is none."""
+    rng = np.random.default_rng(0)
+    for count in (20, 37, 1000):
+        varied, labels = rng.normal(size=(count, 2)), np.arange(count) % 2
+        for last in (np.full(count, constant), constant * (1 + 1e-15 * rng.normal(size=count))):
+            with pytest.raises(ValueError, match="no feature may be constant"):
+                bea.logistic_regression(features=np.c_[varied, last], labels=labels)
+    if 0 < abs(constant) < 1e300:
+        nearly = constant * (1 + 1e-10 * np.arange(count))
+        loss = bea.logistic_regression(features=np.c_[varied, nearly], labels=labels)
+        np.testing.assert_allclose(loss.hessian(np.zeros(3))[2, 2], 0.25, rtol=1e-4)
+    assert bea.logistic_regression(features=np.c_[varied, np.ones(count)], labels=labels, standardize=False)
 
 
 def test_logistic_regression_far_out_neither_overflows_nor_warns():
