@@ -871,6 +871,28 @@ def test_points_must_be_what_the_symbols_are_declared(declared, wrong, words):
     assert np.isfinite(loss.hessian_vector([-wrong or 1.0, 1.0], [wrong, 1.0])).all()
 
 
+@pytest.mark.parametrize(
+    "declared, word",
+    [
+        *((name, "integer") for name in ("integer", "even", "odd", "prime", "zero")),
+        ("rational", "rational"),
+        ("imaginary", "not real"),
+        ("infinite", "not real"),
+    ],
+)
+def test_coordinates_are_not_declared_to_be_single_numbers(declared, word):
+    """SymPy takes cos(2 pi k) for 1 where k is whole; as a parameter it is."""
+    k = sp.Symbol("k", **{declared: True})
+    for make in (lambda: bea.Loss(k**2, (k,)), lambda: bea.VectorField((A, k), (A, k))):
+        with pytest.raises(ValueError, match=rf"k is declared {word}, .* sp.Symbol\('k', real=True\)"):
+            make()
+    if word != "not real":
+        assert bea.Loss(k * A**2, A, k).parameters == (k,)
+    for allowed in ("real", "positive", "nonzero", "finite", "extended_real", "irrational", "complex"):
+        symbol = sp.Symbol("k", **{allowed: True})
+        assert bea.Loss(symbol**2, symbol).gradient([0.7]) == 1.4
+
+
 def test_distributions_and_unknown_derivatives_say_so():
     with pytest.raises(ValueError, match=r"DiracDelta\(a\) does not evaluate, so it has no numbers"):
         bea.VectorField((sp.DiracDelta(A),), A).gradient([1.0])

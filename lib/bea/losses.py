@@ -690,6 +690,11 @@ def _symbols(symbols: Any, name: str) -> tuple[sp.Symbol, ...]:
         raise TypeError(f"{name} must be SymPy symbols, not {symbols!r}; for many of them use sp.symbols('x:10')")
     if len(set(symbols)) != len(symbols) or (name == "symbols" and not symbols):
         raise ValueError(f"{name} must be distinct and at least one, not {symbols!r}")
+    for s in symbols if name == "symbols" else ():
+        if s.is_rational or s.is_real is False:  # SymPy takes cos(2*pi*k) for 1 where k is an integer
+            word = "integer" if s.is_integer else "rational" if s.is_rational else "not real"
+            advice = f"declare it with sp.Symbol({str(s)!r}, real=True)"
+            raise ValueError(f"{s} is declared {word}, but a coordinate passes through all real numbers: {advice}")
     return symbols
 
 
