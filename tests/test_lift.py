@@ -245,6 +245,43 @@ def test_a_network_with_kinks_is_not_refused(name):
     assert np.isfinite(loss.hessian(start)).all()
 
 
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (lambda t: None, "NoneType"),
+        (lambda t: 1.0, "float"),
+        (lambda t: t.sum().detach().numpy()[()], "float64"),
+        (lambda t: (t.sum(), t), "tuple"),
+        (lambda t: t * t, r"Tensor of shape \(2,\)"),
+        (lambda t: t.sum()[None], r"Tensor of shape \(1,\)"),
+    ],
+)
+def test_a_torch_function_must_return_a_scalar_tensor(wrong, words):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    loss = bea.from_torch(wrong, 2)
+    for ask in (loss.value, loss.gradient, loss.hessian) if words != "float64" else (loss.value,):
+        with pytest.raises(TypeError, match=f"the function returned a {words}; .* must return a tensor of shape"):
+            ask([1.0, 1.0])
+    with pytest.raises(TypeError, match=f"the function returned a {words}"):
+        loss.value([[1.0, 1.0], [2.0, 3.0]])
+
+
+def test_what_torch_differentiates_too_seldom_says_so():
+    """Its mean square has two derivatives in which both arguments change, not three; written out it has all."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    theta = np.array([0.6, 0.9])
+    three, again = (
+        bea.modified_equation(bea.gradient_descent(), bea.from_torch(function, 2), 3)
+        for function in (lambda t: torch.nn.functional.mse_loss(t, t**2), lambda t: ((t - t**2) ** 2).mean())
+    )
+    assert np.isfinite(again.coefficients(theta)).all()
+    with pytest.raises(ValueError, match="PyTorch .*ZeroTensors.*; write .*bea.black_box"):
+        three.coefficients(theta)
+    instead = bea.black_box(three.loss.gradient_code, 2)
+    found = bea.modified_equation(bea.gradient_descent(), instead, 3).coefficients(theta)
+    np.testing.assert_allclose(found, again.coefficients(theta), rtol=1e-7)
+
+
 def test_a_module_is_refused():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     with pytest.raises(TypeError, match="a function of one vector"):

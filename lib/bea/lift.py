@@ -170,7 +170,17 @@ def _double() -> Any:
 class _FromTorch(_Automatic):
     def _compute(self, name: str, *curve: np.ndarray) -> Any:
         torch: Any = _library("torch")
-        function = self._arguments[0]
+
+        def function(theta: Any) -> Any:
+            result = self._arguments[0](theta)
+            if not isinstance(result, torch.Tensor) or result.ndim:
+                shape = f" of shape {tuple(result.shape)}" if isinstance(result, torch.Tensor) else ""
+                raise TypeError(
+                    f"the function returned a {type(result).__name__}{shape}; it must return a tensor of shape (), made "
+                    "from theta by PyTorch's functions alone, without item(), float() or numpy()"
+                )
+            return result
+
         gradient, one = torch.func.grad(function), torch.ones((), dtype=torch.float64)
 
         def taylor(*curve: Any) -> Any:
@@ -178,7 +188,13 @@ class _FromTorch(_Automatic):
 
         code = {"value": function, "gradient": gradient, "taylor": taylor}[name]
         code = code if curve[0].ndim == 1 else torch.func.vmap(code, -1, 0 if name == "value" else -1)
-        result = code(*(torch.tensor(c, dtype=torch.float64) for c in curve))
+        try:
+            result = code(*(torch.tensor(c, dtype=torch.float64) for c in curve))
+        except RuntimeError as problem:
+            if "ZeroTensors" not in str(problem):
+                raise
+            advice = f"write it out, as ((a - b)**2).mean() for mse_loss, or take bea.black_box(loss.gradient_code, {self.dimension})"
+            raise ValueError(f"PyTorch does not differentiate the function so often ({problem}); {advice}") from problem
         return [r.detach().numpy() for r in result] if name == "taylor" else result.detach().numpy()
 
 
