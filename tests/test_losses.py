@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from scipy.special import erf
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import log_loss
 
@@ -322,6 +323,22 @@ def test_sums_and_integrals_are_evaluated_or_refused():
     ):
         with pytest.raises(ValueError, match="does not evaluate, so it has no numbers"):
             bea.Loss(left, A).gradient([1.0])
+
+
+def test_integrals_that_evaluate_for_real_numbers_do_so_for_any_symbol():
+    """SymPy's value holds conditions such as x < oo unless the symbol is declared real."""
+    k = sp.Symbol("k")
+    for x in (sp.Symbol("x"), sp.Symbol("x", real=True)):
+        loss = bea.Loss(sp.Integral(sp.exp(-(k**2) * x), (k, 0, 1)), x)
+        value = np.sqrt(np.pi / 2.8) * erf(np.sqrt(0.7))
+        np.testing.assert_allclose(loss.value([0.7]), value, rtol=1e-14)
+        np.testing.assert_allclose(loss.gradient([0.7]), [(np.exp(-0.7) - value) / 1.4], rtol=1e-13)
+        wave = bea.Loss(sp.Integral(sp.cos(k * x), (k, 0, A)), (x, A))
+        np.testing.assert_allclose(wave.value([0.5, 0.3]), np.sin(0.15) / 0.5, rtol=1e-14)
+        with pytest.raises(ValueError, match="does not evaluate.*declare.*positive=True"):
+            bea.Loss(sp.Integral(sp.exp(-k * x), (k, 0, sp.oo)), x).value([0.7])
+    positive = sp.Symbol("x", positive=True)
+    assert bea.Loss(sp.Integral(sp.exp(-k * positive), (k, 0, sp.oo)), positive).value([0.5]) == 2.0
 
 
 # --- equality, pickling --------------------------------------------------------------------------

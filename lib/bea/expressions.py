@@ -69,9 +69,14 @@ def computable(expression: sp.Expr) -> sp.Expr:
     >>> computable(3 * sp.log(1 + sp.exp(x)) + sp.exp(x) / (1 + sp.exp(x)))
     3*logaddexp(0, x) + exp(x - logaddexp(0, x))
     """
-    expression = expression.doit() if expression.has(*_UNFINISHED) else expression
+    if expression.has(*_UNFINISHED):  # of real numbers it is known that they are finite, say
+        real = {s: sp.Dummy(s.name, real=True) for s in expression.free_symbols if s.is_real is None}
+        expression = expression.xreplace(real).doit().xreplace({dummy: s for s, dummy in real.items()})
     for part in expression.atoms(*_WITHOUT_NUMBERS):
-        advice = "write a sum out, as sp.Add(*(... for k in range(10))), and give an abstract function a formula"
+        advice = (
+            "declare symbols positive=True if an integral needs it, write a sum out, as sp.Add(*(... for k in range(10))), "
+            "and give an abstract function a formula"
+        )
         raise ValueError(f"{part} does not evaluate, so it has no numbers; {advice}")
     if expression.has(sp.Mod, sp.frac, sp.ceiling, sp.beta):
         expression = expression.rewrite(sp.floor).rewrite(sp.beta, sp.gamma)
