@@ -244,6 +244,8 @@ def test_sums_of_exponentials_do_not_overflow():
         (sp.exp(A) / (1 + sp.exp(A)) ** 2 + B, [-800.0, 800.0], [[0, 1], [0, 1]]),
         (sp.log(sp.cosh(A)) + sp.tanh(B), [799 - np.log(2), 801 - np.log(2)], [[1, 0], [-1, 0]]),
         (sp.log((1 + sp.exp(A)) ** 3 + sp.sqrt(1 + sp.exp(B))), [2400.0, 400.0], [[3, 0], [0, 0.5]]),
+        ((sp.exp(A) - sp.exp(B)) / (sp.exp(A) + sp.exp(B)), [1.0, -1.0], [[0, 0], [0, 0]]),
+        (A * (2 * sp.exp(A) - 1) / (1 + sp.exp(A)) + B, [800.0, 1600.0], [[2, 1], [-1, 1]]),
     ]
     for expression, values, gradients in cases:
         loss = bea.Loss(expression, (A, B))

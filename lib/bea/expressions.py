@@ -91,7 +91,12 @@ def _without_overflow(node: Any) -> Any:
     if isinstance(node, sp.Pow) and node.exp.is_negative and isinstance(node.base, (sp.Add, sp.cosh)):
         found = _logarithm(node.base)
         return node if found is None else sp.exp(node.exp * found)
-    return sp.powsimp(node, combine="exp") if isinstance(node, sp.Mul) and node.has(logaddexp) else node
+    if not isinstance(node, sp.Mul) or not node.has(logaddexp):
+        return node
+    sums = [part for part in node.args if part.is_Add and part.has(sp.exp) and not part.has(logaddexp)]
+    terms = sums[0].args if len(sums) == 1 else ()  # of which each may be too large alone
+    found = [sp.powsimp(node / sums[0] * term, combine="exp") for term in terms]
+    return sp.Add(*found) if found else sp.powsimp(node, combine="exp")
 
 
 def _logarithm(node: Any) -> Any:
