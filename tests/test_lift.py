@@ -168,6 +168,120 @@ def test_what_is_not_installed_says_how_to_install_it(name, monkeypatch):
         getattr(bea, f"from_{name}")(value, D)
 
 
+def test_what_a_jax_function_reads_is_kept_as_it_was():
+    """Value, gradient, derivatives and batches are compiled apart, but from the data at the first call."""
+    jnp = pytest.importorskip("jax.numpy", reason="jax is not installed; pip install bea-book[jax]")
+    for first in ("value", "gradient", "hessian"):
+        data, scale = np.array([1.0, 3.0]), {"by": 1.0}
+        loss = bea.from_jax(lambda t, d=data, s=scale: s["by"] * jnp.sum(jnp.asarray(d) * t * t) / 2, 2)
+        getattr(loss, first)([1.0, 2.0])
+        data *= 2
+        scale["by"] = 5.0
+        assert loss.value([1.0, 2.0]) == 6.5
+        assert loss.gradient([[1.0, 2.0]] * 2).tolist() == [[1.0, 6.0]] * 2
+        assert loss.hessian([1.0, 2.0]).tolist() == [[1.0, 0.0], [0.0, 3.0]]
+        assert pickle.loads(pickle.dumps(bea.from_jax(np.sum, 2))) == bea.from_jax(np.sum, 2)
+
+
+@pytest.mark.parametrize("wrong", [lambda t: (t.sum(), t), lambda t: t, lambda t: None, lambda t: "word"])
+def test_a_jax_function_must_return_a_scalar(wrong):
+    pytest.importorskip("jax", reason="jax is not installed; pip install bea-book[jax]")
+    with pytest.raises((TypeError, ValueError)):
+        bea.from_jax(wrong, 2).gradient([1.0, 2.0])
+
+
+def test_a_jax_function_may_read_a_random_key():
+    jax = pytest.importorskip("jax", reason="jax is not installed; pip install bea-book[jax]")
+    for key in (jax.random.key(3), jax.random.PRNGKey(3)):
+        loss = bea.from_jax(lambda t, key=key: (jax.random.normal(key, (2,)) * t**2).sum(), 2)
+        np.testing.assert_allclose(loss.hessian([0.6, 0.9]) @ [0.6, 0.9], loss.gradient([0.6, 0.9]), rtol=1e-13)
+
+
+def semi_gradient(name):
+    """A loss part of which is held fixed where its gradient is taken: that is 2 t (1 + t^2)."""
+    if name == "jax":
+        jax = pytest.importorskip("jax", reason="jax is not installed; pip install bea-book[jax]")
+        return bea.from_jax(lambda t: (jax.lax.stop_gradient(1 + t**2) * t**2).sum(), 2)
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    return bea.from_torch(lambda t: ((1 + t**2).detach() * t**2).sum(), 2)
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_derivatives_of_another_gradient_are_refused(name):
+    """What to do instead has two right terms; runs need no derivatives."""
+    loss, point = semi_gradient(name), np.array([0.6, 0.9])
+    expected = 2 * point * (1 + point**2)
+    np.testing.assert_allclose(loss.gradient(point), expected, rtol=1e-14)
+    np.testing.assert_allclose(bea.run(bea.gradient_descent(), loss, point, 0.1, 1)[1], point - 0.1 * expected)
+    for ask in (loss.hessian, bea.modified_equation(bea.gradient_descent(), loss, 2).coefficients):
+        with pytest.raises(ValueError, match="stop_gradient, custom_jvp, detach.* does not belong to the gradient"):
+            ask(point)
+    instead = bea.black_box(loss.gradient_code, 2)
+    found = bea.modified_equation(bea.gradient_descent(), instead, 2).coefficients(point)
+    np.testing.assert_allclose(found, [-expected, -(1 + 3 * point**2) * expected], rtol=1e-9)
+
+
+def test_rounding_whose_derivative_is_set_to_one_is_refused():
+    jax = pytest.importorskip("jax", reason="jax is not installed; pip install bea-book[jax]")
+    rounded = jax.custom_jvp(lambda t: jax.numpy.round(4 * t) / 4)
+    rounded.defjvp(lambda t, v: (rounded(*t), v[0]))
+    with pytest.raises(ValueError, match="does not belong"):
+        bea.from_jax(lambda t: (rounded(t) ** 2).sum(), 2).hessian([0.6, 0.9])
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_a_network_with_kinks_is_not_refused(name):
+    """At its start, where all biases are 0 and so many units are at their kink."""
+    sizes, x = (24, 6), RNG.normal(size=(20, 4))
+    start = np.concatenate([RNG.normal(size=sizes[0]) / 2, np.zeros(sizes[1])])
+    x[:5] = 0.0
+    if name == "jax":
+        jnp = pytest.importorskip("jax.numpy", reason="jax is not installed; pip install bea-book[jax]")
+        loss = bea.from_jax(lambda t: (jnp.maximum(x @ t[:24].reshape(4, 6) + t[24:], 0) ** 2).mean(), 30)
+    else:
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        data = torch.tensor(x)
+        loss = bea.from_torch(lambda t: (torch.relu(data @ t[:24].reshape(4, 6) + t[24:]) ** 2).mean(), 30)
+    assert np.isfinite(loss.hessian(start)).all()
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (lambda t: None, "NoneType"),
+        (lambda t: 1.0, "float"),
+        (lambda t: t.sum().detach().numpy()[()], "float64"),
+        (lambda t: (t.sum(), t), "tuple"),
+        (lambda t: t * t, r"Tensor of shape \(2,\)"),
+        (lambda t: t.sum()[None], r"Tensor of shape \(1,\)"),
+    ],
+)
+def test_a_torch_function_must_return_a_scalar_tensor(wrong, words):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    loss = bea.from_torch(wrong, 2)
+    for ask in (loss.value, loss.gradient, loss.hessian) if words != "float64" else (loss.value,):
+        with pytest.raises(TypeError, match=f"the function returned a {words}; .* must return a tensor of shape"):
+            ask([1.0, 1.0])
+    with pytest.raises(TypeError, match=f"the function returned a {words}"):
+        loss.value([[1.0, 1.0], [2.0, 3.0]])
+
+
+def test_what_torch_differentiates_too_seldom_says_so():
+    """Its mean square has two derivatives in which both arguments change, not three; written out it has all."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    theta = np.array([0.6, 0.9])
+    three, again = (
+        bea.modified_equation(bea.gradient_descent(), bea.from_torch(function, 2), 3)
+        for function in (lambda t: torch.nn.functional.mse_loss(t, t**2), lambda t: ((t - t**2) ** 2).mean())
+    )
+    assert np.isfinite(again.coefficients(theta)).all()
+    with pytest.raises(ValueError, match="PyTorch .*ZeroTensors.*; write .*bea.black_box"):
+        three.coefficients(theta)
+    instead = bea.black_box(three.loss.gradient_code, 2)
+    found = bea.modified_equation(bea.gradient_descent(), instead, 3).coefficients(theta)
+    np.testing.assert_allclose(found, again.coefficients(theta), rtol=1e-7)
+
+
 def test_a_module_is_refused():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     with pytest.raises(TypeError, match="a function of one vector"):

@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from scipy.special import erf
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import log_loss
 
@@ -243,6 +244,8 @@ def test_sums_of_exponentials_do_not_overflow():
         (sp.exp(A) / (1 + sp.exp(A)) ** 2 + B, [-800.0, 800.0], [[0, 1], [0, 1]]),
         (sp.log(sp.cosh(A)) + sp.tanh(B), [799 - np.log(2), 801 - np.log(2)], [[1, 0], [-1, 0]]),
         (sp.log((1 + sp.exp(A)) ** 3 + sp.sqrt(1 + sp.exp(B))), [2400.0, 400.0], [[3, 0], [0, 0.5]]),
+        ((sp.exp(A) - sp.exp(B)) / (sp.exp(A) + sp.exp(B)), [1.0, -1.0], [[0, 0], [0, 0]]),
+        (A * (2 * sp.exp(A) - 1) / (1 + sp.exp(A)) + B, [800.0, 1600.0], [[2, 1], [-1, 1]]),
     ]
     for expression, values, gradients in cases:
         loss = bea.Loss(expression, (A, B))
@@ -324,6 +327,22 @@ def test_sums_and_integrals_are_evaluated_or_refused():
             bea.Loss(left, A).gradient([1.0])
 
 
+def test_integrals_that_evaluate_for_real_numbers_do_so_for_any_symbol():
+    """SymPy's value holds conditions such as x < oo unless the symbol is declared real."""
+    k = sp.Symbol("k")
+    for x in (sp.Symbol("x"), sp.Symbol("x", real=True)):
+        loss = bea.Loss(sp.Integral(sp.exp(-(k**2) * x), (k, 0, 1)), x)
+        value = np.sqrt(np.pi / 2.8) * erf(np.sqrt(0.7))
+        np.testing.assert_allclose(loss.value([0.7]), value, rtol=1e-14)
+        np.testing.assert_allclose(loss.gradient([0.7]), [(np.exp(-0.7) - value) / 1.4], rtol=1e-13)
+        wave = bea.Loss(sp.Integral(sp.cos(k * x), (k, 0, A)), (x, A))
+        np.testing.assert_allclose(wave.value([0.5, 0.3]), np.sin(0.15) / 0.5, rtol=1e-14)
+        with pytest.raises(ValueError, match="does not evaluate.*declare.*positive=True"):
+            bea.Loss(sp.Integral(sp.exp(-k * x), (k, 0, sp.oo)), x).value([0.7])
+    positive = sp.Symbol("x", positive=True)
+    assert bea.Loss(sp.Integral(sp.exp(-k * positive), (k, 0, sp.oo)), positive).value([0.5]) == 2.0
+
+
 # --- equality, pickling --------------------------------------------------------------------------
 
 
@@ -374,6 +393,9 @@ def test_two_terms_cost_one_gradient_and_one_product():
     gradient, product = Counted(), Counted(lambda t, v: exact.product_code(t, v))
     loss = bea.NumericLoss(2, None, gradient, product)
     theta, v = np.array([0.7, 1.1]), np.array([1.0, -0.5])
+    loss.hessian_vector(theta, v)  # the first is compared with differences of the gradient
+    assert (gradient.calls, product.calls) == (6, 2)
+    gradient.calls = product.calls = 0
     loss.gradient_code(Series.from_polynomials([[theta]]))
     found = loss.gradient_code(two_terms(theta.copy(), v)).coefficients
     assert (gradient.calls, product.calls) == (1, 1)
@@ -381,6 +403,9 @@ def test_two_terms_cost_one_gradient_and_one_product():
     np.testing.assert_allclose(found, expected, rtol=1e-14)
     gradient = Counted()
     loss = bea.NumericLoss(2, None, gradient)
+    loss.hessian_vector(theta, v)
+    assert gradient.calls == 5  # two of them at one point
+    gradient.calls = 0
     loss.gradient_code(Series.from_polynomials([[theta]]))
     found = loss.gradient_code(two_terms(theta, v)).coefficients
     assert gradient.calls == 3
@@ -534,6 +559,86 @@ def test_what_a_gradient_returns_is_checked(code, error, message):
             loss.gradient(point)
 
 
+def derivatives_of(loss, point):
+    """Every way to ask for derivatives of a loss."""
+    equation, first = (
+        make(bea.gradient_descent(), loss, 2) for make in (bea.modified_equation, bea.transient_equation)
+    )
+    batch = np.tile(point, (3, 1))
+    return [
+        lambda: loss.hessian(point),
+        lambda: loss.hessian_vector(batch, point),
+        lambda: equation.coefficients(point),
+        lambda: equation.field(0.1)(batch),
+        lambda: first.field(0.1, 3)(point),
+    ]
+
+
+@pytest.mark.parametrize("product", [lambda t, v: 99 * v, lambda t, v: 2.1 * t * v, lambda t, v: 0 * v])
+def test_a_product_of_another_hessian_is_refused(product):
+    """In every call, also after the first one was refused; 5% more is seen."""
+    for point in ([1.0, 2.0], [1e-6, 2e-6], [0.0, 3e5]):
+        for ask in derivatives_of(bea.NumericLoss(2, None, lambda t: t**2, product), np.array(point)):
+            for _ in range(2):
+                with pytest.raises(
+                    ValueError, match=r"hessian_vector.*does not belong.*bea.black_box\(loss.gradient_code"
+                ):
+                    ask()
+
+
+def test_a_gradient_that_is_random_or_keeps_state_has_no_derivatives():
+    rng, calls = np.random.default_rng(0), iter(range(1, 10**6))
+    codes = [lambda t: t + 1e-3 * rng.normal(size=t.shape), lambda t: t * next(calls)]
+    for code in codes:
+        for make in (lambda f: bea.NumericLoss(2, None, f), lambda f: bea.black_box(f, 2)):
+            for ask in derivatives_of(make(code), np.array([1.0, 2.0])):
+                for _ in range(2):
+                    with pytest.raises(ValueError, match="two values at one point.*random or keeps state"):
+                        ask()
+
+
+def softened(t):
+    """One gradient of many scales: steep, periodic, and smooth only within 1e-12 of 0."""
+    return np.stack(
+        [np.sin(1e7 * t[0]), t[1] ** 3 / (t[0] ** 2 + t[1] ** 2 + 1e-24), t[2] / np.sqrt(t[2] ** 2 + 1e-24)]
+    )
+
+
+RIGHT = {
+    "kinks": (3, np.abs, lambda t, v: np.sign(t) * v),
+    "kinks, of the other side": (3, lambda t: np.maximum(t, 0), lambda t, v: (t >= 0) * v),
+    "jumps": (3, np.sign, lambda t, v: 0 * v),
+    "poles": (3, lambda t: 1 / t, lambda t, v: -v / t**2),
+    "roots": (3, lambda t: np.sqrt(t), lambda t, v: 0.5 * v / np.sqrt(t)),
+    "constant": (3, lambda t: 1 + 0 * t, lambda t, v: 1e-13 * v),
+    "waves": (1, lambda t: np.sin(1e9 * t), lambda t, v: 1e9 * np.cos(1e9 * t) * v),
+    "single precision inside": (3, lambda t: np.float32(t) ** 3 + 0.0 * t, lambda t, v: 3 * t**2 * v),
+    "overflow": (3, np.exp, lambda t, v: np.exp(t) * v),
+    "no numbers": (3, lambda t: t + np.nan, lambda t, v: v),
+    "a narrow valley": (3, lambda t: t + 1e8 * t[::-1].sum(axis=0), lambda t, v: v + 1e8 * v.sum(axis=0)),
+    "many scales": (3, softened, lambda t, v: bea.NumericLoss(3, None, softened).product_code(t, v)),
+    "bounded": (3, lambda t: np.exp(-1e4 * t * t) * t, lambda t, v: np.exp(-1e4 * t * t) * (1 - 2e4 * t * t) * v),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", RIGHT)
+def test_no_right_product_is_refused(name):
+    """At kinks, jumps and poles, and where the gradient changes within less than any step."""
+    dimension, code, product = RIGHT[name]
+    rng = np.random.default_rng(1)
+    points = [rng.normal(size=dimension) * size for size in (1e-9, 1e-3, 1.0, 1.0, 1.0, 1e3, 1e9)]
+    for point in (np.zeros(dimension), np.ones(dimension), -np.ones(dimension), np.arange(dimension) / 2, *points):
+        bea.NumericLoss(dimension, None, code, product).hessian_vector(point, np.ones(dimension))
+
+
+def test_waves_shorter_than_the_steps_are_not_refused_by_chance():
+    """Differences of one point agree by chance for one wave in a thousand, of three points for one in a billion."""
+    for shift in np.random.default_rng(0).uniform(1.0, 2.0, 2000):
+        wave = bea.NumericLoss(1, None, lambda t: np.sin(1e5 * t), lambda t, v: 1e5 * np.cos(1e5 * t) * v)
+        wave.hessian([shift])
+
+
 def test_losses_by_code_are_checked():
     for dimension, error in (
         (0, ValueError),
@@ -621,6 +726,24 @@ def test_logistic_regression_says_how_data_are_given():
         bea.logistic_regression(features=data)
     with pytest.raises(TypeError, match="without features; give features="):
         bea.logistic_regression(labels=labels)
+    with pytest.raises(ValueError, match="data.csv.*holds the labels in its last column.*leave out labels="):
+        bea.logistic_regression(features="data.csv", labels=labels)
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0, 0.1, 1e-9, -1e6 / 3, 1e300])
+def test_a_constant_feature_is_refused_whatever_its_rounding(constant):
+    """Its standard deviation is not always 0; a feature that changes in its tenth digit is none."""
+    rng = np.random.default_rng(0)
+    for count in (20, 37, 1000):
+        varied, labels = rng.normal(size=(count, 2)), np.arange(count) % 2
+        for last in (np.full(count, constant), constant * (1 + 1e-15 * rng.normal(size=count))):
+            with pytest.raises(ValueError, match="no feature may be constant"):
+                bea.logistic_regression(features=np.c_[varied, last], labels=labels)
+    if 0 < abs(constant) < 1e300:
+        nearly = constant * (1 + 1e-10 * np.arange(count))
+        loss = bea.logistic_regression(features=np.c_[varied, nearly], labels=labels)
+        np.testing.assert_allclose(loss.hessian(np.zeros(3))[2, 2], 0.25, rtol=1e-4)
+    assert bea.logistic_regression(features=np.c_[varied, np.ones(count)], labels=labels, standardize=False)
 
 
 def test_logistic_regression_far_out_neither_overflows_nor_warns():
@@ -765,6 +888,28 @@ def test_points_must_be_what_the_symbols_are_declared(declared, wrong, words):
         with pytest.raises(ValueError, match=f"p is declared {words}, but the point has p = {wrong};"):
             loss.gradient(points)
     assert np.isfinite(loss.hessian_vector([-wrong or 1.0, 1.0], [wrong, 1.0])).all()
+
+
+@pytest.mark.parametrize(
+    "declared, word",
+    [
+        *((name, "integer") for name in ("integer", "even", "odd", "prime", "zero")),
+        ("rational", "rational"),
+        ("imaginary", "not real"),
+        ("infinite", "not real"),
+    ],
+)
+def test_coordinates_are_not_declared_to_be_single_numbers(declared, word):
+    """SymPy takes cos(2 pi k) for 1 where k is whole; as a parameter it is."""
+    k = sp.Symbol("k", **{declared: True})
+    for make in (lambda: bea.Loss(k**2, (k,)), lambda: bea.VectorField((A, k), (A, k))):
+        with pytest.raises(ValueError, match=rf"k is declared {word}, .* sp.Symbol\('k', real=True\)"):
+            make()
+    if word != "not real":
+        assert bea.Loss(k * A**2, A, k).parameters == (k,)
+    for allowed in ("real", "positive", "nonzero", "finite", "extended_real", "irrational", "complex"):
+        symbol = sp.Symbol("k", **{allowed: True})
+        assert bea.Loss(symbol**2, symbol).gradient([0.7]) == 1.4
 
 
 def test_distributions_and_unknown_derivatives_say_so():

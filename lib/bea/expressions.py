@@ -69,9 +69,14 @@ def computable(expression: sp.Expr) -> sp.Expr:
     >>> computable(3 * sp.log(1 + sp.exp(x)) + sp.exp(x) / (1 + sp.exp(x)))
     3*logaddexp(0, x) + exp(x - logaddexp(0, x))
     """
-    expression = expression.doit() if expression.has(*_UNFINISHED) else expression
+    if expression.has(*_UNFINISHED):  # of real numbers it is known that they are finite, say
+        real = {s: sp.Dummy(s.name, real=True) for s in expression.free_symbols if s.is_real is None}
+        expression = expression.xreplace(real).doit().xreplace({dummy: s for s, dummy in real.items()})
     for part in expression.atoms(*_WITHOUT_NUMBERS):
-        advice = "write a sum out, as sp.Add(*(... for k in range(10))), and give an abstract function a formula"
+        advice = (
+            "declare symbols positive=True if an integral needs it, write a sum out, as sp.Add(*(... for k in range(10))), "
+            "and give an abstract function a formula"
+        )
         raise ValueError(f"{part} does not evaluate, so it has no numbers; {advice}")
     if expression.has(sp.Mod, sp.frac, sp.ceiling, sp.beta):
         expression = expression.rewrite(sp.floor).rewrite(sp.beta, sp.gamma)
@@ -86,7 +91,12 @@ def _without_overflow(node: Any) -> Any:
     if isinstance(node, sp.Pow) and node.exp.is_negative and isinstance(node.base, (sp.Add, sp.cosh)):
         found = _logarithm(node.base)
         return node if found is None else sp.exp(node.exp * found)
-    return sp.powsimp(node, combine="exp") if isinstance(node, sp.Mul) and node.has(logaddexp) else node
+    if not isinstance(node, sp.Mul) or not node.has(logaddexp):
+        return node
+    sums = [part for part in node.args if part.is_Add and part.has(sp.exp) and not part.has(logaddexp)]
+    terms = sums[0].args if len(sums) == 1 else ()  # of which each may be too large alone
+    found = [sp.powsimp(node / sums[0] * term, combine="exp") for term in terms]
+    return sp.Add(*found) if found else sp.powsimp(node, combine="exp")
 
 
 def _logarithm(node: Any) -> Any:

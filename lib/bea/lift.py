@@ -93,12 +93,21 @@ def _nested(jvp: Callable[..., Any], gradient: Callable[..., Any], one: Any, cur
 
 class _FromJax(_Automatic):
     @cached_property
+    def _function(self) -> Callable[..., Any]:
+        """The function with all that it reads as it is now, so that codes which are compiled later agree."""
+        jax: Any = _library("jax")
+        with _double():
+            code, result = jax.make_jaxpr(self._arguments[0], return_shape=True)(np.zeros(self.dimension))
+            read, kind = [jax.numpy.array(constant) for constant in code.consts], jax.tree.structure(result)
+        return lambda theta: jax.tree.unflatten(kind, jax.core.eval_jaxpr(code.jaxpr, read, theta))
+
+    @cached_property
     def _expansion(self) -> Callable[..., Any]:
         """The function of a curve's coefficients, of 1, h, h^2, ..., that gives those of the gradient along it."""
         jax: Any = _library("jax")
         from jax.experimental.jet import jet
 
-        gradient = jax.grad(self._arguments[0])
+        gradient = jax.grad(self._function)
 
         def taylor(start: Any, *rest: Any) -> Any:
             try:
@@ -113,7 +122,7 @@ class _FromJax(_Automatic):
     @cached_property
     def _codes(self) -> dict[Any, Callable[..., Any]]:
         jax: Any = _library("jax")
-        function = self._arguments[0]
+        function = self._function
         codes = {"value": function, "gradient": jax.grad(function), "taylor": lambda *c: self._expansion(*c)[1:]}
         batched = {name: jax.vmap(code, -1, 0 if name == "value" else -1) for name, code in codes.items()}
         return {(n, k): jax.jit(code) for k, kind in ((1, codes), (2, batched)) for n, code in kind.items()}
@@ -149,16 +158,29 @@ class _FromJax(_Automatic):
 
 def _in_double(code: Callable[..., Any], *arguments: np.ndarray) -> Any:
     """Return what JAX computes in double precision, as arrays of NumPy."""
+    with _double():
+        return _library("jax").tree.map(np.asarray, code(*arguments))
+
+
+def _double() -> Any:
     jax: Any = _library("jax")
-    double = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
-    with double(True):
-        return jax.tree.map(np.asarray, code(*arguments))
+    return (jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64)(True)
 
 
 class _FromTorch(_Automatic):
     def _compute(self, name: str, *curve: np.ndarray) -> Any:
         torch: Any = _library("torch")
-        function = self._arguments[0]
+
+        def function(theta: Any) -> Any:
+            result = self._arguments[0](theta)
+            if not isinstance(result, torch.Tensor) or result.ndim:
+                shape = f" of shape {tuple(result.shape)}" if isinstance(result, torch.Tensor) else ""
+                raise TypeError(
+                    f"the function returned a {type(result).__name__}{shape}; it must return a tensor of shape (), made "
+                    "from theta by PyTorch's functions alone, without item(), float() or numpy()"
+                )
+            return result
+
         gradient, one = torch.func.grad(function), torch.ones((), dtype=torch.float64)
 
         def taylor(*curve: Any) -> Any:
@@ -166,7 +188,13 @@ class _FromTorch(_Automatic):
 
         code = {"value": function, "gradient": gradient, "taylor": taylor}[name]
         code = code if curve[0].ndim == 1 else torch.func.vmap(code, -1, 0 if name == "value" else -1)
-        result = code(*(torch.tensor(c, dtype=torch.float64) for c in curve))
+        try:
+            result = code(*(torch.tensor(c, dtype=torch.float64) for c in curve))
+        except RuntimeError as problem:
+            if "ZeroTensors" not in str(problem):
+                raise
+            advice = f"write it out, as ((a - b)**2).mean() for mse_loss, or take bea.black_box(loss.gradient_code, {self.dimension})"
+            raise ValueError(f"PyTorch does not differentiate the function so often ({problem}); {advice}") from problem
         return [r.detach().numpy() for r in result] if name == "taylor" else result.detach().numpy()
 
 
@@ -181,7 +209,8 @@ def from_jax(function: Callable[..., Any], dimension: int) -> NumericLoss:
     r"""Return a loss from a JAX function, with its gradient and all higher derivatives.
 
     Everything is compiled and computed in double precision.  The modified equation may have any
-    number of terms.
+    number of terms.  Data that the function reads stay as they were at the first call: for new ones
+    make a new loss.
 
     Parameters
     ----------

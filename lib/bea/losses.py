@@ -327,7 +327,8 @@ class NumericLoss(Problem):
     ------
     TypeError, ValueError
         If an argument is not a function; later, if a function returns None, complex numbers or an
-        array of another shape.
+        array of another shape; where derivatives are first asked for, if the gradient differs from call
+        to call, or if derivatives that do not come from its own code are not its own, by differences.
 
     Notes
     -----
@@ -370,6 +371,7 @@ class NumericLoss(Problem):
         self._single = False  # whether a function returned single precision
         self._batches: dict[Any, bool] = {}  # whether a function takes so many points at once
         self._last: tuple[Any, ...] = (0, None, None)
+        self._compared = False  # whether its derivatives were compared with differences of its gradient
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._arguments
@@ -428,6 +430,7 @@ class NumericLoss(Problem):
         -------
         array of shape (d, ...)
         """
+        self._compare(theta)
         if self._functions["hessian_vector"] or not self._runs_on_series:
             return self._taylor([theta, v])[0]
         return super().product_code(theta, v)
@@ -480,10 +483,60 @@ class NumericLoss(Problem):
             warnings.warn(f"{what} {array.dtype}; {advice}", stacklevel=2)
         return array.astype(theta.dtype if kind in "cO" else float)
 
+    # --- the first time that derivatives are asked for -------------------------------------------
+
+    def _compare(self, theta: np.ndarray) -> None:
+        """Raise ValueError if the gradient has no derivatives, or those at hand are not its own; asked once."""
+        if not self._compared and theta.dtype == float:
+            first, wrong = theta.reshape(len(theta), -1)[:, 0], None
+            with np.errstate(all="ignore"):
+                if all(wrong := self._wrong(first, seed) for seed in range(3)):
+                    raise ValueError(wrong)
+            self._compared = True
+
+    def _wrong(self, theta: np.ndarray, seed: int) -> str | None:
+        """Return what is wrong with the derivatives, as seen at a point next to theta, where no kink is to be expected."""
+        rng, size = np.random.default_rng(seed), np.where(theta == 0, 1.0, np.abs(theta))
+        point, v = theta + 0.01 * size * rng.uniform(0.5, 1.5, len(theta)), size * rng.uniform(-1, 1, len(theta))
+        try:
+            here, again = (self._call("gradient", point) for _ in range(2))
+            if not np.isfinite([here, again]).all():
+                return None
+            if not _close(again, here, 1e-3 if self._single else 1e-6):
+                i = np.argmax(np.abs(again - here))
+                return (
+                    f"the gradient has two values at one point, {here[i]} and {again[i]} in coordinate {i}: it is random "
+                    "or keeps state, and so has no derivatives; let its numbers depend on theta alone, by a seed that "
+                    "is set at every call, or by net.eval()"
+                )
+            if self._functions["hessian_vector"] is None or self._single:
+                return None
+            ahead, behind, near, close = (
+                (self._call("gradient", point + h * v) - here) / h for h in (1e-3, -1e-3, 3e-4, -3e-4)
+            )
+            product, slope = self._call("hessian_vector", point, v), (near + close) / 2
+        except Exception:  # the point may be one of which the user did not think; else the error comes again
+            return None
+        error = np.abs(product - slope)
+        i = np.argmax(error)
+        # If both steps to both sides tell nearly the same, they cross no kink and are short enough.
+        spread, noise = np.ptp([ahead, behind, near, close], axis=0)[i], 3e-3 * np.abs(here).max()
+        sure = spread <= 0.02 * abs(slope[i])
+        if not sure or not error[i] > max(10 * spread, 0.01 * np.abs(product).max(), noise):
+            return None
+        return (
+            f"the derivative of the gradient along a vector is {product[i]:.4g} in coordinate {i}, but by differences of "
+            f"the gradient {slope[i]:.4g}: hessian_vector, or what is held fixed or given a derivative by hand inside of "
+            "the function (stop_gradient, custom_jvp, detach), does not belong to the gradient that runs follow; "
+            f"bea.black_box(loss.gradient_code, {self.dimension}) has the derivatives of that gradient"
+        )
+
     # --- along a curve ---------------------------------------------------------------------------
 
     def _along(self, theta: Series) -> Series:
         """Return the gradient along a curve, by its code on a Series or from one Hessian-vector product."""
+        if theta.terms > 1:
+            self._compare(theta.leading)
         liftable = theta.dtype != object and theta.terms <= self._terms
         if liftable and (theta.terms == 1 or self._functions["hessian_vector"] or not self._runs_on_series):
             return self._lifted(theta)
@@ -637,6 +690,11 @@ def _symbols(symbols: Any, name: str) -> tuple[sp.Symbol, ...]:
         raise TypeError(f"{name} must be SymPy symbols, not {symbols!r}; for many of them use sp.symbols('x:10')")
     if len(set(symbols)) != len(symbols) or (name == "symbols" and not symbols):
         raise ValueError(f"{name} must be distinct and at least one, not {symbols!r}")
+    for s in symbols if name == "symbols" else ():
+        if s.is_rational or s.is_real is False:  # SymPy takes cos(2*pi*k) for 1 where k is an integer
+            word = "integer" if s.is_integer else "rational" if s.is_rational else "not real"
+            advice = f"declare it with sp.Symbol({str(s)!r}, real=True)"
+            raise ValueError(f"{s} is declared {word}, but a coordinate passes through all real numbers: {advice}")
     return symbols
 
 

@@ -149,8 +149,9 @@ def logistic_regression(
     Raises
     ------
     TypeError, ValueError
-        If features are given without labels or labels without features, the data are not finite
-        numbers, the labels do not have two values, or `columns` or `rows` select nothing.
+        If features are given without labels, labels without features or with a file, the data are
+        not finite numbers, the labels do not have two values, a feature to be standardized is
+        constant, or `columns` or `rows` select nothing.
 
     Examples
     --------
@@ -166,8 +167,9 @@ def logistic_regression(
     try:
         chosen = data[:, np.asarray(columns)].reshape(len(data), -1)
         if standardize:
-            with np.errstate(invalid="ignore"):  # of a constant feature, which is refused below
-                chosen = (chosen - chosen.mean(axis=0)) / chosen.std(axis=0)
+            with np.errstate(all="ignore"):  # of a constant feature, which is refused below
+                spread = np.where(np.ptp(chosen, axis=0) > 1e-14 * np.abs(chosen).max(axis=0), chosen.std(axis=0), 0.0)
+                chosen = (chosen - chosen.mean(axis=0)) / spread
         signed = (chosen * np.where(targets, 1.0, -1.0)[:, None])[rows]
     except IndexError:
         signed = np.empty(0)
@@ -191,6 +193,8 @@ def _data(features: Any, labels: Any) -> Any:
 
         return load_breast_cancer(return_X_y=True)
     if isinstance(features, (str, PathLike)):
+        if labels is not None:
+            raise ValueError(f"the file {features} holds the labels in its last column; leave out labels=")
         table = np.genfromtxt(features, delimiter=",", ndmin=2)
         table = table[1:] if np.isnan(table[0]).all() else table  # the names of the columns
         features, labels = table[:, :-1], table[:, -1]
