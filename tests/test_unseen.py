@@ -617,22 +617,6 @@ def test_what_cannot_be_traced_or_taken_together_has_its_value(program):
     assert len(bea.flow(bea.modified_equation(program(), loss, 2), points[0], 0.01, 3)) == 4
 
 
-def test_runs_and_flows_that_leave_a_declared_sign_are_refused():
-    """SymPy has made |x| + x^2 into x + x^2, which is another function below 0."""
-    p = sp.Symbol("p", positive=True)
-    loss, descent = bea.Loss(sp.Abs(p) + p**2, (p,)), bea.gradient_descent()
-    away = bea.Loss((p - 1) ** 2, (p,))
-    for ask in (
-        lambda loss: bea.run(descent, loss, [0.3], 0.3, 5),
-        lambda loss: bea.run(descent, loss, [[0.3], [0.9]], 0.3, 6, every=2),
-        lambda loss: bea.flow(bea.modified_equation(descent, loss, 1), [0.1], 0.1, 4),
-        lambda loss: bea.flow(bea.transient_equation(descent, loss, 1), [0.1], 0.1, 4),
-    ):
-        with pytest.raises(ValueError, match="p is declared positive, but the point has p = -0"):
-            ask(loss)
-        assert np.all(ask(away) > 0)
-
-
 def test_an_equation_equals_itself_alone():
     """So that it can be a key, whatever its losses are."""
     for make in (

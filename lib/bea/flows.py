@@ -141,9 +141,6 @@ def flow(
                 "the loss, and points at the jump from both sides, so that no solution goes on; ask for fewer steps"
             )
         raise Divergence(problem, step, path)
-    for loss in getattr(equation, "losses", None) or (getattr(equation, "loss", None),):
-        if getattr(loss, "declared", ()):
-            loss.components(path.reshape(-1, d))  # whether it keeps the signs that are declared
     return path
 
 

@@ -168,7 +168,9 @@ class Loss(_SymbolicProblem):
         The loss.  Abstract functions such as ``Function("E")(a, b)`` are allowed where only
         symbols are computed.
     symbols : Symbol or sequence of Symbol
-        The coordinates of theta, in order.  Absolute values need ``real=True``.
+        The coordinates of theta, in order.  Absolute values need ``real=True``.  If a symbol is declared
+        to have a sign SymPy has simplified with it; a given point that has another is refused, but what a
+        run or a flow comes to is not looked at.
     parameters : sequence of Symbol, optional
         Further symbols that stay symbols, such as the curvature of a quadratic.
 
