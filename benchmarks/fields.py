@@ -1,11 +1,14 @@
 """Modified fields and their coefficients: against kauri, BSeries, pybs, SymPy's terms by lambdify, Numba and heyoka; and growth."""
 
+import math
 import tracemalloc
 from functools import partial
 from statistics import median
 
 import numpy as np
 import sympy as sp
+from sympy.printing.precedence import PRECEDENCE
+from sympy.printing.str import StrPrinter
 
 import bea
 from measure import facts, processes, processor_seconds, race, rounds_of, target
@@ -77,15 +80,30 @@ def adam(order):
     return bea.modified_equation(bea.adam(BETA, RHO, EPSILON), bea.bilinear(), order)
 
 
-def formulas(equation, h, modules):
-    """The entries of the sum of the terms h^k f_k as one function, by SymPy's lambdify."""
-    total = sum((h**k * term for k, term in enumerate(equation.terms)), sp.zeros(2, 1))
-    return sp.lambdify(equation.loss.symbols, tuple(total), modules, cse=True)
+class Products(StrPrinter):
+    """Prints integer powers as products, which are faster than Python's and NumPy's powers."""
+
+    def _print_Pow(self, power, rational=False):
+        if not power.exp.is_Integer:
+            return super()._print_Pow(power, rational)
+        product = "*".join([self.parenthesize(power.base, PRECEDENCE["Pow"])] * abs(power.exp))
+        return f"({product})" if power.exp > 0 else f"1/({product})"
+
+
+def formulas(equation, h, xp, products=True):
+    """The entries of the sum of the terms h^k f_k as one function, by SymPy's lambdify; powers as products, of square roots, too."""
+    total, root = sum((h**k * term for k, term in enumerate(equation.terms)), sp.zeros(2, 1)), sp.Function("sqrt")
+    if products:
+        total = total.replace(
+            lambda e: e.is_Pow and e.exp.is_Rational and e.exp.q == 2, lambda e: root(e.base) ** (2 * e.exp)
+        )
+    printer = (lambda entry: Products().doprint(entry)) if products else None
+    return sp.lambdify(equation.loss.symbols, tuple(total), {"sqrt": xp.sqrt, "exp": xp.exp}, cse=True, printer=printer)
 
 
 def by_lambdify(order, points):
     one = points.ndim == 1
-    field = formulas(adam(order), H, "math" if one else "numpy")
+    field = formulas(adam(order), H, math if one else np)
     return (lambda: np.array(field(*points.tolist()))) if one else lambda: np.stack(field(*points.T), axis=-1)
 
 
@@ -93,7 +111,7 @@ def by_heyoka(order, points):
     import heyoka
 
     variables = heyoka.make_vars("x", "y")
-    field = heyoka.cfunc(list(formulas(adam(order), H, [{"sqrt": heyoka.sqrt}])(*variables)), vars=variables)
+    field = heyoka.cfunc(list(formulas(adam(order), H, heyoka, products=False)(*variables)), vars=variables)
     columns, out = np.ascontiguousarray(points.T), np.empty(points.shape[::-1])
     return lambda: field(columns, outputs=out).T
 
@@ -136,7 +154,7 @@ def two_terms(x, y):
 def warm(order, count, rounds):
     points = np.random.default_rng(0).uniform(0.5, 1.5, (count, 2)) if count > 1 else np.array(START)
     makers = {"bea": lambda: partial(adam(order).field(H), points), "lambdify": partial(by_lambdify, order, points),
-              "lambdify, compiled by Numba": lambda: by_numba(formulas(adam(order), H, "math"), points),
+              "lambdify, compiled by Numba": lambda: by_numba(formulas(adam(order), H, math), points),
               "heyoka, compiled": partial(by_heyoka, order, points)}  # fmt: skip
     makers |= {"Numba by hand": partial(by_numba, two_terms, points)} if order == 2 else {}
     where = "one point" if count == 1 else f"{count:,} points"
