@@ -1,7 +1,7 @@
 """Runs of Adam with all iterates kept, for one configuration and many, in few coordinates and many, and on data.
 
-The rivals: optax (scan), and Adam by hand in JAX, Numba and PyTorch (compiled steps).  Of several forms of one rival the one that
-is fastest in a first trial is timed.  Epsilon is outside the square root throughout, as in all of these packages.
+The rivals: optax (scan), and Adam by hand in JAX, Numba and PyTorch (compiled steps).  Of several forms of JAX and optax the one
+that is fastest in a first trial is timed.  Epsilon is outside the square root throughout, as in all of these packages.
 """
 
 from functools import cache, partial
@@ -65,12 +65,13 @@ def data_gradient(x, g):
     g[:] = s @ SIGNED
 
 
-GRADIENTS = {polynomial: polynomial_gradient, transcendental: transcendental_gradient}
-GRADIENTS |= {chain: chain_gradient, data: data_gradient}
+GRADIENTS = {polynomial: polynomial_gradient, transcendental: transcendental_gradient, chain: chain_gradient, data: data_gradient}  # fmt: skip
 
 
 def by_hand(loss, x, xp):
     """The gradient on arrays, for NumPy and JAX."""
+    if loss is polynomial:
+        return xp.stack(polynomial_gradient(*x))
     if loss is data:
         return xp.asarray(SIGNED.T) @ (-1 / (1 + xp.exp(xp.asarray(SIGNED) @ x)) / len(SIGNED))
     r = x[1:] - x[:-1] ** 2
@@ -100,18 +101,22 @@ def anew(loss, start, steps):
     return lambda: ours(loss, start, steps, next(betas))()
 
 
-def adam_by_hand(theta, beta, rho, xp):
-    """What a loop carries, and the update, for JAX and PyTorch."""
+def adam_by_hand(theta, beta, rho, xp, each=lambda change, *of: change(*of)):
+    """What a loop carries, and the update, for JAX and PyTorch; ``each`` applies a change to arrays or to each of a tuple."""
 
     def update(g, carry):
         theta, m, v, b1, b2 = carry
-        m, v, b1, b2 = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g * g, b1 * beta, b2 * rho
-        return theta - H / (1 - b1) * m / (xp.sqrt(1 / (1 - b2) * v) + EPSILON), m, v, b1, b2
+        b1, b2 = b1 * beta, b2 * rho
+        m = each(lambda m, g: beta * m + (1 - beta) * g, m, g)
+        v = each(lambda v, g: rho * v + (1 - rho) * g * g, v, g)
+        theta = each(lambda x, m, v: x - H / (1 - b1) * m / (xp.sqrt(1 / (1 - b2) * v) + EPSILON), theta, m, v)
+        return theta, m, v, b1, b2
 
-    return (theta, 0 * theta, 0 * theta, xp.ones_like(beta), xp.ones_like(rho)), update
+    m, v = each(xp.zeros_like, theta), each(xp.zeros_like, theta)
+    return (theta, m, v, xp.ones_like(beta), xp.ones_like(rho)), update
 
 
-def adam_of_optax(theta, beta, rho, xp):
+def adam_of_optax(theta, beta, rho, xp, each):
     import optax
 
     method = optax.adam(H, b1=beta, b2=rho, eps=EPSILON)
@@ -123,32 +128,40 @@ def adam_of_optax(theta, beta, rho, xp):
     return (theta, method.init(theta)), update
 
 
-def by_jax(loss, start, steps, beta=BETA, rho=RHO, adam=adam_by_hand):
-    """Several configurations are on the last axis, or run one after another."""
+def by_jax(loss, start, steps, beta=BETA, rho=RHO, adam=adam_by_hand, choose=fastest):
+    """Several configurations are on the last axis, or run one after another; forms that cannot win are left out."""
     import jax
 
-    def run(gradient, beta, rho):
+    decays, size = (jax.numpy.asarray(beta), jax.numpy.asarray(rho)), np.size(beta) * len(start)
+
+    def run(state, gradient, unroll, beta, rho):
         def step(carry, _):
             carry = update(gradient(carry[0]), carry)
-            return carry, carry[0]
+            return carry, jax.numpy.asarray(carry[0])
 
-        theta = jax.numpy.array(start).reshape(-1, *[1] * beta.ndim) + jax.numpy.zeros_like(beta)
-        first, update = adam(theta, beta, rho, jax.numpy)
-        return jax.lax.scan(step, first, None, length=steps)[1]
+        theta = state(jax.numpy.array(start).reshape(-1, *[1] * beta.ndim) + jax.numpy.zeros_like(beta))
+        first, update = adam(theta, beta, rho, jax.numpy, jax.tree.map)
+        return jax.lax.scan(step, first, None, length=steps, unroll=unroll)[1]
 
-    def one_by_one(gradient, *decays):
-        return jax.lax.map(lambda one: run(gradient, *one), decays)
-
-    def form(function, gradient, axes):
-        compiled, decays = jax.jit(partial(function, gradient)), (jax.numpy.asarray(beta), jax.numpy.asarray(rho))
+    def form(axes, *given, one_by_one=False):
+        one_run = partial(run, *given)
+        compiled = jax.jit((lambda *decays: jax.lax.map(lambda one: one_run(*one), decays)) if one_by_one else one_run)
         return lambda: np.asarray(compiled(*decays)).transpose(axes)
 
-    gradients = {"jax.grad": jax.grad(lambda theta: loss(theta, jax.numpy).sum())}
-    gradients |= {"gradient by hand": partial(by_hand, loss, xp=jax.numpy)} if loss in (chain, data) else {}
-    many = {", all at once": (run, (0, 2, 1)), ", one after another": (one_by_one, (1, 0, 2))}
-    ways = many if np.ndim(beta) else {"": (run, (0, 1))}
-    return fastest((by + how, form(function, gradient, axes))
-                   for by, gradient in gradients.items() for how, (function, axes) in ways.items())  # fmt: skip
+    def forms():
+        together, axes = (", all at once", (0, 2, 1)) if np.ndim(beta) else ("", (0, 1))
+        for by, given in gradients.items():
+            yield by + together, form(axes, *given, 1)
+            if np.ndim(beta):
+                yield by + ", one after another", form((1, 0, 2), *given, 1, one_by_one=True)
+        by = "gradient by hand" if "gradient by hand" in gradients else "jax.grad"
+        for unroll in (2, 4) if 20 <= size < 20_000 else ():  # with fewer numbers it is slower, with more no faster
+            yield f"{by}{together}, {unroll} steps at a time", form(axes, *gradients[by], unroll)
+
+    gradients = {"jax.grad": (jax.numpy.asarray, jax.grad(lambda theta: loss(theta, jax.numpy).sum()))}
+    gradients |= {"gradient by hand": (jax.numpy.asarray, partial(by_hand, loss, xp=jax.numpy))} if loss in (polynomial, chain, data) else {}  # fmt: skip
+    gradients |= {"gradient by hand, tuple as state": (tuple, lambda theta: polynomial_gradient(*theta))} if loss is polynomial else {}  # fmt: skip
+    return choose(forms())
 
 
 by_optax = partial(by_jax, adam=adam_of_optax)
