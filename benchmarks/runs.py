@@ -15,7 +15,7 @@ import bea
 from measure import ANEW, facts, fastest, processes, processor_seconds, race, target
 
 H, BETA, RHO, EPSILON = 1e-3, 0.9, 0.95, 1e-2
-UNROLLED = 10  # steps that PyTorch compiles into one function; it divides all numbers of steps
+UNROLLED = 10  # steps that PyTorch compiles into one function: 40 take 37 s to compile; it divides all numbers of steps
 EARLY = 100  # steps over which paths are compared: near a sign change of the gradient Adam amplifies round-off
 FEATURES = np.random.default_rng(1).normal(size=(100, 30)) / 5
 LABELS = np.sign(FEATURES @ np.linspace(-1, 1, 30) + 0.1 * np.random.default_rng(2).normal(size=100))
@@ -234,7 +234,6 @@ def by_torch(loss, start, steps, beta=BETA, rho=RHO):
     import torch
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     b, r = torch.as_tensor(beta, dtype=torch.float64), torch.as_tensor(rho, dtype=torch.float64)
     gradient = torch.func.grad(lambda theta: loss(theta, torch).sum())
@@ -248,6 +247,7 @@ def by_torch(loss, start, steps, beta=BETA, rho=RHO):
             found.append(carry[0])
         return torch.stack(found), *carry
 
+    @torch.inference_mode()
     def task():
         values, path = first, np.empty((steps, *theta.shape))
         for n in range(0, steps, UNROLLED):
