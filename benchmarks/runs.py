@@ -91,14 +91,15 @@ def our_loss(loss, d):
 # --- ours and the rivals', as functions that run ---------------------------------------------------
 
 
-def ours(loss, start, steps, beta=BETA, rho=RHO, **options):
-    known = our_loss(loss, len(start)) if loss in GRADIENTS else loss
+def by_bea(loss, start, steps, beta=BETA, rho=RHO, known=None, **options):
+    """``known``: the library's loss, where it is not made from ``loss``."""
+    known = known or our_loss(loss, len(start))
     return partial(bea.run, bea.adam(beta, rho, EPSILON, epsilon_inside=False), known, start, H, steps, **options)
 
 
 def anew(loss, start, steps):
     betas = iter(BETA + 1e-12 * np.random.default_rng(0).random(10**6))
-    return lambda: ours(loss, start, steps, next(betas))()
+    return lambda: by_bea(loss, start, steps, next(betas))()
 
 
 def adam_by_hand(theta, beta, rho, xp, each=lambda change, *of: change(*of)):
@@ -268,14 +269,17 @@ def decays(count):
     return (rng.uniform(0, 0.95, count), rng.uniform(0.5, 0.99, count)) if count > 1 else ()
 
 
-def paths(title, loss, start, steps, rounds, *, count=1, ours=ours):
-    given = loss, start, steps, *decays(count)
-    makers = {"bea": ours, "optax": by_optax, "JAX by hand": by_jax}
-    makers |= {"PyTorch, compiled": by_torch} if steps <= 10_000 else {}  # it would take minutes
-    makers |= {"Numba by hand": by_numba} if loss in GRADIENTS else {}
-    makers |= {"bea, vector functions": partial(ours, vector_functions=True)} if loss in (transcendental, data) else {}
+COLD_START = lambda count: (polynomial, (0.6, 1.4), 2000, *decays(count))  # noqa: E731
+MAKERS = {"bea": by_bea, "optax": by_optax, "JAX by hand": by_jax, "PyTorch, compiled": by_torch, "Numba by hand": by_numba}  # fmt: skip
+
+
+def paths(title, loss, start, steps, rounds, *, count=1, known=None):
+    # PyTorch would take minutes for more steps.
+    absent = ["PyTorch, compiled"] * (steps > 10_000) + ["Numba by hand"] * (loss not in GRADIENTS)
+    makers = {name: make for name, make in MAKERS.items() if name not in absent} | {"bea": partial(by_bea, known=known)}
+    makers |= {"bea, vector functions": partial(by_bea, vector_functions=True)} if loss in (transcendental, data) else {}  # fmt: skip
     makers |= {ANEW: anew} if loss is polynomial and count == 1 else {}
-    tasks = {name: partial(make, *given) for name, make in makers.items()}
+    tasks = {name: partial(make, loss, start, steps, *decays(count)) for name, make in makers.items()}
     many = f"{count:,} configurations" if count > 1 else "one configuration"
     return race(f"{title}, {many}, {steps:,} steps", "bea", tasks, rounds, tolerance=1e-8,
                 targets=[(name, "at least", 1) for name in makers if not name.startswith("bea")],
