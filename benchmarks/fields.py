@@ -36,12 +36,12 @@ elif name == "kauri":
     series = peer.BSeries(sp.Matrix(y), sp.Matrix(f), peer.euler.modified_equation_map(), order)
     total = lambda: [(entry - start) / step for entry, start in zip(series.series(), y)]
 else:
-    euler = np.array([[0]], dtype=object), np.array([1], dtype=object)
-    series = peer.modified_equation(np.array(y), np.array(f), *euler, order)
+    series = peer.modified_equation(np.array(y), np.array(f), np.array([[0]], dtype=object), np.array([1], dtype=object), order)
     total = lambda: series
-made = time.process_time()
+made = time.process_time()  # formulas, where they are wanted, are complete; their values are only compared
 value = [float(v.xreplace(numbers) if hasattr(v, "xreplace") else v) for v in total()]
-print(*value, (made if wanted == "formulas" else time.process_time()) - began)
+done = time.process_time()
+print(*value, (made if wanted == "formulas" else done) - began)
 """
 
 # Each prints the coefficients of all trees, in one order, and the seconds.
@@ -64,13 +64,13 @@ def descent(order, wanted, turns, rounds):
     note = f"From the loss to the {wanted}, each time in a fresh process; imports are not counted."
     if wanted == "formulas":
         note += "  The library also simplifies its formulas.  The clock stops before numbers are substituted, with which the formulas are compared."
-    return processes(title, FIELD, (order, H, *START, wanted), turns, 1 if wanted == "formulas" else 50, note=note)
+    return processes(title, FIELD, (order, H, *START, wanted), turns, rounds, 1 if wanted == "formulas" else 50, note=note)  # fmt: skip
 
 
 def trees(order, turns, rounds):
     title = f"Coefficients of explicit Euler's modified equation, all trees through order {order}"
     note = "The coefficients are exact fractions, except kauri's, which are floats.  No loss is involved.  Each measurement uses a fresh process."
-    return processes(title, TREES, (order,), turns, 50, note=note)
+    return processes(title, TREES, (order,), turns, rounds, 50, note=note)
 
 
 # --- Adam's field, warm ----------------------------------------------------------------------------

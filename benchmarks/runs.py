@@ -12,7 +12,7 @@ import numpy as np
 import sympy as sp
 
 import bea
-from measure import ANEW, facts, fastest, processes, processor_seconds, race, target
+from measure import ANEW, facts, fastest, from_cold, processor_seconds, race, target
 
 H, BETA, RHO, EPSILON = 1e-3, 0.9, 0.95, 1e-2
 UNROLLED = 10  # steps that PyTorch compiles into one function: 40 take 37 s to compile; it divides all numbers of steps
@@ -291,28 +291,12 @@ def small(loss, d, steps, rounds, count=1):
     return paths(f"{loss.__name__.capitalize()} loss, {d:,} coordinates", loss, start, steps, rounds, count=count)
 
 
-COLD = """
-import os, time
-name, count, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-if "cache" in name:
-    os.environ.update(JAX_COMPILATION_CACHE_DIR=sys.argv[4], JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0")
-import numpy as np, runs
-if "optax" in name:
-    import optax
-runs.fastest = lambda forms: next(iter(forms))[1]  # no trial
-began = time.process_time()
-given = runs.polynomial, (0.6, 1.4), steps, *runs.decays(count)
-found = np.asarray((runs.by_optax if "optax" in name else runs.ours)(*given)())[-1].ravel()[::100]
-print(*found, time.process_time() - began)
-"""
-
-
 def cold(count, rounds):
-    many = f"{count:,} configurations" if count > 1 else "one configuration"
-    with TemporaryDirectory() as folder:
-        return processes(f"From cold: polynomial loss, {many}, 2,000 steps", COLD, (count, 2000, folder),
-                         {"bea": 3, "optax": 3, "optax, warm compilation cache": 3}, 1, tolerance=1e-6, unseen=1,
-                         note="Making the loss, compiling and one run, in a fresh process; imports are not counted.")  # fmt: skip
+    many, ways = (f"{count:,} configurations", (", all at once", ", one after another")) if count > 1 else ("one configuration", ("",))  # fmt: skip
+    turns = {"bea": rounds} | {f"optax (jax.grad{way}){cache}": rounds for cache in ("", ", warm compilation cache") for way in ways}  # fmt: skip
+    turns |= {f"JAX by hand (jax.grad{way})": 1 for way in ways} | {"Numba by hand": 1}
+    return from_cold(f"From cold: polynomial loss, {many}, 2,000 steps", "runs", count, turns, rounds, tolerance=1e-6, unseen=1,
+                     note="Making the loss, compiling and one run, in a fresh process; imports are not counted.")  # fmt: skip
 
 
 def square(a):
