@@ -92,12 +92,10 @@ class Products(StrPrinter):
 
 def formulas(equation, h, xp, products=True):
     """The entries of the sum of the terms h^k f_k as one function, by SymPy's lambdify; powers as products, of square roots, too."""
-    total, root = sum((h**k * term for k, term in enumerate(equation.terms)), sp.zeros(2, 1)), sp.Function("sqrt")
+    total, printer = sum((h**k * term for k, term in enumerate(equation.terms)), sp.zeros(2, 1)), None
     if products:
-        total = total.replace(
-            lambda e: e.is_Pow and e.exp.is_Rational and e.exp.q == 2, lambda e: root(e.base) ** (2 * e.exp)
-        )
-    printer = (lambda entry: Products().doprint(entry)) if products else None
+        total = total.replace(lambda e: e.is_Pow and (2 * e.exp).is_odd, lambda e: sp.Function("sqrt")(e.base) ** (2 * e.exp))  # fmt: skip
+        printer = lambda entry: Products().doprint(entry)  # noqa: E731 (lambdify wants a function)
     return sp.lambdify(equation.loss.symbols, tuple(total), {"sqrt": xp.sqrt, "exp": xp.exp}, cse=True, printer=printer)
 
 
