@@ -156,7 +156,7 @@ def by_jax(loss, start, steps, beta=BETA, rho=RHO, adam=adam_by_hand, choose=fas
             if np.ndim(beta):
                 yield by + ", one after another", form((1, 0, 2), *given, 1, one_by_one=True)
         by = "gradient by hand" if "gradient by hand" in gradients else "jax.grad"
-        for unroll in (2, 4) if 20 <= size < 20_000 else ():  # with fewer numbers it is slower, with more no faster
+        for unroll in (2, 4) if loss in GRADIENTS and 20 <= size < 20_000 else ():  # others are slower or no faster so
             yield f"{by}{together}, {unroll} steps at a time", form(axes, *gradients[by], unroll)
 
     gradients = {"jax.grad": (jax.numpy.asarray, jax.grad(lambda theta: loss(theta, jax.numpy).sum()))}
