@@ -1,11 +1,14 @@
 """Modified fields and their coefficients: against kauri, BSeries, pybs, SymPy's terms by lambdify, Numba and heyoka; and growth."""
 
+import math
 import tracemalloc
 from functools import partial
 from statistics import median
 
 import numpy as np
 import sympy as sp
+from sympy.printing.precedence import PRECEDENCE
+from sympy.printing.str import StrPrinter
 
 import bea
 from measure import facts, processes, processor_seconds, race, rounds_of, target
@@ -33,12 +36,12 @@ elif name == "kauri":
     series = peer.BSeries(sp.Matrix(y), sp.Matrix(f), peer.euler.modified_equation_map(), order)
     total = lambda: [(entry - start) / step for entry, start in zip(series.series(), y)]
 else:
-    euler = np.array([[0]], dtype=object), np.array([1], dtype=object)
-    series = peer.modified_equation(np.array(y), np.array(f), *euler, order)
+    series = peer.modified_equation(np.array(y), np.array(f), np.array([[0]], dtype=object), np.array([1], dtype=object), order)
     total = lambda: series
-made = time.process_time()
+made = time.process_time()  # formulas, where they are wanted, are complete; their values are only compared
 value = [float(v.xreplace(numbers) if hasattr(v, "xreplace") else v) for v in total()]
-print(*value, (made if wanted == "formulas" else time.process_time()) - began)
+done = time.process_time()
+print(*value, (made if wanted == "formulas" else done) - began)
 """
 
 # Each prints the coefficients of all trees, in one order, and the seconds.
@@ -61,13 +64,13 @@ def descent(order, wanted, turns, rounds):
     note = f"From the loss to the {wanted}, each time in a fresh process; imports are not counted."
     if wanted == "formulas":
         note += "  The library also simplifies its formulas.  The clock stops before numbers are substituted, with which the formulas are compared."
-    return processes(title, FIELD, (order, H, *START, wanted), turns, 1 if wanted == "formulas" else 50, note=note)
+    return processes(title, FIELD, (order, H, *START, wanted), turns, rounds, 1 if wanted == "formulas" else 50, note=note)  # fmt: skip
 
 
 def trees(order, turns, rounds):
     title = f"Coefficients of explicit Euler's modified equation, all trees through order {order}"
     note = "The coefficients are exact fractions, except kauri's, which are floats.  No loss is involved.  Each measurement uses a fresh process."
-    return processes(title, TREES, (order,), turns, 50, note=note)
+    return processes(title, TREES, (order,), turns, rounds, 50, note=note)
 
 
 # --- Adam's field, warm ----------------------------------------------------------------------------
@@ -77,15 +80,28 @@ def adam(order):
     return bea.modified_equation(bea.adam(BETA, RHO, EPSILON), bea.bilinear(), order)
 
 
-def formulas(equation, h, modules):
-    """The entries of the sum of the terms h^k f_k as one function, by SymPy's lambdify."""
-    total = sum((h**k * term for k, term in enumerate(equation.terms)), sp.zeros(2, 1))
-    return sp.lambdify(equation.loss.symbols, tuple(total), modules, cse=True)
+class Products(StrPrinter):
+    """Prints integer powers as products, which are faster than Python's and NumPy's powers."""
+
+    def _print_Pow(self, power, rational=False):
+        if not power.exp.is_Integer:
+            return super()._print_Pow(power, rational)
+        product = "*".join([self.parenthesize(power.base, PRECEDENCE["Pow"])] * abs(power.exp))
+        return f"({product})" if power.exp > 0 else f"1/({product})"
+
+
+def formulas(equation, h, xp, products=True):
+    """The entries of the sum of the terms h^k f_k as one function, by SymPy's lambdify; powers as products, of square roots, too."""
+    total, printer = sum((h**k * term for k, term in enumerate(equation.terms)), sp.zeros(2, 1)), None
+    if products:
+        total = total.replace(lambda e: e.is_Pow and (2 * e.exp).is_odd, lambda e: sp.Function("sqrt")(e.base) ** (2 * e.exp))  # fmt: skip
+        printer = lambda entry: Products().doprint(entry)  # noqa: E731 (lambdify wants a function)
+    return sp.lambdify(equation.loss.symbols, tuple(total), {"sqrt": xp.sqrt, "exp": xp.exp}, cse=True, printer=printer)
 
 
 def by_lambdify(order, points):
     one = points.ndim == 1
-    field = formulas(adam(order), H, "math" if one else "numpy")
+    field = formulas(adam(order), H, math if one else np)
     return (lambda: np.array(field(*points.tolist()))) if one else lambda: np.stack(field(*points.T), axis=-1)
 
 
@@ -93,7 +109,7 @@ def by_heyoka(order, points):
     import heyoka
 
     variables = heyoka.make_vars("x", "y")
-    field = heyoka.cfunc(list(formulas(adam(order), H, [{"sqrt": heyoka.sqrt}])(*variables)), vars=variables)
+    field = heyoka.cfunc(list(formulas(adam(order), H, heyoka, products=False)(*variables)), vars=variables)
     columns, out = np.ascontiguousarray(points.T), np.empty(points.shape[::-1])
     return lambda: field(columns, outputs=out).T
 
@@ -136,7 +152,7 @@ def two_terms(x, y):
 def warm(order, count, rounds):
     points = np.random.default_rng(0).uniform(0.5, 1.5, (count, 2)) if count > 1 else np.array(START)
     makers = {"bea": lambda: partial(adam(order).field(H), points), "lambdify": partial(by_lambdify, order, points),
-              "lambdify, compiled by Numba": lambda: by_numba(formulas(adam(order), H, "math"), points),
+              "lambdify, compiled by Numba": lambda: by_numba(formulas(adam(order), H, math), points),
               "heyoka, compiled": partial(by_heyoka, order, points)}  # fmt: skip
     makers |= {"Numba by hand": partial(by_numba, two_terms, points)} if order == 2 else {}
     where = "one point" if count == 1 else f"{count:,} points"
@@ -169,7 +185,8 @@ def grown(title, variable, task, values, fit_from, note, rounds):
             "note": note + "  Each point is timed after three calls."}  # fmt: skip
 
 
-def memory(rounds):
+def memory(_):
+    """Measured once, since it does not change."""
     vectors, d = {}, 100_000
     for order in (2, 3, 4, 6):
         task = of_dimension(d, order)
@@ -181,17 +198,17 @@ def memory(rounds):
     return facts(f"Peak memory while computing Adam's coefficients in {d:,} dimensions",
                  [(f"{order} terms", found, "vectors") for order, found in vectors.items()],
                  targets=[target(f"{order} terms: vectors", found, "at most", (order + 1) ** 2 / 2) for order, found in vectors.items()],
-                 note=f"In units of one vector of {d:,} float64 numbers, including the returned arrays.")  # fmt: skip
+                 note=f"In units of one vector of {d:,} float64 numbers, including the returned arrays; in the second call.")  # fmt: skip
 
 
-def symbolic(rounds):
+def symbolic(_):
+    """Timed once, since SymPy remembers what it has computed."""
     x, (beta, rho, epsilon) = sp.symbols("x:4", real=True), sp.symbols("beta rho epsilon", positive=True)
     loss = bea.Loss(sum((x[i] * x[i - 1]) ** 2 + x[i] ** 2 for i in range(4)) / 2, x)
-    seconds = {}
-    for name, o in (("heavy ball", bea.heavy_ball(beta)), ("Adam", bea.adam(beta, rho, epsilon))):
-        seconds[name] = processor_seconds(partial(getattr, bea.modified_equation(o, loss, 4), "terms"))
+    optimizers = {"heavy ball": bea.heavy_ball(beta), "Adam": bea.adam(beta, rho, epsilon)}
+    seconds = {name: processor_seconds(partial(getattr, bea.modified_equation(o, loss, 4), "terms")) for name, o in optimizers.items()}  # fmt: skip
     return facts("Four symbolic terms in four variables, with symbols for the hyper-parameters",
-                 [(name, found, "s") for name, found in seconds.items()],
+                 [(name, found, "s") for name, found in seconds.items()], note="Each is timed once, in its first call.",
                  targets=[target(f"{name}: seconds", found, "at most", 10) for name, found in seconds.items()])  # fmt: skip
 
 

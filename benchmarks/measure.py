@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -31,7 +32,8 @@ def fixed_loop():
 
 def processor_seconds(task, repeats=1):
     """Processor time of one call; of several, after one more, which finds the caches full of what others left."""
-    _ = repeats > 1 and task()
+    if repeats > 1:
+        task()
     began = time.process_time()
     for _ in range(repeats):
         task()
@@ -71,8 +73,7 @@ def compared(title, ours, seconds, *, agreement, targets=(), note="", missing=()
     rows = []
     for name, values in seconds.items():
         ratios = [theirs / mine for theirs, mine in zip(values, seconds[ours])]
-        label = f"{name} ({about[name]})" if name in about else name
-        rows.append({"name": name, "label": label, "seconds": median(values), "ratio": median(ratios),
+        rows.append({"name": name, "label": f"{name} ({about[name]})" if name in about else name, "seconds": median(values), "ratio": median(ratios),
                      "low": min(ratios), "high": max(ratios), "rounds": len(values), "times": values})  # fmt: skip
     found = {row["name"]: row["ratio"] for row in rows}
     return {
@@ -145,25 +146,50 @@ def fresh(code, *arguments, limit=900):
     return np.array(results), seconds
 
 
-def processes(title, code, arguments, turns, bound, *, tolerance=1e-9, note="", unseen=0):
+# Prints the last point of a path and the seconds from the loss to the path; after a name may come a form in brackets, then a cache.
+COLD = """
+import importlib, os, time
+name, section, number, folder = sys.argv[1:]
+os.environ["XDG_CACHE_HOME"] = folder + str(time.time())  # where heyoka keeps compiled code
+maker, _, form = name.partition(" (")
+form, _, cache = form.partition(")")
+if cache:
+    os.environ.update(JAX_COMPILATION_CACHE_DIR=folder, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0")
+module = importlib.import_module(section)
+[importlib.import_module(package) for package in ("diffrax", "heyoka", "jax", "numba", "optax") if package in maker.lower()]
+options = {"choose": lambda forms: dict(forms)[form]} if form else {}
+began = time.process_time()
+path = module.MAKERS[maker](*module.COLD_START(int(number)), **options)()
+print(*path[-1].ravel(), time.process_time() - began)
+"""
+
+
+def from_cold(title, section, number, turns, rounds, **options):
+    """A comparison of a section's makers, each in fresh processes; ``number`` says what the section gives them."""
+    with TemporaryDirectory() as folder:
+        return processes(title, COLD, (section, number, folder), turns, rounds, 1, **options)
+
+
+def processes(title, code, arguments, turns, rounds, bound, *, tolerance=1e-9, note="", unseen=0):
     """A comparison in which every measurement is a fresh process, so that nobody finds a cache filled in memory.
 
-    ``turns``: {name: in how many rounds it takes part}; ours is "bea", and every rival's ratio is to be at least ``bound``.
-    The first ``unseen`` rounds are not counted.
+    ``turns``: {name: in how many of the rounds it takes part at most}; the first is ours, and the ratios of the others are to be
+    at least ``bound``.  ``unseen`` rounds come before those that count, and fill caches on disk.
     """
+    ours, *others = turns
     missing, agreement, seconds = {}, {}, {}
-    for turn in range(-unseen, max(turns.values())):
+    for turn in range(-unseen, min(rounds, max(turns.values()))):
         for name in (name for name in turns if turn < turns[name] and name not in missing):
             try:
                 found, took = fresh(code, name, *arguments)
             except ImportError as problem:
                 missing[name] = str(problem)
                 continue
-            if name == "bea":
-                ours = found
+            if name == ours:
+                wanted = found
             else:
-                agreement[name] = agree(name, ours, found, tolerance)
+                agreement[name] = agree(name, wanted, found, tolerance)
             seconds.setdefault(name, []).append(took)
         seconds.setdefault(LOOP, []).append(processor_seconds(fixed_loop, 10))
-    return compared(title, "bea", {name: values[unseen:] for name, values in seconds.items()}, note=note,
-                    agreement=", ".join(agreement.values()), missing=missing, targets=[(name, "at least", bound) for name in turns if name != "bea"])  # fmt: skip
+    return compared(title, ours, {name: values[unseen:] for name, values in seconds.items()}, note=note,
+                    agreement=", ".join(agreement.values()), missing=missing, targets=[(name, "at least", bound) for name in others])  # fmt: skip

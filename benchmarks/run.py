@@ -1,6 +1,6 @@
 """Measure the library beside its peers, and write what came out: `make bench`.
 
-    PYTHONPATH=tests:benchmarks python benchmarks/run.py [--rounds 5] [--again] [section or section/row ...]
+    PYTHONPATH=tests:benchmarks python benchmarks/run.py [--rounds 3] [--again] [section or section/row ...]
 
 Sections: fields, runs, networks, flows; all of them if nothing is named.  Each row is a process of its own, and is written to
 benchmarks/results.json as soon as it is there.  A row that was measured with the present library and benchmarks is not measured
@@ -24,10 +24,8 @@ from page import RESULTS, ROOT, SECTIONS
 from page import main as write_page
 
 #: What every measurement runs with.
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-}  # fmt: skip
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}  # fmt: skip
 PACKAGES = "numpy scipy sympy numba scikit-learn jax jaxlib optax torch diffrax heyoka BSeries kauri pybs"
 
 
@@ -37,8 +35,7 @@ def processor():
     found = dict(re.findall(r"(.*?)\s*: (.*)", known.read_text("utf-8"))) if known.exists() else {}
     if "model name" not in found:
         return platform.machine()
-    vectors = "with" if "avx512f" in found["flags"] else "without"
-    return f"{found['model name']} (family {found['cpu family']}, model {found['model']}, {vectors} AVX-512)"
+    return f"{found['model name']} (family {found['cpu family']}, model {found['model']}, {'with' if 'avx512f' in found['flags'] else 'without'} AVX-512)"  # fmt: skip
 
 
 def where():
@@ -68,7 +65,7 @@ def written(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="sections, or rows such as flows/warm-2; all by default")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each rival runs; the median counts")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each rival runs at most; the median counts")
     parser.add_argument("--again", action="store_true", help="also measure rows that were measured already")
     parser.add_argument("--print", action="store_true", help="measure one row here and print it (used by this script)")
     arguments = parser.parse_args()

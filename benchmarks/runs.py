@@ -1,7 +1,7 @@
 """Runs of Adam with all iterates kept, for one configuration and many, in few coordinates and many, and on data.
 
-The rivals: optax (scan), and Adam by hand in JAX, Numba and PyTorch (compiled steps).  Of several forms of one rival the one that
-is fastest in a first trial is timed.  Epsilon is outside the square root throughout, as in all of these packages.
+The rivals: optax (scan), and Adam by hand in JAX, Numba and PyTorch (compiled steps).  Of several forms of JAX and optax the one
+that is fastest in a first trial is timed.  Epsilon is outside the square root throughout, as in all of these packages.
 """
 
 from functools import cache, partial
@@ -12,10 +12,10 @@ import numpy as np
 import sympy as sp
 
 import bea
-from measure import ANEW, facts, fastest, processes, processor_seconds, race, target
+from measure import ANEW, facts, fastest, from_cold, processor_seconds, race, target
 
 H, BETA, RHO, EPSILON = 1e-3, 0.9, 0.95, 1e-2
-UNROLLED = 10  # steps that PyTorch compiles into one function; it divides all numbers of steps
+UNROLLED = 10  # steps that PyTorch compiles into one function: 40 take 37 s to compile; it divides all numbers of steps
 EARLY = 100  # steps over which paths are compared: near a sign change of the gradient Adam amplifies round-off
 FEATURES = np.random.default_rng(1).normal(size=(100, 30)) / 5
 LABELS = np.sign(FEATURES @ np.linspace(-1, 1, 30) + 0.1 * np.random.default_rng(2).normal(size=100))
@@ -65,12 +65,13 @@ def data_gradient(x, g):
     g[:] = s @ SIGNED
 
 
-GRADIENTS = {polynomial: polynomial_gradient, transcendental: transcendental_gradient}
-GRADIENTS |= {chain: chain_gradient, data: data_gradient}
+GRADIENTS = {polynomial: polynomial_gradient, transcendental: transcendental_gradient, chain: chain_gradient, data: data_gradient}  # fmt: skip
 
 
 def by_hand(loss, x, xp):
     """The gradient on arrays, for NumPy and JAX."""
+    if loss is polynomial:
+        return xp.stack(polynomial_gradient(*x))
     if loss is data:
         return xp.asarray(SIGNED.T) @ (-1 / (1 + xp.exp(xp.asarray(SIGNED) @ x)) / len(SIGNED))
     r = x[1:] - x[:-1] ** 2
@@ -90,28 +91,33 @@ def our_loss(loss, d):
 # --- ours and the rivals', as functions that run ---------------------------------------------------
 
 
-def ours(loss, start, steps, beta=BETA, rho=RHO, **options):
-    known = our_loss(loss, len(start)) if loss in GRADIENTS else loss
+def by_bea(loss, start, steps, beta=BETA, rho=RHO, known=None, **options):
+    """``known``: the library's loss, where it is not made from ``loss``."""
+    known = known or our_loss(loss, len(start))
     return partial(bea.run, bea.adam(beta, rho, EPSILON, epsilon_inside=False), known, start, H, steps, **options)
 
 
 def anew(loss, start, steps):
     betas = iter(BETA + 1e-12 * np.random.default_rng(0).random(10**6))
-    return lambda: ours(loss, start, steps, next(betas))()
+    return lambda: by_bea(loss, start, steps, next(betas))()
 
 
-def adam_by_hand(theta, beta, rho, xp):
-    """What a loop carries, and the update, for JAX and PyTorch."""
+def adam_by_hand(theta, beta, rho, xp, each=lambda change, *of: change(*of)):
+    """What a loop carries, and the update, for JAX and PyTorch; ``each`` applies a change to arrays or to each of a tuple."""
 
     def update(g, carry):
         theta, m, v, b1, b2 = carry
-        m, v, b1, b2 = beta * m + (1 - beta) * g, rho * v + (1 - rho) * g * g, b1 * beta, b2 * rho
-        return theta - H / (1 - b1) * m / (xp.sqrt(1 / (1 - b2) * v) + EPSILON), m, v, b1, b2
+        b1, b2 = b1 * beta, b2 * rho
+        m = each(lambda m, g: beta * m + (1 - beta) * g, m, g)
+        v = each(lambda v, g: rho * v + (1 - rho) * g * g, v, g)
+        theta = each(lambda x, m, v: x - H / (1 - b1) * m / (xp.sqrt(1 / (1 - b2) * v) + EPSILON), theta, m, v)
+        return theta, m, v, b1, b2
 
-    return (theta, 0 * theta, 0 * theta, xp.ones_like(beta), xp.ones_like(rho)), update
+    m, v = each(xp.zeros_like, theta), each(xp.zeros_like, theta)
+    return (theta, m, v, xp.ones_like(beta), xp.ones_like(rho)), update
 
 
-def adam_of_optax(theta, beta, rho, xp):
+def adam_of_optax(theta, beta, rho, xp, each):
     import optax
 
     method = optax.adam(H, b1=beta, b2=rho, eps=EPSILON)
@@ -123,32 +129,40 @@ def adam_of_optax(theta, beta, rho, xp):
     return (theta, method.init(theta)), update
 
 
-def by_jax(loss, start, steps, beta=BETA, rho=RHO, adam=adam_by_hand):
-    """Several configurations are on the last axis, or run one after another."""
+def by_jax(loss, start, steps, beta=BETA, rho=RHO, adam=adam_by_hand, choose=fastest):
+    """Several configurations are on the last axis, or run one after another; forms that cannot win are left out."""
     import jax
 
-    def run(gradient, beta, rho):
+    decays, size = (jax.numpy.asarray(beta), jax.numpy.asarray(rho)), np.size(beta) * len(start)
+
+    def run(state, gradient, unroll, beta, rho):
         def step(carry, _):
             carry = update(gradient(carry[0]), carry)
-            return carry, carry[0]
+            return carry, jax.numpy.asarray(carry[0])
 
-        theta = jax.numpy.array(start).reshape(-1, *[1] * beta.ndim) + jax.numpy.zeros_like(beta)
-        first, update = adam(theta, beta, rho, jax.numpy)
-        return jax.lax.scan(step, first, None, length=steps)[1]
+        theta = state(jax.numpy.array(start).reshape(-1, *[1] * beta.ndim) + jax.numpy.zeros_like(beta))
+        first, update = adam(theta, beta, rho, jax.numpy, jax.tree.map)
+        return jax.lax.scan(step, first, None, length=steps, unroll=unroll)[1]
 
-    def one_by_one(gradient, *decays):
-        return jax.lax.map(lambda one: run(gradient, *one), decays)
-
-    def form(function, gradient, axes):
-        compiled, decays = jax.jit(partial(function, gradient)), (jax.numpy.asarray(beta), jax.numpy.asarray(rho))
+    def form(axes, *given, one_by_one=False):
+        one_run = partial(run, *given)
+        compiled = jax.jit((lambda *decays: jax.lax.map(lambda one: one_run(*one), decays)) if one_by_one else one_run)
         return lambda: np.asarray(compiled(*decays)).transpose(axes)
 
-    gradients = {"jax.grad": jax.grad(lambda theta: loss(theta, jax.numpy).sum())}
-    gradients |= {"gradient by hand": partial(by_hand, loss, xp=jax.numpy)} if loss in (chain, data) else {}
-    many = {", all at once": (run, (0, 2, 1)), ", one after another": (one_by_one, (1, 0, 2))}
-    ways = many if np.ndim(beta) else {"": (run, (0, 1))}
-    return fastest((by + how, form(function, gradient, axes))
-                   for by, gradient in gradients.items() for how, (function, axes) in ways.items())  # fmt: skip
+    def forms():
+        together, axes = (", all at once", (0, 2, 1)) if np.ndim(beta) else ("", (0, 1))
+        for by, given in gradients.items():
+            yield by + together, form(axes, *given, 1)
+            if np.ndim(beta):
+                yield by + ", one after another", form((1, 0, 2), *given, 1, one_by_one=True)
+        by = "gradient by hand" if "gradient by hand" in gradients else "jax.grad"
+        for unroll in (2, 4) if loss in GRADIENTS and 20 <= size < 20_000 else ():  # others are slower or no faster so
+            yield f"{by}{together}, {unroll} steps at a time", form(axes, *gradients[by], unroll)
+
+    gradients = {"jax.grad": (jax.numpy.asarray, jax.grad(lambda theta: loss(theta, jax.numpy).sum()))}
+    gradients |= {"gradient by hand": (jax.numpy.asarray, partial(by_hand, loss, xp=jax.numpy))} if loss in (polynomial, chain, data) else {}  # fmt: skip
+    gradients |= {"gradient by hand, tuple as state": (tuple, lambda theta: polynomial_gradient(*theta))} if loss is polynomial else {}  # fmt: skip
+    return choose(forms())
 
 
 by_optax = partial(by_jax, adam=adam_of_optax)
@@ -221,7 +235,6 @@ def by_torch(loss, start, steps, beta=BETA, rho=RHO):
     import torch
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     b, r = torch.as_tensor(beta, dtype=torch.float64), torch.as_tensor(rho, dtype=torch.float64)
     gradient = torch.func.grad(lambda theta: loss(theta, torch).sum())
@@ -235,6 +248,7 @@ def by_torch(loss, start, steps, beta=BETA, rho=RHO):
             found.append(carry[0])
         return torch.stack(found), *carry
 
+    @torch.inference_mode()
     def task():
         values, path = first, np.empty((steps, *theta.shape))
         for n in range(0, steps, UNROLLED):
@@ -255,14 +269,17 @@ def decays(count):
     return (rng.uniform(0, 0.95, count), rng.uniform(0.5, 0.99, count)) if count > 1 else ()
 
 
-def paths(title, loss, start, steps, rounds, *, count=1, ours=ours):
-    given = loss, start, steps, *decays(count)
-    makers = {"bea": ours, "optax": by_optax, "JAX by hand": by_jax}
-    makers |= {"PyTorch, compiled": by_torch} if steps <= 10_000 else {}  # it would take minutes
-    makers |= {"Numba by hand": by_numba} if loss in GRADIENTS else {}
-    makers |= {"bea, vector functions": partial(ours, vector_functions=True)} if loss in (transcendental, data) else {}
+COLD_START = lambda count: (polynomial, (0.6, 1.4), 2000, *decays(count))  # noqa: E731
+MAKERS = {"bea": by_bea, "optax": by_optax, "JAX by hand": by_jax, "PyTorch, compiled": by_torch, "Numba by hand": by_numba}  # fmt: skip
+
+
+def paths(title, loss, start, steps, rounds, *, count=1, known=None):
+    # PyTorch would take minutes for more steps.
+    absent = ["PyTorch, compiled"] * (steps > 10_000) + ["Numba by hand"] * (loss not in GRADIENTS)
+    makers = {name: make for name, make in MAKERS.items() if name not in absent} | {"bea": partial(by_bea, known=known)}
+    makers |= {"bea, vector functions": partial(by_bea, vector_functions=True)} if loss in (transcendental, data) else {}  # fmt: skip
     makers |= {ANEW: anew} if loss is polynomial and count == 1 else {}
-    tasks = {name: partial(make, *given) for name, make in makers.items()}
+    tasks = {name: partial(make, loss, start, steps, *decays(count)) for name, make in makers.items()}
     many = f"{count:,} configurations" if count > 1 else "one configuration"
     return race(f"{title}, {many}, {steps:,} steps", "bea", tasks, rounds, tolerance=1e-8,
                 targets=[(name, "at least", 1) for name in makers if not name.startswith("bea")],
@@ -274,44 +291,28 @@ def small(loss, d, steps, rounds, count=1):
     return paths(f"{loss.__name__.capitalize()} loss, {d:,} coordinates", loss, start, steps, rounds, count=count)
 
 
-COLD = """
-import os, time
-name, count, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-if "cache" in name:
-    os.environ.update(JAX_COMPILATION_CACHE_DIR=sys.argv[4], JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0")
-import numpy as np, runs
-if "optax" in name:
-    import optax
-runs.fastest = lambda forms: next(iter(forms))[1]  # no trial
-began = time.process_time()
-given = runs.polynomial, (0.6, 1.4), steps, *runs.decays(count)
-found = np.asarray((runs.by_optax if "optax" in name else runs.ours)(*given)())[-1].ravel()[::100]
-print(*found, time.process_time() - began)
-"""
-
-
 def cold(count, rounds):
-    many = f"{count:,} configurations" if count > 1 else "one configuration"
-    with TemporaryDirectory() as folder:
-        return processes(f"From cold: polynomial loss, {many}, 2,000 steps", COLD, (count, 2000, folder),
-                         {"bea": 3, "optax": 3, "optax, warm compilation cache": 3}, 1, tolerance=1e-6, unseen=1,
-                         note="Making the loss, compiling and one run, in a fresh process; imports are not counted.")  # fmt: skip
+    many, ways = (f"{count:,} configurations", (", all at once", ", one after another")) if count > 1 else ("one configuration", ("",))  # fmt: skip
+    turns = {"bea": rounds} | {f"optax (jax.grad{way}){cache}": rounds for cache in ("", ", warm compilation cache") for way in ways}  # fmt: skip
+    turns |= {f"JAX by hand (jax.grad{way})": 1 for way in ways} | {"Numba by hand": 1}
+    return from_cold(f"From cold: polynomial loss, {many}, 2,000 steps", "runs", count, turns, rounds, tolerance=1e-6, unseen=1,
+                     note="Making the loss, compiling and one run, in a fresh process; imports are not counted.")  # fmt: skip
 
 
 def square(a):
     return a * a
 
 
-def sweep(rounds):
-    """What a sweep costs besides the work: 10,000 tasks of no work at all, stored in a folder, and then reloaded."""
+def sweep(_):
+    """What a sweep costs besides the work: 10,000 tasks of no work at all, stored in a folder, and then reloaded; timed once."""
     from bea_book import sweep
 
     with TemporaryDirectory() as folder:
         task = partial(sweep, square, {"a": np.arange(10_000.0)}, folder=folder, progress=False)
         first, again = (processor_seconds(task) / 10 for _ in range(2))
         files = sum(path.is_file() for path in Path(folder).rglob("*"))
-    rows = [("stored, per task", first, "ms"), ("reloaded, per task", again, "ms"), ("files", files, "")]
-    return facts("Overhead of a sweep: 10,000 empty tasks, results stored in a folder", rows,
+    return facts("Overhead of a sweep: 10,000 empty tasks, results stored in a folder", note="Each is timed once.",
+                 rows=[("stored, per task", first, "ms"), ("reloaded, per task", again, "ms"), ("files", files, "")],
                  targets=[target("milliseconds a task", first, "at most", 1)])  # fmt: skip
 
 
