@@ -93,7 +93,7 @@ BOUNDS = {"lambdify, DOP853": 5, "heyoka, compiled": 0.1}
 
 def warm(us, order, rounds):
     title = f"The flow of Adam's equation with {order} term{'s' * (order > 1)}, {STEPS} steps of {H}"
-    note = f"All use the tolerance {TOLERANCE:.0e}.  Neither deriving the formulas nor compiling is counted.  DOP853 is the library's default solver, in Python; odeint is SciPy's LSODA, which is compiled."
+    note = f"All use the tolerance {TOLERANCE:.0e}.  Neither deriving the formulas nor compiling is counted.  DOP853 is written in Python; odeint is SciPy's compiled LSODA, the library's default, which asks it for a tenth of the tolerance."
     return race(title + BY[us], us, {name: partial(MAKERS[name], order) for name in (us, *RIVALS)},
                 rounds, tolerance=1e-8, targets=[(name, "at least", BOUNDS.get(name, 1)) for name in RIVALS], note=note)  # fmt: skip
 
