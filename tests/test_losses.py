@@ -538,6 +538,13 @@ def test_single_precision_is_converted_with_one_warning():
         np.testing.assert_allclose(loss.hessian([0.3, 0.4]), 2 * np.eye(2), atol=1e-4)
 
 
+def test_wider_floats_than_double_lose_nothing_and_are_not_warned_of():
+    loss = bea.NumericLoss(2, None, lambda t: 2 * t.astype(np.longdouble))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert loss.gradient([0.3, 0.4]).tolist() == [0.6, 0.8]
+
+
 @pytest.mark.parametrize(
     "code, error, message",
     [
@@ -1052,3 +1059,9 @@ def test_no_direction_has_no_curvature():
     columns = loss.hessian_vector([[1e6, 2.0], [3.0, 2.0]], [[0.0, 0.0], [0.0, 1.0]])
     assert columns[0].tolist() == [0.0, 0.0]
     np.testing.assert_allclose(columns[1], [0.0, np.exp(2.0)], rtol=1e-8, atol=1e-7)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 1, 0], [0, 1], [[0, 1, 1]], [0, 0, 0], [0, 1, 2]])
+def test_there_are_as_many_labels_as_rows_and_of_two_values(labels):
+    with pytest.raises(ValueError, match="allowed are finite numbers .* of two different values"):
+        bea.logistic_regression(features=np.eye(3)[:, :2], labels=labels)

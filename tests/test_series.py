@@ -203,6 +203,7 @@ GRADIENTS = {
     "powers": lambda t: t ** np.array([0, 1, 3]) + t**-2 + t**0.5 + t**2.5,
     "more axes": lambda t: np.logaddexp(t, np.outer(t, t)) + t ** abs(SQUARE) + np.where(SQUARE > 0, t, t**2),
     "p-norm": lambda t: np.sum(np.abs(t - 1.1) ** 1.5) ** (1 / 1.5),
+    "2-norm": lambda t: np.linalg.norm(np.outer(t, t + 1), 2, axis=0),
     "1-norm": lambda t: np.linalg.norm(t - 1.1, 1) * np.linalg.norm(np.outer(t, t), axis=0),
     "Frobenius": lambda t: np.linalg.norm(np.outer(t, t + 1), "fro") * t,
     "inverse": lambda t: np.linalg.inv(SQUARE + np.outer(t, t)) @ t,
