@@ -177,11 +177,17 @@ class Interruption:
 
 
 def test_an_interrupt_at_any_moment_leaves_nothing_wrong(alone):
-    """At twenty moments, spread over the first nine tenths of the library's calls; then the same is asked again."""
-    with Interruption() as counting:
-        answers(*made(), STARTS[0])
-    moments = np.linspace(1, 0.9 * counting.calls, 20).astype(int)
-    assert counting.calls > 1000
+    """At twenty moments, spread over the first three quarters of the library's calls; then the same is asked again.
+
+    What is timed before it is compiled is called more often at one time than at another.
+    """
+    calls = []
+    for _ in range(3):
+        with Interruption() as counting:
+            answers(*made(), STARTS[0])
+        calls.append(counting.calls)
+    moments = np.linspace(1, 0.75 * min(calls), 20).astype(int)
+    assert min(calls) > 1000
     for moment in moments:
         loss, equations = made()
         with Interruption(moment), pytest.raises(KeyboardInterrupt):

@@ -29,7 +29,6 @@ PIECE = 1000  # points of a compiled Taylor series in one call, which Ctrl-C has
 TOLERANCE = 1e-12  # far below any error that the book measures
 SMALL = 500  # values of a solution up to which LSODA's room for a Jacobian, their square, is small
 ODEPACK, INSIDE = Lock(), local()  # SciPy's odeint runs once at a time, and not within itself
-LEAST = 3e-14  # the smallest tolerance that LSODA takes
 PATIENCE = 3000  # evaluations before a problem is taken to be stiff, and 30 for each point
 SMALLEST, LARGEST = 1e-13, 1e100  # steps, compared with the time, and values of a solution that goes on
 REACH = 10  # steps of the optimizer that the solver may take at once: it shall not step over what a run meets
@@ -49,8 +48,8 @@ def flow(
 ) -> np.ndarray:
     r"""Return the solution of a modified equation at the times :math:`t_n = nh`.
 
-    SciPy's compiled LSODA, ``odeint``, computes it; where LSODA gives up, or the solution has very many
-    values, DOP853 starts again, and finds out why.  If DOP853 needs very many evaluations the equation is
+    SciPy's compiled LSODA, ``odeint``, computes it; where LSODA gives up, the solution has very many
+    values, or the tolerance is below 1e-12, it is DOP853.  If that needs very many evaluations the equation is
     stiff, and LSODA goes on step by step.  If the equation is defined step by step, RK45 computes it.  Where
     many flows of one equation are wanted, ``method="taylor"`` is faster again, once it is compiled.
 
@@ -261,7 +260,7 @@ def _solve(
             finite("the field", np.moveaxis(np.reshape(slopes, start.shape), -1, 0))
             if first_step is None and not np.allclose(slopes, rhs(times[0], path[0]), rtol=1e-6, atol=1e-300):
                 raise ValueError("the field has two values at the start: its loss or program is random or keeps state")
-        if method is None and start.size <= SMALL:
+        if method is None and start.size <= SMALL and tolerance >= TOLERANCE:
             solved = _by_odeint(rhs, path[0], times, tolerance, longest)
             if solved is not None:
                 return solved.reshape(-1, *start.shape), False
@@ -297,7 +296,7 @@ def _by_odeint(
     with ODEPACK, warnings.catch_warnings():
         INSIDE.odepack = True
         warnings.simplefilter("ignore", integrate.ODEintWarning)
-        local = max(tolerance / 10, LEAST)  # errors of its steps add up more than those of DOP853
+        local = tolerance / 10  # errors of its steps add up more than those of DOP853
         limits = {"rtol": local, "atol": local, "hmax": longest, "tcrit": times[-1:], "mxstep": PATIENCE}
         try:
             path, report = integrate.odeint(rhs, start, times, tfirst=True, full_output=True, **limits)

@@ -408,7 +408,7 @@ class _Weighted(Running):
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
         if isinstance(decay, Series):
-            if decay.leading.size > 1 or np.any(decay.coefficients[1:] != 0):
+            if np.any(decay.coefficients[1:] != 0):
                 raise Varying
             decay = decay.leading.item()
         past, p = self._last({}, "average")

@@ -264,9 +264,8 @@ class _Plain(Along):
 
 def _response(optimizer: Optimizer, gradient: Series) -> Series:
     """Return the update for a given gradient along the curve; ValueError if it uses more than averages of it."""
-    place, numbers = sp.Dummy("theta"), np.arange(2, gradient.terms + 2)
-    # theta moves: what differs from step to step is not to pass unseen
-    memory = _Plain(gradient * 0 + Series(np.diag(numbers.astype(object)) * place))
+    place = sp.Dummy("theta")  # it moves, so that no difference from step to step passes unseen
+    memory = _Plain(gradient * 0 + Series(np.eye(gradient.terms, dtype=object) * place))
 
     def at_the_point(theta: Any) -> Series:
         if theta is not memory.like:
