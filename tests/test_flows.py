@@ -593,7 +593,7 @@ def test_patience_is_counted_for_each_point_in_time():
             return rhs
 
     path = bea.flow(Slow(), start, 1e-3, 5000)
-    assert flows.PATIENCE < len(asked) < 3 * flows.PATIENCE
+    assert 2000 < len(asked) < flows.PATIENCE  # twelve for thirty steps
     np.testing.assert_allclose(path[-1], np.exp(-5.0), rtol=1e-10)
     np.testing.assert_array_equal(path, bea.flow(Slow(), start, 1e-3, 5000, method="DOP853"))
 
