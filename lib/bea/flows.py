@@ -265,8 +265,8 @@ def _solve(
             if solved is not None:
                 return solved.reshape(-1, *start.shape), False
         name = method or "DOP853"
-        longest *= 3 if name == "DOP853" else 1  # which looks at twelve places within a step
-        options = {"rtol": tolerance, "atol": tolerance, "first_step": first_step, "max_step": longest}
+        most = 3 * longest if name == "DOP853" else longest  # it looks at twelve places within a step
+        options = {"rtol": tolerance, "atol": tolerance, "first_step": first_step, "max_step": most}
         solver = getattr(integrate, name)(rhs, times[0], path[0], times[-1], **options)
         while len(path) < len(times):
             solver.step()
@@ -278,7 +278,7 @@ def _solve(
                     return np.array(path).reshape(-1, *start.shape), True
                 reached = solver.t
             if method is None and solver.nfev > limit:
-                return _solve(field, start, times, "LSODA", tolerance, longest / 3)
+                return _solve(field, start, times, "LSODA", tolerance, longest)
             passed = times[len(path) : np.searchsorted(times, solver.t, side="right")]
             if len(passed) == 1 and passed[0] == solver.t:
                 path.append(solver.y)
@@ -296,11 +296,11 @@ def _by_odeint(
     if len(times) == 1 or getattr(INSIDE, "odepack", False):
         return None
     with ODEPACK, warnings.catch_warnings():
-        INSIDE.odepack = True
         warnings.simplefilter("ignore", integrate.ODEintWarning)
         local = tolerance / 10  # errors of its steps add up more than those of DOP853
         limits = {"rtol": local, "atol": local, "hmax": longest, "tcrit": times[-1:], "mxstep": PATIENCE}
         try:
+            INSIDE.odepack = True
             path, report = integrate.odeint(rhs, start, times, tfirst=True, full_output=True, **limits)
         finally:
             INSIDE.odepack = False

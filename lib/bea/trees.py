@@ -181,8 +181,8 @@ def tree_coefficients(optimizer: Optimizer, nodes: int) -> dict[Tree, sp.Expr]:
     Raises
     ------
     ValueError
-        If the memory is not linear in the gradient, coordinates are mixed or not treated alike, a hyper-parameter is a float or an array, or
-        `nodes` is not from 1 to 20.
+        If the memory is not linear in the gradient, coordinates are mixed or not treated alike, a
+        hyper-parameter is a float or an array, or `nodes` is not from 1 to 20.
     TypeError
         If an argument is of the wrong kind.
 
