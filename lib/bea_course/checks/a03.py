@@ -203,7 +203,7 @@ def correction(correction: Answer, seed: int = 3) -> None:
     right, turned, end = over(field), over(field, (1, 0)), over(two)
     own = end / (2 * n) - right  # what the flow of -E' itself gives
     mistakes = {
-        "the sign: what the run has beyond the flow, not the reverse.": -right,
+        "the sign: subtract the flow from the run.": -right,
         "the flow's own term of order h² is missing.": end / (2 * n),
         "the flow's own term of order h² is added; subtract it, since f_1 is what the run has beyond the flow.": right
         + 2 * own,
