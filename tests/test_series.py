@@ -224,7 +224,7 @@ GRADIENTS = {
     "shapes": lambda t: t * np.shape(t)[0] + np.ndim(t) + np.size(t) + len(t) + t.size + t.shape[0],
     "hypot and arctan2": lambda t: np.hypot(t, 1.7) + np.arctan2(t, VECTOR) + np.arctan2(0.7, t),
     "signs": lambda t: np.sign(t - 1.1) * t + np.copysign(t, -VECTOR) + np.abs(1.1 - t),
-    "heaviside": lambda t: np.heaviside(t - 1.1, 0.5) * t,
+    "heaviside": lambda t: np.heaviside(t - 1.1, 0.5) * t + np.heaviside([0.0, -1.0, 2.0], t),
     "Huber": lambda t: np.where(abs(t) <= 1.1, t, 1.1 * np.sign(t)),
     "Python's sum, max and abs": lambda t: sum(t) * max(t[0], t[1]) * abs(t),
     "softplus": lambda t: special.expit(t) * np.log1p(np.exp(-t)) + np.log(np.cosh(t)),

@@ -897,7 +897,7 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     np.clip: _clip,
     np.copysign: lambda a, b: np.absolute(a) * (2 * np.heaviside(b, 1) - 1),
     np.fabs: np.absolute,
-    np.heaviside: lambda v, half: _lift((_sign(v) + 1) / 2 + (v.leading == 0) * (half - 0.5), v),
+    np.heaviside: lambda v, half: np.where(np.equal(v, 0), half, (np.sign(v) + 1) / 2),
     np.max: partial(_reduced, partial(_extreme, np.greater_equal, np.argmax)),
     np.maximum: partial(_larger, np.greater_equal),
     np.min: partial(_reduced, partial(_extreme, np.less_equal, np.argmin)),
