@@ -408,7 +408,7 @@ def _gradient(x: Any) -> Any:
     return -2 * (1.5 - 2 * x[0] * x[1]) * x[::-1]
 
 
-def _field(x: np.ndarray, lags: tuple[float, float], size: float) -> np.ndarray:
+def _field(x: np.ndarray, lags: np.ndarray, size: float) -> np.ndarray:
     """The equation at these lags, with a correction of this size, from averages and half step, by complex steps."""
     *_, epsilon, p = SETTING
     t = 1j * TINY
@@ -432,12 +432,12 @@ def _differences(hs: tuple[float, ...], factor: float, time: float, flaw: str = 
     method, loss, found = family(*used), bea.bilinear(), []
     for h in hs:
         steps, size = round(time / h), factor * h ** (1 + (flaw == "h²"))
-        path, run = [START], bea.run(method, loss, START, h, round(time / h))
-        for n in range(steps):
-            seen = None if flaw == "full" else max(0, n + {"later": 1, "earlier": -1}.get(flaw, 0))
-            lags = bea.lag(beta, seen), bea.lag(rho, seen)
+        path, run = [START], bea.run(method, loss, START, h, steps)
+        seen = None if flaw == "full" else np.maximum(0, np.arange(steps) + {"later": 1, "earlier": -1}.get(flaw, 0))
+        all_lags = np.broadcast_to(np.stack([bea.lag(beta, seen), bea.lag(rho, seen)], axis=-1), (steps, 2))
+        for n, lags in enumerate(all_lags):
 
-            def field(x: np.ndarray, lags: Any = lags, size: float = size) -> np.ndarray:
+            def field(x: np.ndarray, lags: np.ndarray = lags, size: float = size) -> np.ndarray:
                 return _field(x, lags, size)
 
             start = run[n] if flaw == "anew" else path[-1]
