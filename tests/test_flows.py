@@ -155,6 +155,13 @@ def test_a_kept_flow_of_mini_batches_starts_at_once():
         assert abs(path - bea.run(optimizer, losses, (1.0, 2.0), 0.01, 3, batches=[0, 1, 1])).max() < 1e-3
 
 
+def test_a_kept_flow_of_mini_batches_needs_a_batch_for_each_step():
+    losses = [bea.quadratic([1, 2]), bea.quadratic([2, 1])]
+    equation = bea.modified_equation(bea.heavy_ball(0.5), losses, 2, memory="kept", batches=[0, 1, 1])
+    with pytest.raises(ValueError, match="4 steps were asked for, but batches names the mini-batches of 3"):
+        bea.flow(equation, (1.0, 2.0), 0.01, 4)
+
+
 def test_a_flow_that_blows_up_says_where():
     """y' = y^2 from 1 blows up at t = 1: with h = 0.07 the last time before it is 14 h."""
     y = sp.Symbol("y")
@@ -303,6 +310,36 @@ def test_points_are_checked():
             ask()
 
 
+def test_points_are_checked_where_there_is_no_loss():
+    class Decay:
+        def field(self, h):
+            return lambda theta: -theta
+
+    for wrong, error, words in (
+        (1.0, ValueError, "a point of shape"),
+        ([], ValueError, "a point of shape"),
+        ((np.nan, 1.0), ValueError, "the point is not finite at the start: coordinate 0"),
+        (("x", "y"), TypeError, "must hold numbers"),
+    ):
+        with pytest.raises(error, match=words):
+            bea.flow(Decay(), wrong, 0.1, 2)
+
+
+@pytest.mark.parametrize("start", [(1.0,), [(1.0,), (0.5,)]])
+def test_a_flow_may_leave_the_sign_that_a_symbol_was_given(start):
+    """To first order exactly: (p + 1)^2/2 leads to p = 2 exp(-t) - 1, or 1.5 exp(-t) - 1, which is negative at t = 2."""
+    p = sp.Symbol("p", positive=True)
+    loss = bea.Loss((p + 1) ** 2 / 2, (p,))
+    wanted = (np.array(start) + 1) * np.exp(-2) - 1
+    for equation in (
+        bea.modified_equation(bea.gradient_descent(), loss, 1),
+        bea.transient_equation(bea.gradient_descent(), loss, 1),
+    ):
+        np.testing.assert_allclose(bea.flow(equation, start, 0.1, 20)[-1], wanted, rtol=1e-9)
+        with pytest.raises(ValueError, match="p is declared positive"):
+            bea.flow(equation, -np.array(start), 0.1, 20)
+
+
 def test_arguments_of_the_wrong_kind_are_refused():
     for wrong in (None, 3, BILINEAR):
         with pytest.raises(TypeError, match="a modified equation is needed"):
@@ -372,6 +409,21 @@ def test_taylor_series_give_the_same_flow(name, loss):
         np.testing.assert_allclose(taylor, plain, rtol=1e-10)
         assert abs(plain - bea.flow(first, START, h, 10, per_step=2)).max() > 1e-4
     assert len(equation.__dict__["taylor"]) == 1
+
+
+def test_taylor_series_of_logarithms_of_sums_do_not_overflow():
+    """log(1 + exp(x)), log(exp(x) + exp(y)) and log(1/(1 + exp(-x))) where exp alone would be infinite."""
+    pytest.importorskip("heyoka", reason="heyoka is not installed")
+    x, y = sp.symbols("x y", real=True)
+    for expression, start in (
+        (sp.log(1 + sp.exp(x)) ** 2 / 2, (800.0, 1.0)),
+        (sp.log(sp.exp(x) + sp.exp(y)) ** 2 / 2, (-800.0, 1.0)),
+        (sp.log(sp.exp(x) + sp.exp(y)) ** 2 / 2, (800.0, 1.0)),
+        (sp.log(1 / (1 + sp.exp(-x))) ** 2 / 2, (-800.0, 1.0)),
+    ):
+        equation = bea.modified_equation(bea.gradient_descent(), bea.Loss(expression, (x, y)), 2)
+        plain, taylor = (bea.flow(equation, start, 0.1, 5, method=method) for method in (None, "taylor"))
+        np.testing.assert_allclose(taylor, plain, rtol=1e-10)
 
 
 def test_taylor_series_follow_batches_schedules_and_what_a_program_reads():

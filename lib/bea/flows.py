@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bea._validate import all_finite, finite, interval, step_size, whole, with_batch
+from bea._validate import all_finite, finite, interval, real_numbers, step_size, whole, with_batch
 from bea.modified import KeptEquation, ModifiedEquation, curve, rates, sum_powers
 from bea.program import Along, numeric, read_by, remembered
 from bea.runs import Divergence, state_after
@@ -21,18 +21,21 @@ from bea.transient import TransientEquation
 __all__ = ["flow"]
 
 METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")  # SciPy's
-#: Operations of a trace that heyoka writes otherwise; it has the others under NumPy's names, but for "arc".
-FORMS = OPERATORS | {"expit": "sigmoid({0})", "power": "{0} ** {1}", "log_expit": "-log1p(exp(-{0}))"}
-FORMS |= {"logaddexp": "{0} + log1p(exp({1} - {0}))"}
-COMPACT = 200  # operations of a field from which on heyoka's code is compact: slower, and compiled in time
+#: Operations of a trace that heyoka writes differently; the others have NumPy's names there, with "a" for "arc".
+FORMS = OPERATORS | {"expit": "sigmoid({0})", "power": "{0} ** {1}"}
+FORMS |= {"log_expit": "select(gt({0}, 0.0), -log1p(exp(-{0})), {0} - log1p(exp({0})))"}
+FORMS |= {"logaddexp": "select(gt({0}, {1}), {0} + log1p(exp({1} - {0})), {1} + log1p(exp({0} - {1})))"}
+COMPACT = 200  # above so many operations heyoka compiles in its compact mode: slower code, compiled in reasonable time
 PIECE = 1000  # points of a compiled Taylor series in one call, which Ctrl-C has to wait for
 TOLERANCE = 1e-12  # far below any error that the book measures
-SMALL = 500  # values of a solution up to which LSODA's room for a Jacobian, their square, is small
+SMALL = 500  # up to so many values LSODA may allocate a Jacobian, whose size is their square
 ODEPACK, INSIDE = Lock(), local()  # SciPy's odeint runs once at a time, and not within itself
-PATIENCE = 3000  # evaluations before a problem is taken to be stiff, and 30 for each point
+#: Evaluations, and 30 more for each point, before a problem is taken to be stiff; also the most steps that odeint and
+#: heyoka take from point to point.
+PATIENCE = 3000
 SMALLEST, LARGEST = 1e-13, 1e100  # steps, compared with the time, and values of a solution that goes on
-REACH = 10  # steps of the optimizer that the solver may take at once: it shall not step over what a run meets
-ROUND, PACE = 1000, 0.01  # so many steps that do not advance by this fraction of the flow may be at a jump
+REACH = 10  # steps of the optimizer that the solver may take at once, so as not to step over what a run meets
+ROUND, PACE = 1000, 0.01  # after so many steps that advance less than this fraction of the flow, a jump is looked for
 
 
 def flow(
@@ -49,12 +52,13 @@ def flow(
     r"""Return the solution of a modified equation at the times :math:`t_n = nh`.
 
     SciPy's compiled LSODA, ``odeint``, computes it; where LSODA gives up, the solution has very many
-    values, or the tolerance is below 1e-12, it is DOP853.  If that needs very many evaluations the equation is
-    stiff, and LSODA goes on step by step.  If the equation is defined step by step, RK45 computes it.  Where
+    values, or the tolerance is below 1e-12, it is DOP853.  If that needs very many evaluations, the equation is
+    taken to be stiff, and LSODA, step by step, computes it anew from the start.  If the equation is defined step by step, RK45 computes it.  Where
     many flows of one equation are wanted, ``method="taylor"`` is faster again, once it is compiled.
 
     A flow ends at a kink of the loss where the field points at the kink from both sides, as that of
-    :math:`|x|` does at 0: no solution goes on from there.
+    :math:`|x|` does at 0: no solution goes on from there.  With an explicit `method` and a `tolerance` above
+    1e-9 a kink may be stepped over, or a steep place taken for one.
 
     Parameters
     ----------
@@ -75,7 +79,8 @@ def flow(
         A method of ``scipy.integrate.solve_ivp``, or ``"taylor"``: the compiled Taylor series of the
         package heyoka, for a ModifiedEquation with a smooth symbolic loss.
     tolerance : float
-        Relative and absolute tolerance of the solver.
+        Relative and absolute tolerance; ``odeint`` is given a tenth of it.  Below 2e-14 the Runge–Kutta methods
+        use 2e-14.
 
     Returns
     -------
@@ -118,7 +123,12 @@ def flow(
     if isinstance(equation, TransientEquation):
         path, jumps = _in_pieces(equation.pieces(h, steps), start, times, per_step, method, tolerance)
     elif isinstance(equation, KeptEquation) and equation.batches is not None:
-        pieces = (field(h, n) for n in range(first, steps))
+        if steps > len(equation.batches):
+            raise ValueError(
+                f"{steps} steps were asked for, but batches names the mini-batches of {len(equation.batches)}"
+            )
+        fields = {batch: field(h, equation.batches.index(batch)) for batch in set(equation.batches)}
+        pieces = (fields[batch] for batch in equation.batches[first:steps])
         path, jumps = _in_pieces(pieces, start, times, per_step, method, tolerance)
     else:
         rate = field(h)
@@ -147,7 +157,14 @@ def _start(equation: Any, theta0: Any) -> np.ndarray:
     """Return the points to start from, with one for each configuration of the optimizer."""
     losses: Any = getattr(equation, "losses", None) or (getattr(equation, "loss", None),)
     if losses[0] is None:
-        return np.array(theta0, dtype=float)
+        try:
+            start = real_numbers(theta0)
+        except (TypeError, ValueError, OverflowError) as problem:
+            raise TypeError(f"a point must hold numbers, not {theta0!r}; allowed are (d,) and (batch, d)") from problem
+        if start.ndim not in (1, 2) or start.size == 0:
+            raise ValueError(f"a point of shape {start.shape} was given; allowed are (d,) and (batch, d)")
+        finite("the point", np.moveaxis(start, -1, 0))
+        return start
     optimizer = getattr(equation, "optimizer", None)
     batch = () if optimizer is None else numeric(optimizer).batch_shape
     return np.moveaxis(with_batch(losses[0].components(theta0), batch), 0, -1)
@@ -222,7 +239,7 @@ def _solve(
 ) -> tuple[np.ndarray, bool]:
     """Return the solution at `times`, as far as it exists, and whether it ends where the field jumps.
 
-    No step is longer than `longest`, or three times as long by DOP853.
+    No step is longer than `longest`; DOP853 may take three times that.
     """
     from scipy import integrate  # here, because it takes nearly half of the library's start
 
@@ -239,7 +256,7 @@ def _solve(
         return found if start.ndim == 1 else np.ravel(found)
 
     def jumps() -> bool:
-        """Whether the field jumps near the solver's point: across a distance, whatever it is, it differs by as much."""
+        """Whether the field jumps near the solver's point: its difference across the point hardly depends on the distance."""
         across = np.random.default_rng(0).standard_normal(start.size) * max(1.0, np.abs(solver.y).max())
         near, far = (
             np.linalg.norm(rhs(solver.t, solver.y + e * across) - rhs(solver.t, solver.y - e * across))
@@ -350,7 +367,8 @@ def _taylor_solver(equation: ModifiedEquation, optimizer: Any, tolerance: float)
     )
     used = {name for name, *_ in code.operations}
     scope: dict[str, Any] = {
-        name: getattr(heyoka, name.replace("arc", "a"), None) for name in used | {"exp", "log1p", "sigmoid"}
+        name: getattr(heyoka, name.replace("arc", "a"), None)
+        for name in used | {"exp", "gt", "log1p", "select", "sigmoid"}
     }
     if lacking := sorted(name for name in used if name in KINKED or name not in FORMS and scope[name] is None):
         raise ValueError(f"method = 'taylor' knows no {', '.join(lacking)}; leave the method out here")
