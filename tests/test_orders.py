@@ -320,6 +320,19 @@ def test_a_study_takes_one_point_and_one_configuration():
     ):
         with pytest.raises(ValueError, match="one point and one configuration"):
             bea.order_study(optimizer, bea.bilinear(), theta0, 0.02, [4e-3, 2e-3])
+    with pytest.raises(TypeError, match="an optimizer such as"):
+        bea.order_study(bea.heavy_ball, bea.bilinear(), (0.9, 1.5), 0.02, [4e-3, 2e-3])
+    with pytest.raises(ValueError, match="hs = 0.01 must be at least two different"):
+        bea.order_study(bea.gradient_descent(), bea.bilinear(), (0.9, 1.5), 0.02, 0.01)
+
+
+def test_the_start_is_as_accurate_as_the_equation_that_is_given():
+    optimizer, loss, hs = bea.heavy_ball(0.5, damped=True), bea.bilinear(), [5e-3, 2.5e-3, 1.25e-3]
+    equation = bea.modified_equation(optimizer, loss, 6)
+    found = bea.order_study(optimizer, loss, START, 0.2, hs, equation=equation)
+    wanted = bea.order_study(optimizer, loss, START, 0.2, hs, order=6)
+    np.testing.assert_allclose(found.errors, wanted.errors, rtol=1e-3)
+    assert found.order == 6
 
 
 def test_round_off_is_no_order():

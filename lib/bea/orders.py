@@ -12,7 +12,7 @@ from bea._validate import interval, step_size, whole
 from bea.flows import flow
 from bea.losses import Problem
 from bea.modified import KeptEquation, modified_equation
-from bea.program import Optimizer, asked_of_memory
+from bea.program import Optimizer, asked_of_memory, check_optimizer
 from bea.runs import Divergence, run
 
 __all__ = ["Study", "order_study"]
@@ -145,8 +145,10 @@ def order_study(
 
     Raises
     ------
-    ValueError
-        If a step size does not divide the horizon, there are fewer than two, the equation keeps
+    Divergence
+        If the run or the flow leaves the finite numbers.
+    TypeError, ValueError
+        If an argument is of the wrong kind, a step size does not divide the horizon, there are fewer than two, the equation keeps
         the memory (whose order belongs to fixed memory times, not to fixed decays), or the run is to
         start on the slow manifold and the program reads ``memory.step``.
 
@@ -159,8 +161,10 @@ def order_study(
     2.0
     """
     order = whole("order", order, 1)
+    check_optimizer(optimizer)
     if equation is None:
         equation = modified_equation(optimizer, loss, order)
+    expected = getattr(equation, "order", order)
     if start not in (None, "slow manifold", "rest"):
         raise ValueError(f"start = {start!r} must be 'slow manifold' or 'rest'")
     from_rest = start == "rest" or (start is None and hasattr(equation, "pieces"))
@@ -178,16 +182,16 @@ def order_study(
     if np.ndim(theta0) > 1 or optimizer.batch_shape:
         raise ValueError(f"order_study takes one point and one configuration, not {theta0!r} and {optimizer!r}")
     horizon = interval("the horizon", horizon, 0.0, 1e300, open_below=True)
-    given = [step_size(h) for h in hs]
+    given = [step_size(h) for h in np.atleast_1d(hs)]
     if any(map(np.ndim, given)) or len(set(given)) < 2:
         raise ValueError(f"hs = {hs!r} must be at least two different positive step sizes")
+    batches = getattr(equation, "batches", None)
     sizes, errors, scale = np.unique(given)[::-1], [], 0.0
     for h in sizes.tolist():
         steps = round(min(horizon / h, 2.0**63))
         if steps < 1 or abs(steps * h - horizon) > 1e-9 * horizon:
             raise ValueError(f"the step size {h} does not divide the horizon {horizon}; use horizon / (whole number)")
-        memory = None if from_rest else _slow_manifold(optimizer, loss, order, theta0, h)
-        batches = getattr(equation, "batches", None)
+        memory = None if from_rest else _slow_manifold(optimizer, loss, max(order, expected), theta0, h)
         try:
             iterates = run(optimizer, loss, theta0, h, steps, batches=batches, memory=memory)
         except Divergence as problem:
@@ -200,10 +204,12 @@ def order_study(
                 problem.step,
                 problem.path,
             ) from None
-        path = flow(equation, theta0, h, steps, tolerance=1e-13)  # by DOP853, which is more accurate near the floor
+        path = flow(
+            equation, theta0, h, steps, tolerance=1e-13
+        )  # by DOP853, or step by step RK45: more accurate than odeint near the floor
         errors.append(np.linalg.norm(path - iterates, axis=-1).max())
         scale = max(scale, float(np.abs(iterates).max()))
-    return Study(sizes, np.array(errors), getattr(equation, "order", order), scale)
+    return Study(sizes, np.array(errors), expected, scale)
 
 
 def _slow_manifold(optimizer: Optimizer, loss: Any, order: int, theta0: Any, h: float) -> Any:
