@@ -789,10 +789,14 @@ def test_vector_fields():
 
 
 def test_losses_in_the_wrong_symbols_are_refused():
-    with pytest.raises(ValueError, match=r"holds b, which is not among the coordinates \(a,\)"):
+    with pytest.raises(ValueError, match=r"not among the coordinates \(a,\) or the parameters \(\): b;"):
         bea.Loss(A * B, (A,))
-    with pytest.raises(ValueError, match="holds a, x"):
+    with pytest.raises(ValueError, match=": a, x;"):
         bea.VectorField((A * X,), (B,))
+    with pytest.raises(ValueError, match=r"\{a\} are given as coordinates and as parameters"):
+        bea.Loss(A * B, (A, B), (A,))
+    with pytest.raises(ValueError, match=r"must share their coordinates; these have \{1, 2\}"):
+        bea.mean([bea.Loss(A, (A,)), bea.NumericLoss(2, lambda x: x, lambda x: x @ x)])
     for symbols in (("a", "b"), (A, 1), (A * B,)):
         with pytest.raises(TypeError, match="must be SymPy symbols"):
             bea.Loss(A, symbols)

@@ -103,6 +103,8 @@ class _SymbolicProblem(Problem):
         """Keep the symbols as tuples, and check all that was given."""
         object.__setattr__(self, "symbols", _symbols(symbols, "symbols"))
         object.__setattr__(self, "parameters", _symbols(parameters, "parameters"))
+        if both := set(self.symbols) & set(self.parameters):
+            raise ValueError(f"{both} are given as coordinates and as parameters; give each symbol once")
         for expression in expressions:
             _check_expression(expression, self.symbols, self.parameters)
 
@@ -345,7 +347,8 @@ class NumericLoss(Problem):
     *Modified equations.*  Code of sums, products, powers, ``matrix @ theta`` and NumPy's or
     SciPy's functions runs on a :class:`bea.series.Series`, and so serves to any order.  For two
     terms a Hessian-vector product is enough: `hessian_vector` if it is given, else one by central
-    differences (about ten digits) of code that does not run on a Series.  For more terms of such
+    differences (about ten digits, where the gradient changes on the scale of :math:`\max(1, |\theta|)`) of
+    code that does not run on a Series.  For more terms of such
     code see :func:`bea.from_jax`, :func:`bea.from_torch` and :func:`bea.black_box`.
 
     Numbers in single precision are converted, with one warning: they limit every result to about
@@ -548,7 +551,7 @@ class NumericLoss(Problem):
             if not isinstance(result, Series) or result.shape != theta.shape:
                 raise TypeError(f"{result!r} was returned for {theta!r}")
             return +result if result is theta else result
-        except NoExpansion:
+        except (NoExpansion, MemoryError):
             raise
         except Exception as problem:
             if liftable:
@@ -588,7 +591,7 @@ class NumericLoss(Problem):
         return gradient
 
     def _taylor(self, curve: Sequence[np.ndarray]) -> Any:
-        """Return the coefficients of h, h^2, ... of the gradient at the sum of h^k curve[k]; here only of h."""
+        """Return the coefficients of h, h^2, ... of the gradient at the sum of h^k curve[k]; this one gives only that of h."""
         if self._functions["hessian_vector"]:
             return [self._call("hessian_vector", *curve)]
         return self._differences(curve, 2, 7e-3 if self._single else 8e-6)
@@ -638,7 +641,7 @@ def mean(losses: Sequence[Problem]) -> Problem:
 
     Parameters
     ----------
-    losses : sequence of losses
+    losses : list or tuple of losses
         At least one; all in the same coordinates.
 
     Returns
@@ -648,6 +651,8 @@ def mean(losses: Sequence[Problem]) -> Problem:
 
     Raises
     ------
+    TypeError
+        If it is not a list or tuple of losses.
     ValueError
         If the list is empty or the losses differ in their coordinates.
 
@@ -679,7 +684,9 @@ def batch_losses(losses: Problem | Sequence[Problem]) -> tuple[Problem, ...]:
     names = {loss.symbols for loss in losses if isinstance(loss, _SymbolicProblem)}
     dimensions = {loss.dimension for loss in losses}
     if len(names) > 1 or len(dimensions) > 1:
-        raise ValueError(f"mini-batch losses must share their coordinates; these have {names or dimensions}")
+        raise ValueError(
+            f"mini-batch losses must share their coordinates; these have {names if len(names) > 1 else dimensions}"
+        )
     return tuple(losses)
 
 
@@ -706,8 +713,8 @@ def _check_expression(expression: Any, symbols: tuple[sp.Symbol, ...], parameter
     stray = sorted(expression.free_symbols - {*symbols, *parameters}, key=str)
     if stray:
         raise ValueError(
-            f"the expression {expression} holds {', '.join(map(str, stray))}, which is not among the coordinates "
-            f"{symbols} or the parameters {parameters}; if one of the same name is, it was declared with other "
+            f"the expression {expression} holds symbols that are not among the coordinates {symbols} or the "
+            f"parameters {parameters}: {', '.join(map(str, stray))}; if one of the same name is, it was declared with other "
             "assumptions; an element of an IndexedBase or MatrixSymbol is not a coordinate: use sp.symbols('x:10')"
         )
     for part in expression.atoms(sp.Abs, sp.sign, sp.conjugate, sp.re, sp.im, sp.arg):
