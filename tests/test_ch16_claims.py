@@ -538,7 +538,7 @@ def every_fifth(theta, gradient, memory):
         (largest_of_two(), "two values that are compared are equal"),
         (sign_of_change(), "two values that are compared are equal"),
         (mean_of_all(), "a decay = 1.0"),
-        (every_fifth(), "has no limit there"),
+        (every_fifth(), "is not defined; use np.minimum"),
         (atlas.adabelief(0.9, 0.95, 0.0), "what is divided by is 0 there"),
     ],
     ids=lambda thing: thing.name if isinstance(thing, bea.Optimizer) else "",

@@ -244,9 +244,13 @@ def test_a_decay_out_of_range_is_refused(decay):
             refuse()
 
 
+def test_the_lags_of_a_list_of_steps():
+    assert np.array_equal(lag(0.9, [0, 1, 2]), [lag(0.9, n) for n in range(3)])
+
+
 @pytest.mark.parametrize("n", [-1, -0.5, np.array([0, -1]), np.nan, np.inf, "3", True, 1j, sp.I])
 def test_a_step_before_the_first_is_refused(n):
-    with pytest.raises((ValueError, TypeError), match="number of a step, 0 or more"):
+    with pytest.raises((ValueError, TypeError), match="n, the number of a step,"):
         lag(0.9, n)
 
 
@@ -288,6 +292,8 @@ def test_a_decay_is_checked_where_a_program_uses_it(decay):
         lambda: bea.run(made, CODED, START, 0.1, 2),
         lambda: bea.modified_equation(made, LOSS, 2).coefficients(START),
         lambda: bea.modified_equation(made, LOSS, 2, memory="kept").field(0.1)(np.ones(4)),
+        lambda: bea.transient_equation(made, LOSS).terms(1),
+        lambda: bea.transient_equation(made, LOSS).field(0.1, 1)(START),
     ):
         with pytest.raises((ValueError, TypeError), match="decay"):
             ask()
@@ -907,14 +913,27 @@ def test_long_after_the_start_a_schedule_has_its_limit(name):
 
 
 @pytest.mark.parametrize(
-    "code", [lambda n: (-1) ** n, lambda n: n % 2, lambda n: 7 // n, lambda n: n - n, lambda n: 0 * n, np.sin]
+    "code",
+    [
+        lambda n: (-1) ** n,
+        lambda n: n % 2,
+        lambda n: 7 // n,
+        lambda n: n - n,
+        lambda n: 0 * n,
+        np.sin,
+        lambda n: min(1.0, abs(n) % 7),
+        lambda n: min(1.0, +n % 7),
+        lambda n: int(n) % 2,
+        lambda n: round(n, 1) % 2,
+        lambda n: math.floor(n / 5) % 2,
+    ],
 )
 def test_a_schedule_without_a_limit_is_refused(code):
     @bea.optimizer
     def scheduled(theta, gradient, memory):
         return (5 + code(memory.step)) * gradient(theta)
 
-    with pytest.raises(ValueError, match="no limit"):
+    with pytest.raises(ValueError, match="is not defined; use np.minimum"):
         bea.modified_equation(scheduled(), bea.quadratic([1]), 1).coefficients((2.0,))
 
 

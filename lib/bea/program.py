@@ -21,6 +21,7 @@ import functools
 import inspect
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import comb, inf
 from numbers import Rational, Real
@@ -175,7 +176,9 @@ class Optimizer:
 
     @functools.cached_property
     def _key(self) -> tuple[Any, ...]:
-        values = ((n, v.tobytes() if isinstance(v, np.ndarray) else v) for n, v in self.hyperparameters.items())
+        values = (
+            (n, type(v), v.tobytes() if isinstance(v, np.ndarray) else v) for n, v in self.hyperparameters.items()
+        )
         return self.program, *values
 
     def __eq__(self, other: object) -> bool:
@@ -218,15 +221,18 @@ def optimizer(program: Callable[Concatenate[Any, Any, Any, P], Any]) -> Callable
     >>> normalized_momentum(beta=0.9)
     normalized_momentum(beta=0.9)
     """
-    if not callable(program):
+    if not inspect.isroutine(program) or not hasattr(program, "__code__"):
         raise TypeError(f"a function of (theta, gradient, memory, ...) is needed, not {program!r}")
     parameters = list(inspect.signature(program).parameters.values())
     if len(parameters) < 3 or any(p.kind > p.POSITIONAL_OR_KEYWORD for p in parameters[:3]):
         raise TypeError(
             f"{program.__name__} must take (theta, gradient, memory, ...), not {inspect.signature(program)}"
         )
-    if any(p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in parameters[3:]):
-        raise TypeError(f"each hyper-parameter of {program.__name__} needs a name of its own, not {parameters[-1]}")
+    for p in parameters[3:]:
+        if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
+            raise TypeError(
+                f"each hyper-parameter of {program.__name__} must be one that can be given by name, not {p}"
+            )
     signature = inspect.Signature(parameters[3:], return_annotation="Optimizer")
 
     @functools.wraps(program)
@@ -247,8 +253,11 @@ def _hints(program: Callable[..., Any]) -> dict[str, Any]:
     flags = {p.name: bool for p in inspect.signature(program).parameters.values() if isinstance(p.default, bool)}
     try:
         hints = get_type_hints(program, include_extras=True)
-    except NameError:  # a name that only type checkers import
-        hints = {name: hint for name, hint in program.__annotations__.items() if not isinstance(hint, str)}
+    except NameError:  # a name that only type checkers import; the other annotations count all the same
+        hints = {}
+        for name, hint in program.__annotations__.items():
+            with suppress(NameError):
+                hints[name] = eval(hint, program.__globals__) if isinstance(hint, str) else hint
     _known_hints[program] = {**hints, **flags}
     return _known_hints[program]
 
@@ -377,7 +386,7 @@ class Running(Memory):
         return memory
 
 
-#: What asks for more than numbers: it speaks to others, reads what nobody sees, or asks what kind a value has.
+#: Names of what does more than compute: input and output, hidden state, and questions about the type of a value.
 ASKING = {*"input open print random rvs eval exec globals locals vars setattr delattr __dict__ suppress".split()}
 ASKING |= {*"load loadtxt genfromtxt fromfile loadmat get_printoptions geterr datetime64".split()}
 ASKING |= {*"isinstance issubclass type hasattr callable dtype isscalar nan_to_num __class__ issubdtype".split()}
@@ -638,7 +647,10 @@ class Late(float):
     @staticmethod
     def _limit(found: Any) -> Any:
         if isinstance(found, (complex, float, np.ndarray)) and np.any(np.isnan(found)):
-            raise ValueError("long after the start the number of the step is infinite, and this has no limit there")
+            raise ValueError(
+                "long after the start the number of the step is infinite, and what is computed from it here (a remainder, a "
+                "whole quotient, infinity minus infinity) is not defined; use np.minimum or memory.time"
+            )
         return Late(found) if isinstance(found, float) and abs(found) == inf else found
 
 
@@ -654,7 +666,10 @@ def _late(name: str) -> Callable[..., Any]:
 for _name in "add sub mul truediv pow mod floordiv divmod".split():
     for _side in ("", "r"):
         setattr(Late, f"__{_side}{_name}__", _late(f"__{_side}{_name}__"))
-Late.__neg__ = _late("__neg__")  # type: ignore[method-assign]
+for _name in ("neg", "pos", "abs"):
+    setattr(Late, f"__{_name}__", _late(f"__{_name}__"))
+for _name in ("int", "trunc", "floor", "ceil", "round"):
+    setattr(Late, f"__{_name}__", lambda self, *digits: Late._limit(float("nan")))
 
 
 class Along(Memory):
@@ -718,7 +733,7 @@ class Along(Memory):
 
 
 def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, memory: Any) -> Series:
-    """Run a program on a Series, or on an array instead of one of one term, and return a Series.
+    """Run a program on a Series, or on an array (which counts as a Series of one term), and return a Series.
 
     Exact hyper-parameters become constant Series, so that ``**0.5`` stays exact.
     """
@@ -862,8 +877,9 @@ def lag(decay: Any, n: Any = None) -> Any:
     decay = interval("the decay", decay, 0.0, 1.0)
     if n is None:
         return decay / (1 - decay)
+    n = np.array(n) if isinstance(n, (list, tuple)) else n
     if not isinstance(n, sp.Expr) or n.is_number:  # also an array of any shape
-        interval("n, the number of a step, 0 or more,", np.ravel(n), 0.0, inf)
+        interval("n, the number of a step,", np.ravel(n), 0.0, inf)
     plain = decay / (1 - decay) - (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))
     if np.result_type(np.asarray(decay), np.asarray(n)).kind != "f":
         return plain
