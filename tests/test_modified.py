@@ -594,6 +594,26 @@ def test_the_memory_is_that_of_the_flow_before():
     assert 20 < misses[0] / misses[1] < 48
 
 
+def test_one_point_and_several_step_sizes():
+    sizes, point = np.array([0.1, 0.5]), (0.9, 1.5)
+    for order in (1, 3):
+        equation = bea.modified_equation(OPTIMIZERS["adam"], bea.bilinear(), order)
+        together, memory = equation.field(sizes)(point), equation.memory(point, sizes)
+        for i, h in enumerate(sizes):
+            np.testing.assert_allclose(together[i], equation.field(h)(point), rtol=1e-12)
+            for found, alone in zip(memory, equation.memory(point, h), strict=True):
+                np.testing.assert_allclose(found[:, i], alone, rtol=1e-12)
+
+
+def test_one_step_size_for_a_field_by_pieces_or_with_the_memory_kept():
+    for equation in (
+        bea.transient_equation(bea.gradient_descent(), bea.bilinear()),
+        bea.modified_equation(bea.gradient_descent(), bea.bilinear(), 2, memory="kept"),
+    ):
+        with pytest.raises(ValueError, match="takes one step size, not"):
+            equation.field(np.array([0.1, 0.5]), 0)((0.9, 1.5))
+
+
 # --- errors ---------------------------------------------------------------------------------------------------------------------------------
 
 GD, ADAM, BILINEAR = bea.gradient_descent(), bea.adam(0.9, 0.95, 0.1), bea.bilinear()

@@ -1,6 +1,7 @@
 """Programs and losses with which a fast reading could go wrong unseen: each against a plain loop, or refused in words."""
 
 import math
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -117,7 +118,7 @@ def test_a_schedule_without_a_limit_has_no_steady_state(factor):
     def periodic(theta, gradient, memory):
         return gradient(theta) * factor(memory.step)
 
-    with pytest.raises(ValueError, match="no limit there"):
+    with pytest.raises(ValueError, match="not defined; use np.minimum"):
         _ = bea.modified_equation(periodic(), LINE, 2).terms
 
 
@@ -207,7 +208,10 @@ def test_what_a_program_read_before_is_not_kept_for_ever(monkeypatch):
         monkeypatch.setitem(globals(), "SCALE", np.array([float(n)]))
         for field in (kept, steady.field(0.1), transient.field(0.1, 3)):
             assert field(np.array([1.0])) == -n
-        assert max(map(len, (traced, steady.__dict__["functions"], transient.__dict__["trusted"]))) <= 3
+        [of_steady], [of_transient] = (
+            equation.__dict__[name].values() for equation, name in ((steady, "functions"), (transient, "trusted"))
+        )
+        assert max(map(len, (traced, of_steady, of_transient))) <= 3
 
 
 class Scale:
@@ -260,7 +264,7 @@ def test_a_compiled_field_at_one_point(monkeypatch):
     field = equation.field(0.1)
     for _ in range(5):
         field(points[0])
-    [function] = equation.__dict__["functions"].values()
+    [[function]] = [kept.values() for kept in equation.__dict__["functions"].values()]
     assert function.compiled is not None
     np.testing.assert_array_equal([field(point) for point in points], wanted)
     np.testing.assert_array_equal(field(list(points[1])), wanted[1])
@@ -424,10 +428,46 @@ def test_a_kink_is_refused_at_one_of_many_points(compiling, monkeypatch):
         field(points)
 
 
+def test_a_range_is_checked_beside_an_annotation_that_only_type_checkers_import():
+    names = {"bea": bea}
+    exec(
+        "def damped(theta: 'ArrayLike', gradient, memory, epsilon: 'bea.NonNegative'):\n    return gradient(theta)\n",
+        names,
+    )
+    with pytest.raises(ValueError, match="epsilon = -0.5 must be in"):
+        bea.optimizer(names["damped"])(epsilon=-0.5)
+
+
+def test_optimizers_with_values_of_different_types_are_different():
+    """A program may tell True from 1; so their runs may not be taken one for the other."""
+
+    @bea.optimizer
+    def flagged(theta, gradient, memory, kind):
+        return gradient(theta) * (2 if kind is True else 1)
+
+    assert flagged(1) != flagged(True) and flagged(1) == flagged(1)
+    for kind, last in ((1, 0.9), (True, 0.8)):
+        assert bea.run(flagged(kind), bea.quadratic([1]), (1.0,), 0.1, 1)[-1].item() == pytest.approx(last)
+
+
+def test_the_words_on_the_memory_are_counted():
+    for words in (("forgotten",) * 3, ("kept", "kept")):
+        with pytest.raises(ValueError, match="number of averages of gradient_descent is 0"):
+            bea.modified_equation(bea.gradient_descent(), bea.bilinear(), 2, memory=words)
+
+
 def test_smaller_refusals():
     line = bea.modified_equation
-    with pytest.raises(TypeError, match="needs a name of its own"):
-        bea.optimizer(lambda theta, gradient, memory, **others: gradient(theta))
+    for unnamed, shown in (
+        (lambda theta, gradient, memory, **others: gradient(theta), "not [*]{2}others"),
+        (lambda theta, gradient, memory, *rest, x=1: gradient(theta), "not [*]rest"),
+        (lambda theta, gradient, memory, a, /, b: gradient(theta), "not a$"),
+    ):
+        with pytest.raises(TypeError, match=f"can be given by name, {shown}"):
+            bea.optimizer(unnamed)
+    for callable_but_no_function in (partial(lambda theta, gradient, memory, a: a, a=2.0), bea.Loss, np.add):
+        with pytest.raises(TypeError, match="a function of .theta, gradient, memory, .... is needed"):
+            bea.optimizer(callable_but_no_function)
 
     @bea.optimizer
     def with_h(theta, gradient, memory):

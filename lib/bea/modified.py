@@ -31,7 +31,7 @@ import numpy as np
 import sympy as sp
 
 from bea._validate import all_finite, batch_sequence, columns_apart, step_size, whole, with_batch
-from bea.losses import batch_losses
+from bea.losses import Problem, batch_losses
 from bea.program import (
     Along,
     Late,
@@ -110,14 +110,14 @@ class ModifiedEquation(Equation):
         start = symbolic_start(self.optimizer, (self.loss,))
         return tuple(column(f) for f in rates(curve(self.optimizer, self.loss, start, self.order, TIME)))
 
-    def coefficients(self, theta: Any, time: float = 0.0) -> np.ndarray:
+    def coefficients(self, theta: Any, time: float = 0) -> np.ndarray:
         r"""Return the numbers :math:`f_0(\theta), \dots, f_{p-1}(\theta)`, with no derivative of any field.
 
         Parameters
         ----------
         theta : array of shape (d,) or (batch, d)
-            A single point of exact numbers (SymPy's or Python's fractions), with exact
-            hyper-parameters and a symbolic loss, gives exact numbers.
+            A single point of exact numbers (SymPy's or Python's fractions) and a symbolic loss give
+            SymPy numbers, exact if the hyper-parameters are; these may then also be symbols.
         time : float
             For programs that use ``memory.time``.
 
@@ -128,8 +128,8 @@ class ModifiedEquation(Equation):
         Raises
         ------
         TypeError, ValueError
-            If `theta` is not a point of the loss, a hyper-parameter is a symbol, or the program has no
-            expansion at `theta`.
+            If `theta` is not a point of the loss, a hyper-parameter is a symbol and the point one of
+            floats, or the program has no expansion at `theta`.
         """
         exact = _is_exact(theta) and hasattr(self.loss, "gradient_expressions") and not self.optimizer.batch_shape
         if not exact:
@@ -138,13 +138,16 @@ class ModifiedEquation(Equation):
         start = np.array([sp.Rational(x) for x in theta], dtype=object)
         return rates(curve(self.optimizer, self.loss, start, self.order, time))
 
-    def _numbers(self, optimizer: Optimizer, theta: Any, *given: float, function: Any = None) -> np.ndarray:
+    def _numbers(
+        self, optimizer: Optimizer, theta: Any, *given: float, function: Any = None, inner: bool = False
+    ) -> np.ndarray:
         """Return the coefficients at points of floats and a time; if h is given as well, their sum."""
 
         def numbers(optimizer: Optimizer, start: np.ndarray) -> np.ndarray:
             return (function or self._function(optimizer, len(given)))(_joined(start, given))
 
-        start = with_batch(self.loss.components(theta), optimizer.batch_shape)
+        point = Problem.components(self.loss, theta) if inner else self.loss.components(theta)
+        start = with_batch(point, optimizer.batch_shape)
         found = by_columns(numbers, optimizer, start, self.__dict__)
         return found if start.ndim == 1 else np.moveaxis(found, -2, -1)
 
@@ -168,7 +171,8 @@ class ModifiedEquation(Equation):
         def made() -> Any:
             return Traced(partial(plain, self.loss)) if symbolic else Vectorial(plain, self.loss)
 
-        function = remembered(self.__dict__.setdefault("functions", {}), (optimizer, read, given), made)
+        functions = self.__dict__.setdefault("functions", {}).setdefault((optimizer, given), {})
+        function = remembered(functions, read, made)
         if (reading := constant_readings.get(program)) is not None and reading.found is read:
             self.__dict__["last"] = optimizer, given, reading, function
         return function
@@ -184,7 +188,7 @@ class ModifiedEquation(Equation):
         Returns
         -------
         function of theta, (d,) or (batch, d), and optionally the time
-            It returns an array of the shape of theta.
+            It returns an array of the shape of theta, or (batch, d) if `h` or hyper-parameters are arrays.
 
         Raises
         ------
@@ -193,7 +197,12 @@ class ModifiedEquation(Equation):
         """
         h, optimizer = step_size(h), numeric(self.optimizer)
         if isinstance(h, np.ndarray):
-            return lambda theta, time=0.0: sum_powers(self._numbers(optimizer, theta, time), h[:, None])
+
+            def several(theta: Any, time: float = 0.0) -> np.ndarray:
+                points = with_batch(self.loss.components(theta), h.shape).T
+                return sum_powers(self._numbers(optimizer, points, time), h[:, None])
+
+            return several
         shape = None if optimizer.batch_shape or getattr(self.loss, "declared", ()) else (self.loss.dimension,)
         blank = np.full(self.loss.dimension + 2, h)
 
@@ -210,19 +219,20 @@ class ModifiedEquation(Equation):
             return self._numbers(optimizer, theta, time, h)
 
         def held() -> Callable[..., np.ndarray]:
+            if optimizer.batch_shape:
+                return lambda theta, time=0.0: self._numbers(optimizer, theta, time, h, inner=True)
             function = self._function(optimizer, 2)
 
             def rate(theta: np.ndarray, time: float = 0.0) -> np.ndarray:
                 if theta.ndim > 1:
-                    return self._numbers(optimizer, theta, time, h, function=function)
+                    return self._numbers(optimizer, theta, time, h, function=function, inner=True)
                 x = blank.copy()
                 x[:-2], x[-2] = theta, time
                 return function(x)
 
             return rate
 
-        if not optimizer.batch_shape:
-            field.held = held  # type: ignore[attr-defined]  # for a flow, during which the program stays what it is
+        field.held = held  # type: ignore[attr-defined]  # for a flow, during which the program stays what it is
         return field
 
     def memory(self, theta0: Any, h: Any) -> tuple[np.ndarray, ...]:
@@ -247,7 +257,8 @@ class ModifiedEquation(Equation):
             As for :meth:`coefficients`, and if `h` is not a positive number.
         """
         h, optimizer = step_size(h), numeric(self.optimizer)
-        start = with_batch(self.loss.components(theta0), optimizer.batch_shape)
+        batch = np.broadcast_shapes(optimizer.batch_shape, np.shape(h))
+        start = with_batch(self.loss.components(theta0), batch)
         memory = Along(Series.from_polynomials(curve(optimizer, self.loss, start, self.order)[:-1]))
         memory.update(optimizer, self.loss.gradient_code)
         return tuple(value.at(-1, h) for value in memory.kept)
@@ -339,6 +350,8 @@ class KeptEquation(Equation):
             If `h` is not a positive number, or a hyper-parameter is a symbol.
         """
         h, optimizer = step_size(h), numeric(self.optimizer)
+        if np.ndim(h):
+            raise ValueError(f"the field of an equation with the memory kept takes one step size, not {h!r}")
         if self.batches is not None:
             n = whole("n, the step of a mini-batch,", n, 0, len(self.batches) - 1)
         loss = self.losses[0 if self.batches is None else self.batches[n]]
@@ -374,8 +387,7 @@ class KeptEquation(Equation):
 
     def _check_division(self, optimizer: Optimizer, terms: Callable[[float], np.ndarray]) -> None:
         """Raise ValueError if terms grow without bound as the number that is memory.h goes to 0; asked once."""
-        checked = self.__dict__.setdefault("checked", set())
-        if optimizer in checked:
+        if self.__dict__.get("divided"):
             return
         try:
             with np.errstate(all="ignore"):
@@ -388,7 +400,7 @@ class KeptEquation(Equation):
                 "step to step; for b times the move of the step before write memory.average(g, b) / (1 - b) instead of "
                 "g - b * (theta - memory.previous(theta)) / memory.h"
             )
-        checked.add(optimizer)
+        self.__dict__["divided"] = True
 
     def state(self, theta: np.ndarray, states: Sequence[tuple[Any, Any]], h: float) -> np.ndarray:
         """Return the state z that a run has at a point.
@@ -597,15 +609,15 @@ def modified_equation(
     words = tuple(memory) if several else (memory,)
     if not words or any(word not in ("forgotten", "kept") for word in words):
         raise ValueError(f'memory = {memory!r} must be "forgotten" or "kept", or one of these for each average')
+    if several and (one := one_in_numbers(optimizer)) is not None:
+        asked = asked_of_memory(one, np.linspace(0.5, 1.5, losses[0].dimension))
+        if (count := asked.count("average")) != len(words) and "error" not in asked:
+            raise ValueError(
+                f"memory = {memory!r} has the length {len(words)}, but the number of averages of {optimizer.name} is "
+                f'{count}; give "forgotten" or "kept" for each'
+            )
     if "kept" in words:
         kept = tuple(word == "kept" for word in words) if several else None
-        if several and (one := one_in_numbers(optimizer)) is not None:
-            asked = asked_of_memory(one, np.linspace(0.5, 1.5, losses[0].dimension))
-            if (count := asked.count("average")) != len(words) and "error" not in asked:
-                raise ValueError(
-                    f"memory = {memory!r} has the length {len(words)}, but the number of averages of {optimizer.name} is "
-                    f'{count}; give "forgotten" or "kept" for each'
-                )
         found = batch_sequence(batches, len(losses))
         equation = KeptEquation(optimizer, losses, order, kept, found if found is None else tuple(found))
         equation.check_batches()
@@ -628,7 +640,7 @@ class _Settled(Memory):
 
 
 def _check_branches(optimizer: Optimizer, dimension: int) -> None:
-    """Refuse a program that catches errors or asks for types, if it then does another thing with series than with numbers."""
+    """Refuse a program that catches errors or asks for types, if its results on series then differ from those on numbers."""
     if optimizer.symbols or reads_openly(optimizer):
         return
     numbers, point = optimizer.configuration(0).in_floats(), np.linspace(0.5, 1.5, dimension)

@@ -29,7 +29,7 @@ import sympy as sp
 from scipy.linalg.lapack import dtbtrs
 
 from bea._validate import batch_sequence, columns_apart, step_size, whole, with_batch
-from bea.losses import NumericLoss, batch_losses
+from bea.losses import NumericLoss, Problem, batch_losses
 from bea.modified import (
     Equation,
     by_columns,
@@ -39,7 +39,18 @@ from bea.modified import (
     sum_powers,
     symbolic_start,
 )
-from bea.program import Memory, Optimizer, Running, check_optimizer, numeric, read_by, remembered, tidy, update
+from bea.program import (
+    Memory,
+    Optimizer,
+    Running,
+    check_decay,
+    check_optimizer,
+    numeric,
+    read_by,
+    remembered,
+    tidy,
+    update,
+)
 from bea.series import Series, antidifference
 from bea.trace import Traced
 
@@ -125,14 +136,20 @@ class TransientEquation(Equation):
             If an argument is of the wrong kind or out of its range, or if the optimizer holds symbols.
         """
         h, optimizer = step_size(h), numeric(self.optimizer)
+        if np.ndim(h):
+            raise ValueError(f"the field of a transient equation takes one step size, not {h!r}")
         self._check_step(n)
 
-        def rhs(theta: Any, time: float = 0.0) -> np.ndarray:
-            start = with_batch(self.losses[0].components(theta), optimizer.batch_shape)
+        def rate(point: np.ndarray) -> np.ndarray:
+            start = with_batch(point, optimizer.batch_shape)
             # point after point: the last axis is taken by the steps
             found = by_columns(partial(self._numbers, n, h), optimizer, start, {"mixes": True})
-            return sum_powers(np.moveaxis(found, 1, -1), h[:, None] if isinstance(h, np.ndarray) else h)
+            return sum_powers(np.moveaxis(found, 1, -1), h)
 
+        def rhs(theta: Any) -> np.ndarray:
+            return rate(self.losses[0].components(theta))
+
+        rhs.held = lambda: lambda theta: rate(Problem.components(self.losses[0], theta))  # type: ignore[attr-defined]
         return rhs
 
     def pieces(self, h: Any, steps: int) -> Iterator[Callable[..., np.ndarray]]:
@@ -189,7 +206,9 @@ class TransientEquation(Equation):
 
         found = False
         with suppress(Exception), np.errstate(all="ignore"):  # an error comes again where the terms are used
-            large, small = map(apart, TINY)  # smooth programs have about their length, or a thousandth of the first
+            large, small = map(
+                apart, TINY
+            )  # for a smooth program each is about as long as the moves: small is large / 1000
             found = large > 1e3 * TINY[0] and small >= large / 100
         if found:
             raise ValueError(
@@ -202,13 +221,13 @@ class TransientEquation(Equation):
 
     def _numbers(self, n: int, h: Any, optimizer: Optimizer, theta: np.ndarray) -> np.ndarray:
         """Return the terms at one point, by a reading that was compared with the definition."""
-        trusted = self.__dict__.setdefault("trusted", {})
+        trusted = self.__dict__.setdefault("trusted", {}).setdefault(optimizer, {})
         self._check(optimizer, theta)
         read = read_by(optimizer)
         if read is None:
             return self._step_by_step(optimizer, theta, n, h)
         last = min(len(self.batches) - 1 if self.batches else 5, 5)
-        return remembered(trusted, (optimizer, read), lambda: self._fastest(optimizer, theta, last, h))(theta, n, h)
+        return remembered(trusted, read, lambda: self._fastest(optimizer, theta, last, h))(theta, n, h)
 
     def _fastest(self, optimizer: Optimizer, theta: np.ndarray, n: int, h: Any) -> Callable[..., np.ndarray]:
         """Return the fastest function of theta, n and h that agrees with the definition, also on generic losses."""
@@ -411,6 +430,7 @@ class _Weighted(Running):
             if np.any(decay.coefficients[1:] != 0):
                 raise Varying
             decay = decay.leading.item()
+        check_decay(decay, x)
         past, p = self._last({}, "average")
         p = p * decay
         total = 1 - p if corrected else 1
