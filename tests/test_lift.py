@@ -146,6 +146,19 @@ def test_a_network_has_modified_equations():
         assert np.abs(apart[k] - three[k]).max() <= allowed * np.abs(three[k]).max()
 
 
+@pytest.mark.parametrize("made, third", [(bea.gradient_descent(), 1e-6), (bea.adam(0.9, 0.95, 0.01), 1e-4)])
+def test_three_corrections_of_a_black_box(made, third):
+    """Against the same functions on a Series; a fourth correction would be round-off, and is refused."""
+    for function in (np.sin, np.exp, np.tanh, np.log1p):
+        found, wanted = (
+            bea.modified_equation(made, loss, 4).coefficients((1.0,))[:, 0]
+            for loss in (bea.black_box(function, 1), bea.NumericLoss(1, None, function))
+        )
+        assert np.all(np.abs(found - wanted) <= np.array([1e-14, 1e-10, 1e-8, third]) * np.abs(wanted))
+    with pytest.raises(ValueError, match="at most 4 terms, not 5: .* take bea.from_jax"):
+        bea.modified_equation(made, bea.black_box(np.sin, 1), 5).coefficients((1.0,))
+
+
 def test_tensors_of_other_libraries_become_arrays():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     weights = torch.ones(2, dtype=torch.float64, requires_grad=True)
