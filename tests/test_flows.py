@@ -207,6 +207,23 @@ def test_a_flow_ends_at_a_kink(equation, theta0, steps, last, method):
     assert caught.value.step == last == len(caught.value.path)
 
 
+def test_a_flow_that_meets_a_kink_exactly_ends_there():
+    """What no solver can expand is a kink that it has come to, not an error of the point from which it started."""
+    p, q = sp.symbols("p q", real=True)
+    ridge = bea.Loss(sp.Abs(p - sp.Rational(1, 3)) + q**2 + p * q / 3, (p, q))
+    for equation in (
+        bea.modified_equation(bea.gradient_descent(), ridge, 2),
+        bea.modified_equation(bea.gradient_descent(), ridge, 2, memory="kept"),
+        bea.modified_equation(bea.signum(0.6, 0.0), bea.quadratic([1, 2]), 2),
+    ):
+        with pytest.raises(bea.Divergence, match="the field jumps there") as caught:
+            bea.flow(equation, (1.0, 1.0), 0.01, 300)
+        assert 50 < caught.value.step <= 101 and len(caught.value.path) == caught.value.step
+    at_zero = bea.modified_equation(bea.gradient_descent(), bea.Loss(sp.Abs(p) + p / 2, (p,)), 2)
+    with pytest.raises(ValueError, match="gradient_descent has no expansion at this point"):
+        bea.flow(at_zero, (0.0,), 0.01, 300)
+
+
 def test_a_flow_passes_a_kink():
     """Of |x| + 2 x the field is -3 and then -1; of a loss that ends, x' = -1/x, no jump is said to be the cause."""
     equation = bea.modified_equation(bea.gradient_descent(), bea.Loss(abs(X) + 2 * X, (X,)), 1)

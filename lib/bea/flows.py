@@ -14,7 +14,7 @@ from bea._validate import all_finite, finite, interval, real_numbers, step_size,
 from bea.modified import KeptEquation, ModifiedEquation, curve, rates, sum_powers
 from bea.program import Along, numeric, read_by, remembered
 from bea.runs import Divergence, state_after
-from bea.series import Series
+from bea.series import NoExpansion, Series
 from bea.trace import KINKED, OPERATORS, trace
 from bea.transient import TransientEquation
 
@@ -221,7 +221,12 @@ def _in_pieces(
     for n, field in enumerate(fields):
         piece = times[n * per_step : (n + 1) * per_step + 1]
         whole_piece = piece[-1] - piece[0]
-        solved, jumps = _solve(field, path[-1], piece, method or "RK45", tolerance, whole_piece, whole_piece)
+        try:
+            solved, jumps = _solve(field, path[-1], piece, method or "RK45", tolerance, whole_piece, whole_piece)
+        except NoExpansion:
+            if n == 0:
+                raise
+            return np.array(path), True
         path.extend(solved[1:])
         if len(solved) < len(piece):
             break
@@ -286,7 +291,10 @@ def _solve(
         options = {"rtol": tolerance, "atol": tolerance, "first_step": first_step, "max_step": most}
         solver = getattr(integrate, name)(rhs, times[0], path[0], times[-1], **options)
         while len(path) < len(times):
-            solver.step()
+            try:
+                solver.step()
+            except NoExpansion:  # it has met a kink exactly
+                return np.array(path).reshape(-1, *start.shape), True
             stuck = solver.status == "running" and solver.step_size < SMALLEST * abs(solver.t)
             if solver.status == "failed" or stuck or not np.abs(solver.y).max() < LARGEST:
                 return np.array(path).reshape(-1, *start.shape), jumps()
@@ -319,6 +327,8 @@ def _by_odeint(
         try:
             INSIDE.odepack = True
             path, report = integrate.odeint(rhs, start, times, tfirst=True, full_output=True, **limits)
+        except NoExpansion:  # at a kink, which DOP853 may miss
+            return None
         finally:
             INSIDE.odepack = False
     done = report["message"] == "Integration successful." and np.abs(path).max() < LARGEST

@@ -34,7 +34,7 @@ import numpy as np
 import sympy as sp
 
 from bea._validate import interval, whole
-from bea.series import Series
+from bea.series import NoExpansion, Series
 
 __all__ = ["Along", "Decay", "NonNegative", "Optimizer", "Running", "lag", "moments", "optimizer", "update", "weights"]
 
@@ -237,6 +237,8 @@ def optimizer(program: Callable[Concatenate[Any, Any, Any, P], Any]) -> Callable
 
     @functools.wraps(program)
     def construct(*args: P.args, **kwargs: P.kwargs) -> Optimizer:
+        if unknown := kwargs.keys() - signature.parameters.keys():
+            raise TypeError(f"{program.__name__} has no {sorted(unknown)}; it has {list(signature.parameters)}")
         return Optimizer(construct, signature.bind(*args, **kwargs).arguments)
 
     construct.__signature__ = signature  # type: ignore[attr-defined]
@@ -747,7 +749,9 @@ def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, mem
         raise
     except ValueError as problem:
         check_in_place(optimizer, problem)
-        raise ValueError(f"{optimizer.name} has no expansion at this point: {problem}") from problem
+        if isinstance(problem, NoExpansion):
+            raise NoExpansion(f"{optimizer.name} has no expansion at this point: {problem}") from problem
+        raise ValueError(f"{optimizer.name}: {problem}") from problem
     except TypeError as problem:
         if "truth value of Relational" not in str(problem):
             raise
@@ -967,6 +971,7 @@ def check_decay(decay: Any, x: Any) -> None:
     if 0 < np.ndim(decay) >= np.ndim(x):
         raise ValueError(
             f"decays of shape {np.shape(decay)} do not fit a value of shape {np.shape(x)}: an array of decays is a batch "
-            "of configurations; for groups of parameters take one average for each group and np.concatenate them"
+            "of configurations, not a decay for each coordinate; for that take one average for each coordinate, or each group "
+            "of them, and np.stack or np.concatenate them"
         )
     interval("a decay", value, 0.0, 1.0)
