@@ -587,7 +587,7 @@ def test_a_zero_leading_coefficient_has_no_such_power(power):
     zero = Series.from_polynomials([[np.array([1.0, 0.0])], [np.zeros(2), np.ones(2)]])
     exact = Series.from_polynomials([[np.array(sp.Integer(0), dtype=object)], [0, sp.Integer(1)]])
     for series in (zero, exact):
-        whole = "is 0 there: it has no term of order 0 in h .memory.h has order 1: add up"
+        whole = "is 0 there: it has no term of order 0 in h; add a constant, .*memory.h is of order 1 at every point: add up"
         root = f"is 0 there{', in its entry .1.' * (series is zero)}: a power has no expansion at 0"
         with pytest.raises(ValueError, match=whole if power % 1 == 0 else root):
             series**power

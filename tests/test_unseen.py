@@ -3,6 +3,7 @@
 import math
 from functools import partial
 from importlib.util import find_spec
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -454,6 +455,37 @@ def test_the_words_on_the_memory_are_counted():
     for words in (("forgotten",) * 3, ("kept", "kept")):
         with pytest.raises(ValueError, match="number of averages of gradient_descent is 0"):
             bea.modified_equation(bea.gradient_descent(), bea.bilinear(), 2, memory=words)
+
+
+def test_a_name_that_is_no_hyperparameter_is_named():
+    with pytest.raises(TypeError, match=r"adam has no \['eps'\]; it has \['beta', 'rho', 'epsilon', "):
+        bea.adam(0.9, 0.999, eps=1e-8)
+
+
+def test_an_equation_takes_no_batches_that_may_be_endless():
+    losses = [bea.bilinear(0, 2), bea.bilinear(1, 2)]
+    for make in (bea.transient_equation, partial(bea.modified_equation, memory="kept", order=2)):
+        with pytest.raises(TypeError, match="batches must be a sequence, such as a list, and not <itertools.cycle"):
+            make(bea.gradient_descent(), losses, batches=cycle([0, 1]))
+
+
+def test_what_is_wrong_with_a_program_is_not_blamed_on_the_point():
+    @bea.optimizer
+    def adagrad(theta, gradient, memory):
+        return memory.average(gradient(theta) ** 2, 1.0)
+
+    with pytest.raises(ValueError, match="^adagrad: a decay = 1.0 must be in"):
+        bea.modified_equation(adagrad(), LINE, 1).coefficients((1.0,))
+
+
+def test_whole_numbers_are_exact_for_trees():
+    @bea.optimizer
+    def repeated(theta, gradient, memory, times):
+        return times * gradient(theta)
+
+    assert bea.tree_coefficients(repeated(2), 2) == bea.tree_coefficients(repeated(sp.Integer(2)), 2)
+    with pytest.raises(ValueError, match=r"trees need exact .*Integer\(1\)"):
+        bea.tree_coefficients(repeated(2.0), 2)
 
 
 def test_smaller_refusals():

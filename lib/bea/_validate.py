@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-__all__ = ["batch_sequence", "columns_apart", "finite", "interval", "real_numbers", "step_size", "whole", "with_batch"]
+__all__ = [
+    "batch_sequence",
+    "columns_apart",
+    "finite",
+    "finite_batches",
+    "interval",
+    "real_numbers",
+    "step_size",
+    "whole",
+    "with_batch",
+]
 
 
 def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
@@ -82,6 +92,14 @@ def batch_sequence(batches: Any, count: int) -> Iterable[int] | None:
     if low < 0 or high >= count:
         raise ValueError(f"batches must lie in 0..{count - 1} for {count} losses; {low} to {high} were given")
     return tuple(array.tolist())
+
+
+def finite_batches(batches: Any, count: int) -> tuple[int, ...] | None:
+    """Return the mini-batches of all steps, which an equation must know beforehand."""
+    if isinstance(batches, Iterator):
+        raise TypeError(f"batches must be a sequence, such as a list, and not {batches!r}, which may be endless")
+    found = batch_sequence(batches, count)
+    return None if found is None else tuple(found)
 
 
 def with_batch(theta: np.ndarray, batch: tuple[int, ...]) -> np.ndarray:

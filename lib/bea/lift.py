@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bea.losses import NumericLoss
+from bea.series import Series
 from bea.trace import Trace
 from bea.vectors import along_curves, evaluated
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from bea._validate import all_finite, batch_sequence, columns_apart, step_size, whole, with_batch
+from bea._validate import all_finite, columns_apart, finite_batches, step_size, whole, with_batch
 from bea.losses import Problem, batch_losses
 from bea.program import (
     Along,
@@ -426,7 +426,7 @@ class KeptEquation(Equation):
         if any(part == 1 and np.any(np.equal(value, 1)) for part, value in parts):
             raise ValueError(
                 "an average that is bias-corrected holds nothing before the first step; start the flow "
-                "after some steps of the run, for example first=20"
+                "after some steps of the run, for example first=20; where h falls, after the same time"
             )
         return np.concatenate([theta, *(np.ravel(value) for _, value in parts)])
 
@@ -564,8 +564,9 @@ def modified_equation(
     With p terms the flow follows the iterates to :math:`O(h^p)` on a fixed time horizon.  With the
     memory forgotten this holds for fixed decays and a run that starts on the slow manifold
     (:meth:`ModifiedEquation.memory`); bias correction plays no part.  With the memory kept it holds
-    for fixed memory times :math:`-h/\ln\beta`, from the run's own state after any step on, if decays
-    occur in averages only: other uses of a decay, such as the factor :math:`1/(1-\beta)` of
+    for fixed memory times :math:`-h/\ln\beta`, from the run's own state after any step on (with bias
+    correction, after a fixed time, because at first it changes much in each step), if decays occur in
+    averages only: other uses of a decay, such as the factor :math:`1/(1-\beta)` of
     ``bea.heavy_ball(beta)`` (unless ``damped=True``), keep its value while :math:`h` falls.
 
     Parameters
@@ -618,8 +619,7 @@ def modified_equation(
             )
     if "kept" in words:
         kept = tuple(word == "kept" for word in words) if several else None
-        found = batch_sequence(batches, len(losses))
-        equation = KeptEquation(optimizer, losses, order, kept, found if found is None else tuple(found))
+        equation = KeptEquation(optimizer, losses, order, kept, finite_batches(batches, len(losses)))
         equation.check_batches()
         return equation
     if len(losses) > 1 or batches is not None:

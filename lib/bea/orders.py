@@ -171,7 +171,7 @@ def order_study(
     if isinstance(equation, KeptEquation):
         raise ValueError(
             "with the memory kept the order is that at fixed memory times, and order_study keeps the decays fixed; "
-            "compare bea.flow(equation, ..., first=20) with bea.run at decays exp(-h / time)"
+            "compare bea.flow(equation, ..., first=round(0.2 / h)) with bea.run at decays exp(-h / time)"
         )
     if not from_rest and "step" in asked_of_memory(optimizer, theta0):
         raise ValueError(

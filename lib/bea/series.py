@@ -542,8 +542,8 @@ def _power(base: Series, exponent: Any, value: Any = None) -> Series:
     if (base.terms > 1 or negative) and np.any(_vanishes(base.leading)):
         if np.all(exponent % 1 == 0):
             raise NoExpansion(
-                "what is divided by is 0 there: it has no term of order 0 in h (memory.h has order 1: add up gradients "
-                "instead of dividing a difference of points by it)"
+                "what is divided by is 0 there: it has no term of order 0 in h; add a constant, as epsilon, or move the point "
+                "(memory.h is of order 1 at every point: add up gradients instead of dividing a difference of points by it)"
             )
         place = np.argwhere(_vanishes(base.leading))[0].tolist()
         raise NoExpansion(
@@ -695,8 +695,8 @@ def _no_kink(left: Any, right: Any) -> None:
         ties.seen += 1
     if np.any(same[0, 0] & ~same.all(axis=(0, 1))):
         raise NoExpansion(
-            "two values that are compared are equal at this point but not next to it: a kink or a "
-            "jump is exactly here, so there is no expansion; move the point"
+            "two values that are compared are equal at this point but not next to it: a kink or a jump is exactly here, "
+            "so there is no expansion; move the point, unless they are equal everywhere, as a value and the one before are"
         )
 
 

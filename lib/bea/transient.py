@@ -28,7 +28,7 @@ import numpy as np
 import sympy as sp
 from scipy.linalg.lapack import dtbtrs
 
-from bea._validate import batch_sequence, columns_apart, step_size, whole, with_batch
+from bea._validate import columns_apart, finite_batches, step_size, whole, with_batch
 from bea.losses import NumericLoss, Problem, batch_losses
 from bea.modified import (
     Equation,
@@ -317,9 +317,13 @@ def transient_equation(
 ) -> TransientEquation:
     r"""Return the transient equation of a run that starts with empty memory.
 
-    The global error is :math:`O(h^{\text{order}})` on a fixed horizon.  ``memory.h`` is a number here: a program
-    may divide by it what is of its order at each point, as in a difference quotient of the gradient.
-    Where one divides anything else by it, the terms and the field raise ValueError.
+    The global error is :math:`O(h^{\text{order}})` on a fixed horizon if the decays stay below a number smaller
+    than 1.  Where they tend to 1, as :math:`n/(n+1)` does, the memory grows with the run, and what is small is
+    only the error after a fixed number of steps.
+
+    ``memory.h`` is a number here: a program may divide by it a difference of gradients at points that are
+    ``memory.h`` times something apart.  Where it divides anything else by it, also what changed from one step to
+    the next, the terms and the field raise ValueError.
 
     Parameters
     ----------
@@ -358,8 +362,7 @@ def transient_equation(
     order = whole("order, the number of terms of a transient equation,", order, 1, 2)
     losses = batch_losses(loss_or_losses)
     check_optimizer(optimizer, losses[0])
-    batches = batch_sequence(batches, len(losses))
-    return TransientEquation(optimizer, losses, order, batches if batches is None else tuple(batches))
+    return TransientEquation(optimizer, losses, order, finite_batches(batches, len(losses)))
 
 
 # --- three readings of a program --------------------------------------------------------------------

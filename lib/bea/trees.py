@@ -235,9 +235,11 @@ def tree_coefficients(optimizer: Optimizer, nodes: int) -> dict[Tree, sp.Expr]:
 def _check_linear(optimizer: Optimizer) -> None:
     """Raise ValueError unless the hyper-parameters are exact and the memory is linear, for each coordinate alone."""
     check_optimizer(optimizer)
-    given = [v for v in optimizer.hyperparameters.values() if not isinstance(v, bool)]
+    given = [v for v in optimizer.hyperparameters.values() if not isinstance(v, int)]  # True and False are ints, too
     if any(not isinstance(v, sp.Expr) or v.has(sp.Float) for v in given):
-        raise ValueError(f"trees need exact hyper-parameters, Fraction(9, 10) or a symbol for 0.9; got {optimizer!r}")
+        raise ValueError(
+            f"trees need exact hyper-parameters, as Fraction(9, 10), sympy.Integer(1) or a symbol for 0.9 and 1.0; got {optimizer!r}"
+        )
     # of mixed signs, so that neither a sign nor a modulus passes
     x, y = np.split(np.array([[[5, -2], [0, 0]], [[3, 7], [-4, 6]]], dtype=object) * sp.S.One, 2, axis=-1)
     alone = [_response(optimizer, Series(c)) for c in (x, y)]
