@@ -478,6 +478,17 @@ def test_what_is_wrong_with_a_program_is_not_blamed_on_the_point():
         bea.modified_equation(adagrad(), LINE, 1).coefficients((1.0,))
 
 
+def test_an_array_of_zeros_takes_no_series():
+    @bea.optimizer
+    def by_entries(theta, gradient, memory):
+        step = np.zeros(2)
+        step[0] = gradient(theta)[0]
+        return step
+
+    with pytest.raises(TypeError, match=r"np.zeros_like\(theta\) instead of np.zeros"):
+        bea.modified_equation(by_entries(), bea.bilinear(), 2).coefficients((0.9, 1.5))
+
+
 def test_whole_numbers_are_exact_for_trees():
     @bea.optimizer
     def repeated(theta, gradient, memory, times):

@@ -749,6 +749,8 @@ def update(optimizer: Optimizer, gradient: Callable[[Any], Any], theta: Any, mem
         raise
     except ValueError as problem:
         check_in_place(optimizer, problem)
+        if isinstance(problem.__cause__, TypeError):  # what a Series says, hidden by NumPy
+            raise problem.__cause__ from None
         if isinstance(problem, NoExpansion):
             raise NoExpansion(f"{optimizer.name} has no expansion at this point: {problem}") from problem
         raise ValueError(f"{optimizer.name}: {problem}") from problem

@@ -40,7 +40,7 @@ BLOCK = 4096  # as many values are worked on at a time, so that what is needed f
 _NOT_AN_ARRAY = (
     "a Series does not become an array; write np.stack([...]) instead of np.array([...]), A @ theta "
     "instead of A.dot(theta), np.cos(x) instead of math.cos(x), np.zeros_like(theta) instead of np.zeros(...), and np.logaddexp.reduce "
-    "instead of scipy.special.logsumexp; its present value is series.leading"
+    "instead of scipy.special.logsumexp; series.leading is its value at the point"
 )
 
 
