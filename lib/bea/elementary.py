@@ -1,8 +1,9 @@
 """Elementary functions of several numbers at once, for loops that Numba compiles.
 
-The C library glibc has vector versions of exp, sin, ... on x86-64, in its part libmvec: four numbers at a time,
-and an error of at most four units in the last place.  LLVM takes them for the calls in a loop if the declaration
-of the scalar function names them, in the attribute ``vector-function-abi-variant``, which Numba does not write.
+The C library glibc has vector versions of exp, sin, ... on x86-64, in its library libmvec, for two numbers at a
+time or, with AVX2, four; their error is at most four units in the last place.  LLVM takes them for the calls in a
+loop if the declaration of the scalar function names them, in the attribute ``vector-function-abi-variant``, which
+Numba does not write.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from typing import Any
 __all__ = ["vector_functions"]
 
 LIBRARY = "libmvec.so.1"
-#: The functions by their names in C; those of NumPy, where they are others, in front.
+#: The name of each function in C, by its name in NumPy.
 NAMES = {name: name for name in "exp log log1p expm1 log2 log10 exp2 cbrt erf erfc sin cos tan sinh cosh tanh".split()}
 NAMES |= {f"arc{name}": f"a{name}" for name in "sin cos tan sinh cosh tanh".split()}
 
 
 @cache
 def vector_functions() -> dict[str, Callable[..., Any]]:
-    """Return functions for code that Numba compiles, by NumPy's names; none where there is no such library.
+    """Return functions for code that Numba compiles, by NumPy's names; an empty dict without such a library.
 
     Examples
     --------

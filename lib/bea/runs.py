@@ -20,7 +20,7 @@ from bea.straight import Step, StraightRun, alike, state_shapes, traced_step
 
 __all__ = ["Divergence", "run", "state_after", "walk"]
 
-PIECE = 4096  # rows of a path, at least, that are computed before it is asked whether they are finite
+PIECE = 4096  # steps, at least, that are made before it is asked whether their results are finite
 MOST = 2**62  # steps of a run: compiled loops count in int64
 EPSILON = float(np.finfo(float).eps)
 CHECKED = 3  # steps in which a faster reading is compared with the plain one
@@ -113,11 +113,12 @@ def run(
 
     Notes
     -----
-    A step is traced if nothing that the program and the losses read can change unseen, and a run then makes
-    the traced operations in the fastest way.  At the runs 1, 2, 4, 8, ... of a program on a loss the first
-    three steps are compared with the program's own, to the round-off of the largest number in the step; once they
-    differ, or the program raises an error, at every run.  A product with a constant 0 is 0 in a trace, whatever the
-    other factor is.
+    A step is traced if nothing that the program and the losses read can change unseen, and a run then
+    carries out the traced operations in the fastest way.  At the runs 1, 2, 4, 8, ... of a program on a loss the
+    first three steps, or one for each mini-batch loss if there are more, are compared with the program's own, in a
+    batch for the first and the last configuration, to the round-off of the largest number in the step; once they
+    differ, or the program raises an error, at every run.  In a trace a constant 0, such as a hyper-parameter that is
+    0, makes a product 0 whatever the other factor is, and a quotient 0 whatever it is divided by.
 
     Write programs coordinate by coordinate, or along axis 0, such as ``m / np.sum(m**2, axis=0) ** 0.5``: then
     the configurations of a batch are computed together.  Each result is that of its configuration alone, whatever
@@ -261,13 +262,16 @@ class _Start:
     def column(self, index: int) -> _Start:
         """Return one configuration of a batch."""
 
-        def pick(value: Any) -> Any:
-            if np.ndim(value) == 0:
+        def pick(value: Any, axes: int = 0) -> Any:
+            if np.ndim(value) <= axes:  # the same for all configurations
                 return value
             chosen = np.broadcast_to(value, (*np.shape(value)[:-1], self.theta.shape[1]))[..., index]
             return chosen.copy() if chosen.ndim else float(chosen)
 
-        memory = self.memory and [(pick(m), pick(p)) for m, p in self.memory]
+        memory = self.memory
+        if memory:
+            axes = [len(shape) for shape in replace(self, memory=None).shapes()[::2]]
+            memory = [(pick(m, *axes[k : k + 1]), pick(p)) for k, (m, p) in enumerate(memory)]
         one = self.optimizer.configuration(index)
         return replace(self, optimizer=one, theta=pick(self.theta), h=pick(self.h), memory=memory)
 
@@ -485,7 +489,7 @@ def _fill(path: np.ndarray, start: _Start, every: int, order: tuple[int, ...] | 
     reading = _reading(start, (len(path) - 1) * every)
     row = 1
     while row < len(path):
-        piece, first = path[row : row + max(row, PIECE)], (row - 1) * every  # as long as all before
+        piece, first = path[row : row + max(row, PIECE // every)], (row - 1) * every  # as long as all before
         reading.fill(piece, every, order and order[first : first + len(piece) * every])
         if not all_finite(piece[-1]):  # theta - h U: what is not finite once stays so
             _diverged(start, path[: row + len(piece)], every, order[0] if order else 0)
@@ -524,7 +528,8 @@ def _diverged(start: _Start, path: np.ndarray, every: int, batch: int, first: in
     step = first + row * every
     which = f" (configurations {list(wrong)})" if wrong else ""
     raise Divergence(
-        f"the run diverged at step {step}{which}: the last finite iterate is step {step - every}; {advice}",
+        f"the run diverged {'at' if every == 1 else 'by'} step {step}{which}: "
+        f"the last {'finite iterate' if every == 1 else 'iterate known to be finite'} is step {step - every}; {advice}",
         step,
         path[:row].swapaxes(1, -1),
         wrong,

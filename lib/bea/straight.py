@@ -480,7 +480,7 @@ class StraightRun:
         for begin in range(0, total, most):
             loops(path, v.ravel(), places, order, self.count, begin, min(begin + most, total), every)
         values[:, 0] = v[1 : 1 + len(values), 0]
-        if self.columns > 1:
+        if not np.may_share_memory(path, piece):  # a copy, of one configuration of a batch
             piece[:, :, block.start] = path
 
     def compiled(self, piece: np.ndarray, block: slice, every: int, batches: Sequence[int] | None) -> None:

@@ -49,15 +49,15 @@ OPERATORS = {
     "not_equal": "{0} != {1}",
     "negative": "-{0}",
 }
-#: On floats, what ``math`` lacks.  A result that is not a number is not hidden.
+#: On floats, what ``math`` lacks, with NumPy's signs of zero.  A result that is not a number is not hidden.
 ON_FLOATS = OPERATORS | {
     "where": "{1} if {0} else {2}",
-    "maximum": "{0} if {0} >= {1} or {0} != {0} else {1}",
-    "minimum": "{0} if {0} <= {1} or {0} != {0} else {1}",
-    "sign": "1.0 if {0} > 0 else -1.0 if {0} < 0 else 0.0 * {0}",
+    "maximum": "{0} if {0} > {1} or {0} != {0} else {1}",
+    "minimum": "{0} if {0} < {1} or {0} != {0} else {1}",
+    "sign": "1.0 if {0} > 0 else -1.0 if {0} < 0 else {0} + 0.0",
     # From 2**52 on every number is whole; Numba's floor gives an int64, which ends at 2**63.
-    "floor": "float(floor({0})) if absolute({0}) < 4503599627370496.0 else {0}",
-    "ceil": "float(ceil({0})) if absolute({0}) < 4503599627370496.0 else {0}",
+    "floor": "float(floor({0})) if 0 < absolute({0}) < 4503599627370496.0 else {0}",
+    "ceil": "-float(floor(-{0})) if 0 < absolute({0}) < 4503599627370496.0 else {0}",
     "expit": "0.0 if {0} < -709.782712893384 else 1.0 / (1.0 + exp(-{0}))",  # where exp overflows
     "log_expit": "{0} - log1p(exp({0})) if {0} < 0 else -log1p(exp(-{0}))",
     "logaddexp": "{0} + log(2.0) if {0} == {1} else ({0} if {0} > {1} else {1}) + log1p(exp(-absolute({0} - {1})))",
@@ -75,7 +75,7 @@ EXACT -= {"remainder"}
 #: Operations that compiled code takes from the library from which ``math`` has them.
 COMPILED = EXACT | {*"exp log log1p expm1 log2 log10 erf erfc sin cos tan sinh cosh tanh arctan arcsin arccos".split()}
 BY_MATH = MATH.keys() - EXACT  # functions whose bits are those of math, and of Numba
-SCOPE = {**MATH, "floor": math.floor, "ceil": math.ceil, "inf": math.inf, "nan": math.nan}
+SCOPE = {**MATH, "floor": math.floor, "inf": math.inf, "nan": math.nan}
 
 
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
@@ -167,10 +167,14 @@ class Node:
         return self
 
     def __and__(self, other: Any) -> Any:
-        return self.where(other, False) if isinstance(other, Node) else self if other else False
+        if isinstance(other, Node):
+            return self.where(other, False)
+        return NotImplemented if np.ndim(other) else self if other else False
 
     def __or__(self, other: Any) -> Any:
-        return self.where(True, other) if isinstance(other, Node) else True if other else self
+        if isinstance(other, Node):
+            return self.where(True, other)
+        return NotImplemented if np.ndim(other) else True if other else self
 
     def __invert__(self) -> Any:
         return _recorded("equal", self, 0.0)
@@ -190,7 +194,7 @@ def _number(x: Any) -> Any:
     """Return a node as it is, a real number as a float, and None for anything else."""
     if isinstance(x, Node):
         return x
-    if not isinstance(x, (float, int)) and (np.ndim(x) or isinstance(x, str)):
+    if not isinstance(x, (float, int)) and (np.ndim(x) or isinstance(x, str) or np.iscomplexobj(x)):
         return None
     try:
         return float(x)
@@ -285,7 +289,7 @@ def _product(x: Any, y: Any) -> Any:
 
 
 def _power(x: Any, y: Any) -> Any:
-    """Return products and square roots for whole and half powers."""
+    """Return products for whole powers up to 16, a square root for 1/2, and quotients for negative powers; else None."""
     if isinstance(x, float) or not isinstance(y, float) or abs(y) > 16 or not (2 * y).is_integer():
         return None
     if y == 0:
@@ -385,7 +389,7 @@ class Trace:
 
     @cached_property
     def on_floats(self) -> Callable[..., tuple[Any, ...]]:
-        """The function of floats, by ``math``; like it, it raises where a result is not finite."""
+        """The function of floats, by ``math``: divisions by 0 raise, as do functions at a pole or on overflow."""
         scope = dict(SCOPE)
         exec(self.source(), scope)
         return scope["straight"]
@@ -565,7 +569,7 @@ def _alive(tape: _Tape, outputs: list[Any]) -> tuple[tuple[tuple[Any, ...], ...]
 
 
 class Traced:
-    """A function of a vector that is traced once it is called often, and compared before that is used.
+    """A function of a vector that is traced at its third call; the trace is compared with it before its use.
 
     It is compiled, if Numba is installed, once it has taken as long as that takes, and only where that
     changes no bits.
@@ -599,9 +603,8 @@ class Traced:
                 return self._evaluated(self.fast, x)
             except (ArithmeticError, ValueError):  # where math raises, NumPy has infinities
                 return self.plain(x)
-        self.calls += 1
         value = self.plain(x)
-        if self.calls == PATIENCE:
+        if self.calls == PATIENCE - 1:
             try:
                 code = _with_kinks(trace(lambda x: self.plain(x), {"x": (len(x),)}))
                 self.shape, self.size = code.shapes[0], len(x)
@@ -609,6 +612,7 @@ class Traced:
                     self.fast = code
             except Exception:  # whatever it was, the plain way does without
                 pass
+        self.calls += 1  # not before: an error or an interrupt leaves the trace to the next call
         return value
 
     def at_once(self, x: np.ndarray) -> np.ndarray | None:

@@ -25,7 +25,7 @@ Row = list[Any]  # the polynomial in s that belongs to one power of h, by its co
 
 
 class Vectorial:
-    """A field that its loss compiles as one function once it is called often, compared before that is used.
+    """A field that its loss compiles as one function after some calls, which is compared with the field before its use.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ class Vectorial:
                 return found
         value = self.plain(self.loss, x)
         if x.ndim == 1 and self.calls < PATIENCE:
-            self.calls += 1
-            if self.calls == PATIENCE:
+            if self.calls == PATIENCE - 1:
                 self._compile(x, value)
+            self.calls += 1  # not before: an interrupt leaves the code to the next call
         return value
 
     def _compile(self, x: np.ndarray, value: np.ndarray) -> None:
@@ -60,7 +60,7 @@ class Vectorial:
             pass
 
     def _traced(self, size: int) -> Trace:
-        """Return the trace for one coordinate, compared with the program where all numbers are drawn by chance."""
+        """Return the trace for one coordinate, compared with the program at a random point with a random gradient."""
         d, rng = self.loss.dimension, np.random.default_rng(0)
 
         def one(theta: np.ndarray, given: np.ndarray) -> np.ndarray:
@@ -121,9 +121,10 @@ def evaluated(code: Trace, values: Sequence[Any], library: Any, gradient: Callab
             values.append(getattr(library, name)(*given))
             continue
         k, j = map(int, name.split()[1:])
-        if (k, *arguments) not in known:
-            known[k, *arguments] = gradient([given[i * (i + 1) // 2 :][: i + 1] for i in range(k + 1)])
-        values.append(known[k, *arguments][j])
+        key = (k, *map(repr, arguments))  # value 0 is not the number 0.0
+        if key not in known:
+            known[key] = gradient([given[i * (i + 1) // 2 :][: i + 1] for i in range(k + 1)])
+        values.append(known[key][j])
     return [values[output] if isinstance(output, int) else output for output in code.outputs]
 
 
