@@ -1069,3 +1069,28 @@ def test_no_direction_has_no_curvature():
 def test_there_are_as_many_labels_as_rows_and_of_two_values(labels):
     with pytest.raises(ValueError, match="allowed are finite numbers .* of two different values"):
         bea.logistic_regression(features=np.eye(3)[:, :2], labels=labels)
+
+
+def test_constants_keep_their_value():
+    """A simple number where it rounds to the one given, and else the very number."""
+    for given in (0.1, 1 / 3, 2.718281828459, 1 + 1e-14, 0.75, 1e-30):
+        loss = bea.bilinear(given, 2)
+        assert float(loss.value((0.0, 0.0)) * 2) == pytest.approx(given**2, rel=1e-15)
+    assert bea.bilinear(0.1).expression.has(sp.Rational(1, 10))
+    assert not bea.bilinear(2.718281828459).expression.has(sp.E)
+
+
+def test_a_missing_label_is_no_class():
+    features = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 5.0]])
+    with pytest.raises(ValueError, match="of two different values"):
+        bea.logistic_regression(features=features, labels=[1.0, np.nan, 1.0])
+    two = bea.logistic_regression(features=features, labels=[0, 1, 1], rows=(0, 1))
+    assert two.value((0.1, 0.2)) == bea.logistic_regression(features=features, labels=[0, 1, 1], rows=[0, 1]).value(
+        (0.1, 0.2)
+    )
+
+
+@pytest.mark.parametrize("wrong", [["2", sp.Integer(1)], [True, sp.Integer(1)]])
+def test_points_of_exact_numbers_hold_no_words(wrong):
+    with pytest.raises(TypeError, match="must hold numbers"):
+        bea.run(bea.gradient_descent(), bea.quadratic([1, 1]), wrong, 0.1, 1)

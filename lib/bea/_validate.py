@@ -40,7 +40,8 @@ def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
 def real_numbers(value: Any) -> np.ndarray:
     """Return `value` as an array of floats; raise TypeError, ValueError or OverflowError unless it is real numbers."""
     array = np.asarray(value)
-    if value is None or array.dtype.kind not in "iufO" or isinstance(value, np.ma.MaskedArray):
+    odd = array.dtype.hasobject and any(isinstance(x, (bool, str, bytes)) for x in array.flat)
+    if value is None or odd or array.dtype.kind not in "iufO" or isinstance(value, np.ma.MaskedArray):
         raise TypeError  # NumPy would make numbers of None, strings and truth values, and show what is masked
     return array.astype(float)
 
@@ -117,7 +118,7 @@ def with_batch(theta: np.ndarray, batch: tuple[int, ...]) -> np.ndarray:
 
 
 def all_finite(array: np.ndarray) -> bool:
-    """Return whether all entries are finite; nearly always the first question tells, and it is fast and warns of nothing."""
+    """Return whether all entries are finite; the first test is fast, gives no warning and almost always decides."""
     return isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 
 
@@ -130,9 +131,9 @@ def finite(what: str, value: np.ndarray) -> None:
 
 
 def columns_apart(evaluate: Callable[[np.ndarray], np.ndarray], x: np.ndarray, last: bool = True) -> bool:
-    """Whether the other columns of ``evaluate(x)``, for x of shape (d, columns), do not depend on its last column.
+    """Return whether the other columns of ``evaluate(x)``, for x of shape (d, columns), are independent of its last column.
 
-    With `last`, also whether the last one does not depend on the others, as if all are what it is.
+    With `last`, the last column of the result must also be what it is where all columns of x equal the last one.
     """
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")

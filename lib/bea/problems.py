@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from numbers import Real
 from os import PathLike
 from typing import Any
@@ -61,7 +62,7 @@ def bilinear(c: Any = 1.5, k: Any = 2) -> Loss:
     Parameters
     ----------
     c, k : number or Expr
-        The constants; floats are made exact.
+        The constants; a float becomes a simple exact number that rounds to it.
 
     Returns
     -------
@@ -92,7 +93,7 @@ def rosenbrock(steepness: Any = 100) -> Loss:
     Parameters
     ----------
     steepness : number or Expr
-        The constant s; a float is made exact.
+        The constant s; a float is made exact, as in :func:`bilinear`.
 
     Returns
     -------
@@ -152,6 +153,8 @@ def logistic_regression(
         If features are given without labels, labels without features or with a file, the data are
         not finite numbers, the labels do not have two values, a feature to be standardized is
         constant, or `columns` or `rows` select nothing.
+    ImportError
+        If the default data are asked for and scikit-learn is not installed.
 
     Examples
     --------
@@ -170,7 +173,7 @@ def logistic_regression(
             with np.errstate(all="ignore"):  # of a constant feature, which is refused below
                 spread = np.where(np.ptp(chosen, axis=0) > 1e-14 * np.abs(chosen).max(axis=0), chosen.std(axis=0), 0.0)
                 chosen = (chosen - chosen.mean(axis=0)) / spread
-        signed = (chosen * np.where(targets, 1.0, -1.0)[:, None])[rows]
+        signed = (chosen * np.where(targets, 1.0, -1.0)[:, None])[rows if isinstance(rows, slice) else np.asarray(rows)]
     except IndexError:
         signed = np.empty(0)
     if signed.ndim != 2 or not signed.size or not np.isfinite(signed).all():
@@ -201,7 +204,8 @@ def _data(features: Any, labels: Any) -> Any:
     data = np.asarray(features, dtype=float)
     names, targets = np.unique(np.asarray(labels), return_inverse=True)
     given = f"features of shape {data.shape} and labels of shape {targets.shape} with the values {names[:9]}"
-    if data.ndim != 2 or targets.shape != data.shape[:1] or len(names) != 2 or not np.isfinite(data).all():
+    two = len(names) == 2 and not np.any(names != names)  # NaN is a missing label
+    if data.ndim != 2 or targets.shape != data.shape[:1] or not two or not np.isfinite(data).all():
         raise ValueError(
             f"{given} were given; allowed are finite numbers (n, features) and (n,), of two different values"
         )
@@ -231,6 +235,8 @@ def _constant(name: str, value: Any, coordinates: Sequence[sp.Symbol], exact: bo
     if isinstance(value, bool) or not isinstance(value, (Real, sp.Expr)):
         raise TypeError(f"{name} = {value!r} must be a real number or a SymPy expression")
     expression = sp.nsimplify(value) if exact else sp.sympify(value)
+    if exact and isinstance(value, (float, np.floating)) and isfinite(value) and float(expression) != value:
+        expression = sp.Rational(repr(float(value)))  # a simpler number would be another one
     if not expression.free_symbols and not (expression.is_real and expression.is_finite):
         raise ValueError(f"{name} = {value} must be real and finite")
     clash = {str(s) for s in expression.free_symbols} & {str(s) for s in coordinates}
