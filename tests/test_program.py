@@ -698,6 +698,13 @@ def test_a_sign_of_zero_is_zero(epsilon):
     np.testing.assert_allclose(bea.run(many, bea.quadratic([1, 4]), (1.0, 0.0), 0.01, 3)[-1, 0], (0.97, 0))
 
 
+def test_a_sign_of_what_underflows_when_squared():
+    """A batch in which epsilon may be 0 has the signs that each has alone."""
+    tiny = np.array([[1e-200, 1e-200], [-1e-200, -3.0]])
+    found = bea.optimizers.smooth_sign(tiny, np.array([0.0, 1e-8]))
+    assert found[:, 0].tolist() == [1.0, -1.0] and np.isfinite(found).all()
+
+
 def test_a_smooth_sign_of_several_configurations():
     """3/sqrt(9 + 16) = 0.6 beside a plain sign; an equation of both is that of each."""
     found = bea.optimizers.smooth_sign(np.array([[-2.0, 3.0], [0.0, 0.0]]), np.array([0.0, 16.0]))

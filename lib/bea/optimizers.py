@@ -227,8 +227,10 @@ def nadam(theta, gradient, memory, beta: Decay, rho: Decay, epsilon: NonNegative
     .. math:: \theta_j \leftarrow \theta_j - h\,\frac{\beta\hat m_j + (1-\beta)\,\partial_j E}
               {\sqrt{\hat v_j + \varepsilon}}
 
-    Both averages are corrected with the weights of the present step.  The paper corrects the first
-    one with those of the next step and lets :math:`\beta` grow, which a steady state does not see.
+    Both averages are corrected with the weights of the present step, and the gradient is not
+    corrected.  The paper corrects the first average with the weights of the next step, divides the
+    gradient by :math:`1-\beta^{n+1}`, and lets :math:`\beta` grow; this makes no difference in the
+    steady state.
 
     Parameters
     ----------
@@ -345,5 +347,6 @@ def smooth_sign(x, epsilon):
     [-1.0, 0.0, 1.0]
     """
     if np.ndim(epsilon):  # a batch, in which some may be zero
-        return x / np.sqrt(x**2 + np.where(epsilon == 0, x == 0, epsilon))
+        smooth = x / np.sqrt(x**2 + np.where(epsilon == 0, 1.0, epsilon))
+        return np.where(epsilon == 0, np.sign(x), smooth)
     return np.sign(x) if epsilon == 0 else x / np.sqrt(x**2 + epsilon)
