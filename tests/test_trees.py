@@ -296,6 +296,12 @@ def test_a_number_of_nodes_is_whole_and_from_1_to_20(ask):
             ask(nodes)
 
 
+def test_a_field_has_one_component_for_each_variable():
+    u, w = sp.symbols("u w")
+    with pytest.raises(TypeError, match="a SymPy column of 2 expressions, one for each variable"):
+        bea.elementary_differential(((),), sp.Matrix([u * w]), [u, w])
+
+
 def test_a_field_must_be_a_column():
     y = sp.Symbol("y")
     for wrong in (sp.Matrix([[y, y]]), np.array([[y]], dtype=object), [y], y):

@@ -118,7 +118,7 @@ def density(tree: Tree) -> int:
 
 @lru_cache(maxsize=None, typed=True)
 def rooted_trees(nodes: int) -> tuple[Tree, ...]:
-    """Return all rooted trees with so many nodes.
+    """Return all rooted trees with a given number of nodes.
 
     Parameters
     ----------
@@ -291,7 +291,7 @@ def elementary_differential(tree: Tree, field: sp.Matrix, variables: Sequence[sp
     Parameters
     ----------
     tree : tuple of trees
-    field : SymPy column of expressions in `variables`
+    field : SymPy column of expressions in `variables`, one for each
     variables : list of SymPy symbols
 
     Returns
@@ -312,8 +312,10 @@ def elementary_differential(tree: Tree, field: sp.Matrix, variables: Sequence[sp
     order(tree)  # refuses what is not a tree
     if not variables or not all(isinstance(v, sp.Symbol) for v in variables) or len({*variables}) < len(variables):
         raise TypeError(f"the variables must be a list of different SymPy symbols, at least one, not {variables!r}")
-    if not isinstance(field, sp.MatrixBase) or field.shape[1] != 1:
-        raise TypeError(f"the field must be a SymPy column of expressions, not {field!r}")
+    if not isinstance(field, sp.MatrixBase) or field.shape != (len(variables), 1):
+        raise TypeError(
+            f"the field must be a SymPy column of {len(variables)} expressions, one for each variable, not {field!r}"
+        )
     result, directions = field, {}
     for k, branch in enumerate(tree):
         # constant while we differentiate, what the branch stands for afterwards
