@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from bea import Series, antidifference, taylor
-from bea.series import select
+from bea.series import select, ties
 from drawn import draws
 
 H, S = sp.symbols("h s")
@@ -568,6 +568,47 @@ def test_the_sign_of_zero_is_copied_as_plus():
     t = curve([1.5, -2.0])
     for zero in (0.0, np.zeros(2), 0 * t):
         assert same(np.copysign(t, zero), abs(t))
+
+
+def test_the_largest_entry_is_no_tie_with_itself():
+    t = curve([1.0, 3.0, 2.0])
+    seen = ties.seen
+    np.max(t), np.min(t)
+    assert ties.seen == seen
+    np.max(curve([1.0, 1.0, 2.0]) * 0 + 1)
+    assert ties.seen > seen
+
+
+def test_shapes_as_numpy_has_them():
+    t = curve([1.0, 2.0, 3.0])
+    box = np.reshape(np.outer(t, np.arange(8.0)), (3, 4, 2))
+    value = box.leading
+    for index in (((0, 1), slice(None), 0), (range(2), slice(None), 0)):
+        assert box[index].shape == value[index].shape and same(box[index], box[np.array(index[0]), :, 0])
+    assert same(box.transpose(1, 0, 2), np.transpose(box, (1, 0, 2))) and same(box.transpose(), box.T)
+    assert np.zeros_like(t, float).shape == (3,) and np.size(box, 1) == 4
+    with pytest.raises(np.exceptions.AxisError):
+        np.stack([t, t], axis=-3)
+    for ask in (lambda: np.clip(t, 0, 1, where=False), lambda: np.sum(t, where=True), lambda: np.prod(box, 0, float)):
+        with pytest.raises(TypeError):
+            ask()
+
+
+def test_numbers_that_are_not_floats():
+    whole = Series(np.array([[1, 0], [0, 1]]))
+    assert whole.dtype == float and (whole + 0.5).coefficients.tolist() == [[1.5, 0], [0, 1]]
+    with pytest.raises(ValueError, match="without bound"):
+        whole + float("inf")
+
+
+@pytest.mark.parametrize("base", [-2.0, 0.0, 1.5])
+def test_whole_powers_of_any_base(base):
+    x = Series.from_polynomials([[base], [0.5, 1.0], [0.25, 0.0, 1.0]])
+    wanted = [x**0, x, x * x, x * x * x]
+    found = x ** np.arange(4)
+    for n in range(4):
+        np.testing.assert_allclose(found[n].coefficients, wanted[n].coefficients, atol=1e-14)
+    np.testing.assert_allclose((x ** (0 * x + 2.0)).coefficients, (x * x).coefficients, atol=1e-14)
 
 
 def test_ties_below_the_maximum_do_not_matter():

@@ -23,13 +23,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache, partial, reduce
-from math import comb, floor, pi, prod, sqrt
+from math import comb, floor, inf, pi, prod, sqrt
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import sympy as sp
-from numpy.lib.array_utils import normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from scipy import special
 from sympy.codegen import cfunctions
 
@@ -79,6 +79,7 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
     coefficients : ndarray of shape (K, K, \*shape)
         ``coefficients[k, j]`` belongs to :math:`h^k s^j`; it is zero for ``j > k``.
         ``shape`` is the shape of the value that is expanded: ``()``, ``(d,)`` or ``(d, batch)``.
+        Whole numbers become floats.
 
     Raises
     ------
@@ -107,7 +108,7 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         shape = coefficients.shape
         if len(shape) < 2 or shape[0] != shape[1] or not shape[0]:
             raise ValueError(f"coefficients of shape {shape} were given; allowed is (K, K, *shape)")
-        self.coefficients = coefficients
+        self.coefficients = coefficients.astype(float) if coefficients.dtype.kind in "biu" else coefficients
 
     @classmethod
     def from_polynomials(cls, polynomials: Sequence[Any]) -> Series:
@@ -172,6 +173,19 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         """
         return np.reshape(self, shape[0] if len(shape) == 1 else shape)
 
+    def transpose(self, *axes: Any) -> Any:
+        """Return the value with its axes in another order, reversed by default.
+
+        Parameters
+        ----------
+        *axes : int, or one tuple of them
+
+        Returns
+        -------
+        Series
+        """
+        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+
     def __len__(self) -> int:
         return len(self.leading)
 
@@ -180,7 +194,7 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __getitem__(self, index: Any) -> Series:
         index = index if isinstance(index, tuple) else (index,)
-        if any(isinstance(i, (list, np.ndarray)) for i in index):
+        if any(isinstance(i, (list, tuple, range, np.ndarray)) for i in index):
             return _linear(operator.getitem, self, index)
         found = self.coefficients[(slice(None), slice(None), *index)]  # a view, as of an array
         return _wrap(found if found.ndim > 2 else found.copy())  # but a number is none
@@ -226,7 +240,7 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         return out
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        if function not in _RULES or kwargs.keys() & {"out", "initial", "prepend", "append", "returned"}:
+        if function not in _RULES or kwargs.keys() & {"out", "where", "initial", "prepend", "append", "returned"}:
             raise TypeError(_refusal(function.__name__, kwargs.get("out")))
         return _RULES[function](*args, **kwargs)
 
@@ -238,11 +252,11 @@ class Series(np.lib.mixins.NDArrayOperatorsMixin):
         Parameters
         ----------
         s, h : number or array
-            The scaled time and the step size.
+            The scaled time and the step size; arrays combine with the value as in NumPy.
 
         Returns
         -------
-        array of the value's shape
+        array of the value's shape, combined with those of `s` and `h`
 
         Examples
         --------
@@ -480,7 +494,7 @@ def _blocks(*arrays: np.ndarray) -> Iterable[Sequence[np.ndarray]]:
 
 def _add(left: Any, right: Any) -> Series:
     series, other = (left, right) if isinstance(left, Series) else (right, left)
-    if type(other) in (int, float):
+    if type(other) in (int, float) and abs(other) != inf:
         c = series.coefficients.copy()
         c[0, 0] += other
         return _wrap(c)
@@ -515,6 +529,8 @@ def _divide(left: Any, right: Any) -> Series:
 
 def _raise(base: Any, exponent: Any) -> Series:
     """Return a power; the base or the exponent is a Series."""
+    if isinstance(exponent, Series) and isinstance(base, Series) and np.all(_vanishes(exponent.coefficients[1:])):
+        exponent = exponent.leading  # a constant, as exact hyper-parameters are
     if isinstance(exponent, Series):
         base = _lift(base, exponent)
         return (exponent * np.log(base)).compose(base.leading**exponent.leading, lambda w: w)
@@ -522,6 +538,15 @@ def _raise(base: Any, exponent: Any) -> Series:
     exponent = _constant(exponent, base)
     if isinstance(exponent, Real) and exponent == exponent // 1 and not exponent < 0:
         return _whole_power(base, int(floor(exponent)))
+    if (
+        isinstance(exponent, np.ndarray)
+        and exponent.dtype.kind in "iuf"
+        and np.all((exponent >= 0) & (exponent % 1 == 0))
+    ):
+        found = base * np.zeros(exponent.shape)
+        for n in np.unique(exponent):
+            found = select(exponent == n, _whole_power(base, int(n)), found)
+        return found
     return _power(base, exponent)
 
 
@@ -727,8 +752,9 @@ def _extreme(compare: np.ufunc, arg: Callable[..., Any], x: Any) -> Series:
     """Return the largest or smallest entry along the first axis; ties between others do not matter."""
     if x.dtype.hasobject:
         return reduce(partial(_larger, compare), x)
-    best = np.take_along_axis(x, arg(x.leading, 0)[None], 0)
-    _no_kink(x, best)
+    index = arg(x.leading, 0)[None]
+    best, places = np.take_along_axis(x, index, 0), np.arange(len(x)).reshape(-1, *(1,) * (x.ndim - 1))
+    _no_kink(select(places == index, np.nan, x), best)  # it ties with others, not with itself
     return best[0]
 
 
@@ -750,8 +776,8 @@ def _linear(function: Callable[..., Any], first: Any, *rest: Any, **options: Any
     arrays = [series.coefficients for series in (_lifted(*first) if several else _lifted(first))]
     places, rows = _places(range(len(arrays[0]))), []
     for k, j in places:
-        values = [c[k, j, ...] for c in arrays] if several else arrays[0][k, j, ...]
-        rows.append(function(values, *rest, **options))
+        values = [c[k, j, ...] for c in arrays]
+        rows.append(function(values if several else values[0], *rest, **options))
     if isinstance(rows[0], (list, tuple)):
         return [_fixed(_assembled(zip(places, row), arrays[0])) for row in zip(*rows)]
     found = _assembled(zip(places, rows), arrays[0])
@@ -798,7 +824,7 @@ def _axes(x: Series, axis: Any) -> tuple[int, ...]:
     return tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
 
 
-def _reduced(combine: Callable[..., Series], x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def _reduced(combine: Callable[..., Series], x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     """Return the entries along axes, combined by a function of a Series that has them on its first axis."""
     axes = _axes(x, axis)
     front = np.moveaxis(x, axes, range(len(axes)))
@@ -806,13 +832,13 @@ def _reduced(combine: Callable[..., Series], x: Any, axis: Any = None, keepdims:
     return np.expand_dims(result, axes) if keepdims else result
 
 
-def _sum(x: Series, axis: Any = None, keepdims: bool = False) -> Series:
+def _sum(x: Series, axis: Any = None, *, keepdims: bool = False) -> Series:
     return _wrap(np.asarray(x.coefficients.sum(axis=tuple(a + 2 for a in _axes(x, axis)), keepdims=keepdims)))
 
 
 def _stack(arrays: Sequence[Any], axis: int = 0) -> Series:
     parts = _lifted(*arrays)
-    return _wrap(np.stack([part.coefficients for part in parts], axis if axis < 0 else axis + 2))
+    return _wrap(np.stack([part.coefficients for part in parts], normalize_axis_index(axis, parts[0].ndim + 1) + 2))
 
 
 def _full_like(x: Series, fill_value: Any, dtype: Any = None, shape: Any = None) -> Series:
@@ -871,7 +897,7 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     **_named(_BILINEAR, _bilinear),
     **_named("equal not_equal less less_equal greater greater_equal", _compare),
     **_named("isfinite isinf isnan", lambda ufunc, v: ufunc(v.leading)),
-    **_named("ndim shape size", lambda function, v: function(v.leading)),
+    **_named("ndim shape size", lambda function, v, *axis: function(v.leading, *axis)),
     **_named(_SMOOTH, lambda ufunc, v: _smooth(ufunc, [_derivative(ufunc.__name__)], v)),
     **{ufunc: partial(_smooth, ufunc, slopes) for ufunc, slopes in _SLOPES.items()},
     # by further derivatives
@@ -905,17 +931,17 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     np.sign: lambda v: _lift(_sign(v), v),
     np.where: select,
     # functions of arrays
-    np.empty_like: partial(_full_like, fill_value=0),
+    np.empty_like: lambda x, *dtype, **options: _full_like(x, 0, *dtype, **options),
     np.full_like: _full_like,
     np.linalg.inv: _inverse,
     np.linalg.norm: _norm,
     np.linalg.solve: lambda a, b: _inverse(a) @ b if isinstance(a, Series) else _bilinear(np.linalg.solve, a, b),
     np.mean: lambda x, *axis, **options: (total := np.sum(x, *axis, **options)) / (x.size // total.size),
-    np.ones_like: partial(_full_like, fill_value=1),
+    np.ones_like: lambda x, *dtype, **options: _full_like(x, 1, *dtype, **options),
     np.stack: _stack,
     np.sum: _sum,
     np.prod: partial(_reduced, partial(reduce, operator.mul)),
-    np.zeros_like: partial(_full_like, fill_value=0),
+    np.zeros_like: lambda x, *dtype, **options: _full_like(x, 0, *dtype, **options),
 }
 _REDUCTIONS = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min}
 _INSTEAD = {
@@ -938,7 +964,7 @@ def antidifference(polynomial: np.ndarray) -> np.ndarray:
     r"""Return the polynomial :math:`P` with :math:`P(s+1) - P(s) = q(s)` and :math:`P(0) = 0`.
 
     By Faulhaber, :math:`s^j` comes from :math:`\frac1{j+1} \sum_{i \ge 1} \binom{j+1}i B_{j+1-i} s^i` with
-    Bernoulli's numbers.
+    the Bernoulli numbers.
 
     Parameters
     ----------
@@ -988,7 +1014,7 @@ def taylor(expression: sp.Expr, symbols: Sequence[sp.Symbol], curve: Series) -> 
         Abstract functions such as ``Function("E")(a, b)`` may be in it.
     symbols : sequence of d SymPy symbols
     curve : Series of shape (d,) and dtype object
-        Its leading coefficient is ``symbols`` itself, or exact numbers.
+        Its leading coefficient is ``symbols`` itself, or, without abstract functions, exact numbers.
 
     Returns
     -------
