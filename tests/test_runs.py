@@ -1067,6 +1067,58 @@ def test_many_short_runs_are_worth_compiling(monkeypatch):
     assert taken[0] == "floats" and taken[-1] == "compiled"
 
 
+def test_one_configuration_of_a_batch_may_be_compiled(monkeypatch):
+    """A program that branches on a decay is traced for each configuration alone; its points lie apart in the path."""
+    pytest.importorskip("numba", reason="Numba is not installed")
+    monkeypatch.setattr(straight, "COMPILING", 0.0)
+    monkeypatch.setattr(straight, "COMPILING_LINE", 0.0)
+
+    @bea.optimizer
+    def branching(theta, gradient, memory, beta: bea.Decay):
+        return gradient(theta) if beta == 0 else memory.average(gradient(theta), beta)
+
+    rates, betas = np.linspace(0.5, 1.5, 120), np.array([0.0, 0.9, 0.5])
+    path = bea.run(branching(betas), bea.quadratic(list(rates)), np.linspace(1, 2, 120), 0.01, 60)
+    for i, beta in enumerate(betas):
+        theta, m = np.linspace(1, 2, 120), 0.0
+        for n in range(60):
+            m = beta * m + (1 - beta) * rates * theta
+            theta = theta - 0.01 * m
+            np.testing.assert_allclose(path[n + 1, i], theta, rtol=1e-12)
+
+
+@pytest.mark.parametrize("length", [2, 3])
+def test_a_state_that_is_common_to_a_batch_is_no_batch(monkeypatch, length):
+    """Here a vector with as many entries as there are configurations, or one more."""
+
+    @bea.optimizer
+    def scaled(theta, gradient, memory, beta: bea.Decay):
+        return SCALE * gradient(theta) * np.max(memory.average(np.array([1.0, 3.0, 2.0][:length]), beta))
+
+    monkeypatch.setitem(globals(), "SCALE", 1.0)
+    loss, h = bea.NumericLoss(2, None, lambda theta: theta), np.array([0.01, 0.02])
+    theta, m = np.ones(2), 0.0
+    for n, points in enumerate(islice(bea.walk(scaled(0.5), loss, np.ones((2, 2)), h), 8)):
+        np.testing.assert_allclose(points[:, 0], theta, rtol=1e-13)
+        if n == 3:
+            monkeypatch.setitem(globals(), "SCALE", 0.5)
+        m = 0.5 * m + 0.5 * 3
+        theta = theta - h * SCALE * theta * m
+
+
+def test_a_run_that_keeps_few_iterates_ends_early_too():
+    """Not after 4096 rows of a hundred steps, but after about 4096 steps."""
+    asked = []
+
+    def gradient(theta):
+        asked.append(None)
+        return theta
+
+    with pytest.raises(bea.Divergence, match="diverged by step 700: the last iterate known to be finite is step 600"):
+        bea.run(bea.gradient_descent(), bea.NumericLoss(1, None, gradient), (1.0,), 4.0, 100_000, every=100)
+    assert len(asked) < 10_000
+
+
 def test_what_numba_lacks_is_run_otherwise(monkeypatch):
     force(monkeypatch, "compiled")
     monkeypatch.setattr(straight, "by_numba", lambda *given: None)

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from contextlib import suppress
 from fractions import Fraction
 from importlib.util import find_spec
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 import bea
 from bea import trace as module
 from bea.series import Series
-from bea.trace import Node, Trace, Untraceable, trace
+from bea.trace import Node, Trace, Traced, Untraceable, trace
 from drawn import draws
 
 REALS = np.concatenate([np.linspace(-9, 9, 1501), np.geomspace(1e-9, 500, 400), [0.0]])
@@ -132,6 +133,48 @@ def test_logistic_functions_have_the_bits_of_numpy_and_scipy(name):
         np.testing.assert_array_equal(np.isnan(result), np.isnan(wanted))
         same = result.view(np.uint64) == wanted.view(np.uint64)
         assert (same | np.isnan(wanted)).all(), np.transpose(columns)[~same][:5]
+
+
+@pytest.mark.parametrize("name", ["sign", "floor", "ceil", "negative", "absolute", "sqrt", "maximum", "minimum"])
+def test_zeros_have_numpys_signs(name):
+    values = [0.0, -0.0, 0.5, -0.5]
+    if name in ("maximum", "minimum"):
+        code = trace(lambda a, b: getattr(a, name)(b), {"a": (), "b": ()})
+        given = [(a, b) for a in values for b in values]
+    else:
+        code = trace(lambda a: getattr(a, name)(), {"a": ()})
+        given = [(a,) for a in (values[:3] if name == "sqrt" else values)]
+    for numbers in given:
+        found, wanted = code.on_floats(*numbers)[0], getattr(np, name)(*map(np.atleast_1d, numbers)).item()
+        assert (found, math.copysign(1, found)) == (wanted, math.copysign(1, wanted)), numbers
+
+
+def test_an_error_at_the_third_call_only_delays_a_trace():
+    calls = []
+
+    def plain(x):
+        calls.append(None)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return x * 2
+
+    function = Traced(plain)
+    for _ in range(5):
+        with suppress(KeyboardInterrupt):
+            assert function(np.array([1.0, 2.0])).tolist() == [2.0, 4.0]
+    assert function.fast is not None
+
+
+def test_conditions_combine_with_arrays_and_complex_numbers_are_refused():
+    mask = np.array([True, False])
+    for combined, wanted in (
+        (lambda x: ((x > 0) & mask) * 2.0, {1.0: [2.0, 0.0], -1.0: [0.0, 0.0]}),
+        (lambda x: ((x > 0) | mask) * 2.0, {1.0: [2.0, 2.0], -1.0: [2.0, 0.0]}),
+    ):
+        code = trace(combined, {"x": ()})
+        assert {x: list(code.on_floats(x)) for x in wanted} == wanted
+    with pytest.raises(TypeError):
+        trace(lambda x: x * np.complex128(1 + 2j), {"x": ()})
 
 
 def test_what_is_not_a_number_stays_so():

@@ -5,6 +5,8 @@ import pytest
 
 import bea
 from bea import Series, vectors
+from bea.trace import Trace
+from bea.vectors import evaluated
 
 D = 12
 X, Y = np.random.default_rng(0).normal(size=(20, 3)), np.random.default_rng(1).normal(size=20)
@@ -163,3 +165,23 @@ def test_the_last_row_along_a_curve(k, fixed):
         np.array([c + np.zeros(3) for c in found]), wanted, rtol=1e-10, atol=1e-11 * abs(wanted).max()
     )
     assert len(asked) == max(1, k if fixed else k + 1)
+
+
+def test_the_value_0_is_not_the_number_0():
+    """Two gradients whose arguments are number 0 of the values and the number 0.0; the sum is asked of each."""
+    names = "theta_0", "given_0"
+    code = Trace(names, (("gradient 1 1", 0, 0.0, 1), ("gradient 1 1", 0, 0, 1)), (2, 3), ((2,),))
+    found = evaluated(code, [10.0, 1.0], np, lambda rows: [sum(map(sum, rows))] * len(rows))
+    assert found == [11.0, 21.0]
+
+
+def test_a_gradient_a_step_ahead_is_one_formula():
+    pytest.importorskip("jax", reason="jax is not installed; pip install bea-book[jax]")
+    loss = bea.from_jax(lambda t: (t**3).sum() / 3 + (t**2).sum(), 3)
+
+    @bea.optimizer
+    def ahead(theta, gradient, memory):
+        return gradient(theta) + gradient(theta + memory.h * theta)
+
+    equation = bea.modified_equation(ahead(), loss, 2)
+    assert equation._function(ahead(), 2)._traced(5).operations

@@ -194,7 +194,7 @@ def _number(x: Any) -> Any:
     """Return a node as it is, a real number as a float, and None for anything else."""
     if isinstance(x, Node):
         return x
-    if not isinstance(x, (float, int)) and (np.ndim(x) or isinstance(x, str) or np.iscomplexobj(x)):
+    if not isinstance(x, (float, int)) and (np.ndim(x) or isinstance(x, (str, complex, np.complexfloating))):
         return None
     try:
         return float(x)
