@@ -1090,15 +1090,21 @@ def test_one_configuration_of_a_batch_may_be_compiled(monkeypatch):
 @pytest.mark.parametrize("length", [2, 3])
 def test_a_state_that_is_common_to_a_batch_is_no_batch(monkeypatch, length):
     """Here a vector with as many entries as there are configurations, or one more."""
+    common = np.array([1.0, 3.0, 2.0][:length])
 
     @bea.optimizer
     def scaled(theta, gradient, memory, beta: bea.Decay):
-        return SCALE * gradient(theta) * np.max(memory.average(np.array([1.0, 3.0, 2.0][:length]), beta))
+        return SCALE * gradient(theta) * np.max(memory.average(common, beta))
 
     monkeypatch.setitem(globals(), "SCALE", 1.0)
-    loss, h = bea.NumericLoss(2, None, lambda theta: theta), np.array([0.01, 0.02])
+
+    class Own(bea.NumericLoss):
+        """Of a class of its own: what it reads is not known, so that it is not traced."""
+
+    untraceable = Own(2, None, lambda theta: theta)
+    h = np.array([0.01, 0.02])
     theta, m = np.ones(2), 0.0
-    for n, points in enumerate(islice(bea.walk(scaled(0.5), loss, np.ones((2, 2)), h), 8)):
+    for n, points in enumerate(islice(bea.walk(scaled(0.5), untraceable, np.ones((2, 2)), h), 8)):
         np.testing.assert_allclose(points[:, 0], theta, rtol=1e-13)
         if n == 3:
             monkeypatch.setitem(globals(), "SCALE", 0.5)
