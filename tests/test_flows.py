@@ -10,12 +10,15 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import sympy as sp
+from scipy import special
 from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
 
 import bea
 import naive
 from bea import flows
+from bea.flows import FORMS
+from bea.series import NoExpansion
 
 OPTIMIZERS = {
     "gradient_descent": (bea.gradient_descent, {}),
@@ -222,6 +225,40 @@ def test_a_flow_that_meets_a_kink_exactly_ends_there():
     at_zero = bea.modified_equation(bea.gradient_descent(), bea.Loss(sp.Abs(p) + p / 2, (p,)), 2)
     with pytest.raises(ValueError, match="gradient_descent has no expansion at this point"):
         bea.flow(at_zero, (0.0,), 0.01, 300)
+
+
+def test_every_solver_ends_at_a_kink_that_it_meets(monkeypatch):
+    """A field that, as a kink does, cannot be expanded below 1/2."""
+
+    def rate(theta):
+        if theta[0] < 0.5:
+            raise NoExpansion("a kink")
+        return -np.ones(1)
+
+    class Broken:
+        def field(self, h):
+            return rate
+
+    pieces = bea.transient_equation(bea.gradient_descent(), bea.quadratic([1]))
+    monkeypatch.setattr(type(pieces), "pieces", lambda self, h, steps: [rate] * steps)
+    for equation, method in ((Broken(), None), (Broken(), "DOP853"), (Broken(), "Radau"), (pieces, None)):
+        with pytest.raises(bea.Divergence, match="the field jumps there") as caught:
+            bea.flow(equation, (1.0,), 0.125, 20, method=method)
+        assert len(caught.value.path) >= 1 and caught.value.path.min() >= 0.5
+    with pytest.raises(NoExpansion):
+        bea.flow(pieces, (0.25,), 0.125, 20)
+
+
+@pytest.mark.parametrize("name", ["log_expit", "logaddexp"])
+def test_forms_of_heyoka_are_those_of_numpy(name):
+    """Also where exp alone would overflow."""
+    function = {"log_expit": special.log_expit, "logaddexp": np.logaddexp}[name]
+    scope = {"select": np.where, "gt": np.greater, "exp": np.exp, "log1p": np.log1p}
+    values = np.array([-800.0, -30.0, -0.5, 0.0, 0.5, 30.0, 800.0])
+    given = [values, values[::-1] + 0.25][: function.nin]
+    with np.errstate(over="ignore", invalid="ignore"):  # in the branch that is not taken
+        found = eval(FORMS[name].format("x", "y"), scope, dict(zip("xy", given)))
+    np.testing.assert_allclose(found, function(*given), rtol=1e-14)
 
 
 def test_a_flow_passes_a_kink():

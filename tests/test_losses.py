@@ -1094,3 +1094,19 @@ def test_a_missing_label_is_no_class():
 def test_points_of_exact_numbers_hold_no_words(wrong):
     with pytest.raises(TypeError, match="must hold numbers"):
         bea.run(bea.gradient_descent(), bea.quadratic([1, 1]), wrong, 0.1, 1)
+
+
+def test_a_lack_of_memory_changes_no_derivative():
+    """Code that runs on a series still does so after it ran out of memory once."""
+    failed = []
+
+    def gradient(theta):
+        if isinstance(theta, Series) and theta.terms > 1 and not failed:
+            failed.append(None)
+            raise MemoryError
+        return theta**3
+
+    equation = bea.modified_equation(bea.gradient_descent(), bea.NumericLoss(1, None, gradient), 2)
+    with pytest.raises(MemoryError):
+        equation.coefficients((0.7,))
+    np.testing.assert_allclose(equation.coefficients((0.7,))[1], -3 * 0.7**5 / 2, rtol=1e-15)
