@@ -249,6 +249,24 @@ def test_every_solver_ends_at_a_kink_that_it_meets(monkeypatch):
         bea.flow(pieces, (0.25,), 0.125, 20)
 
 
+def test_a_piece_that_begins_at_a_kink_ends_a_flow(monkeypatch):
+    def kink(theta):
+        raise NoExpansion("a kink")
+
+    pieces = bea.transient_equation(bea.gradient_descent(), bea.quadratic([1]))
+    for smooth in (2, 0):
+        monkeypatch.setattr(
+            type(pieces), "pieces", lambda self, h, steps, n=smooth: [lambda theta: -np.ones(1)] * n + [kink]
+        )
+        if smooth:
+            with pytest.raises(bea.Divergence, match="before step 3 of 20 .*: the field jumps there") as caught:
+                bea.flow(pieces, (1.0,), 0.125, 20)
+            np.testing.assert_allclose(caught.value.path[:, 0], [1, 0.875, 0.75])
+        else:
+            with pytest.raises(NoExpansion):
+                bea.flow(pieces, (1.0,), 0.125, 20)
+
+
 @pytest.mark.parametrize("name", ["log_expit", "logaddexp"])
 def test_forms_of_heyoka_are_those_of_numpy(name):
     """Also where exp alone would overflow."""
