@@ -159,7 +159,7 @@ WRONG = {
         ),
         ("1 if half_sum", "0 if half_sum", "must return 1"),
         ("half_sum >", "half_sum - epsilon / (g**2 + epsilon) >", "the memory contribution alone"),
-        ("half_sum > (1 + rho)", "half_sum < (1 + rho)", "the other way round"),
+        ("half_sum > (1 + rho)", "half_sum < (1 + rho)", "exactly reversed: a positive"),
         ("return 1 if half_sum > (1 + rho) / (1 - rho) * g**2 / (g**2 + epsilon) else -1", "return -1", "everywhere"),
         (" * g**2 / (g**2 + epsilon)", "", "not the sign of your program's net factor"),
         (

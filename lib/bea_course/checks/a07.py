@@ -420,7 +420,7 @@ def penalized(updates: Answer, potential: Answer, direction: Answer, seed: int =
                 without_degree.append(np.sign(nets[k] - degrees[k]))
     demand(set(says) <= {1, -1}, "`direction` must return 1 where it penalizes, and −1 where it anti-penalizes.")
     if says != true:
-        demand(not np.array_equal(np.negative(says), true), "the other way round: a positive net factor penalizes.")
+        demand(not np.array_equal(np.negative(says), true), "exactly reversed: a positive net factor penalizes.")
         demand(says != without_degree, "that is the sign of the memory contribution alone.")
         demand(len(set(says)) > 1, f"`direction` is {says[0]:g} everywhere, but the net factor changes its sign.")
         turned = [float(direction(g, rho, beta, epsilon)) for g, beta, rho, epsilon in places]
