@@ -53,8 +53,9 @@ def flow(
 
     SciPy's compiled LSODA, ``odeint``, computes it; where LSODA gives up, the solution has very many
     values, or the tolerance is below 1e-12, it is DOP853.  If that needs very many evaluations, the equation is
-    taken to be stiff, and LSODA, step by step, computes it anew from the start.  If the equation is defined step by step, RK45 computes it.  Where
-    many flows of one equation are wanted, ``method="taylor"`` is faster again, once it is compiled.
+    taken to be stiff, and LSODA, step by step, computes it anew from the start.  If the equation is defined
+    step by step, RK45 computes it.  Where many flows of one equation are wanted, ``method="taylor"`` is faster
+    again, once it is compiled.
 
     A flow ends at a kink of the loss where the field points at the kink from both sides, as that of
     :math:`|x|` does at 0: no solution goes on from there.  With an explicit `method` and a `tolerance` above

@@ -206,9 +206,8 @@ class TransientEquation(Equation):
 
         found = False
         with suppress(Exception), np.errstate(all="ignore"):  # an error comes again where the terms are used
-            large, small = map(
-                apart, TINY
-            )  # for a smooth program each is about as long as the moves: small is large / 1000
+            # for a smooth program each is about as long as the moves, so that small is a thousandth of large
+            large, small = map(apart, TINY)
             found = large > 1e3 * TINY[0] and small >= large / 100
         if found:
             raise ValueError(

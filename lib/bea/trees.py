@@ -235,7 +235,7 @@ def tree_coefficients(optimizer: Optimizer, nodes: int) -> dict[Tree, sp.Expr]:
 def _check_linear(optimizer: Optimizer) -> None:
     """Raise ValueError unless the hyper-parameters are exact and the memory is linear, for each coordinate alone."""
     check_optimizer(optimizer)
-    given = [v for v in optimizer.hyperparameters.values() if not isinstance(v, int)]  # True and False are ints, too
+    given = [v for v in optimizer.hyperparameters.values() if not isinstance(v, int)]  # also True and False
     if any(not isinstance(v, sp.Expr) or v.has(sp.Float) for v in given):
         raise ValueError(
             f"trees need exact hyper-parameters, as Fraction(9, 10), sympy.Integer(1) or a symbol for 0.9 and 1.0; got {optimizer!r}"
