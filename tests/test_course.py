@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import pytest
 
 from bea_course import checks_of
+from bea_course.compare import draw_from
 from bea_course.examiner import examine, outcomes
 from bea_course.fence import fence
 from bea_course.grade import Late, by_hand, grade, not_marked
@@ -221,8 +222,9 @@ def compute_references(assignment, question):
         def wrong(hs, factor, last, factors=factors):
             return factors[bool(factor)] * names["errors"](hs, factor, last)
 
-        for found in outcomes(question, SimpleNamespace(value={"errors": wrong}.get), "a secret"):
-            assert not found["passed"] and not found.get("unexpected"), found
+        found = outcomes(question, SimpleNamespace(value={"errors": wrong}.get), "a secret")
+        draw_from("")  # what else runs in this process draws the public instances
+        assert not any(test["passed"] or test.get("unexpected") for test in found), found
 
 
 @pytest.mark.parametrize("source, name, answers", CASES)
