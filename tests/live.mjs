@@ -11,6 +11,12 @@ function applied(rule, inputs) {
   const operations = [[rule, ...inputs.keys()]], trace = { inputs, constants: [], operations, outputs: [inputs.length] };
   return evaluate(trace, inputs).map((x) => (x.length && x.every(Number.isNaN) ? NaN : x));
 }
+// fields of a test's own
+const own = {
+  line: ([z], t) => [t - z], square: ([z]) => [z * z], pair: ([z, w]) => [z * z, -w], still: ([z]) => [0 * z],
+  mean: (z) => z.map((x) => z.reduce((a, b) => a + b, 0) / z.length - x),
+  stiff: ([x, y], t) => [-1e6 * (x - Math.cos(t)), x * y], noise: ([x, y], t) => [Math.sin(1e9 * (x + t)), y],
+};
 const answers = {
   names: () => Object.keys(engine.RULES),
   value: (r) => evaluate(losses[r.loss].value, r.theta),
@@ -25,7 +31,12 @@ const answers = {
     const optimizer = optimizerOf(r), { path, memory } = engine.run(optimizer, r.theta, r.h, r.steps);
     return engine.field(optimizer, r.h, r.order, r.choice)(engine.keptState(optimizer, path.at(-1), memory, r.choice), r.h * r.steps);
   },
-  flow: (r) => engine.flow(engine.field(optimizerOf(r), r.h, r.order), r.theta, r.h, r.steps, r.parts, r.time),
+  flow: (r) => engine.flow(engine.field(optimizerOf(r), r.h, r.order), r.theta, r.h, r.steps, r.tolerance, r.time),
+  // the end of a flow that is known to a thousandth of `apart`
+  followed: (r) => {
+    const { settled, path } = engine.closely(engine.field(optimizerOf(r), r.h, r.order), r.theta, r.h, r.steps, () => r.apart, { last: true });
+    return settled ? path.at(-1) : [];
+  },
   memory: (r) => engine.run(optimizerOf(r), r.theta, r.h, r.steps).memory,
   state: (r) => engine.keptState(optimizerOf(r), r.theta, r.memory),
   // the functions that are written for one optimizer, one after another
@@ -56,7 +67,12 @@ const answers = {
     globalThis.Function = plain;
     return [count];
   },
-  own: (r) => engine.flow({ line: ([z], t) => [t - z], square: ([z]) => [z * z], pair: ([z, w]) => [z * z, -w], still: ([z]) => [0 * z], mean: (z) => z.map((x) => z.reduce((a, b) => a + b, 0) / z.length - x) }[r.own], r.theta, r.dt, r.steps, r.parts, r.time),
+  own: (r) => engine.flow(own[r.own], r.theta, r.dt, r.steps, r.tolerance, r.time),
+  // how close a flow is followed if its end is to be known to a part of `apart`: whether it is settled, and its path
+  closely: (r) => {
+    const { settled, path } = engine.closely(own[r.own], r.theta, r.dt, r.steps, () => r.apart, { last: true });
+    return [[Number(settled)], ...path];
+  },
   rule: (r) => applied(r.rule, r.values).map((x) => (r.leading && Array.isArray(x) ? x[0] : x)),
 };
 

@@ -416,8 +416,13 @@ def other_cases():
     times = 0.5 + 0.25 * np.arange(5)
     wanted = times - 1 + 1.5 * np.exp(0.5 - times)
     line = {"call": "own", "own": "line", "theta": [1.0], "dt": 0.25, "steps": 4, "time": 0.5}
-    yield Case({**line, "parts": 64}, wanted[:, None], 1e-11)
-    yield Case({**line, "parts": 128}, wanted[:, None])
+    yield Case({**line, "tolerance": 1e-9}, wanted[:, None], 1e-8)
+    yield Case({**line, "tolerance": 1e-12}, wanted[:, None], 1e-11)
+    # whose first variable follows the cosine at the rate 1e6, so that the second is exp(sin t): far more than any
+    # explicit method could follow in as many steps
+    stiff = {"call": "own", "own": "stiff", "theta": [1.0, 1.0], "dt": 0.5, "steps": 4, "tolerance": 1e-9, "time": 0.0}
+    times = 0.5 * np.arange(5)
+    yield Case(stiff, np.array([np.cos(times), np.exp(np.sin(times))]).T, 2e-6)
     for sign in (1, -1):
         blow_up = {
             "call": "own",
@@ -425,21 +430,32 @@ def other_cases():
             "theta": [1.0 * sign],
             "dt": 0.1 * sign,
             "steps": 40,
-            "parts": 4,
+            "tolerance": 1e-6,
             "time": 0.0,
         }
-        yield Case(blow_up, None, check=lambda path: 10 <= len(path) <= 13 and np.isfinite(path).all())
-    # by default from the time 0, one Runge-Kutta step for each point, which is 2 (1 - 1 + 1/2 - 1/6 + 1/24) there
-    yield Case({"call": "own", "own": "line", "theta": [1.0], "dt": 1.0, "steps": 1}, [[1.0], [0.75]])
-    pair = {"call": "own", "own": "pair", "theta": [1.0, 1.0], "dt": 0.1, "steps": 40, "parts": 4, "time": 0.0}
-    yield Case(pair, None, check=lambda path: 10 <= len(path) <= 13 and np.isfinite(np.array(path, float)).all())
+        yield Case(blow_up, None, check=lambda path, sign=sign: ends_at_one(sign * np.array(path)[:, 0]))
+    # by default from the time 0
+    yield Case({"call": "own", "own": "line", "theta": [1.0], "dt": 1.0, "steps": 1}, [[1.0], [2 / np.e]], 1e-5)
+    pair = {"call": "own", "own": "pair", "theta": [1.0, 1.0], "dt": 0.1, "steps": 40, "tolerance": 1e-6, "time": 0.0}
+    yield Case(pair, None, check=lambda path: ends_at_one(np.array(path)[:, 0]))
     # every entry goes to its mean, which stays; 1e100 is no number that a flow goes on from
-    mean = {"call": "own", "own": "mean", "theta": [1.0, 2.0, 6.0], "dt": 0.25, "steps": 2, "parts": 64, "time": 0.0}
-    yield Case(mean, 3 + np.exp(-0.25 * np.arange(3))[:, None] * [-2.0, -1.0, 3.0], 1e-11)
-    far = {"call": "own", "own": "still", "theta": [1e100], "dt": 0.25, "steps": 3, "parts": 1, "time": 0.0}
+    mean = {"call": "own", "own": "mean", "theta": [1.0, 2.0, 6.0], "dt": 0.25, "steps": 2, "tolerance": 1e-11, "time": 0.0}
+    yield Case(mean, 3 + np.exp(-0.25 * np.arange(3))[:, None] * [-2.0, -1.0, 3.0], 1e-10)
+    far = {"call": "own", "own": "still", "theta": [1e100], "dt": 0.25, "steps": 3, "tolerance": 1e-6, "time": 0.0}
     yield Case(far, [[1e100]])
     yield Case({**far, "theta": [9e99]}, [[9e99]] * 4)
-    flow = {**base, "h": 0.01, "call": "flow", "steps": 40, "parts": 16}
+    # whether a flow is settled, and as much of it as is: one that ends before, and one that no tolerance settles
+    settled = {"call": "closely", "own": "pair", "theta": [1.0, 1.0], "dt": 0.1, "steps": 8, "apart": 1e-3}
+    yield Case(settled, None, check=lambda found: found[0] == [1] and abs(found[9][0] - 5) < 2e-6 and len(found) == 10)
+    yield Case({**settled, "steps": 40}, None, check=lambda found: found[0] == [0] and len(found) == 11)
+    yield Case({**settled, "own": "noise"}, None, check=lambda found: found[0] == [0] and len(found) < 10)
+    # stiff flows: past a valley whose walls, for so small an epsilon, are a thousandth wide
+    for beta, rho, begin, terms in ((0.95, 0.0, (2.7, 0.38), 2), (0.95, 0.95, (2.7, 0.38), 1), (0.9, 0.5, (2.2, 2.9), 2)):
+        request = {"program": "adam/2", "loss": "bilinear", "theta": begin, "order": terms, "h": 0.02, "steps": 60}
+        request |= {"call": "followed", "apart": 1e-3, "given": {"beta": beta, "rho": rho, "epsilon": 1e-6}}
+        equation = bea.modified_equation(bea.adam(beta, rho, 1e-6), loss, terms)
+        yield Case(request, lambda q=equation, begin=begin: bea.flow(q, begin, 0.02, 60)[-1], 3e-6)
+    flow = {**base, "h": 0.01, "call": "flow", "steps": 40, "tolerance": 1e-11}
     # without a word about the memory, it is forgotten: only then may a program have a number of steps
     for name, order in (
         ("gradient_descent", 1),
@@ -449,10 +465,14 @@ def other_cases():
         ("warmed", 2),
     ):
         equation = bea.modified_equation(OPTIMIZERS[name], loss, order)
-        # sixteen Runge-Kutta steps in each h are not as close as the solver of bea.flow
         yield Case(
             {**flow, "program": f"{name}/2", "order": order}, lambda q=equation: bea.flow(q, point, 0.01, 40), 1e-9
         )
+
+
+def ends_at_one(path):
+    """1 / (1 - t) at 0, 0.1, ..., 0.9, and then at most a number that is large because it is not quite at its end."""
+    return np.allclose(path[:10], 1 / (1 - 0.1 * np.arange(10)), rtol=1e-5) and (path[10:] > 1e5).all() and len(path) < 12
 
 
 def slow_memory(optimizer, loss, point, h, order):

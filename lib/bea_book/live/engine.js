@@ -462,25 +462,115 @@ export function keptState(optimizer, theta, memory, choice = "kept") {
 
 // --- flows -----------------------------------------------------------------------------------------
 
-/** Return the solution of dz/dt = field(z, t) at the times 0, dt, 2 dt, ... by the classical Runge-Kutta method,
- *  as far as it is finite; each dt is made of `parts` equal steps. */
-export function flow(field, start, dt, count, parts = 1, time = 0) {
-  const path = [[...start]], step = dt / parts, size = start.length, room = () => Array(size).fill(0);
-  const [moved, ...results] = [room(), room(), room(), room(), room()];
-  const to = (z, slope, by) => {
-    for (let i = 0; i < size; i++) moved[i] = z[i] + by * slope[i];
-    return moved;
-  };
-  for (let n = 0; n < count; n++) {
-    const z = [...path[n]];
-    for (let part = 0; part < parts; part++) {
-      const t = time + n * dt + part * step;
-      const a = field(z, t, results[0]), b = field(to(z, a, step / 2), t + step / 2, results[1]);
-      const c = field(to(z, b, step / 2), t + step / 2, results[2]), e = field(to(z, c, step), t + step, results[3]);
-      for (let i = 0; i < size; i++) z[i] += (step / 6) * (a[i] + 2 * b[i] + 2 * c[i] + e[i]);
+// Rodas, a Rosenbrock method of order 4 for stiff equations (Hairer and Wanner, Solving Ordinary Differential
+// Equations II, section VI.4): with the Jacobian J of the field f, stage k solves
+// (I / (GAMMA step) - J) u_k = f(z + sum of MIX[k] u, t + AT[k] step) + sum of PAST[k] u / step + step SHARE[k] df/dt.
+// The last two stages are what an embedded method of order 3 and the method itself add; the last one is the error.
+const GAMMA = 0.25, AT = [0, 0.386, 0.21, 0.63, 1, 1], SHARE = [0.25, -0.1043, 0.1035, -0.0362, 0, 0];
+const MIX = [[], [1.544], [0.9466785280815826, 0.2557011698983284], [3.314825187068521, 2.896124015972201, 0.9986419139977817],
+  [1.221224509226641, 6.019134481288629, 12.53708332932087, -0.687886036105895],
+  [1.221224509226641, 6.019134481288629, 12.53708332932087, -0.687886036105895, 1]];
+const PAST = [[], [-5.6688], [-2.430093356833875, -0.2063599157091915], [-0.1073529058151375, -9.594562251023355, -20.47028614809616],
+  [7.496443313967647, -10.24680431464352, -33.99990352819905, 11.7089089320616],
+  [8.083246795921522, -7.981132988064893, -31.52159432874371, 16.31930543123136, -6.058818238834054]];
+const ATTEMPTS = 4000; // steps of a flow, besides those that its times need
+
+// Gauss's elimination: the matrix becomes its factors; then x, the right-hand side, becomes the solution.
+function eliminate(matrix) {
+  const pivots = [];
+  for (let k = 0; k < matrix.length; k++) {
+    let best = k;
+    for (let i = k + 1; i < matrix.length; i++) if (Math.abs(matrix[i][k]) > Math.abs(matrix[best][k])) best = i;
+    [matrix[k], matrix[best]] = [matrix[best], matrix[k]];
+    for (let i = k + 1; i < matrix.length; i++) {
+      const factor = (matrix[i][k] /= matrix[k][k]);
+      for (let j = k + 1; j < matrix.length; j++) matrix[i][j] -= factor * matrix[k][j];
     }
-    if (!z.every((x) => Math.abs(x) < 1e100)) break;
-    path.push(z);
+    pivots.push(best);
+  }
+  return pivots;
+}
+function substitute(matrix, pivots, x) {
+  for (let k = 0; k < x.length; k++) [x[k], x[pivots[k]]] = [x[pivots[k]], x[k]];
+  for (let i = 0; i < x.length; i++) for (let j = 0; j < i; j++) x[i] -= matrix[i][j] * x[j];
+  for (let i = x.length - 1; i >= 0; i--) {
+    for (let j = i + 1; j < x.length; j++) x[i] -= matrix[i][j] * x[j];
+    x[i] /= matrix[i][i];
+  }
+}
+
+/** Return the solution of dz/dt = field(z, t) at the times 0, dt, 2 dt, ..., as far as it is finite and can be followed;
+ *  in each step the error is at most `tolerance`, compared with the entries. */
+export function flow(field, start, dt, count, tolerance = 1e-6, time = 0) {
+  const size = start.length, room = () => Array(size).fill(0), rooms = (n) => Array.from({ length: n }, room);
+  const path = [[...start]], least = start.map((x) => 1e-4 * Math.abs(x) + 1e-12), stages = rooms(6), jacobian = rooms(size), matrix = rooms(size);
+  const [here, there, drift] = rooms(3);
+  let z = [...start], y = room(), t = time, step = dt / 8, attempts = ATTEMPTS + 2 * count;
+  for (let n = 1; n <= count; n++) {
+    for (let stop = time + n * dt, rest; (rest = stop - t), Math.abs(rest) > 1e-12 * Math.abs(dt); ) {
+      const now = field(z, t, here);
+      if (!now.every(Number.isFinite)) return path;
+      for (let j = 0; j < size; j++) {
+        const at = z[j];
+        z[j] += 1e-8 * Math.max(Math.abs(at), least[j]);
+        const moved = field(z, t, there), by = z[j] - at;
+        for (let i = 0; i < size; i++) jacobian[i][j] = (moved[i] - now[i]) / by;
+        z[j] = at;
+      }
+      const later = field(z, t + 1e-8 * dt, there);
+      for (let i = 0; i < size; i++) drift[i] = (later[i] - now[i]) / (1e-8 * dt);
+      for (let error = Infinity; !(error <= 1); ) {
+        const taken = Math.abs(step) < Math.abs(rest) ? step : rest;
+        if (!attempts-- || Math.abs(taken) < 1e-13 * Math.abs(dt * count)) return path;
+        for (let i = 0; i < size; i++) for (let j = 0; j < size; j++) matrix[i][j] = (i === j ? 1 / (GAMMA * taken) : 0) - jacobian[i][j];
+        const pivots = eliminate(matrix);
+        for (let k = 0; k < 6; k++) {
+          for (let i = 0; i < size; i++) {
+            y[i] = z[i];
+            for (let l = 0; l < MIX[k].length; l++) y[i] += MIX[k][l] * stages[l][i];
+          }
+          const slope = k ? field(y, t + AT[k] * taken, there) : now, u = stages[k];
+          for (let i = 0; i < size; i++) {
+            u[i] = slope[i] + taken * SHARE[k] * drift[i];
+            for (let l = 0; l < k; l++) u[i] += (PAST[k][l] / taken) * stages[l][i];
+          }
+          substitute(matrix, pivots, u);
+        }
+        error = 0;
+        for (let i = 0; i < size; i++) {
+          y[i] += stages[5][i];
+          const part = Math.abs(stages[5][i]) / (tolerance * (Math.max(Math.abs(z[i]), Math.abs(y[i])) + least[i]));
+          if (!(part <= error)) error = part; // also where it is not a number
+        }
+        const next = taken * (error < Infinity ? Math.min(6, Math.max(0.15, 0.9 * error ** -0.25)) : 0.15);
+        if (!(error <= 1) || taken === step || Math.abs(next) < Math.abs(step)) step = next;
+        if (!(error <= 1)) continue;
+        t = taken === rest ? stop : t + taken;
+        [z, y] = [y, z];
+      }
+      if (!z.every((x) => Math.abs(x) < 1e100)) return path;
+    }
+    path.push([...z]);
   }
   return path;
+}
+
+export const distance = (a, b) => Math.hypot(...a.map((x, i) => x - b[i]));
+
+const UNSETTLED = 0.05; // of an error: a flow that is less sure than that gets no number
+
+/** Return `flow` with a tolerance that makes it far closer than `error(path)` says, at all times or at the `last` one
+ *  only; and whether that settles all of it.  If not, it ends where those of the two smallest tolerances part. */
+export function closely(field, start, dt, count, error, { time = 0, last = false } = {}) {
+  let tolerance = 1e-4, path = flow(field, start, dt, count, tolerance, time), settled, changes;
+  do {
+    const finer = flow(field, start, dt, count, (tolerance /= 100), time), whole = Math.min(path.length, finer.length) > count;
+    changes = path.map((z, n) => (n < finer.length ? distance(z.slice(0, 2), finer[n]) : Infinity)); // of the points in the plane
+    const change = !whole ? Infinity : last ? changes.at(-1) : Math.max(...changes);
+    path = finer;
+    settled = change < Math.max(UNSETTLED * error(path), 1e-9);
+    if (change < Math.max(1e-3 * error(path), 1e-13)) break;
+  } while (tolerance > 1e-12);
+  const parted = changes.findIndex((x, n) => !(x <= 0.01 * distance(start.slice(0, 2), path[n] ?? start)));
+  return { path: settled || parted < 0 ? path : path.slice(0, Math.max(parted, 1)), settled };
 }

@@ -1,12 +1,10 @@
 // What the laboratory computes from what is typed: the run, the flows, the errors against h; and the same in Python.
-import { field, flow, keptState, optimizer, run, slowMemory, terms } from "./engine.js";
+import { closely, distance, field, keptState, optimizer, run, slowMemory, terms } from "./engine.js";
 import { hyperparameters, loss, program, used } from "./parse.js";
 import { firstFault, Problem, shown, told } from "./tape.js";
 
 export const TERMS = [1, 2, 3, 4];
 const MOST = 1000; // steps of the run; the smallest of the step sizes makes eight times as many
-const FINEST = 16384; // Runge-Kutta steps of a flow
-const UNSETTLED = 0.05; // of an error: a flow that is less sure than that gets no number
 const FAR = 1e6; // compared with the start: no error of a flow, but one that explodes
 const FLOOR = 5e-12; // as bea.orders has it: below this, compared with theta, errors are round-off
 
@@ -70,22 +68,6 @@ const at = ([x, y]) => `at x = ${shown(x)}, y = ${shown(y)}`;
 
 // --- the picture -----------------------------------------------------------------------------------
 
-const distance = (a, b) => Math.hypot(...a.map((x, i) => x - b[i]));
-
-// The flow at the times of the steps, by as many Runge-Kutta steps as it needs to be far closer than `error` says:
-// at all of these times, or at the last one only.  Where no number of them settles it, only its start is returned.
-function closely(slope, start, h, steps, error, { time = 0, last = false } = {}) {
-  let parts = Math.max(1, Math.ceil(48 / steps)), path = flow(slope, start, h, steps, parts, time), settled = true;
-  for (; 2 * parts * steps <= FINEST; ) {
-    const finer = flow(slope, start, h, steps, (parts *= 2), time), whole = path.length === finer.length;
-    const change = !whole ? Infinity : last ? distance(path.at(-1), finer.at(-1)) : Math.max(...path.map((z, n) => distance(z, finer[n])));
-    path = finer;
-    settled = !whole || change < Math.max(UNSETTLED * error(path), 1e-9);
-    if (change < Math.max(1e-3 * error(path), 1e-13)) break;
-  }
-  return settled ? path : path.slice(0, 1);
-}
-
 /** Return the run and the flows, and the distance between their ends. */
 export function picture(set) {
   const { start, h, steps, empty } = set, most = TERMS.at(-1);
@@ -109,7 +91,7 @@ export function picture(set) {
   if (first.every((x) => x === 0)) notes.push("At the start the leading-order flow is at rest.");
   const flows = TERMS.map((order) => {
     const line = closely(field(set.optimizer, h, order), start, h, steps, (z) => (whole && z.length > steps ? distance(z.at(-1), path[steps]) : 0), { last: true });
-    return { order, path: line, distance: whole && line.length > steps ? distance(line[steps], path[steps]) : undefined };
+    return { order, path: line.path, distance: whole && line.settled ? distance(line.path[steps], path[steps]) : undefined };
   });
   const [one, two] = flows.map((line) => Number(line.distance?.toPrecision(3))); // as they are shown
   if (two >= one && one > FLOOR) notes.push(empty && set.remembers
@@ -126,8 +108,8 @@ function keptFlow(set, path, whole) {
   if (!whole || steps < 2) return { why: "the run ends before" };
   try {
     const state = keptState(set.optimizer, path[first], run(set.optimizer, start, h, first).memory);
-    const line = closely(field(set.optimizer, h, 2, "kept"), state, h, steps - first, (z) => distance(z.at(-1).slice(0, 2), path[steps]), { time: first * h, last: true }).map((z) => z.slice(0, 2));
-    return line.length > steps - first ? { first, path: line, distance: distance(line.at(-1), path[steps]) } : { why: "it ends before, or has no value here", path: line };
+    const line = closely(field(set.optimizer, h, 2, "kept"), state, h, steps - first, (z) => distance(z.at(-1).slice(0, 2), path[steps]), { time: first * h, last: true }), points = line.path.map((z) => z.slice(0, 2));
+    return line.settled ? { first, path: points, distance: distance(points.at(-1), path[steps]) } : { why: "it ends before, or is too steep to follow", path: points };
   } catch (problem) {
     return { why: problem.message };
   }
@@ -169,8 +151,8 @@ export function study(set, order) {
     const memory = set.remembers ? slowMemory(set.optimizer, start, h, order + 2) : undefined;
     const { path } = run(set.optimizer, start, h, steps * 2 ** k, memory?.every(Number.isFinite) ? memory : undefined);
     const error = (z) => (z.length === path.length ? Math.max(...z.map((x, n) => distance(x, path[n]))) : 0);
-    const line = path.length > steps * 2 ** k && (!memory || memory.every(Number.isFinite)) ? closely(field(set.optimizer, h, order), start, h, steps * 2 ** k, error) : [];
-    const found = line.length === path.length ? error(line) : NaN;
+    const line = path.length > steps * 2 ** k && (!memory || memory.every(Number.isFinite)) ? closely(field(set.optimizer, h, order), start, h, steps * 2 ** k, error) : {};
+    const found = line.settled ? error(line.path) : NaN;
     const there = found < FAR * Math.max(1, ...start.map(Math.abs)); // else the run or the flow explodes
     errors.push(there ? found : NaN);
     if (there) scale = Math.max(scale, ...path.map((z) => Math.max(...z.map(Math.abs))));
