@@ -69,6 +69,15 @@ def distances(page):
     return page.locator("td[data-part^=distance]").all_inner_texts()
 
 
+def link(page):
+    """What the figure says of the link that it was opened by."""
+    return page.locator("[data-part=link]").inner_text()
+
+
+def spoken(page):
+    return page.locator("[data-part=status]").inner_text()
+
+
 def count(page):
     return page.inner_text("[data-part=count]")
 
@@ -170,6 +179,14 @@ def test_keys_address_and_reset(opened):
     assert count(page) == OPENING and "#" not in page.url
     wrong, log = opened(address.partition("=")[0] + "=1,2,nothing")
     assert count(wrong) == OPENING and log.problems() == []
+    assert "damaged" in link(wrong) and "start and h, beta" in link(wrong) and link(wrong) in spoken(wrong)
+    assert wrong.url.endswith("=1,2,nothing")  # it is kept until something moves
+    wrong.locator("[data-slider=h]").focus()
+    wrong.keyboard.press("ArrowRight")
+    settled(wrong)
+    assert link(wrong) == "" and not wrong.url.endswith("nothing")
+    beyond, log = opened(address.partition("=")[0] + "=2.14,99,0.02,0.8,0.9,0.01")
+    assert "beyond" in link(beyond) and "99" not in count(beyond) and log.problems() == []
 
 
 def test_a_shared_figure_is_seen_at_once(tmp_path, serve, offline_context):

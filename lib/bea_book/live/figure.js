@@ -1,11 +1,11 @@
 // A live phase plane: the reader drags the start and moves the sliders; the iterates and the flows follow.
 // What stays (words, controls, the parts of the picture) is HTML from bea_book.live; here it is set in motion.
-import { evaluator, field, flow, keptState, optimizer, run, slowMemory, withValues } from "./engine.js";
+import { closely, distance, evaluator, field, flow, keptState, optimizer, run, slowMemory, withValues } from "./engine.js";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, EDGE] = [560, 400, 46, 40, 10]; // the drawing, and what its axes take
-const POINTS = 120; // Runge-Kutta steps of each flow while something moves
-const FINER = 2; // times as many once the figure rests: those distances are read out
+const POINTS = 60; // of each flow
 const SLOW = 5; // milliseconds of a frame after which the next one has half as many
+const ROUGH = 1e-4; // the tolerance of the flows while something moves
 const LONGEST = 3000; // steps of a run
 const DOTS = 300; // of it that are drawn
 
@@ -95,11 +95,11 @@ export function show(root) {
     if (telling && node.data !== text) node.data = text;
   }
 
-  function frame(finer) {
+  function frame(rests) {
     const began = performance.now(), { h, ...given } = state.values, { phase } = state;
-    telling = finer > 1 || began - told > LATELY;
+    telling = rests || began - told > LATELY;
     if (telling) told = began;
-    const points = finer === 1 && root.dataset.milliseconds > SLOW ? POINTS / 2 : POINTS;
+    const points = !rests && root.dataset.milliseconds > SLOW ? POINTS / 2 : POINTS;
     const steps = Math.max(1, Math.min(LONGEST, Math.round(data.time / h)));
     const program = withValues(method, given), most = Math.max(...data.terms);
     const slow = state.empty ? undefined : slowMemory(program, state.start, h, most);
@@ -109,19 +109,19 @@ export function show(root) {
     part("run").setAttribute("d", dots(found.path, every));
     write(part("dots"), every > 1 ? `iterates, one in ${every}` : "iterates");
     const words = [];
-    function showFlow(name, path) {
-      const distance = Math.hypot(...last.map((x, i) => x - path.at(-1)[i]));
-      const text = !whole ? "\u2013" : path.length > points ? formatted(distance) : "ends before";
+    function showFlow(name, slope, start, time, begin = 0) {
+      const given = [slope, start, time / points, points], apart = (path) => distance(last, path.at(-1)), moving = !rests && flow(...given, ROUGH, begin);
+      const { path, settled } = moving ? { path: moving, settled: moving.length > points } : closely(...given, apart, { time: begin, last: true });
+      const text = !whole ? "\u2013" : settled ? formatted(apart(path)) : "ends before, or is too steep to follow";
       part(`flow-${name}`).setAttribute("d", line(path));
       write(part(`distance-${name}`), text);
       words.push(`${data.names[name]}: ${text}`);
     }
     for (const terms of data.terms)
-      showFlow(terms, flow(field(program, h, terms), state.start, (steps * h) / points, points, finer));
+      showFlow(terms, field(program, h, terms), state.start, steps * h);
     if (data.kept) { // from the state of the run after its first steps
       const first = Math.min(data.first, steps - 1), begun = run(program, state.start, h, first, memory);
-      const from = keptState(program, begun.path.at(-1), begun.memory), parts = Math.max(finer, Math.ceil(steps / points));
-      showFlow("kept", flow(field(program, h, data.kept, "kept"), from, ((steps - first) * h) / points, points, parts, first * h));
+      showFlow("kept", field(program, h, data.kept, "kept"), keptState(program, begun.path.at(-1), begun.memory), (steps - first) * h, first * h);
     }
     handle.setAttribute("transform", `translate(${place(state.start)})`);
     handle.setAttribute("aria-valuenow", formatted(state.start[0]));
@@ -135,9 +135,11 @@ export function show(root) {
     write(part("count"), whole ? count : `${count}: diverges after step ${found.path.length - 1}`);
     write(part("end"), whole ? `The run ends at ${inWords(last)}.` : "");
     const answer = guess ? predicted(whole && last) : "";
+    part("link").hidden = !misread;
+    write(part("link"), misread);
     root.dataset.milliseconds = (performance.now() - began).toFixed(2);
-    if (phase === "asking") return answer;
-    return `${answer} ${part("count").textContent}. ${part("end").textContent} Distance at the end: ${words.join("; ")}.`.trim();
+    if (phase === "asking") return `${misread} ${answer}`.trim();
+    return `${misread} ${answer} ${part("count").textContent}. ${part("end").textContent} Distance at the end: ${words.join("; ")}.`.trim();
   }
 
   // The prediction and how far it is from the end of the run.
@@ -156,13 +158,15 @@ export function show(root) {
     return asking ? `Prediction: ${inWords(state.guess)}` : part("guessed").textContent;
   }
 
-  // At most one frame for each refresh of the screen; once nothing has moved for a while a finer one, whose
+  // At most one frame for each refresh of the screen; once nothing has moved for a while one whose flows are settled, whose
   // results are read out and put into the address.
   let asked = 0, resting = 0;
-  function move() {
-    asked ||= requestAnimationFrame(() => { asked = 0; frame(1); });
+  let misread = ""; // what could not be had of a link, until something moves
+  function move(problem = "") {
+    misread = problem;
+    asked ||= requestAnimationFrame(() => { asked = 0; frame(false); });
     clearTimeout(resting);
-    resting = setTimeout(() => { part("status").textContent = frame(FINER); remember(); }, 350);
+    resting = setTimeout(() => { part("status").textContent = frame(true); remember(); }, 350);
   }
 
   // --- the address -----------------------------------------------------------------------------------
@@ -170,25 +174,29 @@ export function show(root) {
   const written = ({ start, values, empty }) =>
     [...start, ...Object.values(values)].map((x) => Number(x.toPrecision(6))).join(",") + (empty ? ",empty" : "");
   function remember() {
+    if (misread) return; // the link may be all that its reader has
     const hash = written(state) === written(opening) ? "" : `#${root.id}=${written(state)}`;
     if (hash || location.hash.startsWith(`#${root.id}=`))
       history.replaceState(null, "", hash || location.pathname + location.search);
   }
   function recall() {
     const [id, text] = location.hash.slice(1).split("=");
-    if (id !== root.id || !text) return;
+    if (id !== root.id || text === undefined) return "";
     const words = text.split(","), numbers = words.filter((word) => word !== "empty").map(Number), names = Object.keys(data.values);
-    if (numbers.length !== 2 + names.length || !numbers.every(Number.isFinite)) return;
+    if (numbers.length !== 2 + names.length || !numbers.every(Number.isFinite))
+      return `The link is damaged: after the = there must be ${2 + names.length} numbers, the two coordinates of the start and ${names.join(", ")}. The figure is as it was.`;
     const values = names.map((name, k) => {
       const { low, high } = data.sliders[name] ?? { low: data.values[name], high: data.values[name] };
       return [name, Math.min(Math.max(numbers[2 + k], low), high)];
     });
     state = { ...state, start: within(numbers), values: Object.fromEntries(values), empty: words.includes("empty") };
+    const moved = [...state.start, ...Object.values(state.values)].some((x, k) => Math.abs(x - numbers[k]) > 1e-5 * Math.abs(x));
+    return moved ? "The link goes beyond what this figure can show; here are the nearest start and values that it can." : "";
   }
-  function settle() {
+  function settle(problem) {
     for (const slider of sliders) slider.value = partOf(data.sliders[slider.dataset.slider], state.values[slider.dataset.slider]);
     if (empty) empty.checked = state.empty;
-    move();
+    move(problem);
   }
 
   // --- the reader's hand -----------------------------------------------------------------------------
@@ -235,8 +243,7 @@ export function show(root) {
       move();
     });
   part("reset").addEventListener("click", () => { state = structuredClone(opening); settle(); });
-  window.addEventListener("hashchange", () => { recall(); settle(); });
+  window.addEventListener("hashchange", () => settle(recall()));
 
-  recall();
-  settle();
+  settle(recall());
 }

@@ -72,7 +72,8 @@ class LiveFigure:
     def page(self) -> str:
         """Return the figure as HTML with its own style and script: no kernel, no network.
 
-        Its identifier follows from its contents, so that the same figure gives the same text.
+        Its identifier, which links to it contain, follows from what it shows and says and not from the code that
+        draws it: the same figure gives the same text, and a link outlives a new version of the script.
 
         Returns
         -------
@@ -86,9 +87,8 @@ class LiveFigure:
             f'<p class="bea-ask"><b>Move it to answer:</b> {html.escape(self.ask)}</p>'
             f'<script type="application/json">{data}</script>'
         )
-        script = _script()
-        name = "live-" + hashlib.sha256((body + script).encode()).hexdigest()[:8]
-        body, script = body.replace("ID-", f"{name}-"), script.replace('"ID"', f'"{name}"')
+        name = "live-" + hashlib.sha256((data + self.look + self.ask).encode()).hexdigest()[:8]
+        body, script = body.replace("ID-", f"{name}-"), _script().replace('"ID"', f'"{name}"')
         style = _asset("explore.css").replace(".bea-explorer", ".bea-live") + _asset("live/figure.css")
         return f'<div class="bea-live" id="{name}"><style>{style}</style>{body}<script>{script}</script></div>'
 
@@ -149,7 +149,7 @@ class LiveFigure:
             if self.data["predict"]
             else ""
         )
-        return f"{asking}{sliders}{memory}"
+        return f'<p data-part="link" hidden></p>{asking}{sliders}{memory}'
 
     def _results(self) -> str:
         swatch = '<svg class="bea-swatch" viewBox="0 0 32 12" aria-hidden="true">'
