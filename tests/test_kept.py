@@ -4,6 +4,8 @@ Memory times are held fixed: at step size h the decays are exp(-kappa h) and exp
 own state after some steps.
 """
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -471,3 +473,20 @@ def test_kept_and_forgotten_are_one_equation_for_short_memory():
         updates = naive.updates_at(made, [LOSS.gradient] * len(path), list(path), h)
         defects.append(np.linalg.norm(path[-1] - path[-2] + h * updates[-2]))
     assert defects[1] < defects[0] / 2**3
+
+
+def test_a_division_by_the_step_size_is_noticed_at_the_first_point_that_tells():
+    """Neither at a kink nor where nothing is finite; a later point is asked as the first one is."""
+    x = sp.Symbol("x", real=True)
+
+    @bea.optimizer
+    def divided(theta, gradient, memory, beta: bea.Decay):
+        move = theta - memory.previous(theta)
+        return memory.average(gradient(theta), beta) + 0 * (np.abs(theta) + np.log(theta + 1)) - 0.1 * move / memory.h
+
+    for before in (0.0, -2.0):
+        field = bea.modified_equation(divided(0.9), bea.Loss(x**2 / 2, (x,)), 2, memory="kept").field(0.1)
+        with suppress(ValueError), np.errstate(invalid="ignore"):
+            assert np.isnan(field(np.array([before, 0.3]))).any()
+        with pytest.raises(ValueError, match="it divides by memory.h what does not go to 0 with it"):
+            field(np.array([0.5, 0.3]))

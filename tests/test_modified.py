@@ -384,6 +384,30 @@ def test_many_points_are_points_one_by_one(name):
                 np.testing.assert_allclose(piece[i], transient.field(0.1, n)(point), rtol=1e-12)
 
 
+def test_the_memory_of_many_points_is_that_of_each_alone():
+    """Of programs that sum over all their numbers, and of averages that are numbers or have no batch."""
+
+    @bea.optimizer
+    def normalized(theta, gradient, memory, beta: bea.Decay):
+        m = memory.average(gradient(theta), beta)
+        return m / np.sum(m**2) ** 0.5
+
+    @bea.optimizer
+    def scaled(theta, gradient, memory, beta: bea.Decay):
+        g = gradient(theta)
+        return g / (1 + memory.average(np.sum(g**2), beta)) * np.sum(memory.average(np.ones(2), beta))
+
+    points, hs, betas = np.array([[0.9, 1.5], [0.5, 0.7], [1.0, -0.4]]), [0.1, 0.05, 0.02], [0.6, 0.5, 0.4]
+    for made in (normalized, scaled):
+        found = bea.modified_equation(made(betas), bea.bilinear(), 3).memory(points, hs)
+        for i, (point, h, beta) in enumerate(zip(points, hs, betas)):
+            alone = bea.modified_equation(made(beta), bea.bilinear(), 3).memory(point, h)
+            for m, one in zip(found, alone, strict=True):
+                np.testing.assert_allclose(m[..., i], one, rtol=1e-12)
+    with pytest.raises(ValueError, match="3 points and 2 configurations do not combine"):
+        bea.modified_equation(normalized(betas), bea.bilinear(), 3).memory(points[0], hs[:2])
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_many_configurations_are_configurations_one_by_one(count):
     """Arrays of beta, rho and epsilon; of rho alone; with one point or as many."""

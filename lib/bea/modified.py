@@ -51,7 +51,7 @@ from bea.program import (
     tidy,
     update,
 )
-from bea.series import Series, antidifference, ties
+from bea.series import NoExpansion, Series, antidifference, ties
 from bea.straight import alike
 from bea.trace import Traced
 from bea.vectors import Vectorial
@@ -249,7 +249,8 @@ class ModifiedEquation(Equation):
         Returns
         -------
         tuple of arrays
-            One value for each call of the memory, in the order of the calls, coordinates first.
+            One value for each call of the memory, in the order of the calls, coordinates first; a batch is their
+            last axis.
 
         Raises
         ------
@@ -257,11 +258,29 @@ class ModifiedEquation(Equation):
             As for :meth:`coefficients`, and if `h` is not a positive number.
         """
         h, optimizer = step_size(h), numeric(self.optimizer)
-        batch = np.broadcast_shapes(optimizer.batch_shape, np.shape(h))
-        start = with_batch(self.loss.components(theta0), batch)
-        memory = Along(Series.from_polynomials(curve(optimizer, self.loss, start, self.order)[:-1]))
-        memory.update(optimizer, self.loss.gradient_code)
-        return tuple(value.at(-1, h) for value in memory.kept)
+        start = with_batch(with_batch(self.loss.components(theta0), optimizer.batch_shape), np.shape(h))
+
+        def values(optimizer: Optimizer, point: np.ndarray, h: Any) -> list[np.ndarray]:
+            memory = Along(Series.from_polynomials(curve(optimizer, self.loss, point, self.order)[:-1]))
+            memory.update(optimizer, self.loss.gradient_code)
+            return [np.asarray(value.at(-1, h)) for value in memory.kept]
+
+        if start.ndim == 1:
+            return tuple(values(optimizer, start, h))
+        sizes = np.broadcast_to(h, start.shape[1:])
+        shapes = [value.shape for value in values(optimizer.configuration(0), start[:, 0].copy(), sizes[0])]
+
+        def rows(optimizer: Optimizer, point: np.ndarray, h: Any) -> np.ndarray:
+            columns = point.shape[1:]
+            found = [np.zeros((0, *columns))]
+            for value, shape in zip(values(optimizer, point, h), shapes):
+                whole = value[..., None] if columns and value.shape == shape else value  # an average of constants
+                found.append(np.broadcast_to(whole, shape + columns).reshape(-1, *columns))
+            return np.concatenate(found)
+
+        found = by_columns(rows, optimizer, start, self.__dict__, sizes)
+        pieces = np.split(found, np.cumsum([prod(shape) for shape in shapes]))
+        return tuple(piece.reshape(*shape, -1) for piece, shape in zip(pieces, shapes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -386,13 +405,15 @@ class KeptEquation(Equation):
         return rhs
 
     def _check_division(self, optimizer: Optimizer, terms: Callable[[float], np.ndarray]) -> None:
-        """Raise ValueError if terms grow without bound as the number that is memory.h goes to 0; asked once."""
+        """Raise ValueError if terms grow without bound as the number that is memory.h goes to 0; asked at one point."""
         if self.__dict__.get("divided"):
             return
         try:
             with np.errstate(all="ignore"):
                 large, small, smallest = (np.abs(terms(h)).sum() for h in (1e-4, 1e-6, 1e-8))
-        except Exception:  # it comes again where the terms are used
+        except NoExpansion:  # at this point: it comes again where the terms are used, and the next point is asked
+            return
+        except Exception:  # so does it
             large = small = smallest = 0.0
         if small > 5 * large and smallest > max(5 * small, 100):  # 100: above round-off divided by h**2
             raise ValueError(
@@ -400,7 +421,7 @@ class KeptEquation(Equation):
                 "step to step; for b times the move of the step before write memory.average(g, b) / (1 - b) instead of "
                 "g - b * (theta - memory.previous(theta)) / memory.h"
             )
-        self.__dict__["divided"] = True
+        self.__dict__["divided"] = np.isfinite([large, small, smallest]).all()
 
     def state(self, theta: np.ndarray, states: Sequence[tuple[Any, Any]], h: float) -> np.ndarray:
         """Return the state z that a run has at a point.
@@ -686,17 +707,21 @@ def rates(polynomials: list[np.ndarray]) -> np.ndarray:
 # --- shared small parts --------------------------------------------------------------------------
 
 
-def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start: np.ndarray, known: dict) -> np.ndarray:
+def by_columns(
+    evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start: np.ndarray, known: dict, *given: np.ndarray
+) -> np.ndarray:
     """Evaluate (d, batch) points at once if single columns give the same, else column after column.
+
+    What else is given, arrays (batch,), is given on.
 
     A program that sums over all its numbers would mix the columns of a batch.  The answer of the
     first comparison is remembered in `known` as long as the program reads the same.
     """
     if start.ndim == 1:
-        return evaluate(optimizer, start)
+        return evaluate(optimizer, start, *given)
 
     def alone(j: int) -> np.ndarray:
-        return evaluate(optimizer.configuration(j), start[:, j].copy())
+        return evaluate(optimizer.configuration(j), start[:, j].copy(), *(x[j] for x in given))
 
     read = read_by(optimizer)
     if known.get("read", read) != read:
@@ -704,16 +729,18 @@ def by_columns(evaluate: Callable[..., np.ndarray], optimizer: Optimizer, start:
     known["read"] = read
     if "mixes" not in known:
         try:
-            ends = evaluate(optimizer, start)[..., [0, -1]]
+            ends = evaluate(optimizer, start, *given)[..., [0, -1]]
             single = np.stack([alone(0), alone(-1)], axis=-1)
             agree = np.allclose(ends, single, rtol=1e-9, atol=1e-300, equal_nan=True)
-            apart = agree and alike(optimizer, len(start)) and columns_apart(lambda x: evaluate(optimizer, x), start)
+            apart = agree and alike(optimizer, len(start)) and columns_apart(
+                lambda x: evaluate(optimizer, x, *given), start
+            )
             known["mixes"] = not apart
         except (TypeError, ValueError):
             known["mixes"] = True
     if known["mixes"]:
         return np.stack([alone(j) for j in range(start.shape[1])], axis=-1)
-    return evaluate(optimizer, start)
+    return evaluate(optimizer, start, *given)
 
 
 def one_in_numbers(optimizer: Optimizer) -> Optimizer | None:
@@ -740,6 +767,10 @@ def symbolic_start(optimizer: Optimizer, losses: tuple[Any, ...]) -> np.ndarray:
         raise TypeError("symbolic terms need a loss given by a SymPy expression; a loss given by code has .field only")
     if optimizer.batch_shape:
         raise ValueError(f"symbolic terms need one configuration, but {optimizer} holds arrays; use symbols or numbers")
+    if both := {*losses[0].symbols} & optimizer.symbols:
+        raise ValueError(
+            f"{both} are hyper-parameters of {optimizer} and coordinates of the loss; use other symbols for one of them"
+        )
     return np.array(losses[0].symbols, dtype=object)
 
 
