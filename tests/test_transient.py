@@ -310,6 +310,28 @@ def test_decays_that_change_are_read_all_at_once():
         assert trusted(equation, growing()) == "at_once"
 
 
+def test_a_decay_that_leaves_its_range_is_refused_by_every_reading():
+    """At step 10 here, or at another point than the first one: as a run refuses it."""
+
+    @bea.optimizer
+    def ramp(theta, gradient, memory):
+        return memory.average(gradient(theta), memory.step / 10)
+
+    @bea.optimizer
+    def near(theta, gradient, memory):
+        return memory.average(gradient(theta), np.sum(theta**2) / 4, corrected=True)
+
+    for order in (1, 2):
+        equation = bea.transient_equation(ramp(), BILINEAR, order)
+        assert np.isfinite(equation.field(0.05, 9)((0.9, 1.5))).all()
+        with pytest.raises(ValueError, match="decay = 1.0 must be in"):
+            equation.field(0.05, 12)((0.9, 1.5))
+        field = bea.transient_equation(near(), BILINEAR, order).field(0.05, 3)
+        assert all(np.isfinite(field((0.4, b))).all() for b in (0.5, 0.6, 0.7, 0.8))
+        with pytest.raises(ValueError, match="decay = 3.25 must be in"):
+            field((3.0, 2.0))
+
+
 def trusted(equation, optimizer):
     """The name of the reading that the field uses."""
     reading = equation._fastest(optimizer, np.array([0.9, 1.5]), 5, 0.05)
@@ -586,3 +608,19 @@ def test_terms_of_decays_that_depend_on_the_point(n):
     u = (1 - sp.Rational(1, 3) / (1 + (x**3 + 2 * x) ** 2)) * (x**3 + 2 * x)
     if n == 0:
         assert sp.simplify(exact.terms(0)[1][0] + sp.diff(u, x) * u / 2) == 0
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_terms_of_an_average_of_numbers(n):
+    """Divided by the average of ones, an average is one that is bias-corrected."""
+
+    @bea.optimizer
+    def program(theta, gradient, memory, beta: bea.Decay):
+        return memory.average(gradient(theta), beta) / memory.average(1, beta)
+
+    @bea.optimizer
+    def corrected(theta, gradient, memory, beta: bea.Decay):
+        return memory.average(gradient(theta), beta, corrected=True)
+
+    found, wanted = (bea.transient_equation(one(BETA), BILINEAR).terms(n) for one in (program, corrected))
+    assert all(sp.simplify(f - w) == sp.zeros(2, 1) for f, w in zip(found, wanted, strict=True))

@@ -28,7 +28,7 @@ import numpy as np
 import sympy as sp
 from scipy.linalg.lapack import dtbtrs
 
-from bea._validate import columns_apart, finite_batches, step_size, whole, with_batch
+from bea._validate import columns_apart, finite_batches, interval, step_size, whole, with_batch
 from bea.losses import NumericLoss, Problem, batch_losses
 from bea.modified import (
     Equation,
@@ -427,7 +427,7 @@ class _Weighted(Running):
 
     __slots__ = ()
 
-    def average(self, x: Any, decay: Any, corrected: bool = False) -> Series:
+    def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
         if isinstance(decay, Series):
             if np.any(decay.coefficients[1:] != 0):
                 raise Varying
@@ -444,9 +444,10 @@ class _Weighted(Running):
         def summed(weights: dict[Any, Any]) -> Any:
             return sum(tidy(weight / total) * entry for entry, weight in weights.items())
 
-        weights: Any = np.frompyfunc(added, 2, 1)(past, x.coefficients)
+        weights: Any = np.frompyfunc(added, 2, 1)(past, getattr(x, "coefficients", x))
         self.new.append((weights, p))
-        return Series(np.frompyfunc(summed, 1, 1)(weights))
+        found: Any = np.frompyfunc(summed, 1, 1)(weights)
+        return Series(found) if isinstance(x, Series) else found
 
 
 class _AllSteps(Memory):
@@ -460,7 +461,8 @@ class _AllSteps(Memory):
 
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
         """Solve m_k - d_k m_(k-1) = (1 - d_k) x_k for all k."""
-        decays, values = np.broadcast_to(decay, self.step.shape), getattr(x, "coefficients", x)
+        decays = interval("a decay", np.broadcast_to(decay, self.step.shape), 0.0, 1.0)
+        values = getattr(x, "coefficients", x)
         bands = np.array([-decays, np.ones(len(decays))])
         m, _ = dtbtrs(bands, ((1 - decays) * values).reshape(-1, len(decays)).T, trans="T")
         m = m.T.reshape(values.shape) / (1 - np.cumprod(decays) if corrected else 1)
@@ -483,6 +485,9 @@ class _MeanAge(Memory):
     def average(self, x: Any, decay: Any, corrected: bool = False) -> Any:
         if not corrected:
             raise TypeError("without bias correction an average also depends on how long it has run")
+        if not isinstance(decay, float):
+            raise TypeError("the mean age belongs to a decay that is a number")
+        check_decay(decay, x)
         left = decay ** (self.n + 1)
         age = decay / (1 - decay) - (self.n + 1) * left / (1 - left)
         return x - age * (x - x.shift(-1)) if isinstance(x, Series) else x
