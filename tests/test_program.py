@@ -245,7 +245,11 @@ def test_a_decay_out_of_range_is_refused(decay):
 
 
 def test_the_lags_of_a_list_of_steps():
-    assert np.array_equal(lag(0.9, [0, 1, 2]), [lag(0.9, n) for n in range(3)])
+    for steps in ([0, 1, 2], range(3), np.array([0, 1, 2], dtype=object), [sp.Integer(n) for n in range(3)]):
+        for decay in (0.9, 1 - 1e-9):
+            assert np.array_equal(lag(decay, steps), [lag(decay, n) for n in range(3)])
+    assert lag(1 - 1e-9, sp.Integer(1)) == lag(1 - 1e-9, 1)
+    assert lag(sp.Rational(1, 2), range(2)).tolist() == [0, sp.Rational(1, 3)]
 
 
 @pytest.mark.parametrize("n", [-1, -0.5, np.array([0, -1]), np.nan, np.inf, "3", True, 1j, sp.I])
@@ -419,8 +423,26 @@ def test_replace_is_honest():
     assert other == bea.nadam(0.9, 0.99, 0.1)
     with pytest.raises(ValueError, match="beta = 1.5"):
         adam.with_hyperparameters(beta=1.5)
-    with pytest.raises(TypeError, match="gamma"):
+    with pytest.raises(TypeError, match="adam has no .'gamma'.; it has .'beta', 'rho', 'epsilon'"):
         adam.with_hyperparameters(gamma=1.5)
+
+
+@pytest.mark.parametrize("other", ["a word", "Unknown", "bea.nothing", "1 / 0"])
+def test_ranges_are_checked_whatever_other_annotations_are(other):
+    """Also where the names of ranges are known only inside of the function that makes the program."""
+    scope = {"bea": bea}
+    exec(
+        "def program(theta, gradient, memory, beta: 'Decay', epsilon: 'NonNegative', flag=True, other: "
+        f"{other!r} = None): return gradient(theta)",
+        scope,
+    )
+    made = bea.optimizer(scope["program"])
+    assert made(0.5, 1.0).hyperparameters["beta"] == 0.5
+    for wrong in ((1.5, 1.0), (0.5, -1.0)):
+        with pytest.raises(ValueError, match="must be in"):
+            made(*wrong)
+    with pytest.raises(TypeError, match="flag = 1 must be True or False"):
+        made(0.5, 1.0, 1)
 
 
 def test_a_bound_hyperparameter_is_the_one_named():

@@ -148,7 +148,7 @@ class Optimizer:
         TypeError, ValueError
             If a name is not one of the program's, or a value is outside its range.
         """
-        return Optimizer(self.program, {**self.hyperparameters, **values})
+        return self.program(**{**self.hyperparameters, **values})
 
     def in_floats(self) -> Optimizer:
         """Return the optimizer with exact numbers converted to floats; symbols are unchanged.
@@ -255,11 +255,11 @@ def _hints(program: Callable[..., Any]) -> dict[str, Any]:
     flags = {p.name: bool for p in inspect.signature(program).parameters.values() if isinstance(p.default, bool)}
     try:
         hints = get_type_hints(program, include_extras=True)
-    except NameError:  # a name that only type checkers import; the other annotations count all the same
-        hints = {}
+    except Exception:  # a name that only type checkers import, or a sentence; the others count all the same
+        hints, known = {}, {"Decay": Decay, "NonNegative": NonNegative} | program.__globals__
         for name, hint in program.__annotations__.items():
-            with suppress(NameError):
-                hints[name] = eval(hint, program.__globals__) if isinstance(hint, str) else hint
+            with suppress(Exception):
+                hints[name] = eval(hint, known) if isinstance(hint, str) else hint
     _known_hints[program] = {**hints, **flags}
     return _known_hints[program]
 
@@ -883,9 +883,10 @@ def lag(decay: Any, n: Any = None) -> Any:
     decay = interval("the decay", decay, 0.0, 1.0)
     if n is None:
         return decay / (1 - decay)
-    n = np.array(n) if isinstance(n, (list, tuple)) else n
+    n = np.array(n) if isinstance(n, (list, tuple, range)) else n
     if not isinstance(n, sp.Expr) or n.is_number:  # also an array of any shape
-        interval("n, the number of a step,", np.ravel(n), 0.0, inf)
+        numbers = interval("n, the number of a step,", np.ravel(n), 0.0, inf)
+        n = n if isinstance(decay, sp.Expr) else numbers.reshape(np.shape(n))[()]
     plain = decay / (1 - decay) - (n + 1) * decay ** (n + 1) / (1 - decay ** (n + 1))
     if np.result_type(np.asarray(decay), np.asarray(n)).kind != "f":
         return plain
