@@ -586,7 +586,7 @@ def test_shapes_as_numpy_has_them():
     for index in (((0, 1), slice(None), 0), (range(2), slice(None), 0)):
         assert box[index].shape == value[index].shape and same(box[index], box[np.array(index[0]), :, 0])
     assert same(box.transpose(1, 0, 2), np.transpose(box, (1, 0, 2))) and same(box.transpose(), box.T)
-    assert np.zeros_like(t, float).shape == (3,) and np.size(box, 1) == 4
+    assert np.zeros_like(t, float).shape == (3,) and np.size(box, 1) == np.size(box, axis=1) == 4
     with pytest.raises(np.exceptions.AxisError):
         np.stack([t, t], axis=-3)
     for ask in (lambda: np.clip(t, 0, 1, where=False), lambda: np.sum(t, where=True), lambda: np.prod(box, 0, float)):
@@ -609,6 +609,9 @@ def test_whole_powers_of_any_base(base):
     for n in range(4):
         np.testing.assert_allclose(found[n].coefficients, wanted[n].coefficients, atol=1e-14)
     np.testing.assert_allclose((x ** (0 * x + 2.0)).coefficients, (x * x).coefficients, atol=1e-14)
+    several = np.stack([x, abs(base) + 1 + x * x]) ** np.array([2, 0.5])
+    for found, wanted in zip(several, (x * x, np.sqrt(abs(base) + 1 + x * x))):
+        np.testing.assert_allclose(found.coefficients, wanted.coefficients, atol=1e-14)
 
 
 def test_ties_below_the_maximum_do_not_matter():

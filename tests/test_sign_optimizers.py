@@ -1,6 +1,7 @@
 """AdamW, NAdam, Signum and Lion: the runs against loops written from the papers, the equations by slopes."""
 
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -226,3 +227,17 @@ def test_at_epsilon_zero_the_sign_is_the_sign():
                 beta_2 * m + (1 - beta_2) * g,
             )
         assert np.array_equal(bea.run(made, bea.quadratic([1, 4]), (1.0, 0.0), 0.01, 5)[-1], theta)
+
+
+def test_a_smooth_sign_in_a_batch_has_no_kink():
+    """Of all that have an epsilon, where the gradient changes sign: as each alone."""
+    x, y = sp.symbols("x y", real=True)
+    loss = bea.Loss((x - y) ** 2 / 2 + y**4 / 4, (x, y))
+    for make in (partial(bea.signum, 0.5), partial(bea.lion, 0.5, 0.6)):
+        equation = bea.modified_equation(make([0.1, 0.2]), loss, 3)
+        for point in ((0.5, 0.7), (0.7, 0.7)):
+            alone = [bea.modified_equation(make(epsilon), loss, 3).coefficients(point) for epsilon in (0.1, 0.2)]
+            np.testing.assert_allclose(equation.coefficients(point), np.stack(alone, axis=1), rtol=1e-12)
+    mixed = bea.modified_equation(bea.signum(0.5, [0.1, 0.0]), loss, 3)
+    with pytest.raises(ValueError, match="a kink or a jump is exactly here"):
+        mixed.coefficients((0.7, 0.7))

@@ -347,6 +347,7 @@ def smooth_sign(x, epsilon):
     [-1.0, 0.0, 1.0]
     """
     if np.ndim(epsilon):  # a batch, in which some may be zero
-        smooth = x / np.sqrt(x**2 + np.where(epsilon == 0, 1.0, epsilon))
-        return np.where(epsilon == 0, np.sign(x), smooth)
+        zero = epsilon == 0
+        smooth = x / np.sqrt(x**2 + np.where(zero, 1.0, epsilon))
+        return np.where(zero, np.sign(np.where(zero, x, 1.0)), smooth)
     return np.sign(x) if epsilon == 0 else x / np.sqrt(x**2 + epsilon)

@@ -538,13 +538,10 @@ def _raise(base: Any, exponent: Any) -> Series:
     exponent = _constant(exponent, base)
     if isinstance(exponent, Real) and exponent == exponent // 1 and not exponent < 0:
         return _whole_power(base, int(floor(exponent)))
-    if (
-        isinstance(exponent, np.ndarray)
-        and exponent.dtype.kind in "iuf"
-        and np.all((exponent >= 0) & (exponent % 1 == 0))
-    ):
-        found = base * np.zeros(exponent.shape)
-        for n in np.unique(exponent):
+    if isinstance(exponent, np.ndarray) and exponent.dtype.kind in "iuf":
+        whole = (exponent >= 0) & (exponent % 1 == 0)
+        found = _power(select(whole, 1.0, base), exponent)
+        for n in np.unique(exponent[whole]):
             found = select(exponent == n, _whole_power(base, int(n)), found)
         return found
     return _power(base, exponent)
@@ -897,7 +894,7 @@ _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     **_named(_BILINEAR, _bilinear),
     **_named("equal not_equal less less_equal greater greater_equal", _compare),
     **_named("isfinite isinf isnan", lambda ufunc, v: ufunc(v.leading)),
-    **_named("ndim shape size", lambda function, v, *axis: function(v.leading, *axis)),
+    **_named("ndim shape size", lambda function, v, *axis, **named: function(v.leading, *axis, **named)),
     **_named(_SMOOTH, lambda ufunc, v: _smooth(ufunc, [_derivative(ufunc.__name__)], v)),
     **{ufunc: partial(_smooth, ufunc, slopes) for ufunc, slopes in _SLOPES.items()},
     # by further derivatives
