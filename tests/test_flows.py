@@ -457,6 +457,8 @@ def test_small_epsilon_does_not_take_for_ever(epsilon):
 
 def test_a_method_and_a_tolerance_may_be_chosen():
     loose = bea.flow(STEADY, START, 0.01, 10, method="RK45", tolerance=1e-3)
+    with pytest.raises(ValueError, match="the tolerance must be one number, not .1e-06, 1e-07"):
+        bea.flow(STEADY, START, 0.01, 10, tolerance=[1e-6, 1e-7])
     tight = bea.flow(STEADY, START, 0.01, 10)
     assert 0 < abs(loose - tight).max() < 1e-3
     with pytest.raises(ValueError, match="method"):

@@ -795,6 +795,14 @@ def test_losses_in_the_wrong_symbols_are_refused():
         bea.VectorField((A * X,), (B,))
     with pytest.raises(ValueError, match=r"\{a\} are given as coordinates and as parameters"):
         bea.Loss(A * B, (A, B), (A,))
+    ball, loss = bea.heavy_ball(A), bea.Loss(A**4 / 4, (A,))
+    for ask in (
+        lambda: bea.modified_equation(ball, loss, 2).terms,
+        lambda: bea.modified_equation(ball, loss, 2, memory="kept").terms,
+        lambda: bea.transient_equation(ball, loss).terms(1),
+    ):
+        with pytest.raises(ValueError, match=r"\{a\} are hyper-parameters of heavy_ball.* and coordinates of the loss"):
+            ask()
     with pytest.raises(ValueError, match=r"must share their coordinates; these have \{1, 2\}"):
         bea.mean([bea.Loss(A, (A,)), bea.NumericLoss(2, lambda x: x, lambda x: x @ x)])
     for symbols in (("a", "b"), (A, 1), (A * B,)):
@@ -1076,6 +1084,11 @@ def test_constants_keep_their_value():
     for given in (0.1, 1 / 3, 2.718281828459, 1 + 1e-14, 0.75, 1e-30):
         loss = bea.bilinear(given, 2)
         assert float(loss.value((0.0, 0.0)) * 2) == pytest.approx(given**2, rel=1e-15)
+    for given in (sp.Float(6.369616873214543), np.float32(6.37)):
+        assert float(
+            bea.bilinear(given).expression.subs(dict.fromkeys(bea.bilinear().symbols, 0)) * 2
+        ) == pytest.approx(float(given) ** 2, rel=1e-15)
+    assert bea.rosenbrock(6.369616873214543 * sp.Symbol("s")).expression.has(sp.Rational("6.369616873214543"))
     assert bea.bilinear(0.1).expression.has(sp.Rational(1, 10))
     assert not bea.bilinear(2.718281828459).expression.has(sp.E)
 
@@ -1084,14 +1097,25 @@ def test_a_missing_label_is_no_class():
     features = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 5.0]])
     with pytest.raises(ValueError, match="of two different values"):
         bea.logistic_regression(features=features, labels=[1.0, np.nan, 1.0])
+    for given, labels in (
+        (features, np.ma.array([0, 1, 1], mask=[0, 1, 0])),
+        (np.ma.array(features, mask=features > 4), [0, 1, 1]),
+    ):
+        with pytest.raises(ValueError, match="are masked; leave out the rows"):
+            bea.logistic_regression(features=given, labels=labels)
+    with pytest.raises(TypeError, match="labels must be of one kind, none missing, .* not .None, 1, 1"):
+        bea.logistic_regression(features=features, labels=[None, 1, 1])
     two = bea.logistic_regression(features=features, labels=[0, 1, 1], rows=(0, 1))
     assert two.value((0.1, 0.2)) == bea.logistic_regression(features=features, labels=[0, 1, 1], rows=[0, 1]).value(
         (0.1, 0.2)
     )
 
 
-@pytest.mark.parametrize("wrong", [["2", sp.Integer(1)], [True, sp.Integer(1)]])
-def test_points_of_exact_numbers_hold_no_words(wrong):
+@pytest.mark.parametrize(
+    "wrong",
+    [["2", sp.Integer(1)], [True, sp.Integer(1)], [True, 0.5], [(0.5, np.True_)], np.array([np.True_, 1], object)],
+)
+def test_points_hold_no_words_and_no_truth_values(wrong):
     with pytest.raises(TypeError, match="must hold numbers"):
         bea.run(bea.gradient_descent(), bea.quadratic([1, 1]), wrong, 0.1, 1)
 

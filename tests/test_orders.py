@@ -104,6 +104,14 @@ def test_a_loss_of_two_terms_has_the_second_order():
     assert study.order_holds is True, study
 
 
+@pytest.mark.parametrize("order", [3, 4])
+def test_a_loss_of_four_terms_has_its_order(order):
+    """The bilinear loss by differences of gradients, whose start has no terms more: slopes within 0.1."""
+    loss = bea.black_box(lambda theta: (4 * theta[0] * theta[1] - 3) * theta[::-1], 2)
+    study = bea.order_study(bea.heavy_ball(0.5), loss, START, 0.12, [4e-3, 2e-3, 1e-3], order=order)
+    assert study.order_holds is True, study
+
+
 @pytest.mark.parametrize("order", [2, 3])
 @pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball", "nesterov", "rmsprop", "adam", "adam outside"])
 def test_control_a_halved_coefficient_loses_an_order(name, order):
@@ -269,6 +277,13 @@ def test_studies_refuse_what_gives_no_slope():
     for horizon in (float("nan"), float("inf"), 0, -0.1):
         with pytest.raises(ValueError, match="the horizon = .* must be in"):
             ask(horizon=horizon)
+    for horizon in ([0.1], [0.1, 0.2]):
+        with pytest.raises(ValueError, match="the horizon must be one number, not .0.1"):
+            ask(horizon=horizon)
+    for hs in ([True, 4e-3], ["4e-3", "2e-3"]):
+        with pytest.raises(TypeError, match=f"the step size h = {hs[0]!r} must be a real number"):
+            ask(hs=hs)
+    assert np.array_equal(ask(horizon=sp.Rational(1, 10)).errors, ask().errors)
     for start in ("Rest", True, 0):
         with pytest.raises(ValueError, match="must be 'slow manifold' or 'rest'"):
             ask(start=start)

@@ -19,6 +19,7 @@ __all__ = [
     "finite",
     "finite_batches",
     "interval",
+    "one_number",
     "real_numbers",
     "step_size",
     "whole",
@@ -40,10 +41,17 @@ def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
 def real_numbers(value: Any) -> np.ndarray:
     """Return `value` as an array of floats; raise TypeError, ValueError or OverflowError unless it is real numbers."""
     array = np.asarray(value)
-    odd = array.dtype.hasobject and any(isinstance(x, (bool, str, bytes)) for x in array.flat)
+    odd = _is_odd(value) or array.dtype.hasobject and any(map(_is_odd, array.flat))
     if value is None or odd or array.dtype.kind not in "iufO" or isinstance(value, np.ma.MaskedArray):
         raise TypeError  # NumPy would make numbers of None, strings and truth values, and show what is masked
     return array.astype(float)
+
+
+def _is_odd(value: Any) -> bool:
+    """Return whether a value is a truth value or a string, or a list that holds one."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_odd, value))
+    return isinstance(value, (bool, np.bool_, str, bytes))
 
 
 def step_size(h: Any) -> Any:
@@ -73,6 +81,14 @@ def interval(name: str, value: Any, low: float, high: float, open_below: bool = 
     if isinstance(value, sp.Expr):  # exact numbers stay exact
         return value
     return array if array.ndim else float(array)
+
+
+def one_number(name: str, value: Any, low: float, high: float, open_below: bool = False) -> float:
+    """Return one real number in [low, high) or (low, high) as a float."""
+    found = interval(name, value, low, high, open_below)
+    if np.ndim(found):
+        raise ValueError(f"{name} must be one number, not {value!r}")
+    return float(found)
 
 
 def batch_sequence(batches: Any, count: int) -> Iterable[int] | None:

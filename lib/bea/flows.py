@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bea._validate import all_finite, finite, interval, real_numbers, step_size, whole, with_batch
+from bea._validate import all_finite, finite, one_number, real_numbers, step_size, whole, with_batch
 from bea.modified import KeptEquation, ModifiedEquation, curve, rates, sum_powers
 from bea.program import Along, numeric, read_by, remembered
 from bea.runs import Divergence, state_after
@@ -59,7 +59,8 @@ def flow(
 
     A flow ends at a kink of the loss where the field points at the kink from both sides, as that of
     :math:`|x|` does at 0: no solution goes on from there.  With an explicit `method` and a `tolerance` above
-    1e-9 a kink may be stepped over, or a steep place taken for one.
+    1e-9 a kink may be stepped over, or a steep place taken for one; Radau loses most digits at a kink that a flow
+    passes.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def flow(
     """
     h, steps, per_step = step_size(h), whole("steps", steps, 0), whole("per_step", per_step, 1)
     first = whole("first", first, 0, steps)
-    tolerance = interval("the tolerance", tolerance, 0.0, 1.0, open_below=True)
+    tolerance = one_number("the tolerance", tolerance, 0.0, 1.0, open_below=True)
     if np.ndim(h):
         raise ValueError(f"a flow takes one step size, not {h!r}: its times n h are common to all points")
     if not hasattr(equation, "field"):

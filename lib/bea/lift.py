@@ -47,9 +47,9 @@ def black_box(gradient: Callable[..., Any], dimension: int, value: Callable[...,
 
     Derivatives along curves are differences of gradients.  Where the gradient is analytic, and
     changes on the scale of :math:`\max(1, |\theta|)`, the first correction of a modified equation
-    has about eleven digits and the second at least eight.  The third has five or more if the decays are at
-    most 0.95, and only one or two at 0.999, because averages amplify round-off.  Further ones would be
-    little but round-off, so more than four terms are refused.
+    has about eleven digits.  If the decays are at most 0.95 the second has eight or more, and the third five
+    or more; at 0.999 it is seven and only one or two, because averages amplify round-off.  Further ones would
+    be little but round-off, so more than four terms are refused.
 
     Parameters
     ----------

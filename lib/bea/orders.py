@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bea._validate import interval, step_size, whole
+from bea._validate import one_number, step_size, whole
 from bea.flows import flow
 from bea.losses import Problem
 from bea.modified import KeptEquation, modified_equation
@@ -56,7 +56,7 @@ class Study:
             raise ValueError(
                 f"one error for each of two positive step sizes or more, all different, is needed; not {hs} and {errors}"
             )
-        order, scale = whole("order", self.order, 1), interval("the scale", self.scale, 0.0, np.inf)
+        order, scale = whole("order", self.order, 1), one_number("the scale", self.scale, 0.0, np.inf)
         down = np.argsort(-hs)
         self.__dict__.update(hs=hs[down], errors=errors[down], order=order, scale=scale)
 
@@ -181,8 +181,8 @@ def order_study(
         )
     if np.ndim(theta0) > 1 or optimizer.batch_shape:
         raise ValueError(f"order_study takes one point and one configuration, not {theta0!r} and {optimizer!r}")
-    horizon = interval("the horizon", horizon, 0.0, 1e300, open_below=True)
-    given = [step_size(h) for h in np.atleast_1d(hs)]
+    horizon = one_number("the horizon", horizon, 0.0, 1e300, open_below=True)
+    given = [step_size(h) for h in np.atleast_1d(np.asarray(hs, dtype=object))]
     if any(map(np.ndim, given)) or len(set(given)) < 2:
         raise ValueError(f"hs = {hs!r} must be at least two different positive step sizes")
     batches = getattr(equation, "batches", None)
@@ -220,5 +220,5 @@ def _slow_manifold(optimizer: Optimizer, loss: Any, order: int, theta0: Any, h: 
     """
     try:
         return modified_equation(optimizer, loss, order + 2).memory(theta0, h)
-    except TypeError:
+    except (TypeError, ValueError):
         return modified_equation(optimizer, loss, order).memory(theta0, h)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 from numbers import Real
 from os import PathLike
 from typing import Any
@@ -151,7 +150,7 @@ def logistic_regression(
     ------
     TypeError, ValueError
         If features are given without labels, labels without features or with a file, the data are
-        not finite numbers, the labels do not have two values, a feature to be standardized is
+        masked or not finite numbers, the labels do not have two values, a feature to be standardized is
         constant, or `columns` or `rows` select nothing.
     ImportError
         If the default data are asked for and scikit-learn is not installed.
@@ -201,8 +200,15 @@ def _data(features: Any, labels: Any) -> Any:
         table = np.genfromtxt(features, delimiter=",", ndmin=2)
         table = table[1:] if np.isnan(table[0]).all() else table  # the names of the columns
         features, labels = table[:, :-1], table[:, -1]
+    if np.ma.is_masked(features) or np.ma.is_masked(labels):
+        raise ValueError("features or labels are masked; leave out the rows in which one is")
     data = np.asarray(features, dtype=float)
-    names, targets = np.unique(np.asarray(labels), return_inverse=True)
+    try:
+        names, targets = np.unique(np.asarray(labels), return_inverse=True)
+    except TypeError:
+        raise TypeError(
+            f"labels must be of one kind, none missing, so that one is the larger; not {labels!r}"
+        ) from None
     given = f"features of shape {data.shape} and labels of shape {targets.shape} with the values {names[:9]}"
     two = len(names) == 2 and not np.any(names != names)  # NaN is a missing label
     if data.ndim != 2 or targets.shape != data.shape[:1] or not two or not np.isfinite(data).all():
@@ -234,15 +240,21 @@ def _constant(name: str, value: Any, coordinates: Sequence[sp.Symbol], exact: bo
     """Return a number or an expression in symbols other than the coordinates."""
     if isinstance(value, bool) or not isinstance(value, (Real, sp.Expr)):
         raise TypeError(f"{name} = {value!r} must be a real number or a SymPy expression")
-    expression = sp.nsimplify(value) if exact else sp.sympify(value)
-    if exact and isinstance(value, (float, np.floating)) and isfinite(value) and float(expression) != value:
-        expression = sp.Rational(repr(float(value)))  # a simpler number would be another one
+    expression = sp.sympify(value)
+    if exact:
+        expression = expression.xreplace({number: _exact(number) for number in expression.atoms(sp.Float)})
     if not expression.free_symbols and not (expression.is_real and expression.is_finite):
         raise ValueError(f"{name} = {value} must be real and finite")
     clash = {str(s) for s in expression.free_symbols} & {str(s) for s in coordinates}
     if clash:
         raise ValueError(f"{name} = {value} holds {clash.pop()}, the name of a coordinate")
     return expression
+
+
+def _exact(number: sp.Float) -> sp.Expr:
+    """Return a simple exact number that rounds to a float."""
+    found = sp.nsimplify(number)
+    return found if float(found) == float(number) else sp.Rational(repr(float(number)))
 
 
 def _loss(expression: sp.Expr, symbols: tuple[sp.Symbol, ...]) -> Loss:
