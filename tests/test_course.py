@@ -11,18 +11,20 @@ import socket
 import subprocess
 import sys
 import time
+import unicodedata
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from bea_course import checks_of
 from bea_course.compare import draw_from
 from bea_course.examiner import examine, outcomes
 from bea_course.fence import fence
-from bea_course.grade import Late, by_hand, grade, not_marked
+from bea_course.grade import Late, by_hand, grade, not_marked, with_hand
 from bea_course.handed_in import Person
 from bea_course.kernel import Kernel, Limits
 from bea_course.marking import mark
@@ -279,6 +281,28 @@ def test_an_unanswered_question_is_no_error(capsys):
 # --- faults ------------------------------------------------------------------------------------
 
 
+def test_a_check_says_what_is_wrong_and_raises_nothing(capsys):
+    import sympy as sp
+
+    adam = checks_of("05")
+    solution = {}
+    exec("import numpy as np\n" + solutions_of(read_assignment(ADAM))["step"], solution)
+    adam("step", lambda *given: (*solution["step"](*given), given[4] + 1))
+    adam("step", lambda *given: (*solution["step"](*given)[:2], 0.5))
+    adam("np")
+    checks_of("01")("limit", lambda a, lam: sp.zoo)
+    checks_of("06")(
+        "interval", lambda values: values.mean() + 2.6 * values.std(ddof=1) / len(values) ** 0.5 * np.array([1, 1.001])
+    )
+    said = capsys.readouterr().out.splitlines()
+    for line, part in zip(
+        said,
+        ("return theta, m and v", "the shape (3,)", "a person reads", "which is not real", "in 0.0 percent"),
+        strict=True,
+    ):
+        assert part in line
+
+
 def test_what_ends_a_kernel_costs_one_question(tmp_path):
     assignment = read_assignment(ADAM)
     names = ("step", "averages", "lagging", "half_step", "bracket")
@@ -468,6 +492,55 @@ def test_a_zip_is_nobody_elses(tmp_path, monkeypatch):
     assert done.results["read"]["points"] == 0 and "no notebook" in done.results["read"]["note"]
     assert "read_.html" in [path.name for path in (tmp_path / "05").iterdir()]
     assert not (tmp_path / "etc").exists() and "\n=" not in (tmp_path / "05" / "files.csv").read_text()
+
+
+def test_a_zip_is_read_whatever_has_written_it(tmp_path):
+    """Without a date, or damaged within; and it is as late as itself, not as the notebook in it."""
+    import io
+    from zipfile import ZipFile, ZipInfo
+
+    from bea_course.handed_in import collect
+
+    def of(kind, content="{}"):
+        stream = io.BytesIO()
+        with ZipFile(stream, "w", kind) as archive:
+            archive.writestr(ZipInfo("05.ipynb", (2026, 1, 1, 9, 0, 0)), content, kind)
+        return bytearray(stream.getvalue())
+
+    for kind, name in ((8, "deflated"), (14, "lzma")):
+        data = of(kind, os.urandom(500).hex() * 20)
+        data[60:300] = bytes(240)
+        (tmp_path / f"{name}.zip").write_bytes(data)
+    data = of(0)
+    for at in (10, data.index(b"PK\1\2") + 12):
+        data[at : at + 4] = bytes(4)
+    (tmp_path / "dateless.zip").write_bytes(data)
+    (tmp_path / "moodle.zip").write_bytes(
+        zipped({f"{who}_assignsubmission_file_/05.zip": bytes(of(0)) for who in ("Ann B_7", "Cid D_8")})
+    )
+    found = {handed.student: handed for handed in collect(tmp_path, tmp_path / "unpacked")}
+    assert all("damaged" in found[name].problem for name in ("deflated", "lzma"))
+    assert found["dateless"].path and (datetime.now() - found["dateless"].when).total_seconds() < 600
+    assert found["Ann B"].path and found["Ann B"].when != datetime(2026, 1, 1, 9)
+
+
+def test_half_a_character_stops_nobody(tmp_path):
+    """In words, code, a symbol's name and a file's; a message that an answer makes long is cut."""
+    assignment, folder = read_assignment(ADAM), tmp_path / "class" / "Zo\udceb_7_assignsubmission_file_"
+    folder.mkdir(parents=True)
+    answers = {
+        "potential": "# HALF\n" + solutions_of(assignment)["potential"],
+        "half_step": "half_step = sp.Symbol('HALF')",
+        "bracket": "bracket = sp.Symbol('x' * 10**6)",
+        "words": "Half a HALF smile.",
+    }
+    text = filled(assignment, answers).replace("HALF", "\\ud83d")
+    (folder / "05\udce9.ipynb").write_text(text, encoding="utf-8")
+    done = grade(ADAM, folder.parent, tmp_path / "05", quiet=True, limits=LIMITS)
+    [(name, result)] = done.results.items()
+    assert result["points"] == 2 and result["questions"]["words"]["answer"] == "Half a ? smile."
+    assert len(result["questions"]["bracket"]["tests"][0]["message"]) <= 2000
+    assert (tmp_path / "05" / f"{name}.html").is_file() and (tmp_path / "05" / "feedback.zip").is_file()
 
 
 def test_what_a_kernel_starts_ends_with_it():
@@ -660,7 +733,9 @@ WHO = {
 @pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "folder"])
 def test_what_a_platform_packs_is_everybodys_own(platform, as_zip, tmp_path):
     """Accents, spaces, two of one name, resubmissions, late ones, zips in zips: in, and back with the pages."""
-    from bea_course.handed_in import collect, feedback_name
+    from dataclasses import replace
+
+    from bea_course.handed_in import collect, feedback_name, of_the_download
 
     files, folder = packages()[platform], tmp_path / "class"
     folder.mkdir()
@@ -682,6 +757,9 @@ def test_what_a_platform_packs_is_everybodys_own(platform, as_zip, tmp_path):
         assert back["kimsoo 71"] == "kimsoo_71_812_05_adam.html" and found[-1].late_mark
     if platform == "gradescope":
         assert {handed.when.astimezone().utctimetuple()[:5] for handed in found} == {(2026, 11, 28, 17, 0)}
+        assert not of_the_download([*found, *found]) and of_the_download(
+            [replace(h, timed=False) for h in [*found, *found]]
+        )
 
 
 @pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "folder"])
@@ -742,6 +820,24 @@ def test_no_two_students_are_taken_for_one(tmp_path):
     (tmp_path / "by_hand.csv").write_text("student,question,points\nJose,words,1\nJosé,words,2\n", encoding="utf-8")
     given, problems = by_hand(tmp_path / "by_hand.csv", result)
     assert [given[name]["words"][0] for name in result] == [1, 2] and not problems
+    (tmp_path / "by_hand.csv").write_text("student,question,points\njosé,words,1\n", encoding="utf-8")
+    assert "more than one student 'josé'" in by_hand(tmp_path / "by_hand.csv", result)[1][0]
+
+
+def test_a_name_stays_as_it_is_written(tmp_path):
+    """Also as macOS writes it, in letters and accents apart, in scripts with signs for vowels, and in Excel's files."""
+    from bea_course.handed_in import Person, collect, plain, read_roster
+
+    names = {"María José", "कमल", "कमला"}
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for name in names:
+        (folder / f"{unicodedata.normalize('NFD', name)}.ipynb").write_text("{}")
+    assert {handed.student for handed in collect(folder, tmp_path)} == {unicodedata.normalize("NFC", n) for n in names}
+    assert len(set(map(plain, names))) == 3 and plain("José") == plain("JOSE")
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
+        (tmp_path / "roster.csv").write_bytes("name;id\nMaría José;12\n".encode(encoding))
+        assert read_roster(tmp_path / "roster.csv") == [Person("María José", "12")]
 
 
 def test_a_roster_gives_nobody_anothers_marks():
@@ -864,6 +960,64 @@ def test_a_changed_check_marks_again_what_it_touches(tmp_path, monkeypatch):
     assert made_of.stale(old, old | {"submission": "2"})[0] == set(before)
 
 
+def test_a_changed_question_marks_again_everything(tmp_path):
+    """Its name, or the points of an answer in words, which no test has."""
+    from bea_course.made_of import made_of, stale
+
+    text, source = ADAM.read_text(encoding="utf-8"), tmp_path / ADAM.name
+    made = []
+    for changed in (text, text.replace("name: words", "name: prose"), text.replace("## In words (", "## Words (")):
+        source.write_text(changed, encoding="utf-8")
+        made.append(made_of(source, None, LIMITS, "", fence()))
+    for new in made[1:]:
+        assert stale(made[0], new) == (set(new["questions"]), "changed: headings")
+
+
+def test_points_by_hand_are_those_of_the_answer_that_was_read(tmp_path):
+    """And points that overrule a test are on the page, which saves them with the others."""
+    result = {"ann": not_marked(ADAM, "")}
+    result["ann"]["questions"]["words"] |= {"points": None, "answer": "mine"}
+
+    def data():
+        page = reading_page(read_assignment(ADAM), result)
+        return json.loads(page.partition("const DATA=")[2].partition("</script>")[0])
+
+    [entry] = data()["questions"][0]["entries"]
+    table = tmp_path / "by_hand.csv"  # as the page writes it
+    rows = f"ann,words,2,Good.,{entry['read']}\nann,bracket,3,right after all,\n"
+    table.write_text("student,question,points,comment,read\n" + rows)
+    given, problems = by_hand(table, result)
+    assert problems == [] and with_hand(result["ann"], given["ann"])["points"] == 5
+    assert data()["others"] == [["ann", "bracket", 3, "right after all", ""]]
+    table.write_text("\nStudent,Question,Points\nann,words,2\n")
+    assert by_hand(table, result) == ({"ann": {"words": (2.0, "")}}, [])
+    table.write_text("Name,Question,Points\nann,words,2\n")
+    assert by_hand(table, result)[1] == [
+        "by_hand.csv: the columns must be student, question, points and comment, not name, question, points"
+    ]
+    table.write_text("student,question,points,comment,read\n" + rows)
+    result["ann"]["questions"]["words"]["answer"] = "another"
+    given, [problem] = by_hand(table, result)
+    assert list(given["ann"]) == ["bracket"] and "line 2: ann has handed in another answer to 'words'" in problem
+
+
+def test_a_class_says_whom_it_has_lost_and_why_it_failed(tmp_path, capfd):
+    from bea_course.grade import run_all
+
+    folders = tmp_path / "class", tmp_path / "late"
+    for folder, names in zip(folders, (("ann", "bob"), ("bob",))):
+        folder.mkdir()
+        for name in names:
+            (folder / f"{name}.ipynb").write_text("no notebook")
+    grade(ADAM, folders[0], tmp_path / "05", quiet=True, roster=[Person("bob"), Person("Cid D")])
+    said = grade(ADAM, folders[1], tmp_path / "05", quiet=True).problems
+    assert [text for text in said if "no longer" in text] == [
+        f"no longer in the table: ann; {folders[1]} has nothing of theirs, and must hold all that was handed in, not only what is new"
+    ]
+    assert run_all([lambda: 1 / 0], 1, SimpleNamespace(update=lambda: None)) == [0]
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
 def test_lateness_costs_what_is_said():
     from datetime import datetime, timedelta
 
@@ -893,6 +1047,16 @@ def test_the_time_of_a_download_makes_nobody_late(tmp_path):
     (tmp_path / "roster.csv").write_text(table)
     done = grade(ADAM, folder, tmp_path / "out", quiet=True, late=late, roster=read_roster(tmp_path / "roster.csv"))
     assert [r["lost"] for r in done.results.values()] == [0, 0, 0.2] and TIMES not in done.problems
+    for cid, lost in (
+        ("2026-01-01 19:04", [0.1, 0.1, 0.1]),
+        ("", [0.1, 0.1, 0]),
+    ):  # within ten minutes, and the time of a file
+        table = f"name,handed in\nann,2026-01-01 19:00\nbob,2026-01-01 19:02\ncid,{cid}\n"
+        (tmp_path / "roster.csv").write_text(table + "dan,\neve,\n" * (not cid))
+        for name in ("dan", "eve") * (not cid):
+            (folder / f"{name}.ipynb").write_text("no notebook")
+        done = grade(ADAM, folder, tmp_path / "out", quiet=True, late=late, roster=read_roster(tmp_path / "roster.csv"))
+        assert [r["lost"] for r in done.results.values()][:3] == lost and (TIMES in done.problems) == (not cid)
     (tmp_path / "roster.csv").write_text('Student,ID\n    Points Possible,\n"García López, María José",9\n')
     assert read_roster(tmp_path / "roster.csv") == [Person("María José García López", "9")]
     (tmp_path / "roster.csv").write_text("name;due\nann;30.11.2026\n")
@@ -904,7 +1068,16 @@ def test_a_command_that_cannot_be_meant_is_refused(tmp_path):
     from bea_course.grade import main
 
     common = [str(tmp_path), "--assignment", str(ADAM), "--out", str(tmp_path / "out")]
-    for more, said in ((["--late", "10"], "--due"), (["--question", "braket"], "bracket")):
+    refused = [
+        (["--late", "10"], "--due"),
+        (["--question", "braket"], "bracket"),
+        (["--jobs", "0"], "1 or more, not 0"),
+    ]
+    for more, said in (
+        *refused,
+        ([], "among what was handed in"),
+        (["--due", "2026-01-01", "--late", "-10"], "0 or more, not -10"),
+    ):
         with pytest.raises(SystemExit, match=said):
             main(common + more)
 
@@ -1013,6 +1186,8 @@ def test_a_term_comes_to_its_total(tmp_path):
     maria = {"maria": result("01", (2, 2, 0)) | {"name": "María José García López"}}
     assert term.filled_in(export, "Assignment 1", maria)[0].endswith('María José",9,4\n')
     assert term.maxima(export, "Assignment 1") == {6}
+    export.write_text("sep=,\nStudent,ID,Assignment 1,Assignment 10\n    Points Possible,,6,9\n")
+    assert term.maxima(export, "Assignment 1") == {6}
     export.write_text("First Name,Last Name,SID,Total Score\nAnn,B,7,\nCid,D,8,\n")
     gradescope = term.filled_in(export, "Total", {"ann": result("01", (2, 2, 0))})[0].splitlines()
     assert gradescope[1:] == ["Ann,B,7,4", "Cid,D,8,"]
@@ -1048,8 +1223,9 @@ def test_a_term_says_what_does_not_count(tmp_path, capsys):
     assert term.main([str(tmp_path), "--fill", str(export), "--column", "Grade", "--assignment", "07"]) == 1
     said = capsys.readouterr().err
     assert "maximum is 100, but the points are out of 4" in said and "reads them: Ann B" in said
-    with pytest.raises(SystemExit, match="is such as"):
-        term.main([str(tmp_path), "--weights", "03:1"])
+    for weights in ("03:1", "03=0", "03=-1,07=2", "03=nan"):
+        with pytest.raises(SystemExit, match="is such as"):
+            term.main([str(tmp_path), "--weights", weights])
     code = "def f(x):\n    return [x * k + 3 for k in range(10)]\n"
     rows = ["file,student,what became of it,handed in as"]
     for who in ("ann", "bob"):  # in a folder of any name

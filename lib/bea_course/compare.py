@@ -193,6 +193,7 @@ def number(answer: Answer, name: str, returned: bool = False) -> float:
         f"{name} must be a number, and is a formula in {symbols}. {NUMBERS}",
     )
     if isinstance(answer, sp.Expr) and answer.is_number:
+        demand(answer.is_extended_real is not False, f"{name} is {answer}, which is not real.")
         answer = float(answer)
     if isinstance(answer, np.ndarray) and answer.ndim == 0:
         answer = answer.item()

@@ -112,6 +112,8 @@ def outcomes(question: Question, answers: Answers, secret: str) -> list[dict[str
         except Exception as error:
             outcome["message"] = f"this value cannot be used ({type(error).__name__}: {str(error)[:200]})."
             outcome["unexpected"] = True
+        if "message" in outcome:  # a name in it may be the student's
+            outcome["message"] = readable(" ".join(outcome["message"][:2000].split()))
         found.append(outcome)
     return found
 

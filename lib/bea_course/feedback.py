@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from inspect import signature
+from inspect import isfunction, signature
 from traceback import extract_tb
 
 from bea_course.compare import Answer, Wrong, advice
@@ -30,7 +30,7 @@ def checks_of(assignment: str) -> Callable[..., None]:
 
     def check(name: str, *answers: Answer) -> None:
         function = getattr(module, name, None)
-        if function is None:
+        if not isfunction(function) or function.__module__ != module.__name__:
             there_is = "there is no check of this name." if answers else READ
             print(f"{name}: {there_is}")
             return

@@ -21,6 +21,7 @@ import json
 import os
 import secrets
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,14 +46,14 @@ from bea_course.handed_in import (
     rows_of,
 )
 from bea_course.kernel import Limits, adopt_orphans
-from bea_course.made_of import made_of, stale
+from bea_course.made_of import digest, made_of, stale
 from bea_course.marking import Result, Source, mark, totalled
 from bea_course.notebook import read_assignment
 from bea_course.report import as_csv, as_html, harmless, reading_page, table
 
 __all__ = ["Class", "Late", "grade", "main"]
 
-TIMES = "nobody's lateness was counted: all files have the same time, that of a download; give times in the roster, column `handed in`"
+TIMES = "no lateness was counted by the times of files: all have the same, that of a download; give times in the roster, column `handed in`"
 ByHand = dict[str, tuple[float, str]]  # {question: (points, comment)}
 
 
@@ -91,7 +92,7 @@ def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
+    part.write_text(text, encoding="utf-8", errors="replace")
     os.replace(part, path)
 
 
@@ -122,6 +123,8 @@ def run_all(tasks: Iterable[Callable[[], object]], jobs: int, progress: tqdm) ->
                     adopt_orphans()
                     task()
                     code = 0
+                except Exception:
+                    traceback.print_exc()
                 finally:
                     os._exit(code)
             running[pid] = number
@@ -156,21 +159,28 @@ def by_hand(path: Path, results: dict[str, Result]) -> tuple[dict[str, ByHand], 
             students[key] = "" if students.get(key, student) != student else student
     students |= {student: student for student in results}
     for number, row in enumerate(rows_of(path) if path.is_file() else [], 2):
+        row = {key.casefold(): value for key, value in row.items()}
+        if not {"student", "question", "points"} <= set(row):
+            return {}, [f"{path.name}: the columns must be student, question, points and comment, not {', '.join(row)}"]
         where = f"{path.name}, line {number}"
         who, name = row.get("student", ""), row.get("question", "")
-        student = students.get(who) or students.get(plain(who))
+        student = students.get(who, students.get(plain(who)))
         text = row.get("points", "").replace(",", ".")
         entry = results[student]["questions"].get(name) if student else None
         if not text:
             continue
         if entry is None:
-            what = f"question {name!r}" if student else f"student {row.get('student', '')!r}"
-            problems.append(f"{where}: there is no {what}")
+            many = f"there is more than one student {who!r}: write the name in the table's first column"
+            none = f"there is no question {name!r}" if student else f"there is no student {who!r}"
+            problems.append(f"{where}: {many if student == '' else none}")
             continue
         try:
             points = float(text)
         except ValueError:
             points = -1
+        if row.get("read") not in (None, "", digest(entry.get("answer") or "")):
+            problems.append(f"{where}: {student} has handed in another answer to {name!r} since: read it again")
+            continue
         if not 0 <= points <= entry["of"]:
             problems.append(f"{where}: {row['points']!r} is no number from 0 to {entry['of']}")
             continue
@@ -286,13 +296,16 @@ def grade(
     Class
     """
     out = Path(out) if Path(out).suffix == ".csv" else Path(f"{out}.csv")
+    for place in (out, private or out):
+        if place.resolve().is_relative_to(Path(folder).resolve()):
+            raise SystemExit(f"{place} is in {folder}, among what was handed in: take a place outside")
     work, walls, secret = out.with_suffix(""), around or fence(), secret_of(private or out.parent)
     found = collect(folder, work / "unpacked", roster)
     if not found:
         raise SystemExit(f"there is nothing in {folder}")
     unknown = of_the_download(found) and any(late.of(handed)[1] for handed in found)
     for handed in found if unknown else ():
-        handed.when = None
+        handed.when = handed.when if handed.timed else None
     tasks, why = _tasks(found, work, source, (limits, secret, walls), questions, force)
     with tqdm(total=len(tasks), unit="student", disable=quiet) as bar:
         failed = {list(tasks)[k] for k in run_all(tasks.values(), jobs, bar)}
@@ -303,6 +316,11 @@ def grade(
     for student, points in given.items():
         with_hand(done.results[student], points)
     finish(done, found, source, out)
+    shown, now = sorted((work / "shown").glob("*.json")), set(map(file_name, done.results))
+    gone = [path.stem for path in shown if path.stem not in now and (result_in(path) or {}).get("file")]
+    if gone:
+        why_gone = f"{folder} has nothing of theirs, and must hold all that was handed in, not only what is new"
+        done.problems.append(f"no longer in the table: {', '.join(gone)}; {why_gone}")
     _keep_shown(work, found, done.results, why)
     return done
 
@@ -470,6 +488,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(f"no tests mark {', '.join(strange)}; --question takes one of {', '.join(tested)}")
     if given.late and not given.due and not any(person.due for person in roster or ()):
         raise SystemExit("--late needs --due: after which date?")
+    for name, least in (("jobs", 1), ("seconds", 1), ("memory", 1), ("late", 0), ("grace", 0)):
+        if getattr(given, name) < least:
+            raise SystemExit(f"--{name} takes {least} or more, not {getattr(given, name):g}")
     print(around.says)
     done = grade(
         source,

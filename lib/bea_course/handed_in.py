@@ -9,12 +9,15 @@ import contextlib
 import csv
 import hashlib
 import io
+import lzma
 import re
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 
 __all__ = ["Handed", "Person", "collect", "local_time", "named", "of_the_download", "read_roster", "rows_of", "turns"]
@@ -28,7 +31,8 @@ AGAIN = re.compile(r"(?:-| \()(\d+)\)?$")
 SYSTEM = "a file of the system"
 LARGEST, MOST, DEEPEST = 30_000_000, 2000, 2  # bytes of a notebook, files in a zip, zips within zips
 ALL = 20 * LARGEST  # bytes that a zip may unpack to
-DAMAGED = (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError)  # what reading a zip may raise
+# what reading a zip may raise
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, ValueError, RuntimeError, EOFError)
 
 
 @dataclass
@@ -46,8 +50,9 @@ class Person:
 class Handed:
     """What one student handed in: the notebook to mark, if there is one, and every other file.
 
-    ``shown`` is where it was, also within a zip; ``problem`` says what is wrong with it, and ``doubt``, which no
-    student reads, whose it may be; ``others`` maps each file that is not marked to why.
+    ``shown`` is where it was, also within a zip; ``timed`` says that ``when`` is not the time of a file; ``problem``
+    says what is wrong with it, and ``doubt``, which no student reads, whose it may be; ``others`` maps each file
+    that is not marked to why.
     """
 
     student: str
@@ -55,6 +60,7 @@ class Handed:
     path: Path | None = None
     shown: str = ""
     when: datetime | None = None
+    timed: bool = False
     late_mark: bool = False
     problem: str = ""
     doubt: str = ""
@@ -75,12 +81,18 @@ class _File:
     sent: int = 0  # the platform's own number: a later file has a larger one
     why: str = ""
     whole: str = ""  # the name with what looks like the number of a resubmission
+    timed: bool = False  # by the platform's list
 
 
 def plain(text: str) -> str:
     """A name to compare by: without accents, case, spaces and marks."""
     base = unicodedata.normalize("NFKD", text)
-    return re.sub(r"[\W_]", "", "".join(c for c in base if not unicodedata.combining(c))).casefold()
+    return "".join(c for c in base if in_a_word(c) and not unicodedata.combining(c)).casefold()
+
+
+def in_a_word(letter: str) -> bool:
+    """Whether this is a letter, a digit or a sign that belongs to the letter before, such as a vowel in Hindi."""
+    return letter.isalnum() or unicodedata.category(letter).startswith("M")
 
 
 def who_of(place: PurePosixPath) -> tuple[str, str, int, bool, int]:
@@ -133,7 +145,9 @@ def unpacked(
                 yield shown, None, now, f"a zip of more than {MOST} files"
                 return
             for info in members:
-                name, when = info.filename, datetime(*info.date_time) if info.date_time[0] >= 1980 else now
+                name, when = info.filename, now
+                with contextlib.suppress(ValueError):  # some programs write the day 0 of the month 0
+                    when = datetime(*info.date_time)
                 suffix = PurePosixPath(name).suffix.lower()
                 if any(map(of_the_system, PurePosixPath(name).parts)):
                     yield name, None, when, SYSTEM
@@ -150,8 +164,9 @@ def unpacked(
                 if len(content) > LARGEST:
                     yield name, None, when, f"larger than {LARGEST // 10**6} MB"
                 elif suffix == ".zip" and depth < DEEPEST:
-                    for inner, path, then, why in unpacked(content, name, into, depth + 1, left):
-                        yield f"{name}/{inner}", path, then, why
+                    inside = unpacked(content, name, into, depth + 1, left)
+                    for inner, path, _, why in sorted(inside, key=itemgetter(2)):
+                        yield f"{name}/{inner}", path, when, why
                 elif suffix == ".zip":
                     yield name, None, when, "a zip within a zip within a zip"
                 else:
@@ -171,7 +186,7 @@ def _files(folder: Path, into: Path) -> Iterator[_File]:
             folder = tops[0]  # the platform's folder of the whole class
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder)
-        shown = place.as_posix()
+        shown = place.as_posix().encode("utf-8", "replace").decode()  # a name may be no text
         if of_the_system(place.parts[0]):
             continue
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -187,6 +202,7 @@ def _files(folder: Path, into: Path) -> Iterator[_File]:
         elif path.suffix.lower() == ".zip":
             # one student's zip, or the platform's zip of the whole class
             inside = list(unpacked(path.read_bytes(), shown, into)) if path.stat().st_size <= ALL else []
+            inside.sort(key=itemgetter(2))
             if not inside:
                 yield _file(place, shown, None, when, "an empty or too large zip")
             # what has a student's name on it is that student's, whatever the names inside
@@ -196,8 +212,10 @@ def _files(folder: Path, into: Path) -> Iterator[_File]:
             names = [PurePosixPath(*name.parts[within:]) for name in names]
             whole = len(place.parts) == 1 and not packed(shown) and _of_a_class(map(str, names))
             for name, (original, found, then, why) in zip(names, inside):
-                if not whole or not of_the_system(name.parts[0]):
-                    yield _file(name if whole else place, f"{shown}/{original}", found, then, why)
+                if not whole:  # as late as the zip, whatever its files say
+                    yield _file(place, f"{shown}/{original}", found, when, why)
+                elif not of_the_system(name.parts[0]):
+                    yield _file(name, f"{shown}/{original}", found, then, why)
         elif path.suffix.lower() != ".ipynb":
             yield _file(place, shown, None, when, "no notebook")
         else:
@@ -275,7 +293,7 @@ def collect(
     for file in all_files:
         if file.name in people:
             file.name, file.id, when = people[file.name]
-            file.when = when or file.when
+            file.when, file.timed = when or file.when, when is not None
     if people:
         all_files = [file for file in all_files if PurePosixPath(file.shown).name != PEOPLE]
     firsts = {file.key for file in all_files if not file.again}
@@ -284,7 +302,8 @@ def collect(
             file.name, file.key, file.again = file.whole, key_of(file.whole), 0
         groups.setdefault(file.key if whose is None else whose, []).append(file)
     for group in groups.values():
-        group[0].name = re.sub(r"[^\w .,@+'’-]", "_", group[0].name)[:80] or "unnamed"
+        name = unicodedata.normalize("NFC", group[0].name)
+        group[0].name = "".join(c if in_a_word(c) or c in " .,@+'’-" else "_" for c in name)[:80] or "unnamed"
     names = [files[0].name for files in groups.values()]
     found = []
     for files in groups.values():
@@ -296,7 +315,8 @@ def collect(
         good = sorted((f for f in files if f.path), key=lambda f: (f.again, f.sent, f.when))
         if good:
             last = good[-1]
-            handed.path, handed.shown, handed.when, handed.late_mark = last.path, last.shown, last.when, last.late
+            handed.path, handed.shown, handed.late_mark = last.path, last.shown, last.late
+            handed.when, handed.timed = last.when, last.timed
             handed.others = {f.shown: "an earlier one; the last is marked" for f in good[:-1]}
             if len({f.path for f in good}) > 3:
                 handed.doubt = f"{len(good)} notebooks, of which one is marked: are they of several students?"
@@ -368,6 +388,7 @@ def _with_roster(found: list[Handed], roster: list[Person]) -> list[Handed]:
         else:
             taken[id(people[0])] = handed
             handed.person, handed.when = people[0], people[0].when or handed.when
+            handed.timed |= people[0].when is not None
             if by_number and not both and by_name:
                 why = f"by its number this would be {by_number[0].name}; its name has decided"
         handed.doubt = "; ".join(filter(None, [handed.doubt, why]))
@@ -384,9 +405,15 @@ def _with_roster(found: list[Handed], roster: list[Person]) -> list[Handed]:
 def rows_of(path: str | Path, bare: bool = True) -> list[dict[str, str]]:
     """The rows of a CSV file as Excel or a platform writes it: with commas, semicolons or tabs, BOM or none.
 
-    ``bare`` takes away the white space around cells.
+    Text is UTF-8, UTF-16 with a BOM or, where it is neither, that of Windows; empty lines and Excel's ``sep=;`` may come
+    first.  ``bare`` takes away the white space around cells.
     """
-    text = Path(path).read_bytes().decode("utf-8-sig", "replace")
+    data = Path(path).read_bytes()
+    try:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", "replace")
+    text = re.sub(r"\A[\r\n]*(sep=.[\r\n]+)?", "", text)
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
     rows = csv.DictReader(io.StringIO(text), delimiter=delimiter)
@@ -395,8 +422,11 @@ def rows_of(path: str | Path, bare: bool = True) -> list[dict[str, str]]:
 
 
 def of_the_download(found: Iterable[Handed]) -> bool:
-    """Whether the files' times are those of a platform's zip: three students or more, all within ten minutes."""
-    times = [handed.when for handed in found if handed.path and handed.when]
+    """Whether the files' times are those of a platform's zip: three students or more, all within ten minutes.
+
+    Times that a platform's list or the roster gives are no files'.
+    """
+    times = [handed.when for handed in found if handed.path and handed.when and not handed.timed]
     return len(times) > 2 and (max(times) - min(times)).total_seconds() < 600
 
 

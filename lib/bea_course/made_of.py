@@ -73,10 +73,12 @@ def versions() -> dict[str, str]:
 
 def made_of(source: str | Path, path: Path | None, limits: Limits, secret: str, around: Fence) -> dict[str, Any]:
     """All that a result depends on."""
-    questions = read_assignment(source).questions
+    assignment = read_assignment(source)
+    questions = assignment.questions
     return {
         "submission": digest(path.read_bytes()) if path else "",
-        "setup": digest(*read_assignment(source).setup),
+        "setup": digest(*assignment.setup),
+        "headings": digest(*(f"{q.name} {q.by_hand} {q.points} {q.title}" for q in questions)),
         "limits": repr(limits),
         "secret": digest(secret),
         "fence": around.kind,

@@ -101,7 +101,10 @@ def cells_of(path: str | Path) -> list[tuple[str, str]]:
         warnings.simplefilter("ignore")
         raw = nbformat.convert(nbformat.from_dict(raw), 4)  # older formats
     try:
-        return [(str(cell["cell_type"]), "".join(cell.get("source", ""))) for cell in raw["cells"]]
+        return [  # JSON can hold half a character, which is no text
+            (str(cell["cell_type"]), "".join(cell.get("source", "")).encode("utf-8", "replace").decode())
+            for cell in raw["cells"]
+        ]
     except (KeyError, TypeError, AttributeError):
         raise Unreadable("this file holds no cells of a notebook") from None
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bea_course.kernel import readable
+from bea_course.made_of import digest
 from bea_course.notebook import Assignment
 
 __all__ = ["as_csv", "as_html", "reading_page", "table"]
@@ -129,7 +130,7 @@ const make=(name,text,parent,kind)=>{const x=document.createElement(name);x.text
 function count(){const n=cards.filter(x=>!x.points.value).length;
  for(const x of cards)x.box.classList.toggle("done",!!x.points.value);
  document.getElementById("left").textContent=n?n+" of "+cards.length+" to read":"All "+cards.length+" are read: save them."}
-function keep(x){kept[x.key]=[x.points.value,x.comment.value];localStorage.setItem(place,JSON.stringify(kept));count()}
+function keep(x){kept[x.key]=[x.points.value,x.comment.value,x.base];localStorage.setItem(place,JSON.stringify(kept));count()}
 function go(n){if(!cards.length)return;cards[at].box.classList.remove("now");at=Math.max(0,Math.min(cards.length-1,n));
  cards[at].box.classList.add("now");cards[at].box.scrollIntoView({block:"center"})}
 const unread=()=>cards.findIndex(x=>!x.points.value);
@@ -138,8 +139,10 @@ for(const q of DATA.questions){const part=make("section","",document.body),side=
  for(const e of q.entries){const box=make("div","",list,"entry");make("strong",e.student,box);make("small",e.note?" "+e.note:"",box);
   make("pre",e.answer||"(nothing found: see the notebook)",box);
   const field=(name,size)=>{const x=make("input","",make("label",name+" ",box));x.size=size;box.append(" ");return x};
-  const x={box,of:q.of,key:e.key,row:[e.student,q.name],points:field("points",4),comment:field("comment",60)};
-  [x.points.value,x.comment.value]=kept[e.key]||[e.points??"",e.comment||""];
+  const x={box,of:q.of,key:e.key,read:e.read,row:[e.student,q.name],points:field("points",4),comment:field("comment",60)};
+  // what is kept gives way to points by hand that are others than it was saved as, or made from
+  const given=JSON.stringify([e.points,e.comment||""]),mine=kept[e.key];
+  [x.points.value,x.comment.value,x.base]=mine&&(e.points==null||mine[2]===given)?mine:[e.points??"",e.comment||"",given];
   x.points.oninput=()=>{const v=+x.points.value.replace(",",".");const bad=!(v>=0&&v<=q.of);x.points.setCustomValidity(bad?"0 to "+q.of:"");
    x.points.reportValidity();if(!bad)keep(x)};
   x.comment.oninput=()=>keep(x);cards.push(x);box.onclick=()=>go(cards.indexOf(x))}}
@@ -151,8 +154,9 @@ onkeydown=e=>{const x=cards[at];if(!x||e.ctrlKey||e.metaKey||e.altKey)return;
  else if(e.key==="n")go(unread()<0?at:unread());else if(e.key==="s")document.getElementById("save").click();
  else if(e.key==="c")x.comment.focus();else return;e.preventDefault()};
 document.getElementById("save").onclick=()=>{const quoted=t=>'"'+String(t).replaceAll('"','""')+'"';
- const rows=cards.filter(x=>x.points.value).map(x=>[...x.row,x.points.value,x.comment.value].map(quoted).join(","));
- const a=document.createElement("a");a.href=URL.createObjectURL(new Blob([["student,question,points,comment",...rows,""].join("\\n")]));
+ const done=cards.filter(x=>x.points.value),rows=done.map(x=>[...x.row,x.points.value,x.comment.value,x.read]);
+ for(const x of done){x.base=JSON.stringify([+x.points.value.replace(",","."),x.comment.value.trim()]);keep(x)}
+ const a=document.createElement("a");a.href=URL.createObjectURL(new Blob([[["student","question","points","comment","read"],...DATA.others,...rows].map(row=>row.map(quoted).join(",")+"\\n").join("")]));
  a.download="by_hand.csv";a.click()};
 count();go(Math.max(0,unread()));
 </script>"""
@@ -162,22 +166,29 @@ def reading_page(assignment: Assignment, results: Mapping[str, Mapping[str, Any]
     """The page where a person reads all answers in words, question by question, beside the rubric."""
     secrets = {result.get("made_of", {}).get("secret", "") for result in results.values()}
     place, questions = f"bea {assignment.number} {max(secrets, default='')}", []
+    others = [  # points by hand that overrule tests: saved again with the rest
+        [student, name, entry["points"], entry["comment"], ""]
+        for student, result in results.items()
+        for name, entry in result["questions"].items()
+        if entry.get("by_person") and not entry["by_hand"]
+    ]
     for question in assignment.questions:
         if question.by_hand:
             entries = []
             for student, result in results.items():
                 entry = result["questions"][question.name]
                 if entry["points"] is None or entry.get("by_person"):
+                    kept = {name: entry.get(name) for name in ("answer", "points", "comment")}
                     # points that the browser has kept are those of this answer
                     known = [student, question.name, entry.get("answer")]
                     key = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
-                    kept = {name: entry.get(name) for name in ("answer", "points", "comment")}
-                    entries.append({"student": student, "key": key, "note": result.get("note", ""), **kept})
+                    more = {"key": key, "read": digest(entry.get("answer") or ""), "note": result.get("note", "")}
+                    entries.append({"student": student, **more, **kept})
             text = f"{question.text.removeprefix('## ')}\n\n*An answer that gets all points.*\n\n{question.solution}"
             questions.append(
                 {"name": question.name, "title": question.title, "of": question.points, "text": text}
                 | {"entries": entries}
             )
-    data = json.dumps({"place": place, "questions": questions}).replace("<", "\\u003c")
+    data = json.dumps({"place": place, "others": others, "questions": questions}).replace("<", "\\u003c")
     page = READER.replace("TITLE", html.escape(assignment.title)).replace("JSON", data, 1)
     return STYLE + page + "\n"

@@ -166,6 +166,13 @@ KEYS = ("id", "sid", "identifier", "sis user id", "email address", "sis login id
 NAMES = ("student", "full name", "name")
 
 
+def columns_of(header: Sequence[str], column: str) -> list[str]:
+    """The columns of this name, or else those whose names begin so."""
+    column = column.strip().casefold()
+    exact = [name for name in header if name.strip().casefold() == column]
+    return exact or [name for name in header if name.strip().casefold().startswith(column)]
+
+
 def filled_in(export: Path, column: str, results: Mapping[str, Mapping[str, Any]]) -> tuple[str, list[str]]:
     """A platform's export with one column filled by the points, and who has no row in it.
 
@@ -180,8 +187,7 @@ def filled_in(export: Path, column: str, results: Mapping[str, Mapping[str, Any]
     """
     rows = rows_of(export, bare=False)
     header = list(rows[0]) if rows else []
-    names = [name for name in header if name.strip().casefold() == column.strip().casefold()]
-    names = names or [name for name in header if name.casefold().startswith(column.casefold())]
+    names = columns_of(header, column)
     if len(names) != 1:
         raise SystemExit(f"{export} has no single column that begins with {column!r}; it has: {', '.join(header)}")
     owner: dict[str, str] = {}
@@ -221,7 +227,7 @@ def maxima(export: Path, column: str) -> set[float]:
     for row in rows_of(export):
         lower = {key.casefold(): value for key, value in row.items()}
         possible = lower.get("student", "").casefold() == "points possible"
-        mine = [value for key, value in lower.items() if key.startswith(column.strip().casefold())]
+        mine = [row[name] for name in columns_of(list(row), column)]
         for text in (lower.get("maximum grade", ""), *(mine if possible else ())):
             with contextlib.suppress(ValueError):
                 found.add(float(text))
@@ -286,6 +292,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pairs = [pair.split("=") for pair in given.weights.split(",") if pair]
         weights = {re.sub(r"\b\d\b", r"0\g<0>", number.strip()): float(weight) for number, weight in pairs}
         weights = weights or dict.fromkeys(results, 1.0)
+        if min(weights.values()) < 0 or not 0 < sum(weights.values()) < float("inf"):
+            raise ValueError
     except ValueError:
         raise SystemExit(f"--weights is such as 01=12,06/07=40, not {given.weights!r}") from None
     drop = not given.keep_worst

@@ -6,7 +6,7 @@ import io
 import pytest
 from browsing import CHROMIUM, FLAGS, OUT, PICTURES, ROOT
 
-from bea_course.grade import by_hand, not_marked
+from bea_course.grade import by_hand, not_marked, with_hand
 from bea_course.notebook import read_assignment
 from bea_course.report import reading_page
 
@@ -98,6 +98,16 @@ def test_a_class_is_marked_by_keys_and_resumed(opened, tmp_path):
     target.write_text(saved(page), encoding="utf-8")
     given, problems = by_hand(target, results())
     assert problems == [] and given["student 3"] == {"derivation": (1.5, ""), "place": (3.0, "")}
+    # the table is changed by hand, and overrules a test: the page shows that, and saves it
+    text = target.read_text(encoding="utf-8").replace('"student 3","derivation","1.5"', '"student 3","derivation","4"')
+    target.write_text(text + "student 3,factor,2.5,Right.\n", encoding="utf-8")
+    given, problems = by_hand(target, found := results())
+    for student, points in given.items():
+        with_hand(found[student], points)
+    (tmp_path / "read.html").write_text(reading_page(read_assignment(SOURCE), found), encoding="utf-8")
+    page = opened()
+    target.write_text(saved(page), encoding="utf-8")
+    assert by_hand(target, results()) == (given, []) and given["student 3"]["derivation"][0] == 4
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

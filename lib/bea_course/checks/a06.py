@@ -86,7 +86,7 @@ def interval(interval: Answer, seed: int = 6) -> None:
             demand(low < high, "return the lower end first.")
             error = values.std(ddof=1) / np.sqrt(n)
             ends.append((np.array([low, high]) - values.mean()) / error)
-        q = np.abs(ends)
+        q = np.array(ends) * [-1, 1]
         covers = float(np.mean(student.cdf(q[:, 1], n - 1) - student.cdf(-q[:, 0], n - 1)))
         right = student.ppf(0.975, n - 1)
         if abs(covers - 0.95) > 0.005:
