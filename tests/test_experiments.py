@@ -160,6 +160,18 @@ def test_what_is_established_and_what_is_null():
     assert compare.null(small, 1.0) and not compare.null(small + 0.9, 1.0) and not compare.null(small, 0.2)
 
 
+def test_what_has_no_t_test_hides_no_other_change():
+    """A run that diverged, wherever it stands; changes without any spread, zero or not; one seed."""
+    clear = {"b": [5.0, 5.1, 4.9], "c": [3.0, 3.1, 2.9]}
+    for place in range(3):
+        rows = list(clear.items())
+        rows.insert(place, ("a", [np.nan, 1.0, 2.0]))
+        assert compare.established(dict(rows)) == {"b", "c"}
+    same = {"up": [5.0, 5.0, 5.0], "down": [-5, -5, -5], "none": [0.0, 0.0, 0.0]}
+    assert compare.results(same) == {"up": "rises", "down": "falls", "none": "null"}
+    assert compare.established({"one seed": [5.0]}) == set()
+
+
 def commit():
     """A number that changes with each commit; zero outside a repository."""
     found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)

@@ -234,6 +234,39 @@ def test_level_sets_and_empty_lines_move():
     assert "" in data["strings"]
 
 
+def test_what_shines_through_and_what_is_dashed_moves_so():
+    def shapes(ax, h):
+        ax.fill([0, 1, h], [1, 1, 2], color=(0, 0, 1, 0.25), lw=0)
+        ax.plot([0, h], [1, 2], color=(1, 0, 0, 0.5))
+        ax.plot([0, h], [1, 2], color=(1, 0, 0, 0.5), alpha=0.75)
+        ax.text(0, 1, f"{h}", alpha=0.5)
+        ax.vlines([h], 1, 2, linestyles="--", lw=1)
+        ax.plot([0, h], [1, 2], visible=False)
+        return {}
+
+    picture = bea_book.explore(shapes, background=background, h=[0.5, 1.0], **WORDS).picture
+    fill, line, whole, dashes, word = re.findall(r"<(?:path|text) data-moving[^>]*>", picture)[:3] + [
+        re.search(r"<path [^>]*stroke-dasharray[^>]*>", picture)[0],
+        re.search(r"<text data-moving[^>]*>", picture)[0],
+    ]
+    assert 'fill="#0000ff" fill-opacity="0.25"' in fill and 'stroke="#ff0000" stroke-opacity="0.5"' in line
+    assert "-opacity" not in whole and 'opacity="0.75"><path' in picture and ' opacity="0.5" ' in word
+    assert 'stroke-dasharray="37 16"' in dashes and picture.count("data-moving") == 6
+
+
+def test_words_are_words_wherever_they_stand():
+    """What looks like HTML or like a part of an SVG, on a slider and beside an axis."""
+
+    def labelled(ax):
+        background(ax)
+        ax.set(xlabel='id="x" of #0072b2 & <b>')
+
+    kinds = {"kind": ["a<b", "a & b"]}
+    page = bea_book.explore(lambda ax, kind: ax.plot([0], [1]) and {}, background=labelled, **kinds, **WORDS).page()
+    assert 'aria-valuetext="a&lt;b"' in page and 'data-shown="kind">a&lt;b</output>' in page
+    assert '>id="x" of #0072b2 &amp; &lt;b&gt;</text>' in page
+
+
 def moves_limits(ax, beta, h):
     ax.set_xlim(0, 10 + beta)
     return {}
@@ -254,9 +287,49 @@ def other_names(ax, beta, h):
     return {f"beta {beta}": 1}
 
 
+def titled(ax, beta, h):
+    ax.set_title(f"β = {beta}")
+    return {}
+
+
+def on_a_log_scale(ax, beta, h):
+    ax.semilogy([1, 2], [1, 2])
+    return {}
+
+
+def outside(ax, beta, h):
+    ax.figure.text(0.5, 0.5, f"{beta}")
+    return {}
+
+
+def map_of_colours(ax, beta, h):
+    ax.contourf(np.add.outer(np.arange(4.0), np.arange(3.0)), levels=[0, 2, 4, 5])
+    return {}
+
+
+def dashed_below_zero(ax, beta, h):
+    ax.contour(np.add.outer(np.arange(4.0), np.arange(3.0)) - 2, levels=[-1, 1], colors="black")
+    return {}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"draw": titled}, "scales, titles or labels"),
+        ({"draw": on_a_log_scale}, "scales, titles or labels"),
+        ({"draw": outside}, "drew outside of them"),
+        ({"draw": map_of_colours}, "several colours, widths or line styles"),
+        ({"draw": dashed_below_zero}, "several colours, widths or line styles"),
+        ({"draw": lambda ax, beta, h: ax.hlines([1, 2], 0, 1, colors=["r", "b"]) and {}}, "several colours"),
+        ({"draw": lambda ax, beta, h: ax.quiver([0, 1], [1, 2], [beta, 1], [1, h]) and {}}, "cannot move"),
+        ({"draw": lambda ax, beta, h: ax.plot([0], [1], "o", mfc="none") and {}}, "dots are filled"),
+        ({"draw": lambda ax, beta, h: ax.plot([0, 1], [1, 2], "o", markevery=2) and {}}, "one at each point"),
+        ({"draw": lambda ax, beta, h: ax.text(0, 1, "up", rotation=90) and {}}, "one level line"),
+        ({"draw": lambda ax, beta, h: ax.text(0, 1, "two\nlines") and {}}, "one level line"),
+        ({"draw": lambda ax, beta, h: {"h": 5}}, "a number named 'h', as a slider is"),
+        ({"draw": lambda ax, beta, h: {"an error": 5}, "formula": r"\val{an error}"}, "shows .'an error'."),
+        ({"formula": r"h = \val h"}, "shows .''.; it can show"),
+        ({"h": [0.99991, 0.99992, 0.5]}, "slider h shows only .'0.5', '1'."),
         ({"draw": moves_limits}, "limits of the axes"),
         ({"draw": more_at_the_end}, "other things"),
         ({"draw": other_style}, "other things"),
@@ -317,7 +390,7 @@ def test_weight_is_small(explorer):
     ("value", "shown"),
     [
         (0.999, "0.999"), (0.9995, "0.9995"), (1999.0, "1999"), (np.float64(-1.23456), "−1.23"), (1e-5, "1e−5"),
-        (1.23456e-7, "1.23e−7"), (7, "7"), (np.int64(12), "12"), (-0.0, "0"), ("α", "α"), (123456.7, "123457"), (1999.0000000000002, "1999"), (2.5e6, "2.5e6"), (np.inf, "inf"),
+        (1.23456e-7, "1.23e−7"), (7, "7"), (np.int64(12), "12"), (-0.0, "0"), ("α", "α"), (123456.7, "123457"), (1999.0000000000002, "1999"), (2.5e6, "2.5e6"), (np.inf, "inf"), (999.75, "1000"), (-999.96, "−1000"), (999.9, "999.9"),
     ],
 )  # fmt: skip
 def test_numbers_as_readers_write_them(value, shown):

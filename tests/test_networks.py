@@ -205,6 +205,8 @@ def test_products_do_not_depend_on_which_gradient_came_before(case):
         np.testing.assert_array_equal(loss.hessian_vector(point, v), alone(point))
         loss.gradient(point)
         np.testing.assert_array_equal(loss.hessian_vector(point, v), alone(point))
+        loss.gradient_code(point + 0j)  # the same point, with complex numbers
+        np.testing.assert_array_equal(loss.hessian_vector(point, v), alone(point))
         loss.gradient(np.stack([point, 2 * point]))
         np.testing.assert_array_equal(loss.hessian_vector(point, v), alone(point))
 

@@ -510,6 +510,20 @@ def test_axes_side_by_side_stand_one_below_another_on_a_telephone(tmp_path):
     assert lighter.give_room(page, tmp_path) == page
 
 
+@pytest.mark.parametrize("with_bar", [(0,), (1,), (0, 1)])
+def test_a_colour_bar_stays_with_its_axes(with_bar):
+    """Where columns are cut apart, each is with the bar on its right."""
+    with rc_context(plot.STYLE):
+        figure = Figure((9, 3), layout="constrained")
+        axes = figure.subplots(1, 2)
+        bars = {k: figure.colorbar(axes[k].pcolormesh(np.eye(3)), ax=axes[k]).ax for k in with_bar}
+    [panels] = re.findall(r'data-panels="[^ ]*,([\d.]+) [^ ]*,([\d.]+),([\d.]+)"', svg.whole(figure))
+    first, again, end = map(float, panels)
+    boxes = [[ax.get_tightbbox() for ax in (axes[k], bars.get(k, axes[k]))] for k in (0, 1)]
+    right = [72 / figure.dpi * max(box.x1 for box in column) for column in boxes]
+    assert right[0] < first == again < 72 / figure.dpi * boxes[1][0].x0 < right[1] < end
+
+
 def test_a_wheel_for_the_browser_has_no_tests_of_its_own(tmp_path):
     wheel = tmp_path / "some-1.0-py3-none-any.whl"
     names = (

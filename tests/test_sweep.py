@@ -10,9 +10,10 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache, partial, wraps
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pytest
@@ -161,6 +162,8 @@ def test_progress_bar(capsys):
 def test_lambda_is_refused_before_the_first_call(pool, tmp_path):
     with pytest.raises(TypeError, match="cannot be sent to another process; define it with def"):
         sweep(lambda a: a, {"a": [1]}, executor=pool)
+    with pytest.raises(TypeError, match="and bind plain values: cannot pickle"):
+        sweep(partial(scaled, t=Lock()), {"a": [1]}, executor=pool)
 
 
 # --- errors -------------------------------------------------------------------------------------
@@ -388,6 +391,13 @@ def reads_state(a):
     return [STATE.factor for _ in range(1)][0] * a  # inside another code object in Python 3.11
 
 
+def defined(text):
+    """The function of a text that is in no file."""
+    found = {}
+    exec(text, found)
+    return found["task"]
+
+
 def frame():
     return pytest.importorskip("pandas").DataFrame({"x": [1]})
 
@@ -406,13 +416,47 @@ def frame():
         lambda: partial(scaled, t={1, 2}),
         lambda: reads_state,
         lambda: cache(scaled),
+        lambda: lambda a: a,
         lambda: eval("lambda a: a"),
+        lambda: defined("def task(a): return a"),
     ],
 )
 def test_what_cannot_be_recognized_is_refused(tmp_path, task):
     with pytest.raises(TypeError, match="use plain values .* or give version="):
         sweep(task(), {"a": [1]}, folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_holds_itself_is_refused(tmp_path):
+    def factorial(a):
+        return a * factorial(a - 1) if a else 1
+
+    loop = []
+    loop.append(loop)
+    for task in (factorial, partial(scaled, t=loop)):
+        with pytest.raises(TypeError, match="holds itself, or uses what does; give version="):
+            sweep(task, {"a": [3]}, folder=tmp_path)
+    assert sweep(factorial, {"a": [3]}, folder=tmp_path, version=1).result.item() == 6
+
+
+def test_changed_decorator_is_noticed(tmp_path):
+    def double(function):
+        @wraps(function)
+        def task(a):
+            return 2 * function(a)
+
+        return task
+
+    def triple(function):
+        @wraps(function)
+        def task(a):
+            return 3 * function(a)
+
+        return task
+
+    assert sweep(double(scaled), {"a": [1]}, folder=tmp_path).result.item() == 2
+    with pytest.raises(ValueError, match="another definition"):
+        sweep(triple(scaled), {"a": [1]}, folder=tmp_path)
 
 
 def test_version_stands_for_everything(tmp_path):
@@ -423,12 +467,15 @@ def test_version_stands_for_everything(tmp_path):
         ask(Scale(3), version=2)
     with pytest.raises(ValueError, match="another version"):
         ask(Scale(3), version="1")
+    with pytest.raises(TypeError, match=r"version = np.int64\(2\) must be a string or a number"):
+        ask(Scale(3), version=np.int64(2))
 
 
 def test_identity_is_that_of_values():
     made = [partial(scaled, t=v) for v in (1, 1.0, True, "1", None, [1], 1 + 2**60, np.int64(1),
                                            np.zeros(2), np.zeros((1, 2)), np.zeros(2, "f4"),
-                                           {"x": 1}, {"x": 2}, float("nan"))]  # fmt: skip
+                                           {"x": 1}, {"x": 2}, float("nan"), (1,), {1: 2}, {"1": 2},
+                                           {(1, 2): 3}, Path("1"), ["list", 1])]  # fmt: skip
     assert len({identity(task) for task in made}) == len(made)
     assert [identity(task) for task in made] == [identity(task) for task in made]
     inner = partial(scaled, t=Path("x"))
@@ -497,6 +544,7 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path):
         ({"a": "words"}, {}, ValueError, "sequence"),
         ({"a": [1, "x"]}, {}, ValueError, "sequence"),
         ({"a": [[1], [2]]}, {}, ValueError, "sequence"),
+        ({"a": [[1], [2, 3]]}, {}, ValueError, "the values of a must be a sequence"),
         ({"a": [None]}, {}, ValueError, "sequence"),
         ({"a": [1j]}, {}, ValueError, "sequence"),
         ({"a": [10**400]}, {}, ValueError, "sequence"),
@@ -531,8 +579,12 @@ def test_questions_are_checked(grid, options, error, word):
         (lambda a: (("x", "x"), np.eye(2)), TypeError, "axis"),
         (lambda a: np.zeros(a), ValueError, "must be the same everywhere"),
         (lambda a: {f"r{a}": 1}, ValueError, "must be the same everywhere"),
-        (lambda a: {"a": 1}, ValueError, "not those of the grid"),
-        (lambda a: ("a", [1, 2]), ValueError, "not those of the grid"),
+        (lambda a: {"x": 1} if a == 2 else {}, ValueError, "must be the same everywhere"),
+        (lambda a: {"a": 1}, ValueError, "of the grid different"),
+        (lambda a: ("a", [1, 2]), ValueError, "of the grid different"),
+        (lambda a: {"t": ("t", [1, 2])}, ValueError, "of their axes and of the grid different"),
+        (lambda a: {"x": ("t", [1]), "y": ("t", [1, 2])}, ValueError, "one length in all arrays"),
+        (lambda a: np.ma.array([1, 2], mask=[0, 1]), TypeError, "none masked"),
     ],
 )
 def test_results_are_checked(function, error, word):

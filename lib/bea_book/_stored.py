@@ -41,7 +41,8 @@ def identity(function: Callable) -> str:
     ------
     TypeError
         If a value is not plain (numbers, strings, paths, NumPy arrays, and lists, tuples and dicts
-        of these), or if the text of a function is not in a file.
+        of these) or holds itself, or if a function is a lambda, of whose text Python knows only the
+        lines, or not written in a file.
 
     Examples
     --------
@@ -49,7 +50,13 @@ def identity(function: Callable) -> str:
     >>> identity(partial(max, 1)) == identity(partial(max, 2))
     False
     """
-    return json.dumps(function, default=_plain)
+    try:
+        return json.dumps(_plain(function))
+    except RecursionError:
+        raise TypeError(
+            f"a stored sweep cannot write down {function!r}: it holds itself, or uses what does; "
+            "give version=..., and a new one for new answers"
+        ) from None
 
 
 def write(path: Path, content: bytes) -> None:
@@ -67,16 +74,23 @@ def write(path: Path, content: bytes) -> None:
 
 def _plain(value: Any) -> Any:
     """Return as JSON what tells `value` from others."""
+    kind = type(value).__name__
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [kind, *map(_plain, value)]
+    if isinstance(value, dict):
+        return [kind, *map(_plain, value.items())]
     if isinstance(value, partial):
-        return [value.func, value.args, value.keywords]
+        return [kind, *map(_plain, (value.func, value.args, value.keywords))]
     array = isinstance(value, np.generic) or type(value) is np.ndarray
     if array and not value.dtype.hasobject:
         return [repr(value.dtype), value.shape, digest(value.tobytes())]
     if isinstance(value, PurePath):
-        return str(value)
+        return ["path", str(value)]
     if inspect.isbuiltin(value) and isinstance(value.__self__, ModuleType):
-        return called(value)
-    if isinstance(value, FunctionType):
+        return [kind, called(value)]
+    if isinstance(value, FunctionType) and value.__name__ != "<lambda>":
         codes = [value.__code__]
         for code in codes:  # grows by the functions inside
             codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
@@ -84,12 +98,12 @@ def _plain(value: Any) -> Any:
         read = {n: v for n, v in value.__globals__.items() if n in names and not _named(v)}
         closed = [cell.cell_contents for cell in value.__closure__ or ()]
         with suppress(OSError):
-            text = inspect.getsource(value)
-            return [text, value.__defaults__, value.__kwdefaults__, closed, read]
+            text = inspect.getsource(value.__code__)  # that of a decorated function is its decorator's
+            return [kind, text, *map(_plain, (value.__defaults__, value.__kwdefaults__, closed, read))]
     raise TypeError(
         f"a stored sweep cannot tell this {type(value).__name__} from another one: {value!r}; use "
         "plain values (numbers, strings, paths, NumPy arrays, lists, tuples, dicts) and functions "
-        "that are written in files, or give version=..., and a new one for new answers"
+        "that are written with def in files, or give version=..., and a new one for new answers"
     )
 
 

@@ -542,7 +542,8 @@ def adam_warmup_cosine(
     warmup : float, not negative
         The time at which the step size is largest; not zero.
     horizon : float, not negative
-        The time at which the step size is zero; later than ``warmup``.
+        The time at which the step size is zero; later than ``warmup``.  End the run there: after it the
+        cosine rises again.
 
     Returns
     -------

@@ -105,6 +105,7 @@ def established(tested: Mapping[Key, ArrayLike]) -> set[Key]:
     Parameters
     ----------
     tested : mapping to array_like (seeds,)
+        One with a NaN counts as tested, and is not established.
 
     Returns
     -------
@@ -115,7 +116,7 @@ def established(tested: Mapping[Key, ArrayLike]) -> set[Key]:
     >>> established({"a": [1.0, 1.1, 0.9], "b": [1.0, -1.0, 0.1]})
     {'a'}
     """
-    p = {key: stats.ttest_1samp(v, 0).pvalue if np.ptp(v) else 1.0 for key, v in tested.items()}
+    p = {key: _p_value(np.asarray(values)) for key, values in tested.items()}
     found: set[Key] = set()
     for k, key in enumerate(sorted(p, key=p.__getitem__)):
         if not p[key] < 0.05 / (len(p) - k):
@@ -124,13 +125,21 @@ def established(tested: Mapping[Key, ArrayLike]) -> set[Key]:
     return found
 
 
+def _p_value(values: np.ndarray) -> float:
+    """Of a t-test; 1 where there is none (NaN, one seed), and its limit if all seeds change by the same."""
+    if np.ptp(values) > 0:
+        return stats.ttest_1samp(values, 0).pvalue
+    return float(len(values) < 2 or np.isnan(values).any() or not values[0])
+
+
 def results(tested: Mapping[Key, ArrayLike], bound: float = BOUND) -> dict[Key, str]:
     """Return for each change "null", or "rises" or "falls" if it is established, or "open".
 
     Parameters
     ----------
     tested : mapping to array_like (seeds,)
-        All changes that are tested together.  Those whose key ends with "accuracy" have the bound `POINTS`.
+        All changes that are tested together.  Those whose key is a tuple with "accuracy" at its end have the bound
+        `POINTS`.
     bound : float
 
     Returns

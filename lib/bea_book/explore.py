@@ -200,7 +200,7 @@ class Explorer:
         """The sliders as HTML, at their start."""
         found = []
         for name, options in self.sliders.items():
-            value = _formatted(self.start[name])
+            value = html.escape(_formatted(self.start[name]))
             found.append(
                 f'<p class="bea-slider"><label for="ID-{name}">{_symbol(name)}</label>'
                 f'<input type="range" id="ID-{name}" data-slider="{name}" min="0" '
@@ -303,9 +303,10 @@ def explore(
     ------
     ValueError
         If a slider has fewer than two values or repeats one; if `draw` draws different things for
-        different values, moves the limits, or draws what cannot move (images, scattered markers, words
-        in LaTeX); if the formula names an unknown value; or if the page would weigh more than 60 kB
-        compressed.
+        different values, changes the axes or draws outside of them, or draws what cannot move (images,
+        scattered markers, words in LaTeX); if a slider shows one number for two values, or a number of
+        `draw` has a slider's name; if the formula names an unknown value; or if the page would weigh
+        more than 60 kB compressed.
 
     Examples
     --------
@@ -384,6 +385,8 @@ def _checked_start(
     for name, values in sliders.items():
         if len(values) < 2 or len(set(values)) < len(values):
             raise ValueError(f"slider {name} needs two or more different values, got {values}")
+        if len(shown := {_formatted(value) for value in values}) < len(values):
+            raise ValueError(f"slider {name} shows only {sorted(shown)} for {values}; give some as text")
     for name, value in start.items():
         if name not in sliders or value not in sliders[name]:
             raise ValueError(f"start has {name} = {value!r}; there are {sliders}")
@@ -453,15 +456,20 @@ def _frame(
 ) -> _Frame:
     """Draw one frame, read its moving parts off the figure, and remove them from it."""
     figure, axes, draw = drawing
-    limits = [ax.axis() for ax in figure.axes]
+    frame = _frame_of(figure)
     before = [set(ax.get_children()) for ax in figure.axes]
     for ax in figure.axes:
         ax.set_prop_cycle(None)  # each frame begins with the first colour
     values = draw(axes, **setting)
     if not isinstance(values, Mapping):
         raise ValueError(f"draw must return a mapping from names to numbers, got {values!r}")
-    if [ax.axis() for ax in figure.axes] != limits:
-        raise ValueError(f"draw moved the limits of the axes at {setting}; set them in background")
+    if taken := setting.keys() & values.keys():
+        raise ValueError(f"draw returned a number named {min(taken)!r}, as a slider is; give it another name")
+    if _frame_of(figure) != frame:
+        raise ValueError(
+            "draw changed the limits of the axes, their scales, titles or labels, or drew outside of them, at "
+            f"{setting}; set these in background, and show numbers by returning them"
+        )
     drawn = [[artist for artist in ax.get_children() if artist not in known] for ax, known in zip(figure.axes, before)]
     elements, parts = _moving_parts(figure, drawn)
     if first and (elements != list(first.elements) or list(values) != list(first.values)):
@@ -474,6 +482,15 @@ def _frame(
         artist.remove()
     shown = {name: _formatted(value) for name, value in values.items()}
     return _Frame(tuple(elements), tuple(parts), shown, still)
+
+
+def _frame_of(figure: Figure) -> list[Any]:
+    """What `draw` must leave as it is: limits, scales and words of the axes, and what stands outside of them."""
+    kept = [
+        (ax.axis(), ax.get_xscale(), ax.get_yscale(), ax.get_xlabel(), ax.get_ylabel(), ax.get_title())
+        for ax in figure.axes
+    ]
+    return [kept, figure.get_children()]
 
 
 def _moving_parts(figure: Figure, drawn: Sequence[Sequence[Any]]) -> tuple[list[str], list[str]]:
@@ -520,10 +537,9 @@ def _formatted(value: Any) -> str:
     if np.size(value) != 1 or not isinstance(np.asarray(value).item(), Real):
         raise ValueError(f"what is shown must be a number or text, got {value!r}")
     number = float(np.asarray(value).item()) + 0.0  # no minus zero
-    if 1000 <= abs(number) < 1e6:
-        return f"{number:.0f}".replace("-", "−")
     exact = np.isclose(float(f"{number:.4g}"), number, rtol=1e-12, atol=0)
     text = f"{number:.4g}" if exact else f"{number:.3g}"
+    text = f"{number:.0f}" if 1000 <= abs(float(text)) and abs(number) < 1e6 else text
     return re.sub(r"e([+-])0*", lambda m: "e" + m[1].strip("+"), text).replace("-", "−")
 
 
@@ -533,9 +549,10 @@ def _mathml(formula: str, names: set[str]) -> str:
         return ""
     from latex2mathml.converter import convert
 
-    used = set(re.findall(r"\\val\{(\w+)\}", formula))
-    if used - names:
-        raise ValueError(f"the formula shows {sorted(used - names)}; there are {sorted(names)}")
+    used = set(re.findall(r"\\val(?:\{([^}]*)\})?", formula))
+    words = {name for name in names if re.fullmatch(r"\w+", name)}
+    if used - words:
+        raise ValueError(f"the formula shows {sorted(used - words)}; it can show {sorted(words)}")
     text = convert(re.sub(r"\\val\{(\w+)\}", r"\\text{⟦\1⟧}", formula), display="block")
     text = text.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")  # HTML needs none
     return re.sub(r"<mtext>⟦(\w+)⟧</mtext>", r'<mn data-value="\1"></mn>', text)

@@ -209,7 +209,11 @@ class _Task:
     def hessian_vector(self, layers: Layers, d_layers: Layers) -> np.ndarray:
         """Return the derivative of the gradient along ``d_layers``, product by product."""
         # In a field the gradient at this point came just before.
-        known = [passed for point, passed in self.last if all(map(np.array_equal, point, layers))]
+        known = [
+            passed
+            for point, passed in self.last
+            if point[0].dtype == layers[0].dtype and all(map(np.array_equal, point, layers))
+        ]
         hidden, p = known[0] if known else self._passed(layers)
         d_hidden, slopes, d_scores = self._forward_along(layers, d_layers, hidden)
         delta = (p - self.hit) / self.hit.shape[1]

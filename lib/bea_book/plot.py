@@ -118,6 +118,11 @@ def iterates(
     size : float
         Of the dots, in points.
 
+    Raises
+    ------
+    ValueError
+        If the path is not that of one run in a plane.
+
     Examples
     --------
     >>> from matplotlib.figure import Figure
@@ -126,7 +131,7 @@ def iterates(
     >>> ax.lines[0].get_marker()
     'o'
     """
-    ax.plot(path[:, 0], path[:, 1], "o", ms=size, mew=0, color=color, label=label, zorder=4)
+    ax.plot(*_plane(path), "o", ms=size, mew=0, color=color, label=label, zorder=4)
 
 
 def plain_flow(ax: Axes, path: np.ndarray, *, label: str | None = None) -> None:
@@ -138,6 +143,11 @@ def plain_flow(ax: Axes, path: np.ndarray, *, label: str | None = None) -> None:
     path : array (points, 2)
     label : str, optional
 
+    Raises
+    ------
+    ValueError
+        If the path is not that of one flow in a plane.
+
     Examples
     --------
     >>> from matplotlib.figure import Figure
@@ -146,7 +156,7 @@ def plain_flow(ax: Axes, path: np.ndarray, *, label: str | None = None) -> None:
     >>> ax.lines[0].get_color() == COLORS["grey"]
     True
     """
-    ax.plot(path[:, 0], path[:, 1], color=COLORS["grey"], lw=1.2, label=label, zorder=2)
+    ax.plot(*_plane(path), color=COLORS["grey"], lw=1.2, label=label, zorder=2)
 
 
 def modified_flow(ax: Axes, path: np.ndarray, *, color: str = COLORS["blue"], label: str | None = None) -> None:
@@ -158,6 +168,11 @@ def modified_flow(ax: Axes, path: np.ndarray, *, color: str = COLORS["blue"], la
     path : array (points, 2)
     color, label : str, optional
 
+    Raises
+    ------
+    ValueError
+        If the path is not that of one flow in a plane.
+
     Examples
     --------
     >>> from matplotlib.figure import Figure
@@ -166,7 +181,18 @@ def modified_flow(ax: Axes, path: np.ndarray, *, color: str = COLORS["blue"], la
     >>> ax.lines[0].get_color() == COLORS["blue"]
     True
     """
-    ax.plot(path[:, 0], path[:, 1], color=color, lw=2, label=label, zorder=3)
+    ax.plot(*_plane(path), color=color, lw=2, label=label, zorder=3)
+
+
+def _plane(path: ArrayLike) -> np.ndarray:
+    """The two coordinates of a path."""
+    path = np.asarray(path)
+    if path.ndim != 2 or path.shape[1] != 2:
+        raise ValueError(
+            f"a path of shape {path.shape} was given; allowed is (points, 2): of a batch draw the runs "
+            "one by one, of more coordinates choose two"
+        )
+    return path.T
 
 
 def line(
@@ -263,7 +289,13 @@ def error_lines(ax: Axes, studies: Mapping[str, Study], *, ylabel: str = "larges
     ----------
     ax : Axes
     studies : mapping from str to bea.Study
+        One to six; each has a colour of its own.
     ylabel : str
+
+    Raises
+    ------
+    ValueError
+        If there is none, or more than have colours.
 
     Examples
     --------
@@ -275,6 +307,8 @@ def error_lines(ax: Axes, studies: Mapping[str, Study], *, ylabel: str = "larges
     'order two\\nslope 2.00'
     """
     palette = [COLORS[c] for c in ("blue", "vermilion", "green", "orange", "purple", "black")]
+    if not 0 < len(studies) <= len(palette):
+        raise ValueError(f"{len(studies)} studies were given; allowed are 1 to {len(palette)} on the same axes")
     ax.set(xscale="log", yscale="log", xlabel="step size h", ylabel=ylabel)
     for study, color in zip(studies.values(), palette):
         ax.plot(study.hs, study.errors, "o-", ms=4, color=color)

@@ -76,11 +76,14 @@ def elements(artist: Artist, figure: Figure, clip: str) -> Iterator[Element]:
     >>> element[:42]
     '<g clip-path="url(#axes-0)"><path data-mov'
     """
-    from matplotlib.collections import Collection, PathCollection
+    from matplotlib.collections import Collection
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
     from matplotlib.text import Text
+    from matplotlib.transforms import IdentityTransform
 
+    if not artist.get_visible():
+        return
     more = f' clip-path="url(#{clip})"' if artist.get_clip_on() else ""
     alpha = artist.get_alpha()
     more += "" if alpha is None else f' opacity="{alpha:g}"'
@@ -90,16 +93,12 @@ def elements(artist: Artist, figure: Figure, clip: str) -> Iterator[Element]:
         yield from _line(artist, figure, more)
     elif isinstance(artist, Patch):
         path = artist.get_path().transformed(artist.get_transform())
-        fill = _color(artist.get_facecolor()) if artist.get_fill() else "none"
-        stroke = _color(artist.get_edgecolor())
-        yield _shape([path], figure, (fill, stroke, artist.get_linewidth()), more)
-    elif isinstance(artist, Collection) and not isinstance(artist, PathCollection):
+        fill = artist.get_facecolor() if artist.get_fill() else "none"
+        look = (fill, artist.get_edgecolor(), artist.get_linewidth(), artist._dash_pattern)  # type: ignore[attr-defined]
+        yield _path(_data([path], figure), _style(*look, alpha), more)
+    elif isinstance(artist, Collection) and isinstance(artist.get_offset_transform(), IdentityTransform):
         paths = [path.transformed(artist.get_transform()) for path in artist.get_paths()]
-        fills, strokes = artist.get_facecolor(), artist.get_edgecolor()
-        fill = _color(fills[0]) if len(fills) else "none"
-        stroke = _color(strokes[0]) if len(strokes) else "none"
-        width = float(np.ravel(artist.get_linewidth())[0])
-        yield _shape(paths, figure, (fill, stroke, width), more)
+        yield _path(_data(paths, figure), _style(*_look(artist), alpha=alpha), more)
     else:
         raise ValueError(
             f"draw drew a {type(artist).__name__}, which cannot move; lines, dots, filled shapes, "
@@ -109,8 +108,12 @@ def elements(artist: Artist, figure: Figure, clip: str) -> Iterator[Element]:
 
 def _word(artist: Any, figure: Figure) -> Element:
     """Plain words at their place."""
-    if "$" in artist.get_text():
-        raise ValueError(f"moving words are plain, write β for $\\beta$: {artist.get_text()!r}")
+    from matplotlib.colors import to_rgba
+
+    if artist.get_rotation() or artist.get_bbox_patch() or {"$", "\n"} & set(artist.get_text()):
+        raise ValueError(
+            f"moving words are plain (write β for $\\beta$), on one level line, without a box: {artist.get_text()!r}"
+        )
     if hasattr(artist, "update_positions"):  # an annotation knows its place only now
         canvas: Any = figure.canvas
         artist.update_positions(canvas.get_renderer())
@@ -118,8 +121,10 @@ def _word(artist: Any, figure: Figure) -> Element:
     down = {"center": 0.35, "center_baseline": 0.35, "top": 0.8, "bottom": -0.2}
     y = figure.bbox.height - y + down.get(artist.get_va(), 0) * artist.get_fontsize()
     anchor = {"left": "start", "center": "middle", "right": "end"}[artist.get_ha()]
+    alpha = to_rgba(artist.get_color(), artist.get_alpha())[3]
+    opacity = "" if alpha == 1 else f' opacity="{alpha:g}"'
     return (
-        f'<g data-moving="%0" transform="{{%0}}"><text data-moving="%1" text-anchor="{anchor}" '
+        f'<g data-moving="%0" transform="{{%0}}"><text data-moving="%1" text-anchor="{anchor}"{opacity} '
         f'style="font-size:{artist.get_fontsize():g}px;fill:{_color(artist.get_color())}">'
         "{%1}</text></g>",
         [f"translate({_round(x)} {_round(y)})", artist.get_text()],
@@ -130,27 +135,42 @@ def _line(artist: Any, figure: Figure, more: str) -> Iterator[Element]:
     """A curve, and the dots on it."""
     path = artist.get_path().transformed(artist.get_transform())
     if artist.get_linestyle() not in ("None", " ", ""):
-        dashes = artist._dash_pattern[1]  # Matplotlib has no public name for it
-        lengths = " ".join(f"{10 * d:.4g}" for d in dashes) if dashes else ""
-        dash = f' stroke-dasharray="{lengths}"' if dashes else ""
-        color, width = _color(artist.get_color()), artist.get_linewidth()
-        style = f'fill="none" stroke="{color}" stroke-width="{10 * width:g}"{dash}'
-        yield _path(_data([path], figure), style, more)
+        look = ("none", artist.get_color(), artist.get_linewidth(), artist._dash_pattern, artist.get_alpha())
+        yield _path(_data([path], figure), _style(*look), more)
     marker = artist.get_marker()
     if marker in ("o", "."):
         size = artist.get_markersize() * (1 if marker == "o" else 0.5)
-        color = _color(artist.get_markerfacecolor())
-        style = f'fill="none" stroke="{color}" stroke-width="{10 * size:g}" stroke-linecap="round"'
+        color = artist.get_markerfacecolor()
+        if _color(color) == "none" or artist.get_markevery() is not None:
+            raise ValueError("moving dots are filled, one at each point: give no mfc='none' and no markevery")
+        style = _style("none", color, size, (0, None), artist.get_alpha()) + ' stroke-linecap="round"'
         yield _path(_dots(path, figure), style, more)
     elif marker not in ("None", None, " ", ""):
         raise ValueError(f"moving markers are dots ('o' or '.'), not {marker!r}")
 
 
-def _shape(paths: Iterable[Any], figure: Figure, colors: tuple[str, str, float], more: str) -> Element:
-    """Filled paths: (fill, stroke, width)."""
-    fill, stroke, width = colors
-    style = f'fill="{fill}" stroke="{stroke}" stroke-width="{10 * width:g}"'
-    return _path(_data(paths, figure), style, more)
+def _look(artist: Any) -> list[Any]:
+    """The fill, stroke, width and dashes of a collection that has one of each."""
+    artist.update_scalarmappable()
+    looks = (artist.get_facecolor(), artist.get_edgecolor(), artist.get_linewidth(), artist.get_linestyle())
+    if any(len(set(map(repr, like))) > 1 for like in looks):
+        raise ValueError(
+            f"draw drew a {type(artist).__name__} with several colours, widths or line styles; what moves has "
+            "one: give, for instance, colors='black', linestyles='solid', or draw one after the other"
+        )
+    return [like[0] if len(like) else "none" for like in looks]
+
+
+def _style(fill: Any, stroke: Any, width: float, dashes: Any, alpha: float | None) -> str:
+    """Attributes of a path; where the whole artist has no alpha, its colours may have theirs."""
+    from matplotlib.colors import to_rgba
+
+    text = ""
+    for name, color in (("fill", fill), ("stroke", stroke)):
+        opacity = to_rgba(color)[3] if alpha is None else 1
+        text += f'{name}="{_color(color)}" ' + (f'{name}-opacity="{opacity:g}" ' if 0 < opacity < 1 else "")
+    lengths = " ".join(f"{10 * d:.4g}" for d in dashes[1] or ())
+    return f'{text}stroke-width="{10 * width:g}"' + (f' stroke-dasharray="{lengths}"' if lengths else "")
 
 
 def _path(data: str, style: str, more: str) -> Element:
@@ -223,10 +243,10 @@ def still(figure: Figure) -> str:
     # fonts and joins come from the page
     text = re.sub(r"font-family: [^;\"]*;?|stroke-linejoin: [a-z]+;?", "", text)
     text = re.sub(r" transform=\"rotate\(-0 [^)]*\)\"", "", text)
-    # numbers within tags only: those between them are the labels of the axes
+    # numbers and colours within tags only: what is between them are the labels of the axes
     number = r"(?<!opacity: )-?\d+\.\d+"
     text = re.sub("<[^>]*>", lambda tag: re.sub(number, lambda n: _round(float(n[0])), tag[0]), text)
-    text = re.sub(r"#[0-9a-f]{6}\b", lambda color: _color(color[0]), text)
+    text = re.sub(r"#[0-9a-f]{6}\b(?=[^<>]*>)", lambda color: _color(color[0]), text)
     text = re.sub(r"(?<=[>;\"]) *\n *|\n *(?=[<\"L])", "", text)
     return re.sub(r"<g>\s*</g>|<defs>\s*</defs>", "", text).strip()
 
@@ -318,17 +338,18 @@ def _drawn(figure: Figure, **options: Any) -> str:
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S)
     text = re.sub(r' version="1.1"| xmlns:xlink="[^"]*"|xlink:(?=href)', "", text)  # browsers know plain `href`
     used = "|".join(re.findall(r"#([\w-]+)", re.sub(r"#[0-9a-f]{6}\b", "", text))) or "-"
-    return re.sub(rf' id="(?!({used})")[^"]*"', "", text)
+    return re.sub(rf' id="(?!({used})")[^"]*"(?=[^<>]*>)', "", text)
 
 
 def _panels(figure: Figure) -> str:
     """The attribute with the columns of axes as pieces "at,from,to": what is between two x, and where it is to be;
     columns that have no labels of their y axis get those of the first as a second piece."""
     columns: dict[int, list[Any]] = {}
-    for ax in figure.axes:
+    for ax in sorted(figure.axes, key=lambda ax: ax.get_subplotspec() is None):
         place = ax.get_subplotspec()
-        # a colour bar has no place in the grid; it stands beside the last of the columns
-        columns.setdefault(place.colspan.start if place else max(columns, default=0), []).append(ax)
+        # a colour bar has no place in the grid; it stands beside the column on its left
+        left = [k for k in columns if columns[k][0].bbox.x0 < ax.bbox.x0]
+        columns.setdefault(place.colspan.start if place else max(left, default=0), []).append(ax)
     if len(columns) < 2 or figure.get_figwidth() < 5.5:
         return ""
     boxes = [[ax.get_tightbbox() for ax in columns[k]] for k in sorted(columns)]

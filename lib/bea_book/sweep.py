@@ -99,9 +99,9 @@ def sweep(
     Without ``version``, a stored sweep is recognized by the function's name, its text, and the
     values that it uses: arguments bound by ``functools.partial``, defaults, closures and globals.
     Only plain values count: numbers, strings, paths, NumPy arrays, and lists, tuples and dicts of
-    these.  Anything else, such as an object, a tensor or a DataFrame, is refused.  Other functions
-    and classes that it calls count by their names.  With ``version``, only the name and the version
-    count: change it whenever the answers should change.
+    these.  Anything else, such as an object, a lambda, a tensor or a DataFrame, is refused.  Other
+    functions, classes and modules that it uses count by their names.  With ``version``, only the
+    name and the version count: change it whenever the answers should change.
 
     What is bound to the function travels with every call to an executor, so load large data inside.
 
@@ -159,6 +159,8 @@ class _Sweep:
 
     def open(self, folder: Path, version: str | int | None) -> None:
         """Read the results in a folder, which must be to the same question."""
+        if not isinstance(version, (str, int, float, type(None))):
+            raise TypeError(f"version = {version!r} must be a string or a number of Python's own")
         used = identity(self.function) if version is None else None
         asked = {"function": called(self.function), "definition": used, "version": version}
         asked |= {"grid": list(self.axes.items()), "seed": self.seed}
@@ -182,12 +184,17 @@ class _Sweep:
 
     def check(self, index: int, layout: dict[str, list]) -> None:
         """Check the names, axes and shapes of one result."""
-        names = {*layout, *(name for dims, _ in layout.values() for name in dims)}
-        self.layout = self.layout or layout
-        if layout != self.layout or names & set(self.axes):
-            given = f"{layout} at {self.points[index]}, and {self.layout} before"
-            rule = "names and shapes must be the same everywhere, and not those of the grid"
-            raise ValueError(f"the function gave {given}; {rule}")
+        axes = [axis for dims, shape in layout.values() for axis in zip(dims, shape)]
+        sizes = dict(axes)
+        names = [*layout, *sizes, *self.axes]
+        self.layout = self.layout if self.rows or self.pieces else layout
+        if layout != self.layout or len(set(names)) < len(names) or any(sizes[dim] != size for dim, size in axes):
+            before = "" if layout == self.layout else f", and {self.layout} before"
+            rule = (
+                "names and shapes must be the same everywhere, an axis of one length in all arrays, "
+                "and the names of results, of their axes and of the grid different"
+            )
+            raise ValueError(f"the function gave {layout} at {self.points[index]}{before}; {rule}")
 
     def call(self, index: int) -> tuple[Callable, dict[str, Any], int, str]:
         """Return the arguments of `_call`."""
@@ -257,7 +264,7 @@ def _away(asked: _Sweep, indices: list[int], executor: Executor) -> None:
         try:
             pickle.dumps(asked.function)
         except (pickle.PicklingError, AttributeError, TypeError) as problem:
-            advice = "cannot be sent to another process; define it with def, in a module"
+            advice = "cannot be sent to another process; define it with def, in a module, and bind plain values"
             raise TypeError(f"{called(asked.function)} {advice}: {problem}") from problem
     try:
         while True:
@@ -305,18 +312,20 @@ def _call(function: Callable, point: dict[str, Any], seed: int, token: str) -> R
 def _array(name: str, value: Any) -> tuple[list[str], np.ndarray]:
     """Return the names of the axes and the array of one result."""
     pair = isinstance(value, tuple) and len(value) == 2 and np.asarray(value[0]).dtype.kind == "U"
-    array = np.asarray(value[1] if pair else value)
+    given = value[1] if pair else value
+    array = np.asarray(given)
     dims = np.atleast_1d(value[0]) if pair else [f"{name}_{k}" for k in range(array.ndim)]
-    if array.dtype.kind not in "biuf" or not len(dims) == len(set(dims)) == array.ndim:
-        raise TypeError(f"the result {name} must be real, with an axis for each of {dims}: {value!r}")
+    real = array.dtype.kind in "biuf" and not isinstance(given, np.ma.MaskedArray)
+    if not real or not len(dims) == len(set(dims)) == array.ndim:
+        raise TypeError(f"the result {name} must be real, none masked, with an axis for each of {dims}: {value!r}")
     return list(map(str, dims)), array
 
 
 def _values(name: str, values: Iterable) -> list:
     """Return the values of one argument as Python's numbers, strings or booleans."""
     given = [] if isinstance(values, (str, bytes, Mapping)) else list(values)
-    array = np.asarray(given)
-    plain = array.ndim == 1 and array.dtype.kind in "biufU" and array.tolist() == given
+    array = np.asarray([] if any(map(np.ndim, given)) else given)
+    plain = array.dtype.kind in "biufU" and array.tolist() == given
     if not plain or not 0 < len(set(given)) == len(given):
         allowed = "a sequence of different numbers, strings or booleans"
         raise ValueError(f"the values of {name} must be {allowed}, not {values!r}")
