@@ -732,8 +732,10 @@ def by_columns(
             ends = evaluate(optimizer, start, *given)[..., [0, -1]]
             single = np.stack([alone(0), alone(-1)], axis=-1)
             agree = np.allclose(ends, single, rtol=1e-9, atol=1e-300, equal_nan=True)
-            apart = agree and alike(optimizer, len(start)) and columns_apart(
-                lambda x: evaluate(optimizer, x, *given), start
+            apart = (
+                agree
+                and alike(optimizer, len(start))
+                and columns_apart(lambda x: evaluate(optimizer, x, *given), start)
             )
             known["mixes"] = not apart
         except (TypeError, ValueError):
