@@ -31,7 +31,7 @@ const answers = {
     const optimizer = optimizerOf(r), { path, memory } = engine.run(optimizer, r.theta, r.h, r.steps);
     return engine.field(optimizer, r.h, r.order, r.choice)(engine.keptState(optimizer, path.at(-1), memory, r.choice), r.h * r.steps);
   },
-  flow: (r) => engine.flow(engine.field(optimizerOf(r), r.h, r.order), r.theta, r.h, r.steps, r.tolerance, r.time),
+  flow: (r) => engine.flow(engine.field(optimizerOf(r), r.h, r.order), r.theta, r.h, r.steps, r.tolerance, r.time).path,
   // the end of a flow that is known to a thousandth of `apart`
   followed: (r) => {
     const { settled, path } = engine.closely(engine.field(optimizerOf(r), r.h, r.order), r.theta, r.h, r.steps, () => r.apart, { last: true });
@@ -67,7 +67,7 @@ const answers = {
     globalThis.Function = plain;
     return [count];
   },
-  own: (r) => engine.flow(own[r.own], r.theta, r.dt, r.steps, r.tolerance, r.time),
+  own: (r) => engine.flow(own[r.own], r.theta, r.dt, r.steps, r.tolerance, r.time).path,
   // how close a flow is followed if its end is to be known to a part of `apart`: whether it is settled, and its path
   closely: (r) => {
     const { settled, path } = engine.closely(own[r.own], r.theta, r.dt, r.steps, () => r.apart, { last: true });

@@ -9,6 +9,7 @@ from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
 
 import bea
+from live_answers import ends
 from tree_peers import PEERS
 
 VALLEY, START = bea.bilinear(), (0.9, 1.5)
@@ -315,6 +316,28 @@ def test_delay_past_the_edge_is_predicted(measured):
     slope = bea.Study(HS, np.array(errors) - limit).slope
     assert slope == pytest.approx(1, abs=0.1)
     measured("delay, and slope of what is left", [limit, slope], "0.0295, 1 ± 0.1", digits=2)
+
+
+def test_the_live_figure_stays_behind_where_the_oscillation_is_back(measured, says):
+    """At h = 0.04, and not at 0.025, by the engine and by a loop over the two formulas of the step."""
+    x, y = sp.symbols("x y", real=True)
+    loss = bea.Loss(y**2 * (sp.sqrt(1 + x**2) - 1) + (y - 10) ** 2 / 2, (x, y))
+    last, smallest = {}, {}
+    for h in (0.04, 0.025):
+        a, b, steps, sizes = 0.3, 6.0, round(4 / h), []
+        for _ in range(steps):
+            root = np.sqrt(1 + a * a)
+            a, b = a - h * b**2 * a / root, b - h * (2 * b * (root - 1) + b - 10)
+            sizes.append(abs(a))
+        end, far = ends("17", bea.gradient_descent(), loss, h)
+        np.testing.assert_allclose(end, [a, b], rtol=1e-6)
+        last[h], smallest[h] = (abs(a), b, far), min(sizes)
+    assert last[0.04][2][0] > 2 and max(last[0.025][2]) < 0.01
+    says("17", "That for $h = 0.04$, which ends at $y = 7.6$", 0.04, last[0.04][1])
+    says("17", "ends at $9.93$, as the lines do", last[0.025][1])
+    says("17", "at y = 7.1 for h = 0.04, and at y = 8.9 for h = 0.025", np.sqrt(50), 0.04, np.sqrt(80), 0.025)
+    assert smallest[0.025] < 1e-22 and 0.9e-10 < last[0.025][0] < 1.4e-10
+    measured("where the run ends", last[0.04][1], "7.6, below both flows by 2.4", digits=2)
 
 
 def test_where_it_settles_and_where_it_does_not(measured, says):

@@ -439,7 +439,15 @@ def other_cases():
     pair = {"call": "own", "own": "pair", "theta": [1.0, 1.0], "dt": 0.1, "steps": 40, "tolerance": 1e-6, "time": 0.0}
     yield Case(pair, None, check=lambda path: ends_at_one(np.array(path)[:, 0]))
     # every entry goes to its mean, which stays; 1e100 is no number that a flow goes on from
-    mean = {"call": "own", "own": "mean", "theta": [1.0, 2.0, 6.0], "dt": 0.25, "steps": 2, "tolerance": 1e-11, "time": 0.0}
+    mean = {
+        "call": "own",
+        "own": "mean",
+        "theta": [1.0, 2.0, 6.0],
+        "dt": 0.25,
+        "steps": 2,
+        "tolerance": 1e-11,
+        "time": 0.0,
+    }
     yield Case(mean, 3 + np.exp(-0.25 * np.arange(3))[:, None] * [-2.0, -1.0, 3.0], 1e-10)
     far = {"call": "own", "own": "still", "theta": [1e100], "dt": 0.25, "steps": 3, "tolerance": 1e-6, "time": 0.0}
     yield Case(far, [[1e100]])
@@ -450,7 +458,11 @@ def other_cases():
     yield Case({**settled, "steps": 40}, None, check=lambda found: found[0] == [0] and len(found) == 11)
     yield Case({**settled, "own": "noise"}, None, check=lambda found: found[0] == [0] and len(found) < 10)
     # stiff flows: past a valley whose walls, for so small an epsilon, are a thousandth wide
-    for beta, rho, begin, terms in ((0.95, 0.0, (2.7, 0.38), 2), (0.95, 0.95, (2.7, 0.38), 1), (0.9, 0.5, (2.2, 2.9), 2)):
+    for beta, rho, begin, terms in (
+        (0.95, 0.0, (2.7, 0.38), 2),
+        (0.95, 0.95, (2.7, 0.38), 1),
+        (0.9, 0.5, (2.2, 2.9), 2),
+    ):
         request = {"program": "adam/2", "loss": "bilinear", "theta": begin, "order": terms, "h": 0.02, "steps": 60}
         request |= {"call": "followed", "apart": 1e-3, "given": {"beta": beta, "rho": rho, "epsilon": 1e-6}}
         equation = bea.modified_equation(bea.adam(beta, rho, 1e-6), loss, terms)
@@ -472,7 +484,9 @@ def other_cases():
 
 def ends_at_one(path):
     """1 / (1 - t) at 0, 0.1, ..., 0.9, and then at most a number that is large because it is not quite at its end."""
-    return np.allclose(path[:10], 1 / (1 - 0.1 * np.arange(10)), rtol=1e-5) and (path[10:] > 1e5).all() and len(path) < 12
+    return (
+        np.allclose(path[:10], 1 / (1 - 0.1 * np.arange(10)), rtol=1e-5) and (path[10:] > 1e5).all() and len(path) < 12
+    )
 
 
 def slow_memory(optimizer, loss, point, h, order):

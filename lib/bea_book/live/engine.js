@@ -499,17 +499,18 @@ function substitute(matrix, pivots, x) {
   }
 }
 
-/** Return the solution of dz/dt = field(z, t) at the times 0, dt, 2 dt, ..., as far as it is finite and can be followed;
- *  in each step the error is at most `tolerance`, compared with the entries. */
+/** Return the solution of dz/dt = field(z, t), as far as it is finite and can be followed: `path` at the times 0, dt,
+ *  2 dt, ..., and `course` also after each step between.  In a step the error is at most `tolerance`, compared with
+ *  the entries. */
 export function flow(field, start, dt, count, tolerance = 1e-6, time = 0) {
   const size = start.length, room = () => Array(size).fill(0), rooms = (n) => Array.from({ length: n }, room);
-  const path = [[...start]], least = start.map((x) => 1e-4 * Math.abs(x) + 1e-12), stages = rooms(6), jacobian = rooms(size), matrix = rooms(size);
+  const path = [[...start]], course = [path[0]], least = start.map((x) => 1e-4 * Math.abs(x) + 1e-12), stages = rooms(6), jacobian = rooms(size), matrix = rooms(size);
   const [here, there, drift] = rooms(3);
   let z = [...start], y = room(), t = time, step = dt / 8, attempts = ATTEMPTS + 2 * count;
   for (let n = 1; n <= count; n++) {
     for (let stop = time + n * dt, rest; (rest = stop - t), Math.abs(rest) > 1e-12 * Math.abs(dt); ) {
       const now = field(z, t, here);
-      if (!now.every(Number.isFinite)) return path;
+      if (!now.every(Number.isFinite)) return { path, course };
       for (let j = 0; j < size; j++) {
         const at = z[j];
         z[j] += 1e-8 * Math.max(Math.abs(at), least[j]);
@@ -521,7 +522,7 @@ export function flow(field, start, dt, count, tolerance = 1e-6, time = 0) {
       for (let i = 0; i < size; i++) drift[i] = (later[i] - now[i]) / (1e-8 * dt);
       for (let error = Infinity; !(error <= 1); ) {
         const taken = Math.abs(step) < Math.abs(rest) ? step : rest;
-        if (!attempts-- || Math.abs(taken) < 1e-13 * Math.abs(dt * count)) return path;
+        if (!attempts-- || Math.abs(taken) < 1e-13 * Math.abs(dt * count)) return { path, course };
         for (let i = 0; i < size; i++) for (let j = 0; j < size; j++) matrix[i][j] = (i === j ? 1 / (GAMMA * taken) : 0) - jacobian[i][j];
         const pivots = eliminate(matrix);
         for (let k = 0; k < 6; k++) {
@@ -548,11 +549,12 @@ export function flow(field, start, dt, count, tolerance = 1e-6, time = 0) {
         t = taken === rest ? stop : t + taken;
         [z, y] = [y, z];
       }
-      if (!z.every((x) => Math.abs(x) < 1e100)) return path;
+      if (!z.every((x) => Math.abs(x) < 1e100)) return { path, course };
+      course.push([...z]);
     }
     path.push([...z]);
   }
-  return path;
+  return { path, course };
 }
 
 export const distance = (a, b) => Math.hypot(...a.map((x, i) => x - b[i]));
@@ -562,15 +564,16 @@ const UNSETTLED = 0.05; // of an error: a flow that is less sure than that gets 
 /** Return `flow` with a tolerance that makes it far closer than `error(path)` says, at all times or at the `last` one
  *  only; and whether that settles all of it.  If not, it ends where those of the two smallest tolerances part. */
 export function closely(field, start, dt, count, error, { time = 0, last = false } = {}) {
-  let tolerance = 1e-4, path = flow(field, start, dt, count, tolerance, time), settled, changes;
+  let tolerance = 1e-4, { path, course } = flow(field, start, dt, count, tolerance, time), settled, changes;
   do {
-    const finer = flow(field, start, dt, count, (tolerance /= 100), time), whole = Math.min(path.length, finer.length) > count;
-    changes = path.map((z, n) => (n < finer.length ? distance(z.slice(0, 2), finer[n]) : Infinity)); // of the points in the plane
+    const finer = flow(field, start, dt, count, (tolerance /= 100), time), whole = Math.min(path.length, finer.path.length) > count;
+    changes = path.map((z, n) => (n < finer.path.length ? distance(z.slice(0, 2), finer.path[n]) : Infinity)); // in the plane
     const change = !whole ? Infinity : last ? changes.at(-1) : Math.max(...changes);
-    path = finer;
+    ({ path, course } = finer);
     settled = change < Math.max(UNSETTLED * error(path), 1e-9);
     if (change < Math.max(1e-3 * error(path), 1e-13)) break;
   } while (tolerance > 1e-12);
   const parted = changes.findIndex((x, n) => !(x <= 0.01 * distance(start.slice(0, 2), path[n] ?? start)));
-  return { path: settled || parted < 0 ? path : path.slice(0, Math.max(parted, 1)), settled };
+  if (!settled && parted >= 0) course = path = path.slice(0, Math.max(parted, 1));
+  return { path, course, settled };
 }

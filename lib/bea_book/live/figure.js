@@ -110,10 +110,11 @@ export function show(root) {
     write(part("dots"), every > 1 ? `iterates, one in ${every}` : "iterates");
     const words = [];
     function showFlow(name, slope, start, time, begin = 0) {
-      const given = [slope, start, time / points, points], apart = (path) => distance(last, path.at(-1)), moving = !rests && flow(...given, ROUGH, begin);
-      const { path, settled } = moving ? { path: moving, settled: moving.length > points } : closely(...given, apart, { time: begin, last: true });
+      const given = [slope, start, time / points, points], apart = (path) => distance(last, path.at(-1));
+      const found = rests ? closely(...given, apart, { time: begin, last: true }) : flow(...given, ROUGH, begin);
+      const { path, course, settled = path.length > points } = found;
       const text = !whole ? "\u2013" : settled ? formatted(apart(path)) : "ends before, or is too steep to follow";
-      part(`flow-${name}`).setAttribute("d", line(path));
+      part(`flow-${name}`).setAttribute("d", line(course));
       write(part(`distance-${name}`), text);
       words.push(`${data.names[name]}: ${text}`);
     }
