@@ -15,7 +15,7 @@ function applied(rule, inputs) {
 const own = {
   line: ([z], t) => [t - z], square: ([z]) => [z * z], pair: ([z, w]) => [z * z, -w], still: ([z]) => [0 * z],
   mean: (z) => z.map((x) => z.reduce((a, b) => a + b, 0) / z.length - x),
-  stiff: ([x, y], t) => [-1e6 * (x - Math.cos(t)), x * y], noise: ([x, y], t) => [Math.sin(1e9 * (x + t)), y],
+  stiff: ([x, y], t) => [-1e6 * (x - Math.cos(t)), x * y], root: ([x, y]) => [-Math.sqrt(x), 1 / y], wall: ([x, y]) => [x > 1 ? NaN : 50 * (1 - x) ** 1.5, 1 / y], noise: ([x, y], t) => [Math.sin(1e9 * (x + t)), y],
 };
 const answers = {
   names: () => Object.keys(engine.RULES),

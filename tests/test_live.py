@@ -452,6 +452,12 @@ def other_cases():
     far = {"call": "own", "own": "still", "theta": [1e100], "dt": 0.25, "steps": 3, "tolerance": 1e-6, "time": 0.0}
     yield Case(far, [[1e100]])
     yield Case({**far, "theta": [9e99]}, [[9e99]] * 4)
+    # a step that tries where the field has no value is made again, smaller; where the solution comes there, it ends
+    times = 0.4 * np.arange(5)
+    root = {"call": "own", "own": "root", "theta": [1.0, 1.0], "dt": 0.4, "steps": 40, "tolerance": 1e-3, "time": 0.0}
+    yield Case(root, np.array([(1 - times / 2) ** 2, np.sqrt(1 + 2 * times)]).T, 2e-3)
+    wall = {**root, "own": "wall", "theta": [0.0, 1.0], "steps": 4, "tolerance": 1e-6}
+    yield Case(wall, np.array([1 - 1 / (1 + 25 * times) ** 2, np.sqrt(1 + 2 * times)]).T, 1e-5)
     # whether a flow is settled, and as much of it as is: one that ends before, and one that no tolerance settles
     settled = {"call": "closely", "own": "pair", "theta": [1.0, 1.0], "dt": 0.1, "steps": 8, "apart": 1e-3}
     yield Case(settled, None, check=lambda found: found[0] == [1] and abs(found[9][0] - 5) < 2e-6 and len(found) == 10)

@@ -541,7 +541,7 @@ export function flow(field, start, dt, count, tolerance = 1e-6, time = 0) {
         for (let i = 0; i < size; i++) {
           y[i] += stages[5][i];
           const part = Math.abs(stages[5][i]) / (tolerance * (Math.max(Math.abs(z[i]), Math.abs(y[i])) + least[i]));
-          if (!(part <= error)) error = part; // also where it is not a number
+          error = Math.max(error, part); // also where it is not a number
         }
         const next = taken * (error < Infinity ? Math.min(6, Math.max(0.15, 0.9 * error ** -0.25)) : 0.15);
         if (!(error <= 1) || taken === step || Math.abs(next) < Math.abs(step)) step = next;
