@@ -6,6 +6,7 @@ Each oracle is a function that raises AssertionError; the tests call them, and t
 from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from functools import cache, partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -395,12 +396,12 @@ def test_the_memory_of_many_points_is_that_of_each_alone():
     @bea.optimizer
     def scaled(theta, gradient, memory, beta: bea.Decay):
         g = gradient(theta)
-        return g / (1 + memory.average(np.sum(g**2), beta)) * np.sum(memory.average(np.ones(2), beta))
+        return g / (1 + memory.average(np.sum(g**2), beta)) * np.sum(memory.average(np.array([1.0, 3.0]), beta))
 
     points, hs, betas = np.array([[0.9, 1.5], [0.5, 0.7], [1.0, -0.4]]), [0.1, 0.05, 0.02], [0.6, 0.5, 0.4]
-    for made in (normalized, scaled):
-        found = bea.modified_equation(made(betas), bea.bilinear(), 3).memory(points, hs)
-        for i, (point, h, beta) in enumerate(zip(points, hs, betas)):
+    for made, n in product((normalized, scaled), (2, 3)):
+        found = bea.modified_equation(made(betas[:n]), bea.bilinear(), 3).memory(points[:n], hs[:n])
+        for i, (point, h, beta) in enumerate(zip(points[:n], hs[:n], betas[:n])):
             alone = bea.modified_equation(made(beta), bea.bilinear(), 3).memory(point, h)
             for m, one in zip(found, alone, strict=True):
                 np.testing.assert_allclose(m[..., i], one, rtol=1e-12)

@@ -272,11 +272,8 @@ class ModifiedEquation(Equation):
 
         def rows(optimizer: Optimizer, point: np.ndarray, h: Any) -> np.ndarray:
             columns = point.shape[1:]
-            found = [np.zeros((0, *columns))]
-            for value, shape in zip(values(optimizer, point, h), shapes):
-                whole = value[..., None] if columns and value.shape == shape else value  # an average of constants
-                found.append(np.broadcast_to(whole, shape + columns).reshape(-1, *columns))
-            return np.concatenate(found)
+            found = [np.broadcast_to(v, s + columns) for v, s in zip(values(optimizer, point, h), shapes)]
+            return np.concatenate([np.zeros((0, *columns)), *(v.reshape(-1, *columns) for v in found)])
 
         found = by_columns(rows, optimizer, start, self.__dict__, sizes)
         pieces = np.split(found, np.cumsum([prod(shape) for shape in shapes]))
