@@ -93,7 +93,9 @@ def test_settled_spread_gives_the_drift_of_the_reshuffling_penalty_along_the_val
     drift, predicted = -0.5 * np.array(third) @ tangent, -0.25 * variance_slope(FOUR, VALLEY) @ tangent
     assert drift == pytest.approx(predicted, rel=1e-6) and abs(predicted) > 1
     measured("drift along the valley / by the reshuffling penalty", drift / predicted, "1 ± 1e-6", digits=5)
-    says("05", "After a time of about $1/\\lambda = 0.1$, with the curvature", 1, 1 / np.linalg.eigvalsh(H)[-1])
+    curvature = np.linalg.eigvalsh(H)[-1]
+    says("05", "where $\\lambda$ is the curvature there, about 10", curvature)
+    says("05", "So after a few times $1/(2\\lambda) = 0.05$ the mean", 1, 2, 1 / (2 * curvature))
     says("05", "from about t = 0.1 on rise parallel", 1 / np.linalg.eigvalsh(H)[-1])
 
 

@@ -266,6 +266,27 @@ def test_adams_correction_is_a_gradient_in_its_metric_at_both_ends_only(measured
     measured("relative curl at epsilon = 1, 10", middle, "0.393, 2.23; below 1e-3 at both ends")
 
 
+@pytest.mark.parametrize(("beta", "rho", "first"), [(0.5, 0.6, 5), (0.5, 0.8, 5), (0.5, 0.9, 0), (0.8, 0.5, 5)])
+def test_signs_of_the_coefficients_alternate(beta, rho, first, measured):
+    """Exact rationals: from the start where the page says so, else from k = 5 on."""
+    adam = bea.adam(Fraction(str(beta)), Fraction(str(rho)), sp.Integer(0))
+    c = bea.modified_equation(adam, BOWL, 16).coefficients([sp.Integer(1)])[:, 0]
+    assert all(a * b < 0 for a, b in zip(c[first:], c[first + 1 :]))
+    measured("exact", 16 - first, "signs that alternate")
+
+
+def test_walls_that_flatten_too_much_have_no_stable_cycle(measured):
+    """With phi = (1 - exp(-x^2)) / 2, by iteration on both sides of eta^2 = sqrt(e)."""
+    apart = []
+    for eta in (0.999 * np.e**0.25, 1.01 * np.e**0.25):
+        x = 0.3
+        for _ in range(40000):
+            before, x = x, x - 2 * eta**2 * x * np.exp(-x * x)
+        apart.append(abs(x + before))
+    assert apart[0] < 1e-8 and apart[1] > 0.05
+    measured("distance of x from minus the x before, below and above", apart, "0, not 0", digits=2)
+
+
 # --- the edge ------------------------------------------------------------------------------------
 
 
@@ -322,19 +343,21 @@ def test_the_live_figure_stays_behind_where_the_oscillation_is_back(measured, sa
     """At h = 0.04, and not at 0.025, by the engine and by a loop over the two formulas of the step."""
     x, y = sp.symbols("x y", real=True)
     loss = bea.Loss(y**2 * (sp.sqrt(1 + x**2) - 1) + (y - 10) ** 2 / 2, (x, y))
-    last, smallest = {}, {}
+    last, smallest, highest = {}, {}, {}
     for h in (0.04, 0.025):
-        a, b, steps, sizes = 0.3, 6.0, round(4 / h), []
-        for _ in range(steps):
+        a, b, steps, path = 0.3, 6.0, round(4 / h), []
+        for _ in range(2 * steps):
             root = np.sqrt(1 + a * a)
             a, b = a - h * b**2 * a / root, b - h * (2 * b * (root - 1) + b - 10)
-            sizes.append(abs(a))
+            path.append((abs(a), b))
         end, far = ends("17", bea.gradient_descent(), loss, h)
-        np.testing.assert_allclose(end, [a, b], rtol=1e-6)
-        last[h], smallest[h] = (abs(a), b, far), min(sizes)
+        np.testing.assert_allclose([abs(end[0]), end[1]], path[steps - 1], rtol=1e-6)
+        last[h], smallest[h], highest[h] = (*path[steps - 1], far), min(path)[0], max(b for _, b in path)
     assert last[0.04][2][0] > 2 and max(last[0.025][2]) < 0.01
-    says("17", "That for $h = 0.04$, which ends at $y = 7.6$", 0.04, last[0.04][1])
-    says("17", "ends at $9.93$, as the lines do", last[0.025][1])
+    says("17", "which climbs to $y = 8.2$ and ends at $y = 7.6$", highest[0.04], last[0.04][1])
+    says("17", "is at $9.93$ at the time 4, as the lines are", last[0.025][1], 4)
+    back = next(n for n, (size, _) in enumerate(path, 1) if size > 0.1 and n > steps) * h
+    says("17", "Near the time 5.3 the jumps return, and the run falls back to $y = 9.15$", back, b)
     says("17", "at y = 7.1 for h = 0.04, and at y = 8.9 for h = 0.025", np.sqrt(50), 0.04, np.sqrt(80), 0.025)
     assert smallest[0.025] < 1e-22 and 0.9e-10 < last[0.025][0] < 1.4e-10
     measured("where the run ends", last[0.04][1], "7.6, below both flows by 2.4", digits=2)
