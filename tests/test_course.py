@@ -45,11 +45,11 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="marking needs a
 
 @pytest.fixture(scope="module")
 def kernel_of():
-    """A kernel with an assignment's first cells; one at a time."""
+    """A kernel with an assignment's first cells; one at a time, and another where something has ended it."""
     kept = {}
 
     def get(source):
-        if source not in kept:
+        if source not in kept or kept[source].process.poll() is not None:
             while kept:
                 kept.popitem()[1].end()
             import_module(f"bea_course.checks.a{source.name[:2]}")  # here once, not in each process of tests
