@@ -3,9 +3,8 @@
 import { closely, distance, evaluator, field, flow, keptState, optimizer, run, slowMemory, withValues } from "./engine.js";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, EDGE] = [560, 400, 46, 40, 10]; // the drawing, and what its axes take
-const POINTS = 60; // of each flow
-const SLOW = 5; // milliseconds of a frame after which the next one has half as many
-const ROUGH = 1e-4; // the tolerance of the flows while something moves
+const POINTS = 60; // of each flow; a third of them while something moves
+const [ROUGH, FEW] = [1e-3, 60]; // the tolerance of the flows then, and the steps that they may take besides
 const LONGEST = 3000; // steps of a run
 const DOTS = 300; // of it that are drawn
 
@@ -99,7 +98,7 @@ export function show(root) {
     const began = performance.now(), { h, ...given } = state.values, { phase } = state;
     telling = rests || began - told > LATELY;
     if (telling) told = began;
-    const points = !rests && root.dataset.milliseconds > SLOW ? POINTS / 2 : POINTS;
+    const points = rests ? POINTS : POINTS / 3;
     const steps = Math.max(1, Math.min(LONGEST, Math.round(data.time / h)));
     const program = withValues(method, given), most = Math.max(...data.terms);
     const slow = state.empty ? undefined : slowMemory(program, state.start, h, most);
@@ -111,7 +110,7 @@ export function show(root) {
     const words = [];
     function showFlow(name, slope, start, time, begin = 0) {
       const given = [slope, start, time / points, points], apart = (path) => distance(last, path.at(-1));
-      const found = rests ? closely(...given, apart, { time: begin, last: true }) : flow(...given, ROUGH, begin);
+      const found = rests ? closely(...given, apart, { time: begin, last: true }) : flow(...given, ROUGH, begin, FEW);
       const { path, course, settled = path.length > points } = found;
       const text = !whole ? "\u2013" : settled ? formatted(apart(path)) : "ends before, or is too steep to follow";
       part(`flow-${name}`).setAttribute("d", line(course));
