@@ -286,7 +286,7 @@ for _name, _answers in {
         ("range(r)", "range(r + 1)", "used r + 1 times"),
         ("range(r)", "range(1, r)", "used r − 1 times"),
         ("    return theta", "        return theta", "is the `return` inside the loop?"),
-        ("return theta", "return theta, h", "the parts of yours have different shapes"),
+        ("return theta", "return theta, h", "its parts have different shapes"),
         ("gradients[batch](theta)", "gradients[batch]", "A number is needed, and this is a function"),
     ],
     "second": [

@@ -485,7 +485,7 @@ def _frame(
 
 
 def _frame_of(figure: Figure) -> list[Any]:
-    """What `draw` must leave as it is: limits, scales and words of the axes, and what stands outside of them."""
+    """What `draw` must leave as it is: limits, scales and words of the axes, and what is outside of them."""
     kept = [
         (ax.axis(), ax.get_xscale(), ax.get_yscale(), ax.get_xlabel(), ax.get_ylabel(), ax.get_title())
         for ax in figure.axes

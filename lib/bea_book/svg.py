@@ -347,7 +347,7 @@ def _panels(figure: Figure) -> str:
     columns: dict[int, list[Any]] = {}
     for ax in sorted(figure.axes, key=lambda ax: ax.get_subplotspec() is None):
         place = ax.get_subplotspec()
-        # a colour bar has no place in the grid; it stands beside the column on its left
+        # a colour bar has no place in the grid; it belongs to the column on its left
         left = [k for k in columns if columns[k][0].bbox.x0 < ax.bbox.x0]
         columns.setdefault(place.colspan.start if place else max(left, default=0), []).append(ax)
     if len(columns) < 2 or figure.get_figwidth() < 5.5:

@@ -214,7 +214,7 @@ def vector(answer: Answer, shape: tuple[int, ...], name: str, returned: bool = F
         unlike = isinstance(answer, list | tuple) and len({np.shape(part) for part in answer}) > 1
     except ValueError:
         unlike = True
-    demand(not unlike, f"{name} must be one array of the shape {shape}; the parts of yours have different shapes.")
+    demand(not unlike, f"{name} must be one array of the shape {shape}; its parts have different shapes.")
     demand(not np.iscomplexobj(answer) or not np.any(np.imag(answer)), f"{name} is not real.")
     try:
         array = np.asarray(np.real(answer) if np.iscomplexobj(answer) else answer)

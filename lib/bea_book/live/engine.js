@@ -473,7 +473,7 @@ const MIX = [[], [1.544], [0.9466785280815826, 0.2557011698983284], [3.314825187
 const PAST = [[], [-5.6688], [-2.430093356833875, -0.2063599157091915], [-0.1073529058151375, -9.594562251023355, -20.47028614809616],
   [7.496443313967647, -10.24680431464352, -33.99990352819905, 11.7089089320616],
   [8.083246795921522, -7.981132988064893, -31.52159432874371, 16.31930543123136, -6.058818238834054]];
-const ATTEMPTS = 4000; // steps of a flow, besides two for each of its times
+const ATTEMPTS = 4000; // steps of a flow, in addition to two for each of its times
 
 // Gauss's elimination: the matrix becomes its factors; then x, the right-hand side, becomes the solution.
 function eliminate(matrix) {
@@ -499,9 +499,9 @@ function substitute(matrix, pivots, x) {
   }
 }
 
-/** Return the solution of dz/dt = field(z, t), as far as it is finite and can be followed: `path` at the times 0, dt,
+/** Return the solution of dz/dt = field(z, t), as far as it is finite and the steps suffice: `path` at the times 0, dt,
  *  2 dt, ..., and `course` also after each step between.  In a step the error is at most `tolerance`, compared with
- *  the entries; it takes at most `most` steps besides two for each time. */
+ *  the entries; it takes at most `most` steps, and two more for each time. */
 export function flow(field, start, dt, count, tolerance = 1e-6, time = 0, most = ATTEMPTS) {
   const size = start.length, room = () => Array(size).fill(0), rooms = (n) => Array.from({ length: n }, room);
   const path = [[...start]], course = [path[0]], least = start.map((x) => 1e-4 * Math.abs(x) + 1e-12), stages = rooms(6), jacobian = rooms(size), matrix = rooms(size);

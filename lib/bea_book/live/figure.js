@@ -4,7 +4,7 @@ import { closely, distance, evaluator, field, flow, keptState, optimizer, run, s
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, EDGE] = [560, 400, 46, 40, 10]; // the drawing, and what its axes take
 const POINTS = 60; // of each flow; a third of them while something moves
-const [ROUGH, FEW] = [1e-3, 60]; // the tolerance of the flows then, and the steps that they may take besides
+const [ROUGH, FEW] = [1e-3, 60]; // then, the tolerance of the flows, and the extra steps that they may take
 const LONGEST = 3000; // steps of a run
 const DOTS = 300; // of it that are drawn
 

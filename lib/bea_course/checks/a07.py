@@ -87,7 +87,7 @@ def measured(
         bend, move = np.abs(more + less - 2 * u), np.abs(more - u) + np.abs(less - u)
         demand(
             not smooth or (bend <= 0.1 * move + 1e-7 * np.abs(u)).all(),
-            "it has a kink: its step changes otherwise where the gradient rises than where it falls, so there is no first correction.",
+            "it has a kink: its step changes differently where the gradient rises and where it falls, so there is no first correction.",
         )
     degree = (up - down) / (2 * small * u)
     return u, degree, degree - (rising - falling) / (small * u)
